@@ -1,0 +1,223 @@
+//! What the user said: flags and commands, as clap reads them. No I/O and no meaning; that is
+//! [`plan`](crate::plan)'s.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::collector::SourceChoice;
+use crate::filter::Network;
+use crate::model::{Cause, StateSet};
+
+/// TCP socket states: how many CLOSE_WAIT, whose, since when, why, and what to do next.
+#[derive(Debug, Parser)]
+#[command(
+    name = "closewait",
+    version,
+    about,
+    long_about = "TCP socket states: how many CLOSE_WAIT, whose, since when, why, and what to do \
+                  next.\n\nWithout a command: triage, one screen with states, groups and findings. \
+                  Any of the netstat letters without a command means `list`, so \
+                  `closewait -atunlp` works as typed. Run it as root to see every owner.",
+    after_help = "Exit codes: 0 done · 1 nothing could be read, or partial under --strict · 2 usage\n\
+                  With -q: 0 a socket matched · 1 none · 2 error",
+    disable_help_subcommand = true,
+    infer_long_args = true
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub options: Options,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// States, groups and findings on one screen (what no command means)
+    Triage,
+    /// One line a socket, as netstat does
+    List,
+}
+
+/// Flags that every command takes, before it or after it.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// All states, LISTEN too (in a list: else all but LISTEN)
+    #[arg(short = 'a', long, global = true, help_heading = "netstat letters")]
+    pub all: bool,
+    /// LISTEN only (-a wins)
+    #[arg(short = 'l', long, global = true, help_heading = "netstat letters")]
+    pub listening: bool,
+    /// TCP (always on)
+    #[arg(short = 't', long, global = true, help_heading = "netstat letters")]
+    pub tcp: bool,
+    /// UDP (not supported yet; accepted so that -atunlp works as typed)
+    #[arg(short = 'u', long, global = true, help_heading = "netstat letters")]
+    pub udp: bool,
+    /// Numeric (always on)
+    #[arg(short = 'n', long, global = true, help_heading = "netstat letters")]
+    pub numeric: bool,
+    /// Owners (always on; see --no-owners)
+    #[arg(short = 'p', long, global = true, help_heading = "netstat letters")]
+    pub programs: bool,
+    /// Timers
+    #[arg(short = 'o', long, global = true, help_heading = "netstat letters")]
+    pub timers: bool,
+    /// User, inode and cookie
+    #[arg(short = 'e', long, global = true, help_heading = "netstat letters")]
+    pub extend: bool,
+    /// Accepted: nothing is ever cut in a pipe
+    #[arg(short = 'W', long, global = true, help_heading = "netstat letters")]
+    pub wide: bool,
+    /// IPv4
+    #[arg(short = '4', long, global = true, help_heading = "netstat letters")]
+    pub ipv4: bool,
+    /// IPv6
+    #[arg(short = '6', long, global = true, help_heading = "netstat letters")]
+    pub ipv6: bool,
+
+    /// Sockets in this state: any spelling, or a group of ss such as `connected`
+    #[arg(long, value_name = "STATE", global = true, help_heading = "Selection")]
+    pub state: Vec<StateSet>,
+    /// Sockets with this port at either end
+    #[arg(long, value_name = "PORT", global = true, help_heading = "Selection")]
+    pub port: Vec<u16>,
+    /// Sockets that this process holds, or has not accepted yet
+    #[arg(long, value_name = "PID", global = true, help_heading = "Selection")]
+    pub pid: Vec<u32>,
+    /// The same by the process's name
+    #[arg(long, value_name = "NAME", global = true, help_heading = "Selection")]
+    pub program: Vec<String>,
+    /// Sockets whose remote address is this, or in this network
+    #[arg(long, value_name = "CIDR", global = true, help_heading = "Selection")]
+    pub peer: Vec<Network>,
+    /// CLOSE_WAIT sockets with this cause
+    #[arg(long, value_name = "CAUSE", global = true, help_heading = "Selection")]
+    pub cause: Vec<Cause>,
+    /// Sockets idle for at least this long: 90, 90s, 5m, 1h30m
+    #[arg(long, value_name = "DURATION", value_parser = duration, global = true, help_heading = "Selection")]
+    pub older_than: Option<std::time::Duration>,
+    /// Another network namespace: a name, a PID or a path
+    #[arg(
+        short = 'N',
+        long,
+        value_name = "NAME|PID|PATH",
+        global = true,
+        help_heading = "Selection"
+    )]
+    pub netns: Option<String>,
+
+    /// Order by a column, reversed by a leading `-`: --sort=-recvq
+    #[arg(
+        long,
+        value_name = "KEY",
+        allow_hyphen_values = true,
+        global = true,
+        help_heading = "Output"
+    )]
+    pub sort: Option<String>,
+    /// At most this many rows or groups; 0 for all
+    #[arg(long, value_name = "N", global = true, help_heading = "Output")]
+    pub limit: Option<usize>,
+    /// One JSON document
+    #[arg(long, global = true, help_heading = "Output", group = "form")]
+    pub json: bool,
+    /// One JSON object a socket and line (list)
+    #[arg(long, global = true, help_heading = "Output", group = "form")]
+    pub jsonl: bool,
+    /// Comma-separated values, RFC 4180 (list)
+    #[arg(long, global = true, help_heading = "Output", group = "form")]
+    pub csv: bool,
+    /// No heading
+    #[arg(short = 'H', long, global = true, help_heading = "Output")]
+    pub no_header: bool,
+    /// Colours; NO_COLOR, CLICOLOR_FORCE and TERM=dumb are honoured
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColorChoice::Auto, global = true, help_heading = "Output")]
+    pub color: ColorChoice,
+    /// Print nothing; exit 0 if a socket matched, 1 if none
+    #[arg(short = 'q', long, global = true, help_heading = "Output")]
+    pub quiet: bool,
+    /// Say what was read, how, and how long each step took (stderr)
+    #[arg(short = 'v', long, action = ArgAction::Count, global = true, help_heading = "Output")]
+    pub verbose: u8,
+
+    /// Do not read who holds the sockets
+    #[arg(long, global = true, help_heading = "Reading")]
+    pub no_owners: bool,
+    /// Where sockets are read from
+    #[arg(long, value_enum, default_value_t = SourceChoice::Auto, global = true, help_heading = "Reading")]
+    pub source: SourceChoice,
+    /// Where procfs is mounted
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "/proc",
+        global = true,
+        help_heading = "Reading"
+    )]
+    pub proc: PathBuf,
+    /// A partial view is an error
+    #[arg(long, global = true, help_heading = "Reading")]
+    pub strict: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal
+    Auto,
+    Always,
+    Never,
+}
+
+/// A duration as people write it: `90` (seconds), `90s`, `5m`, `1h30m`, `2d`.
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    let hint = "try 90s, 5m, 1h30m or 2d";
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Ok(std::time::Duration::from_secs(seconds));
+    }
+    // A calendar's days are not all of 24 hours; an age's are.
+    let span: jiff::Span = text
+        .parse()
+        .map_err(|_| format!("{text:?} is not a duration: {hint}"))?;
+    let duration = span
+        .to_duration(jiff::SpanRelativeTo::days_are_24_hours())
+        .map_err(|error| format!("{text:?}: {error}; {hint}"))?;
+    duration
+        .try_into()
+        .map_err(|_| format!("{text:?} is negative: {hint}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        let read = |text| duration(text).map(|duration: Duration| duration.as_secs());
+        assert_eq!(read("90"), Ok(90));
+        assert_eq!(read("5m"), Ok(300));
+        assert_eq!(read("1h30m"), Ok(5400));
+        assert_eq!(read("2d"), Ok(172_800));
+        assert!(read("-5m").is_err());
+        assert!(read("soon").unwrap_err().contains("try 90s"));
+    }
+
+    #[test]
+    fn netstat_letters_bundle_before_and_after_the_command() {
+        let alone = Cli::try_parse_from(["closewait", "-atunlp"]).unwrap();
+        assert!(alone.options.all && alone.options.programs && alone.command.is_none());
+        let after = Cli::try_parse_from(["closewait", "list", "-at4"]).unwrap();
+        assert!(after.options.all && after.options.ipv4);
+        let before = Cli::try_parse_from(["closewait", "-at4", "list"]).unwrap();
+        assert!(before.options.all && before.options.ipv4);
+    }
+}

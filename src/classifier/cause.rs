@@ -1,0 +1,126 @@
+//! Why a socket is in CLOSE_WAIT: one pure function, read from top to bottom.
+
+use crate::model::{Cause, Idle, Side, Timer, TimerKind};
+
+/// How long a CLOSE_WAIT may last before it counts: a process that is scheduled at all reads
+/// end-of-file and closes within milliseconds; five seconds leave room for one that is swapping,
+/// collecting garbage or finishing a response.
+pub const GRACE_MS: u64 = 5_000;
+
+/// What is known of one CLOSE_WAIT socket. `None` is unknown, and never taken for a no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facts {
+    pub side: Side,
+    /// It has an inode: accept(2) or connect(2) has given it to a process.
+    pub accepted: bool,
+    pub recv_q: u32,
+    pub send_q: u32,
+    pub timer: Option<Timer>,
+    pub idle: Option<Idle>,
+    /// Milliseconds since this side last sent data.
+    pub last_data_sent_ms: Option<u64>,
+    /// Milliseconds since data last came in.
+    pub last_data_recv_ms: Option<u64>,
+    /// Whether this side has ever sent data.
+    pub ever_sent: Option<bool>,
+    /// The near end of the same connection, where it is on this host.
+    pub peer: Option<PeerEnd>,
+    /// Whether more processes hold it than the one that serves it, or only a later one.
+    pub inherited: Option<bool>,
+}
+
+/// What became of the end that sent the FIN, where both ends are on this host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerEnd {
+    /// FIN_WAIT1 or FIN_WAIT2 with an inode: a process still holds it, so it closed one direction
+    /// only (shutdown(2)) and waits.
+    Waiting,
+    /// FIN_WAIT1 or FIN_WAIT2 without one: closed for good, kept by the kernel for a while.
+    Orphaned,
+}
+
+/// The first row that fits decides.
+pub fn cause(facts: &Facts) -> Cause {
+    if is_transient(facts) {
+        return Cause::Transient;
+    }
+    if !facts.accepted {
+        return Cause::NotAccepted;
+    }
+    if is_half_close(facts) {
+        return Cause::HalfClose;
+    }
+    if is_send_stuck(facts) {
+        return Cause::SendStuck;
+    }
+    if facts.inherited == Some(true) {
+        return Cause::Inherited;
+    }
+    match (facts.recv_q, facts.side) {
+        (0, _) => Cause::NeverClosed,
+        (1, Side::Client) => Cause::StalePool,
+        (1, Side::Server) => match answered_after_last_byte(facts) {
+            Some(false) => Cause::SlowHandler,
+            Some(true) => Cause::Abandoned,
+            None => Cause::Unclear,
+        },
+        _ => Cause::NotReading,
+    }
+}
+
+/// The FIN came within the grace, and no other acknowledgement explains that.
+fn is_transient(facts: &Facts) -> bool {
+    let Some(idle) = facts.idle else {
+        return false;
+    };
+    let certainly = idle.at_most_ms.is_some_and(|most| most <= GRACE_MS);
+    let probed = matches!(
+        facts.timer,
+        Some(Timer {
+            kind: TimerKind::Keepalive,
+            ..
+        })
+    );
+    let renewed = probed || is_half_close(facts);
+    certainly || (idle.at_least_ms <= GRACE_MS && !renewed)
+}
+
+/// This side still sends, and the peer is there to take it.
+///
+/// Either data went out after the last acknowledgement came in, and so after the FIN; or it went
+/// out within the grace to a peer on this host whose socket is open.
+fn is_half_close(facts: &Facts) -> bool {
+    let (Some(sent), Some(idle)) = (facts.last_data_sent_ms, facts.idle) else {
+        return false;
+    };
+    let sends = sent <= GRACE_MS && facts.ever_sent != Some(false);
+    let after_fin = sent < idle.at_least_ms;
+    sends && !is_send_stuck(facts) && (after_fin || facts.peer == Some(PeerEnd::Waiting))
+}
+
+fn is_send_stuck(facts: &Facts) -> bool {
+    let pushing = matches!(
+        facts.timer,
+        Some(Timer {
+            kind: TimerKind::Retransmit | TimerKind::Probe,
+            ..
+        })
+    );
+    facts.send_q > 0 && pushing
+}
+
+/// Whether anything was sent since the last byte came in. Equal times mean that the answer left
+/// within the same millisecond.
+fn answered_after_last_byte(facts: &Facts) -> Option<bool> {
+    if facts.ever_sent == Some(false) {
+        return Some(false);
+    }
+    let sent = facts.last_data_sent_ms?;
+    let received = facts.last_data_recv_ms?;
+    match facts.ever_sent {
+        // An older kernel does not count segments; a socket that never sent shows the time of
+        // its connection, which may be the same millisecond as that of the first byte.
+        None if sent == received => None,
+        _ => Some(sent <= received),
+    }
+}

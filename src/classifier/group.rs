@@ -1,0 +1,221 @@
+//! Groups: sockets with the same state, side, service end and owner.
+
+use std::collections::HashMap;
+
+use super::Row;
+use crate::model::{Cause, Endpoint, Name, Owner, Pid, Side, Socket, State};
+
+/// The end of a connection that names the service: never an ephemeral port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Service {
+    /// Served here, on this port.
+    Local(u16),
+    /// Served there.
+    Remote(Endpoint),
+}
+
+impl Service {
+    pub fn of(socket: &Socket, side: Side) -> Service {
+        match side {
+            Side::Server => Service::Local(socket.local.port),
+            Side::Client => Service::Remote(socket.remote.canonical()),
+        }
+    }
+
+    pub fn side(self) -> Side {
+        match self {
+            Service::Local(_) => Side::Server,
+            Service::Remote(_) => Side::Client,
+        }
+    }
+}
+
+/// The owner that sockets of a group share: a kind, and the processes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct GroupOwner {
+    /// As [`Owner::kind`].
+    pub kind: Option<&'static str>,
+    /// Each once, ordered.
+    pub pids: Vec<Pid>,
+}
+
+impl GroupOwner {
+    pub fn of(owner: &Owner<'_>) -> GroupOwner {
+        let mut pids = Vec::new();
+        collect_pids(owner, &mut pids);
+        GroupOwner {
+            kind: owner.kind(),
+            pids,
+        }
+    }
+}
+
+/// A group and its figures.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    pub state: State,
+    pub service: Service,
+    pub owner: GroupOwner,
+    pub sockets: u64,
+    pub recv_q: RecvQ,
+    pub send_q_max: u32,
+    /// Of the lower bounds of the idle times; `None` where no socket has one.
+    pub idle: Option<Spread>,
+    /// How many sockets have each cause; those of no socket are left out.
+    pub causes: Vec<(Cause, u64)>,
+}
+
+/// How many sockets have nothing, one byte (on CLOSE_WAIT: the FIN) or more unread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RecvQ {
+    pub zero: u64,
+    pub one: u64,
+    pub more: u64,
+    pub max: u32,
+}
+
+/// The least, the middle and the greatest of some durations, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spread {
+    pub min_ms: u64,
+    pub p50_ms: u64,
+    pub max_ms: u64,
+}
+
+impl Spread {
+    /// `None` of nothing. The middle is the lower one of two (nearest rank).
+    pub fn of(durations: &mut [u32]) -> Option<Spread> {
+        durations.sort_unstable();
+        let p50 = durations.get(durations.len().checked_sub(1)? / 2)?;
+        Some(Spread {
+            min_ms: u64::from(*durations.first()?),
+            p50_ms: u64::from(*p50),
+            max_ms: u64::from(*durations.last()?),
+        })
+    }
+}
+
+/// The name of the first process of a group, for order and for show.
+pub fn first_name<'a>(
+    owner: &GroupOwner,
+    name: impl Fn(Pid) -> Option<&'a Name>,
+) -> Option<&'a Name> {
+    owner.pids.first().and_then(|pid| name(*pid))
+}
+
+/// Gathers rows into groups; a row costs an allocation only where it opens a group.
+#[derive(Default)]
+pub struct Grouping {
+    groups: HashMap<(State, Service, u32), Tally>,
+    owners: HashMap<GroupOwner, u32>,
+    /// The owner of the last row: rows of one owner come in runs.
+    last: Option<(GroupOwner, u32)>,
+    scratch: Vec<Pid>,
+}
+
+#[derive(Default)]
+struct Tally {
+    sockets: u64,
+    recv_q: RecvQ,
+    send_q_max: u32,
+    idle_ms: Vec<u32>,
+    causes: [u64; Cause::ALL.len()],
+}
+
+impl Grouping {
+    pub fn add(&mut self, row: &Row<'_>) {
+        let owner = self.intern(&row.owner);
+        let service = Service::of(row.socket, row.side);
+        let tally = self
+            .groups
+            .entry((row.socket.state, service, owner))
+            .or_default();
+        tally.sockets += 1;
+        match row.socket.recv_q {
+            0 => tally.recv_q.zero += 1,
+            1 => tally.recv_q.one += 1,
+            _ => tally.recv_q.more += 1,
+        }
+        tally.recv_q.max = tally.recv_q.max.max(row.socket.recv_q);
+        tally.send_q_max = tally.send_q_max.max(row.socket.send_q);
+        if let Some(idle) = row.idle {
+            tally
+                .idle_ms
+                .push(u32::try_from(idle.at_least_ms).unwrap_or(u32::MAX));
+        }
+        if let Some(cause) = row.cause {
+            tally.causes[cause as usize] += 1;
+        }
+    }
+
+    fn intern(&mut self, owner: &Owner<'_>) -> u32 {
+        self.scratch.clear();
+        collect_pids(owner, &mut self.scratch);
+        if let Some((last, number)) = &self.last
+            && last.kind == owner.kind()
+            && last.pids == self.scratch
+        {
+            return *number;
+        }
+        let key = GroupOwner {
+            kind: owner.kind(),
+            pids: self.scratch.clone(),
+        };
+        let next = u32::try_from(self.owners.len()).unwrap_or(u32::MAX);
+        let number = *self.owners.entry(key.clone()).or_insert(next);
+        self.last = Some((key, number));
+        number
+    }
+
+    /// The groups: CLOSE_WAIT first, then the largest; ties by state, service and owner, so that
+    /// the same sockets always give the same order.
+    pub fn finish(self) -> Vec<Group> {
+        let mut owners: Vec<Option<GroupOwner>> = vec![None; self.owners.len()];
+        for (owner, number) in self.owners {
+            owners[number as usize] = Some(owner);
+        }
+        let mut groups: Vec<Group> = self
+            .groups
+            .into_iter()
+            .filter_map(|((state, service, owner), mut tally)| {
+                Some(Group {
+                    state,
+                    service,
+                    owner: owners[owner as usize].clone()?,
+                    sockets: tally.sockets,
+                    recv_q: tally.recv_q,
+                    send_q_max: tally.send_q_max,
+                    idle: Spread::of(&mut tally.idle_ms),
+                    causes: Cause::ALL
+                        .into_iter()
+                        .map(|cause| (cause, tally.causes[cause as usize]))
+                        .filter(|(_, count)| *count > 0)
+                        .collect(),
+                })
+            })
+            .collect();
+        groups.sort_by(|a, b| {
+            let key = |group: &Group| {
+                (
+                    group.state != State::CloseWait,
+                    std::cmp::Reverse(group.sockets),
+                    group.state,
+                    group.service,
+                )
+            };
+            key(a)
+                .cmp(&key(b))
+                .then_with(|| a.owner.kind.cmp(&b.owner.kind))
+                .then_with(|| a.owner.pids.cmp(&b.owner.pids))
+        });
+        groups
+    }
+}
+
+fn collect_pids(owner: &Owner<'_>, pids: &mut Vec<Pid>) {
+    for holder in owner.holders() {
+        if pids.last() != Some(&holder.pid) {
+            pids.push(holder.pid);
+        }
+    }
+}

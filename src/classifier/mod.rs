@@ -1,0 +1,383 @@
+//! Judgement: what the facts of a snapshot mean. Pure: no files, no clock, no environment.
+
+pub mod age;
+pub mod cause;
+pub mod group;
+pub mod listeners;
+
+use self::cause::{Facts, PeerEnd};
+use self::group::{Group, Grouping};
+use self::listeners::Listeners;
+use crate::filter::{Filter, Known};
+use crate::model::{
+    Cause, Gap, GapKind, Hiding, Holders, Idle, Owner, Side, Snapshot, Socket, State, StateSet,
+};
+
+/// What to select and how to judge it.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    pub filter: Filter,
+}
+
+/// One selected socket with everything that is concluded about it.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    pub socket: &'a Socket,
+    pub side: Side,
+    pub owner: Owner<'a>,
+    pub idle: Option<Idle>,
+    /// Of CLOSE_WAIT sockets only.
+    pub cause: Option<Cause>,
+}
+
+/// How many selected sockets are in each state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StateCounts {
+    counts: [u64; 16],
+    /// The states that were looked for: a count of any other is unknown, not 0.
+    pub asked: StateSet,
+}
+
+impl StateCounts {
+    /// How many; `None` for a state that was not looked for.
+    pub fn of(&self, state: State) -> Option<u64> {
+        let count = self.counts[state as usize];
+        (count > 0 || self.asked.contains(state)).then_some(count)
+    }
+
+    pub fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    fn add(&mut self, state: State) {
+        self.counts[state as usize] += 1;
+    }
+}
+
+/// A snapshot, judged.
+#[derive(Debug)]
+pub struct Report<'a> {
+    pub snapshot: &'a Snapshot,
+    judge: Judge<'a>,
+    /// The selected sockets, in netstat's order: by family, listeners first.
+    selected: Vec<Selected>,
+    pub states: StateCounts,
+    pub groups: Vec<Group>,
+    /// What could not be seen, of the collection and of the judgement.
+    pub gaps: Vec<Gap>,
+    /// Sockets of which the filter asks what is not known: they are not selected, and may be
+    /// what was looked for.
+    pub undecided: u64,
+}
+
+/// A selected socket and what was dear to conclude: 8 bytes, since there may be a million.
+#[derive(Debug, Clone, Copy)]
+struct Selected {
+    socket: u32,
+    side: Side,
+    cause: Option<Cause>,
+}
+
+/// Selects, judges and groups the sockets of a snapshot.
+pub fn classify<'a>(snapshot: &'a Snapshot, rules: &Rules) -> Report<'a> {
+    let judge = Judge::new(snapshot);
+    let mut selected = Vec::new();
+    let mut undecided = 0;
+    for (at, socket) in snapshot.sockets.iter().enumerate() {
+        let Ok(number) = u32::try_from(at) else { break };
+        let row = judge.row(socket);
+        match rules.filter.decide(&judge.known(&row)) {
+            Some(true) => selected.push(Selected {
+                socket: number,
+                side: row.side,
+                cause: row.cause,
+            }),
+            Some(false) => {}
+            None => undecided += 1,
+        }
+    }
+    selected.sort_by_key(|selected| {
+        let socket = &snapshot.sockets[selected.socket as usize];
+        (socket.family, socket.state != State::Listen)
+    });
+    let mut report = Report {
+        snapshot,
+        judge,
+        selected,
+        states: StateCounts {
+            asked: rules.filter.states(),
+            ..StateCounts::default()
+        },
+        groups: Vec::new(),
+        gaps: snapshot.gaps.clone(),
+        undecided,
+    };
+    report.tally();
+    report
+}
+
+impl<'a> Report<'a> {
+    /// How many sockets are selected.
+    pub fn len(&self) -> usize {
+        self.selected.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.selected.is_empty()
+    }
+
+    /// The selected sockets, one after the other; nothing is kept for any of them.
+    pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        (0..self.len()).map(|at| self.row(at))
+    }
+
+    /// The selected socket at a position below [`Report::len`].
+    pub fn row(&self, at: usize) -> Row<'_> {
+        let selected = self.selected[at];
+        let socket = &self.snapshot.sockets[selected.socket as usize];
+        Row {
+            socket,
+            side: selected.side,
+            owner: self.judge.owner(socket),
+            idle: age::idle(socket),
+            cause: selected.cause,
+        }
+    }
+
+    /// Who holds which socket, and the holders' names; empty where nobody asked.
+    pub fn holders(&self) -> &Holders {
+        self.judge.holders()
+    }
+
+    /// Whether nothing is missing from the picture.
+    pub fn is_complete(&self) -> bool {
+        self.gaps.is_empty()
+    }
+
+    fn tally(&mut self) {
+        let mut grouping = Grouping::default();
+        let mut states = self.states;
+        let mut hidden = Hidden::default();
+        for row in self.rows() {
+            states.add(row.socket.state);
+            hidden.add(&row);
+            grouping.add(&row);
+        }
+        self.states = states;
+        self.groups = grouping.finish();
+        self.gaps.extend(hidden.gaps(self.snapshot));
+        if self.undecided > 0 {
+            self.gaps.push(Gap {
+                kind: GapKind::Undecided,
+                count: self.undecided,
+                detail: "sockets left out because the filter asks for an owner or an age that is \
+                         not known"
+                    .to_owned(),
+                hint: "run as root, or select by state and port alone".into(),
+            });
+        }
+    }
+}
+
+/// What every judgement of one snapshot rests on.
+#[derive(Debug)]
+struct Judge<'a> {
+    snapshot: &'a Snapshot,
+    listeners: Listeners,
+    /// Positions of the sockets that closed first, ordered by (local, remote) end.
+    closers: Vec<u32>,
+    no_holders: Holders,
+}
+
+impl<'a> Judge<'a> {
+    fn new(snapshot: &'a Snapshot) -> Judge<'a> {
+        let sockets = &snapshot.sockets;
+        let mut closers = Vec::new();
+        if sockets
+            .iter()
+            .any(|socket| socket.state == State::CloseWait)
+        {
+            closers.extend(
+                (0u32..)
+                    .zip(sockets)
+                    .filter(|(_, socket)| is_closer(socket))
+                    .map(|(at, _)| at),
+            );
+            closers.sort_unstable_by_key(|at| ends(&sockets[*at as usize]));
+        }
+        Judge {
+            snapshot,
+            listeners: Listeners::of(snapshot),
+            closers,
+            no_holders: Holders::default(),
+        }
+    }
+
+    fn row<'b>(&'b self, socket: &'b Socket) -> Row<'b> {
+        let side = self.listeners.side(socket, &self.snapshot.host);
+        let owner = self.owner(socket);
+        let idle = age::idle(socket);
+        let cause = (socket.state == State::CloseWait)
+            .then(|| cause::cause(&self.facts(socket, side, idle, &owner)));
+        Row {
+            socket,
+            side,
+            owner,
+            idle,
+            cause,
+        }
+    }
+
+    fn holders(&self) -> &Holders {
+        self.snapshot.holders.as_ref().unwrap_or(&self.no_holders)
+    }
+
+    fn known<'b>(&'b self, row: &Row<'b>) -> Known<'b> {
+        Known {
+            socket: row.socket,
+            side: Some(row.side),
+            owner: Some((row.owner, self.holders())),
+            idle: row.idle,
+            cause: Some(row.cause),
+        }
+    }
+
+    fn owner(&self, socket: &Socket) -> Owner<'_> {
+        let Some(holders) = &self.snapshot.holders else {
+            return Owner::Unread;
+        };
+        if socket.is_unaccepted() {
+            let listener = self.listeners.covering(socket);
+            return Owner::Listener(listener.map_or(&[], |listener| &listener.holders));
+        }
+        if socket.inode == 0 {
+            return Owner::Kernel;
+        }
+        match holders.of(socket.inode) {
+            [] => Owner::Hidden(hiding(self.snapshot)),
+            holders => Owner::Process(holders),
+        }
+    }
+
+    fn facts(&self, socket: &Socket, side: Side, idle: Option<Idle>, owner: &Owner<'_>) -> Facts {
+        let tcp = socket.tcp.as_ref();
+        let milliseconds = |field: Option<u32>| field.map(u64::from);
+        Facts {
+            side,
+            accepted: socket.inode != 0,
+            recv_q: socket.recv_q,
+            send_q: socket.send_q,
+            timer: socket.timer,
+            idle,
+            last_data_sent_ms: milliseconds(tcp.and_then(|tcp| tcp.last_data_sent())),
+            last_data_recv_ms: milliseconds(tcp.and_then(|tcp| tcp.last_data_recv())),
+            ever_sent: tcp
+                .and_then(|tcp| tcp.data_segs_out())
+                .map(|segments| segments > 0),
+            peer: self.peer(socket),
+            inherited: self.inherited(owner),
+        }
+    }
+
+    /// The other end of the same connection, if it is in this namespace and closed first.
+    fn peer(&self, socket: &Socket) -> Option<PeerEnd> {
+        let wanted = (socket.remote.canonical(), socket.local.canonical());
+        let sockets = &self.snapshot.sockets;
+        let at = self
+            .closers
+            .binary_search_by_key(&wanted, |at| ends(&sockets[*at as usize]))
+            .ok()?;
+        let peer = &sockets[self.closers[at] as usize];
+        Some(if peer.inode == 0 {
+            PeerEnd::Orphaned
+        } else {
+            PeerEnd::Waiting
+        })
+    }
+
+    fn inherited(&self, owner: &Owner<'_>) -> Option<bool> {
+        match owner {
+            Owner::Process([first, rest @ ..]) => {
+                Some(rest.iter().any(|holder| holder.pid != first.pid))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn is_closer(socket: &Socket) -> bool {
+    matches!(socket.state, State::FinWait1 | State::FinWait2)
+}
+
+fn ends(socket: &Socket) -> (crate::model::Endpoint, crate::model::Endpoint) {
+    (socket.local.canonical(), socket.remote.canonical())
+}
+
+/// Why a holder may have gone unseen in this snapshot.
+fn hiding(snapshot: &Snapshot) -> Hiding {
+    let scan = snapshot.scan;
+    if scan.processes_read < scan.processes_seen {
+        Hiding::NotPermitted
+    } else {
+        Hiding::Elsewhere
+    }
+}
+
+/// Counts selected sockets whose owner is not known.
+#[derive(Default)]
+struct Hidden {
+    not_permitted: u64,
+    elsewhere: u64,
+    listener_unknown: u64,
+}
+
+impl Hidden {
+    fn add(&mut self, row: &Row<'_>) {
+        match row.owner {
+            Owner::Hidden(Hiding::NotPermitted) => self.not_permitted += 1,
+            Owner::Hidden(Hiding::Elsewhere) => self.elsewhere += 1,
+            Owner::Listener([]) => self.listener_unknown += 1,
+            _ => {}
+        }
+    }
+
+    fn gaps(&self, snapshot: &Snapshot) -> Vec<Gap> {
+        let scan = snapshot.scan;
+        let unread = scan.processes_seen.saturating_sub(scan.processes_read);
+        let mut gaps = Vec::new();
+        let mut add = |kind, count: u64, detail: String, hint: &'static str| {
+            if count > 0 {
+                gaps.push(Gap {
+                    kind,
+                    count,
+                    detail,
+                    hint: hint.into(),
+                });
+            }
+        };
+        add(
+            GapKind::OwnersHidden,
+            self.not_permitted,
+            format!(
+                "sockets whose owner is hidden: {unread} of {} processes may not be read",
+                scan.processes_seen
+            ),
+            "run as root to see every owner",
+        );
+        add(
+            GapKind::OwnersHidden,
+            self.elsewhere,
+            "sockets that no visible process holds: another PID namespace, the kernel, or closed \
+             while reading"
+                .to_owned(),
+            "run it on the host, or with the host's --proc",
+        );
+        add(
+            GapKind::ListenerUnknown,
+            self.listener_unknown,
+            "unaccepted connections whose listener, or its process, was not seen".to_owned(),
+            "run as root in the listener's namespace",
+        );
+        gaps
+    }
+}

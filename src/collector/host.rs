@@ -1,0 +1,89 @@
+//! Facts about the host, and about the network namespace of the calling thread.
+
+use std::fs;
+use std::path::Path;
+use std::str::FromStr;
+
+use crate::model::{Host, PortRange, Users};
+
+/// Reads what can be read; what cannot is unknown.
+///
+/// /proc/sys/net and /proc/net are those of the namespace that the calling thread is in.
+pub fn read(proc_root: &Path) -> Host {
+    let sysctl = |name: &str| fs::read_to_string(proc_root.join("sys/net").join(name)).ok();
+    let netstat = fs::read_to_string(proc_root.join("thread-self/net/netstat"))
+        .or_else(|_| fs::read_to_string(proc_root.join("net/netstat")))
+        .unwrap_or_default();
+    Host {
+        name: rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned(),
+        ephemeral: sysctl("ipv4/ip_local_port_range").and_then(|text| port_range(&text)),
+        fin_timeout_s: sysctl("ipv4/tcp_fin_timeout").and_then(|text| number(&text)),
+        somaxconn: sysctl("core/somaxconn").and_then(|text| number(&text)),
+        listen_overflows: counter(&netstat, "TcpExt:", "ListenOverflows"),
+        listen_drops: counter(&netstat, "TcpExt:", "ListenDrops"),
+        users: users(&fs::read("/etc/passwd").unwrap_or_default()),
+    }
+}
+
+/// The users of a passwd(5) file: `name:password:uid:…`. Read from the file alone: a static
+/// binary has no name service switch.
+fn users(passwd: &[u8]) -> Users {
+    let user = |line: &[u8]| {
+        let line = String::from_utf8_lossy(line);
+        let mut fields = line.split(':');
+        let name = fields.next()?.to_owned();
+        Some((number(fields.nth(1)?)?, name))
+    };
+    Users::new(
+        passwd
+            .split(|byte| *byte == b'\n')
+            .filter_map(user)
+            .collect(),
+    )
+}
+
+fn number<T: FromStr>(text: &str) -> Option<T> {
+    text.trim().parse().ok()
+}
+
+fn port_range(text: &str) -> Option<PortRange> {
+    let mut ports = text.split_ascii_whitespace().map(number);
+    Some(PortRange {
+        first: ports.next()??,
+        last: ports.next()??,
+    })
+}
+
+/// A counter of /proc/net/netstat, where a line of names is followed by a line of values.
+fn counter(text: &str, group: &str, name: &str) -> Option<u64> {
+    let mut lines = text.lines().filter(|line| line.starts_with(group));
+    let names = lines.next()?.split_ascii_whitespace();
+    let values = lines.next()?.split_ascii_whitespace();
+    names
+        .zip(values)
+        .find(|(found, _)| *found == name)
+        .and_then(|(_, value)| number(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_is_found_by_the_name_above_it() {
+        let text = "TcpExt: SyncookiesSent ListenOverflows ListenDrops\nTcpExt: 0 12 13\nIpExt: InNoRoutes\nIpExt: 1\n";
+        assert_eq!(counter(text, "TcpExt:", "ListenOverflows"), Some(12));
+        assert_eq!(counter(text, "TcpExt:", "Nothing"), None);
+        assert_eq!(counter("", "TcpExt:", "ListenDrops"), None);
+    }
+
+    #[test]
+    fn the_port_range_is_two_numbers() {
+        let range = port_range("32768\t60999\n").unwrap();
+        assert!(range.contains(32768) && range.contains(60999) && !range.contains(8080));
+        assert_eq!(port_range("x 1"), None);
+    }
+}

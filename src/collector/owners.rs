@@ -1,0 +1,311 @@
+//! Who holds which socket: a scan of /proc/*/fd.
+//!
+//! The scan is the dearest part of a run: one readlinkat(2) and no allocation for each open file
+//! of the host, spread over the processors. Every holder of every wanted socket is kept.
+
+use std::ffi::CStr;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+
+use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw};
+use rustix::io::Errno;
+
+use crate::model::{Holder, Name, Pid, Process, Scan};
+
+/// Room for the entries of one getdents64(2): about 1,300 descriptors.
+const DIRENTS: usize = 32 * 1024;
+/// "socket:[4294967295]" and some.
+const LINK: usize = 32;
+
+/// How far a scan has come; shared with whoever shows it.
+#[derive(Debug, Default)]
+pub struct Progress {
+    pub processes: AtomicUsize,
+    pub done: AtomicUsize,
+    pub fds: AtomicU64,
+}
+
+/// The sockets whose holders are wanted, by inode.
+pub struct Wanted {
+    inodes: Vec<u32>,
+}
+
+impl Wanted {
+    pub fn new(mut inodes: Vec<u32>) -> Wanted {
+        inodes.retain(|inode| *inode != 0);
+        inodes.sort_unstable();
+        inodes.dedup();
+        Wanted { inodes }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.inodes.is_empty()
+    }
+
+    fn contains(&self, inode: u32) -> bool {
+        self.inodes.binary_search(&inode).is_ok()
+    }
+}
+
+/// Finds every holder of the wanted sockets among the processes under `proc_root`.
+///
+/// A process that ends meanwhile is no error: it holds nothing any more. One that may not be
+/// read counts as seen and not as read.
+///
+/// # Errors
+/// When the processes cannot be listed at all.
+pub fn scan(
+    proc_root: &Path,
+    wanted: &Wanted,
+    progress: &Progress,
+) -> io::Result<(Vec<Holder>, Vec<Process>, Scan)> {
+    let root = open_dir(CWD, proc_root)?;
+    let pids = list_processes(&root)?;
+    progress.processes.store(pids.len(), Ordering::Relaxed);
+    let next = AtomicUsize::new(0);
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    let parts: Vec<Part> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers.min(pids.len()))
+            .map(|_| scope.spawn(|| work(&root, &pids, &next, wanted, progress)))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| match thread.join() {
+                Ok(part) => part,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+            .collect()
+    });
+    let mut whole = Part::default();
+    for part in parts {
+        whole.holders.extend(part.holders);
+        whole.processes.extend(part.processes);
+        whole.seen += part.seen;
+        whole.read += part.read;
+        whole.fds += part.fds;
+    }
+    let scan = Scan {
+        processes_seen: whole.seen,
+        processes_read: whole.read,
+        fds_read: whole.fds,
+        privileged: rustix::process::geteuid().is_root(),
+    };
+    Ok((whole.holders, whole.processes, scan))
+}
+
+/// What one thread found.
+#[derive(Default)]
+struct Part {
+    holders: Vec<Holder>,
+    processes: Vec<Process>,
+    seen: u32,
+    read: u32,
+    fds: u64,
+}
+
+fn work(
+    root: &OwnedFd,
+    pids: &[Pid],
+    next: &AtomicUsize,
+    wanted: &Wanted,
+    progress: &Progress,
+) -> Part {
+    let mut part = Part::default();
+    let mut dirents = [MaybeUninit::uninit(); DIRENTS];
+    let mut path = PathBuffer::default();
+    while let Some(&pid) = pids.get(next.fetch_add(1, Ordering::Relaxed)) {
+        let before = part.holders.len();
+        match scan_process(
+            root,
+            pid,
+            wanted,
+            &mut path,
+            &mut dirents,
+            &mut part,
+            progress,
+        ) {
+            Ok(()) => {
+                part.seen += 1;
+                part.read += 1;
+            }
+            Err(Errno::NOENT | Errno::SRCH) => part.holders.truncate(before),
+            Err(_) => part.seen += 1,
+        }
+        if part.holders.len() > before {
+            part.processes.push(Process {
+                pid,
+                name: read_name(root, pid, &mut path),
+            });
+        }
+        progress.done.fetch_add(1, Ordering::Relaxed);
+    }
+    part
+}
+
+fn scan_process(
+    root: &OwnedFd,
+    pid: Pid,
+    wanted: &Wanted,
+    path: &mut PathBuffer,
+    dirents: &mut [MaybeUninit<u8>],
+    part: &mut Part,
+    progress: &Progress,
+) -> Result<(), Errno> {
+    let dir = openat(
+        root,
+        path.of(pid, "fd"),
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    let mut entries = RawDir::new(dir.as_fd(), dirents);
+    let mut fds = 0;
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let Some(fd) = number(entry.file_name().to_bytes()) else {
+            continue;
+        };
+        fds += 1;
+        let mut link = [MaybeUninit::uninit(); LINK];
+        match readlinkat_raw(&dir, entry.file_name(), &mut link) {
+            Ok((target, _)) => {
+                if let Some(inode) = socket_inode(target)
+                    && wanted.contains(inode)
+                {
+                    part.holders.push(Holder { inode, pid, fd });
+                }
+            }
+            // Closed since the directory was read.
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    part.fds += fds;
+    progress.fds.fetch_add(fds, Ordering::Relaxed);
+    Ok(())
+}
+
+/// The inode of a link target of the form `socket:[N]`.
+pub fn socket_inode(target: &[u8]) -> Option<u32> {
+    number(target.strip_prefix(b"socket:[")?.strip_suffix(b"]")?)
+}
+
+fn number(digits: &[u8]) -> Option<u32> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+fn list_processes(root: &OwnedFd) -> io::Result<Vec<Pid>> {
+    // A descriptor of its own: two readers of one would share the position.
+    let dir = open_dir(root, Path::new("."))?;
+    let mut buffer = vec![MaybeUninit::uninit(); DIRENTS];
+    let mut entries = RawDir::new(dir.as_fd(), &mut buffer);
+    let mut pids = Vec::new();
+    while let Some(entry) = entries.next() {
+        if let Some(pid) = number(entry?.file_name().to_bytes()) {
+            pids.push(Pid(pid));
+        }
+    }
+    Ok(pids)
+}
+
+fn open_dir(at: impl AsFd, path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(openat(at, path, flags, Mode::empty())?)
+}
+
+/// `/proc/PID/comm`, without its newline.
+fn read_name(root: &OwnedFd, pid: Pid, path: &mut PathBuffer) -> Option<Name> {
+    let file = openat(
+        root,
+        path.of(pid, "comm"),
+        OFlags::RDONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .ok()?;
+    let mut bytes = [0; 64];
+    let length = rustix::io::read(&file, &mut bytes).ok()?;
+    let name = bytes.get(..length)?;
+    Some(Name::new(name.strip_suffix(b"\n").unwrap_or(name)))
+}
+
+/// Room for `PID/leaf` and a NUL, written anew for each process.
+#[derive(Default)]
+struct PathBuffer(Vec<u8>);
+
+impl PathBuffer {
+    fn of(&mut self, pid: Pid, leaf: &str) -> &CStr {
+        use std::io::Write as _;
+        self.0.clear();
+        // Writing to a Vec does not fail.
+        let _ = write!(self.0, "{pid}/{leaf}\0");
+        CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn fake_proc(processes: &[(u32, &str, &[(u32, &str)])]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (pid, comm, fds) in processes {
+            let dir = root.path().join(pid.to_string());
+            std::fs::create_dir_all(dir.join("fd")).unwrap();
+            std::fs::write(dir.join("comm"), format!("{comm}\n")).unwrap();
+            for (fd, target) in *fds {
+                symlink(target, dir.join("fd").join(fd.to_string())).unwrap();
+            }
+        }
+        std::fs::write(root.path().join("uptime"), "1 1").unwrap();
+        root
+    }
+
+    #[test]
+    fn every_process_that_holds_a_wanted_socket_is_found_with_its_descriptor() {
+        let root = fake_proc(&[
+            (
+                10,
+                "java",
+                &[(0, "/dev/null"), (5, "socket:[77]"), (6, "socket:[78]")],
+            ),
+            (11, "sh) x", &[(3, "socket:[77]")]),
+            (12, "idle", &[(3, "socket:[1]")]),
+        ]);
+        let wanted = Wanted::new(vec![77, 0]);
+        let (mut holders, mut processes, scan) =
+            super::scan(root.path(), &wanted, &Progress::default()).unwrap();
+        holders.sort_unstable();
+        processes.sort_unstable_by_key(|process| process.pid);
+        let found: Vec<_> = holders.iter().map(|h| (h.inode, h.pid.0, h.fd)).collect();
+        assert_eq!(found, [(77, 10, 5), (77, 11, 3)]);
+        let names: Vec<_> = processes
+            .iter()
+            .map(|process| process.name.as_ref().unwrap().bytes())
+            .collect();
+        assert_eq!(names, [b"java".as_slice(), b"sh) x"]);
+        assert_eq!(
+            (scan.processes_seen, scan.processes_read, scan.fds_read),
+            (3, 3, 5)
+        );
+    }
+
+    #[test]
+    fn a_link_is_a_socket_only_in_the_kernels_own_words() {
+        assert_eq!(socket_inode(b"socket:[4294967295]"), Some(u32::MAX));
+        assert_eq!(socket_inode(b"socket:[4294967296]"), None);
+        assert_eq!(socket_inode(b"socket:["), None);
+        assert_eq!(socket_inode(b"pipe:[1]"), None);
+        assert_eq!(socket_inode(b"/tmp/socket:[1]"), None);
+    }
+
+    #[test]
+    fn a_root_that_cannot_be_listed_is_an_error() {
+        let missing = Path::new("/nonexistent/proc");
+        assert!(super::scan(missing, &Wanted::new(vec![1]), &Progress::default()).is_err());
+    }
+}

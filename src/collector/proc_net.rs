@@ -1,0 +1,197 @@
+//! /proc/net/tcp and tcp6: the fallback where sock_diag is not to be had.
+//!
+//! The text has no cookies, no ages and no accept queue limits; see proc_pid_net(5) and
+//! `net/ipv4/tcp_ipv4.c`, `tcp4_seq_show`.
+
+use std::collections::HashSet;
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::model::{Endpoint, Family, Socket, State, Timer, TimerKind};
+
+/// A clock tick of `tm->when` in milliseconds: `USER_HZ` is 100 on every architecture that Rust
+/// runs on under Linux.
+const TICK_MS: u32 = 10;
+/// The longest line that the kernel writes is about 180 bytes; a longer one is not its own.
+const LINE_MAX: usize = 1024;
+
+/// What a reading brought besides sockets.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// Lines that are not of the kernel's form.
+    pub malformed: u64,
+    /// Sockets that came again because the table changed between two reads.
+    pub repeated: u64,
+}
+
+/// Reads the text of `/proc/net/tcp` (`Family::Inet`) or `tcp6`. Lines that cannot be understood
+/// are counted and passed over; no line costs an allocation.
+pub fn read(
+    text: impl Read,
+    family: Family,
+    keep: &mut impl FnMut(&Socket) -> bool,
+    sockets: &mut Vec<Socket>,
+) -> io::Result<Reading> {
+    let mut lines = BufReader::with_capacity(64 * 1024, text);
+    let mut line = Vec::with_capacity(LINE_MAX);
+    let mut seen = HashSet::new();
+    let mut reading = Reading::default();
+    let mut first = true;
+    while read_line(&mut lines, &mut line)? {
+        let header = std::mem::take(&mut first) && line.trim_ascii_start().starts_with(b"sl");
+        if header || line.trim_ascii().is_empty() {
+            continue;
+        }
+        match socket(&line, family) {
+            Some(socket) if !seen.insert(socket.key()) => reading.repeated += 1,
+            Some(socket) if keep(&socket) => sockets.push(socket),
+            Some(_) => {}
+            None => reading.malformed += 1,
+        }
+    }
+    Ok(reading)
+}
+
+/// Reads a line into `line`, at most [`LINE_MAX`] bytes of it; false at the end.
+fn read_line(lines: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    let read = lines
+        .by_ref()
+        .take(LINE_MAX as u64)
+        .read_until(b'\n', line)?;
+    if read == LINE_MAX && !line.ends_with(b"\n") {
+        lines.skip_until(b'\n')?;
+    }
+    Ok(read > 0)
+}
+
+/// Reads one line: `sl local remote st tx:rx tr:when retrnsmt uid timeout inode …`.
+/// `None` when it is not of that form.
+pub fn socket(line: &[u8], family: Family) -> Option<Socket> {
+    let line = std::str::from_utf8(line).ok()?;
+    let mut fields = line.split_ascii_whitespace();
+    fields.next()?.strip_suffix(':')?;
+    let local = endpoint(fields.next()?, family)?;
+    let remote = endpoint(fields.next()?, family)?;
+    let state = State::from_kernel(u8::from_str_radix(fields.next()?, 16).ok()?)?;
+    let (send_q, recv_q) = hex_pair(fields.next()?)?;
+    let (timer, when) = hex_pair(fields.next()?)?;
+    let retransmits = u32::from_str_radix(fields.next()?, 16).ok()?;
+    let uid = fields.next()?.parse().ok()?;
+    let probes: u32 = fields.next()?.parse().ok()?;
+    let inode = fields.next()?.parse().ok()?;
+    let kind = TimerKind::from_kernel(u8::try_from(timer).ok()?);
+    Some(Socket {
+        family,
+        state,
+        local,
+        remote,
+        recv_q,
+        send_q,
+        timer: kind.map(|kind| Timer {
+            kind,
+            expires_ms: when.saturating_mul(TICK_MS),
+            retransmits: u8::try_from(match kind {
+                TimerKind::Probe | TimerKind::Keepalive => probes,
+                TimerKind::Retransmit | TimerKind::TimeWait => retransmits,
+            })
+            .unwrap_or(u8::MAX),
+        }),
+        uid,
+        inode,
+        cookie: None,
+        interface: 0,
+        v6only: None,
+        tcp: None,
+    })
+}
+
+fn hex_pair(field: &str) -> Option<(u32, u32)> {
+    let (first, second) = field.split_once(':')?;
+    Some((
+        u32::from_str_radix(first, 16).ok()?,
+        u32::from_str_radix(second, 16).ok()?,
+    ))
+}
+
+/// An address as 32-bit words of the host's byte order in hexadecimal, and a port.
+fn endpoint(field: &str, family: Family) -> Option<Endpoint> {
+    let (addr, port) = field.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    let word = |at: usize| {
+        let digits = addr.get(at * 8..at * 8 + 8)?;
+        u32::from_str_radix(digits, 16).ok().map(u32::to_ne_bytes)
+    };
+    let addr: IpAddr = match (family, addr.len()) {
+        (Family::Inet, 8) => Ipv4Addr::from(word(0)?).into(),
+        (Family::Inet6, 32) => {
+            let mut octets = [0; 16];
+            for (at, part) in octets.chunks_exact_mut(4).enumerate() {
+                part.copy_from_slice(&word(at)?);
+            }
+            Ipv6Addr::from(octets).into()
+        }
+        _ => return None,
+    };
+    Some(Endpoint { addr, port })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
+
+    fn read_all(text: &str, family: Family) -> (Vec<Socket>, Reading) {
+        let mut sockets = Vec::new();
+        let reading = read(text.as_bytes(), family, &mut |_| true, &mut sockets).unwrap();
+        (sockets, reading)
+    }
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn a_line_tells_ends_state_queues_timer_and_owner() {
+        let text = format!(
+            "{HEADER}   3: 0100007F:1F90 0200000A:D431 08 00000003:00000001 02:000000C8 00000000  1000        2 4711 2 0000000000000000 20 4 30 10 -1\n"
+        );
+        let (sockets, reading) = read_all(&text, Family::Inet);
+        assert_eq!(reading, Reading::default());
+        let socket = &sockets[0];
+        assert_eq!(socket.local.to_string(), "127.0.0.1:8080");
+        assert_eq!(socket.remote.to_string(), "10.0.0.2:54321");
+        assert_eq!(socket.state, State::CloseWait);
+        assert_eq!((socket.send_q, socket.recv_q), (3, 1));
+        assert_eq!((socket.uid, socket.inode), (1000, 4711));
+        let timer = socket.timer.unwrap();
+        assert_eq!(timer.kind, TimerKind::Keepalive);
+        assert_eq!((timer.expires_ms, timer.retransmits), (2000, 2));
+    }
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn ipv6_addresses_are_words_of_the_hosts_byte_order() {
+        let text = "   0: 0000000000000000FFFF00000100007F:0050 B80D0120000000000000000001000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1\n";
+        let (sockets, _) = read_all(text, Family::Inet6);
+        assert_eq!(sockets[0].local.to_string(), "[::ffff:127.0.0.1]:80");
+        assert_eq!(sockets[0].remote.to_string(), "[2001:db8::1]:*");
+    }
+
+    #[test]
+    fn a_malformed_line_is_counted_and_costs_no_other() {
+        let good = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 9 1\n";
+        let text = format!(
+            "{HEADER}garbage\n{good}   1: 0100007F 00000000:0000 0A\n   2: 0100007F:1F90 00000000:0000 FF 00000000:00000000 00:00000000 00000000     0        0 9 1\n{}\n\u{fffd}\u{fffd}",
+            "9".repeat(5000)
+        );
+        let (sockets, reading) = read_all(&text, Family::Inet);
+        assert_eq!(sockets.len(), 1);
+        assert_eq!(reading.malformed, 5);
+    }
+
+    #[test]
+    fn a_line_that_comes_again_is_one_socket() {
+        let line = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 9 1\n";
+        let (sockets, reading) = read_all(&format!("{line}{line}"), Family::Inet);
+        assert_eq!((sockets.len(), reading.repeated), (1, 1));
+    }
+}

@@ -1,0 +1,200 @@
+//! sock_diag over netlink: ask, receive, check, de-duplicate.
+//!
+//! One buffer is reused for every datagram, and a socket costs no allocation.
+//! See sock_diag(7) and `net/ipv4/inet_diag.c`.
+
+pub mod bytecode;
+pub mod wire;
+
+use std::collections::HashSet;
+use std::io;
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use netlink_packet_core::DecodeError;
+use netlink_sys::protocols::NETLINK_SOCK_DIAG;
+use netlink_sys::{Socket as NetlinkSocket, SocketAddr};
+use rustix::io::Errno;
+use rustix::net::sockopt;
+
+use self::wire::{Families, Query, Reply};
+use crate::model::Socket;
+
+/// The kernel fills at most 32 KiB a datagram when the reader's buffer is that large
+/// (`netlink_recvmsg`, `netlink_dump`).
+const BUFFER: usize = 32 * 1024;
+/// The kernel answers at once or never; a dump that is silent this long is broken.
+const SILENCE: Duration = Duration::from_secs(10);
+/// How often an interrupted dump is tried before its result is taken as it is.
+const TRIES: u32 = 3;
+
+/// Why a dump gave no trustworthy answer.
+#[derive(Debug, thiserror::Error)]
+pub enum DumpError {
+    #[error("opening a sock_diag socket: {0}")]
+    Open(#[source] io::Error),
+    #[error("asking sock_diag for sockets: {0}")]
+    Send(#[source] io::Error),
+    #[error("receiving a sock_diag dump: {0}")]
+    Receive(#[source] io::Error),
+    #[error("the kernel refused the dump: {0}")]
+    Refused(Errno),
+    #[error("the kernel broke the dump off: {0}")]
+    Failed(Errno),
+    #[error("a sock_diag datagram of {got} bytes was cut to {}", BUFFER)]
+    Cut { got: usize },
+    #[error("the sock_diag dump ended in the middle of a message: {0}")]
+    Truncated(DecodeError),
+}
+
+/// What a dump brought besides sockets.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Dump {
+    /// Messages that were no socket, however long the kernel or someone in between made them.
+    pub malformed: u64,
+    /// Sockets that came again because the table changed under the dump.
+    pub repeated: u64,
+    /// The kernel said that the dump is inconsistent, on every try.
+    pub interrupted: bool,
+}
+
+impl Dump {
+    fn add(&mut self, other: Dump) {
+        self.malformed += other.malformed;
+        self.repeated += other.repeated;
+        self.interrupted |= other.interrupted;
+    }
+}
+
+/// Reads the sockets of one network namespace: of the one that the calling thread was in when
+/// the reader was opened.
+pub struct Reader {
+    socket: NetlinkSocket,
+    /// Our own address on the socket, which every reply to us carries.
+    port: u32,
+    sequence: u32,
+    buffer: Vec<u8>,
+    seen: HashSet<NonZeroU64>,
+}
+
+impl Reader {
+    pub fn open() -> Result<Reader, DumpError> {
+        let mut socket = NetlinkSocket::new(NETLINK_SOCK_DIAG).map_err(DumpError::Open)?;
+        let port = socket.bind_auto().map_err(DumpError::Open)?.port_number();
+        sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(SILENCE))
+            .map_err(|error| DumpError::Open(error.into()))?;
+        Ok(Reader {
+            socket,
+            port,
+            sequence: 0,
+            buffer: Vec::with_capacity(BUFFER),
+            seen: HashSet::new(),
+        })
+    }
+
+    /// Appends the sockets that a query asks for. Those that an earlier query of this reader
+    /// brought are not brought again.
+    ///
+    /// A kernel that refuses the one-walk request is asked for one family after the other.
+    pub fn read(
+        &mut self,
+        query: &Query,
+        keep: &mut impl FnMut(&Socket) -> bool,
+        sockets: &mut Vec<Socket>,
+    ) -> Result<Dump, DumpError> {
+        match self.read_whole(query, keep, sockets) {
+            Err(DumpError::Refused(_)) if query.families == Families::Both => {
+                let mut dump = Dump::default();
+                for family in [crate::model::Family::Inet, crate::model::Family::Inet6] {
+                    let query = Query {
+                        families: Families::One(family),
+                        ..query.clone()
+                    };
+                    dump.add(self.read_whole(&query, keep, sockets)?);
+                }
+                Ok(dump)
+            }
+            answer => answer,
+        }
+    }
+
+    /// Reads until a dump is consistent, or has been tried often enough.
+    fn read_whole(
+        &mut self,
+        query: &Query,
+        keep: &mut impl FnMut(&Socket) -> bool,
+        sockets: &mut Vec<Socket>,
+    ) -> Result<Dump, DumpError> {
+        let start = sockets.len();
+        for _ in 1..TRIES {
+            let dump = self.read_once(query, keep, sockets)?;
+            if !dump.interrupted {
+                return Ok(dump);
+            }
+            for socket in sockets.drain(start..) {
+                socket.cookie.map(|cookie| self.seen.remove(&cookie));
+            }
+        }
+        self.read_once(query, keep, sockets)
+    }
+
+    fn read_once(
+        &mut self,
+        query: &Query,
+        keep: &mut impl FnMut(&Socket) -> bool,
+        sockets: &mut Vec<Socket>,
+    ) -> Result<Dump, DumpError> {
+        self.sequence += 1;
+        let request = wire::request(query, self.sequence);
+        self.socket
+            .send_to(&request, &SocketAddr::new(0, 0), 0)
+            .map_err(DumpError::Send)?;
+        let mut dump = Dump::default();
+        loop {
+            self.receive()?;
+            for reply in wire::replies(&self.buffer, self.sequence, self.port) {
+                let (reply, interrupted) = reply.map_err(DumpError::Truncated)?;
+                dump.interrupted |= interrupted;
+                match reply {
+                    Reply::Socket(payload) => match wire::socket(payload) {
+                        Ok(socket) => {
+                            if socket
+                                .cookie
+                                .is_some_and(|cookie| !self.seen.insert(cookie))
+                            {
+                                dump.repeated += 1;
+                            } else if keep(&socket) {
+                                sockets.push(socket);
+                            }
+                        }
+                        Err(_) => dump.malformed += 1,
+                    },
+                    Reply::Done(0) => return Ok(dump),
+                    Reply::Done(errno) => return Err(DumpError::Failed(from_kernel(errno))),
+                    Reply::Refused(errno) => return Err(DumpError::Refused(from_kernel(errno))),
+                    Reply::Other => {}
+                }
+            }
+        }
+    }
+
+    /// Receives one datagram whole into the buffer, from the kernel and nobody else.
+    fn receive(&mut self) -> Result<(), DumpError> {
+        let flags = rustix::net::RecvFlags::TRUNC.bits().cast_signed();
+        loop {
+            self.buffer.clear();
+            match self.socket.recv_from(&mut self.buffer, flags) {
+                Ok((_, sender)) if sender.port_number() != 0 => {}
+                Ok((got, _)) if got > self.buffer.len() => return Err(DumpError::Cut { got }),
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(DumpError::Receive(error)),
+            }
+        }
+    }
+}
+
+/// The errno of a netlink message, which carries it negated.
+fn from_kernel(errno: i32) -> Errno {
+    Errno::from_raw_os_error(errno.saturating_abs())
+}

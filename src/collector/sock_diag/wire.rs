@@ -1,0 +1,244 @@
+//! Bytes to [`Socket`] and requests to bytes. Pure: no socket is opened here.
+//!
+//! The layouts are those of `include/uapi/linux/inet_diag.h` and `netlink.h`.
+
+use std::num::NonZeroU64;
+
+use netlink_packet_core::{
+    DecodeError, Emitable, NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NlasIterator,
+    Parseable,
+};
+use netlink_packet_sock_diag::SOCK_DIAG_BY_FAMILY;
+use netlink_packet_sock_diag::constants::{
+    AF_INET, AF_INET6, INET_DIAG_INFO, INET_DIAG_SKV6ONLY, IPPROTO_TCP,
+};
+use netlink_packet_sock_diag::inet::{
+    ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags,
+};
+
+use crate::model::{Endpoint, Family, Socket, State, StateSet, TcpInfo, Timer, TimerKind};
+
+/// The request that dumps IPv4 and IPv6 in one walk of the hash table (`TCPDIAG_GETSOCK`).
+pub const TCPDIAG_GETSOCK: u16 = 18;
+/// `struct nlmsghdr`.
+const HEADER: usize = 16;
+/// `struct inet_diag_msg`.
+const MESSAGE: usize = 72;
+/// Where `idiag_expires` stands in it. The packet crate drops it for TIME_WAIT.
+const EXPIRES: std::ops::Range<usize> = 52..56;
+/// The attribute that carries a filter program.
+const INET_DIAG_REQ_BYTECODE: u16 = 1;
+
+/// Which sockets one dump asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    pub families: Families,
+    pub states: StateSet,
+    pub tcp_info: bool,
+    /// A program in the kernel's filter language; see [`super::bytecode`].
+    pub bytecode: Option<Vec<u8>>,
+}
+
+/// The families of a dump, and with them the form of the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Families {
+    /// Both in one walk, by the older request.
+    Both,
+    One(Family),
+}
+
+/// The bytes of a dump request, with the sequence number that the replies will carry.
+pub fn request(query: &Query, sequence: u32) -> Vec<u8> {
+    let extensions = if query.tcp_info {
+        ExtensionFlags::INFO
+    } else {
+        ExtensionFlags::empty()
+    };
+    let (message_type, body) = match query.families {
+        Families::Both => (TCPDIAG_GETSOCK, both_families(query.states, extensions)),
+        Families::One(family) => (
+            SOCK_DIAG_BY_FAMILY,
+            one_family(family, query.states, extensions),
+        ),
+    };
+    let mut bytes = vec![0; HEADER];
+    bytes.extend_from_slice(&body);
+    if let Some(program) = &query.bytecode {
+        let length = u16::try_from(program.len() + 4).unwrap_or(u16::MAX);
+        bytes.extend_from_slice(&length.to_ne_bytes());
+        bytes.extend_from_slice(&INET_DIAG_REQ_BYTECODE.to_ne_bytes());
+        bytes.extend_from_slice(program);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+    }
+    let mut header = NetlinkHeader::default();
+    header.length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    header.message_type = message_type;
+    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+    header.sequence_number = sequence;
+    header.emit(&mut bytes[..HEADER]);
+    bytes
+}
+
+/// `struct inet_diag_req`: the request of the days before families, which asks for every one.
+fn both_families(states: StateSet, extensions: ExtensionFlags) -> Vec<u8> {
+    let id = SocketId::new_v4();
+    let mut body = vec![AF_INET, 0, 0, extensions.bits()];
+    let start = body.len();
+    body.resize(start + id.buffer_len(), 0);
+    id.emit(&mut body[start..]);
+    body.extend_from_slice(&states.kernel_mask().to_ne_bytes());
+    body.extend_from_slice(&0u32.to_ne_bytes());
+    body
+}
+
+/// `struct inet_diag_req_v2`.
+fn one_family(family: Family, states: StateSet, extensions: ExtensionFlags) -> Vec<u8> {
+    let (family, socket_id) = match family {
+        Family::Inet => (AF_INET, SocketId::new_v4()),
+        Family::Inet6 => (AF_INET6, SocketId::new_v6()),
+    };
+    let request = InetRequest {
+        family,
+        protocol: IPPROTO_TCP,
+        extensions,
+        states: StateFlags::from_bits_retain(states.kernel_mask()),
+        socket_id,
+    };
+    let mut body = vec![0; request.buffer_len()];
+    request.emit(&mut body);
+    body
+}
+
+/// One message of a reply.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Reply<'a> {
+    /// A `struct inet_diag_msg` with attributes.
+    Socket(&'a [u8]),
+    /// The dump is over; 0, or the negative errno that ended it.
+    Done(i32),
+    /// The request was refused; a negative errno.
+    Refused(i32),
+    /// Of another request, or of no interest.
+    Other,
+}
+
+/// The messages of one datagram, in order, each with whether the kernel marked the dump as
+/// interrupted (`NLM_F_DUMP_INTR`). Ends with an error where lengths do not add up.
+pub struct Replies<'a> {
+    rest: &'a [u8],
+    sequence: u32,
+    port: u32,
+}
+
+const NLM_F_DUMP_INTR: u16 = 0x10;
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
+
+/// Splits a datagram into messages; those of another sequence or port id come as
+/// [`Reply::Other`].
+pub fn replies(datagram: &[u8], sequence: u32, port: u32) -> Replies<'_> {
+    Replies {
+        rest: datagram,
+        sequence,
+        port,
+    }
+}
+
+impl<'a> Iterator for Replies<'a> {
+    type Item = Result<(Reply<'a>, bool), DecodeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let message = match NetlinkBuffer::new_checked(self.rest) {
+            Ok(message) => message,
+            Err(error) => {
+                self.rest = &[];
+                return Some(Err(error));
+            }
+        };
+        let length = (message.length() as usize).next_multiple_of(4);
+        self.rest = self.rest.get(length..).unwrap_or(&[]);
+        let interrupted = message.flags() & NLM_F_DUMP_INTR != 0;
+        if message.sequence_number() != self.sequence || message.port_number() != self.port {
+            return Some(Ok((Reply::Other, false)));
+        }
+        let payload = message.payload();
+        let reply = match message.message_type() {
+            NLMSG_DONE => Reply::Done(errno(payload)),
+            NLMSG_ERROR => Reply::Refused(errno(payload)),
+            TCPDIAG_GETSOCK | SOCK_DIAG_BY_FAMILY => Reply::Socket(payload),
+            _ => Reply::Other,
+        };
+        Some(Ok((reply, interrupted)))
+    }
+}
+
+/// The errno at the start of a DONE or ERROR payload; 0 when there is none.
+fn errno(payload: &[u8]) -> i32 {
+    payload
+        .first_chunk()
+        .map_or(0, |bytes| i32::from_ne_bytes(*bytes))
+}
+
+/// Why a message is no socket.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    #[error("{0}")]
+    Decode(#[from] DecodeError),
+    #[error("state number {0} is not a TCP state")]
+    State(u8),
+}
+
+/// Reads a `struct inet_diag_msg` and the attributes behind it.
+///
+/// Attributes that are not understood are passed over; a tcp_info of any length is taken.
+pub fn socket(payload: &[u8]) -> Result<Socket, WireError> {
+    let header = InetResponseHeader::parse(payload)?;
+    let state = State::from_kernel(header.state).ok_or(WireError::State(header.state))?;
+    let family = match header.family {
+        AF_INET => Family::Inet,
+        _ => Family::Inet6,
+    };
+    let mut tcp = None;
+    let mut v6only = None;
+    for attribute in NlasIterator::new(payload.get(MESSAGE..).unwrap_or(&[])) {
+        let attribute = attribute?;
+        match attribute.kind() {
+            // A listener's times are zeros that nobody filled in (`tcp_get_info`).
+            INET_DIAG_INFO if state != State::Listen => {
+                tcp = Some(TcpInfo::from_prefix(attribute.value()));
+            }
+            INET_DIAG_SKV6ONLY => v6only = attribute.value().first().map(|flag| *flag != 0),
+            _ => {}
+        }
+    }
+    let id = header.socket_id;
+    Ok(Socket {
+        family,
+        state,
+        local: Endpoint::new(id.source_address, id.source_port),
+        remote: Endpoint::new(id.destination_address, id.destination_port),
+        recv_q: header.recv_queue,
+        send_q: header.send_queue,
+        timer: timer(payload),
+        uid: header.uid,
+        inode: header.inode,
+        cookie: NonZeroU64::new(u64::from_ne_bytes(id.cookie)),
+        interface: id.interface_id,
+        v6only,
+        tcp,
+    })
+}
+
+/// `idiag_timer`, `idiag_retrans` and `idiag_expires`; the header has been checked to be there.
+fn timer(payload: &[u8]) -> Option<Timer> {
+    let kind = TimerKind::from_kernel(*payload.get(2)?)?;
+    let expires = payload.get(EXPIRES)?.try_into().ok()?;
+    Some(Timer {
+        kind,
+        expires_ms: u32::from_ne_bytes(expires),
+        retransmits: *payload.get(3)?,
+    })
+}

@@ -1,0 +1,157 @@
+//! Selection: which sockets a command is about.
+//!
+//! A [`Filter`] is a tree of terms. [`Filter::decide`] evaluates it over what is known of a
+//! socket so far, with "unknown" as a third answer, so that the collector can drop what is
+//! already excluded before it reads owners, and the classifier decides the rest exactly.
+//! Nothing here reads anything; turning a filter into kernel bytecode is the collector's work.
+
+mod network;
+mod term;
+
+pub use network::{Network, NetworkError};
+pub use term::{Known, PortEnd, Term};
+
+use crate::model::StateSet;
+
+/// A condition on sockets.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Filter {
+    /// True if all are; with none, true.
+    And(Vec<Filter>),
+    /// True if one is; with none, false.
+    Or(Vec<Filter>),
+    Not(Box<Filter>),
+    Term(Term),
+}
+
+impl Filter {
+    /// The filter that every socket passes.
+    pub fn everything() -> Filter {
+        Filter::And(Vec::new())
+    }
+
+    pub fn is_everything(&self) -> bool {
+        matches!(self, Filter::And(parts) if parts.is_empty())
+    }
+
+    /// Whether the socket is selected; `None` when a fact that would decide it is not known.
+    pub fn decide(&self, known: &Known<'_>) -> Option<bool> {
+        match self {
+            Filter::And(parts) => first(parts, known, false).map_or(Some(true), |found| found),
+            Filter::Or(parts) => first(parts, known, true).map_or(Some(false), |found| found),
+            Filter::Not(part) => part.decide(known).map(|selected| !selected),
+            Filter::Term(term) => term.decide(known),
+        }
+    }
+
+    /// A set of states outside of which no socket is selected.
+    pub fn states(&self) -> StateSet {
+        let every = StateSet::ALL.union(StateSet::of(crate::model::State::BoundInactive));
+        match self {
+            Filter::And(parts) => parts
+                .iter()
+                .fold(every, |set, part| set.intersection(part.states())),
+            Filter::Or(parts) => parts
+                .iter()
+                .fold(StateSet::NONE, |set, part| set.union(part.states())),
+            Filter::Not(part) => match part.as_ref() {
+                Filter::Term(Term::State(set)) => every.minus(*set),
+                _ => every,
+            },
+            Filter::Term(Term::State(set)) => *set,
+            Filter::Term(_) => every,
+        }
+    }
+
+    /// Whether some term for which `wanted` holds occurs anywhere.
+    pub fn mentions(&self, wanted: fn(&Term) -> bool) -> bool {
+        match self {
+            Filter::And(parts) | Filter::Or(parts) => {
+                parts.iter().any(|part| part.mentions(wanted))
+            }
+            Filter::Not(part) => part.mentions(wanted),
+            Filter::Term(term) => wanted(term),
+        }
+    }
+}
+
+/// The decisive part of a conjunction (`deciding` = false) or disjunction (true): `Some(answer)`
+/// where one part decides, `Some(None)` where an unknown one might have, else `None`.
+fn first(parts: &[Filter], known: &Known<'_>, deciding: bool) -> Option<Option<bool>> {
+    let mut undecided = None;
+    for part in parts {
+        match part.decide(known) {
+            Some(answer) if answer == deciding => return Some(Some(deciding)),
+            Some(_) => {}
+            None => undecided = Some(None),
+        }
+    }
+    undecided
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::model::*;
+
+    fn socket(state: State, local: u16, remote: u16) -> Socket {
+        Socket {
+            family: Family::Inet,
+            state,
+            local: Endpoint::new(Ipv4Addr::LOCALHOST, local),
+            remote: Endpoint::new(Ipv4Addr::LOCALHOST, remote),
+            recv_q: 0,
+            send_q: 0,
+            timer: None,
+            uid: 0,
+            inode: 1,
+            cookie: None,
+            interface: 0,
+            v6only: None,
+            tcp: None,
+        }
+    }
+
+    fn state(state: State) -> Filter {
+        Filter::Term(Term::State(StateSet::of(state)))
+    }
+
+    fn port(port: u16) -> Filter {
+        Filter::Term(Term::Port(PortEnd::Either, port))
+    }
+
+    #[test]
+    fn what_is_not_known_yet_leaves_the_answer_open_only_where_it_matters() {
+        let socket = socket(State::CloseWait, 80, 5);
+        let known = Known::of(&socket);
+        let pid = || Filter::Term(Term::Pid(Pid(1)));
+        let both = |a, b| Filter::And(vec![a, b]);
+        let either = |a, b| Filter::Or(vec![a, b]);
+        assert_eq!(both(port(80), pid()).decide(&known), None);
+        assert_eq!(both(port(81), pid()).decide(&known), Some(false));
+        assert_eq!(both(pid(), port(81)).decide(&known), Some(false));
+        assert_eq!(either(pid(), port(80)).decide(&known), Some(true));
+        assert_eq!(either(pid(), port(81)).decide(&known), None);
+        assert_eq!(Filter::Not(Box::new(pid())).decide(&known), None);
+        assert_eq!(Filter::everything().decide(&known), Some(true));
+        assert_eq!(Filter::Or(vec![]).decide(&known), Some(false));
+    }
+
+    #[test]
+    fn states_bound_what_can_be_selected() {
+        let close_wait = StateSet::of(State::CloseWait);
+        let filter = Filter::And(vec![state(State::CloseWait), port(80)]);
+        assert_eq!(filter.states(), close_wait);
+        let filter = Filter::Or(vec![state(State::CloseWait), port(80)]);
+        assert!(filter.states().contains(State::Listen));
+        let filter = Filter::Not(Box::new(state(State::CloseWait)));
+        assert!(!filter.states().contains(State::CloseWait));
+        let filter = Filter::Not(Box::new(Filter::And(vec![
+            state(State::CloseWait),
+            port(1),
+        ])));
+        assert!(filter.states().contains(State::CloseWait));
+    }
+}

@@ -1,0 +1,101 @@
+//! closewait: TCP socket states, and why connections pile up in CLOSE_WAIT.
+//!
+//! ```text
+//! args ─ plan ─┬─► collector ── Snapshot ──► classifier ── Report ──► renderer ──► bytes
+//!              │   all I/O                   pure judgement           words
+//!              └─► exit code
+//! ```
+//!
+//! Only the collector (and `main`) touches the system. Everything between is a function of its
+//! arguments.
+
+#![forbid(unsafe_code)]
+
+pub mod args;
+pub mod classifier;
+pub mod collector;
+pub mod exit;
+pub mod filter;
+pub mod model;
+pub mod plan;
+pub mod progress;
+pub mod renderer;
+
+use std::io::{self, Write};
+use std::time::Instant;
+
+use anyhow::Context;
+
+use crate::collector::owners::Progress;
+use crate::exit::Outcome;
+use crate::plan::Plan;
+use crate::renderer::{Format, Page, list};
+
+/// Carries a plan out: collect, classify, render into `out`, with what is said beside it going
+/// to `err`.
+///
+/// # Errors
+/// When nothing could be read, or `out` could not be written.
+pub fn run(plan: &Plan, out: &mut impl Write, err: &mut impl Write) -> anyhow::Result<Outcome> {
+    let start = Instant::now();
+    let progress = Progress::default();
+    let snapshot = progress::shown(&progress, || collector::collect(&plan.request, &progress))?;
+    let collected = Instant::now();
+    let report = classifier::classify(&snapshot, &plan.rules);
+    let classified = Instant::now();
+    if plan.quiet {
+        return Ok(match (report.len(), report.undecided) {
+            (1.., _) => Outcome::Matched,
+            (0, 0) if plan.strict && !report.is_complete() => Outcome::Undecided,
+            (0, 0) => Outcome::NoMatch,
+            (0, _) => Outcome::Undecided,
+        });
+    }
+    renderer::render(&report, &plan.view, start.elapsed(), out)
+        .and_then(|()| out.flush())
+        .context("could not write the output")?;
+    if plan.verbose {
+        for step in &snapshot.steps {
+            writeln!(err, "closewait: {} in {:.1?}", step.what, step.took)?;
+        }
+        writeln!(
+            err,
+            "closewait: judged in {:.1?}, printed in {:.1?}",
+            classified - collected,
+            classified.elapsed()
+        )?;
+    }
+    if let (Page::List { .. }, Format::Table | Format::Jsonl | Format::Csv) =
+        (&plan.view.page, plan.view.format)
+    {
+        tell_beside(plan, &report, err)?;
+    }
+    Ok(if plan.strict && !report.is_complete() {
+        Outcome::Partial
+    } else {
+        Outcome::Done
+    })
+}
+
+/// What a listing has no place for: rows that a limit left out, and what could not be seen.
+fn tell_beside(
+    plan: &Plan,
+    report: &classifier::Report<'_>,
+    err: &mut impl Write,
+) -> io::Result<()> {
+    let left_out = list::left_out(report, plan.view.limit);
+    if left_out > 0 {
+        writeln!(err, "closewait: {left_out} more sockets: --limit 0")?;
+    }
+    for gap in &report.gaps {
+        let hint = if gap.hint.is_empty() { "" } else { "; " };
+        writeln!(
+            err,
+            "closewait: not seen: {} {}{hint}{}",
+            gap.count,
+            renderer::escape::text(gap.detail.as_bytes()),
+            gap.hint
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! The command: arguments in, exit code out. It knows stderr and closed pipes, and nothing else.
+
+use std::io::{self, BufWriter, ErrorKind};
+use std::process::ExitCode;
+
+use clap::Parser;
+use closewait::args::Cli;
+use closewait::exit::Outcome;
+use closewait::plan::{Plan, Terminal};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let quiet = cli.options.quiet;
+    let plan = match Plan::new(cli, Terminal::of_stdout()) {
+        Ok(plan) => plan,
+        Err(error) => return fail(&error.into(), Outcome::Usage),
+    };
+    let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
+    match closewait::run(&plan, &mut out, &mut io::stderr()) {
+        Ok(outcome) => outcome.into(),
+        // `closewait list | head`: the reader has seen enough.
+        Err(error) if is_closed_pipe(&error) => Outcome::Done.into(),
+        Err(error) if quiet => fail(&error, Outcome::Undecided),
+        Err(error) => fail(&error, Outcome::Unread),
+    }
+}
+
+/// Says the error in one line: what could not be done, why, and what to try.
+fn fail(error: &anyhow::Error, outcome: Outcome) -> ExitCode {
+    use std::io::Write;
+    // Nothing to do about a stderr that is gone.
+    let _ = writeln!(io::stderr(), "closewait: {error:#}");
+    outcome.into()
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|error| error.kind() == ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,60 @@
+//! What could not be seen: partial truth, told as data.
+
+use std::borrow::Cow;
+
+/// Something that a run could not see or read. A snapshot with a gap is not complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    pub kind: GapKind,
+    /// How many sockets, processes or lines are concerned.
+    pub count: u64,
+    /// What is missing, in words.
+    pub detail: String,
+    /// What to try.
+    pub hint: Cow<'static, str>,
+}
+
+/// The kinds of gaps; their names are part of the JSON contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum GapKind {
+    /// Processes whose open files could not be read: not permitted.
+    ProcessesUnreadable,
+    /// Sockets with an inode of which no holder was found.
+    OwnersHidden,
+    /// Unaccepted connections whose listener was not found.
+    ListenerUnknown,
+    /// /proc/net/tcp was read: no ages, no accept queue limits, no cookies.
+    ProcSource,
+    /// A dump that stayed inconsistent after every retry (`NLM_F_DUMP_INTR`).
+    DumpInterrupted,
+    /// Messages or lines that could not be understood.
+    Malformed,
+    /// A family that could not be read (IPv6 switched off does not count).
+    FamilyUnread,
+    /// The processes belong to another namespace, or none could be listed.
+    ProcessesUnlisted,
+    /// tcp_info did not come with the sockets whose age is asked for.
+    AgesMissing,
+    /// Sockets that the filter could not decide about.
+    Undecided,
+    /// A fact about a process that could not be read: not permitted, or it changed meanwhile.
+    EvidenceMissing,
+}
+
+impl GapKind {
+    pub fn name(self) -> &'static str {
+        match self {
+            GapKind::ProcessesUnreadable => "processes-unreadable",
+            GapKind::OwnersHidden => "owners-hidden",
+            GapKind::ListenerUnknown => "listener-unknown",
+            GapKind::ProcSource => "proc-source",
+            GapKind::DumpInterrupted => "dump-interrupted",
+            GapKind::Malformed => "malformed",
+            GapKind::FamilyUnread => "family-unread",
+            GapKind::ProcessesUnlisted => "processes-unlisted",
+            GapKind::AgesMissing => "ages-missing",
+            GapKind::Undecided => "undecided",
+            GapKind::EvidenceMissing => "evidence-missing",
+        }
+    }
+}

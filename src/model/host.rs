@@ -1,0 +1,52 @@
+//! Facts about the host that the judgement rests on.
+
+use std::ops::RangeInclusive;
+
+/// The host, and the settings of the network namespace that was read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Host {
+    /// `uname -n`; any bytes that sethostname(2) took, lossily decoded.
+    pub name: String,
+    /// `net.ipv4.ip_local_port_range`: the ports that connecting sockets get.
+    pub ephemeral: Option<PortRange>,
+    /// `net.ipv4.tcp_fin_timeout`, in seconds.
+    pub fin_timeout_s: Option<u32>,
+    /// `net.core.somaxconn`: the most that a listener's backlog can be.
+    pub somaxconn: Option<u32>,
+    /// `TcpExt: ListenOverflows` since boot.
+    pub listen_overflows: Option<u64>,
+    /// `TcpExt: ListenDrops` since boot.
+    pub listen_drops: Option<u64>,
+    pub users: Users,
+}
+
+/// The names of users, from /etc/passwd.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Users(Vec<(u32, String)>);
+
+impl Users {
+    /// Where a number has several names, the first counts, as for getpwuid(3).
+    pub fn new(mut users: Vec<(u32, String)>) -> Users {
+        users.sort_by_key(|(uid, _)| *uid);
+        users.dedup_by_key(|(uid, _)| *uid);
+        Users(users)
+    }
+
+    pub fn name(&self, uid: u32) -> Option<&str> {
+        let at = self.0.binary_search_by_key(&uid, |(uid, _)| *uid).ok()?;
+        Some(&self.0[at].1)
+    }
+}
+
+/// An inclusive range of ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortRange {
+    pub first: u16,
+    pub last: u16,
+}
+
+impl PortRange {
+    pub fn contains(self, port: u16) -> bool {
+        RangeInclusive::new(self.first, self.last).contains(&port)
+    }
+}

@@ -1,0 +1,160 @@
+//! What is concluded about a socket: its side, how long it has been idle, whose it is, and why
+//! it is in CLOSE_WAIT.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::Holder;
+
+/// Which end of the connection this host serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Side {
+    /// A listener covers the local address and port, or the ports say so.
+    Server,
+    Client,
+}
+
+impl Side {
+    pub fn name(self) -> &'static str {
+        match self {
+            Side::Server => "server",
+            Side::Client => "client",
+        }
+    }
+}
+
+/// How long nothing has happened on a socket, as a bracket in milliseconds.
+///
+/// On CLOSE_WAIT it is the time spent in that state: the FIN came no later than the last
+/// acknowledgement and no earlier than the last byte. On other states it is the time since the
+/// last byte in either direction, and exact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Idle {
+    pub at_least_ms: u64,
+    /// `None` when nothing bounds it from above: `last_data_recv` has wrapped.
+    pub at_most_ms: Option<u64>,
+}
+
+impl Idle {
+    pub fn is_exact(self) -> bool {
+        self.at_most_ms == Some(self.at_least_ms)
+    }
+}
+
+/// Whose a socket is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner<'a> {
+    /// Held by descriptors of one or more processes, ordered by process.
+    Process(&'a [Holder]),
+    /// Not accepted yet: these hold the listener in whose queue it sits. Empty when the
+    /// listener's own holders are hidden or the listener was not found.
+    Listener(&'a [Holder]),
+    /// No process's any more: TIME_WAIT, SYN_RECV, orphans.
+    Kernel,
+    /// It has an inode, and nobody who holds it was seen.
+    Hidden(Hiding),
+    /// Nobody asked.
+    Unread,
+}
+
+/// Why the holder of a socket was not seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Hiding {
+    /// Some processes could not be read.
+    NotPermitted,
+    /// Every process was read: it is in another PID namespace, the kernel holds it, or it was
+    /// closed between the two readings.
+    Elsewhere,
+}
+
+impl Owner<'_> {
+    /// The name of the kind in JSON; `None` when owners were not read.
+    pub fn kind(&self) -> Option<&'static str> {
+        match self {
+            Owner::Process(_) => Some("process"),
+            Owner::Listener(_) => Some("listener"),
+            Owner::Kernel => Some("kernel"),
+            Owner::Hidden(_) => Some("hidden"),
+            Owner::Unread => None,
+        }
+    }
+
+    pub fn holders(&self) -> &[Holder] {
+        match self {
+            Owner::Process(holders) | Owner::Listener(holders) => holders,
+            Owner::Kernel | Owner::Hidden(_) | Owner::Unread => &[],
+        }
+    }
+}
+
+/// Why a socket is in CLOSE_WAIT. The names are stable and the same in every output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Cause {
+    Transient,
+    NotAccepted,
+    HalfClose,
+    SendStuck,
+    Inherited,
+    NeverClosed,
+    StalePool,
+    SlowHandler,
+    Abandoned,
+    NotReading,
+    Unclear,
+}
+
+impl Cause {
+    /// All of them, in the order in which the decision table tries them.
+    pub const ALL: [Cause; 11] = [
+        Cause::Transient,
+        Cause::NotAccepted,
+        Cause::HalfClose,
+        Cause::SendStuck,
+        Cause::Inherited,
+        Cause::NeverClosed,
+        Cause::StalePool,
+        Cause::SlowHandler,
+        Cause::Abandoned,
+        Cause::NotReading,
+        Cause::Unclear,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Cause::Transient => "transient",
+            Cause::NotAccepted => "not-accepted",
+            Cause::HalfClose => "half-close",
+            Cause::SendStuck => "send-stuck",
+            Cause::Inherited => "inherited",
+            Cause::NeverClosed => "never-closed",
+            Cause::StalePool => "stale-pool",
+            Cause::SlowHandler => "slow-handler",
+            Cause::Abandoned => "abandoned",
+            Cause::NotReading => "not-reading",
+            Cause::Unclear => "unclear",
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A cause that is none of [`Cause::ALL`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown cause {0:?}: one of {all}", all = Cause::ALL.map(Cause::name).join(", "))]
+pub struct UnknownCause(pub String);
+
+impl FromStr for Cause {
+    type Err = UnknownCause;
+
+    fn from_str(name: &str) -> Result<Cause, UnknownCause> {
+        let plain = name.replace('_', "-").to_ascii_lowercase();
+        Cause::ALL
+            .into_iter()
+            .find(|cause| cause.name() == plain)
+            .ok_or_else(|| UnknownCause(name.to_owned()))
+    }
+}

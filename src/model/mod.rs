@@ -1,0 +1,23 @@
+//! The nouns: plain data that the collector fills, the classifier judges and the renderer prints.
+//!
+//! Nothing here opens a file, reads a clock or writes a byte.
+
+pub mod endpoint;
+pub mod gap;
+pub mod host;
+pub mod judged;
+pub mod owners;
+pub mod process;
+pub mod snapshot;
+pub mod socket;
+pub mod state;
+
+pub use endpoint::Endpoint;
+pub use gap::{Gap, GapKind};
+pub use host::{Host, PortRange, Users};
+pub use judged::{Cause, Hiding, Idle, Owner, Side};
+pub use owners::{Holder, Holders};
+pub use process::{Name, Pid, Process};
+pub use snapshot::{Scan, Snapshot, Source, Step};
+pub use socket::{Family, Socket, TcpInfo, Timer, TimerKind};
+pub use state::{State, StateSet};

@@ -1,0 +1,81 @@
+//! Who holds which socket: every (inode, process, file descriptor), and the holders' names.
+
+use super::{Name, Pid, Process};
+
+/// One file descriptor that refers to a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Holder {
+    pub inode: u32,
+    pub pid: Pid,
+    pub fd: u32,
+}
+
+/// All holders, ordered by inode, then process, then descriptor.
+#[derive(Debug, Clone, Default)]
+pub struct Holders {
+    holders: Vec<Holder>,
+    processes: Vec<Process>,
+}
+
+impl Holders {
+    /// Takes holders in any order, and the processes that they name.
+    pub fn new(mut holders: Vec<Holder>, mut processes: Vec<Process>) -> Holders {
+        holders.sort_unstable();
+        holders.dedup();
+        processes.sort_unstable_by_key(|process| process.pid);
+        Holders { holders, processes }
+    }
+
+    /// The holders of one socket, ordered by process. Empty for inode 0, which is no socket's.
+    pub fn of(&self, inode: u32) -> &[Holder] {
+        if inode == 0 {
+            return &[];
+        }
+        let start = self.holders.partition_point(|holder| holder.inode < inode);
+        let rest = &self.holders[start..];
+        let length = rest
+            .iter()
+            .take_while(|holder| holder.inode == inode)
+            .count();
+        &rest[..length]
+    }
+
+    pub fn name(&self, pid: Pid) -> Option<&Name> {
+        let at = self
+            .processes
+            .binary_search_by_key(&pid, |process| process.pid)
+            .ok()?;
+        self.processes[at].name.as_ref()
+    }
+
+    pub fn processes(&self) -> &[Process] {
+        &self.processes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_holder_of_a_shared_socket_is_kept() {
+        let holder = |inode, pid, fd| Holder {
+            inode,
+            pid: Pid(pid),
+            fd,
+        };
+        let holders = Holders::new(
+            vec![
+                holder(7, 20, 3),
+                holder(9, 1, 1),
+                holder(7, 10, 4),
+                holder(7, 10, 3),
+            ],
+            Vec::new(),
+        );
+        let of_seven: Vec<_> = holders.of(7).iter().map(|h| (h.pid.0, h.fd)).collect();
+        assert_eq!(of_seven, [(10, 3), (10, 4), (20, 3)]);
+        assert!(holders.of(8).is_empty());
+        assert!(holders.of(0).is_empty());
+    }
+}

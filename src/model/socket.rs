@@ -1,0 +1,231 @@
+//! A TCP socket as the kernel reports it.
+
+use std::num::NonZeroU64;
+
+use super::{Endpoint, State};
+
+/// One TCP socket. A host may have a million: plain values, nothing on the heap.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Socket {
+    pub family: Family,
+    pub state: State,
+    pub local: Endpoint,
+    pub remote: Endpoint,
+    /// Bytes received and not read, a FIN counting as one. For LISTEN: connections in the
+    /// accept queue.
+    pub recv_q: u32,
+    /// Bytes sent or queued and not acknowledged. For LISTEN: the accept queue's limit, which
+    /// /proc/net/tcp does not tell (0 there; see [`Source::tells_backlog`]).
+    ///
+    /// [`Source::tells_backlog`]: super::Source::tells_backlog
+    pub send_q: u32,
+    pub timer: Option<Timer>,
+    /// Owning user. 0 on TIME_WAIT and SYN_RECV, where it is nobody's: see [`Socket::user`].
+    pub uid: u32,
+    /// The socket's inode; 0 when no file refers to it: not accepted yet, orphaned, or a
+    /// minisocket.
+    pub inode: u32,
+    /// The kernel's identifier for the socket's whole life; `None` where /proc was the source.
+    pub cookie: Option<NonZeroU64>,
+    /// Interface index that the socket is bound to; 0 for none.
+    pub interface: u32,
+    /// `IPV6_V6ONLY` of an IPv6 listener; `None` when not told.
+    pub v6only: Option<bool>,
+    pub tcp: Option<TcpInfo>,
+}
+
+impl Socket {
+    /// The user who owns the socket, or `None` for the kernel's own minisockets, whose uid field
+    /// is 0 without being root's.
+    pub fn user(&self) -> Option<u32> {
+        (self.inode != 0 || self.uid != 0).then_some(self.uid)
+    }
+
+    /// Whether the state is one in which a connection without an inode waits to be accepted.
+    ///
+    /// A connection gets its inode in accept(2) (`net/ipv4/inet_connection_sock.c`,
+    /// `sock_graft`); one that lost its process is no longer in these states.
+    pub fn is_unaccepted(&self) -> bool {
+        self.inode == 0 && matches!(self.state, State::Established | State::CloseWait)
+    }
+
+    /// What tells this socket from every other of one namespace at one moment.
+    pub fn key(&self) -> (Endpoint, Endpoint, u32) {
+        (self.local, self.remote, self.inode)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Family {
+    Inet,
+    Inet6,
+}
+
+impl Family {
+    /// The name in netstat's first column.
+    pub fn proto(self) -> &'static str {
+        match self {
+            Family::Inet => "tcp",
+            Family::Inet6 => "tcp6",
+        }
+    }
+
+    /// The name in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Family::Inet => "ipv4",
+            Family::Inet6 => "ipv6",
+        }
+    }
+}
+
+/// The timer that is running on a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timer {
+    pub kind: TimerKind,
+    /// Milliseconds until it fires.
+    pub expires_ms: u32,
+    /// Retransmissions, or unanswered probes, so far.
+    pub retransmits: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum TimerKind {
+    Retransmit = 1,
+    Keepalive = 2,
+    TimeWait = 3,
+    Probe = 4,
+}
+
+impl TimerKind {
+    /// The timer that `idiag_timer` or the `tr` column of /proc/net/tcp stands for
+    /// (`net/ipv4/inet_diag.c`, `inet_sk_diag_fill`).
+    pub fn from_kernel(number: u8) -> Option<TimerKind> {
+        match number {
+            1 => Some(TimerKind::Retransmit),
+            2 => Some(TimerKind::Keepalive),
+            3 => Some(TimerKind::TimeWait),
+            4 => Some(TimerKind::Probe),
+            _ => None,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            TimerKind::Retransmit => "retransmit",
+            TimerKind::Keepalive => "keepalive",
+            TimerKind::TimeWait => "timewait",
+            TimerKind::Probe => "probe",
+        }
+    }
+}
+
+/// The figures of `struct tcp_info` (`include/uapi/linux/tcp.h`) that causes rest on.
+///
+/// The structure has grown with every few kernels. It is taken by prefix: `length` bytes came,
+/// and a field that lies past them is unknown, not zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TcpInfo {
+    pub(crate) length: u16,
+    pub(crate) last_data_sent: u32,
+    pub(crate) last_data_recv: u32,
+    pub(crate) last_ack_recv: u32,
+    pub(crate) data_segs_out: u32,
+    pub(crate) bytes_acked: u64,
+    pub(crate) bytes_received: u64,
+    pub(crate) bytes_sent: u64,
+}
+
+impl TcpInfo {
+    /// Reads the prefix of a `struct tcp_info` that `bytes` holds, of any length.
+    pub fn from_prefix(bytes: &[u8]) -> TcpInfo {
+        TcpInfo {
+            length: u16::try_from(bytes.len()).unwrap_or(u16::MAX),
+            last_data_sent: u32_at(bytes, 44).unwrap_or(0),
+            last_data_recv: u32_at(bytes, 52).unwrap_or(0),
+            last_ack_recv: u32_at(bytes, 56).unwrap_or(0),
+            bytes_acked: u64_at(bytes, 120).unwrap_or(0),
+            bytes_received: u64_at(bytes, 128).unwrap_or(0),
+            data_segs_out: u32_at(bytes, 156).unwrap_or(0),
+            bytes_sent: u64_at(bytes, 200).unwrap_or(0),
+        }
+    }
+
+    /// Milliseconds since the last byte was sent.
+    pub fn last_data_sent(&self) -> Option<u32> {
+        self.reaches(48).then_some(self.last_data_sent)
+    }
+
+    /// Milliseconds since the last byte came in (a FIN alone carries none), or since the
+    /// connection was made when none ever did.
+    pub fn last_data_recv(&self) -> Option<u32> {
+        self.reaches(56).then_some(self.last_data_recv)
+    }
+
+    /// Milliseconds since the last acknowledgement came in; a FIN carries one.
+    pub fn last_ack_recv(&self) -> Option<u32> {
+        self.reaches(60).then_some(self.last_ack_recv)
+    }
+
+    /// Bytes of ours that the peer has acknowledged; on the connecting side the SYN counts as
+    /// one (Linux 4.1).
+    pub fn bytes_acked(&self) -> Option<u64> {
+        self.reaches(128).then_some(self.bytes_acked)
+    }
+
+    /// Bytes received, a FIN counting as one (Linux 4.1).
+    pub fn bytes_received(&self) -> Option<u64> {
+        self.reaches(136).then_some(self.bytes_received)
+    }
+
+    /// Segments with data that were sent (Linux 4.6).
+    pub fn data_segs_out(&self) -> Option<u32> {
+        self.reaches(160).then_some(self.data_segs_out)
+    }
+
+    /// Bytes sent, retransmissions included (Linux 4.19).
+    pub fn bytes_sent(&self) -> Option<u64> {
+        self.reaches(208).then_some(self.bytes_sent)
+    }
+
+    fn reaches(&self, end: u16) -> bool {
+        self.length >= end
+    }
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    let field = bytes.get(at..at + 4)?;
+    field.try_into().ok().map(u32::from_ne_bytes)
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    let field = bytes.get(at..at + 8)?;
+    field.try_into().ok().map(u64::from_ne_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shorter_tcp_info_of_an_older_kernel_is_taken_as_far_as_it_goes() {
+        let mut bytes = vec![0u8; 104];
+        bytes[52..56].copy_from_slice(&5000u32.to_ne_bytes());
+        let info = TcpInfo::from_prefix(&bytes);
+        assert_eq!(info.last_data_recv(), Some(5000));
+        assert_eq!(info.bytes_received(), None);
+        assert_eq!(info.bytes_sent(), None);
+        let nothing = TcpInfo::from_prefix(&[]);
+        assert_eq!(nothing.last_data_recv(), None);
+    }
+
+    #[test]
+    fn a_socket_stays_small_enough_for_a_million_of_them() {
+        assert!(
+            std::mem::size_of::<Socket>() <= 152,
+            "{}",
+            std::mem::size_of::<Socket>()
+        );
+    }
+}

@@ -1,0 +1,323 @@
+//! What the arguments mean: each stage's own input, and every check across flags.
+
+use anstream::AutoStream;
+use thiserror::Error;
+
+use crate::args::{Cli, ColorChoice, Command, Options};
+use crate::classifier::Rules;
+use crate::collector::Request;
+use crate::collector::netns::NetnsName;
+use crate::collector::sock_diag::wire::Families;
+use crate::filter::{Filter, PortEnd, Term};
+use crate::model::{Family, Pid, State, StateSet};
+use crate::renderer::columns::Column;
+use crate::renderer::style::Look;
+use crate::renderer::{Format, Page, Sort, SortKey, View};
+
+/// Everything that a run does.
+#[derive(Debug)]
+pub struct Plan {
+    pub request: Request,
+    pub rules: Rules,
+    pub view: View,
+    /// Print nothing; the exit code is the answer.
+    pub quiet: bool,
+    pub strict: bool,
+    pub verbose: bool,
+}
+
+/// The place that the output goes to.
+#[derive(Debug, Clone, Copy)]
+pub struct Terminal {
+    /// Its width in columns; `None` where stdout is no terminal.
+    pub width: Option<usize>,
+}
+
+impl Terminal {
+    /// What stdout is.
+    pub fn of_stdout() -> Terminal {
+        let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok();
+        // A terminal that does not know its size says 0.
+        let width = size.map(|size| match size.ws_col {
+            0 => 80,
+            columns => usize::from(columns),
+        });
+        Terminal { width }
+    }
+}
+
+/// Arguments that do not go together, or say nothing.
+#[derive(Debug, Error)]
+pub enum UsageError {
+    #[error("{flag} prints sockets: use it with `closewait list`")]
+    NeedsList { flag: &'static str },
+    #[error("--sort {key:?} is no column; one of: {all}")]
+    Sort { key: String, all: String },
+    #[error("--no-owners cannot go with {flag}, which needs to know the owners")]
+    NeedsOwners { flag: &'static str },
+}
+
+/// How many groups triage shows: CLOSE_WAIT comes first, and with the states above they fit one
+/// screen of 24 lines.
+const GROUPS: usize = 10;
+
+impl Plan {
+    pub fn new(cli: Cli, terminal: Terminal) -> Result<Plan, UsageError> {
+        let options = cli.options;
+        let command = cli.command.unwrap_or(if options.has_netstat_letter() {
+            Command::List
+        } else {
+            Command::Triage
+        });
+        let filter = filter(&options, &command);
+        let format = format(&options);
+        check(&options, &command, format)?;
+        let page = match command {
+            Command::Triage => Page::Triage,
+            Command::List => Page::List {
+                columns: columns(&options),
+                header: !options.no_header,
+            },
+        };
+        let limit = match (options.limit, &command, format) {
+            (Some(0), ..) => None,
+            (Some(limit), ..) => Some(limit),
+            (None, Command::Triage, Format::Table) => Some(GROUPS),
+            (None, ..) => None,
+        };
+        let colour = match options.color {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => {
+                AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never
+            }
+        };
+        Ok(Plan {
+            request: Request {
+                source: options.source,
+                proc_root: options.proc.clone(),
+                netns: options.netns.clone().map(NetnsName),
+                families: families(&options),
+                filter: filter.clone(),
+                owners: !options.no_owners,
+                tcp_info: true,
+            },
+            rules: Rules { filter },
+            view: View {
+                page,
+                format,
+                look: Look {
+                    colour,
+                    marks: terminal.width.is_some() || colour || command == Command::Triage,
+                    width: terminal.width,
+                },
+                sort: options.sort.as_deref().map(sort).transpose()?,
+                limit,
+                selection: selection(&options, &command),
+            },
+            quiet: options.quiet,
+            strict: options.strict,
+            verbose: options.verbose > 0,
+        })
+    }
+}
+
+impl Options {
+    /// Whether a letter was given that netstat users type for a listing.
+    fn has_netstat_letter(&self) -> bool {
+        self.all
+            || self.listening
+            || self.tcp
+            || self.udp
+            || self.numeric
+            || self.programs
+            || self.timers
+            || self.extend
+            || self.wide
+            || self.ipv4
+            || self.ipv6
+    }
+}
+
+fn check(options: &Options, command: &Command, format: Format) -> Result<(), UsageError> {
+    if *command == Command::Triage {
+        match format {
+            Format::Jsonl => return Err(UsageError::NeedsList { flag: "--jsonl" }),
+            Format::Csv => return Err(UsageError::NeedsList { flag: "--csv" }),
+            Format::Table | Format::Json => {}
+        }
+    }
+    if options.no_owners {
+        if !options.pid.is_empty() {
+            return Err(UsageError::NeedsOwners { flag: "--pid" });
+        }
+        if !options.program.is_empty() {
+            return Err(UsageError::NeedsOwners { flag: "--program" });
+        }
+    }
+    Ok(())
+}
+
+fn format(options: &Options) -> Format {
+    if options.json {
+        Format::Json
+    } else if options.jsonl {
+        Format::Jsonl
+    } else if options.csv {
+        Format::Csv
+    } else {
+        Format::Table
+    }
+}
+
+fn families(options: &Options) -> Families {
+    match (options.ipv4, options.ipv6) {
+        (true, false) => Families::One(Family::Inet),
+        (false, true) => Families::One(Family::Inet6),
+        _ => Families::Both,
+    }
+}
+
+/// The condition that the flags make up: different flags must all hold, of the same flag one.
+fn filter(options: &Options, command: &Command) -> Filter {
+    let mut parts = Vec::new();
+    let mut one_of = |terms: Vec<Term>| match terms.len() {
+        0 => {}
+        1 => parts.extend(terms.into_iter().map(Filter::Term)),
+        _ => parts.push(Filter::Or(terms.into_iter().map(Filter::Term).collect())),
+    };
+    one_of(
+        states(options, command)
+            .map(Term::State)
+            .into_iter()
+            .collect(),
+    );
+    one_of(
+        options
+            .port
+            .iter()
+            .map(|port| Term::Port(PortEnd::Either, *port))
+            .collect(),
+    );
+    one_of(options.pid.iter().map(|pid| Term::Pid(Pid(*pid))).collect());
+    one_of(
+        options
+            .program
+            .iter()
+            .map(|name| Term::Program(name.clone().into_bytes()))
+            .collect(),
+    );
+    one_of(options.peer.iter().map(|peer| Term::Peer(*peer)).collect());
+    one_of(
+        options
+            .cause
+            .iter()
+            .map(|cause| Term::Cause(*cause))
+            .collect(),
+    );
+    one_of(
+        options
+            .older_than
+            .map(Term::OlderThan)
+            .into_iter()
+            .collect(),
+    );
+    Filter::And(parts)
+}
+
+/// The states that are selected: those that are named, else those that the letters mean. A list
+/// shows all but LISTEN, as netstat's does.
+fn states(options: &Options, command: &Command) -> Option<StateSet> {
+    let listen = StateSet::of(State::Listen);
+    let named = options
+        .state
+        .iter()
+        .fold(StateSet::NONE, |all, set| all.union(*set));
+    match command {
+        _ if !named.is_empty() => Some(named),
+        _ if options.all => Some(StateSet::ALL),
+        _ if options.listening => Some(listen),
+        Command::List => Some(StateSet::ALL.minus(listen)),
+        Command::Triage => Some(StateSet::ALL),
+    }
+}
+
+/// What was selected, in words, where it is less than everything.
+fn selection(options: &Options, command: &Command) -> Option<String> {
+    let mut words = Vec::new();
+    if let Some(set) = states(options, command)
+        && set != StateSet::ALL
+        && !(options.state.is_empty() && !options.listening)
+    {
+        let names: Vec<&str> = set.iter().map(State::name).collect();
+        words.push(format!("state {}", names.join(" or ")));
+    }
+    let mut add = |name: &str, values: Vec<String>| {
+        if !values.is_empty() {
+            words.push(format!("{name} {}", values.join(" or ")));
+        }
+    };
+    add("port", options.port.iter().map(u16::to_string).collect());
+    add("pid", options.pid.iter().map(u32::to_string).collect());
+    add("program", options.program.clone());
+    add(
+        "peer",
+        options.peer.iter().map(ToString::to_string).collect(),
+    );
+    add(
+        "cause",
+        options.cause.iter().map(ToString::to_string).collect(),
+    );
+    add(
+        "idle ≥",
+        options
+            .older_than
+            .iter()
+            .map(|age| format!("{}s", age.as_secs_f64()))
+            .collect(),
+    );
+    match families(options) {
+        Families::Both => {}
+        Families::One(family) => words.push(family.name().to_owned()),
+    }
+    (!words.is_empty()).then(|| words.join(", "))
+}
+
+fn columns(options: &Options) -> Vec<Column> {
+    let mut columns = vec![
+        Column::Proto,
+        Column::RecvQ,
+        Column::SendQ,
+        Column::Local,
+        Column::Foreign,
+        Column::State,
+        Column::Age,
+        Column::Cause,
+    ];
+    if options.extend {
+        columns.extend([Column::User, Column::Inode, Column::Cookie]);
+    }
+    if options.timers {
+        columns.push(Column::Timer);
+    }
+    if !options.no_owners {
+        columns.push(Column::Owner);
+    }
+    columns
+}
+
+fn sort(text: &str) -> Result<Sort, UsageError> {
+    let (descending, name) = match text.strip_prefix('-') {
+        Some(name) => (true, name),
+        None => (false, text),
+    };
+    let plain = name.to_ascii_lowercase().replace(['-', '_'], "");
+    SortKey::ALL
+        .into_iter()
+        .find(|key| key.name() == plain)
+        .map(|key| Sort { key, descending })
+        .ok_or_else(|| UsageError::Sort {
+            key: name.to_owned(),
+            all: SortKey::ALL.map(SortKey::name).join(", "),
+        })
+}

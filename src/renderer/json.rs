@@ -1,0 +1,399 @@
+//! JSON, by the schema in `docs/schema.json`: one document, or one line a socket.
+//!
+//! The types here are the contract and stand apart from the model, which may change. Sockets are
+//! written as they are met; nothing is built for all of them.
+
+use std::cell::RefCell;
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::ser::{SerializeMap, SerializeSeq};
+use serde::{Serialize, Serializer};
+
+use super::list::{self, Order};
+use super::{Page, View, triage};
+use crate::classifier::group::{Group, GroupOwner, RecvQ, Service};
+use crate::classifier::{Report, Row, StateCounts};
+use crate::model::{Cause, Endpoint, Holders, Idle, Name, Pid, State, Timer};
+
+/// The version of the schema: raised only when a field is renamed or removed.
+const SCHEMA: u32 = 1;
+
+/// Writes the whole document.
+pub fn document(
+    report: &Report<'_>,
+    view: &View,
+    elapsed: Duration,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let snapshot = report.snapshot;
+    let context = Context::of(report);
+    let order = match view.page {
+        Page::List { .. } => Some(list::order(report, view.sort, view.limit)),
+        Page::Triage => None,
+    };
+    let groups = match view.page {
+        Page::List { .. } => triage::ordered(report, None, None),
+        Page::Triage => triage::ordered(report, view.sort, view.limit),
+    };
+    let document = Document {
+        schema: SCHEMA,
+        tool: Tool {
+            name: env!("CARGO_PKG_NAME"),
+            version: env!("CARGO_PKG_VERSION"),
+        },
+        host: &snapshot.host.name,
+        taken_at: taken_at(snapshot.taken_at_ns),
+        elapsed_ms: elapsed.as_micros() as f64 / 1000.0,
+        source: snapshot.source.name(),
+        complete: report.is_complete(),
+        selection: view.selection.as_deref(),
+        gaps: report
+            .gaps
+            .iter()
+            .map(|gap| Gap {
+                kind: gap.kind.name(),
+                count: gap.count,
+                detail: &gap.detail,
+                hint: &gap.hint,
+            })
+            .collect(),
+        states: States(&report.states),
+        groups: groups.iter().map(|group| context.group(group)).collect(),
+        sockets: order.as_ref().map(|order| Sockets {
+            rows: RefCell::new(Some(order)),
+            report,
+            context: &context,
+        }),
+    };
+    serde_json::to_writer(&mut *out, &document)?;
+    out.write_all(b"\n")
+}
+
+/// Writes one socket a line.
+pub fn lines(report: &Report<'_>, view: &View, out: &mut impl Write) -> io::Result<()> {
+    let context = Context::of(report);
+    for row in list::order(report, view.sort, view.limit).rows(report) {
+        serde_json::to_writer(&mut *out, &context.socket(&row))?;
+        out.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+/// RFC 3339 in UTC, to the millisecond.
+pub fn taken_at(nanoseconds: i128) -> Option<String> {
+    let time = jiff::Timestamp::from_nanosecond(nanoseconds).ok()?;
+    Some(time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: u32,
+    tool: Tool,
+    host: &'a str,
+    taken_at: Option<String>,
+    elapsed_ms: f64,
+    source: &'static str,
+    complete: bool,
+    selection: Option<&'a str>,
+    gaps: Vec<Gap<'a>>,
+    states: States<'a>,
+    groups: Vec<GroupJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sockets: Option<Sockets<'a>>,
+}
+
+#[derive(Serialize)]
+struct Tool {
+    name: &'static str,
+    version: &'static str,
+}
+
+#[derive(Serialize)]
+struct Gap<'a> {
+    kind: &'static str,
+    count: u64,
+    detail: &'a str,
+    hint: &'a str,
+}
+
+/// Every state, with its count, or null where it was not looked for.
+struct States<'a>(&'a StateCounts);
+
+impl Serialize for States<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(State::ALL.len()))?;
+        for state in State::ALL {
+            map.serialize_entry(state.name(), &self.0.of(state))?;
+        }
+        map.end()
+    }
+}
+
+#[derive(Serialize)]
+struct GroupJson<'a> {
+    netns: Option<&'a str>,
+    state: &'static str,
+    side: &'static str,
+    local_port: Option<u16>,
+    remote: Option<EndpointJson>,
+    owner_kind: Option<&'static str>,
+    owners: Vec<Process<'a>>,
+    sockets: u64,
+    recv_q: RecvQJson,
+    send_q_max: u32,
+    idle_ms: Option<SpreadJson>,
+    causes: Causes<'a>,
+}
+
+#[derive(Serialize)]
+struct EndpointJson {
+    addr: IpAddr,
+    port: u16,
+}
+
+impl From<Endpoint> for EndpointJson {
+    fn from(end: Endpoint) -> EndpointJson {
+        EndpointJson {
+            addr: end.addr,
+            port: end.port,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Process<'a> {
+    pid: u32,
+    name: Option<NameJson<'a>>,
+}
+
+/// A name as valid UTF-8: what is not becomes U+FFFD.
+struct NameJson<'a>(&'a Name);
+
+impl Serialize for NameJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&String::from_utf8_lossy(self.0.bytes()))
+    }
+}
+
+#[derive(Serialize)]
+struct RecvQJson {
+    zero: u64,
+    one: u64,
+    more: u64,
+    max: u32,
+}
+
+impl From<RecvQ> for RecvQJson {
+    fn from(queue: RecvQ) -> RecvQJson {
+        RecvQJson {
+            zero: queue.zero,
+            one: queue.one,
+            more: queue.more,
+            max: queue.max,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct SpreadJson {
+    min: u64,
+    p50: u64,
+    max: u64,
+}
+
+struct Causes<'a>(&'a [(Cause, u64)]);
+
+impl Serialize for Causes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(cause, count)| (cause.name(), count)))
+    }
+}
+
+/// The sockets of a list, written one by one.
+struct Sockets<'a> {
+    rows: RefCell<Option<&'a Order>>,
+    report: &'a Report<'a>,
+    context: &'a Context<'a>,
+}
+
+impl Serialize for Sockets<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut seq = serializer.serialize_seq(None)?;
+        if let Some(order) = *self.rows.borrow() {
+            for row in order.rows(self.report) {
+                seq.serialize_element(&self.context.socket(&row))?;
+            }
+        }
+        seq.end()
+    }
+}
+
+#[derive(Serialize)]
+struct SocketJson<'a> {
+    netns: Option<&'a str>,
+    family: &'static str,
+    state: &'static str,
+    local: EndpointJson,
+    remote: EndpointJson,
+    side: &'static str,
+    recv_q: u32,
+    send_q: u32,
+    timer: Option<TimerJson>,
+    uid: Option<u32>,
+    user: Option<&'a str>,
+    inode: Option<u32>,
+    cookie: Option<u64>,
+    accepted: Option<bool>,
+    owner_kind: Option<&'static str>,
+    owners: HoldersJson<'a>,
+    idle_ms: Option<IdleJson>,
+    cause: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct TimerJson {
+    kind: &'static str,
+    expires_ms: u32,
+    retransmits: u8,
+}
+
+impl From<Timer> for TimerJson {
+    fn from(timer: Timer) -> TimerJson {
+        TimerJson {
+            kind: timer.kind.name(),
+            expires_ms: timer.expires_ms,
+            retransmits: timer.retransmits,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct IdleJson {
+    at_least: u64,
+    at_most: Option<u64>,
+}
+
+impl From<Idle> for IdleJson {
+    fn from(idle: Idle) -> IdleJson {
+        IdleJson {
+            at_least: idle.at_least_ms,
+            at_most: idle.at_most_ms,
+        }
+    }
+}
+
+/// The holders of one socket, written without a list of them being made.
+struct HoldersJson<'a> {
+    row: Row<'a>,
+    holders: &'a Holders,
+}
+
+impl Serialize for HoldersJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Holder<'a> {
+            pid: u32,
+            fd: u32,
+            name: Option<NameJson<'a>>,
+        }
+        serializer.collect_seq(self.row.owner.holders().iter().map(|holder| Holder {
+            pid: holder.pid.0,
+            fd: holder.fd,
+            name: self.holders.name(holder.pid).map(NameJson),
+        }))
+    }
+}
+
+/// What every group and socket of a document needs from around it.
+struct Context<'a> {
+    report: &'a Report<'a>,
+    netns: Option<&'a str>,
+}
+
+impl<'a> Context<'a> {
+    fn of(report: &'a Report<'_>) -> Context<'a> {
+        Context {
+            report,
+            netns: report.snapshot.netns.as_deref(),
+        }
+    }
+
+    fn processes(&self, owner: &GroupOwner) -> Vec<Process<'a>> {
+        let holders = self.report.holders();
+        let process = |pid: &Pid| Process {
+            pid: pid.0,
+            name: holders.name(*pid).map(NameJson),
+        };
+        owner.pids.iter().map(process).collect()
+    }
+
+    fn group(&self, group: &'a Group) -> GroupJson<'a> {
+        let (local_port, remote) = service(group.service);
+        GroupJson {
+            netns: self.netns,
+            state: group.state.name(),
+            side: group.service.side().name(),
+            local_port,
+            remote,
+            owner_kind: group.owner.kind,
+            owners: self.processes(&group.owner),
+            sockets: group.sockets,
+            recv_q: group.recv_q.into(),
+            send_q_max: group.send_q_max,
+            idle_ms: group.idle.map(|idle| SpreadJson {
+                min: idle.min_ms,
+                p50: idle.p50_ms,
+                max: idle.max_ms,
+            }),
+            causes: Causes(&group.causes),
+        }
+    }
+
+    fn socket<'b>(&'b self, row: &Row<'b>) -> SocketJson<'b> {
+        let socket = row.socket;
+        let uid = socket.user();
+        SocketJson {
+            netns: self.netns,
+            family: socket.family.name(),
+            state: socket.state.name(),
+            local: socket.local.into(),
+            remote: socket.remote.into(),
+            side: row.side.name(),
+            recv_q: socket.recv_q,
+            send_q: socket.send_q,
+            timer: socket.timer.map(TimerJson::from),
+            uid,
+            user: uid.and_then(|uid| self.report.snapshot.host.users.name(uid)),
+            inode: (socket.inode != 0).then_some(socket.inode),
+            cookie: socket.cookie.map(u64::from),
+            accepted: accepted(row),
+            owner_kind: row.owner.kind(),
+            owners: HoldersJson {
+                row: *row,
+                holders: self.report.holders(),
+            },
+            idle_ms: row.idle.map(IdleJson::from),
+            cause: row.cause.map(Cause::name),
+        }
+    }
+}
+
+/// Whether accept(2) or connect(2) gave the connection to a process; `None` of what is no
+/// connection of a process: listeners and the kernel's own.
+fn accepted(row: &Row<'_>) -> Option<bool> {
+    let socket = row.socket;
+    if socket.is_unaccepted() {
+        return Some(false);
+    }
+    (socket.inode != 0 && socket.state != State::Listen).then_some(true)
+}
+
+/// A service end as the two fields of which one is set.
+fn service(service: Service) -> (Option<u16>, Option<EndpointJson>) {
+    match service {
+        Service::Local(port) => (Some(port), None),
+        Service::Remote(remote) => (None, Some(remote.into())),
+    }
+}

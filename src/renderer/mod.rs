@@ -1,0 +1,127 @@
+//! Words and bytes: a report goes into a given `impl Write`, one file for each form.
+
+pub mod columns;
+pub mod csv;
+pub mod escape;
+pub mod json;
+pub mod list;
+pub mod style;
+pub mod triage;
+pub mod units;
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use self::columns::Column;
+use self::style::Look;
+use crate::classifier::Report;
+
+/// What to print of a report.
+#[derive(Debug, Clone, PartialEq)]
+pub struct View {
+    pub page: Page,
+    pub format: Format,
+    pub look: Look,
+    /// The order of rows or groups; `None` for the page's own.
+    pub sort: Option<Sort>,
+    /// The most rows or groups to print; `None` for all.
+    pub limit: Option<usize>,
+    /// What was selected, in words; `None` for everything.
+    pub selection: Option<String>,
+}
+
+/// Which page of a report.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Page {
+    Triage,
+    List { columns: Vec<Column>, header: bool },
+}
+
+/// The form of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Table,
+    Json,
+    Jsonl,
+    Csv,
+}
+
+/// An order by a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sort {
+    pub key: SortKey,
+    pub descending: bool,
+}
+
+/// What rows and groups can be ordered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SortKey {
+    /// How many sockets a group has; in a list every row has one.
+    Sockets,
+    State,
+    Local,
+    Remote,
+    Port,
+    RecvQ,
+    SendQ,
+    Age,
+    Cause,
+    Owner,
+    Pid,
+    Uid,
+    Inode,
+}
+
+impl SortKey {
+    pub const ALL: [SortKey; 13] = [
+        SortKey::Sockets,
+        SortKey::State,
+        SortKey::Local,
+        SortKey::Remote,
+        SortKey::Port,
+        SortKey::RecvQ,
+        SortKey::SendQ,
+        SortKey::Age,
+        SortKey::Cause,
+        SortKey::Owner,
+        SortKey::Pid,
+        SortKey::Uid,
+        SortKey::Inode,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            SortKey::Sockets => "sockets",
+            SortKey::State => "state",
+            SortKey::Local => "local",
+            SortKey::Remote => "remote",
+            SortKey::Port => "port",
+            SortKey::RecvQ => "recvq",
+            SortKey::SendQ => "sendq",
+            SortKey::Age => "age",
+            SortKey::Cause => "cause",
+            SortKey::Owner => "owner",
+            SortKey::Pid => "pid",
+            SortKey::Uid => "uid",
+            SortKey::Inode => "inode",
+        }
+    }
+}
+
+/// Prints what the view asks for. `elapsed` is how long the run has taken so far.
+pub fn render(
+    report: &Report<'_>,
+    view: &View,
+    elapsed: Duration,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    match (view.format, &view.page) {
+        (Format::Json, _) => json::document(report, view, elapsed, out),
+        (Format::Jsonl, _) => json::lines(report, view, out),
+        (Format::Csv, _) => csv::rows(report, view, out),
+        (Format::Table, Page::Triage) => triage::screen(report, view, elapsed, out),
+        (Format::Table, Page::List { columns, header }) => {
+            list::table(report, view, columns, *header, out)
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Colour, marks and width: how a table looks where it goes.
+
+use std::fmt::Display;
+
+use anstyle::{AnsiColor, Style};
+
+/// How to print for the place that the output goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Look {
+    /// Write colours.
+    pub colour: bool,
+    /// Mark what is highlighted: for eyes, with colour or without. Off in a pipe, where columns
+    /// are counted.
+    pub marks: bool,
+    /// Cut to this many columns; `None` never cuts.
+    pub width: Option<usize>,
+}
+
+/// What a piece of text is, for its colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Heading,
+    CloseWait,
+    Quiet,
+    Good,
+    Info,
+    Warning,
+    Critical,
+}
+
+/// Stands in front of what is highlighted; as wide as what stands in front of the rest.
+pub const MARK: &str = "! ";
+pub const NO_MARK: &str = "  ";
+
+impl Look {
+    /// The text in the colour of its role, or plain.
+    pub fn paint(self, role: Role, text: impl Display) -> String {
+        if !self.colour {
+            return text.to_string();
+        }
+        let style = style(role);
+        format!("{style}{text}{style:#}")
+    }
+
+    /// The escape sequences around text of a role; empty without colour.
+    pub fn around(self, role: Role) -> (String, String) {
+        if !self.colour {
+            return (String::new(), String::new());
+        }
+        let style = style(role);
+        (style.render().to_string(), style.render_reset().to_string())
+    }
+}
+
+fn style(role: Role) -> Style {
+    let colour = |colour: AnsiColor| Style::new().fg_color(Some(colour.into()));
+    match role {
+        Role::Heading => Style::new().bold(),
+        Role::CloseWait | Role::Warning => colour(AnsiColor::Yellow).bold(),
+        Role::Quiet => Style::new().dimmed(),
+        Role::Good => colour(AnsiColor::Green),
+        Role::Info => colour(AnsiColor::Cyan),
+        Role::Critical => colour(AnsiColor::Red).bold(),
+    }
+}
+
+/// The text, cut to `width` columns with an ellipsis where it is longer.
+pub fn cut(text: &str, width: usize) -> String {
+    use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut out = String::new();
+    let mut used = 1;
+    for c in text.chars() {
+        used += c.width().unwrap_or(0);
+        if used > width {
+            break;
+        }
+        out.push(c);
+    }
+    out.push('…');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_cut_by_columns_and_not_by_bytes() {
+        assert_eq!(cut("abcdef", 6), "abcdef");
+        assert_eq!(cut("abcdef", 5), "abcd…");
+        assert_eq!(cut("日本語日本語", 5), "日本…");
+        assert_eq!(cut("", 0), "");
+    }
+}

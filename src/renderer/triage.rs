@@ -1,0 +1,402 @@
+//! Triage: one screen with the states, the groups and what could not be seen.
+
+use std::cmp::Ordering;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use unicode_width::UnicodeWidthStr;
+
+use super::style::{self, Look, MARK, NO_MARK, Role};
+use super::{Sort, SortKey, View, escape, json, units};
+use crate::classifier::Report;
+use crate::classifier::group::{Group, Service, first_name};
+use crate::model::{Hiding, Source, State};
+
+/// Writes the screen.
+pub fn screen(
+    report: &Report<'_>,
+    view: &View,
+    elapsed: Duration,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    header(report, view, elapsed, out)?;
+    states(report, view.look, out)?;
+    groups(report, view, out)?;
+    gaps(report, view.look, out)
+}
+
+fn header(
+    report: &Report<'_>,
+    view: &View,
+    elapsed: Duration,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let snapshot = report.snapshot;
+    let look = view.look;
+    let time = json::taken_at(snapshot.taken_at_ns).unwrap_or_default();
+    let time = time.get(..19).unwrap_or_default().replace('T', " ");
+    let host = escape::text(snapshot.host.name.as_bytes());
+    let netns = snapshot.netns.as_deref().unwrap_or("unknown namespace");
+    let title = look.paint(Role::Heading, format_args!("closewait on {host}"));
+    writeln!(
+        out,
+        "{title}  {}",
+        look.paint(
+            Role::Quiet,
+            format_args!("{}, {time} UTC", escape::text(netns.as_bytes()))
+        )
+    )?;
+    let sockets = units::count(report.states.total());
+    let scan = snapshot.scan;
+    let processes = match (&snapshot.holders, scan.processes_seen) {
+        (None, _) => "owners not read".to_owned(),
+        (Some(_), 0) => "no owners to read".to_owned(),
+        (Some(_), seen) => format!(
+            "{} of {} processes read",
+            units::count(scan.processes_read.into()),
+            units::count(seen.into())
+        ),
+    };
+    let source = match snapshot.source {
+        Source::Netlink => "sock_diag",
+        Source::Procfs => "/proc/net/tcp: no ages",
+    };
+    let plural = if report.states.total() == 1 { "" } else { "s" };
+    writeln!(
+        out,
+        "{sockets} TCP socket{plural} · {processes} · {source} · {}",
+        units::duration(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
+    )?;
+    if let Some(selection) = &view.selection {
+        writeln!(out, "selected: {}", escape::text(selection.as_bytes()))?;
+    }
+    Ok(())
+}
+
+/// The states that occur, with a bar each; CLOSE_WAIT always.
+fn states(report: &Report<'_>, look: Look, out: &mut impl Write) -> io::Result<()> {
+    const BAR: usize = 30;
+    writeln!(out)?;
+    let mut counts: Vec<(State, u64)> = State::ALL
+        .into_iter()
+        .filter_map(|state| Some((state, report.states.of(state)?)))
+        .filter(|(state, count)| *count > 0 && *state != State::CloseWait)
+        .collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let close_wait = report.states.of(State::CloseWait);
+    match close_wait {
+        Some(0) => {
+            let words = if report.is_complete() {
+                look.paint(Role::Good, "No socket is in CLOSE_WAIT.")
+            } else {
+                "No socket in CLOSE_WAIT was seen; the view is not complete, see below.".to_owned()
+            };
+            writeln!(out, "{words}")?;
+        }
+        Some(count) => counts.insert(0, (State::CloseWait, count)),
+        None => {}
+    }
+    let most = counts.iter().map(|(_, count)| *count).max().unwrap_or(0);
+    let digits = counts
+        .iter()
+        .map(|(_, count)| units::count(*count).len())
+        .max()
+        .unwrap_or(0);
+    for (state, count) in counts {
+        let highlighted = state == State::CloseWait;
+        let line = format!(
+            "{state:<14} {:>digits$}  {}",
+            units::count(count),
+            bar(count, most, BAR)
+        );
+        write_marked(&line, highlighted, look, out)?;
+    }
+    Ok(())
+}
+
+fn write_marked(line: &str, highlighted: bool, look: Look, out: &mut impl Write) -> io::Result<()> {
+    if highlighted {
+        writeln!(
+            out,
+            "{}",
+            look.paint(Role::CloseWait, format_args!("{MARK}{line}"))
+        )
+    } else {
+        writeln!(out, "{NO_MARK}{line}")
+    }
+}
+
+/// A bar of eighths of blocks; at least one eighth for what is not nothing.
+fn bar(count: u64, most: u64, width: usize) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let full = u128::from(count) * (width as u128) * 8 / u128::from(most.max(1));
+    let eighths = usize::try_from(full).unwrap_or(0).clamp(1, width * 8);
+    format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8])
+}
+
+/// The groups in the order and number that a view asks for.
+pub fn ordered<'a>(
+    report: &'a Report<'_>,
+    sort: Option<Sort>,
+    limit: Option<usize>,
+) -> Vec<&'a Group> {
+    let mut groups: Vec<&Group> = report.groups.iter().collect();
+    if let Some(sort) = sort {
+        groups.sort_by(|a, b| {
+            let order = compare(sort.key, a, b, report);
+            if sort.descending {
+                order.reverse()
+            } else {
+                order
+            }
+        });
+    }
+    groups.truncate(limit.unwrap_or(usize::MAX));
+    groups
+}
+
+fn compare(key: SortKey, a: &Group, b: &Group, report: &Report<'_>) -> Ordering {
+    let service = |group: &Group| match group.service {
+        Service::Local(port) => port,
+        Service::Remote(remote) => remote.port,
+    };
+    let name = |group: &Group| first_name(&group.owner, |pid| report.holders().name(pid)).cloned();
+    match key {
+        SortKey::Sockets => a.sockets.cmp(&b.sockets),
+        SortKey::State => a.state.name().cmp(b.state.name()),
+        SortKey::Port | SortKey::Local => service(a).cmp(&service(b)),
+        SortKey::Remote => a.service.cmp(&b.service),
+        SortKey::RecvQ => a.recv_q.max.cmp(&b.recv_q.max),
+        SortKey::SendQ => a.send_q_max.cmp(&b.send_q_max),
+        SortKey::Age => {
+            let oldest = |group: &Group| group.idle.map(|idle| idle.max_ms);
+            oldest(a).cmp(&oldest(b))
+        }
+        SortKey::Owner => name(a).cmp(&name(b)),
+        SortKey::Pid => a.owner.pids.cmp(&b.owner.pids),
+        SortKey::Cause => {
+            let first = |group: &Group| group.causes.first().map(|(cause, _)| cause.name());
+            first(a).cmp(&first(b))
+        }
+        SortKey::Uid | SortKey::Inode => Ordering::Equal,
+    }
+}
+
+const HEADINGS: [&str; 7] = [
+    "State",
+    "Side",
+    "Service",
+    "Owner",
+    "Sockets",
+    "Recv-Q 0/1/+",
+    "Age p50/max",
+];
+/// From this column on they are numbers.
+const FIRST_NUMBER: usize = 4;
+/// How narrow the two columns of free length may get, and how they share what there is.
+const SERVICE_LEAST: usize = 12;
+const OWNER_LEAST: usize = 10;
+
+fn groups(report: &Report<'_>, view: &View, out: &mut impl Write) -> io::Result<()> {
+    let groups = ordered(report, view.sort, view.limit);
+    if groups.is_empty() {
+        return Ok(());
+    }
+    let look = view.look;
+    let mut rows: Vec<(bool, [String; 7])> = groups
+        .iter()
+        .map(|group| (group.state == State::CloseWait, cells(report, group)))
+        .collect();
+    if let Some(width) = look.width {
+        fit(&mut rows, width);
+    }
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(marked(HEADINGS.map(str::to_owned), false));
+    let highlighted: Vec<bool> = rows.iter().map(|(highlighted, _)| *highlighted).collect();
+    for (highlighted, cells) in rows {
+        table.add_row(marked(cells, highlighted));
+    }
+    for (at, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, u16::from(at + 1 < HEADINGS.len())));
+        if at >= FIRST_NUMBER {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    writeln!(out)?;
+    // Each cell is one line, so the lines are the heading and the rows. They are painted whole,
+    // by our own policy of colours.
+    let roles = std::iter::once(Some(Role::Heading)).chain(
+        highlighted
+            .into_iter()
+            .map(|highlighted| highlighted.then_some(Role::CloseWait)),
+    );
+    for (line, role) in table.lines().zip(roles) {
+        let line = line.trim_end();
+        match role {
+            Some(role) => writeln!(out, "{}", look.paint(role, line))?,
+            None => writeln!(out, "{line}")?,
+        }
+    }
+    let more = report.groups.len() - groups.len();
+    if more > 0 {
+        let plural = if more == 1 { "" } else { "s" };
+        let text = format!(
+            "… {} more group{plural}: --limit 0",
+            units::count(more as u64)
+        );
+        writeln!(out, "{NO_MARK}{}", look.paint(Role::Quiet, text))?;
+    }
+    Ok(())
+}
+
+/// The cells with the first one marked, or moved by a mark's width.
+fn marked(cells: [String; 7], highlighted: bool) -> Vec<Cell> {
+    let mark = if highlighted { MARK } else { NO_MARK };
+    cells
+        .into_iter()
+        .enumerate()
+        .map(|(at, text)| {
+            Cell::new(if at == 0 {
+                format!("{mark}{text}")
+            } else {
+                text
+            })
+        })
+        .collect()
+}
+
+fn cells(report: &Report<'_>, group: &Group) -> [String; 7] {
+    let queue = group.recv_q;
+    let queue = match group.state {
+        // A listener's Recv-Q counts connections, and its total is in `list`.
+        State::Listen => "-".to_owned(),
+        _ => format!("{}/{}/{}", queue.zero, queue.one, queue.more),
+    };
+    let age = match group.idle {
+        Some(idle) => format!(
+            "{}{} / {}",
+            if group.state == State::CloseWait {
+                "≥"
+            } else {
+                ""
+            },
+            units::duration(idle.p50_ms),
+            units::duration(idle.max_ms)
+        ),
+        None => "-".to_owned(),
+    };
+    [
+        group.state.to_string(),
+        group.service.side().name().to_owned(),
+        match group.service {
+            Service::Local(port) => format!(":{port}"),
+            Service::Remote(remote) => remote.to_string(),
+        },
+        owner(report, group),
+        units::count(group.sockets),
+        queue,
+        age,
+    ]
+}
+
+/// `java[1234]`, `nginx[10] +3`, `python3[7] (queued)`, `-`, `?`.
+pub fn owner(report: &Report<'_>, group: &Group) -> String {
+    let mut text = String::new();
+    let owner = &group.owner;
+    if let Some(first) = owner.pids.first() {
+        match report.holders().name(*first) {
+            Some(name) => escape::push(name.bytes(), &mut text),
+            None => text.push('?'),
+        }
+        text.push_str(&format!("[{first}]"));
+        if owner.pids.len() > 1 {
+            text.push_str(&format!(" +{}", owner.pids.len() - 1));
+        }
+    }
+    match owner.kind {
+        Some("listener") if text.is_empty() => "? (not accepted)".to_owned(),
+        Some("listener") => text + " (not accepted)",
+        Some("hidden") => {
+            let scan = report.snapshot.scan;
+            super::columns::hidden(if scan.processes_read < scan.processes_seen {
+                Hiding::NotPermitted
+            } else {
+                Hiding::Elsewhere
+            })
+            .to_owned()
+        }
+        _ if text.is_empty() => "-".to_owned(),
+        _ => text,
+    }
+}
+
+/// Cuts the service and owner columns so that a line fits.
+fn fit(rows: &mut [(bool, [String; 7])], width: usize) {
+    let mut widths = HEADINGS.map(UnicodeWidthStr::width);
+    for (_, cells) in rows.iter() {
+        for (cell, width) in cells.iter().zip(&mut widths) {
+            *width = (*width).max(cell.width());
+        }
+    }
+    let separators = HEADINGS.len() - 1 + MARK.len();
+    let fixed: usize = widths.iter().sum::<usize>() - widths[2] - widths[3] + separators;
+    let room = width.saturating_sub(fixed);
+    if widths[2] + widths[3] <= room {
+        return;
+    }
+    // The owner gets what the service leaves, and neither less than it can be known by.
+    let owner = widths[3]
+        .min(room.saturating_sub(widths[2].min(room / 2)))
+        .max(OWNER_LEAST);
+    let service = room.saturating_sub(owner).max(SERVICE_LEAST);
+    for (_, cells) in rows {
+        cells[2] = style::cut(&cells[2], service);
+        cells[3] = style::cut(&cells[3], owner);
+    }
+}
+
+/// What could not be seen, in words.
+fn gaps(report: &Report<'_>, look: Look, out: &mut impl Write) -> io::Result<()> {
+    if report.gaps.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{}", look.paint(Role::Heading, "Not seen"))?;
+    for gap in &report.gaps {
+        let mut text = if gap.count > 1 {
+            format!(
+                "{} {}",
+                units::count(gap.count),
+                escape::text(gap.detail.as_bytes())
+            )
+        } else {
+            escape::text(gap.detail.as_bytes())
+        };
+        if !gap.hint.is_empty() {
+            text.push_str("; ");
+            text.push_str(&gap.hint);
+        }
+        write_wrapped(&text, look.width, out)?;
+    }
+    Ok(())
+}
+
+/// Writes words on lines of at most `width` columns, indented by a mark's width.
+pub fn write_wrapped(text: &str, width: Option<usize>, out: &mut impl Write) -> io::Result<()> {
+    let width = width.unwrap_or(usize::MAX);
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        if !line.is_empty() && NO_MARK.len() + line.width() + 1 + word.width() > width {
+            writeln!(out, "{NO_MARK}{line}")?;
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    writeln!(out, "{NO_MARK}{line}")
+}

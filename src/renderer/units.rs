@@ -1,0 +1,118 @@
+//! Numbers for people: counts with separators, durations with one unit, brackets of age.
+
+use std::fmt::Write;
+
+use crate::model::Idle;
+
+/// `1874` as `1,874`.
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+const SECOND: u64 = 1_000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+/// Milliseconds in the largest unit that leaves at least one: `850ms`, `5.2s`, `48s`, `12m`,
+/// `3h`, `2d`. Rounded down, so that "at least" stays true.
+pub fn duration(milliseconds: u64) -> String {
+    let mut out = String::new();
+    push_duration(milliseconds, &mut out);
+    out
+}
+
+/// The same, appended.
+pub fn push_duration(milliseconds: u64, out: &mut String) {
+    // Writing to a String does not fail.
+    let _ = match milliseconds {
+        0..SECOND => write!(out, "{milliseconds}ms"),
+        SECOND..10_000 => write!(
+            out,
+            "{}.{}s",
+            milliseconds / SECOND,
+            milliseconds % SECOND / 100
+        ),
+        10_000..MINUTE => write!(out, "{}s", milliseconds / SECOND),
+        MINUTE..HOUR => write!(out, "{}m", milliseconds / MINUTE),
+        HOUR..DAY => write!(out, "{}h", milliseconds / HOUR),
+        _ => write!(out, "{}d", milliseconds / DAY),
+    };
+}
+
+/// An idle time: `=12m` when exact, `12m–14m` when both bounds say something, `≥12m` when the
+/// upper one does not.
+pub fn push_idle(idle: Idle, out: &mut String) {
+    match idle.at_most_ms {
+        Some(_) if idle.is_exact() => {
+            out.push('=');
+            push_duration(idle.at_least_ms, out);
+        }
+        Some(most) if !is_vague(idle.at_least_ms, most) => {
+            push_duration(idle.at_least_ms, out);
+            out.push('–');
+            push_duration(most, out);
+        }
+        _ => {
+            out.push('≥');
+            push_duration(idle.at_least_ms, out);
+        }
+    }
+}
+
+/// An upper bound more than twice the lower one says when the last byte came, not when the FIN
+/// did.
+fn is_vague(least: u64, most: u64) -> bool {
+    most > least.saturating_mul(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_have_separators() {
+        assert_eq!(count(0), "0");
+        assert_eq!(count(999), "999");
+        assert_eq!(count(1_874), "1,874");
+        assert_eq!(count(1_000_000), "1,000,000");
+    }
+
+    #[test]
+    fn durations_are_rounded_down_to_one_unit() {
+        let shown = [
+            0, 999, 1_000, 9_999, 10_500, 59_999, 60_000, 3_599_999, 90_000_000,
+        ];
+        let words = [
+            "0ms", "999ms", "1.0s", "9.9s", "10s", "59s", "1m", "59m", "1d",
+        ];
+        assert_eq!(shown.map(duration), words);
+    }
+
+    #[test]
+    fn a_bracket_says_no_more_than_it_knows() {
+        let shown = |least, most| {
+            let mut out = String::new();
+            push_idle(
+                Idle {
+                    at_least_ms: least,
+                    at_most_ms: most,
+                },
+                &mut out,
+            );
+            out
+        };
+        assert_eq!(shown(720_000, Some(720_000)), "=12m");
+        assert_eq!(shown(720_000, Some(840_000)), "12m–14m");
+        assert_eq!(shown(720_000, Some(8_400_000)), "≥12m");
+        assert_eq!(shown(720_000, None), "≥12m");
+    }
+}
