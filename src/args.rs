@@ -144,6 +144,9 @@ pub struct Options {
     /// Do not read who holds the sockets
     #[arg(long, global = true, help_heading = "Reading")]
     pub no_owners: bool,
+    /// How long to watch the processor use of processes that findings name; 0 turns it off
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "200ms", global = true, help_heading = "Reading")]
+    pub sample: std::time::Duration,
     /// Where sockets are read from
     #[arg(long, value_enum, default_value_t = SourceChoice::Auto, global = true, help_heading = "Reading")]
     pub source: SourceChoice,

@@ -26,8 +26,12 @@ use std::time::Instant;
 
 use anyhow::Context;
 
+use crate::classifier::finding::{self, Findings};
+use crate::classifier::queue;
 use crate::collector::owners::Progress;
+use crate::collector::process::Suspect;
 use crate::exit::Outcome;
+use crate::model::{Snapshot, Step};
 use crate::plan::Plan;
 use crate::renderer::{Format, Page, list};
 
@@ -51,11 +55,12 @@ pub fn run(plan: &Plan, out: &mut impl Write, err: &mut impl Write) -> anyhow::R
             (0, _) => Outcome::Undecided,
         });
     }
-    renderer::render(&report, &plan.view, start.elapsed(), out)
+    let (findings, examined) = explain(plan, &snapshot, &report);
+    renderer::render(&report, &findings, &plan.view, start.elapsed(), out)
         .and_then(|()| out.flush())
         .context("could not write the output")?;
     if plan.verbose {
-        for step in &snapshot.steps {
+        for step in snapshot.steps.iter().chain(&examined) {
             writeln!(err, "closewait: {} in {:.1?}", step.what, step.took)?;
         }
         writeln!(
@@ -75,6 +80,36 @@ pub fn run(plan: &Plan, out: &mut impl Write, err: &mut impl Write) -> anyhow::R
     } else {
         Outcome::Done
     })
+}
+
+/// Findings, where the page has a place for them: asks those whom they name for evidence.
+fn explain(
+    plan: &Plan,
+    snapshot: &Snapshot,
+    report: &classifier::Report<'_>,
+) -> (Findings, Option<Step>) {
+    let wanted = matches!(
+        (&plan.view.page, plan.view.format),
+        (Page::Triage, _) | (_, Format::Json)
+    );
+    if !wanted {
+        return (Findings::default(), None);
+    }
+    let thresholds = &plan.rules.thresholds;
+    let sets = finding::sets(report);
+    let queues = queue::queues(report);
+    let suspects: Vec<Suspect> = finding::suspects(&sets, &queues, thresholds)
+        .into_iter()
+        .map(|(pid, stuck)| Suspect { pid, stuck })
+        .collect();
+    let (evidence, step) = if suspects.is_empty() {
+        (Vec::new(), None)
+    } else {
+        let (evidence, step) = collector::examine(&plan.request, snapshot, &suspects, plan.sample);
+        (evidence, Some(step))
+    };
+    let findings = finding::findings(report, sets, queues, &evidence, thresholds);
+    (findings, step)
 }
 
 /// What a listing has no place for: rows that a limit left out, and what could not be seen.

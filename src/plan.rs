@@ -1,10 +1,14 @@
 //! What the arguments mean: each stage's own input, and every check across flags.
 
+use std::time::Duration;
+
 use anstream::AutoStream;
 use thiserror::Error;
 
 use crate::args::{Cli, ColorChoice, Command, Options};
 use crate::classifier::Rules;
+use crate::classifier::cause::GRACE_MS;
+use crate::classifier::severity::Thresholds;
 use crate::collector::Request;
 use crate::collector::netns::NetnsName;
 use crate::collector::sock_diag::wire::Families;
@@ -23,6 +27,8 @@ pub struct Plan {
     /// Print nothing; the exit code is the answer.
     pub quiet: bool,
     pub strict: bool,
+    /// How long lies between two readings of processor use; zero for one reading.
+    pub sample: Duration,
     pub verbose: bool,
 }
 
@@ -102,7 +108,11 @@ impl Plan {
                 owners: !options.no_owners,
                 tcp_info: true,
             },
-            rules: Rules { filter },
+            rules: Rules {
+                filter,
+                grace_ms: GRACE_MS,
+                thresholds: Thresholds::default(),
+            },
             view: View {
                 page,
                 format,
@@ -117,6 +127,7 @@ impl Plan {
             },
             quiet: options.quiet,
             strict: options.strict,
+            sample: options.sample,
             verbose: options.verbose > 0,
         })
     }

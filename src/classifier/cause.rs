@@ -40,14 +40,14 @@ pub enum PeerEnd {
 }
 
 /// The first row that fits decides.
-pub fn cause(facts: &Facts) -> Cause {
-    if is_transient(facts) {
+pub fn cause(facts: &Facts, grace_ms: u64) -> Cause {
+    if is_transient(facts, grace_ms) {
         return Cause::Transient;
     }
     if !facts.accepted {
         return Cause::NotAccepted;
     }
-    if is_half_close(facts) {
+    if is_half_close(facts, grace_ms) {
         return Cause::HalfClose;
     }
     if is_send_stuck(facts) {
@@ -59,7 +59,7 @@ pub fn cause(facts: &Facts) -> Cause {
     match (facts.recv_q, facts.side) {
         (0, _) => Cause::NeverClosed,
         (1, Side::Client) => Cause::StalePool,
-        (1, Side::Server) => match answered_after_last_byte(facts) {
+        (1, Side::Server) => match facts.answered_after_last_byte() {
             Some(false) => Cause::SlowHandler,
             Some(true) => Cause::Abandoned,
             None => Cause::Unclear,
@@ -69,11 +69,11 @@ pub fn cause(facts: &Facts) -> Cause {
 }
 
 /// The FIN came within the grace, and no other acknowledgement explains that.
-fn is_transient(facts: &Facts) -> bool {
+fn is_transient(facts: &Facts, grace_ms: u64) -> bool {
     let Some(idle) = facts.idle else {
         return false;
     };
-    let certainly = idle.at_most_ms.is_some_and(|most| most <= GRACE_MS);
+    let certainly = idle.at_most_ms.is_some_and(|most| most <= grace_ms);
     let probed = matches!(
         facts.timer,
         Some(Timer {
@@ -81,19 +81,19 @@ fn is_transient(facts: &Facts) -> bool {
             ..
         })
     );
-    let renewed = probed || is_half_close(facts);
-    certainly || (idle.at_least_ms <= GRACE_MS && !renewed)
+    let renewed = probed || is_half_close(facts, grace_ms);
+    certainly || (idle.at_least_ms <= grace_ms && !renewed)
 }
 
 /// This side still sends, and the peer is there to take it.
 ///
 /// Either data went out after the last acknowledgement came in, and so after the FIN; or it went
 /// out within the grace to a peer on this host whose socket is open.
-fn is_half_close(facts: &Facts) -> bool {
+fn is_half_close(facts: &Facts, grace_ms: u64) -> bool {
     let (Some(sent), Some(idle)) = (facts.last_data_sent_ms, facts.idle) else {
         return false;
     };
-    let sends = sent <= GRACE_MS && facts.ever_sent != Some(false);
+    let sends = sent <= grace_ms && facts.ever_sent != Some(false);
     let after_fin = sent < idle.at_least_ms;
     sends && !is_send_stuck(facts) && (after_fin || facts.peer == Some(PeerEnd::Waiting))
 }
@@ -109,18 +109,20 @@ fn is_send_stuck(facts: &Facts) -> bool {
     facts.send_q > 0 && pushing
 }
 
-/// Whether anything was sent since the last byte came in. Equal times mean that the answer left
-/// within the same millisecond.
-fn answered_after_last_byte(facts: &Facts) -> Option<bool> {
-    if facts.ever_sent == Some(false) {
-        return Some(false);
-    }
-    let sent = facts.last_data_sent_ms?;
-    let received = facts.last_data_recv_ms?;
-    match facts.ever_sent {
-        // An older kernel does not count segments; a socket that never sent shows the time of
-        // its connection, which may be the same millisecond as that of the first byte.
-        None if sent == received => None,
-        _ => Some(sent <= received),
+impl Facts {
+    /// Whether anything was sent since the last byte came in. Equal times mean that the answer
+    /// left within the same millisecond.
+    pub fn answered_after_last_byte(&self) -> Option<bool> {
+        if self.ever_sent == Some(false) {
+            return Some(false);
+        }
+        let sent = self.last_data_sent_ms?;
+        let received = self.last_data_recv_ms?;
+        match self.ever_sent {
+            // An older kernel does not count segments; a socket that never sent shows the time of
+            // its connection, which may be the same millisecond as that of the first byte.
+            None if sent == received => None,
+            _ => Some(sent <= received),
+        }
     }
 }

@@ -48,6 +48,17 @@ impl GroupOwner {
             pids,
         }
     }
+
+    /// Whether this is the owner of a socket; costs no allocation.
+    pub fn is(&self, owner: &Owner<'_>) -> bool {
+        let mut last = None;
+        let mut known = self.pids.iter();
+        self.kind == owner.kind()
+            && owner.holders().iter().all(|holder| {
+                last.replace(holder.pid) == Some(holder.pid) || known.next() == Some(&holder.pid)
+            })
+            && known.next().is_none()
+    }
 }
 
 /// A group and its figures.
@@ -72,6 +83,17 @@ pub struct RecvQ {
     pub one: u64,
     pub more: u64,
     pub max: u32,
+}
+
+impl RecvQ {
+    pub fn add(&mut self, bytes: u32) {
+        match bytes {
+            0 => self.zero += 1,
+            1 => self.one += 1,
+            _ => self.more += 1,
+        }
+        self.max = self.max.max(bytes);
+    }
 }
 
 /// The least, the middle and the greatest of some durations, in milliseconds.
@@ -110,7 +132,6 @@ pub struct Grouping {
     owners: HashMap<GroupOwner, u32>,
     /// The owner of the last row: rows of one owner come in runs.
     last: Option<(GroupOwner, u32)>,
-    scratch: Vec<Pid>,
 }
 
 #[derive(Default)]
@@ -131,12 +152,7 @@ impl Grouping {
             .entry((row.socket.state, service, owner))
             .or_default();
         tally.sockets += 1;
-        match row.socket.recv_q {
-            0 => tally.recv_q.zero += 1,
-            1 => tally.recv_q.one += 1,
-            _ => tally.recv_q.more += 1,
-        }
-        tally.recv_q.max = tally.recv_q.max.max(row.socket.recv_q);
+        tally.recv_q.add(row.socket.recv_q);
         tally.send_q_max = tally.send_q_max.max(row.socket.send_q);
         if let Some(idle) = row.idle {
             tally
@@ -149,18 +165,12 @@ impl Grouping {
     }
 
     fn intern(&mut self, owner: &Owner<'_>) -> u32 {
-        self.scratch.clear();
-        collect_pids(owner, &mut self.scratch);
         if let Some((last, number)) = &self.last
-            && last.kind == owner.kind()
-            && last.pids == self.scratch
+            && last.is(owner)
         {
             return *number;
         }
-        let key = GroupOwner {
-            kind: owner.kind(),
-            pids: self.scratch.clone(),
-        };
+        let key = GroupOwner::of(owner);
         let next = u32::try_from(self.owners.len()).unwrap_or(u32::MAX);
         let number = *self.owners.entry(key.clone()).or_insert(next);
         self.last = Some((key, number));

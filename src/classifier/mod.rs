@@ -2,21 +2,33 @@
 
 pub mod age;
 pub mod cause;
+pub mod finding;
 pub mod group;
 pub mod listeners;
+pub mod pairs;
+pub mod patience;
+pub mod queue;
+pub mod severity;
+
+use std::collections::HashMap;
 
 use self::cause::{Facts, PeerEnd};
 use self::group::{Group, Grouping};
-use self::listeners::Listeners;
+use self::listeners::{Listener, Listeners};
+use self::severity::Thresholds;
 use crate::filter::{Filter, Known};
 use crate::model::{
-    Cause, Gap, GapKind, Hiding, Holders, Idle, Owner, Side, Snapshot, Socket, State, StateSet,
+    Cause, Gap, GapKind, Hiding, Holder, Holders, Idle, Owner, Pid, Side, Snapshot, Socket, State,
+    StateSet,
 };
 
 /// What to select and how to judge it.
 #[derive(Debug, Clone)]
 pub struct Rules {
     pub filter: Filter,
+    /// How long a CLOSE_WAIT may last before it counts, in milliseconds.
+    pub grace_ms: u64,
+    pub thresholds: Thresholds,
 }
 
 /// One selected socket with everything that is concluded about it.
@@ -58,6 +70,7 @@ impl StateCounts {
 #[derive(Debug)]
 pub struct Report<'a> {
     pub snapshot: &'a Snapshot,
+    filter: Filter,
     judge: Judge<'a>,
     /// The selected sockets, in netstat's order: by family, listeners first.
     selected: Vec<Selected>,
@@ -80,7 +93,7 @@ struct Selected {
 
 /// Selects, judges and groups the sockets of a snapshot.
 pub fn classify<'a>(snapshot: &'a Snapshot, rules: &Rules) -> Report<'a> {
-    let judge = Judge::new(snapshot);
+    let judge = Judge::new(snapshot, rules);
     let mut selected = Vec::new();
     let mut undecided = 0;
     for (at, socket) in snapshot.sockets.iter().enumerate() {
@@ -102,6 +115,7 @@ pub fn classify<'a>(snapshot: &'a Snapshot, rules: &Rules) -> Report<'a> {
     });
     let mut report = Report {
         snapshot,
+        filter: rules.filter.clone(),
         judge,
         selected,
         states: StateCounts {
@@ -149,6 +163,41 @@ impl<'a> Report<'a> {
         self.judge.holders()
     }
 
+    pub fn listeners(&self) -> &Listeners {
+        &self.judge.listeners
+    }
+
+    /// Whether a connection to the listener would be selected, as far as can be told.
+    pub fn asks_about(&self, listener: &Listener) -> bool {
+        let Some(socket) = listener.sockets.first() else {
+            return false;
+        };
+        let connection = Socket {
+            state: State::CloseWait,
+            ..self.snapshot.sockets[*socket].clone()
+        };
+        let known = Known {
+            socket: &connection,
+            side: Some(Side::Server),
+            owner: Some((Owner::Listener(&listener.holders), self.holders())),
+            idle: None,
+            cause: None,
+        };
+        self.filter.decide(&known) != Some(false)
+    }
+
+    /// What is known of a CLOSE_WAIT socket.
+    pub fn facts(&self, row: &Row<'_>) -> Facts {
+        self.judge.facts(row.socket, row.side, row.idle, &row.owner)
+    }
+
+    /// The other end of a connection within this namespace, if that closed first, and who holds
+    /// it.
+    pub fn peer(&self, socket: &Socket) -> Option<(PeerEnd, &[Holder])> {
+        let (end, peer) = self.judge.peer(socket)?;
+        Some((end, self.holders().of(peer.inode)))
+    }
+
     /// Whether nothing is missing from the picture.
     pub fn is_complete(&self) -> bool {
         self.gaps.is_empty()
@@ -187,10 +236,13 @@ struct Judge<'a> {
     /// Positions of the sockets that closed first, ordered by (local, remote) end.
     closers: Vec<u32>,
     no_holders: Holders,
+    grace_ms: u64,
+    /// Processes that hold several sockets older than themselves, ordered.
+    heirs: Vec<Pid>,
 }
 
 impl<'a> Judge<'a> {
-    fn new(snapshot: &'a Snapshot) -> Judge<'a> {
+    fn new(snapshot: &'a Snapshot, rules: &Rules) -> Judge<'a> {
         let sockets = &snapshot.sockets;
         let mut closers = Vec::new();
         if sockets
@@ -210,6 +262,8 @@ impl<'a> Judge<'a> {
             listeners: Listeners::of(snapshot),
             closers,
             no_holders: Holders::default(),
+            grace_ms: rules.grace_ms,
+            heirs: heirs(snapshot),
         }
     }
 
@@ -218,7 +272,7 @@ impl<'a> Judge<'a> {
         let owner = self.owner(socket);
         let idle = age::idle(socket);
         let cause = (socket.state == State::CloseWait)
-            .then(|| cause::cause(&self.facts(socket, side, idle, &owner)));
+            .then(|| cause::cause(&self.facts(socket, side, idle, &owner), self.grace_ms));
         Row {
             socket,
             side,
@@ -274,13 +328,13 @@ impl<'a> Judge<'a> {
             ever_sent: tcp
                 .and_then(|tcp| tcp.data_segs_out())
                 .map(|segments| segments > 0),
-            peer: self.peer(socket),
+            peer: self.peer(socket).map(|(end, _)| end),
             inherited: self.inherited(owner),
         }
     }
 
     /// The other end of the same connection, if it is in this namespace and closed first.
-    fn peer(&self, socket: &Socket) -> Option<PeerEnd> {
+    fn peer(&self, socket: &Socket) -> Option<(PeerEnd, &Socket)> {
         let wanted = (socket.remote.canonical(), socket.local.canonical());
         let sockets = &self.snapshot.sockets;
         let at = self
@@ -288,21 +342,58 @@ impl<'a> Judge<'a> {
             .binary_search_by_key(&wanted, |at| ends(&sockets[*at as usize]))
             .ok()?;
         let peer = &sockets[self.closers[at] as usize];
-        Some(if peer.inode == 0 {
+        let end = if peer.inode == 0 {
             PeerEnd::Orphaned
         } else {
             PeerEnd::Waiting
-        })
+        };
+        Some((end, peer))
     }
 
+    /// Whether more than one process holds the socket, or one that is younger than its last
+    /// byte and holds several such: a server that forks for each connection holds one.
     fn inherited(&self, owner: &Owner<'_>) -> Option<bool> {
-        match owner {
-            Owner::Process([first, rest @ ..]) => {
-                Some(rest.iter().any(|holder| holder.pid != first.pid))
+        let Owner::Process([first, rest @ ..]) = owner else {
+            return None;
+        };
+        let shared = rest.iter().any(|holder| holder.pid != first.pid);
+        Some(shared || self.heirs.binary_search(&first.pid).is_ok())
+    }
+}
+
+/// How much younger than the last byte of a socket its holder must be to have inherited it. A
+/// byte can lie in the accept queue for a while before a process is forked for it.
+const HEIR_MARGIN_MS: u64 = 1_000;
+
+/// The processes that hold several CLOSE_WAIT sockets whose last byte came in before they
+/// started.
+fn heirs(snapshot: &Snapshot) -> Vec<Pid> {
+    let Some(holders) = &snapshot.holders else {
+        return Vec::new();
+    };
+    let mut counts: HashMap<Pid, u32> = HashMap::new();
+    for socket in &snapshot.sockets {
+        if socket.state != State::CloseWait {
+            continue;
+        }
+        let received = socket.tcp.and_then(|tcp| tcp.last_data_recv());
+        for holder in holders.of(socket.inode) {
+            let older = holders
+                .age_ms(holder.pid)
+                .zip(received)
+                .is_some_and(|(age, received)| u64::from(received) > age + HEIR_MARGIN_MS);
+            if older {
+                *counts.entry(holder.pid).or_default() += 1;
             }
-            _ => None,
         }
     }
+    let mut heirs: Vec<Pid> = counts
+        .into_iter()
+        .filter(|(_, count)| *count > 1)
+        .map(|(pid, _)| pid)
+        .collect();
+    heirs.sort_unstable();
+    heirs
 }
 
 fn is_closer(socket: &Socket) -> bool {

@@ -7,20 +7,24 @@ pub mod host;
 pub mod netns;
 pub mod owners;
 pub mod proc_net;
+pub mod process;
 pub mod sock_diag;
+pub mod syscalls;
 
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use self::netns::{Netns, NetnsError, NetnsName};
 use self::owners::{Progress, Wanted};
+use self::process::Suspect;
 use self::sock_diag::wire::{Families, Query};
 use self::sock_diag::{Dump, DumpError, Reader, bytecode};
-use crate::filter::{Filter, Known};
+use crate::filter::{Filter, Known, Term};
 use crate::model::{
-    Family, Gap, GapKind, Holders, Host, Scan, Snapshot, Socket, Source, State, StateSet, Step,
+    Evidence, Family, Gap, GapKind, Holders, Host, Pid, Scan, Snapshot, Socket, Source, State,
+    StateSet, Step,
 };
 
 /// What a run needs to see.
@@ -36,6 +40,21 @@ pub struct Request {
     pub owners: bool,
     /// Ask for tcp_info: ages and causes rest on it.
     pub tcp_info: bool,
+}
+
+impl Request {
+    /// Whether every TCP socket of the namespace is read.
+    fn sees_all(&self) -> bool {
+        let whole = |part: &Filter| {
+            matches!(part, Filter::Term(Term::State(states))
+                if states.intersection(StateSet::ALL) == StateSet::ALL)
+        };
+        let unfiltered = match &self.filter {
+            Filter::And(parts) => parts.iter().all(whole),
+            other => whole(other),
+        };
+        unfiltered && self.families == Families::Both
+    }
 }
 
 /// Where the user wants the sockets from.
@@ -76,25 +95,78 @@ pub fn collect(request: &Request, progress: &Progress) -> Result<Snapshot, Colle
         sockets,
         source,
         host,
-        mut gaps,
+        gaps,
     } = table;
-    let (holders, scan) = if request.owners {
-        let (holders, scan) = read_owners(request, &sockets, progress, &mut gaps, &mut steps);
-        (Some(holders), scan)
-    } else {
-        (None, Scan::default())
-    };
-    Ok(Snapshot {
+    let mut snapshot = Snapshot {
         host,
         netns,
+        netns_asked: request.netns.as_ref().map(|name| name.0.clone()),
         taken_at_ns,
         source,
         sockets,
-        holders,
-        scan,
+        holders: None,
+        scan: Scan::default(),
+        scanned: Vec::new(),
         gaps,
-        steps: steps.done,
-    })
+        steps: Vec::new(),
+    };
+    if request.owners {
+        read_owners(request, &mut snapshot, progress, &mut steps);
+    }
+    snapshot.steps = steps.done;
+    Ok(snapshot)
+}
+
+/// Reads what the suspects can tell about themselves; see [`process::examine`]. Its times go to
+/// the snapshot's steps.
+pub fn examine(
+    request: &Request,
+    snapshot: &Snapshot,
+    suspects: &[Suspect],
+    sample: Duration,
+) -> (Vec<Evidence>, Step) {
+    let start = Instant::now();
+    let strays = snapshot.scanned.iter().any(|scanned| {
+        let suspected = suspects.iter().any(|suspect| suspect.pid == scanned.pid);
+        suspected
+            && scanned
+                .strays
+                .as_ref()
+                .is_some_and(|strays| !strays.is_empty())
+    });
+    // A stray may be a connection that was made after the dump, and a thread may wait for one
+    // that is not selected: only the whole table, as it is now, can tell.
+    let now = if suspects.is_empty() || (request.sees_all() && !strays) {
+        None
+    } else {
+        read_all_again(request)
+    };
+    let sockets = now.as_deref().unwrap_or(&snapshot.sockets);
+    let evidence = process::examine(
+        &request.proc_root,
+        suspects,
+        &snapshot.scanned,
+        sockets,
+        sample,
+    );
+    let step = Step {
+        what: format!("evidence of {} processes", suspects.len()),
+        took: start.elapsed(),
+    };
+    (evidence, step)
+}
+
+/// The whole table without tcp_info; `None` when it cannot be had.
+fn read_all_again(request: &Request) -> Option<Vec<Socket>> {
+    let everything = Request {
+        families: Families::Both,
+        filter: Filter::everything(),
+        owners: false,
+        tcp_info: false,
+        ..request.clone()
+    };
+    let (_, table) = read_namespace(&everything, &mut Steps::default()).ok()?;
+    Some(table.sockets)
 }
 
 /// The sockets of a namespace, and the facts that are the namespace's own.
@@ -351,14 +423,9 @@ fn read_procfs(
 
 /// Finds the holders of the sockets that may be selected, and of the listeners that unaccepted
 /// ones wait for. Where no such socket has an inode, nothing is read.
-fn read_owners(
-    request: &Request,
-    sockets: &[Socket],
-    progress: &Progress,
-    gaps: &mut Vec<Gap>,
-    steps: &mut Steps,
-) -> (Holders, Scan) {
+fn read_owners(request: &Request, snapshot: &mut Snapshot, progress: &Progress, steps: &mut Steps) {
     let start = Instant::now();
+    let sockets = &snapshot.sockets;
     let selectable = |socket: &Socket| request.filter.decide(&Known::of(socket)) != Some(false);
     let unaccepted = sockets
         .iter()
@@ -368,24 +435,30 @@ fn read_owners(
         .filter(|socket| selectable(socket) || (unaccepted && socket.state == State::Listen))
         .map(|socket| socket.inode)
         .collect();
-    let wanted = Wanted::new(inodes);
+    let wanted = Wanted::new(inodes, request.sees_all());
     if wanted.is_empty() {
-        return (Holders::default(), Scan::default());
+        snapshot.holders = Some(Holders::default());
+        return;
     }
     match owners::scan(&request.proc_root, &wanted, progress) {
-        Ok((holders, processes, scan)) => {
-            let holders = Holders::new(holders, processes);
+        Ok(mut found) => {
             steps.add(
                 format!(
                     "owners: {} of {} processes, {} open files",
-                    scan.processes_read, scan.processes_seen, scan.fds_read
+                    found.scan.processes_read, found.scan.processes_seen, found.scan.fds_read
                 ),
                 start,
             );
-            (holders, scan)
+            found.scanned.sort_unstable_by_key(|scanned| scanned.pid);
+            let mut holders = Holders::new(found.holders, found.processes);
+            read_ages(&request.proc_root, &snapshot.sockets, &mut holders);
+            snapshot.scan = found.scan;
+            snapshot.scanned = found.scanned;
+            snapshot.holders = Some(holders);
         }
         Err(error) => {
-            gaps.push(Gap {
+            snapshot.holders = Some(Holders::default());
+            snapshot.gaps.push(Gap {
                 kind: GapKind::ProcessesUnlisted,
                 count: 1,
                 detail: format!(
@@ -394,7 +467,27 @@ fn read_owners(
                 ),
                 hint: "give the right --proc, or leave owners out with --no-owners".into(),
             });
-            (Holders::default(), Scan::default())
+        }
+    }
+}
+
+/// Reads when the holders of CLOSE_WAIT sockets started: a socket that is older than its holder
+/// was inherited.
+fn read_ages(proc_root: &Path, sockets: &[Socket], holders: &mut Holders) {
+    let mut pids: Vec<Pid> = sockets
+        .iter()
+        .filter(|socket| socket.state == State::CloseWait)
+        .flat_map(|socket| holders.of(socket.inode))
+        .map(|holder| holder.pid)
+        .collect();
+    pids.sort_unstable();
+    pids.dedup();
+    let Some(uptime_ms) = process::uptime_ms(proc_root) else {
+        return;
+    };
+    for process in holders.processes_mut() {
+        if pids.binary_search(&process.pid).is_ok() {
+            process.age_ms = process::age_ms(proc_root, process.pid, uptime_ms);
         }
     }
 }

@@ -14,7 +14,7 @@ use std::thread;
 use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw};
 use rustix::io::Errno;
 
-use crate::model::{Holder, Name, Pid, Process, Scan};
+use crate::model::{Holder, Name, Pid, Process, Scan, Scanned};
 
 /// Room for the entries of one getdents64(2): about 1,300 descriptors.
 const DIRENTS: usize = 32 * 1024;
@@ -29,17 +29,32 @@ pub struct Progress {
     pub fds: AtomicU64,
 }
 
+/// The most descriptors of one process that are kept as strays.
+const STRAYS_MAX: usize = 65_536;
+
 /// The sockets whose holders are wanted, by inode.
 pub struct Wanted {
     inodes: Vec<u32>,
+    /// They are all TCP sockets of the namespace: one that is not among them is in no table.
+    whole: bool,
+}
+
+/// What a scan found, in no order.
+#[derive(Debug, Default)]
+pub struct Found {
+    pub holders: Vec<Holder>,
+    /// The processes that hold a wanted socket.
+    pub processes: Vec<Process>,
+    pub scanned: Vec<Scanned>,
+    pub scan: Scan,
 }
 
 impl Wanted {
-    pub fn new(mut inodes: Vec<u32>) -> Wanted {
+    pub fn new(mut inodes: Vec<u32>, whole: bool) -> Wanted {
         inodes.retain(|inode| *inode != 0);
         inodes.sort_unstable();
         inodes.dedup();
-        Wanted { inodes }
+        Wanted { inodes, whole }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -58,17 +73,13 @@ impl Wanted {
 ///
 /// # Errors
 /// When the processes cannot be listed at all.
-pub fn scan(
-    proc_root: &Path,
-    wanted: &Wanted,
-    progress: &Progress,
-) -> io::Result<(Vec<Holder>, Vec<Process>, Scan)> {
+pub fn scan(proc_root: &Path, wanted: &Wanted, progress: &Progress) -> io::Result<Found> {
     let root = open_dir(CWD, proc_root)?;
     let pids = list_processes(&root)?;
     progress.processes.store(pids.len(), Ordering::Relaxed);
     let next = AtomicUsize::new(0);
     let workers = thread::available_parallelism().map_or(1, usize::from);
-    let parts: Vec<Part> = thread::scope(|scope| {
+    let parts: Vec<Found> = thread::scope(|scope| {
         let threads: Vec<_> = (0..workers.min(pids.len()))
             .map(|_| scope.spawn(|| work(&root, &pids, &next, wanted, progress)))
             .collect();
@@ -80,31 +91,17 @@ pub fn scan(
             })
             .collect()
     });
-    let mut whole = Part::default();
+    let mut whole = Found::default();
     for part in parts {
         whole.holders.extend(part.holders);
         whole.processes.extend(part.processes);
-        whole.seen += part.seen;
-        whole.read += part.read;
-        whole.fds += part.fds;
+        whole.scanned.extend(part.scanned);
+        whole.scan.processes_seen += part.scan.processes_seen;
+        whole.scan.processes_read += part.scan.processes_read;
+        whole.scan.fds_read += part.scan.fds_read;
     }
-    let scan = Scan {
-        processes_seen: whole.seen,
-        processes_read: whole.read,
-        fds_read: whole.fds,
-        privileged: rustix::process::geteuid().is_root(),
-    };
-    Ok((whole.holders, whole.processes, scan))
-}
-
-/// What one thread found.
-#[derive(Default)]
-struct Part {
-    holders: Vec<Holder>,
-    processes: Vec<Process>,
-    seen: u32,
-    read: u32,
-    fds: u64,
+    whole.scan.privileged = rustix::process::geteuid().is_root();
+    Ok(whole)
 }
 
 fn work(
@@ -113,79 +110,97 @@ fn work(
     next: &AtomicUsize,
     wanted: &Wanted,
     progress: &Progress,
-) -> Part {
-    let mut part = Part::default();
-    let mut dirents = [MaybeUninit::uninit(); DIRENTS];
-    let mut path = PathBuffer::default();
+) -> Found {
+    let mut part = Found::default();
+    let mut worker = Worker {
+        root,
+        wanted,
+        path: PathBuffer::default(),
+        dirents: [MaybeUninit::uninit(); DIRENTS],
+        fds: 0,
+        epolls: Vec::new(),
+        strays: Vec::new(),
+    };
     while let Some(&pid) = pids.get(next.fetch_add(1, Ordering::Relaxed)) {
         let before = part.holders.len();
-        match scan_process(
-            root,
-            pid,
-            wanted,
-            &mut path,
-            &mut dirents,
-            &mut part,
-            progress,
-        ) {
+        match worker.scan_process(pid, &mut part.holders) {
             Ok(()) => {
-                part.seen += 1;
-                part.read += 1;
+                part.scan.processes_seen += 1;
+                part.scan.processes_read += 1;
             }
+            // It ended, and holds nothing any more.
             Err(Errno::NOENT | Errno::SRCH) => part.holders.truncate(before),
-            Err(_) => part.seen += 1,
+            Err(_) => part.scan.processes_seen += 1,
         }
         if part.holders.len() > before {
             part.processes.push(Process {
                 pid,
-                name: read_name(root, pid, &mut path),
+                name: read_name(root, pid, &mut worker.path),
+                age_ms: None,
+            });
+            part.scanned.push(Scanned {
+                pid,
+                fds: worker.fds,
+                epolls: worker.epolls.clone(),
+                strays: wanted.whole.then(|| worker.strays.clone()),
             });
         }
+        part.scan.fds_read += worker.fds;
+        progress.fds.fetch_add(worker.fds, Ordering::Relaxed);
         progress.done.fetch_add(1, Ordering::Relaxed);
     }
     part
 }
 
-fn scan_process(
-    root: &OwnedFd,
-    pid: Pid,
-    wanted: &Wanted,
-    path: &mut PathBuffer,
-    dirents: &mut [MaybeUninit<u8>],
-    part: &mut Part,
-    progress: &Progress,
-) -> Result<(), Errno> {
-    let dir = openat(
-        root,
-        path.of(pid, "fd"),
-        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
-    let mut entries = RawDir::new(dir.as_fd(), dirents);
-    let mut fds = 0;
-    while let Some(entry) = entries.next() {
-        let entry = entry?;
-        let Some(fd) = number(entry.file_name().to_bytes()) else {
-            continue;
-        };
-        fds += 1;
-        let mut link = [MaybeUninit::uninit(); LINK];
-        match readlinkat_raw(&dir, entry.file_name(), &mut link) {
-            Ok((target, _)) => {
-                if let Some(inode) = socket_inode(target)
-                    && wanted.contains(inode)
-                {
-                    part.holders.push(Holder { inode, pid, fd });
+/// One thread's memory, used anew for each process.
+struct Worker<'a> {
+    root: &'a OwnedFd,
+    wanted: &'a Wanted,
+    path: PathBuffer,
+    dirents: [MaybeUninit<u8>; DIRENTS],
+    fds: u64,
+    epolls: Vec<u32>,
+    strays: Vec<(u32, u32)>,
+}
+
+impl Worker<'_> {
+    fn scan_process(&mut self, pid: Pid, holders: &mut Vec<Holder>) -> Result<(), Errno> {
+        self.fds = 0;
+        self.epolls.clear();
+        self.strays.clear();
+        let dir = openat(
+            self.root,
+            self.path.of(pid, "fd"),
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
+        let mut entries = RawDir::new(dir.as_fd(), &mut self.dirents);
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            let Some(fd) = number(entry.file_name().to_bytes()) else {
+                continue;
+            };
+            self.fds += 1;
+            let mut link = [MaybeUninit::uninit(); LINK];
+            let target: &[u8] = match readlinkat_raw(&dir, entry.file_name(), &mut link) {
+                Ok((target, _)) => target,
+                // Closed since the directory was read.
+                Err(Errno::NOENT) => continue,
+                Err(error) => return Err(error),
+            };
+            match socket_inode(target) {
+                Some(inode) if self.wanted.contains(inode) => {
+                    holders.push(Holder { inode, pid, fd });
                 }
+                Some(inode) if self.wanted.whole && self.strays.len() < STRAYS_MAX => {
+                    self.strays.push((fd, inode));
+                }
+                None if target == b"anon_inode:[eventpoll]" => self.epolls.push(fd),
+                _ => {}
             }
-            // Closed since the directory was read.
-            Err(Errno::NOENT) => {}
-            Err(error) => return Err(error),
         }
+        Ok(())
     }
-    part.fds += fds;
-    progress.fds.fetch_add(fds, Ordering::Relaxed);
-    Ok(())
 }
 
 /// The inode of a link target of the form `socket:[N]`.
@@ -276,13 +291,22 @@ mod tests {
             (11, "sh) x", &[(3, "socket:[77]")]),
             (12, "idle", &[(3, "socket:[1]")]),
         ]);
-        let wanted = Wanted::new(vec![77, 0]);
-        let (mut holders, mut processes, scan) =
-            super::scan(root.path(), &wanted, &Progress::default()).unwrap();
+        let wanted = Wanted::new(vec![77, 0], true);
+        let found = super::scan(root.path(), &wanted, &Progress::default()).unwrap();
+        let (mut holders, mut processes, scan) = (found.holders, found.processes, found.scan);
+        let java = found
+            .scanned
+            .iter()
+            .find(|scanned| scanned.pid == Pid(10))
+            .unwrap();
+        assert_eq!(
+            (java.fds, java.strays.as_deref()),
+            (3, Some([(6, 78)].as_slice()))
+        );
         holders.sort_unstable();
         processes.sort_unstable_by_key(|process| process.pid);
-        let found: Vec<_> = holders.iter().map(|h| (h.inode, h.pid.0, h.fd)).collect();
-        assert_eq!(found, [(77, 10, 5), (77, 11, 3)]);
+        let held: Vec<_> = holders.iter().map(|h| (h.inode, h.pid.0, h.fd)).collect();
+        assert_eq!(held, [(77, 10, 5), (77, 11, 3)]);
         let names: Vec<_> = processes
             .iter()
             .map(|process| process.name.as_ref().unwrap().bytes())
@@ -306,6 +330,6 @@ mod tests {
     #[test]
     fn a_root_that_cannot_be_listed_is_an_error() {
         let missing = Path::new("/nonexistent/proc");
-        assert!(super::scan(missing, &Wanted::new(vec![1]), &Progress::default()).is_err());
+        assert!(super::scan(missing, &Wanted::new(vec![1], false), &Progress::default()).is_err());
     }
 }

@@ -3,6 +3,7 @@
 //! Nothing here opens a file, reads a clock or writes a byte.
 
 pub mod endpoint;
+pub mod evidence;
 pub mod gap;
 pub mod host;
 pub mod judged;
@@ -13,11 +14,12 @@ pub mod socket;
 pub mod state;
 
 pub use endpoint::Endpoint;
+pub use evidence::{Cpu, Epoll, Evidence, Runtime, Threads, Wait, WaitKind, WaitTarget};
 pub use gap::{Gap, GapKind};
 pub use host::{Host, PortRange, Users};
 pub use judged::{Cause, Hiding, Idle, Owner, Side};
 pub use owners::{Holder, Holders};
-pub use process::{Name, Pid, Process};
+pub use process::{Name, Pid, Process, Scanned};
 pub use snapshot::{Scan, Snapshot, Source, Step};
 pub use socket::{Family, Socket, TcpInfo, Timer, TimerKind};
 pub use state::{State, StateSet};

@@ -41,15 +41,24 @@ impl Holders {
     }
 
     pub fn name(&self, pid: Pid) -> Option<&Name> {
+        self.process(pid)?.name.as_ref()
+    }
+
+    /// How long ago a holder started, in milliseconds.
+    pub fn age_ms(&self, pid: Pid) -> Option<u64> {
+        self.process(pid)?.age_ms
+    }
+
+    pub fn processes_mut(&mut self) -> &mut [Process] {
+        &mut self.processes
+    }
+
+    fn process(&self, pid: Pid) -> Option<&Process> {
         let at = self
             .processes
             .binary_search_by_key(&pid, |process| process.pid)
             .ok()?;
-        self.processes[at].name.as_ref()
-    }
-
-    pub fn processes(&self) -> &[Process] {
-        &self.processes
+        Some(&self.processes[at])
     }
 }
 

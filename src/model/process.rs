@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A process id, as the /proc that was read numbers it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Pid(pub u32);
 
 impl fmt::Display for Pid {
@@ -40,4 +40,19 @@ pub struct Process {
     pub pid: Pid,
     /// `None` when it was gone before its name was read.
     pub name: Option<Name>,
+    /// How long ago it started, in milliseconds; of holders of CLOSE_WAIT sockets only.
+    pub age_ms: Option<u64>,
+}
+
+/// What the scan of a process's descriptors met besides wanted sockets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scanned {
+    pub pid: Pid,
+    /// Its open files.
+    pub fds: u64,
+    /// Descriptors that are epoll sets.
+    pub epolls: Vec<u32>,
+    /// Descriptors and inodes of sockets that are in no table that was read; `None` when the
+    /// tables were not read whole, so that nothing follows.
+    pub strays: Option<Vec<(u32, u32)>>,
 }

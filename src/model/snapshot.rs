@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Gap, Holders, Host, Socket};
+use super::{Gap, Holders, Host, Scanned, Socket};
 
 /// What the collector hands to the classifier: one moment of one network namespace.
 #[derive(Debug, Clone)]
@@ -10,6 +10,8 @@ pub struct Snapshot {
     pub host: Host,
     /// The network namespace: the name it was asked for by, or `net:[inode]`.
     pub netns: Option<String>,
+    /// The name by which another namespace was asked for.
+    pub netns_asked: Option<String>,
     /// When the dump began, in nanoseconds since the Unix epoch.
     pub taken_at_ns: i128,
     pub source: Source,
@@ -19,6 +21,8 @@ pub struct Snapshot {
     /// Who holds them; `None` when nobody asked.
     pub holders: Option<Holders>,
     pub scan: Scan,
+    /// More about the processes that hold wanted sockets, ordered by process.
+    pub scanned: Vec<Scanned>,
     pub gaps: Vec<Gap>,
     pub steps: Vec<Step>,
 }

@@ -12,10 +12,14 @@ use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
 use super::list::{self, Order};
-use super::{Page, View, triage};
-use crate::classifier::group::{Group, GroupOwner, RecvQ, Service};
+use super::{Page, View, findings, triage};
+use crate::classifier::finding::{FinWait2, Finding, Findings};
+use crate::classifier::group::{Group, RecvQ, Service, Spread};
+use crate::classifier::queue::Queue;
 use crate::classifier::{Report, Row, StateCounts};
-use crate::model::{Cause, Endpoint, Holders, Idle, Name, Pid, State, Timer};
+use crate::model::{
+    Cause, Endpoint, Evidence, Holders, Idle, Name, Pid, State, Timer, Wait, WaitTarget,
+};
 
 /// The version of the schema: raised only when a field is renamed or removed.
 const SCHEMA: u32 = 1;
@@ -23,6 +27,7 @@ const SCHEMA: u32 = 1;
 /// Writes the whole document.
 pub fn document(
     report: &Report<'_>,
+    found: &Findings,
     view: &View,
     elapsed: Duration,
     out: &mut impl Write,
@@ -61,6 +66,22 @@ pub fn document(
             .collect(),
         states: States(&report.states),
         groups: groups.iter().map(|group| context.group(group)).collect(),
+        findings: found
+            .findings
+            .iter()
+            .map(|finding| context.finding(finding))
+            .collect(),
+        listeners: found
+            .queues
+            .iter()
+            .map(|queue| context.listener(queue))
+            .collect(),
+        counters: Counters {
+            scope: "namespace-since-boot",
+            listen_overflows: snapshot.host.listen_overflows,
+            listen_drops: snapshot.host.listen_drops,
+        },
+        fin_wait2: FinWait2::of(report).into(),
         sockets: order.as_ref().map(|order| Sockets {
             rows: RefCell::new(Some(order)),
             report,
@@ -100,6 +121,10 @@ struct Document<'a> {
     gaps: Vec<Gap<'a>>,
     states: States<'a>,
     groups: Vec<GroupJson<'a>>,
+    findings: Vec<FindingJson<'a>>,
+    listeners: Vec<ListenerJson<'a>>,
+    counters: Counters,
+    fin_wait2: FinWait2Json,
     #[serde(skip_serializing_if = "Option::is_none")]
     sockets: Option<Sockets<'a>>,
 }
@@ -203,11 +228,144 @@ struct SpreadJson {
     max: u64,
 }
 
+impl From<Spread> for SpreadJson {
+    fn from(spread: Spread) -> SpreadJson {
+        SpreadJson {
+            min: spread.min_ms,
+            p50: spread.p50_ms,
+            max: spread.max_ms,
+        }
+    }
+}
+
 struct Causes<'a>(&'a [(Cause, u64)]);
 
 impl Serialize for Causes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(cause, count)| (cause.name(), count)))
+    }
+}
+
+#[derive(Serialize)]
+struct FindingJson<'a> {
+    severity: &'static str,
+    cause: &'static str,
+    sockets: u64,
+    netns: Option<&'a str>,
+    side: &'static str,
+    local_port: Option<u16>,
+    remote: Option<EndpointJson>,
+    owner_kind: Option<&'static str>,
+    owners: Vec<Process<'a>>,
+    summary: String,
+    meaning: String,
+    evidence: Vec<String>,
+    next_steps: Vec<String>,
+    recv_q: RecvQJson,
+    idle_ms: Option<SpreadJson>,
+    patience_ms: Option<PatienceJson>,
+    fd_percent: Option<u64>,
+    processes: Vec<EvidenceJson<'a>>,
+}
+
+/// How long peers waited before they hung up.
+#[derive(Serialize)]
+struct PatienceJson {
+    sockets: u64,
+    p50: u32,
+    p90: u32,
+    /// The timeout that they share, if they do.
+    cluster: Option<u32>,
+}
+
+/// What a process that a finding names told about itself.
+#[derive(Serialize)]
+struct EvidenceJson<'a> {
+    pid: u32,
+    name: Option<NameJson<'a>>,
+    runtime: &'static str,
+    age_ms: Option<u64>,
+    open_fds: Option<u64>,
+    fd_limit: Option<u64>,
+    dead_sockets: Option<u64>,
+    threads: Option<ThreadsJson>,
+    cpu: Option<CpuJson>,
+    waits: Option<Vec<WaitJson<'a>>>,
+    epoll: Option<EpollJson>,
+    unread: &'a [String],
+}
+
+#[derive(Serialize)]
+struct ThreadsJson {
+    total: u32,
+    running: u32,
+    sleeping: u32,
+    disk: u32,
+    stopped: u32,
+    zombie: u32,
+}
+
+#[derive(Serialize)]
+struct CpuJson {
+    sample_ms: u64,
+    percent: f64,
+    busiest_thread: Option<u32>,
+    busiest_percent: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct WaitJson<'a> {
+    call: &'a str,
+    threads: u32,
+    remote: Option<EndpointJson>,
+    listener: Option<EndpointJson>,
+    file: Option<String>,
+}
+
+#[derive(Serialize)]
+struct EpollJson {
+    watched: u64,
+    muted: u64,
+    absent: u64,
+}
+
+/// A listening address and its accept queue.
+#[derive(Serialize)]
+struct ListenerJson<'a> {
+    netns: Option<&'a str>,
+    local: EndpointJson,
+    owners: Vec<Process<'a>>,
+    queue: u32,
+    limit: Option<u32>,
+    syn_recv: Option<u64>,
+    unaccepted: u64,
+    close_wait: u64,
+    oldest_ms: Option<u64>,
+    at_somaxconn: bool,
+}
+
+/// Counters of all listeners together.
+#[derive(Serialize)]
+struct Counters {
+    scope: &'static str,
+    listen_overflows: Option<u64>,
+    listen_drops: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct FinWait2Json {
+    orphaned: u64,
+    last_ends_ms: Option<u32>,
+    held: u64,
+}
+
+impl From<FinWait2> for FinWait2Json {
+    fn from(all: FinWait2) -> FinWait2Json {
+        FinWait2Json {
+            orphaned: all.orphaned,
+            last_ends_ms: all.last_ends_ms,
+            held: all.held,
+        }
     }
 }
 
@@ -320,13 +478,101 @@ impl<'a> Context<'a> {
         }
     }
 
-    fn processes(&self, owner: &GroupOwner) -> Vec<Process<'a>> {
-        let holders = self.report.holders();
+    fn processes(&self, pids: &[Pid]) -> Vec<Process<'a>> {
         let process = |pid: &Pid| Process {
             pid: pid.0,
-            name: holders.name(*pid).map(NameJson),
+            name: self.name(*pid),
         };
-        owner.pids.iter().map(process).collect()
+        pids.iter().map(process).collect()
+    }
+
+    fn name(&self, pid: Pid) -> Option<NameJson<'a>> {
+        self.report.holders().name(pid).map(NameJson)
+    }
+
+    fn finding(&self, finding: &'a Finding) -> FindingJson<'a> {
+        let set = &finding.set;
+        let (local_port, remote) = service(set.service);
+        FindingJson {
+            severity: finding.severity.name(),
+            cause: set.cause.name(),
+            sockets: set.sockets,
+            netns: self.netns,
+            side: set.service.side().name(),
+            local_port,
+            remote,
+            owner_kind: set.owner.kind,
+            owners: self.processes(&set.owner.pids),
+            summary: findings::summary(self.report, finding),
+            meaning: findings::meaning(finding),
+            evidence: findings::evidence(self.report, finding),
+            next_steps: findings::next_steps(self.report, finding),
+            recv_q: set.recv_q.into(),
+            idle_ms: set.idle.map(SpreadJson::from),
+            patience_ms: set.patience.map(|patience| PatienceJson {
+                sockets: patience.sockets,
+                p50: patience.p50_ms,
+                p90: patience.p90_ms,
+                cluster: patience.cluster_ms,
+            }),
+            fd_percent: finding.fd_percent,
+            processes: finding
+                .evidence
+                .iter()
+                .map(|evidence| self.evidence(evidence))
+                .collect(),
+        }
+    }
+
+    fn evidence(&self, evidence: &'a Evidence) -> EvidenceJson<'a> {
+        EvidenceJson {
+            pid: evidence.pid.0,
+            name: self.name(evidence.pid),
+            runtime: findings::runtime_name(evidence.runtime),
+            age_ms: evidence.age_ms,
+            open_fds: evidence.open_fds,
+            fd_limit: evidence.fd_limit.flatten(),
+            dead_sockets: evidence.dead_sockets,
+            threads: evidence.threads.map(|threads| ThreadsJson {
+                total: threads.total,
+                running: threads.running,
+                sleeping: threads.sleeping,
+                disk: threads.disk,
+                stopped: threads.stopped,
+                zombie: threads.zombie,
+            }),
+            cpu: evidence.cpu.as_ref().map(|cpu| CpuJson {
+                sample_ms: cpu.sample_ms,
+                percent: cpu.percent,
+                busiest_thread: cpu.busiest.map(|(thread, _)| thread.0),
+                busiest_percent: cpu.busiest.map(|(_, percent)| percent),
+            }),
+            waits: evidence
+                .waits
+                .as_ref()
+                .map(|waits| waits.iter().map(wait).collect()),
+            epoll: evidence.epoll.map(|epoll| EpollJson {
+                watched: epoll.watched,
+                muted: epoll.muted,
+                absent: epoll.absent,
+            }),
+            unread: &evidence.unread,
+        }
+    }
+
+    fn listener(&self, queue: &Queue) -> ListenerJson<'a> {
+        ListenerJson {
+            netns: self.netns,
+            local: queue.local.into(),
+            owners: self.processes(&queue.pids),
+            queue: queue.now,
+            limit: queue.limit,
+            syn_recv: queue.syn_recv,
+            unaccepted: queue.unaccepted,
+            close_wait: queue.close_wait,
+            oldest_ms: queue.oldest_ms,
+            at_somaxconn: queue.at_somaxconn,
+        }
     }
 
     fn group(&self, group: &'a Group) -> GroupJson<'a> {
@@ -338,15 +584,11 @@ impl<'a> Context<'a> {
             local_port,
             remote,
             owner_kind: group.owner.kind,
-            owners: self.processes(&group.owner),
+            owners: self.processes(&group.owner.pids),
             sockets: group.sockets,
             recv_q: group.recv_q.into(),
             send_q_max: group.send_q_max,
-            idle_ms: group.idle.map(|idle| SpreadJson {
-                min: idle.min_ms,
-                p50: idle.p50_ms,
-                max: idle.max_ms,
-            }),
+            idle_ms: group.idle.map(SpreadJson::from),
             causes: Causes(&group.causes),
         }
     }
@@ -395,5 +637,21 @@ fn service(service: Service) -> (Option<u16>, Option<EndpointJson>) {
     match service {
         Service::Local(port) => (Some(port), None),
         Service::Remote(remote) => (None, Some(remote.into())),
+    }
+}
+
+fn wait(wait: &Wait) -> WaitJson<'_> {
+    let (remote, listener, file) = match &wait.target {
+        Some(WaitTarget::Remote(end)) => (Some((*end).into()), None, None),
+        Some(WaitTarget::Listener(end)) => (None, Some((*end).into()), None),
+        Some(WaitTarget::File(name)) => (None, None, Some(String::from_utf8_lossy(name).into())),
+        None => (None, None, None),
+    };
+    WaitJson {
+        call: &wait.call,
+        threads: wait.threads,
+        remote,
+        listener,
+        file,
     }
 }

@@ -3,6 +3,7 @@
 pub mod columns;
 pub mod csv;
 pub mod escape;
+pub mod findings;
 pub mod json;
 pub mod list;
 pub mod style;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use self::columns::Column;
 use self::style::Look;
 use crate::classifier::Report;
+use crate::classifier::finding::Findings;
 
 /// What to print of a report.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,15 +113,18 @@ impl SortKey {
 /// Prints what the view asks for. `elapsed` is how long the run has taken so far.
 pub fn render(
     report: &Report<'_>,
+    findings: &Findings,
     view: &View,
     elapsed: Duration,
     out: &mut impl Write,
 ) -> io::Result<()> {
     match (view.format, &view.page) {
-        (Format::Json, _) => json::document(report, view, elapsed, out),
+        (Format::Json, _) => json::document(report, findings, view, elapsed, out),
         (Format::Jsonl, _) => json::lines(report, view, out),
         (Format::Csv, _) => csv::rows(report, view, out),
-        (Format::Table, Page::Triage) => triage::screen(report, view, elapsed, out),
+        (Format::Table, Page::Triage) => {
+            triage::screen(report, &findings.findings, view, elapsed, out)
+        }
         (Format::Table, Page::List { columns, header }) => {
             list::table(report, view, columns, *header, out)
         }

@@ -8,14 +8,16 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use unicode_width::UnicodeWidthStr;
 
 use super::style::{self, Look, MARK, NO_MARK, Role};
-use super::{Sort, SortKey, View, escape, json, units};
+use super::{Sort, SortKey, View, escape, findings, json, units};
 use crate::classifier::Report;
-use crate::classifier::group::{Group, Service, first_name};
+use crate::classifier::finding::{FinWait2, Finding};
+use crate::classifier::group::{Group, GroupOwner, Service, first_name};
 use crate::model::{Hiding, Source, State};
 
 /// Writes the screen.
 pub fn screen(
     report: &Report<'_>,
+    found: &[Finding],
     view: &View,
     elapsed: Duration,
     out: &mut impl Write,
@@ -23,8 +25,47 @@ pub fn screen(
     header(report, view, elapsed, out)?;
     states(report, view.look, out)?;
     groups(report, view, out)?;
+    by_itself(report, out)?;
+    let limit = view.limit.map_or(usize::MAX, |limit| limit.min(FINDINGS));
+    findings::section(report, found, limit, view.look, out)?;
     gaps(report, view.look, out)
 }
+
+/// What will end by itself, and when.
+fn by_itself(report: &Report<'_>, out: &mut impl Write) -> io::Result<()> {
+    let FinWait2 {
+        orphaned,
+        last_ends_ms,
+        held,
+    } = FinWait2::of(report);
+    if orphaned + held == 0 {
+        return Ok(());
+    }
+    let mut parts = Vec::new();
+    if orphaned > 0 {
+        let bound = match report.snapshot.host.fin_timeout_s {
+            Some(seconds) => format!("tcp_fin_timeout {seconds}s"),
+            None => "tcp_fin_timeout".to_owned(),
+        };
+        let ends = last_ends_ms.map_or(String::new(), |ends| {
+            format!(", the last in {}", units::duration(ends.into()))
+        });
+        parts.push(format!(
+            "{} end by themselves{ends} ({bound})",
+            units::count(orphaned)
+        ));
+    }
+    if held > 0 {
+        parts.push(format!(
+            "{} are held by a process: nothing bounds them",
+            units::count(held)
+        ));
+    }
+    writeln!(out, "\n{NO_MARK}FIN_WAIT2: {}", parts.join("; "))
+}
+
+/// The most findings on the screen.
+const FINDINGS: usize = 5;
 
 fn header(
     report: &Report<'_>,
@@ -296,7 +337,7 @@ fn cells(report: &Report<'_>, group: &Group) -> [String; 7] {
             Service::Local(port) => format!(":{port}"),
             Service::Remote(remote) => remote.to_string(),
         },
-        owner(report, group),
+        owner_of(report, &group.owner),
         units::count(group.sockets),
         queue,
         age,
@@ -304,9 +345,8 @@ fn cells(report: &Report<'_>, group: &Group) -> [String; 7] {
 }
 
 /// `java[1234]`, `nginx[10] +3`, `python3[7] (queued)`, `-`, `?`.
-pub fn owner(report: &Report<'_>, group: &Group) -> String {
+pub fn owner_of(report: &Report<'_>, owner: &GroupOwner) -> String {
     let mut text = String::new();
-    let owner = &group.owner;
     if let Some(first) = owner.pids.first() {
         match report.holders().name(*first) {
             Some(name) => escape::push(name.bytes(), &mut text),
@@ -379,24 +419,41 @@ fn gaps(report: &Report<'_>, look: Look, out: &mut impl Write) -> io::Result<()>
             text.push_str("; ");
             text.push_str(&gap.hint);
         }
-        write_wrapped(&text, look.width, out)?;
+        write_wrapped(&text, look.width, NO_MARK.len(), out)?;
     }
     Ok(())
 }
 
-/// Writes words on lines of at most `width` columns, indented by a mark's width.
-pub fn write_wrapped(text: &str, width: Option<usize>, out: &mut impl Write) -> io::Result<()> {
-    let width = width.unwrap_or(usize::MAX);
+/// Writes words on lines of at most `width` columns, indented.
+pub fn write_wrapped(
+    text: &str,
+    width: Option<usize>,
+    indent: usize,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    for line in wrapped(text, width, indent) {
+        writeln!(out, "{:indent$}{line}", "")?;
+    }
+    Ok(())
+}
+
+/// The words of a text on lines that leave room for an indent; one line where nothing bounds it.
+pub fn wrapped(text: &str, width: Option<usize>, indent: usize) -> Vec<String> {
+    let Some(width) = width else {
+        return vec![text.to_owned()];
+    };
+    let room = width.saturating_sub(indent);
+    let mut lines = Vec::new();
     let mut line = String::new();
-    for word in text.split_whitespace() {
-        if !line.is_empty() && NO_MARK.len() + line.width() + 1 + word.width() > width {
-            writeln!(out, "{NO_MARK}{line}")?;
-            line.clear();
+    for word in text.split(' ') {
+        if !line.is_empty() && line.width() + 1 + word.width() > room {
+            lines.push(std::mem::take(&mut line));
         }
-        if !line.is_empty() {
+        if !line.is_empty() || word.is_empty() {
             line.push(' ');
         }
         line.push_str(word);
     }
-    writeln!(out, "{NO_MARK}{line}")
+    lines.push(line);
+    lines
 }

@@ -1,0 +1,93 @@
+//! How long peers waited before they hung up: the distribution, and whether it names a timeout.
+
+use crate::classifier::Row;
+use crate::model::TimerKind;
+
+/// Fewer than this many say nothing about a timeout.
+const CLUSTER_LEAST: usize = 3;
+/// Peers with one timeout hang up within this of each other, or within a 20th of it: timers fire
+/// late on a busy peer, and the network adds its own delay.
+const CLUSTER_MS: u32 = 100;
+const CLUSTER_SHARE: u32 = 20;
+/// Below this a cluster is the speed of the network, not a timeout that somebody configured.
+const TIMEOUT_LEAST_MS: u32 = 200;
+
+/// The distribution of the peers' patience, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// How many sockets tell it.
+    pub sockets: u64,
+    pub p50_ms: u32,
+    pub p90_ms: u32,
+    /// The timeout that most of them share, if they do.
+    pub cluster_ms: Option<u32>,
+}
+
+impl Patience {
+    /// Of any number of values, in any order; `None` of none.
+    pub fn of(values: &mut [u32]) -> Option<Patience> {
+        values.sort_unstable();
+        let rank =
+            |percent: usize| values.get((values.len() * percent).div_ceil(100).checked_sub(1)?);
+        let (p10, p50, p90) = (*rank(10)?, *rank(50)?, *rank(90)?);
+        let width = CLUSTER_MS.max(p50 / CLUSTER_SHARE);
+        let clustered =
+            values.len() >= CLUSTER_LEAST && p50 >= TIMEOUT_LEAST_MS && p90 - p10 <= width;
+        Some(Patience {
+            sockets: values.len() as u64,
+            p50_ms: p50,
+            p90_ms: p90,
+            cluster_ms: clustered.then_some(p50),
+        })
+    }
+}
+
+/// How long the peer of a CLOSE_WAIT socket waited between its last byte and its FIN.
+///
+/// Only where the last acknowledgement was the FIN's: not with keepalive, whose answers renew it,
+/// nor where this side has sent since.
+pub fn of_row(row: &Row<'_>) -> Option<u32> {
+    let idle = row.idle?;
+    let keepalive = row
+        .socket
+        .timer
+        .is_some_and(|timer| timer.kind == TimerKind::Keepalive);
+    let sent = row.socket.tcp?.last_data_sent().map(u64::from)?;
+    let sends_since = sent < idle.at_least_ms;
+    if keepalive || sends_since {
+        return None;
+    }
+    u32::try_from(super::age::patience(idle)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_timeout_shows_as_a_cluster() {
+        let mut values = [5_004, 5_000, 5_001, 5_020, 4_999, 5_002];
+        let patience = Patience::of(&mut values).unwrap();
+        assert_eq!((patience.p50_ms, patience.p90_ms), (5_001, 5_020));
+        assert_eq!(patience.cluster_ms, Some(5_001));
+    }
+
+    #[test]
+    fn people_who_give_up_are_no_cluster() {
+        let mut values = [1_000, 4_000, 9_000, 30_000, 31_000];
+        assert_eq!(Patience::of(&mut values).unwrap().cluster_ms, None);
+    }
+
+    #[test]
+    fn two_values_are_no_distribution_and_no_value_is_none() {
+        assert_eq!(Patience::of(&mut [5_000, 5_000]).unwrap().cluster_ms, None);
+        assert_eq!(Patience::of(&mut []), None);
+    }
+
+    #[test]
+    fn a_hang_up_at_once_is_no_timeout() {
+        let mut values = [0, 0, 1, 1, 2];
+        let patience = Patience::of(&mut values).unwrap();
+        assert_eq!(patience.cluster_ms, None);
+    }
+}

@@ -1,0 +1,110 @@
+//! Accept queues: how full each listener's is, and how long connections have waited in it.
+
+use super::listeners::Listener;
+use super::{Report, group::Service};
+use crate::model::{Endpoint, Pid, State};
+
+/// How long a connection may wait to be accepted before it counts: a listener that is served at
+/// all is served within milliseconds, so that a full queue of an instant is no finding.
+pub const QUEUE_GRACE_MS: u64 = 1_000;
+
+/// The accept queue of one listening address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queue {
+    pub local: Endpoint,
+    /// Who holds the listener; each once.
+    pub pids: Vec<Pid>,
+    /// Connections in the queue; with SO_REUSEPORT, of the fullest socket.
+    pub now: u32,
+    /// The most that fit, less one: the kernel refuses when the length exceeds it. `None` where
+    /// the source does not tell.
+    pub limit: Option<u32>,
+    /// Half-open connections to the port; `None` where they were not looked for.
+    pub syn_recv: Option<u64>,
+    /// Unaccepted connections that were seen, and those of them in CLOSE_WAIT.
+    pub unaccepted: u64,
+    pub close_wait: u64,
+    /// The longest that one of them has been idle, at least.
+    pub oldest_ms: Option<u64>,
+    /// The limit is `net.core.somaxconn`: a larger backlog would be cut to it.
+    pub at_somaxconn: bool,
+}
+
+impl Queue {
+    pub fn service(&self) -> Service {
+        Service::Local(self.local.port)
+    }
+
+    /// How full the queue is, in percent.
+    pub fn percent(&self) -> Option<u64> {
+        match self.limit? {
+            0 => Some(if self.now > 0 { 100 } else { 0 }),
+            limit => Some(u64::from(self.now) * 100 / u64::from(limit)),
+        }
+    }
+
+    /// The same, where connections have waited longer than an instant.
+    pub fn lasting_percent(&self) -> Option<u64> {
+        let lasting = self
+            .oldest_ms
+            .is_some_and(|oldest| oldest >= QUEUE_GRACE_MS);
+        self.percent().filter(|_| lasting)
+    }
+}
+
+/// The queues of the listeners that are in question, the fullest first.
+pub fn queues(report: &Report<'_>) -> Vec<Queue> {
+    let mut queues: Vec<Queue> = report
+        .listeners()
+        .iter()
+        .filter(|listener| report.asks_about(listener))
+        .map(|listener| queue(report, listener))
+        .collect();
+    for socket in &report.snapshot.sockets {
+        if !(socket.is_unaccepted() || socket.state == State::SynRecv) {
+            continue;
+        }
+        let Some(listener) = report.listeners().covering(socket) else {
+            continue;
+        };
+        let found = queues
+            .iter_mut()
+            .find(|queue| queue.local == listener.local);
+        let Some(queue) = found else { continue };
+        if socket.state == State::SynRecv {
+            queue.syn_recv = queue.syn_recv.map(|count| count + 1);
+            continue;
+        }
+        queue.unaccepted += 1;
+        queue.close_wait += u64::from(socket.state == State::CloseWait);
+        let idle = super::age::idle(socket).map(|idle| idle.at_least_ms);
+        queue.oldest_ms = queue.oldest_ms.max(idle);
+    }
+    queues.sort_by_key(|queue| (std::cmp::Reverse((queue.percent(), queue.now)), queue.local));
+    queues
+}
+
+fn queue(report: &Report<'_>, listener: &Listener) -> Queue {
+    let snapshot = report.snapshot;
+    let fullest = listener
+        .sockets
+        .iter()
+        .map(|at| &snapshot.sockets[*at])
+        .max_by_key(|socket| (socket.recv_q, std::cmp::Reverse(socket.send_q)));
+    let limit = fullest
+        .filter(|_| snapshot.source.tells_backlog())
+        .map(|socket| socket.send_q);
+    let mut pids: Vec<Pid> = listener.holders.iter().map(|holder| holder.pid).collect();
+    pids.dedup();
+    Queue {
+        local: listener.local,
+        pids,
+        now: fullest.map_or(0, |socket| socket.recv_q),
+        limit,
+        syn_recv: report.states.asked.contains(State::SynRecv).then_some(0),
+        unaccepted: 0,
+        close_wait: 0,
+        oldest_ms: None,
+        at_somaxconn: limit.is_some() && limit == snapshot.host.somaxconn,
+    }
+}

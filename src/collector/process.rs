@@ -1,0 +1,499 @@
+//! Evidence from the few processes that findings name.
+//!
+//! Read once they are suspected, and only theirs: limits, threads, processor use between two
+//! readings, the system call that each thread is in, epoll sets. See proc_pid_task(5),
+//! proc_pid_syscall(5) and proc_pid_fdinfo(5).
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use procfs::FromRead;
+use procfs::process::{LimitValue, Process, Stat};
+
+use super::owners::socket_inode;
+use super::syscalls::{self, Call};
+use crate::model::{
+    Cpu, Endpoint, Epoll, Evidence, Pid, Runtime, Scanned, Socket, State, Threads, Wait, WaitKind,
+    WaitTarget,
+};
+
+/// The clock of /proc/PID/stat: `USER_HZ`, 100 on every architecture that Rust runs on.
+const TICK_MS: u64 = 10;
+/// More threads than this are not read one by one.
+const THREADS_MAX: usize = 4_096;
+/// More entries than this of an epoll set are not read.
+const EPOLL_MAX: usize = 200_000;
+/// A poll(2) on more descriptors than this is an event loop, not a wait for one.
+const POLL_MAX: u64 = 4;
+
+/// What is asked about one process.
+#[derive(Debug, Clone)]
+pub struct Suspect {
+    pub pid: Pid,
+    /// The inodes of its sockets that a finding is about, ordered.
+    pub stuck: Vec<u32>,
+}
+
+/// Examines the suspects. Between the two readings of processor time the rest is read, and what
+/// remains of `sample` is slept; with a zero `sample` there is one reading and no processor use.
+pub fn examine(
+    proc_root: &Path,
+    suspects: &[Suspect],
+    scanned: &[Scanned],
+    sockets: &[Socket],
+    sample: Duration,
+) -> Vec<Evidence> {
+    let uptime_ms = uptime_ms(proc_root);
+    let open: Vec<Option<Process>> = suspects
+        .iter()
+        .map(|suspect| open(proc_root, suspect.pid))
+        .collect();
+    let start = Instant::now();
+    let before: Vec<Ticks> = open.iter().map(|process| ticks(process.as_ref())).collect();
+    let ends = Ends::of(sockets);
+    let mut evidence: Vec<Evidence> = suspects
+        .iter()
+        .zip(&open)
+        .zip(&before)
+        .map(|((suspect, process), before)| {
+            let scanned = scanned.iter().find(|scanned| scanned.pid == suspect.pid);
+            let reading = Reading {
+                root: proc_root.join(suspect.pid.to_string()),
+                suspect,
+                scanned,
+                ends: &ends,
+            };
+            match process {
+                Some(process) => reading.evidence(process, before, uptime_ms),
+                None => Evidence {
+                    pid: suspect.pid,
+                    unread: vec!["it ended, or may not be read".to_owned()],
+                    ..Evidence::default()
+                },
+            }
+        })
+        .collect();
+    if !sample.is_zero() && !suspects.is_empty() {
+        thread::sleep(sample.saturating_sub(start.elapsed()));
+        for ((evidence, process), before) in evidence.iter_mut().zip(&open).zip(&before) {
+            let after = ticks(process.as_ref());
+            evidence.cpu = cpu(before, &after, start.elapsed());
+        }
+    }
+    evidence
+}
+
+fn open(proc_root: &Path, pid: Pid) -> Option<Process> {
+    Process::new_with_root(proc_root.join(pid.to_string())).ok()
+}
+
+/// How long ago a process started, in milliseconds.
+pub fn age_ms(proc_root: &Path, pid: Pid, uptime_ms: u64) -> Option<u64> {
+    let stat = Stat::from_file(proc_root.join(pid.to_string()).join("stat")).ok()?;
+    uptime_ms.checked_sub(stat.starttime * TICK_MS)
+}
+
+/// How long the host has been up, in milliseconds.
+pub fn uptime_ms(proc_root: &Path) -> Option<u64> {
+    let uptime = procfs::Uptime::from_file(proc_root.join("uptime")).ok()?;
+    Some((uptime.uptime * 1000.0) as u64)
+}
+
+/// Processor time in ticks, by thread, and the states of the threads.
+#[derive(Debug, Default)]
+struct Ticks {
+    by_thread: HashMap<Pid, u64>,
+    threads: Threads,
+    complete: bool,
+}
+
+fn ticks(process: Option<&Process>) -> Ticks {
+    let mut ticks = Ticks::default();
+    let Some(Ok(tasks)) = process.map(Process::tasks) else {
+        return ticks;
+    };
+    ticks.complete = true;
+    for task in tasks {
+        if ticks.by_thread.len() >= THREADS_MAX {
+            ticks.complete = false;
+            break;
+        }
+        // A thread that ended meanwhile waits for nothing.
+        let Ok(stat) = task.and_then(|task| task.stat()) else {
+            continue;
+        };
+        ticks.threads.total += 1;
+        let count = match stat.state {
+            'R' => &mut ticks.threads.running,
+            'D' => &mut ticks.threads.disk,
+            'T' | 't' => &mut ticks.threads.stopped,
+            'Z' | 'X' => &mut ticks.threads.zombie,
+            _ => &mut ticks.threads.sleeping,
+        };
+        *count += 1;
+        ticks
+            .by_thread
+            .insert(Pid(stat.pid.cast_unsigned()), stat.utime + stat.stime);
+    }
+    ticks
+}
+
+/// Processor use of the threads that both readings saw.
+fn cpu(before: &Ticks, after: &Ticks, elapsed: Duration) -> Option<Cpu> {
+    if before.by_thread.is_empty() || after.by_thread.is_empty() {
+        return None;
+    }
+    let elapsed_ms = elapsed.as_secs_f64() * 1000.0;
+    let percent = |ticks: u64| (ticks * TICK_MS) as f64 * 100.0 / elapsed_ms;
+    let used: Vec<(Pid, u64)> = after
+        .by_thread
+        .iter()
+        .filter_map(|(thread, now)| {
+            let then = before.by_thread.get(thread)?;
+            Some((*thread, now.saturating_sub(*then)))
+        })
+        .collect();
+    Some(Cpu {
+        sample_ms: elapsed_ms as u64,
+        percent: percent(used.iter().map(|(_, ticks)| ticks).sum()),
+        busiest: used
+            .into_iter()
+            .filter(|(_, ticks)| *ticks > 0)
+            .max_by_key(|(thread, ticks)| (*ticks, std::cmp::Reverse(*thread)))
+            .map(|(thread, ticks)| (thread, percent(ticks))),
+    })
+}
+
+/// One process while it is examined.
+struct Reading<'a> {
+    /// `/proc/PID`.
+    root: PathBuf,
+    suspect: &'a Suspect,
+    scanned: Option<&'a Scanned>,
+    ends: &'a Ends<'a>,
+}
+
+impl Reading<'_> {
+    fn evidence(&self, process: &Process, ticks: &Ticks, uptime_ms: Option<u64>) -> Evidence {
+        let mut unread = Vec::new();
+        let limits = process.limits();
+        if limits.is_err() {
+            unread.push("its limits may not be read".to_owned());
+        }
+        let waits = self.waits(ticks);
+        if waits.is_none() && !ticks.by_thread.is_empty() {
+            unread.push("what its threads wait for may not be read (needs root)".to_owned());
+        }
+        if !ticks.complete {
+            unread.push(format!("only {} threads were read", ticks.by_thread.len()));
+        }
+        let stat = process.stat().ok();
+        Evidence {
+            pid: self.suspect.pid,
+            age_ms: stat
+                .zip(uptime_ms)
+                .and_then(|(stat, uptime)| uptime.checked_sub(stat.starttime * TICK_MS)),
+            runtime: runtime(&self.root),
+            open_fds: self.scanned.map(|scanned| scanned.fds),
+            fd_limit: limits
+                .ok()
+                .map(|limits| match limits.max_open_files.soft_limit {
+                    LimitValue::Unlimited => None,
+                    LimitValue::Value(files) => Some(files),
+                }),
+            dead_sockets: self.dead_sockets(),
+            threads: (ticks.threads.total > 0).then_some(ticks.threads),
+            cpu: None,
+            waits,
+            epoll: self.epoll(),
+            unread,
+        }
+    }
+
+    /// Descriptors that were strays when /proc was scanned, are TCP, and still the same: each has
+    /// lost its connection. A socket that was made after the dump is looked up by
+    /// [`Ends::knows`], for which the caller reads the table again.
+    fn dead_sockets(&self) -> Option<u64> {
+        let strays = self.scanned?.strays.as_ref()?;
+        let dead = strays
+            .iter()
+            .filter(|(fd, inode)| {
+                let path = self.root.join("fd").join(fd.to_string());
+                !self.ends.knows(*inode) && is_tcp(&path) && link_inode(&path) == Some(*inode)
+            })
+            .count();
+        Some(dead as u64)
+    }
+
+    /// What the threads wait for; `None` when not one of them may be asked.
+    fn waits(&self, ticks: &Ticks) -> Option<Vec<Wait>> {
+        if is_32_bit(&self.root) {
+            // Its system calls have numbers of their own.
+            return None;
+        }
+        let mut asked = false;
+        let mut counts: BTreeMap<(String, WaitKind, Option<WaitTarget>), u32> = BTreeMap::new();
+        let memory = File::open(self.root.join("mem")).ok();
+        for thread in ticks.by_thread.keys() {
+            let task = self.root.join("task").join(thread.to_string());
+            let Ok(text) = fs::read_to_string(task.join("syscall")) else {
+                continue;
+            };
+            asked = true;
+            let Some((number, arguments)) = parse_syscall(&text) else {
+                continue;
+            };
+            let call = syscalls::call(number);
+            let fd = descriptor(call, arguments, memory.as_ref());
+            let (name, kind) = match call {
+                Some(call) => (call.name.to_owned(), call.kind),
+                None => (format!("system call {number}"), WaitKind::Other),
+            };
+            // A poll on one descriptor is a wait for it, as a read is.
+            let kind = if fd.is_some() {
+                WaitKind::Descriptor
+            } else {
+                kind
+            };
+            let target = fd.and_then(|fd| self.target(fd));
+            *counts.entry((name, kind, target)).or_default() += 1;
+        }
+        let mut waits: Vec<Wait> = counts
+            .into_iter()
+            .map(|((call, kind, target), threads)| Wait {
+                call,
+                kind,
+                target,
+                threads,
+            })
+            .collect();
+        waits.sort_by_key(|wait| std::cmp::Reverse(wait.threads));
+        asked.then_some(waits)
+    }
+
+    fn target(&self, fd: u32) -> Option<WaitTarget> {
+        use std::os::unix::ffi::OsStrExt;
+        let link = fs::read_link(self.root.join("fd").join(fd.to_string())).ok()?;
+        let name = link.as_os_str().as_bytes();
+        let found = socket_inode(name).and_then(|inode| self.ends.find(inode));
+        Some(match found {
+            Some(socket) if socket.state == State::Listen => WaitTarget::Listener(socket.local),
+            Some(socket) => WaitTarget::Remote(canonical(socket.remote)),
+            None => WaitTarget::File(name.into()),
+        })
+    }
+
+    /// Where the stuck sockets stand in the process's epoll sets.
+    fn epoll(&self) -> Option<Epoll> {
+        let scanned = self.scanned?;
+        if scanned.epolls.is_empty() || self.suspect.stuck.is_empty() {
+            return None;
+        }
+        let mut watched = HashSet::new();
+        let mut muted = HashSet::new();
+        for fd in &scanned.epolls {
+            let path = self.root.join("fdinfo").join(fd.to_string());
+            let lines = BufReader::new(File::open(path).ok()?).lines();
+            for line in lines.take(EPOLL_MAX) {
+                // An inode that is no 32-bit number is no socket's.
+                let Some((events, inode)) = line.ok().as_deref().and_then(parse_tfd) else {
+                    continue;
+                };
+                if self.suspect.stuck.binary_search(&inode).is_ok() {
+                    let set = if events & INPUT != 0 {
+                        &mut watched
+                    } else {
+                        &mut muted
+                    };
+                    set.insert(inode);
+                }
+            }
+        }
+        muted.retain(|inode| !watched.contains(inode));
+        let stuck = self.suspect.stuck.len();
+        Some(Epoll {
+            watched: watched.len() as u64,
+            muted: muted.len() as u64,
+            absent: (stuck - watched.len() - muted.len()) as u64,
+        })
+    }
+}
+
+/// EPOLLIN and EPOLLRDHUP: either tells of an end-of-file.
+const INPUT: u32 = 0x2001;
+
+/// The events and the inode of a line such as
+/// `tfd:        8 events:       19 data:  …  pos:0 ino:61af sdev:7`.
+fn parse_tfd(line: &str) -> Option<(u32, u32)> {
+    let mut words = line.split_ascii_whitespace();
+    if words.next()? != "tfd:" {
+        return None;
+    }
+    let mut words = words.skip_while(|word| *word != "events:").skip(1);
+    let events = u32::from_str_radix(words.next()?, 16).ok()?;
+    let inode = words.find_map(|word| word.strip_prefix("ino:"))?;
+    Some((events, u32::from_str_radix(inode, 16).ok()?))
+}
+
+/// The number and the first arguments of a line of /proc/TID/syscall; `None` of a thread that
+/// runs, or is blocked outside of a system call.
+fn parse_syscall(text: &str) -> Option<(u64, [u64; 3])> {
+    let mut words = text.split_ascii_whitespace();
+    let number = words.next()?.parse().ok()?;
+    let mut arguments = [0; 3];
+    for argument in &mut arguments {
+        *argument = u64::from_str_radix(words.next()?.strip_prefix("0x")?, 16).ok()?;
+    }
+    Some((number, arguments))
+}
+
+/// The descriptor that a call waits for, if it is one. poll(2) has it in the process's memory.
+fn descriptor(call: Option<Call>, arguments: [u64; 3], memory: Option<&File>) -> Option<u32> {
+    let call = call?;
+    match call.kind {
+        WaitKind::Descriptor => u32::try_from(arguments[0] & u64::from(u32::MAX)).ok(),
+        WaitKind::Events if call.is_poll && (1..=POLL_MAX).contains(&arguments[1]) => {
+            let mut entry = [0; 8];
+            memory?.read_exact_at(&mut entry, arguments[0]).ok()?;
+            let fd = i32::from_ne_bytes([entry[0], entry[1], entry[2], entry[3]]);
+            // A negative one is an entry that is switched off.
+            u32::try_from(fd).ok().filter(|_| arguments[1] == 1)
+        }
+        _ => None,
+    }
+}
+
+fn canonical(end: Endpoint) -> Endpoint {
+    end.canonical()
+}
+
+/// The sockets of the table by inode.
+struct Ends<'a> {
+    by_inode: Vec<(u32, &'a Socket)>,
+}
+
+impl<'a> Ends<'a> {
+    fn of(sockets: &'a [Socket]) -> Ends<'a> {
+        let mut by_inode: Vec<(u32, &Socket)> = sockets
+            .iter()
+            .filter(|socket| socket.inode != 0)
+            .map(|socket| (socket.inode, socket))
+            .collect();
+        by_inode.sort_unstable_by_key(|(inode, _)| *inode);
+        Ends { by_inode }
+    }
+
+    fn find(&self, inode: u32) -> Option<&'a Socket> {
+        let at = self
+            .by_inode
+            .binary_search_by_key(&inode, |(inode, _)| *inode)
+            .ok()?;
+        Some(self.by_inode[at].1)
+    }
+
+    fn knows(&self, inode: u32) -> bool {
+        self.find(inode).is_some()
+    }
+}
+
+fn link_inode(path: &Path) -> Option<u32> {
+    use std::os::unix::ffi::OsStrExt;
+    socket_inode(fs::read_link(path).ok()?.as_os_str().as_bytes())
+}
+
+/// Whether a descriptor is a TCP socket: every socket names its protocol in an extended attribute
+/// (`net/socket.c`, `sockfs_xattr_get`).
+fn is_tcp(path: &Path) -> bool {
+    let mut protocol = [0; 32];
+    rustix::fs::getxattr(path, c"system.sockprotoname", &mut protocol)
+        .is_ok_and(|length| protocol[..length].starts_with(b"TCP"))
+}
+
+fn is_32_bit(root: &Path) -> bool {
+    const CLASS: usize = 4;
+    const CLASS_32: u8 = 1;
+    let mut head = [0; CLASS + 1];
+    File::open(root.join("exe"))
+        .and_then(|mut exe| exe.read_exact(&mut head))
+        .is_ok_and(|()| head[CLASS] == CLASS_32)
+}
+
+/// What runs a program, by the name of its executable, or by the note that Go's linker leaves.
+fn runtime(root: &Path) -> Runtime {
+    let exe = fs::read_link(root.join("exe")).unwrap_or_default();
+    let name = exe.file_name().map(|name| name.to_string_lossy());
+    let name = name.unwrap_or_default();
+    let named = [
+        ("java", Runtime::Java),
+        ("python", Runtime::Python),
+        ("pypy", Runtime::Python),
+        ("node", Runtime::Node),
+        ("ruby", Runtime::Ruby),
+        ("php", Runtime::Php),
+        ("nginx", Runtime::Nginx),
+    ];
+    for (prefix, runtime) in named {
+        if name.starts_with(prefix) {
+            return runtime;
+        }
+    }
+    if is_go(root) {
+        Runtime::Go
+    } else {
+        Runtime::Native
+    }
+}
+
+/// Whether the executable has the ELF note "Go" with a build id (type 4), which stands in the
+/// first page.
+fn is_go(root: &Path) -> bool {
+    let mut head = Vec::with_capacity(4096);
+    let read = File::open(root.join("exe")).and_then(|exe| exe.take(4096).read_to_end(&mut head));
+    read.is_ok()
+        && head
+            .windows(16)
+            .any(|note| note[..4] == [4, 0, 0, 0] && &note[8..] == b"\x04\0\0\0Go\0\0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_waiting_threads_call_and_arguments_are_read() {
+        let text = "45 0x9 0x7f00 0x2000 0x0 0x0 0x0 0x7ffd 0x7f24\n";
+        assert_eq!(parse_syscall(text), Some((45, [9, 0x7f00, 0x2000])));
+        assert_eq!(parse_syscall("running\n"), None);
+        assert_eq!(parse_syscall("-1 0x7ffd 0x7f24\n"), None);
+        assert_eq!(parse_syscall(""), None);
+    }
+
+    #[test]
+    fn an_epoll_entry_tells_its_events_and_inode() {
+        let line = "tfd:        8 events:     2019 data:                8  pos:0 ino:61af sdev:7";
+        assert_eq!(parse_tfd(line), Some((0x2019, 0x61af)));
+        assert_eq!(parse_tfd("pos:\t0"), None);
+        assert_eq!(parse_tfd("tfd: 8 events: zz"), None);
+    }
+
+    #[test]
+    fn our_own_threads_and_limits_can_be_read() {
+        let pid = Pid(std::process::id());
+        let suspect = Suspect {
+            pid,
+            stuck: Vec::new(),
+        };
+        let sample = Duration::from_millis(1);
+        let found = examine(Path::new("/proc"), &[suspect], &[], &[], sample);
+        let threads = found[0].threads.unwrap();
+        assert!(threads.total >= 1);
+        assert!(found[0].fd_limit.is_some());
+        assert!(found[0].age_ms.is_some());
+        assert!(found[0].cpu.is_some());
+    }
+}

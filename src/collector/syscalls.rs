@@ -1,0 +1,121 @@
+//! The system calls in which threads are found waiting, by number: x86_64 and aarch64
+//! (`arch/x86/entry/syscalls/syscall_64.tbl`, `include/uapi/asm-generic/unistd.h`).
+
+use crate::model::WaitKind::{self, Child, Descriptor, Events, Lock, Other, Sleep};
+
+/// A system call that can block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call {
+    pub name: &'static str,
+    pub kind: WaitKind,
+    /// poll(2) and ppoll(2): an array of descriptors at the first argument, its length in the
+    /// second.
+    pub is_poll: bool,
+}
+
+/// Name, kind, number on x86_64, number on aarch64; `NONE` where the architecture has no such
+/// call.
+const CALLS: &[(&str, WaitKind, u64, u64)] = &[
+    ("read", Descriptor, 0, 63),
+    ("write", Descriptor, 1, 64),
+    ("pread64", Descriptor, 17, 67),
+    ("pwrite64", Descriptor, 18, 68),
+    ("readv", Descriptor, 19, 65),
+    ("writev", Descriptor, 20, 66),
+    ("connect", Descriptor, 42, 203),
+    ("accept", Descriptor, 43, 202),
+    ("accept4", Descriptor, 288, 242),
+    ("sendto", Descriptor, 44, 206),
+    ("recvfrom", Descriptor, 45, 207),
+    ("sendmsg", Descriptor, 46, 211),
+    ("recvmsg", Descriptor, 47, 212),
+    ("recvmmsg", Descriptor, 299, 243),
+    ("sendmmsg", Descriptor, 307, 269),
+    ("flock", Descriptor, 73, 32),
+    ("fsync", Descriptor, 74, 82),
+    ("fdatasync", Descriptor, 75, 83),
+    ("fcntl", Descriptor, 72, 25),
+    ("poll", Events, 7, NONE),
+    ("ppoll", Events, 271, 73),
+    ("select", Events, 23, NONE),
+    ("pselect6", Events, 270, 72),
+    ("epoll_wait", Events, 232, NONE),
+    ("epoll_pwait", Events, 281, 22),
+    ("epoll_pwait2", Events, 441, 441),
+    ("io_uring_enter", Events, 426, 426),
+    ("io_getevents", Events, 208, 4),
+    ("futex", Lock, 202, 98),
+    ("futex_waitv", Lock, 449, 449),
+    ("futex_wait", Lock, 455, 455),
+    ("semop", Lock, 65, 193),
+    ("semtimedop", Lock, 220, 192),
+    ("nanosleep", Sleep, 35, 101),
+    ("clock_nanosleep", Sleep, 230, 115),
+    ("pause", Sleep, 34, NONE),
+    ("rt_sigsuspend", Sleep, 130, 133),
+    ("rt_sigtimedwait", Sleep, 128, 137),
+    ("wait4", Child, 61, 260),
+    ("waitid", Child, 247, 95),
+    // Its arguments are those of the call that was interrupted, and gone.
+    ("restart_syscall", Other, 219, 128),
+    ("openat", Other, 257, 56),
+    ("newfstatat", Other, 262, 79),
+    ("statx", Other, 332, 291),
+    ("getdents64", Other, 217, 61),
+    ("unlinkat", Other, 263, 35),
+    ("renameat2", Other, 316, 276),
+];
+
+const NONE: u64 = u64::MAX;
+
+/// The call with this number on the architecture that this program was built for.
+pub fn call(number: u64) -> Option<Call> {
+    CALLS
+        .iter()
+        .find(|(_, _, x86_64, aarch64)| {
+            let here = if cfg!(target_arch = "x86_64") {
+                *x86_64
+            } else if cfg!(target_arch = "aarch64") {
+                *aarch64
+            } else {
+                NONE
+            };
+            here == number && here != NONE
+        })
+        .map(|(name, kind, ..)| Call {
+            name,
+            kind: *kind,
+            is_poll: matches!(*name, "poll" | "ppoll"),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_number_stands_for_two_calls() {
+        for column in [
+            |call: &(_, _, u64, u64)| call.2,
+            |call: &(_, _, u64, u64)| call.3,
+        ] {
+            let mut numbers: Vec<u64> = CALLS
+                .iter()
+                .map(column)
+                .filter(|number| *number != NONE)
+                .collect();
+            let all = numbers.len();
+            numbers.sort_unstable();
+            numbers.dedup();
+            assert_eq!(numbers.len(), all);
+        }
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn the_calls_of_this_architecture_are_found() {
+        assert_eq!(call(45).map(|call| call.name), Some("recvfrom"));
+        assert!(call(7).is_some_and(|call| call.is_poll));
+        assert_eq!(call(NONE), None);
+    }
+}

@@ -1,0 +1,111 @@
+//! What a process that a finding names can tell about itself. Every part is optional: what may
+//! not be read, or changed meanwhile, is `None` and never zero.
+
+use super::{Endpoint, Pid};
+
+/// Facts about one process, read once it is suspected.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Evidence {
+    pub pid: Pid,
+    /// How long ago it started, in milliseconds.
+    pub age_ms: Option<u64>,
+    pub runtime: Runtime,
+    pub open_fds: Option<u64>,
+    /// The soft limit of open files; `Some(None)` is unlimited.
+    pub fd_limit: Option<Option<u64>>,
+    /// TCP descriptors whose connection is in no table any more: reset, or reaped by keepalive,
+    /// and still held.
+    pub dead_sockets: Option<u64>,
+    pub threads: Option<Threads>,
+    pub cpu: Option<Cpu>,
+    /// What its threads wait for, the most frequent first; `None` when it may not be read.
+    pub waits: Option<Vec<Wait>>,
+    /// Membership of the stuck descriptors in its epoll sets; `None` when it has none.
+    pub epoll: Option<Epoll>,
+    /// What could not be read, in words.
+    pub unread: Vec<String>,
+}
+
+/// What runs the program, as far as its files tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Runtime {
+    Java,
+    Python,
+    Node,
+    Go,
+    Ruby,
+    Php,
+    Nginx,
+    #[default]
+    Native,
+}
+
+/// Threads by state (`/proc/PID/task/TID/stat`, field 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Threads {
+    pub total: u32,
+    pub running: u32,
+    pub sleeping: u32,
+    /// Uninterruptible: on a disk or a hung mount.
+    pub disk: u32,
+    /// By a signal or a debugger.
+    pub stopped: u32,
+    pub zombie: u32,
+}
+
+/// Use of the processor between two readings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cpu {
+    /// How long lay between the readings, in milliseconds.
+    pub sample_ms: u64,
+    /// Of one processor, in percent, by all threads together.
+    pub percent: f64,
+    /// The busiest thread and its share.
+    pub busiest: Option<(Pid, f64)>,
+}
+
+/// Threads that wait for the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wait {
+    /// The name of the system call, or its number where it is not known.
+    pub call: String,
+    pub kind: WaitKind,
+    pub target: Option<WaitTarget>,
+    pub threads: u32,
+}
+
+/// What a system call waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum WaitKind {
+    /// Data, or room for data, on one descriptor.
+    Descriptor,
+    /// Any of several descriptors: an event loop.
+    Events,
+    /// Another thread: a lock or a condition.
+    Lock,
+    Sleep,
+    Child,
+    Other,
+}
+
+/// What the descriptor of a waiting thread refers to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum WaitTarget {
+    /// A TCP connection to there.
+    Remote(Endpoint),
+    /// A listener, in accept(2).
+    Listener(Endpoint),
+    /// Anything else, as /proc/PID/fd names it.
+    File(Box<[u8]>),
+}
+
+/// Where the stuck descriptors of a process stand in its epoll sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Epoll {
+    /// Watched for input: the loop is told and does not act.
+    pub watched: u64,
+    /// Registered, but not for input.
+    pub muted: u64,
+    /// In no set: forgotten.
+    pub absent: u64,
+}
