@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::collector::SourceChoice;
+use crate::explain::Topic;
 use crate::filter::Network;
 use crate::model::{Cause, StateSet};
 
@@ -37,6 +38,11 @@ pub enum Command {
     Triage,
     /// One line a socket, as netstat does
     List,
+    /// What a state or a cause means and what to do; alone: the state diagram with live counts
+    Explain {
+        /// A state such as CLOSE_WAIT, or a cause such as never-closed
+        topic: Option<Topic>,
+    },
 }
 
 /// Flags that every command takes, before it or after it.
@@ -147,6 +153,13 @@ pub struct Options {
     /// How long to watch the processor use of processes that findings name; 0 turns it off
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "200ms", global = true, help_heading = "Reading")]
     pub sample: std::time::Duration,
+    /// How long a CLOSE_WAIT may last before it counts
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5s", global = true, help_heading = "Judgement")]
+    pub grace: std::time::Duration,
+    /// Another threshold of severity: warning=N, critical=N (sockets), fd-warning=N, fd-critical=N, queue-warning=N, queue-critical=N (percent)
+    #[arg(long, value_name = "NAME=N", global = true, help_heading = "Judgement")]
+    pub threshold: Vec<String>,
+
     /// Where sockets are read from
     #[arg(long, value_enum, default_value_t = SourceChoice::Auto, global = true, help_heading = "Reading")]
     pub source: SourceChoice,

@@ -15,6 +15,7 @@ pub mod args;
 pub mod classifier;
 pub mod collector;
 pub mod exit;
+pub mod explain;
 pub mod filter;
 pub mod model;
 pub mod plan;
@@ -32,7 +33,7 @@ use crate::collector::owners::Progress;
 use crate::collector::process::Suspect;
 use crate::exit::Outcome;
 use crate::model::{Snapshot, Step};
-use crate::plan::Plan;
+use crate::plan::{Inspection, Plan};
 use crate::renderer::{Format, Page, list};
 
 /// Carries a plan out: collect, classify, render into `out`, with what is said beside it going
@@ -41,6 +42,21 @@ use crate::renderer::{Format, Page, list};
 /// # Errors
 /// When nothing could be read, or `out` could not be written.
 pub fn run(plan: &Plan, out: &mut impl Write, err: &mut impl Write) -> anyhow::Result<Outcome> {
+    match plan {
+        Plan::Explain(topic) => out
+            .write_all(explain::text(*topic).as_bytes())
+            .and_then(|()| out.flush())
+            .context("could not write the output")
+            .map(|()| Outcome::Done),
+        Plan::Inspect(inspection) => inspect(inspection, out, err),
+    }
+}
+
+fn inspect(
+    plan: &Inspection,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> anyhow::Result<Outcome> {
     let start = Instant::now();
     let progress = Progress::default();
     let snapshot = progress::shown(&progress, || collector::collect(&plan.request, &progress))?;
@@ -55,7 +71,7 @@ pub fn run(plan: &Plan, out: &mut impl Write, err: &mut impl Write) -> anyhow::R
             (0, _) => Outcome::Undecided,
         });
     }
-    let (findings, examined) = explain(plan, &snapshot, &report);
+    let (findings, examined) = find(plan, &snapshot, &report);
     renderer::render(&report, &findings, &plan.view, start.elapsed(), out)
         .and_then(|()| out.flush())
         .context("could not write the output")?;
@@ -83,8 +99,8 @@ pub fn run(plan: &Plan, out: &mut impl Write, err: &mut impl Write) -> anyhow::R
 }
 
 /// Findings, where the page has a place for them: asks those whom they name for evidence.
-fn explain(
-    plan: &Plan,
+fn find(
+    plan: &Inspection,
     snapshot: &Snapshot,
     report: &classifier::Report<'_>,
 ) -> (Findings, Option<Step>) {
@@ -114,7 +130,7 @@ fn explain(
 
 /// What a listing has no place for: rows that a limit left out, and what could not be seen.
 fn tell_beside(
-    plan: &Plan,
+    plan: &Inspection,
     report: &classifier::Report<'_>,
     err: &mut impl Write,
 ) -> io::Result<()> {

@@ -7,20 +7,28 @@ use thiserror::Error;
 
 use crate::args::{Cli, ColorChoice, Command, Options};
 use crate::classifier::Rules;
-use crate::classifier::cause::GRACE_MS;
 use crate::classifier::severity::Thresholds;
 use crate::collector::Request;
 use crate::collector::netns::NetnsName;
 use crate::collector::sock_diag::wire::Families;
+use crate::explain::Topic;
 use crate::filter::{Filter, PortEnd, Term};
 use crate::model::{Family, Pid, State, StateSet};
 use crate::renderer::columns::Column;
 use crate::renderer::style::Look;
 use crate::renderer::{Format, Page, Sort, SortKey, View};
 
-/// Everything that a run does.
+/// What a run does.
 #[derive(Debug)]
-pub struct Plan {
+pub enum Plan {
+    /// Print a text that needs nothing of the host.
+    Explain(Topic),
+    Inspect(Box<Inspection>),
+}
+
+/// A reading of the host, its judgement and its form.
+#[derive(Debug)]
+pub struct Inspection {
     pub request: Request,
     pub rules: Rules,
     pub view: View,
@@ -59,6 +67,8 @@ pub enum UsageError {
     NeedsList { flag: &'static str },
     #[error("--sort {key:?} is no column; one of: {all}")]
     Sort { key: String, all: String },
+    #[error("--threshold {given:?} is not NAME=N with a NAME of: {all}")]
+    Threshold { given: String, all: String },
     #[error("--no-owners cannot go with {flag}, which needs to know the owners")]
     NeedsOwners { flag: &'static str },
 }
@@ -70,6 +80,9 @@ const GROUPS: usize = 10;
 impl Plan {
     pub fn new(cli: Cli, terminal: Terminal) -> Result<Plan, UsageError> {
         let options = cli.options;
+        if let Some(Command::Explain { topic: Some(topic) }) = cli.command {
+            return Ok(Plan::Explain(topic));
+        }
         let command = cli.command.unwrap_or(if options.has_netstat_letter() {
             Command::List
         } else {
@@ -78,8 +91,10 @@ impl Plan {
         let filter = filter(&options, &command);
         let format = format(&options);
         check(&options, &command, format)?;
+        let is_triage = command == Command::Triage;
         let page = match command {
             Command::Triage => Page::Triage,
+            Command::Explain { .. } => Page::Diagram,
             Command::List => Page::List {
                 columns: columns(&options),
                 header: !options.no_header,
@@ -98,27 +113,27 @@ impl Plan {
                 AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never
             }
         };
-        Ok(Plan {
+        Ok(Plan::Inspect(Box::new(Inspection {
             request: Request {
                 source: options.source,
                 proc_root: options.proc.clone(),
                 netns: options.netns.clone().map(NetnsName),
                 families: families(&options),
                 filter: filter.clone(),
-                owners: !options.no_owners,
-                tcp_info: true,
+                owners: !options.no_owners && page != Page::Diagram,
+                tcp_info: page != Page::Diagram,
             },
             rules: Rules {
                 filter,
-                grace_ms: GRACE_MS,
-                thresholds: Thresholds::default(),
+                grace_ms: u64::try_from(options.grace.as_millis()).unwrap_or(u64::MAX),
+                thresholds: thresholds(&options)?,
             },
             view: View {
                 page,
                 format,
                 look: Look {
                     colour,
-                    marks: terminal.width.is_some() || colour || command == Command::Triage,
+                    marks: terminal.width.is_some() || colour || is_triage,
                     width: terminal.width,
                 },
                 sort: options.sort.as_deref().map(sort).transpose()?,
@@ -129,7 +144,7 @@ impl Plan {
             strict: options.strict,
             sample: options.sample,
             verbose: options.verbose > 0,
-        })
+        })))
     }
 }
 
@@ -151,7 +166,7 @@ impl Options {
 }
 
 fn check(options: &Options, command: &Command, format: Format) -> Result<(), UsageError> {
-    if *command == Command::Triage {
+    if *command != Command::List {
         match format {
             Format::Jsonl => return Err(UsageError::NeedsList { flag: "--jsonl" }),
             Format::Csv => return Err(UsageError::NeedsList { flag: "--csv" }),
@@ -167,6 +182,25 @@ fn check(options: &Options, command: &Command, format: Format) -> Result<(), Usa
         }
     }
     Ok(())
+}
+
+fn thresholds(options: &Options) -> Result<Thresholds, UsageError> {
+    let mut thresholds = Thresholds::default();
+    for given in &options.threshold {
+        let value = given
+            .split_once('=')
+            .and_then(|(name, number)| Some((thresholds.by_name(name)?, number.parse().ok()?)));
+        match value {
+            Some((threshold, number)) => *threshold = number,
+            None => {
+                return Err(UsageError::Threshold {
+                    given: given.clone(),
+                    all: Thresholds::NAMES.join(", "),
+                });
+            }
+        }
+    }
+    Ok(thresholds)
 }
 
 fn format(options: &Options) -> Format {
@@ -249,7 +283,7 @@ fn states(options: &Options, command: &Command) -> Option<StateSet> {
         _ if options.all => Some(StateSet::ALL),
         _ if options.listening => Some(listen),
         Command::List => Some(StateSet::ALL.minus(listen)),
-        Command::Triage => Some(StateSet::ALL),
+        Command::Triage | Command::Explain { .. } => Some(StateSet::ALL),
     }
 }
 

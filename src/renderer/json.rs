@@ -36,10 +36,10 @@ pub fn document(
     let context = Context::of(report);
     let order = match view.page {
         Page::List { .. } => Some(list::order(report, view.sort, view.limit)),
-        Page::Triage => None,
+        Page::Triage | Page::Diagram => None,
     };
     let groups = match view.page {
-        Page::List { .. } => triage::ordered(report, None, None),
+        Page::List { .. } | Page::Diagram => triage::ordered(report, None, None),
         Page::Triage => triage::ordered(report, view.sort, view.limit),
     };
     let document = Document {

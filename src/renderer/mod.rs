@@ -2,6 +2,7 @@
 
 pub mod columns;
 pub mod csv;
+pub mod diagram;
 pub mod escape;
 pub mod findings;
 pub mod json;
@@ -36,6 +37,7 @@ pub struct View {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Page {
     Triage,
+    Diagram,
     List { columns: Vec<Column>, header: bool },
 }
 
@@ -125,6 +127,7 @@ pub fn render(
         (Format::Table, Page::Triage) => {
             triage::screen(report, &findings.findings, view, elapsed, out)
         }
+        (Format::Table, Page::Diagram) => diagram::diagram(&report.states, view.look, out),
         (Format::Table, Page::List { columns, header }) => {
             list::table(report, view, columns, *header, out)
         }

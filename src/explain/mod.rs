@@ -1,0 +1,125 @@
+//! What a state or a cause means and what to do about it: offline text, one file a topic.
+
+use std::str::FromStr;
+
+use crate::model::{Cause, State, StateSet};
+
+/// Something that can be explained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    State(State),
+    Cause(Cause),
+}
+
+/// A word that is neither a state nor a cause.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "nothing to explain about {0:?}{hint}\n  states: {states}\n  causes: {causes}",
+    hint = meant(.0),
+    states = State::ALL.map(State::name).join(", "),
+    causes = Cause::ALL.map(Cause::name).join(", ")
+)]
+pub struct UnknownTopic(pub String);
+
+impl FromStr for Topic {
+    type Err = UnknownTopic;
+
+    /// A state in any spelling, or a cause.
+    fn from_str(word: &str) -> Result<Topic, UnknownTopic> {
+        if let Ok(cause) = word.parse() {
+            return Ok(Topic::Cause(cause));
+        }
+        let mut states = word
+            .parse::<StateSet>()
+            .into_iter()
+            .flat_map(StateSet::iter);
+        match (states.next(), states.next()) {
+            (Some(state), None) => Ok(Topic::State(state)),
+            _ => Err(UnknownTopic(word.to_owned())),
+        }
+    }
+}
+
+/// ": did you mean CLOSE_WAIT?", where a state's name is near.
+fn meant(word: &str) -> String {
+    let error = word.parse::<StateSet>().err();
+    error
+        .and_then(|error| error.suggestion)
+        .map(|name| format!(": did you mean {name}?"))
+        .unwrap_or_default()
+}
+
+/// The text of a topic, of lines of at most 78 columns.
+pub fn text(topic: Topic) -> &'static str {
+    match topic {
+        Topic::State(state) => state_text(state),
+        Topic::Cause(cause) => cause_text(cause),
+    }
+}
+
+fn state_text(state: State) -> &'static str {
+    match state {
+        State::Established => include_str!("text/states/ESTABLISHED.txt"),
+        State::SynSent => include_str!("text/states/SYN_SENT.txt"),
+        State::SynRecv => include_str!("text/states/SYN_RECV.txt"),
+        State::FinWait1 => include_str!("text/states/FIN_WAIT1.txt"),
+        State::FinWait2 => include_str!("text/states/FIN_WAIT2.txt"),
+        State::TimeWait => include_str!("text/states/TIME_WAIT.txt"),
+        State::Close => include_str!("text/states/CLOSE.txt"),
+        State::CloseWait => include_str!("text/states/CLOSE_WAIT.txt"),
+        State::LastAck => include_str!("text/states/LAST_ACK.txt"),
+        State::Listen => include_str!("text/states/LISTEN.txt"),
+        State::Closing => include_str!("text/states/CLOSING.txt"),
+        State::BoundInactive => include_str!("text/states/BOUND_INACTIVE.txt"),
+    }
+}
+
+fn cause_text(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Transient => include_str!("text/causes/transient.txt"),
+        Cause::NotAccepted => include_str!("text/causes/not-accepted.txt"),
+        Cause::HalfClose => include_str!("text/causes/half-close.txt"),
+        Cause::SendStuck => include_str!("text/causes/send-stuck.txt"),
+        Cause::Inherited => include_str!("text/causes/inherited.txt"),
+        Cause::NeverClosed => include_str!("text/causes/never-closed.txt"),
+        Cause::StalePool => include_str!("text/causes/stale-pool.txt"),
+        Cause::SlowHandler => include_str!("text/causes/slow-handler.txt"),
+        Cause::Abandoned => include_str!("text/causes/abandoned.txt"),
+        Cause::NotReading => include_str!("text/causes/not-reading.txt"),
+        Cause::Unclear => include_str!("text/causes/unclear.txt"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topics() -> impl Iterator<Item = (Topic, &'static str)> {
+        let states = State::ALL.map(|state| (Topic::State(state), state.name()));
+        let causes = Cause::ALL.map(|cause| (Topic::Cause(cause), cause.name()));
+        states.into_iter().chain(causes)
+    }
+
+    #[test]
+    fn every_state_and_cause_is_found_by_its_name_and_has_a_text_that_fits() {
+        for (topic, name) in topics() {
+            assert_eq!(name.parse(), Ok(topic));
+            let text = text(topic);
+            assert!(text.starts_with(name), "{name}");
+            assert!(text.contains("\nWhat it is\n"), "{name}");
+            assert!(text.contains("\nKernel facts\n"), "{name}");
+            assert!(
+                text.lines().all(|line| line.chars().count() <= 78),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_group_of_states_is_no_topic_and_a_slip_is_answered() {
+        assert!("connected".parse::<Topic>().is_err());
+        let error = "CLOSE_WIAT".parse::<Topic>().unwrap_err().to_string();
+        assert!(error.contains("did you mean CLOSE_WAIT?"), "{error}");
+        assert!(error.contains("never-closed"));
+    }
+}
