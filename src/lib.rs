@@ -142,8 +142,7 @@ fn tell_beside(
         let hint = if gap.hint.is_empty() { "" } else { "; " };
         writeln!(
             err,
-            "closewait: not seen: {} {}{hint}{}",
-            gap.count,
+            "closewait: not seen: {}{hint}{}",
             renderer::escape::text(gap.detail.as_bytes()),
             gap.hint
         )?;

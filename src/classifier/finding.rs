@@ -4,7 +4,7 @@
 //! Two steps, because evidence from processes is read only for those that a finding names:
 //! [`sets`] gathers the sockets and says whom to ask, [`findings`] judges with what they said.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use super::group::{GroupOwner, RecvQ, Service, Spread};
 use super::patience::{self, Patience};
@@ -82,7 +82,7 @@ pub struct Peers {
 
 /// Gathers the CLOSE_WAIT sockets of a report into sets, the largest first.
 pub fn sets(report: &Report<'_>) -> Vec<Set> {
-    let mut positions: HashMap<(Cause, Service, GroupOwner), Vec<u32>> = HashMap::new();
+    let mut positions: FxHashMap<(Cause, Service, GroupOwner), Vec<u32>> = FxHashMap::default();
     let mut last: Option<(Cause, Service, GroupOwner)> = None;
     for (at, row) in (0u32..).zip(report.rows()) {
         let Some(cause) = row.cause else { continue };

@@ -1,6 +1,6 @@
 //! Groups: sockets with the same state, side, service end and owner.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use super::Row;
 use crate::model::{Cause, Endpoint, Name, Owner, Pid, Side, Socket, State};
@@ -128,8 +128,8 @@ pub fn first_name<'a>(
 /// Gathers rows into groups; a row costs an allocation only where it opens a group.
 #[derive(Default)]
 pub struct Grouping {
-    groups: HashMap<(State, Service, u32), Tally>,
-    owners: HashMap<GroupOwner, u32>,
+    groups: FxHashMap<(State, Service, u32), Tally>,
+    owners: FxHashMap<GroupOwner, u32>,
     /// The owner of the last row: rows of one owner come in runs.
     last: Option<(GroupOwner, u32)>,
 }

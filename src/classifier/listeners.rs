@@ -1,7 +1,8 @@
 //! The listeners of a namespace: which connections are theirs, and who holds them.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
+
+use rustc_hash::FxHashMap;
 
 use crate::model::endpoint::is_wildcard;
 use crate::model::{Endpoint, Family, Holder, Holders, Host, Side, Snapshot, Socket, State};
@@ -9,7 +10,7 @@ use crate::model::{Endpoint, Family, Holder, Holders, Host, Side, Snapshot, Sock
 /// All LISTEN sockets, found by the address and port that they cover.
 #[derive(Debug, Default)]
 pub struct Listeners {
-    by_port: HashMap<u16, Vec<Listener>>,
+    by_port: FxHashMap<u16, Vec<Listener>>,
 }
 
 /// The LISTEN sockets of one address and port: one, or several with SO_REUSEPORT.

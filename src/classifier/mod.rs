@@ -10,7 +10,7 @@ pub mod patience;
 pub mod queue;
 pub mod severity;
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use self::cause::{Facts, PeerEnd};
 use self::group::{Group, Grouping};
@@ -75,7 +75,6 @@ pub struct Report<'a> {
     /// The selected sockets, in netstat's order: by family, listeners first.
     selected: Vec<Selected>,
     pub states: StateCounts,
-    pub groups: Vec<Group>,
     /// What could not be seen, of the collection and of the judgement.
     pub gaps: Vec<Gap>,
     /// Sockets of which the filter asks what is not known: they are not selected, and may be
@@ -83,12 +82,27 @@ pub struct Report<'a> {
     pub undecided: u64,
 }
 
-/// A selected socket and what was dear to conclude: 8 bytes, since there may be a million.
+/// A selected socket and what was dear to conclude: 20 bytes, since there may be a million.
 #[derive(Debug, Clone, Copy)]
 struct Selected {
     socket: u32,
     side: Side,
     cause: Option<Cause>,
+    owner: OwnerRef,
+}
+
+/// An [`Owner`] without its lifetime.
+#[derive(Debug, Clone, Copy)]
+enum OwnerRef {
+    /// A range of the snapshot's holders.
+    Process {
+        start: u32,
+        length: u32,
+    },
+    Listener,
+    Kernel,
+    Hidden(Hiding),
+    Unread,
 }
 
 /// Selects, judges and groups the sockets of a snapshot.
@@ -96,15 +110,26 @@ pub fn classify<'a>(snapshot: &'a Snapshot, rules: &Rules) -> Report<'a> {
     let judge = Judge::new(snapshot, rules);
     let mut selected = Vec::new();
     let mut undecided = 0;
+    let mut hidden = Hidden::default();
+    let mut states = StateCounts {
+        asked: rules.filter.states(),
+        ..StateCounts::default()
+    };
     for (at, socket) in snapshot.sockets.iter().enumerate() {
         let Ok(number) = u32::try_from(at) else { break };
-        let row = judge.row(socket);
+        let owner = judge.owner_ref(socket);
+        let row = judge.row(socket, owner);
         match rules.filter.decide(&judge.known(&row)) {
-            Some(true) => selected.push(Selected {
-                socket: number,
-                side: row.side,
-                cause: row.cause,
-            }),
+            Some(true) => {
+                states.add(socket.state);
+                hidden.add(&row);
+                selected.push(Selected {
+                    socket: number,
+                    side: row.side,
+                    cause: row.cause,
+                    owner,
+                });
+            }
             Some(false) => {}
             None => undecided += 1,
         }
@@ -113,21 +138,17 @@ pub fn classify<'a>(snapshot: &'a Snapshot, rules: &Rules) -> Report<'a> {
         let socket = &snapshot.sockets[selected.socket as usize];
         (socket.family, socket.state != State::Listen)
     });
-    let mut report = Report {
+    let mut gaps = snapshot.gaps.clone();
+    gaps.extend(hidden.gaps(snapshot, undecided));
+    Report {
         snapshot,
         filter: rules.filter.clone(),
         judge,
         selected,
-        states: StateCounts {
-            asked: rules.filter.states(),
-            ..StateCounts::default()
-        },
-        groups: Vec::new(),
-        gaps: snapshot.gaps.clone(),
+        states,
+        gaps,
         undecided,
-    };
-    report.tally();
-    report
+    }
 }
 
 impl<'a> Report<'a> {
@@ -152,7 +173,7 @@ impl<'a> Report<'a> {
         Row {
             socket,
             side: selected.side,
-            owner: self.judge.owner(socket),
+            owner: self.judge.owner(socket, selected.owner),
             idle: age::idle(socket),
             cause: selected.cause,
         }
@@ -161,6 +182,15 @@ impl<'a> Report<'a> {
     /// Who holds which socket, and the holders' names; empty where nobody asked.
     pub fn holders(&self) -> &Holders {
         self.judge.holders()
+    }
+
+    /// The groups, CLOSE_WAIT first and then the largest.
+    pub fn groups(&self) -> Vec<Group> {
+        let mut grouping = Grouping::default();
+        for row in self.rows() {
+            grouping.add(&row);
+        }
+        grouping.finish()
     }
 
     pub fn listeners(&self) -> &Listeners {
@@ -201,30 +231,6 @@ impl<'a> Report<'a> {
     /// Whether nothing is missing from the picture.
     pub fn is_complete(&self) -> bool {
         self.gaps.is_empty()
-    }
-
-    fn tally(&mut self) {
-        let mut grouping = Grouping::default();
-        let mut states = self.states;
-        let mut hidden = Hidden::default();
-        for row in self.rows() {
-            states.add(row.socket.state);
-            hidden.add(&row);
-            grouping.add(&row);
-        }
-        self.states = states;
-        self.groups = grouping.finish();
-        self.gaps.extend(hidden.gaps(self.snapshot));
-        if self.undecided > 0 {
-            self.gaps.push(Gap {
-                kind: GapKind::Undecided,
-                count: self.undecided,
-                detail: "sockets left out because the filter asks for an owner or an age that is \
-                         not known"
-                    .to_owned(),
-                hint: "run as root, or select by state and port alone".into(),
-            });
-        }
     }
 }
 
@@ -267,9 +273,9 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn row<'b>(&'b self, socket: &'b Socket) -> Row<'b> {
+    fn row<'b>(&'b self, socket: &'b Socket, owner: OwnerRef) -> Row<'b> {
         let side = self.listeners.side(socket, &self.snapshot.host);
-        let owner = self.owner(socket);
+        let owner = self.owner(socket, owner);
         let idle = age::idle(socket);
         let cause = (socket.state == State::CloseWait)
             .then(|| cause::cause(&self.facts(socket, side, idle, &owner), self.grace_ms));
@@ -296,20 +302,36 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn owner(&self, socket: &Socket) -> Owner<'_> {
+    fn owner_ref(&self, socket: &Socket) -> OwnerRef {
         let Some(holders) = &self.snapshot.holders else {
-            return Owner::Unread;
+            return OwnerRef::Unread;
         };
         if socket.is_unaccepted() {
-            let listener = self.listeners.covering(socket);
-            return Owner::Listener(listener.map_or(&[], |listener| &listener.holders));
+            return OwnerRef::Listener;
         }
         if socket.inode == 0 {
-            return Owner::Kernel;
+            return OwnerRef::Kernel;
         }
-        match holders.of(socket.inode) {
-            [] => Owner::Hidden(hiding(self.snapshot)),
-            holders => Owner::Process(holders),
+        let range = holders.range(socket.inode);
+        match (u32::try_from(range.start), u32::try_from(range.len())) {
+            (Ok(start), Ok(length @ 1..)) => OwnerRef::Process { start, length },
+            _ => OwnerRef::Hidden(hiding(self.snapshot)),
+        }
+    }
+
+    fn owner(&self, socket: &Socket, owner: OwnerRef) -> Owner<'_> {
+        match owner {
+            OwnerRef::Process { start, length } => {
+                let start = start as usize;
+                Owner::Process(self.holders().at(start..start + length as usize))
+            }
+            OwnerRef::Listener => {
+                let listener = self.listeners.covering(socket);
+                Owner::Listener(listener.map_or(&[], |listener| &listener.holders))
+            }
+            OwnerRef::Kernel => Owner::Kernel,
+            OwnerRef::Hidden(hiding) => Owner::Hidden(hiding),
+            OwnerRef::Unread => Owner::Unread,
         }
     }
 
@@ -371,7 +393,7 @@ fn heirs(snapshot: &Snapshot) -> Vec<Pid> {
     let Some(holders) = &snapshot.holders else {
         return Vec::new();
     };
-    let mut counts: HashMap<Pid, u32> = HashMap::new();
+    let mut counts: FxHashMap<Pid, u32> = FxHashMap::default();
     for socket in &snapshot.sockets {
         if socket.state != State::CloseWait {
             continue;
@@ -405,19 +427,20 @@ fn ends(socket: &Socket) -> (crate::model::Endpoint, crate::model::Endpoint) {
 }
 
 /// Why a holder may have gone unseen in this snapshot.
-fn hiding(snapshot: &Snapshot) -> Hiding {
+pub fn hiding(snapshot: &Snapshot) -> Hiding {
     let scan = snapshot.scan;
-    if scan.processes_read < scan.processes_seen {
-        Hiding::NotPermitted
-    } else {
-        Hiding::Elsewhere
+    match (scan.processes_read < scan.processes_seen, scan.privileged) {
+        (true, false) => Hiding::NeedsRoot,
+        (true, true) => Hiding::Refused,
+        (false, _) => Hiding::Elsewhere,
     }
 }
 
 /// Counts selected sockets whose owner is not known.
 #[derive(Default)]
 struct Hidden {
-    not_permitted: u64,
+    needs_root: u64,
+    refused: u64,
     elsewhere: u64,
     listener_unknown: u64,
 }
@@ -425,50 +448,63 @@ struct Hidden {
 impl Hidden {
     fn add(&mut self, row: &Row<'_>) {
         match row.owner {
-            Owner::Hidden(Hiding::NotPermitted) => self.not_permitted += 1,
+            Owner::Hidden(Hiding::NeedsRoot) => self.needs_root += 1,
+            Owner::Hidden(Hiding::Refused) => self.refused += 1,
             Owner::Hidden(Hiding::Elsewhere) => self.elsewhere += 1,
             Owner::Listener([]) => self.listener_unknown += 1,
             _ => {}
         }
     }
 
-    fn gaps(&self, snapshot: &Snapshot) -> Vec<Gap> {
+    fn gaps(&self, snapshot: &Snapshot, undecided: u64) -> Vec<Gap> {
         let scan = snapshot.scan;
         let unread = scan.processes_seen.saturating_sub(scan.processes_read);
-        let mut gaps = Vec::new();
-        let mut add = |kind, count: u64, detail: String, hint: &'static str| {
-            if count > 0 {
-                gaps.push(Gap {
+        let of_all = format!("{unread} of {} processes", scan.processes_seen);
+        let told: [(GapKind, u64, String, &'static str); 5] = [
+            (
+                GapKind::OwnersHidden,
+                self.needs_root,
+                format!("with a hidden owner: {of_all} may not be read"),
+                "run as root to see every owner",
+            ),
+            (
+                GapKind::OwnersHidden,
+                self.refused,
+                format!("with a hidden owner: {of_all} refused to be read, even to root"),
+                "another user namespace or a security module keeps them apart",
+            ),
+            (
+                GapKind::OwnersHidden,
+                self.elsewhere,
+                "held by no process in sight: by one in another PID namespace, by the kernel, or \
+                 closed while this ran"
+                    .to_owned(),
+                "run it on the host, or with the host's --proc",
+            ),
+            (
+                GapKind::ListenerUnknown,
+                self.listener_unknown,
+                "not accepted, by a listener whose process was not seen".to_owned(),
+                "run as root in the listener's namespace",
+            ),
+            (
+                GapKind::Undecided,
+                undecided,
+                "left out: the filter asks for an owner or an age that is not known".to_owned(),
+                "run as root, or select by state and port alone",
+            ),
+        ];
+        told.into_iter()
+            .filter(|(_, count, ..)| *count > 0)
+            .map(|(kind, count, detail, hint)| {
+                let plural = if count == 1 { "" } else { "s" };
+                Gap {
                     kind,
                     count,
-                    detail,
+                    detail: format!("{count} socket{plural} {detail}"),
                     hint: hint.into(),
-                });
-            }
-        };
-        add(
-            GapKind::OwnersHidden,
-            self.not_permitted,
-            format!(
-                "sockets whose owner is hidden: {unread} of {} processes may not be read",
-                scan.processes_seen
-            ),
-            "run as root to see every owner",
-        );
-        add(
-            GapKind::OwnersHidden,
-            self.elsewhere,
-            "sockets that no visible process holds: another PID namespace, the kernel, or closed \
-             while reading"
-                .to_owned(),
-            "run it on the host, or with the host's --proc",
-        );
-        add(
-            GapKind::ListenerUnknown,
-            self.listener_unknown,
-            "unaccepted connections whose listener, or its process, was not seen".to_owned(),
-            "run as root in the listener's namespace",
-        );
-        gaps
+                }
+            })
+            .collect()
     }
 }

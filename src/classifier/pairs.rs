@@ -1,11 +1,11 @@
 //! The two legs of a proxy: a CLOSE_WAIT and another connection of the same process over which
 //! the same bytes went at the same times.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
-use super::Report;
 use super::group::Service;
-use crate::model::{Owner, Pid, Side, Socket, State};
+use super::{Report, Row};
+use crate::model::{Owner, Pid, Side, State};
 
 /// A proxy passes a byte on within this; two idle connections rarely agree twice by chance.
 const SAME_MS: u32 = 50;
@@ -33,20 +33,21 @@ pub fn legs(report: &Report<'_>, positions: &[u32]) -> Option<Legs> {
     };
     let pid = holders.first()?.pid;
     let mut others = candidates(report, pid, first.side);
-    let mut found: HashMap<(Service, State), u64> = HashMap::new();
+    let mut found: FxHashMap<(Service, State), u64> = FxHashMap::default();
     let mut pairs = 0usize;
     let looked_at = &positions[..positions.len().min(LOOKED_AT)];
     for at in looked_at {
         let row = report.row(*at as usize);
-        let Some((received, sent)) = times(row.socket) else {
+        let Some(leg) = leg(&row) else {
             continue;
         };
         // Ordered by the time of the last byte sent, which is when this leg's came in.
-        let start = others.partition_point(|other| other.sent < received.saturating_sub(SAME_MS));
+        let start =
+            others.partition_point(|other| other.sent < leg.received.saturating_sub(SAME_MS));
         let partner = others[start..]
             .iter()
-            .take_while(|other| other.sent <= received.saturating_add(SAME_MS))
-            .position(|other| !other.taken && other.received.abs_diff(sent) <= SAME_MS);
+            .take_while(|other| other.sent <= leg.received.saturating_add(SAME_MS))
+            .position(|other| !other.taken && leg.is_passed_on_by(other));
         if let Some(partner) = partner {
             let other = &mut others[start + partner];
             other.taken = true;
@@ -68,8 +69,12 @@ pub fn legs(report: &Report<'_>, positions: &[u32]) -> Option<Legs> {
 }
 
 struct Leg {
+    /// When the last byte came in and went out, in milliseconds ago.
     received: u32,
     sent: u32,
+    /// Whether bytes ever did.
+    has_received: bool,
+    has_sent: bool,
     service: Service,
     state: State,
     /// It is the partner of another already.
@@ -85,22 +90,36 @@ fn candidates(report: &Report<'_>, pid: Pid, side: Side) -> Vec<Leg> {
                 && matches!(row.socket.state, State::Established | State::FinWait2)
                 && row.owner.holders().iter().any(|holder| holder.pid == pid)
         })
-        .filter_map(|row| {
-            let (received, sent) = times(row.socket)?;
-            Some(Leg {
-                received,
-                sent,
-                service: Service::of(row.socket, row.side),
-                state: row.socket.state,
-                taken: false,
-            })
-        })
+        .filter_map(|row| leg(&row))
         .collect();
     legs.sort_unstable_by_key(|leg| leg.sent);
     legs
 }
 
-fn times(socket: &Socket) -> Option<(u32, u32)> {
-    let tcp = socket.tcp?;
-    Some((tcp.last_data_recv()?, tcp.last_data_sent()?))
+impl Leg {
+    /// Whether what came in here went out there at the same time, and the other way round; a
+    /// connection over which nothing went is no leg of anything.
+    fn is_passed_on_by(&self, other: &Leg) -> bool {
+        let to = self.has_received == other.has_sent
+            && (!self.has_received || self.received.abs_diff(other.sent) <= SAME_MS);
+        let fro = self.has_sent == other.has_received
+            && (!self.has_sent || self.sent.abs_diff(other.received) <= SAME_MS);
+        self.has_received && to && fro
+    }
+}
+
+/// `None` where the kernel does not tell enough.
+fn leg(row: &Row<'_>) -> Option<Leg> {
+    let tcp = row.socket.tcp?;
+    // A FIN counts as a byte received.
+    let fin = u64::from(row.socket.state == State::CloseWait);
+    Some(Leg {
+        received: tcp.last_data_recv()?,
+        sent: tcp.last_data_sent()?,
+        has_received: tcp.bytes_received()? > fin,
+        has_sent: tcp.data_segs_out()? > 0,
+        service: Service::of(row.socket, row.side),
+        state: row.socket.state,
+        taken: false,
+    })
 }

@@ -336,7 +336,10 @@ fn dump_gaps(dump: Dump) -> Vec<Gap> {
         gaps.push(Gap {
             kind: GapKind::Malformed,
             count: dump.malformed,
-            detail: "sock_diag messages could not be understood".to_owned(),
+            detail: format!(
+                "{} sock_diag messages could not be understood",
+                dump.malformed
+            ),
             hint: "report the kernel's version".into(),
         });
     }
@@ -352,8 +355,9 @@ fn age_gap(request: &Request, sockets: &[Socket]) -> Option<Gap> {
     (request.tcp_info && missing > 0).then(|| Gap {
         kind: GapKind::AgesMissing,
         count: missing,
-        detail: "the kernel sent no tcp_info with these CLOSE_WAIT sockets: their age is unknown"
-            .to_owned(),
+        detail: format!(
+            "the kernel sent no tcp_info with {missing} CLOSE_WAIT sockets: their age is unknown"
+        ),
         hint: "".into(),
     })
 }
@@ -404,7 +408,7 @@ fn read_procfs(
             kind: GapKind::Malformed,
             count: malformed,
             detail: format!(
-                "lines of {}/tcp or tcp6 could not be understood",
+                "{malformed} lines of {}/tcp or tcp6 could not be understood",
                 net.display()
             ),
             hint: "compare with the file itself".into(),
@@ -433,8 +437,7 @@ fn read_owners(request: &Request, snapshot: &mut Snapshot, progress: &Progress, 
     let inodes = sockets
         .iter()
         .filter(|socket| selectable(socket) || (unaccepted && socket.state == State::Listen))
-        .map(|socket| socket.inode)
-        .collect();
+        .map(|socket| socket.inode);
     let wanted = Wanted::new(inodes, request.sees_all());
     if wanted.is_empty() {
         snapshot.holders = Some(Holders::default());

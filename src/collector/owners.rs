@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
+use rustc_hash::FxHashSet;
 use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw};
 use rustix::io::Errno;
 
@@ -34,7 +35,7 @@ const STRAYS_MAX: usize = 65_536;
 
 /// The sockets whose holders are wanted, by inode.
 pub struct Wanted {
-    inodes: Vec<u32>,
+    inodes: FxHashSet<u32>,
     /// They are all TCP sockets of the namespace: one that is not among them is in no table.
     whole: bool,
 }
@@ -50,11 +51,12 @@ pub struct Found {
 }
 
 impl Wanted {
-    pub fn new(mut inodes: Vec<u32>, whole: bool) -> Wanted {
-        inodes.retain(|inode| *inode != 0);
-        inodes.sort_unstable();
-        inodes.dedup();
-        Wanted { inodes, whole }
+    /// Inode 0 is no socket's, and passed over.
+    pub fn new(inodes: impl Iterator<Item = u32>, whole: bool) -> Wanted {
+        Wanted {
+            inodes: inodes.filter(|inode| *inode != 0).collect(),
+            whole,
+        }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -62,7 +64,7 @@ impl Wanted {
     }
 
     fn contains(&self, inode: u32) -> bool {
-        self.inodes.binary_search(&inode).is_ok()
+        self.inodes.contains(&inode)
     }
 }
 
@@ -291,7 +293,7 @@ mod tests {
             (11, "sh) x", &[(3, "socket:[77]")]),
             (12, "idle", &[(3, "socket:[1]")]),
         ]);
-        let wanted = Wanted::new(vec![77, 0], true);
+        let wanted = Wanted::new([77, 0].into_iter(), true);
         let found = super::scan(root.path(), &wanted, &Progress::default()).unwrap();
         let (mut holders, mut processes, scan) = (found.holders, found.processes, found.scan);
         let java = found
@@ -330,6 +332,13 @@ mod tests {
     #[test]
     fn a_root_that_cannot_be_listed_is_an_error() {
         let missing = Path::new("/nonexistent/proc");
-        assert!(super::scan(missing, &Wanted::new(vec![1], false), &Progress::default()).is_err());
+        assert!(
+            super::scan(
+                missing,
+                &Wanted::new([1].into_iter(), false),
+                &Progress::default()
+            )
+            .is_err()
+        );
     }
 }

@@ -3,9 +3,10 @@
 //! The text has no cookies, no ages and no accept queue limits; see proc_pid_net(5) and
 //! `net/ipv4/tcp_ipv4.c`, `tcp4_seq_show`.
 
-use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use rustc_hash::FxHashSet;
 
 use crate::model::{Endpoint, Family, Socket, State, Timer, TimerKind};
 
@@ -34,7 +35,7 @@ pub fn read(
 ) -> io::Result<Reading> {
     let mut lines = BufReader::with_capacity(64 * 1024, text);
     let mut line = Vec::with_capacity(LINE_MAX);
-    let mut seen = HashSet::new();
+    let mut seen = FxHashSet::default();
     let mut reading = Reading::default();
     let mut first = true;
     while read_line(&mut lines, &mut line)? {

@@ -8,7 +8,7 @@ pub struct Gap {
     pub kind: GapKind,
     /// How many sockets, processes or lines are concerned.
     pub count: u64,
-    /// What is missing, in words.
+    /// What is missing, in words, the count included.
     pub detail: String,
     /// What to try.
     pub hint: Cow<'static, str>,

@@ -60,8 +60,11 @@ pub enum Owner<'a> {
 /// Why the holder of a socket was not seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Hiding {
-    /// Some processes could not be read.
-    NotPermitted,
+    /// Some processes could not be read by this user.
+    NeedsRoot,
+    /// Some processes could not be read even by root: another user namespace, or a security
+    /// module.
+    Refused,
     /// Every process was read: it is in another PID namespace, the kernel holds it, or it was
     /// closed between the two readings.
     Elsewhere,

@@ -1,5 +1,9 @@
 //! Who holds which socket: every (inode, process, file descriptor), and the holders' names.
 
+use std::ops::Range;
+
+use rustc_hash::FxHashMap;
+
 use super::{Name, Pid, Process};
 
 /// One file descriptor that refers to a socket.
@@ -14,6 +18,8 @@ pub struct Holder {
 #[derive(Debug, Clone, Default)]
 pub struct Holders {
     holders: Vec<Holder>,
+    /// Where in `holders` those of an inode begin.
+    starts: FxHashMap<u32, u32>,
     processes: Vec<Process>,
 }
 
@@ -23,21 +29,38 @@ impl Holders {
         holders.sort_unstable();
         holders.dedup();
         processes.sort_unstable_by_key(|process| process.pid);
-        Holders { holders, processes }
+        let mut starts = FxHashMap::default();
+        for (at, holder) in (0u32..).zip(&holders) {
+            starts.entry(holder.inode).or_insert(at);
+        }
+        Holders {
+            holders,
+            starts,
+            processes,
+        }
     }
 
     /// The holders of one socket, ordered by process. Empty for inode 0, which is no socket's.
     pub fn of(&self, inode: u32) -> &[Holder] {
-        if inode == 0 {
-            return &[];
-        }
-        let start = self.holders.partition_point(|holder| holder.inode < inode);
-        let rest = &self.holders[start..];
-        let length = rest
+        &self.holders[self.range(inode)]
+    }
+
+    /// Where the holders of one socket stand: what [`Holders::at`] takes.
+    pub fn range(&self, inode: u32) -> Range<usize> {
+        let Some(start) = self.starts.get(&inode) else {
+            return 0..0;
+        };
+        let start = *start as usize;
+        let length = self.holders[start..]
             .iter()
             .take_while(|holder| holder.inode == inode)
             .count();
-        &rest[..length]
+        start..start + length
+    }
+
+    /// The holders in a range that [`Holders::range`] gave.
+    pub fn at(&self, range: Range<usize>) -> &[Holder] {
+        self.holders.get(range).unwrap_or(&[])
     }
 
     pub fn name(&self, pid: Pid) -> Option<&Name> {

@@ -1,10 +1,13 @@
 //! The columns of a listing: their names, and what they show of a row.
 
 use std::fmt::Write;
+use std::net::IpAddr;
+
+use unicode_width::UnicodeWidthStr;
 
 use super::{escape, units};
 use crate::classifier::Row;
-use crate::model::{Hiding, Holders, Owner, Timer};
+use crate::model::{Cause, Endpoint, Hiding, Holders, Owner, Timer};
 
 /// One column of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,44 +55,66 @@ impl Column {
     /// owner, which stands last: a column has the same number on every line.
     pub fn push(self, row: &Row<'_>, holders: &Holders, out: &mut String) {
         let socket = row.socket;
-        // Writing to a String does not fail.
-        let _ = match self {
-            Column::Proto => write!(out, "{}", socket.family.proto()),
-            Column::RecvQ => write!(out, "{}", socket.recv_q),
-            Column::SendQ => write!(out, "{}", socket.send_q),
-            Column::Local => write!(out, "{}", socket.local),
-            Column::Foreign => write!(out, "{}", socket.remote),
-            Column::State => write!(out, "{}", socket.state),
-            Column::Cause => or_dash(out, row.cause),
-            Column::User => or_dash(out, socket.user()),
-            Column::Inode => or_dash(out, (socket.inode != 0).then_some(socket.inode)),
-            Column::Cookie => or_dash(out, socket.cookie),
-            Column::Age => {
-                match row.idle {
-                    Some(idle) => units::push_idle(idle, out),
-                    None => out.push('-'),
-                }
-                Ok(())
-            }
-            Column::Timer => {
-                match socket.timer {
-                    Some(timer) => push_timer(timer, out),
-                    None => out.push('-'),
-                }
-                Ok(())
-            }
-            Column::Owner => {
-                push_owner(&row.owner, holders, out);
-                Ok(())
-            }
-        };
+        match self {
+            Column::Proto => out.push_str(socket.family.proto()),
+            Column::RecvQ => push_number(socket.recv_q, out),
+            Column::SendQ => push_number(socket.send_q, out),
+            Column::Local => push_endpoint(socket.local, out),
+            Column::Foreign => push_endpoint(socket.remote, out),
+            Column::State => out.push_str(socket.state.name()),
+            Column::Cause => out.push_str(row.cause.map_or("-", Cause::name)),
+            Column::User => or_dash(socket.user(), push_number, out),
+            Column::Inode => or_dash(
+                (socket.inode != 0).then_some(socket.inode),
+                push_number,
+                out,
+            ),
+            Column::Cookie => or_dash(socket.cookie.map(u64::from), push_number, out),
+            Column::Age => or_dash(row.idle, units::push_idle, out),
+            Column::Timer => or_dash(socket.timer, push_timer, out),
+            Column::Owner => push_owner(&row.owner, holders, out),
+        }
     }
 }
 
-fn or_dash(out: &mut String, value: Option<impl std::fmt::Display>) -> std::fmt::Result {
+/// The columns that a text takes on a terminal.
+pub fn width(text: &str) -> usize {
+    if text.is_ascii() {
+        text.len()
+    } else {
+        text.width()
+    }
+}
+
+fn or_dash<T>(value: Option<T>, push: impl FnOnce(T, &mut String), out: &mut String) {
     match value {
-        Some(value) => write!(out, "{value}"),
-        None => write!(out, "-"),
+        Some(value) => push(value, out),
+        None => out.push('-'),
+    }
+}
+
+fn push_number(number: impl itoa::Integer, out: &mut String) {
+    out.push_str(itoa::Buffer::new().format(number));
+}
+
+/// As the endpoint's `Display`, without the formatting machinery for IPv4: this is the hot path
+/// of a listing.
+fn push_endpoint(end: Endpoint, out: &mut String) {
+    let IpAddr::V4(addr) = end.addr else {
+        // Writing to a String does not fail.
+        let _ = write!(out, "{end}");
+        return;
+    };
+    for (at, octet) in addr.octets().into_iter().enumerate() {
+        if at > 0 {
+            out.push('.');
+        }
+        push_number(octet, out);
+    }
+    out.push(':');
+    match end.port {
+        0 => out.push('*'),
+        port => push_number(port, out),
     }
 }
 
@@ -117,7 +142,8 @@ pub fn push_owner(owner: &Owner<'_>, holders: &Holders, out: &mut String) {
 
 pub fn hidden(hiding: Hiding) -> &'static str {
     match hiding {
-        Hiding::NotPermitted => "? (needs root)",
+        Hiding::NeedsRoot => "? (needs root)",
+        Hiding::Refused => "? (not permitted)",
         Hiding::Elsewhere => "? (not in sight)",
     }
 }
@@ -129,7 +155,9 @@ fn push_processes(owner: &Owner<'_>, holders: &Holders, out: &mut String) {
         Some(name) => escape::push(name.bytes(), out),
         None => out.push('?'),
     }
-    let _ = write!(out, "[{first}]");
+    out.push('[');
+    push_number(first.0, out);
+    out.push(']');
     let mut last = first;
     let others = pids
         .filter(|pid| std::mem::replace(&mut last, *pid) != *pid)

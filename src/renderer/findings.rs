@@ -13,7 +13,9 @@ use crate::classifier::severity::Severity;
 use crate::model::{Cause, Evidence, Pid, Runtime, Side, Wait, WaitKind, WaitTarget};
 
 /// At most this many of the evidence lines of a finding go to the screen; JSON has all.
-const LINES: usize = 7;
+const LINES: usize = 6;
+/// And of one that is told in short.
+const LINES_SHORT: usize = 2;
 /// The share of a limit, in percent, from which on the limit is as good as reached.
 const LIMIT_PERCENT: u64 = 90;
 /// The share of one processor, in percent, from which on a thread is spinning: a sample is a few
@@ -22,7 +24,8 @@ const SPINNING_PERCENT: f64 = 85.0;
 /// A close_notify alert of TLS: 24 bytes with TLS 1.3, up to 53 before, and some with a MAC.
 const CLOSE_NOTIFY: std::ops::RangeInclusive<u32> = 24..=70;
 
-/// Writes the findings of the screen: at most `limit`, and how many more there are.
+/// Writes the findings of the screen: at most `limit`, and how many more there are. The first,
+/// and those that are more than information, are told at length.
 pub fn section(
     report: &Report<'_>,
     findings: &[Finding],
@@ -30,35 +33,9 @@ pub fn section(
     look: Look,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    for finding in findings.iter().take(limit) {
-        writeln!(out)?;
-        let role = match finding.severity {
-            Severity::Info => Role::Info,
-            Severity::Warning => Role::Warning,
-            Severity::Critical => Role::Critical,
-        };
-        let mark = if finding.severity == Severity::Info {
-            NO_MARK
-        } else {
-            MARK
-        };
-        let severity = finding.severity.name().to_uppercase();
-        let headline = format!(
-            "{mark}{severity} {}: {}",
-            finding.set.cause,
-            summary(report, finding)
-        );
-        for (at, line) in triage::wrapped(&headline, look.width, 0).iter().enumerate() {
-            let indent = if at == 0 { "" } else { NO_MARK };
-            writeln!(out, "{indent}{}", look.paint(role, line))?;
-        }
-        triage::write_wrapped(&meaning(finding), look.width, 4, out)?;
-        for line in evidence(report, finding).iter().take(LINES) {
-            bullet("·", line, look, out)?;
-        }
-        for line in next_steps(report, finding) {
-            bullet("→", &line, look, out)?;
-        }
+    for (at, finding) in findings.iter().take(limit).enumerate() {
+        let at_length = at == 0 || finding.severity > Severity::Info;
+        tell(report, finding, at_length, look, out)?;
     }
     let more = findings.len().saturating_sub(limit);
     if more > 0 {
@@ -68,6 +45,49 @@ pub fn section(
             units::count(more as u64)
         );
         writeln!(out, "\n{NO_MARK}{}", look.paint(Role::Quiet, text))?;
+    }
+    Ok(())
+}
+
+fn tell(
+    report: &Report<'_>,
+    finding: &Finding,
+    at_length: bool,
+    look: Look,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    writeln!(out)?;
+    let (role, mark) = match finding.severity {
+        Severity::Info => (Role::Info, NO_MARK),
+        Severity::Warning => (Role::Warning, MARK),
+        Severity::Critical => (Role::Critical, MARK),
+    };
+    let severity = finding.severity.name().to_uppercase();
+    let headline = format!(
+        "{severity} {}: {}",
+        finding.set.cause,
+        summary(report, finding)
+    );
+    for (at, line) in triage::wrapped(&headline, look.width, mark.len())
+        .iter()
+        .enumerate()
+    {
+        let start = if at == 0 { mark } else { NO_MARK };
+        writeln!(out, "{}", look.paint(role, format_args!("{start}{line}")))?;
+    }
+    let (lines, steps) = if at_length {
+        (LINES, usize::MAX)
+    } else {
+        (LINES_SHORT, 1)
+    };
+    if at_length {
+        triage::write_wrapped(&meaning(finding), look.width, 4, out)?;
+    }
+    for line in evidence(report, finding).iter().take(lines) {
+        bullet("·", line, look, out)?;
+    }
+    for line in next_steps(report, finding).iter().take(steps) {
+        bullet("→", line, look, out)?;
     }
     Ok(())
 }
@@ -98,7 +118,7 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
                 .map_or("?".to_owned(), |limit| units::count(limit.into()));
             let given_up = queue.close_wait;
             format!(
-                "{owner} has not accepted {} connection{} on {end}; accept queue {}/{limit}, {} given up{age}",
+                "{owner} has not accepted {} connection{} {end}: accept queue {} of {limit}, {} already given up{age}",
                 units::count(queue.unaccepted),
                 if queue.unaccepted == 1 { "" } else { "s" },
                 units::count(queue.now.into()),
@@ -203,27 +223,50 @@ fn majority_wait(finding: &Finding) -> Option<(&Wait, u32)> {
     })
 }
 
-/// The facts that led there, each a short line.
+/// How much a line of evidence tells: the screen has room for a few.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// It points at the fault.
+    Decisive,
+    /// The cause rests on it, or it narrows it down.
+    Telling,
+    /// Good to know.
+    Plain,
+}
+
+/// Lines of evidence with their ranks.
+#[derive(Default)]
+struct Lines(Vec<(Rank, String)>);
+
+impl Lines {
+    fn add(&mut self, rank: Rank, line: impl Into<String>) {
+        self.0.push((rank, line.into()));
+    }
+}
+
+/// The facts that led there, each a short line, those that tell most first.
 pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
     let set = &finding.set;
-    let mut lines = Vec::new();
+    let mut lines = Lines::default();
     if finding.queue.is_some() {
         queue_lines(report, finding, &mut lines);
     }
     queue_of_bytes(set, &mut lines);
     if let Some(idle) = set.idle {
-        lines.push(format!(
-            "in CLOSE_WAIT for at least {} (median), the oldest {}",
-            units::duration(idle.p50_ms),
-            units::duration(idle.max_ms)
-        ));
+        let (median, oldest) = (units::duration(idle.p50_ms), units::duration(idle.max_ms));
+        if median != oldest {
+            lines.add(
+                Rank::Telling,
+                format!("the oldest has waited at least {oldest}"),
+            );
+        }
     }
     patience_line(set, &mut lines);
     for evidence in &finding.evidence {
         process_lines(report, finding, evidence, &mut lines);
     }
     if let Some(legs) = set.legs {
-        lines.push(format!(
+        lines.add(Rank::Decisive, format!(
             "{} of {} pair with a connection in {} of the same process {}: consistent with a proxy that does not pass on the close",
             units::count(legs.pairs),
             units::count(set.sockets),
@@ -233,10 +276,12 @@ pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
     }
     peer_lines(report, set, &mut lines);
     outlook_line(set, &mut lines);
-    lines
+    let Lines(mut lines) = lines;
+    lines.sort_by_key(|(rank, _)| *rank);
+    lines.into_iter().map(|(_, line)| line).collect()
 }
 
-fn queue_of_bytes(set: &Set, lines: &mut Vec<String>) {
+fn queue_of_bytes(set: &Set, lines: &mut Lines) {
     let queue = set.recv_q;
     if set.sockets == 0 {
         return;
@@ -256,55 +301,67 @@ fn queue_of_bytes(set: &Set, lines: &mut Vec<String>) {
             units::count(max.into())
         ),
     };
-    lines.push(words);
+    lines.add(Rank::Telling, words);
     if set.send_q_max > 0 {
-        lines.push(format!(
-            "up to {} bytes sent and not acknowledged",
-            units::count(set.send_q_max.into())
-        ));
+        lines.add(
+            Rank::Telling,
+            format!(
+                "up to {} bytes sent and not acknowledged",
+                units::count(set.send_q_max.into())
+            ),
+        );
     }
     match set.silent {
-        Some(silent) if silent > 0 => lines.push(format!(
-            "{} of {} never received a byte but the FIN",
-            units::count(silent),
-            units::count(set.sockets)
-        )),
+        Some(silent) if silent > 0 => lines.add(
+            Rank::Telling,
+            format!(
+                "{} of {} never received a byte but the FIN",
+                units::count(silent),
+                units::count(set.sockets)
+            ),
+        ),
         _ => {}
     }
     if let Some(unanswered) = set.unanswered
         && matches!(set.cause, Cause::NeverClosed | Cause::NotReading)
     {
-        lines.push(format!(
-            "{} of {} were sent nothing since their last byte came in",
-            units::count(unanswered),
-            units::count(set.sockets)
-        ));
+        lines.add(
+            Rank::Telling,
+            format!(
+                "{} of {} were sent nothing since their last byte came in",
+                units::count(unanswered),
+                units::count(set.sockets)
+            ),
+        );
     }
 }
 
-fn patience_line(set: &Set, lines: &mut Vec<String>) {
+fn patience_line(set: &Set, lines: &mut Lines) {
     let Some(patience) = set.patience else { return };
     let seconds = |ms: u32| format!("{:.1} s", f64::from(ms) / 1000.0);
-    let line = match (patience.cluster_ms, set.cause) {
-        (Some(timeout), Cause::StalePool) => format!(
-            "the server hung up {} after its last byte: consistent with its idle timeout",
-            seconds(timeout)
+    let (p50, p90) = (seconds(patience.p50_ms), seconds(patience.p90_ms));
+    let clustered = patience.cluster_ms.map(seconds);
+    match (clustered, set.cause) {
+        (Some(timeout), Cause::StalePool) => lines.add(
+            Rank::Decisive,
+            format!(
+                "the server hung up after {timeout} of silence (p50 {p50}, p90 {p90}): clustered at {timeout}, consistent with its idle timeout"
+            ),
         ),
-        (Some(timeout), _) => format!(
-            "peers hung up after waiting {}: clustered at {}, consistent with a client timeout",
-            seconds(timeout),
-            seconds(timeout)
+        (Some(timeout), _) => lines.add(
+            Rank::Decisive,
+            format!(
+                "peers waited p50 {p50}, p90 {p90} before hanging up: clustered at {timeout}, consistent with a client timeout"
+            ),
         ),
-        (None, _) => format!(
-            "peers waited p50 {}, p90 {} between their last byte and hanging up",
-            seconds(patience.p50_ms),
-            seconds(patience.p90_ms)
+        (None, _) => lines.add(
+            Rank::Plain,
+            format!("peers waited p50 {p50}, p90 {p90} between their last byte and hanging up"),
         ),
-    };
-    lines.push(line);
+    }
 }
 
-fn queue_lines(report: &Report<'_>, finding: &Finding, lines: &mut Vec<String>) {
+fn queue_lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
     let Some(queue) = &finding.queue else { return };
     let full = queue
         .percent()
@@ -312,29 +369,35 @@ fn queue_lines(report: &Report<'_>, finding: &Finding, lines: &mut Vec<String>) 
     let limit = queue.limit.map_or("an unknown limit".to_owned(), |limit| {
         units::count(limit.into())
     });
-    lines.push(format!(
-        "accept queue of {}: {} of {limit}{full}, {} of them in CLOSE_WAIT",
-        queue.local,
-        units::count(queue.now.into()),
-        units::count(queue.close_wait),
-    ));
+    lines.add(
+        Rank::Decisive,
+        format!(
+            "accept queue of {}: {} of {limit}{full}, {} of them in CLOSE_WAIT",
+            queue.local,
+            units::count(queue.now.into()),
+            units::count(queue.close_wait),
+        ),
+    );
     if queue.at_somaxconn {
-        lines.push(format!(
-            "the limit is net.core.somaxconn = {}: a larger backlog is cut to it",
-            queue.limit.unwrap_or_default()
-        ));
+        lines.add(
+            Rank::Decisive,
+            format!(
+                "the limit is net.core.somaxconn = {}: a larger backlog is cut to it",
+                queue.limit.unwrap_or_default()
+            ),
+        );
     }
     if let Some(half_open) = queue.syn_recv.filter(|count| *count > 0) {
-        lines.push(format!(
-            "{} connections are in SYN_RECV",
-            units::count(half_open)
-        ));
+        lines.add(
+            Rank::Telling,
+            format!("{} connections are in SYN_RECV", units::count(half_open)),
+        );
     }
     let host = &report.snapshot.host;
     if let Some((overflows, drops)) = host.listen_overflows.zip(host.listen_drops)
         && overflows + drops > 0
     {
-        lines.push(format!(
+        lines.add(Rank::Plain, format!(
             "since boot, all listeners together: ListenOverflows {}, ListenDrops {} (host-wide counters)",
             units::count(overflows),
             units::count(drops)
@@ -342,21 +405,17 @@ fn queue_lines(report: &Report<'_>, finding: &Finding, lines: &mut Vec<String>) 
     }
 }
 
-fn process_lines(
-    report: &Report<'_>,
-    finding: &Finding,
-    evidence: &Evidence,
-    lines: &mut Vec<String>,
-) {
+fn process_lines(report: &Report<'_>, finding: &Finding, evidence: &Evidence, lines: &mut Lines) {
     let name = process(report, evidence.pid);
     if let Some(threads) = evidence.threads {
         if threads.stopped == threads.total {
-            lines.push(format!(
-                "{name} is stopped (SIGSTOP or a debugger): it runs no code"
-            ));
+            lines.add(
+                Rank::Decisive,
+                format!("{name} is stopped (SIGSTOP or a debugger): it runs no code"),
+            );
         }
         if threads.disk * 2 > threads.total {
-            lines.push(format!(
+            lines.add(Rank::Decisive, format!(
                 "{} of {} threads of {name} are in uninterruptible sleep: a disk or a hung mount",
                 threads.disk, threads.total
             ));
@@ -366,15 +425,18 @@ fn process_lines(
         if let Some((thread, percent)) = cpu.busiest
             && percent >= SPINNING_PERCENT
         {
-            lines.push(format!(
+            lines.add(Rank::Decisive, format!(
                 "thread {thread} of {name} used {percent:.0} % of a processor over {} ms: it spins",
                 cpu.sample_ms
             ));
         } else {
-            lines.push(format!(
-                "{name} used {:.0} % of a processor over {} ms",
-                cpu.percent, cpu.sample_ms
-            ));
+            lines.add(
+                Rank::Plain,
+                format!(
+                    "{name} used {:.0} % of a processor over {} ms",
+                    cpu.percent, cpu.sample_ms
+                ),
+            );
         }
     }
     for wait in evidence.waits.iter().flatten().take(2) {
@@ -386,28 +448,40 @@ fn process_lines(
         );
     }
     if let (Some(open), Some(Some(limit))) = (evidence.open_fds, evidence.fd_limit) {
-        let held = finding.fd_percent.map_or(String::new(), |percent| {
-            format!("; these sockets are {percent} % of the limit")
-        });
-        let near = if open * 100 >= limit * LIMIT_PERCENT {
-            ": at the limit, accept() and open() fail (EMFILE)"
+        let (rank, near) = if open * 100 >= limit * LIMIT_PERCENT {
+            (
+                Rank::Decisive,
+                ": at the limit accept() and open() fail (EMFILE)",
+            )
         } else {
-            ""
+            (Rank::Plain, "")
         };
-        lines.push(format!(
-            "{name} has {} of {} files open{near}{held}",
-            units::count(open),
-            units::count(limit)
-        ));
+        let held = match finding.fd_percent {
+            Some(percent @ 1..) => format!("; these sockets are {percent} % of the limit"),
+            _ => String::new(),
+        };
+        let rank = if held.is_empty() {
+            rank
+        } else {
+            rank.min(Rank::Telling)
+        };
+        lines.add(
+            rank,
+            format!(
+                "{name} has {} of {} files open{near}{held}",
+                units::count(open),
+                units::count(limit)
+            ),
+        );
     }
     if let Some(dead) = evidence.dead_sockets.filter(|dead| *dead > 0) {
-        lines.push(format!(
+        lines.add(Rank::Telling, format!(
             "{name} also holds {} TCP sockets that are in no table: reset, reaped or never connected, and not closed",
             units::count(dead)
         ));
     }
     if let Some(epoll) = evidence.epoll {
-        lines.push(format!(
+        lines.add(Rank::Telling, format!(
             "epoll: {} of these sockets are watched, {} registered without interest, {} in no set",
             units::count(epoll.watched),
             units::count(epoll.muted),
@@ -415,21 +489,24 @@ fn process_lines(
         ));
     }
     if let Some(age) = evidence.age_ms {
-        lines.push(format!(
-            "{name} started {} ago{}",
-            units::duration(age),
-            match evidence.runtime {
-                Runtime::Native => String::new(),
-                runtime => format!(" ({})", runtime_name(runtime)),
-            }
-        ));
+        lines.add(
+            Rank::Plain,
+            format!(
+                "{name} started {} ago{}",
+                units::duration(age),
+                match evidence.runtime {
+                    Runtime::Native => String::new(),
+                    runtime => format!(" ({})", runtime_name(runtime)),
+                }
+            ),
+        );
     }
     for unread in &evidence.unread {
-        lines.push(format!("not known of {name}: {unread}"));
+        lines.add(Rank::Plain, format!("not known of {name}: {unread}"));
     }
 }
 
-fn wait_line(name: &str, wait: &Wait, total: u32, lines: &mut Vec<String>) {
+fn wait_line(name: &str, wait: &Wait, total: u32, lines: &mut Lines) {
     if wait.threads < 2 && total > 1 {
         return;
     }
@@ -445,13 +522,20 @@ fn wait_line(name: &str, wait: &Wait, total: u32, lines: &mut Vec<String>) {
     };
     let verb = if wait.threads == 1 { "waits" } else { "wait" };
     let plural = if total == 1 { "" } else { "s" };
-    lines.push(format!(
-        "{} of {total} thread{plural} of {name} {verb} in {}{on}",
-        wait.threads, wait.call
-    ));
+    let rank = match wait.kind {
+        WaitKind::Descriptor | WaitKind::Lock if wait.threads * 2 > total => Rank::Decisive,
+        _ => Rank::Plain,
+    };
+    lines.add(
+        rank,
+        format!(
+            "{} of {total} thread{plural} of {name} {verb} in {}{on}",
+            wait.threads, wait.call
+        ),
+    );
 }
 
-fn peer_lines(report: &Report<'_>, set: &Set, lines: &mut Vec<String>) {
+fn peer_lines(report: &Report<'_>, set: &Set, lines: &mut Lines) {
     let peers = &set.peers;
     if peers.waiting > 0 {
         let names: Vec<String> = peers
@@ -465,13 +549,13 @@ fn peer_lines(report: &Report<'_>, set: &Set, lines: &mut Vec<String>) {
         } else {
             names.join(", ")
         };
-        lines.push(format!(
+        lines.add(Rank::Telling, format!(
             "the other end of {} is on this host: {who} closed one direction only and waits (FIN_WAIT2)",
             units::count(peers.waiting)
         ));
     }
     if peers.orphaned > 0 {
-        lines.push(format!(
+        lines.add(Rank::Telling, format!(
             "the other end of {} is on this host and closed for good (FIN_WAIT2 without a process)",
             units::count(peers.orphaned)
         ));
@@ -479,7 +563,7 @@ fn peer_lines(report: &Report<'_>, set: &Set, lines: &mut Vec<String>) {
 }
 
 /// What will happen by itself.
-fn outlook_line(set: &Set, lines: &mut Vec<String>) {
+fn outlook_line(set: &Set, lines: &mut Lines) {
     if matches!(set.cause, Cause::Transient | Cause::HalfClose) {
         return;
     }
@@ -489,12 +573,13 @@ fn outlook_line(set: &Set, lines: &mut Vec<String>) {
         } else {
             format!("no timer runs on {} of them", units::count(set.no_timer))
         };
-        lines.push(format!(
-            "{which}: they will not end until the process closes them or exits"
-        ));
+        lines.add(
+            Rank::Plain,
+            format!("{which}: they will not end until the process closes them or exits"),
+        );
     }
     if let Some(next) = set.next_probe_ms {
-        lines.push(format!(
+        lines.add(Rank::Plain, format!(
             "keepalive runs on {}, the next probe in {}: it ends those whose peer is gone, and frees no descriptor",
             units::count(set.keepalive),
             units::duration(next.into())

@@ -39,8 +39,12 @@ pub fn document(
         Page::Triage | Page::Diagram => None,
     };
     let groups = match view.page {
-        Page::List { .. } | Page::Diagram => triage::ordered(report, None, None),
-        Page::Triage => triage::ordered(report, view.sort, view.limit),
+        Page::List { .. } | Page::Diagram => report.groups(),
+        Page::Triage => {
+            let mut groups = triage::ordered(report, view.sort);
+            groups.truncate(view.limit.unwrap_or(usize::MAX));
+            groups
+        }
     };
     let document = Document {
         schema: SCHEMA,

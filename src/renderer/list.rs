@@ -1,18 +1,25 @@
 //! The netstat-style listing: one line a socket.
 //!
 //! Written in two passes over the rows, one to measure and one to write, so that a line costs no
-//! memory that stays and no allocation.
+//! memory that stays and no allocation. Long listings are formatted by all processors, a batch
+//! each, and written in order.
 
 use std::cmp::Ordering;
 use std::io::{self, Write};
+use std::ops::Range;
+use std::thread;
 
 use unicode_width::UnicodeWidthStr;
 
 use super::columns::{self, Column};
-use super::style::{self, MARK, NO_MARK, Role};
+use super::style::{self, Look, MARK, NO_MARK, Role};
 use super::{Sort, SortKey, View};
 use crate::classifier::{Report, Row};
 use crate::model::{Holders, State};
+
+/// Rows that one thread formats before they are written: bounds the memory that a listing takes,
+/// however long it is.
+const BATCH: usize = 4_096;
 
 /// Writes the table; what `--limit` leaves out is told by [`left_out`].
 pub fn table(
@@ -23,37 +30,107 @@ pub fn table(
     out: &mut impl Write,
 ) -> io::Result<()> {
     let order = order(report, view.sort, view.limit);
-    let holders = report.holders();
-    let mut line = Line {
+    let layout = Layout {
         columns,
-        widths: columns
-            .iter()
-            .map(|column| column.heading().width())
-            .collect(),
-        cell: String::new(),
-        text: String::new(),
+        widths: widths(report, &order, columns),
+        look: view.look,
     };
-    let columns_but_last = columns.len().saturating_sub(1);
-    for row in order.rows(report) {
-        line.measure(&row, holders, columns_but_last);
-    }
     if header {
-        line.heading(view.look.marks);
-        line.finish(view.look.width);
+        let mut line = Line::new(&layout);
+        line.heading();
         writeln!(out, "{}", view.look.paint(Role::Heading, &line.text))?;
     }
-    let (on, off) = view.look.around(Role::CloseWait);
-    for row in order.rows(report) {
-        let highlighted = row.socket.state == State::CloseWait;
-        line.fill(&row, holders, view.look.marks.then_some(highlighted));
-        line.finish(view.look.width);
-        if highlighted {
-            writeln!(out, "{on}{}{off}", line.text)?;
-        } else {
-            writeln!(out, "{}", line.text)?;
+    let rows = order.len(report);
+    let workers = workers(rows);
+    let mut texts: Vec<String> = vec![String::new(); workers];
+    for start in (0..rows).step_by(BATCH * workers) {
+        thread::scope(|scope| {
+            for (worker, text) in texts.iter_mut().enumerate() {
+                let first = (start + worker * BATCH).min(rows);
+                let batch = first..(first + BATCH).min(rows);
+                let (layout, order) = (&layout, &order);
+                let format = move || format(report, order, layout, batch, text);
+                // The last one is done here.
+                if worker + 1 == workers {
+                    format();
+                } else {
+                    scope.spawn(format);
+                }
+            }
+        });
+        for text in &texts {
+            out.write_all(text.as_bytes())?;
         }
     }
     Ok(())
+}
+
+/// How many threads format: short listings are not worth starting one.
+fn workers(rows: usize) -> usize {
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    processors.min(rows / BATCH).max(1)
+}
+
+/// Formats some rows into `text`.
+fn format(
+    report: &Report<'_>,
+    order: &Order,
+    layout: &Layout<'_>,
+    rows: Range<usize>,
+    text: &mut String,
+) {
+    let (on, off) = layout.look.around(Role::CloseWait);
+    let mut line = Line::new(layout);
+    text.clear();
+    for at in rows {
+        let row = order.row(report, at);
+        let highlighted = row.socket.state == State::CloseWait;
+        line.fill(&row, report.holders(), highlighted);
+        if highlighted {
+            text.push_str(&on);
+        }
+        text.push_str(&line.text);
+        if highlighted {
+            text.push_str(&off);
+        }
+        text.push('\n');
+    }
+}
+
+/// The width of each column; of the last one, which nothing follows, it is not needed.
+fn widths(report: &Report<'_>, order: &Order, columns: &[Column]) -> Vec<usize> {
+    let rows = order.len(report);
+    let share = rows.div_ceil(workers(rows)).max(1);
+    let measure = |first: usize| {
+        let mut widths: Vec<usize> = columns
+            .iter()
+            .map(|column| column.heading().width())
+            .collect();
+        let mut cell = String::new();
+        for at in first..(first + share).min(rows) {
+            let row = order.row(report, at);
+            for (column, width) in columns.iter().zip(&mut widths).rev().skip(1) {
+                cell.clear();
+                column.push(&row, report.holders(), &mut cell);
+                *width = (*width).max(columns::width(&cell));
+            }
+        }
+        widths
+    };
+    let parts: Vec<Vec<usize>> = thread::scope(|scope| {
+        let measure = &measure;
+        let threads: Vec<_> = (share..rows)
+            .step_by(share)
+            .map(|first| scope.spawn(move || measure(first)))
+            .collect();
+        let mut parts = vec![measure(0)];
+        // A thread that panicked has measured nothing; the lines are right without it.
+        parts.extend(threads.into_iter().filter_map(|thread| thread.join().ok()));
+        parts
+    });
+    (0..columns.len())
+        .map(|at| parts.iter().map(|widths| widths[at]).max().unwrap_or(0))
+        .collect()
 }
 
 /// How many rows a limit leaves out.
@@ -61,52 +138,58 @@ pub fn left_out(report: &Report<'_>, limit: Option<usize>) -> usize {
     limit.map_or(0, |limit| report.len().saturating_sub(limit))
 }
 
-/// A line that is built anew in the same memory for each row.
-struct Line<'a> {
+/// How the lines of a listing are laid out.
+struct Layout<'a> {
     columns: &'a [Column],
     widths: Vec<usize>,
+    look: Look,
+}
+
+/// A line that is built anew in the same memory for each row.
+struct Line<'a> {
+    layout: &'a Layout<'a>,
     cell: String,
     text: String,
 }
 
-impl Line<'_> {
-    fn measure(&mut self, row: &Row<'_>, holders: &Holders, columns: usize) {
-        for (column, width) in self.columns.iter().zip(&mut self.widths).take(columns) {
-            self.cell.clear();
-            column.push(row, holders, &mut self.cell);
-            *width = (*width).max(self.cell.width());
+impl<'a> Line<'a> {
+    fn new(layout: &'a Layout<'a>) -> Line<'a> {
+        Line {
+            layout,
+            cell: String::new(),
+            text: String::new(),
         }
     }
 
-    fn heading(&mut self, marks: bool) {
-        self.text.clear();
-        if marks {
-            self.text.push_str(NO_MARK);
-        }
-        for (at, column) in self.columns.iter().enumerate() {
+    fn heading(&mut self) {
+        self.start(false);
+        for (at, column) in self.layout.columns.iter().enumerate() {
             self.cell.clear();
             self.cell.push_str(column.heading());
             self.put(at, *column);
         }
+        self.finish();
     }
 
-    fn fill(&mut self, row: &Row<'_>, holders: &Holders, mark: Option<bool>) {
-        self.text.clear();
-        match mark {
-            Some(true) => self.text.push_str(MARK),
-            Some(false) => self.text.push_str(NO_MARK),
-            None => {}
-        }
-        let columns = self.columns;
-        for (at, column) in columns.iter().enumerate() {
+    fn fill(&mut self, row: &Row<'_>, holders: &Holders, highlighted: bool) {
+        self.start(highlighted);
+        for (at, column) in self.layout.columns.iter().enumerate() {
             self.cell.clear();
             column.push(row, holders, &mut self.cell);
             self.put(at, *column);
         }
+        self.finish();
+    }
+
+    fn start(&mut self, highlighted: bool) {
+        self.text.clear();
+        if self.layout.look.marks {
+            self.text.push_str(if highlighted { MARK } else { NO_MARK });
+        }
     }
 
     fn put(&mut self, at: usize, column: Column) {
-        let blanks = self.widths[at].saturating_sub(self.cell.width());
+        let blanks = self.layout.widths[at].saturating_sub(columns::width(&self.cell));
         let pad = |text: &mut String| text.extend(std::iter::repeat_n(' ', blanks));
         if at > 0 {
             self.text.push(' ');
@@ -121,11 +204,11 @@ impl Line<'_> {
     }
 
     /// Takes trailing blanks off, and what a terminal has no room for.
-    fn finish(&mut self, width: Option<usize>) {
+    fn finish(&mut self) {
         let length = self.text.trim_end().len();
         self.text.truncate(length);
-        if let Some(width) = width
-            && self.text.width() > width
+        if let Some(width) = self.layout.look.width
+            && columns::width(&self.text) > width
         {
             self.text = style::cut(&self.text, width);
         }
@@ -139,13 +222,24 @@ pub enum Order {
 }
 
 impl Order {
-    pub fn rows<'a>(&'a self, report: &'a Report<'_>) -> Box<dyn Iterator<Item = Row<'a>> + 'a> {
+    /// How many rows there are to print.
+    pub fn len(&self, report: &Report<'_>) -> usize {
         match self {
-            Order::AsRead { limit } => Box::new(report.rows().take(*limit)),
-            Order::Sorted(positions) => {
-                Box::new(positions.iter().map(|at| report.row(*at as usize)))
-            }
+            Order::AsRead { limit } => report.len().min(*limit),
+            Order::Sorted(positions) => positions.len(),
         }
+    }
+
+    /// The row at a position below [`Order::len`].
+    pub fn row<'a>(&self, report: &'a Report<'_>, at: usize) -> Row<'a> {
+        match self {
+            Order::AsRead { .. } => report.row(at),
+            Order::Sorted(positions) => report.row(positions[at] as usize),
+        }
+    }
+
+    pub fn rows<'a>(&'a self, report: &'a Report<'_>) -> impl Iterator<Item = Row<'a>> {
+        (0..self.len(report)).map(|at| self.row(report, at))
     }
 }
 

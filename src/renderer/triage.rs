@@ -8,11 +8,11 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use unicode_width::UnicodeWidthStr;
 
 use super::style::{self, Look, MARK, NO_MARK, Role};
-use super::{Sort, SortKey, View, escape, findings, json, units};
-use crate::classifier::Report;
+use super::{Sort, SortKey, View, columns, escape, findings, json, units};
 use crate::classifier::finding::{FinWait2, Finding};
 use crate::classifier::group::{Group, GroupOwner, Service, first_name};
-use crate::model::{Hiding, Source, State};
+use crate::classifier::{Report, hiding};
+use crate::model::{Source, State};
 
 /// Writes the screen.
 pub fn screen(
@@ -176,13 +176,9 @@ fn bar(count: u64, most: u64, width: usize) -> String {
     format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8])
 }
 
-/// The groups in the order and number that a view asks for.
-pub fn ordered<'a>(
-    report: &'a Report<'_>,
-    sort: Option<Sort>,
-    limit: Option<usize>,
-) -> Vec<&'a Group> {
-    let mut groups: Vec<&Group> = report.groups.iter().collect();
+/// The groups in the order that a view asks for.
+pub fn ordered(report: &Report<'_>, sort: Option<Sort>) -> Vec<Group> {
+    let mut groups = report.groups();
     if let Some(sort) = sort {
         groups.sort_by(|a, b| {
             let order = compare(sort.key, a, b, report);
@@ -193,7 +189,6 @@ pub fn ordered<'a>(
             }
         });
     }
-    groups.truncate(limit.unwrap_or(usize::MAX));
     groups
 }
 
@@ -224,6 +219,7 @@ fn compare(key: SortKey, a: &Group, b: &Group, report: &Report<'_>) -> Ordering 
     }
 }
 
+/// The headings; on a narrow terminal the side is told by the service alone (`:80`, `to …`).
 const HEADINGS: [&str; 7] = [
     "State",
     "Side",
@@ -233,37 +229,63 @@ const HEADINGS: [&str; 7] = [
     "Recv-Q 0/1/+",
     "Age p50/max",
 ];
+const SIDE: usize = 1;
+const SERVICE: usize = 2;
+const OWNER: usize = 3;
 /// From this column on they are numbers.
 const FIRST_NUMBER: usize = 4;
+/// Below this width the side has no column of its own.
+const WIDE: usize = 100;
 /// How narrow the two columns of free length may get, and how they share what there is.
 const SERVICE_LEAST: usize = 12;
 const OWNER_LEAST: usize = 10;
 
 fn groups(report: &Report<'_>, view: &View, out: &mut impl Write) -> io::Result<()> {
-    let groups = ordered(report, view.sort, view.limit);
+    let mut groups = ordered(report, view.sort);
+    let more = groups
+        .len()
+        .saturating_sub(view.limit.unwrap_or(usize::MAX));
+    groups.truncate(groups.len() - more);
     if groups.is_empty() {
         return Ok(());
     }
     let look = view.look;
-    let mut rows: Vec<(bool, [String; 7])> = groups
+    let narrow = look.width.is_some_and(|width| width < WIDE);
+    let shown: Vec<usize> = (0..HEADINGS.len())
+        .filter(|column| !(narrow && *column == SIDE))
+        .collect();
+    let mut rows: Vec<Vec<String>> = groups
         .iter()
-        .map(|group| (group.state == State::CloseWait, cells(report, group)))
+        .map(|group| {
+            let cells = cells(report, group);
+            shown.iter().map(|column| cells[*column].clone()).collect()
+        })
+        .collect();
+    let headings: Vec<String> = shown
+        .iter()
+        .map(|column| HEADINGS[*column].to_owned())
         .collect();
     if let Some(width) = look.width {
-        fit(&mut rows, width);
+        let at = |column| shown.iter().position(|shown| *shown == column);
+        if let (Some(service), Some(owner)) = (at(SERVICE), at(OWNER)) {
+            fit(&headings, &mut rows, service, owner, width);
+        }
     }
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(marked(HEADINGS.map(str::to_owned), false));
-    let highlighted: Vec<bool> = rows.iter().map(|(highlighted, _)| *highlighted).collect();
-    for (highlighted, cells) in rows {
-        table.add_row(marked(cells, highlighted));
+        .set_header(marked(headings, false));
+    let highlighted: Vec<bool> = groups
+        .iter()
+        .map(|group| group.state == State::CloseWait)
+        .collect();
+    for (cells, highlighted) in rows.into_iter().zip(&highlighted) {
+        table.add_row(marked(cells, *highlighted));
     }
-    for (at, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, u16::from(at + 1 < HEADINGS.len())));
-        if at >= FIRST_NUMBER {
+    for (column, shown_as) in table.column_iter_mut().zip(&shown) {
+        column.set_padding((0, u16::from(shown_as + 1 < HEADINGS.len())));
+        if *shown_as >= FIRST_NUMBER {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
@@ -282,7 +304,6 @@ fn groups(report: &Report<'_>, view: &View, out: &mut impl Write) -> io::Result<
             None => writeln!(out, "{line}")?,
         }
     }
-    let more = report.groups.len() - groups.len();
     if more > 0 {
         let plural = if more == 1 { "" } else { "s" };
         let text = format!(
@@ -295,7 +316,7 @@ fn groups(report: &Report<'_>, view: &View, out: &mut impl Write) -> io::Result<
 }
 
 /// The cells with the first one marked, or moved by a mark's width.
-fn marked(cells: [String; 7], highlighted: bool) -> Vec<Cell> {
+fn marked(cells: Vec<String>, highlighted: bool) -> Vec<Cell> {
     let mark = if highlighted { MARK } else { NO_MARK };
     cells
         .into_iter()
@@ -335,7 +356,7 @@ fn cells(report: &Report<'_>, group: &Group) -> [String; 7] {
         group.service.side().name().to_owned(),
         match group.service {
             Service::Local(port) => format!(":{port}"),
-            Service::Remote(remote) => remote.to_string(),
+            Service::Remote(remote) => format!("to {remote}"),
         },
         owner_of(report, &group.owner),
         units::count(group.sockets),
@@ -360,42 +381,33 @@ pub fn owner_of(report: &Report<'_>, owner: &GroupOwner) -> String {
     match owner.kind {
         Some("listener") if text.is_empty() => "? (not accepted)".to_owned(),
         Some("listener") => text + " (not accepted)",
-        Some("hidden") => {
-            let scan = report.snapshot.scan;
-            super::columns::hidden(if scan.processes_read < scan.processes_seen {
-                Hiding::NotPermitted
-            } else {
-                Hiding::Elsewhere
-            })
-            .to_owned()
-        }
+        Some("hidden") => columns::hidden(hiding(report.snapshot)).to_owned(),
         _ if text.is_empty() => "-".to_owned(),
         _ => text,
     }
 }
 
 /// Cuts the service and owner columns so that a line fits.
-fn fit(rows: &mut [(bool, [String; 7])], width: usize) {
-    let mut widths = HEADINGS.map(UnicodeWidthStr::width);
-    for (_, cells) in rows.iter() {
-        for (cell, width) in cells.iter().zip(&mut widths) {
-            *width = (*width).max(cell.width());
-        }
-    }
-    let separators = HEADINGS.len() - 1 + MARK.len();
-    let fixed: usize = widths.iter().sum::<usize>() - widths[2] - widths[3] + separators;
+fn fit(headings: &[String], rows: &mut [Vec<String>], service: usize, owner: usize, width: usize) {
+    let widest = |column: usize| {
+        let cells = rows.iter().map(|cells| cells[column].width());
+        cells.max().unwrap_or(0).max(headings[column].width())
+    };
+    let widths: Vec<usize> = (0..headings.len()).map(widest).collect();
+    let separators = headings.len() - 1 + MARK.len();
+    let fixed: usize = widths.iter().sum::<usize>() - widths[service] - widths[owner] + separators;
     let room = width.saturating_sub(fixed);
-    if widths[2] + widths[3] <= room {
+    if widths[service] + widths[owner] <= room {
         return;
     }
     // The owner gets what the service leaves, and neither less than it can be known by.
-    let owner = widths[3]
-        .min(room.saturating_sub(widths[2].min(room / 2)))
+    let for_owner = widths[owner]
+        .min(room.saturating_sub(widths[service].min(room / 2)))
         .max(OWNER_LEAST);
-    let service = room.saturating_sub(owner).max(SERVICE_LEAST);
-    for (_, cells) in rows {
-        cells[2] = style::cut(&cells[2], service);
-        cells[3] = style::cut(&cells[3], owner);
+    let for_service = room.saturating_sub(for_owner).max(SERVICE_LEAST);
+    for cells in rows {
+        cells[service] = style::cut(&cells[service], for_service);
+        cells[owner] = style::cut(&cells[owner], for_owner);
     }
 }
 
@@ -406,15 +418,7 @@ fn gaps(report: &Report<'_>, look: Look, out: &mut impl Write) -> io::Result<()>
     }
     writeln!(out, "\n{}", look.paint(Role::Heading, "Not seen"))?;
     for gap in &report.gaps {
-        let mut text = if gap.count > 1 {
-            format!(
-                "{} {}",
-                units::count(gap.count),
-                escape::text(gap.detail.as_bytes())
-            )
-        } else {
-            escape::text(gap.detail.as_bytes())
-        };
+        let mut text = escape::text(gap.detail.as_bytes());
         if !gap.hint.is_empty() {
             text.push_str("; ");
             text.push_str(&gap.hint);

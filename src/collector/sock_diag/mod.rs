@@ -6,7 +6,6 @@
 pub mod bytecode;
 pub mod wire;
 
-use std::collections::HashSet;
 use std::io;
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use std::time::Duration;
 use netlink_packet_core::DecodeError;
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 use netlink_sys::{Socket as NetlinkSocket, SocketAddr};
+use rustc_hash::FxHashSet;
 use rustix::io::Errno;
 use rustix::net::sockopt;
 
@@ -74,7 +74,7 @@ pub struct Reader {
     port: u32,
     sequence: u32,
     buffer: Vec<u8>,
-    seen: HashSet<NonZeroU64>,
+    seen: FxHashSet<NonZeroU64>,
 }
 
 impl Reader {
@@ -88,7 +88,7 @@ impl Reader {
             port,
             sequence: 0,
             buffer: Vec::with_capacity(BUFFER),
-            seen: HashSet::new(),
+            seen: FxHashSet::default(),
         })
     }
 
