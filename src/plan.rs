@@ -292,7 +292,7 @@ fn selection(options: &Options, command: &Command) -> Option<String> {
     let mut words = Vec::new();
     if let Some(set) = states(options, command)
         && set != StateSet::ALL
-        && !(options.state.is_empty() && !options.listening)
+        && (options.listening || !options.state.is_empty())
     {
         let names: Vec<&str> = set.iter().map(State::name).collect();
         words.push(format!("state {}", names.join(" or ")));

@@ -51,6 +51,14 @@ pub struct StateCounts {
 }
 
 impl StateCounts {
+    /// No socket in any of the states that were looked for.
+    pub fn none_of(asked: StateSet) -> StateCounts {
+        StateCounts {
+            asked,
+            ..StateCounts::default()
+        }
+    }
+
     /// How many; `None` for a state that was not looked for.
     pub fn of(&self, state: State) -> Option<u64> {
         let count = self.counts[state as usize];
@@ -111,10 +119,7 @@ pub fn classify<'a>(snapshot: &'a Snapshot, rules: &Rules) -> Report<'a> {
     let mut selected = Vec::new();
     let mut undecided = 0;
     let mut hidden = Hidden::default();
-    let mut states = StateCounts {
-        asked: rules.filter.states(),
-        ..StateCounts::default()
-    };
+    let mut states = StateCounts::none_of(rules.filter.states());
     for (at, socket) in snapshot.sockets.iter().enumerate() {
         let Ok(number) = u32::try_from(at) else { break };
         let owner = judge.owner_ref(socket);

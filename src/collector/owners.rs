@@ -268,7 +268,9 @@ mod tests {
 
     use super::*;
 
-    fn fake_proc(processes: &[(u32, &str, &[(u32, &str)])]) -> tempfile::TempDir {
+    type FakeProcess<'a> = (u32, &'a str, &'a [(u32, &'a str)]);
+
+    fn fake_proc(processes: &[FakeProcess<'_>]) -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
         for (pid, comm, fds) in processes {
             let dir = root.path().join(pid.to_string());

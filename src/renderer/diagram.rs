@@ -99,10 +99,7 @@ mod tests {
 
     #[test]
     fn it_fits_80_columns_with_its_counts() {
-        let states = StateCounts {
-            asked: StateSet::ALL,
-            ..StateCounts::default()
-        };
+        let states = StateCounts::none_of(StateSet::ALL);
         let mut out = Vec::new();
         diagram(&states, Look::default(), &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();

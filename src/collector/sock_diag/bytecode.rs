@@ -31,9 +31,12 @@ enum Bound {
     Below,
 }
 
+/// How two programs become one.
+type Join = fn(Vec<u8>, Vec<u8>) -> Vec<u8>;
+
 /// `None` stands for the trivial bound: accept everything above, nothing below.
 fn compile_as(filter: &Filter, bound: Bound) -> Option<Vec<u8>> {
-    let (parts, join, trivial): (_, fn(Vec<u8>, Vec<u8>) -> Vec<u8>, _) = match filter {
+    let (parts, join, trivial): (_, Join, _) = match filter {
         Filter::And(parts) => (parts, and, Bound::Below),
         Filter::Or(parts) => (parts, or, Bound::Above),
         Filter::Not(part) => {
