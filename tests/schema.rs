@@ -224,6 +224,27 @@ fn triage_writes_a_document_by_the_schema() {
 }
 
 #[test]
+fn a_finding_with_evidence_from_its_process_is_by_the_schema() {
+    let loopback = Loopback::new(Ipv4Addr::LOCALHOST);
+    let port = loopback.port();
+    let arguments = ["--json", "--sample", "20ms", "--port", &port];
+    // What lasts no longer than the grace is normal teardown, and nobody is asked about it.
+    for _ in 0..200 {
+        let document = document(&arguments);
+        let findings = document["findings"].as_array().unwrap();
+        assert!(!findings.is_empty());
+        let asked = |finding: &Value| {
+            finding["owner_kind"] == "process" && finding["processes"][0]["open_fds"].is_u64()
+        };
+        if findings.iter().any(asked) {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    panic!("no finding with evidence");
+}
+
+#[test]
 fn a_list_writes_a_document_with_sockets_by_the_schema() {
     let loopback = Loopback::new(Ipv6Addr::LOCALHOST);
     let list = document(&["list", "-a", "--json", "--port", &loopback.port()]);
