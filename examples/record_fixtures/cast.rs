@@ -77,8 +77,8 @@ impl Cast {
     pub fn act(&mut self) -> Result<()> {
         sleep(PATIENCE);
         self.hang_up()?;
-        sleep(LINGER);
         self.stop_taking()?;
+        sleep(LINGER);
         self.go_deaf()?;
         self.finish_some()?;
         self.connect_into_nothing()?;
