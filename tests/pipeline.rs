@@ -18,7 +18,7 @@ use closewait::model::{
     Process, Runtime, Scan, Snapshot, Socket, Source, State, Threads, Users, Wait, WaitKind,
     WaitTarget,
 };
-use closewait::plan::{Plan, Terminal};
+use closewait::plan::{Inspection, Plan, Terminal};
 use closewait::renderer;
 use unicode_width::UnicodeWidthStr;
 
@@ -219,7 +219,9 @@ fn evidence() -> Vec<Evidence> {
 fn rendered(snapshot: &Snapshot, width: Option<usize>, command: &str) -> String {
     let words = std::iter::once("closewait").chain(command.split_ascii_whitespace());
     let cli = Cli::try_parse_from(words).unwrap();
-    let plan = Plan::new(cli, Terminal { width }).unwrap();
+    let Plan::Inspect(plan) = Plan::new(cli, Terminal { width }).unwrap() else {
+        panic!("{command} reads nothing");
+    };
     let report = classifier::classify(snapshot, &plan.rules);
     let findings = findings(&report, &plan);
     let mut out = Vec::new();
@@ -227,7 +229,7 @@ fn rendered(snapshot: &Snapshot, width: Option<usize>, command: &str) -> String 
     String::from_utf8(out).unwrap()
 }
 
-fn findings(report: &Report<'_>, plan: &Plan) -> Findings {
+fn findings(report: &Report<'_>, plan: &Inspection) -> Findings {
     let thresholds = &plan.rules.thresholds;
     let sets = finding::sets(report);
     let queues = queue::queues(report);
@@ -327,6 +329,19 @@ fn a_list_on_a_terminal_and_in_a_pipe() {
     check(
         "list-procfs",
         &rendered(&from_text(), None, "list --state close-wait --color never"),
+    );
+}
+
+#[test]
+fn the_state_diagram_carries_the_counts() {
+    let snapshot = whole();
+    check(
+        "diagram-80",
+        &rendered(&snapshot, Some(80), "explain --color never"),
+    );
+    check(
+        "diagram-colour",
+        &rendered(&snapshot, Some(80), "explain --color always"),
     );
 }
 

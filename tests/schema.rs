@@ -227,8 +227,10 @@ fn triage_writes_a_document_by_the_schema() {
 fn a_finding_with_evidence_from_its_process_is_by_the_schema() {
     let loopback = Loopback::new(Ipv4Addr::LOCALHOST);
     let port = loopback.port();
-    let arguments = ["--json", "--sample", "20ms", "--port", &port];
     // What lasts no longer than the grace is normal teardown, and nobody is asked about it.
+    let arguments = [
+        "--json", "--grace", "0", "--sample", "20ms", "--port", &port,
+    ];
     for _ in 0..200 {
         let document = document(&arguments);
         let findings = document["findings"].as_array().unwrap();
