@@ -270,6 +270,15 @@ fn ages_tell_how_long_ago_the_fin_came_and_how_patient_the_peer_was() {
 }
 
 #[test]
+fn answers_to_window_probes_renew_the_last_acknowledgement_long_after_the_fin() {
+    let sockets = recorded::dumped("both.dump");
+    let stuck = tcp(only(&sockets, 8088, State::CloseWait));
+    // The FIN came seven seconds ago, and the last probe was answered since.
+    assert!(stuck.last_data_recv().unwrap() > 7_000);
+    assert!(stuck.last_ack_recv().unwrap() < 5_000);
+}
+
+#[test]
 fn minisockets_have_no_tcp_info_and_full_sockets_all_do() {
     for socket in recorded::dumped("both.dump") {
         let mini = matches!(
