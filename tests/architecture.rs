@@ -1,0 +1,341 @@
+//! The rules of ARCHITECTURE.md, checked against the text of src/: who may know whom, what is
+//! pure, and that the page names everything.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// The stages, and what each may know besides itself.
+const MAY_KNOW: [(&str, &[&str]); 10] = [
+    ("model", &[]),
+    ("filter", &["model"]),
+    ("collector", &["model", "filter"]),
+    ("classifier", &["model", "filter"]),
+    ("renderer", &["model", "filter", "classifier"]),
+    ("explain", &["model"]),
+    ("exit", &[]),
+    // How far the collector has come.
+    ("progress", &["collector"]),
+    // The types that flags are read into.
+    ("args", &["model", "filter", "collector", "explain"]),
+    ("main", &[]),
+];
+/// These know every stage.
+const KNOW_ALL: [&str; 2] = ["lib", "plan"];
+/// The stages that are functions of their arguments, and what they therefore never name.
+const PURE: [&str; 5] = ["model", "filter", "classifier", "renderer", "explain"];
+const IMPURE: [&str; 10] = [
+    "std::fs",
+    "std::env::",
+    "std::process",
+    "std::thread",
+    "File::open",
+    "Instant::now",
+    "SystemTime",
+    "Timestamp::now",
+    "rustix::",
+    "libc::",
+];
+/// The files that may name a stream of the process.
+const STREAMS: [&str; 3] = ["main", "plan", "progress"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A file of src/, and its text without comments and tests.
+struct Source {
+    /// Relative to src/.
+    path: PathBuf,
+    text: String,
+    code: String,
+}
+
+impl Source {
+    /// The names of the module that the file is: `["collector", "sock_diag", "wire"]`.
+    fn module(&self) -> Vec<String> {
+        let mut names: Vec<String> = self
+            .path
+            .with_extension("")
+            .iter()
+            .map(|name| name.to_str().unwrap().to_owned())
+            .collect();
+        names.pop_if(|name| name == "mod");
+        names
+    }
+
+    fn stage(&self) -> String {
+        self.module()[0].clone()
+    }
+}
+
+fn sources() -> Vec<Source> {
+    fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    let src = root().join("src");
+    let mut paths = Vec::new();
+    walk(&src, &mut paths);
+    paths.sort();
+    paths
+        .into_iter()
+        .map(|path| {
+            let text = std::fs::read_to_string(&path).unwrap();
+            Source {
+                path: path.strip_prefix(&src).unwrap().to_owned(),
+                code: code(&text),
+                text,
+            }
+        })
+        .collect()
+}
+
+/// The text up to the tests, which stand last, without comments.
+fn code(text: &str) -> String {
+    let tests = text.find("\n#[cfg(test)]\nmod ").unwrap_or(text.len());
+    text[..tests]
+        .lines()
+        .map(|line| {
+            let start = line.trim_start();
+            if start.starts_with("//") {
+                ""
+            } else {
+                line.split(" // ").next().unwrap_or_default()
+            }
+        })
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// The stages that a module's code names, in imports and in paths.
+fn named(module: &[String], code: &str) -> BTreeSet<String> {
+    let mut stages = BTreeSet::new();
+    let paths = |start: &'static str| {
+        code.match_indices(start)
+            // Not the end of a longer name.
+            .filter(|(at, _)| !code[..*at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
+            .map(move |(at, _)| &code[at + start.len()..])
+    };
+    for start in ["crate::", "closewait::"] {
+        for rest in paths(start) {
+            stages.extend(first_names(rest));
+        }
+    }
+    // `super::super::x` may lead to the root too. A file's module is as deep as its path.
+    for rest in paths("super::") {
+        let above = 1 + leading_supers(rest);
+        if above >= module.len() {
+            let rest = rest.trim_start_matches("super::");
+            stages.extend(first_names(rest));
+        }
+    }
+    stages
+}
+
+fn leading_supers(mut rest: &str) -> usize {
+    let mut count = 0;
+    while let Some(behind) = rest.strip_prefix("super::") {
+        rest = behind;
+        count += 1;
+    }
+    count
+}
+
+/// The first name of a path, or those of each of its branches: `{a, b::c}`.
+fn first_names(path: &str) -> Vec<String> {
+    let name = |text: &str| -> String {
+        text.trim_start()
+            .chars()
+            .take_while(|c| c.is_alphanumeric() || *c == '_')
+            .collect()
+    };
+    let Some(branches) = path.strip_prefix('{') else {
+        return vec![name(path)];
+    };
+    let mut names = vec![name(branches)];
+    let mut depth = 1;
+    for (at, c) in branches.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 1 => names.push(name(&branches[at + 1..])),
+            _ => {}
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    names.retain(|name| !name.is_empty());
+    names
+}
+
+#[test]
+fn imports_are_found_in_every_form() {
+    let names = |module: &[&str], code: &str| -> Vec<String> {
+        let module: Vec<String> = module.iter().map(|name| (*name).to_owned()).collect();
+        named(&module, code).into_iter().collect()
+    };
+    let file = ["renderer", "json"];
+    assert_eq!(names(&file, "use crate::model::State;"), ["model"]);
+    assert_eq!(
+        names(
+            &file,
+            "use crate::{\n    filter::{Term, Filter},\n    model,\n};"
+        ),
+        ["filter", "model"]
+    );
+    assert_eq!(
+        names(&file, "fn f(x: &crate::collector::Dump) {}"),
+        ["collector"]
+    );
+    assert_eq!(names(&file, "use super::units;"), [""; 0]);
+    assert_eq!(names(&file, "use super::super::collector;"), ["collector"]);
+    assert_eq!(
+        names(&["renderer"], "use super::collector::Dump;"),
+        ["collector"]
+    );
+    assert_eq!(names(&file, "let subcrate::x = 1;"), [""; 0]);
+}
+
+#[test]
+fn no_stage_knows_what_it_may_not_know() {
+    let mut broken = Vec::new();
+    for source in sources() {
+        let stage = source.stage();
+        if KNOW_ALL.contains(&stage.as_str()) {
+            continue;
+        }
+        let Some((_, may_know)) = MAY_KNOW.iter().find(|(name, _)| *name == stage) else {
+            panic!("{stage} is in no rule: add it to this test and to ARCHITECTURE.md");
+        };
+        // The binary sees the library through what it offers.
+        if stage == "main" {
+            continue;
+        }
+        for known in named(&source.module(), &source.code) {
+            if known != stage && !may_know.contains(&known.as_str()) {
+                broken.push(format!("src/{} names {known}", source.path.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn what_is_pure_names_no_file_clock_or_environment() {
+    let mut broken = Vec::new();
+    for source in sources() {
+        if !PURE.contains(&source.stage().as_str()) {
+            continue;
+        }
+        for name in IMPURE {
+            if source.code.contains(name) {
+                broken.push(format!("src/{} names {name}", source.path.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn only_the_outermost_parts_name_a_stream_of_the_process() {
+    let mut broken = Vec::new();
+    for source in sources() {
+        if STREAMS.contains(&source.stage().as_str()) {
+            continue;
+        }
+        for name in ["stdout()", "stderr()", "stdin()", "println!", "print!("] {
+            if source.code.contains(name) {
+                broken.push(format!("src/{} names {name}", source.path.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn each_file_begins_by_saying_what_it_is_for() {
+    for source in sources() {
+        assert!(
+            source.text.starts_with("//! "),
+            "src/{} has no head",
+            source.path.display()
+        );
+    }
+}
+
+#[test]
+fn the_library_forbids_unsafe_code() {
+    let lib = std::fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    assert!(lib.contains("#![forbid(unsafe_code)]"));
+}
+
+#[test]
+fn nothing_outside_of_tests_panics_on_purpose() {
+    const PANICS: [&str; 7] = [
+        ".unwrap()",
+        ".expect(",
+        "panic!(",
+        "todo!(",
+        "unimplemented!(",
+        "unreachable!(",
+        "dbg!(",
+    ];
+    let mut broken = Vec::new();
+    for source in sources() {
+        for (number, line) in source.code.lines().enumerate() {
+            if PANICS.iter().any(|panic| line.contains(panic)) {
+                let path = source.path.display();
+                broken.push(format!("src/{path}:{}: {}", number + 1, line.trim()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn the_tests_of_a_file_stand_last() {
+    for source in sources() {
+        let Some(at) = source.text.find("\n#[cfg(test)]\nmod ") else {
+            continue;
+        };
+        let rest = &source.text[at + 1..];
+        // The module ends where a line closes what stands at the margin.
+        let end = rest.find("\n}\n").unwrap() + 3;
+        assert_eq!(&rest[end..], "", "src/{}", source.path.display());
+    }
+}
+
+#[test]
+fn the_page_names_every_part_of_src_and_nothing_that_is_not_there() {
+    let page = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    for entry in std::fs::read_dir(root().join("src")).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        let slash = if entry.path().is_dir() { "/" } else { "" };
+        let path = format!("`src/{name}{slash}`");
+        assert!(page.contains(&path), "ARCHITECTURE.md does not name {path}");
+    }
+    for quoted in page.split('`').skip(1).step_by(2) {
+        let is_path = [
+            "src/",
+            "tests/",
+            "docs/",
+            "benches/",
+            "examples/",
+            "fixtures/",
+        ]
+        .iter()
+        .any(|start| quoted.starts_with(start));
+        assert!(
+            !is_path || root().join(quoted).exists(),
+            "ARCHITECTURE.md names {quoted}, which does not exist"
+        );
+    }
+}

@@ -1,0 +1,151 @@
+//! What the command says about itself and about mistakes, and the exit code that goes with it.
+
+use std::process::{Command, Output};
+
+/// Runs the command as in a pipe, 80 columns wide.
+fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_closewait"))
+        .args(arguments)
+        .env("COLUMNS", "80")
+        .env_remove("CLICOLOR_FORCE")
+        .output()
+        .unwrap()
+}
+
+/// The exit code, and what went to stdout and stderr.
+fn shown(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let code = output.status.code().unwrap();
+    let mut shown = format!("$ closewait {}\nexit code {code}\n", arguments.join(" "));
+    for (name, bytes) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
+        if !bytes.is_empty() {
+            shown.push_str(&format!("--- {name}\n{}", text(bytes)));
+        }
+    }
+    shown
+}
+
+fn snapshot(name: &str, arguments: &[&str]) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_omit_expression(true);
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_snapshot_path("snapshots/cli");
+    settings.bind(|| insta::assert_snapshot!(name, shown(arguments)));
+}
+
+#[test]
+fn the_long_help_tells_every_flag() {
+    snapshot("help", &["--help"]);
+}
+
+#[test]
+fn the_short_help_fits_a_screen() {
+    snapshot("help-short", &["-h"]);
+}
+
+#[test]
+fn the_help_of_list_tells_the_same_flags() {
+    snapshot("help-list", &["list", "--help"]);
+}
+
+#[test]
+fn an_unknown_state_is_answered_with_the_one_that_was_meant() {
+    snapshot("state-slip", &["--state", "CLOSE_WIAT"]);
+    snapshot("state-unknown", &["--state", "banana"]);
+}
+
+#[test]
+fn values_that_cannot_be_are_usage_errors_that_say_what_can() {
+    snapshot("port", &["--port", "70000"]);
+    snapshot("peer", &["--peer", "10.0.0"]);
+    snapshot("cause", &["--cause", "banana"]);
+    snapshot("older-than", &["--older-than", "soon"]);
+    snapshot("sort", &["--sort", "nonsense"]);
+}
+
+#[test]
+fn a_command_that_is_none_is_a_usage_error() {
+    snapshot("command", &["frobnicate"]);
+}
+
+#[test]
+fn a_namespace_that_does_not_exist_says_where_it_was_looked_for() {
+    snapshot("netns", &["-N", "closewait-no-such-namespace"]);
+    snapshot("netns-pid", &["-N", "4294967295"]);
+    snapshot("netns-path", &["-N", "/nonexistent/ns"]);
+}
+
+#[test]
+fn a_form_of_sockets_needs_a_list() {
+    snapshot("jsonl", &["--jsonl"]);
+    snapshot("csv", &["--csv"]);
+}
+
+#[test]
+fn two_forms_at_once_are_a_usage_error() {
+    snapshot("two-forms", &["list", "--json", "--csv"]);
+}
+
+#[test]
+fn selecting_by_owner_needs_owners() {
+    snapshot("no-owners-pid", &["--no-owners", "--pid", "1"]);
+    snapshot("no-owners-program", &["--no-owners", "--program", "java"]);
+}
+
+#[test]
+fn a_proc_that_is_none_cannot_be_read() {
+    let arguments = ["--source", "procfs", "--proc", "/nonexistent"];
+    snapshot("proc", &arguments);
+}
+
+#[test]
+fn exit_codes_are_those_of_the_contract() {
+    let codes = [
+        (&["--help"][..], 0),
+        (&["--version"], 0),
+        (&["list", "--port", "0"], 0),
+        (&["--state", "CLOSE_WIAT"], 2),
+        (&["--port", "70000"], 2),
+        (&["--sort", "nonsense"], 2),
+        (&["--jsonl"], 2),
+        (&["--no-owners", "--pid", "1"], 2),
+        (&["-N", "closewait-no-such-namespace"], 1),
+        (&["--source", "procfs", "--proc", "/nonexistent"], 1),
+        // A source without ages is a partial view.
+        (&["--source", "procfs"], 0),
+        (&["--source", "procfs", "--strict"], 1),
+        // Quiet: nothing can be on port 0 of both ends but a listener's remote end.
+        (&["-q", "--port", "0", "--state", "connected"], 1),
+        (&["-q", "--port", "70000"], 2),
+        (&["-q", "-N", "closewait-no-such-namespace"], 2),
+        (&["-q", "--source", "procfs", "--proc", "/nonexistent"], 2),
+    ];
+    for (arguments, code) in codes {
+        let output = run(arguments);
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{arguments:?}: {output:?}"
+        );
+    }
+}
+
+#[test]
+fn quiet_prints_nothing_and_finds_a_listener() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let output = run(&["-q", "-l", "--port", &port]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(
+        output.stdout.is_empty() && output.stderr.is_empty(),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn the_version_is_the_packages() {
+    let output = run(&["--version"]);
+    let expected = format!("closewait {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+}
