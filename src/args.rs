@@ -72,7 +72,7 @@ pub struct Options {
     /// User, inode and cookie
     #[arg(short = 'e', long, global = true, help_heading = "netstat letters")]
     pub extend: bool,
-    /// Accepted: nothing is ever cut in a pipe
+    /// Leave nothing out on a narrow terminal (in a pipe nothing ever is)
     #[arg(short = 'W', long, global = true, help_heading = "netstat letters")]
     pub wide: bool,
     /// IPv4

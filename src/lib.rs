@@ -66,6 +66,7 @@ fn inspect(
     if plan.quiet {
         return Ok(match (report.len(), report.undecided) {
             (1.., _) => Outcome::Matched,
+            (0, 0) if report.may_miss_sockets() => Outcome::Undecided,
             (0, 0) if plan.strict && !report.is_complete() => Outcome::Undecided,
             (0, 0) => Outcome::NoMatch,
             (0, _) => Outcome::Undecided,

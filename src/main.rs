@@ -9,7 +9,10 @@ use closewait::exit::Outcome;
 use closewait::plan::{Plan, Terminal};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
     let quiet = cli.options.quiet;
     let plan = match Plan::new(cli, Terminal::of_stdout()) {
         Ok(plan) => plan,
@@ -23,6 +26,20 @@ fn main() -> ExitCode {
         Err(error) if quiet => fail(&error, Outcome::Undecided),
         Err(error) => fail(&error, Outcome::Unread),
     }
+}
+
+/// Help and the version go to stdout; a mistake is said as every other error is.
+fn usage(error: &clap::Error) -> ExitCode {
+    use std::io::Write;
+    if !error.use_stderr() {
+        // Nothing to do about a stdout that is gone.
+        let _ = error.print();
+        return Outcome::Done.into();
+    }
+    let text = error.render().to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let _ = write!(io::stderr(), "closewait: {text}");
+    Outcome::Usage.into()
 }
 
 /// Says the error in one line: what could not be done, why, and what to try.

@@ -134,7 +134,7 @@ impl Plan {
                 look: Look {
                     colour,
                     marks: terminal.width.is_some() || colour || is_triage,
-                    width: terminal.width,
+                    width: terminal.width.filter(|_| !options.wide),
                 },
                 sort: options.sort.as_deref().map(sort).transpose()?,
                 limit,
@@ -179,6 +179,9 @@ fn check(options: &Options, command: &Command, format: Format) -> Result<(), Usa
         }
         if !options.program.is_empty() {
             return Err(UsageError::NeedsOwners { flag: "--program" });
+        }
+        if !options.cause.is_empty() {
+            return Err(UsageError::NeedsOwners { flag: "--cause" });
         }
     }
     Ok(())

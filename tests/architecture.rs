@@ -27,7 +27,7 @@ const IMPURE: [&str; 10] = [
     "std::fs",
     "std::env::",
     "std::process",
-    "std::thread",
+    "thread::sleep",
     "File::open",
     "Instant::now",
     "SystemTime",

@@ -56,6 +56,10 @@ pub fn cause(facts: &Facts, grace_ms: u64) -> Cause {
     if facts.inherited == Some(true) {
         return Cause::Inherited;
     }
+    if facts.idle.is_none() && facts.peer == Some(PeerEnd::Waiting) {
+        // The peer closed one direction only; whether bytes still flow is what is not known.
+        return Cause::Unclear;
+    }
     match (facts.recv_q, facts.side) {
         (0, _) => Cause::NeverClosed,
         (1, Side::Client) => Cause::StalePool,
@@ -74,10 +78,11 @@ fn is_transient(facts: &Facts, grace_ms: u64) -> bool {
         return false;
     };
     let certainly = idle.at_most_ms.is_some_and(|most| most <= grace_ms);
+    // Answers to probes, of keepalive or of a closed window, are acknowledgements too.
     let probed = matches!(
         facts.timer,
         Some(Timer {
-            kind: TimerKind::Keepalive,
+            kind: TimerKind::Keepalive | TimerKind::Probe,
             ..
         })
     );

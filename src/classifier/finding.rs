@@ -280,26 +280,14 @@ pub fn findings(
     Findings { findings, queues }
 }
 
-/// The set of an accept queue whose connections are still open at the other end.
+/// The set of an accept queue whose connections are all still open at the other end: no socket
+/// is in CLOSE_WAIT yet.
 fn unaccepted(report: &Report<'_>, queue: &Queue) -> Set {
-    let positions: Vec<u32> = (0u32..)
-        .zip(report.rows())
-        .filter(|(_, row)| {
-            row.socket.is_unaccepted() && Service::of(row.socket, row.side) == queue.service()
-        })
-        .map(|(at, _)| at)
-        .collect();
     let owner = GroupOwner {
         kind: Some("listener"),
         pids: queue.pids.clone(),
     };
-    gather(
-        report,
-        Cause::NotAccepted,
-        queue.service(),
-        owner,
-        &positions,
-    )
+    gather(report, Cause::NotAccepted, queue.service(), owner, &[])
 }
 
 fn judge(set: Set, queues: &[Queue], evidence: &[Evidence], thresholds: &Thresholds) -> Finding {

@@ -198,6 +198,12 @@ impl<'a> Report<'a> {
         grouping.finish()
     }
 
+    /// The Send-Q of a socket; `None` for a listener's limit where the source does not tell it.
+    pub fn send_q(&self, socket: &Socket) -> Option<u32> {
+        let told = socket.state != State::Listen || self.snapshot.source.tells_backlog();
+        told.then_some(socket.send_q)
+    }
+
     pub fn listeners(&self) -> &Listeners {
         &self.judge.listeners
     }
@@ -231,6 +237,16 @@ impl<'a> Report<'a> {
     pub fn peer(&self, socket: &Socket) -> Option<(PeerEnd, &[Holder])> {
         let (end, peer) = self.judge.peer(socket)?;
         Some((end, self.holders().of(peer.inode)))
+    }
+
+    /// Whether a socket may exist that the tables did not show.
+    pub fn may_miss_sockets(&self) -> bool {
+        self.gaps.iter().any(|gap| {
+            matches!(
+                gap.kind,
+                GapKind::DumpInterrupted | GapKind::Malformed | GapKind::FamilyUnread
+            )
+        })
     }
 
     /// Whether nothing is missing from the picture.

@@ -68,17 +68,17 @@ pub enum SourceChoice {
     Procfs,
 }
 
-/// Why nothing could be read.
+/// Why nothing could be read. The message says the reason, so there is no source.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError {
     #[error(transparent)]
     Netns(#[from] NetnsError),
     #[error("could not read sockets through sock_diag: {0}; try --source procfs")]
-    Netlink(#[source] DumpError),
-    #[error("could not read {}: {source}{hint}", path.display())]
+    Netlink(DumpError),
+    #[error("could not read {}: {reason}{hint}", path.display())]
     Procfs {
         path: PathBuf,
-        source: io::Error,
+        reason: io::Error,
         hint: String,
     },
 }
@@ -393,13 +393,13 @@ fn read_procfs(
                 detail: format!("could not read {}: {error}", path.display()),
                 hint: "IPv6 sockets are missing".into(),
             }),
-            Err(source) => {
+            Err(reason) => {
                 let hint = if request.proc_root == Path::new("/proc") {
                     "; is /proc mounted?".to_owned()
                 } else {
                     format!("; is {} a procfs?", request.proc_root.display())
                 };
-                return Err(CollectError::Procfs { path, source, hint });
+                return Err(CollectError::Procfs { path, reason, hint });
             }
         }
     }

@@ -18,10 +18,10 @@ const PLACES: [&str; 3] = ["/run/netns", "/var/run/netns", "/run/docker/netns"];
 pub enum NetnsError {
     #[error("no network namespace {name:?}: {reason}")]
     Open { name: String, reason: String },
-    #[error("entering network namespace {name:?}: {source} (needs root)")]
+    #[error("entering network namespace {name:?}: {reason} (needs root)")]
     Enter {
         name: String,
-        source: rustix::io::Errno,
+        reason: rustix::io::Errno,
     },
 }
 
@@ -72,9 +72,9 @@ impl Netns {
         std::thread::scope(|scope| {
             let thread = scope.spawn(|| {
                 move_into_link_name_space(self.file.as_fd(), Some(LinkNameSpaceType::Network))
-                    .map_err(|source| NetnsError::Enter {
+                    .map_err(|reason| NetnsError::Enter {
                         name: self.name.clone(),
-                        source,
+                        reason,
                     })?;
                 Ok(work())
             });

@@ -35,10 +35,10 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// The user who owns the socket, or `None` for the kernel's own minisockets, whose uid field
-    /// is 0 without being root's.
+    /// The user who owns the socket; `None` where no file refers to it: the uid field is then 0
+    /// without being root's, or the listener's, depending on the state and the source.
     pub fn user(&self) -> Option<u32> {
-        (self.inode != 0 || self.uid != 0).then_some(self.uid)
+        (self.inode != 0).then_some(self.uid)
     }
 
     /// Whether the state is one in which a connection without an inode waits to be accepted.

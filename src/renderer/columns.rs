@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use unicode_width::UnicodeWidthStr;
 
 use super::{escape, units};
-use crate::classifier::Row;
+use crate::classifier::{Report, Row};
 use crate::model::{Cause, Endpoint, Hiding, Holders, Owner, Timer};
 
 /// One column of a listing.
@@ -53,12 +53,12 @@ impl Column {
 
     /// Appends what the column shows of a row. It is never empty and has no blanks but in the
     /// owner, which stands last: a column has the same number on every line.
-    pub fn push(self, row: &Row<'_>, holders: &Holders, out: &mut String) {
+    pub fn push(self, row: &Row<'_>, report: &Report<'_>, out: &mut String) {
         let socket = row.socket;
         match self {
             Column::Proto => out.push_str(socket.family.proto()),
             Column::RecvQ => push_number(socket.recv_q, out),
-            Column::SendQ => push_number(socket.send_q, out),
+            Column::SendQ => or_dash(report.send_q(socket), push_number, out),
             Column::Local => push_endpoint(socket.local, out),
             Column::Foreign => push_endpoint(socket.remote, out),
             Column::State => out.push_str(socket.state.name()),
@@ -72,7 +72,7 @@ impl Column {
             Column::Cookie => or_dash(socket.cookie.map(u64::from), push_number, out),
             Column::Age => or_dash(row.idle, units::push_idle, out),
             Column::Timer => or_dash(socket.timer, push_timer, out),
-            Column::Owner => push_owner(&row.owner, holders, out),
+            Column::Owner => push_owner(&row.owner, report.holders(), out),
         }
     }
 }

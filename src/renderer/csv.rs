@@ -46,7 +46,7 @@ pub fn rows(report: &Report<'_>, view: &View, out: &mut impl Write) -> io::Resul
         records.write_field(socket.remote.port.to_string())?;
         records.write_field(row.side.name())?;
         records.write_field(socket.recv_q.to_string())?;
-        records.write_field(socket.send_q.to_string())?;
+        records.write_field(or_empty(report.send_q(socket)))?;
         records.write_field(socket.timer.map_or("", |timer| timer.kind.name()))?;
         records.write_field(or_empty(socket.user()))?;
         records.write_field(or_empty((socket.inode != 0).then_some(socket.inode)))?;

@@ -22,10 +22,10 @@ const DIAGRAM: &str = "
                                       │
          this side closes first       │       the peer closes first
             ┌─────────────────────────┴─────────────────────────┐
-            │ FIN out                                           │ FIN in, ACK out
+            │ FIN out                                           │ FIN in
             ▼               FIN in                              ▼
     <FIN_WAIT1         > ────────► <CLOSING         >  <CLOSE_WAIT             >
-            │ ACK in                  │ ACK in                  │ close(): FIN out
+            │ ACK in                  │ ACK in                  │ close()
             ▼                         │                         ▼
     <FIN_WAIT2         >              │                <LAST_ACK               >
             │ FIN in, ACK out         │                         │ ACK in

@@ -15,7 +15,7 @@ use crate::model::{Cause, Evidence, Pid, Runtime, Side, Wait, WaitKind, WaitTarg
 /// At most this many of the evidence lines of a finding go to the screen; JSON has all.
 const LINES: usize = 6;
 /// And of one that is told in short.
-const LINES_SHORT: usize = 2;
+const LINES_SHORT: usize = 1;
 /// The share of a limit, in percent, from which on the limit is as good as reached.
 const LIMIT_PERCENT: u64 = 90;
 /// The share of one processor, in percent, from which on a thread is spinning: a sample is a few
@@ -78,7 +78,7 @@ fn tell(
     let (lines, steps) = if at_length {
         (LINES, usize::MAX)
     } else {
-        (LINES_SHORT, 1)
+        (LINES_SHORT, 0)
     };
     if at_length {
         triage::write_wrapped(&meaning(finding), look.width, 4, out)?;
@@ -116,13 +116,15 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
             let limit = queue
                 .limit
                 .map_or("?".to_owned(), |limit| units::count(limit.into()));
-            let given_up = queue.close_wait;
+            let waited = queue.oldest_ms.map_or(String::new(), |oldest| {
+                format!(", the oldest ≥ {}", units::duration(oldest))
+            });
             format!(
-                "{owner} has not accepted {} connection{} {end}: accept queue {} of {limit}, {} already given up{age}",
+                "{owner} has not accepted {} connection{} {end}: accept queue {} of {limit}, {} already given up{waited}",
                 units::count(queue.unaccepted),
                 if queue.unaccepted == 1 { "" } else { "s" },
                 units::count(queue.now.into()),
-                units::count(given_up),
+                units::count(queue.close_wait),
             )
         }
         _ => format!("{count} CLOSE_WAIT socket{plural} of {owner} {end}{age}"),
@@ -131,7 +133,8 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
 
 fn owner(report: &Report<'_>, finding: &Finding) -> String {
     match triage::owner_of(report, &finding.set.owner).as_str() {
-        "-" if finding.set.owner.kind.is_none() => "an owner not read".to_owned(),
+        "-" if finding.set.owner.kind.is_none() => "a process (owners were not read)".to_owned(),
+        text if text.starts_with('?') => "a process that may not be seen".to_owned(),
         text => text.trim_end_matches(" (not accepted)").to_owned(),
     }
 }
@@ -338,6 +341,11 @@ fn queue_of_bytes(set: &Set, lines: &mut Lines) {
 
 fn patience_line(set: &Set, lines: &mut Lines) {
     let Some(patience) = set.patience else { return };
+    let since = if all_silent(set) {
+        "connecting"
+    } else {
+        "their last byte"
+    };
     let seconds = |ms: u32| format!("{:.1} s", f64::from(ms) / 1000.0);
     let (p50, p90) = (seconds(patience.p50_ms), seconds(patience.p90_ms));
     let clustered = patience.cluster_ms.map(seconds);
@@ -351,21 +359,23 @@ fn patience_line(set: &Set, lines: &mut Lines) {
         (Some(timeout), _) => lines.add(
             Rank::Decisive,
             format!(
-                "peers waited p50 {p50}, p90 {p90} before hanging up: clustered at {timeout}, consistent with a client timeout"
+                "peers hung up p50 {p50}, p90 {p90} after {since}: clustered at {timeout}, consistent with a client timeout"
             ),
         ),
         (None, _) => lines.add(
             Rank::Plain,
-            format!("peers waited p50 {p50}, p90 {p90} between their last byte and hanging up"),
+            format!("peers hung up p50 {p50}, p90 {p90} after {since}"),
         ),
     }
 }
 
 fn queue_lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
     let Some(queue) = &finding.queue else { return };
-    let full = queue
-        .percent()
-        .map_or(String::new(), |percent| format!(" ({percent} %)"));
+    let full = match queue.percent() {
+        Some(100..) => " (full)".to_owned(),
+        Some(percent) => format!(" ({percent} %)"),
+        None => String::new(),
+    };
     let limit = queue.limit.map_or("an unknown limit".to_owned(), |limit| {
         units::count(limit.into())
     });
@@ -398,7 +408,7 @@ fn queue_lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
         && overflows + drops > 0
     {
         lines.add(Rank::Plain, format!(
-            "since boot, all listeners together: ListenOverflows {}, ListenDrops {} (host-wide counters)",
+            "since boot, all listeners of the namespace together: ListenOverflows {}, ListenDrops {}",
             units::count(overflows),
             units::count(drops)
         ));
@@ -567,16 +577,16 @@ fn outlook_line(set: &Set, lines: &mut Lines) {
     if matches!(set.cause, Cause::Transient | Cause::HalfClose) {
         return;
     }
-    if set.no_timer > 0 {
-        let which = if set.no_timer == set.sockets {
-            "no timer runs on them".to_owned()
-        } else {
-            format!("no timer runs on {} of them", units::count(set.no_timer))
-        };
-        lines.add(
+    let ending = "until the process closes or exits nothing ends";
+    match set.no_timer {
+        0 => {}
+        all if all == set.sockets => {
+            lines.add(Rank::Plain, format!("no timer runs: {ending} this"));
+        }
+        some => lines.add(
             Rank::Plain,
-            format!("{which}: they will not end until the process closes them or exits"),
-        );
+            format!("no timer runs on {}: {ending} those", units::count(some)),
+        ),
     }
     if let Some(next) = set.next_probe_ms {
         lines.add(Rank::Plain, format!(

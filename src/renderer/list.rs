@@ -12,7 +12,7 @@ use std::thread;
 use unicode_width::UnicodeWidthStr;
 
 use super::columns::{self, Column};
-use super::style::{self, Look, MARK, NO_MARK, Role};
+use super::style::{Look, MARK, NO_MARK, Role};
 use super::{Sort, SortKey, View};
 use crate::classifier::{Report, Row};
 use crate::model::{Holders, State};
@@ -30,11 +30,12 @@ pub fn table(
     out: &mut impl Write,
 ) -> io::Result<()> {
     let order = order(report, view.sort, view.limit);
-    let layout = Layout {
-        columns,
-        widths: widths(report, &order, columns),
+    let mut layout = Layout {
+        widths: widths(report, &order, columns, view.look.width.is_some()),
+        columns: columns.to_vec(),
         look: view.look,
     };
+    layout.fit();
     if header {
         let mut line = Line::new(&layout);
         line.heading();
@@ -75,7 +76,7 @@ fn workers(rows: usize) -> usize {
 fn format(
     report: &Report<'_>,
     order: &Order,
-    layout: &Layout<'_>,
+    layout: &Layout,
     rows: Range<usize>,
     text: &mut String,
 ) {
@@ -85,7 +86,7 @@ fn format(
     for at in rows {
         let row = order.row(report, at);
         let highlighted = row.socket.state == State::CloseWait;
-        line.fill(&row, report.holders(), highlighted);
+        line.fill(&row, report, highlighted);
         if highlighted {
             text.push_str(&on);
         }
@@ -97,8 +98,9 @@ fn format(
     }
 }
 
-/// The width of each column; of the last one, which nothing follows, it is not needed.
-fn widths(report: &Report<'_>, order: &Order, columns: &[Column]) -> Vec<usize> {
+/// The width of each column; of the last one, which nothing follows, only where it is asked for.
+fn widths(report: &Report<'_>, order: &Order, columns: &[Column], last_too: bool) -> Vec<usize> {
+    let measured = columns.len() - usize::from(!last_too && !columns.is_empty());
     let rows = order.len(report);
     let share = rows.div_ceil(workers(rows)).max(1);
     let measure = |first: usize| {
@@ -109,9 +111,9 @@ fn widths(report: &Report<'_>, order: &Order, columns: &[Column]) -> Vec<usize> 
         let mut cell = String::new();
         for at in first..(first + share).min(rows) {
             let row = order.row(report, at);
-            for (column, width) in columns.iter().zip(&mut widths).rev().skip(1) {
+            for (column, width) in columns.iter().zip(&mut widths).take(measured) {
                 cell.clear();
-                column.push(&row, report.holders(), &mut cell);
+                column.push(&row, report, &mut cell);
                 *width = (*width).max(columns::width(&cell));
             }
         }
@@ -139,21 +141,39 @@ pub fn left_out(report: &Report<'_>, limit: Option<usize>) -> usize {
 }
 
 /// How the lines of a listing are laid out.
-struct Layout<'a> {
-    columns: &'a [Column],
+struct Layout {
+    columns: Vec<Column>,
     widths: Vec<usize>,
     look: Look,
 }
 
+impl Layout {
+    /// Leaves out of a narrow terminal's lines what triage tells better. The rest is never cut:
+    /// the terminal goes on in the next line, as with netstat.
+    fn fit(&mut self) {
+        let Some(width) = self.look.width else { return };
+        for column in [Column::Cause, Column::Age] {
+            let line: usize = self.widths.iter().sum::<usize>() + self.widths.len() - 1;
+            let at = self.columns.iter().position(|shown| *shown == column);
+            if let Some(at) = at
+                && MARK.len() + line > width
+            {
+                self.columns.remove(at);
+                self.widths.remove(at);
+            }
+        }
+    }
+}
+
 /// A line that is built anew in the same memory for each row.
 struct Line<'a> {
-    layout: &'a Layout<'a>,
+    layout: &'a Layout,
     cell: String,
     text: String,
 }
 
 impl<'a> Line<'a> {
-    fn new(layout: &'a Layout<'a>) -> Line<'a> {
+    fn new(layout: &'a Layout) -> Line<'a> {
         Line {
             layout,
             cell: String::new(),
@@ -171,11 +191,11 @@ impl<'a> Line<'a> {
         self.finish();
     }
 
-    fn fill(&mut self, row: &Row<'_>, holders: &Holders, highlighted: bool) {
+    fn fill(&mut self, row: &Row<'_>, report: &Report<'_>, highlighted: bool) {
         self.start(highlighted);
         for (at, column) in self.layout.columns.iter().enumerate() {
             self.cell.clear();
-            column.push(row, holders, &mut self.cell);
+            column.push(row, report, &mut self.cell);
             self.put(at, *column);
         }
         self.finish();
@@ -203,15 +223,10 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// Takes trailing blanks off, and what a terminal has no room for.
+    /// Takes trailing blanks off.
     fn finish(&mut self) {
         let length = self.text.trim_end().len();
         self.text.truncate(length);
-        if let Some(width) = self.layout.look.width
-            && columns::width(&self.text) > width
-        {
-            self.text = style::cut(&self.text, width);
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use anstyle::{AnsiColor, Style};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// How to print for the place that the output goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,7 +67,6 @@ fn style(role: Role) -> Style {
 
 /// The text, cut to `width` columns with an ellipsis where it is longer.
 pub fn cut(text: &str, width: usize) -> String {
-    use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
     if text.width() <= width {
         return text.to_owned();
     }
@@ -83,6 +83,23 @@ pub fn cut(text: &str, width: usize) -> String {
     out
 }
 
+/// The text, cut to `width` columns at its start: what an address ends with is its port.
+pub fn cut_start(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut start = text.len();
+    let mut used = 1;
+    for (at, c) in text.char_indices().rev() {
+        used += c.width().unwrap_or(0);
+        if used > width {
+            break;
+        }
+        start = at;
+    }
+    format!("…{}", &text[start..])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,5 +110,7 @@ mod tests {
         assert_eq!(cut("abcdef", 5), "abcd…");
         assert_eq!(cut("日本語日本語", 5), "日本…");
         assert_eq!(cut("", 0), "");
+        assert_eq!(cut_start("to 10.0.0.5:3306", 10), "….0.5:3306");
+        assert_eq!(cut_start("日本", 3), "…本");
     }
 }

@@ -23,16 +23,16 @@ pub fn screen(
     out: &mut impl Write,
 ) -> io::Result<()> {
     header(report, view, elapsed, out)?;
-    states(report, view.look, out)?;
+    states(report, view, out)?;
     groups(report, view, out)?;
-    by_itself(report, out)?;
+    by_itself(report, view.look, out)?;
     let limit = view.limit.map_or(usize::MAX, |limit| limit.min(FINDINGS));
     findings::section(report, found, limit, view.look, out)?;
     gaps(report, view.look, out)
 }
 
 /// What will end by itself, and when.
-fn by_itself(report: &Report<'_>, out: &mut impl Write) -> io::Result<()> {
+fn by_itself(report: &Report<'_>, look: Look, out: &mut impl Write) -> io::Result<()> {
     let FinWait2 {
         orphaned,
         last_ends_ms,
@@ -50,18 +50,23 @@ fn by_itself(report: &Report<'_>, out: &mut impl Write) -> io::Result<()> {
         let ends = last_ends_ms.map_or(String::new(), |ends| {
             format!(", the last in {}", units::duration(ends.into()))
         });
-        parts.push(format!(
-            "{} end by themselves{ends} ({bound})",
-            units::count(orphaned)
-        ));
+        let end = if orphaned == 1 {
+            "ends by itself"
+        } else {
+            "end by themselves"
+        };
+        parts.push(format!("{} {end}{ends} ({bound})", units::count(orphaned)));
     }
     if held > 0 {
+        let are = if held == 1 { "is" } else { "are" };
         parts.push(format!(
-            "{} are held by a process: nothing bounds them",
+            "{} {are} held by a process: nothing bounds that",
             units::count(held)
         ));
     }
-    writeln!(out, "\n{NO_MARK}FIN_WAIT2: {}", parts.join("; "))
+    writeln!(out)?;
+    let text = format!("FIN_WAIT2: {}", parts.join("; "));
+    write_wrapped(&text, look.width, NO_MARK.len(), out)
 }
 
 /// The most findings on the screen.
@@ -116,7 +121,8 @@ fn header(
 }
 
 /// The states that occur, with a bar each; CLOSE_WAIT always.
-fn states(report: &Report<'_>, look: Look, out: &mut impl Write) -> io::Result<()> {
+fn states(report: &Report<'_>, view: &View, out: &mut impl Write) -> io::Result<()> {
+    let look = view.look;
     const BAR: usize = 30;
     writeln!(out)?;
     let mut counts: Vec<(State, u64)> = State::ALL
@@ -128,10 +134,20 @@ fn states(report: &Report<'_>, look: Look, out: &mut impl Write) -> io::Result<(
     let close_wait = report.states.of(State::CloseWait);
     match close_wait {
         Some(0) => {
-            let words = if report.is_complete() {
-                look.paint(Role::Good, "No socket is in CLOSE_WAIT.")
+            let which = if view.selection.is_some() {
+                "selected "
             } else {
-                "No socket in CLOSE_WAIT was seen; the view is not complete, see below.".to_owned()
+                ""
+            };
+            let words = if report.is_complete() {
+                look.paint(
+                    Role::Good,
+                    format_args!("No {which}socket is in CLOSE_WAIT."),
+                )
+            } else {
+                format!(
+                    "No {which}socket in CLOSE_WAIT was seen; what could not be seen stands below."
+                )
             };
             writeln!(out, "{words}")?;
         }
@@ -236,9 +252,8 @@ const OWNER: usize = 3;
 const FIRST_NUMBER: usize = 4;
 /// Below this width the side has no column of its own.
 const WIDE: usize = 100;
-/// How narrow the two columns of free length may get, and how they share what there is.
-const SERVICE_LEAST: usize = 12;
-const OWNER_LEAST: usize = 10;
+/// What is left of a process's name at the least.
+const NAME_LEAST: usize = 4;
 
 fn groups(report: &Report<'_>, view: &View, out: &mut impl Write) -> io::Result<()> {
     let mut groups = ordered(report, view.sort);
@@ -400,15 +415,30 @@ fn fit(headings: &[String], rows: &mut [Vec<String>], service: usize, owner: usi
     if widths[service] + widths[owner] <= room {
         return;
     }
-    // The owner gets what the service leaves, and neither less than it can be known by.
-    let for_owner = widths[owner]
-        .min(room.saturating_sub(widths[service].min(room / 2)))
-        .max(OWNER_LEAST);
-    let for_service = room.saturating_sub(for_owner).max(SERVICE_LEAST);
+    // The owner gets what the service leaves, and the service at least half.
+    let for_owner = widths[owner].min(room.saturating_sub(widths[service].min(room / 2)));
+    let for_service = room.saturating_sub(for_owner);
     for cells in rows {
-        cells[service] = style::cut(&cells[service], for_service);
-        cells[owner] = style::cut(&cells[owner], for_owner);
+        cells[service] = style::cut_start(&cells[service], for_service);
+        cells[owner] = cut_owner(&cells[owner], for_owner);
     }
+}
+
+/// An owner in fewer columns: the name gives way first, the pid last.
+fn cut_owner(owner: &str, width: usize) -> String {
+    let Some((name, rest)) = owner.rfind('[').map(|at| owner.split_at(at)) else {
+        return style::cut(owner, width);
+    };
+    let rest = if owner.width() > width {
+        rest.replace(" (not accepted)", " queued")
+    } else {
+        rest.to_owned()
+    };
+    let room = width.saturating_sub(rest.width());
+    style::cut(
+        &format!("{}{rest}", style::cut(name, room.max(NAME_LEAST))),
+        width,
+    )
 }
 
 /// What could not be seen, in words.

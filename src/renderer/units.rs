@@ -48,8 +48,8 @@ pub fn push_duration(milliseconds: u64, out: &mut String) {
     };
 }
 
-/// An idle time: `=12m` when exact, `12m–14m` when both bounds say something, `≥12m` when the
-/// upper one does not.
+/// An idle time: `=12m` when exact, `12m–14m` when both bounds say something (`≈12m` when they
+/// say the same), `≥12m` when the upper one does not.
 pub fn push_idle(idle: Idle, out: &mut String) {
     match idle.at_most_ms {
         Some(_) if idle.is_exact() => {
@@ -57,9 +57,15 @@ pub fn push_idle(idle: Idle, out: &mut String) {
             push_duration(idle.at_least_ms, out);
         }
         Some(most) if !is_vague(idle.at_least_ms, most) => {
-            push_duration(idle.at_least_ms, out);
-            out.push('–');
-            push_duration(most, out);
+            let (least, most) = (duration(idle.at_least_ms), duration(most));
+            if least == most {
+                out.push('≈');
+                out.push_str(&least);
+            } else {
+                out.push_str(&least);
+                out.push('–');
+                out.push_str(&most);
+            }
         }
         _ => {
             out.push('≥');
@@ -112,6 +118,7 @@ mod tests {
         };
         assert_eq!(shown(720_000, Some(720_000)), "=12m");
         assert_eq!(shown(720_000, Some(840_000)), "12m–14m");
+        assert_eq!(shown(720_000, Some(721_000)), "≈12m");
         assert_eq!(shown(720_000, Some(8_400_000)), "≥12m");
         assert_eq!(shown(720_000, None), "≥12m");
     }

@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use rustix::net::sockopt;
 
 use self::wire::{Families, Query, Reply};
-use crate::model::Socket;
+use crate::model::{Family, Socket, State};
 
 /// The kernel fills at most 32 KiB a datagram when the reader's buffer is that large
 /// (`netlink_recvmsg`, `netlink_dump`).
@@ -28,15 +28,15 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// How often an interrupted dump is tried before its result is taken as it is.
 const TRIES: u32 = 3;
 
-/// Why a dump gave no trustworthy answer.
+/// Why a dump gave no trustworthy answer. Each says its own reason, so none has a source.
 #[derive(Debug, thiserror::Error)]
 pub enum DumpError {
     #[error("opening a sock_diag socket: {0}")]
-    Open(#[source] io::Error),
+    Open(io::Error),
     #[error("asking sock_diag for sockets: {0}")]
-    Send(#[source] io::Error),
+    Send(io::Error),
     #[error("receiving a sock_diag dump: {0}")]
-    Receive(#[source] io::Error),
+    Receive(io::Error),
     #[error("the kernel refused the dump: {0}")]
     Refused(Errno),
     #[error("the kernel broke the dump off: {0}")]
@@ -74,7 +74,9 @@ pub struct Reader {
     port: u32,
     sequence: u32,
     buffer: Vec<u8>,
+    /// The cookies of sockets that earlier dumps brought, and those of the one under way.
     seen: FxHashSet<NonZeroU64>,
+    fresh: FxHashSet<NonZeroU64>,
 }
 
 impl Reader {
@@ -89,6 +91,7 @@ impl Reader {
             sequence: 0,
             buffer: Vec::with_capacity(BUFFER),
             seen: FxHashSet::default(),
+            fresh: FxHashSet::default(),
         })
     }
 
@@ -105,7 +108,7 @@ impl Reader {
         match self.read_whole(query, keep, sockets) {
             Err(DumpError::Refused(_)) if query.families == Families::Both => {
                 let mut dump = Dump::default();
-                for family in [crate::model::Family::Inet, crate::model::Family::Inet6] {
+                for family in [Family::Inet, Family::Inet6] {
                     let query = Query {
                         families: Families::One(family),
                         ..query.clone()
@@ -126,16 +129,17 @@ impl Reader {
         sockets: &mut Vec<Socket>,
     ) -> Result<Dump, DumpError> {
         let start = sockets.len();
-        for _ in 1..TRIES {
+        let mut tries = 1;
+        loop {
+            self.fresh.clear();
             let dump = self.read_once(query, keep, sockets)?;
-            if !dump.interrupted {
+            if !dump.interrupted || tries == TRIES {
+                self.seen.extend(self.fresh.drain());
                 return Ok(dump);
             }
-            for socket in sockets.drain(start..) {
-                socket.cookie.map(|cookie| self.seen.remove(&cookie));
-            }
+            sockets.truncate(start);
+            tries += 1;
         }
-        self.read_once(query, keep, sockets)
     }
 
     fn read_once(
@@ -157,11 +161,17 @@ impl Reader {
                 dump.interrupted |= interrupted;
                 match reply {
                     Reply::Socket(payload) => match wire::socket(payload) {
-                        Ok(socket) => {
-                            if socket
-                                .cookie
-                                .is_some_and(|cookie| !self.seen.insert(cookie))
+                        Ok(mut socket) => {
+                            // The kernel says CLOSE of a socket that is bound and no more, and
+                            // shows those only when they are asked for (`inet_diag_dump_icsk`).
+                            if socket.state == State::Close
+                                && query.states.contains(State::BoundInactive)
                             {
+                                socket.state = State::BoundInactive;
+                            }
+                            let known =
+                                |cookie| self.seen.contains(&cookie) || !self.fresh.insert(cookie);
+                            if socket.cookie.is_some_and(known) {
                                 dump.repeated += 1;
                             } else if keep(&socket) {
                                 sockets.push(socket);
