@@ -1,0 +1,378 @@
+//! The facts that led to a finding, each a short line.
+
+use super::super::{escape, units};
+use super::words::{LIMIT_PERCENT, SPINNING_PERCENT, all_silent, process, runtime_name, service};
+use crate::classifier::Report;
+use crate::classifier::finding::{Finding, Set};
+use crate::model::{Cause, Evidence, Runtime, Wait, WaitKind, WaitTarget};
+
+/// How much a line of evidence tells: the screen has room for a few.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// It points at the fault.
+    Decisive,
+    /// The cause rests on it, or it narrows it down.
+    Telling,
+    /// Good to know.
+    Plain,
+}
+
+/// Lines of evidence with their ranks.
+#[derive(Default)]
+struct Lines(Vec<(Rank, String)>);
+
+impl Lines {
+    fn add(&mut self, rank: Rank, line: impl Into<String>) {
+        self.0.push((rank, line.into()));
+    }
+}
+
+/// The facts that led there, each a short line, those that tell most first.
+pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
+    let set = &finding.set;
+    let mut lines = Lines::default();
+    if finding.queue.is_some() {
+        queue_lines(report, finding, &mut lines);
+    }
+    queue_of_bytes(set, &mut lines);
+    if let Some(idle) = set.idle {
+        let (median, oldest) = (units::duration(idle.p50_ms), units::duration(idle.max_ms));
+        if median != oldest {
+            lines.add(
+                Rank::Telling,
+                format!("the oldest has waited at least {oldest}"),
+            );
+        }
+    }
+    patience_line(set, &mut lines);
+    for evidence in &finding.evidence {
+        process_lines(report, finding, evidence, &mut lines);
+    }
+    if let Some(legs) = set.legs {
+        lines.add(Rank::Decisive, format!(
+            "{} of {} pair with a connection in {} of the same process {}: consistent with a proxy that does not pass on the close",
+            units::count(legs.pairs),
+            units::count(set.sockets),
+            legs.state,
+            service(legs.other),
+        ));
+    }
+    peer_lines(report, set, &mut lines);
+    outlook_line(set, &mut lines);
+    let Lines(mut lines) = lines;
+    lines.sort_by_key(|(rank, _)| *rank);
+    lines.into_iter().map(|(_, line)| line).collect()
+}
+
+fn queue_of_bytes(set: &Set, lines: &mut Lines) {
+    let queue = set.recv_q;
+    if set.sockets == 0 {
+        return;
+    }
+    let same = set.recv_q_min == queue.max;
+    let words = match (set.recv_q_min, queue.max) {
+        (0, 0) => "Recv-Q 0: end-of-file was read".to_owned(),
+        (1, 1) => "Recv-Q 1: every byte was read, end-of-file was not".to_owned(),
+        (_, max) if same => format!(
+            "Recv-Q {max} on every socket: the same {} unread byte{} and the FIN",
+            units::count((max - 1).into()),
+            if max == 2 { "" } else { "s" }
+        ),
+        (min, max) => format!(
+            "Recv-Q {} to {}",
+            units::count(min.into()),
+            units::count(max.into())
+        ),
+    };
+    lines.add(Rank::Telling, words);
+    if set.send_q_max > 0 {
+        lines.add(
+            Rank::Telling,
+            format!(
+                "up to {} bytes sent and not acknowledged",
+                units::count(set.send_q_max.into())
+            ),
+        );
+    }
+    match set.silent {
+        Some(silent) if silent > 0 => lines.add(
+            Rank::Telling,
+            format!(
+                "{} of {} never received a byte but the FIN",
+                units::count(silent),
+                units::count(set.sockets)
+            ),
+        ),
+        _ => {}
+    }
+    if let Some(unanswered) = set.unanswered
+        && matches!(set.cause, Cause::NeverClosed | Cause::NotReading)
+    {
+        lines.add(
+            Rank::Telling,
+            format!(
+                "{} of {} were sent nothing since their last byte came in",
+                units::count(unanswered),
+                units::count(set.sockets)
+            ),
+        );
+    }
+}
+
+fn patience_line(set: &Set, lines: &mut Lines) {
+    let Some(patience) = set.patience else { return };
+    let since = if all_silent(set) {
+        "connecting"
+    } else {
+        "their last byte"
+    };
+    let seconds = |ms: u32| format!("{:.1} s", f64::from(ms) / 1000.0);
+    let (p50, p90) = (seconds(patience.p50_ms), seconds(patience.p90_ms));
+    let clustered = patience.cluster_ms.map(seconds);
+    match (clustered, set.cause) {
+        (Some(timeout), Cause::StalePool) => lines.add(
+            Rank::Decisive,
+            format!(
+                "the server hung up after {timeout} of silence (p50 {p50}, p90 {p90}): clustered at {timeout}, consistent with its idle timeout"
+            ),
+        ),
+        (Some(timeout), _) => lines.add(
+            Rank::Decisive,
+            format!(
+                "peers hung up p50 {p50}, p90 {p90} after {since}: clustered at {timeout}, consistent with a client timeout"
+            ),
+        ),
+        (None, _) => lines.add(
+            Rank::Plain,
+            format!("peers hung up p50 {p50}, p90 {p90} after {since}"),
+        ),
+    }
+}
+
+fn queue_lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
+    let Some(queue) = &finding.queue else { return };
+    let full = match queue.percent() {
+        Some(100..) => " (full)".to_owned(),
+        Some(percent) => format!(" ({percent} %)"),
+        None => String::new(),
+    };
+    let limit = queue.limit.map_or("an unknown limit".to_owned(), |limit| {
+        units::count(limit.into())
+    });
+    lines.add(
+        Rank::Decisive,
+        format!(
+            "accept queue of {}: {} of {limit}{full}, {} of them in CLOSE_WAIT",
+            queue.local,
+            units::count(queue.now.into()),
+            units::count(queue.close_wait),
+        ),
+    );
+    if queue.at_somaxconn {
+        lines.add(
+            Rank::Decisive,
+            format!(
+                "the limit is net.core.somaxconn = {}: a larger backlog is cut to it",
+                queue.limit.unwrap_or_default()
+            ),
+        );
+    }
+    if let Some(half_open) = queue.syn_recv.filter(|count| *count > 0) {
+        lines.add(
+            Rank::Telling,
+            format!("{} connections are in SYN_RECV", units::count(half_open)),
+        );
+    }
+    let host = &report.snapshot.host;
+    if let Some((overflows, drops)) = host.listen_overflows.zip(host.listen_drops)
+        && overflows + drops > 0
+    {
+        lines.add(Rank::Plain, format!(
+            "since boot, all listeners of the namespace together: ListenOverflows {}, ListenDrops {}",
+            units::count(overflows),
+            units::count(drops)
+        ));
+    }
+}
+
+fn process_lines(report: &Report<'_>, finding: &Finding, evidence: &Evidence, lines: &mut Lines) {
+    let name = process(report, evidence.pid);
+    if let Some(threads) = evidence.threads {
+        if threads.stopped == threads.total {
+            lines.add(
+                Rank::Decisive,
+                format!("{name} is stopped (SIGSTOP or a debugger): it runs no code"),
+            );
+        }
+        if threads.disk * 2 > threads.total {
+            lines.add(Rank::Decisive, format!(
+                "{} of {} threads of {name} are in uninterruptible sleep: a disk or a hung mount",
+                threads.disk, threads.total
+            ));
+        }
+    }
+    if let Some(cpu) = &evidence.cpu {
+        if let Some((thread, percent)) = cpu.busiest
+            && percent >= SPINNING_PERCENT
+        {
+            lines.add(Rank::Decisive, format!(
+                "thread {thread} of {name} used {percent:.0} % of a processor over {} ms: it spins",
+                cpu.sample_ms
+            ));
+        } else {
+            lines.add(
+                Rank::Plain,
+                format!(
+                    "{name} used {:.0} % of a processor over {} ms",
+                    cpu.percent, cpu.sample_ms
+                ),
+            );
+        }
+    }
+    for wait in evidence.waits.iter().flatten().take(2) {
+        wait_line(
+            &name,
+            wait,
+            evidence.threads.map_or(0, |threads| threads.total),
+            lines,
+        );
+    }
+    if let (Some(open), Some(Some(limit))) = (evidence.open_fds, evidence.fd_limit) {
+        let (rank, near) = if open * 100 >= limit * LIMIT_PERCENT {
+            (
+                Rank::Decisive,
+                ": at the limit accept() and open() fail (EMFILE)",
+            )
+        } else {
+            (Rank::Plain, "")
+        };
+        let held = match finding.fd_percent {
+            Some(percent @ 1..) => format!("; these sockets are {percent} % of the limit"),
+            _ => String::new(),
+        };
+        let rank = if held.is_empty() {
+            rank
+        } else {
+            rank.min(Rank::Telling)
+        };
+        lines.add(
+            rank,
+            format!(
+                "{name} has {} of {} files open{near}{held}",
+                units::count(open),
+                units::count(limit)
+            ),
+        );
+    }
+    if let Some(dead) = evidence.dead_sockets.filter(|dead| *dead > 0) {
+        lines.add(Rank::Telling, format!(
+            "{name} also holds {} TCP sockets that are in no table: reset, reaped or never connected, and not closed",
+            units::count(dead)
+        ));
+    }
+    if let Some(epoll) = evidence.epoll {
+        lines.add(Rank::Telling, format!(
+            "epoll: {} of these sockets are watched, {} registered without interest, {} in no set",
+            units::count(epoll.watched),
+            units::count(epoll.muted),
+            units::count(epoll.absent)
+        ));
+    }
+    if let Some(age) = evidence.age_ms {
+        lines.add(
+            Rank::Plain,
+            format!(
+                "{name} started {} ago{}",
+                units::duration(age),
+                match evidence.runtime {
+                    Runtime::Native => String::new(),
+                    runtime => format!(" ({})", runtime_name(runtime)),
+                }
+            ),
+        );
+    }
+    for unread in &evidence.unread {
+        lines.add(Rank::Plain, format!("not known of {name}: {unread}"));
+    }
+}
+
+fn wait_line(name: &str, wait: &Wait, total: u32, lines: &mut Lines) {
+    if wait.threads < 2 && total > 1 {
+        return;
+    }
+    let on = match &wait.target {
+        Some(WaitTarget::Remote(remote)) => format!(" on {remote}"),
+        Some(WaitTarget::Listener(local)) => format!(" on its listener {local}"),
+        Some(WaitTarget::File(file)) => format!(" on {}", escape::text(file)),
+        None => match wait.kind {
+            WaitKind::Lock => ": a lock or a condition".to_owned(),
+            WaitKind::Events => ": an event loop with nothing to do".to_owned(),
+            _ => String::new(),
+        },
+    };
+    let verb = if wait.threads == 1 { "waits" } else { "wait" };
+    let plural = if total == 1 { "" } else { "s" };
+    let rank = match wait.kind {
+        WaitKind::Descriptor | WaitKind::Lock if wait.threads * 2 > total => Rank::Decisive,
+        _ => Rank::Plain,
+    };
+    lines.add(
+        rank,
+        format!(
+            "{} of {total} thread{plural} of {name} {verb} in {}{on}",
+            wait.threads, wait.call
+        ),
+    );
+}
+
+fn peer_lines(report: &Report<'_>, set: &Set, lines: &mut Lines) {
+    let peers = &set.peers;
+    if peers.waiting > 0 {
+        let names: Vec<String> = peers
+            .pids
+            .iter()
+            .take(3)
+            .map(|pid| process(report, *pid))
+            .collect();
+        let who = if names.is_empty() {
+            "a process".to_owned()
+        } else {
+            names.join(", ")
+        };
+        lines.add(Rank::Telling, format!(
+            "the other end of {} is on this host: {who} closed one direction only and waits (FIN_WAIT2)",
+            units::count(peers.waiting)
+        ));
+    }
+    if peers.orphaned > 0 {
+        lines.add(Rank::Telling, format!(
+            "the other end of {} is on this host and closed for good (FIN_WAIT2 without a process)",
+            units::count(peers.orphaned)
+        ));
+    }
+}
+
+/// What will happen by itself.
+fn outlook_line(set: &Set, lines: &mut Lines) {
+    if matches!(set.cause, Cause::Transient | Cause::HalfClose) {
+        return;
+    }
+    let ending = "until the process closes or exits nothing ends";
+    match set.no_timer {
+        0 => {}
+        all if all == set.sockets => {
+            lines.add(Rank::Plain, format!("no timer runs: {ending} this"));
+        }
+        some => lines.add(
+            Rank::Plain,
+            format!("no timer runs on {}: {ending} those", units::count(some)),
+        ),
+    }
+    if let Some(next) = set.next_probe_ms {
+        lines.add(Rank::Plain, format!(
+            "keepalive runs on {}, the next probe in {}: it ends those whose peer is gone, and frees no descriptor",
+            units::count(set.keepalive),
+            units::duration(next.into())
+        ));
+    }
+}

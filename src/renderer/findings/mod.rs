@@ -1,0 +1,99 @@
+//! Findings in words: a headline, the evidence as short lines, what it means, what to do next.
+//!
+//! The same words go to the screen and into JSON.
+
+mod evidence;
+mod steps;
+mod words;
+
+use std::io::{self, Write};
+
+pub use self::evidence::evidence;
+pub use self::steps::next_steps;
+pub use self::words::{meaning, runtime_name, summary};
+use super::style::{Look, MARK, NO_MARK, Role};
+use super::{triage, units};
+use crate::classifier::Report;
+use crate::classifier::finding::Finding;
+use crate::classifier::severity::Severity;
+
+/// At most this many of the evidence lines of a finding go to the screen; JSON has all.
+const LINES: usize = 6;
+/// And of one that is told in short.
+const LINES_SHORT: usize = 1;
+
+/// Writes the findings of the screen: at most `limit`, and how many more there are. The first,
+/// and those that are more than information, are told at length.
+pub fn section(
+    report: &Report<'_>,
+    findings: &[Finding],
+    limit: usize,
+    look: Look,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    for (at, finding) in findings.iter().take(limit).enumerate() {
+        let at_length = at == 0 || finding.severity > Severity::Info;
+        tell(report, finding, at_length, look, out)?;
+    }
+    let more = findings.len().saturating_sub(limit);
+    if more > 0 {
+        let plural = if more == 1 { "" } else { "s" };
+        let text = format!(
+            "… {} more finding{plural}: --limit 0",
+            units::count(more as u64)
+        );
+        writeln!(out, "\n{NO_MARK}{}", look.paint(Role::Quiet, text))?;
+    }
+    Ok(())
+}
+
+fn tell(
+    report: &Report<'_>,
+    finding: &Finding,
+    at_length: bool,
+    look: Look,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    writeln!(out)?;
+    let (role, mark) = match finding.severity {
+        Severity::Info => (Role::Info, NO_MARK),
+        Severity::Warning => (Role::Warning, MARK),
+        Severity::Critical => (Role::Critical, MARK),
+    };
+    let severity = finding.severity.name().to_uppercase();
+    let headline = format!(
+        "{severity} {}: {}",
+        finding.set.cause,
+        summary(report, finding)
+    );
+    for (at, line) in triage::wrapped(&headline, look.width, mark.len())
+        .iter()
+        .enumerate()
+    {
+        let start = if at == 0 { mark } else { NO_MARK };
+        writeln!(out, "{}", look.paint(role, format_args!("{start}{line}")))?;
+    }
+    let (lines, steps) = if at_length {
+        (LINES, usize::MAX)
+    } else {
+        (LINES_SHORT, 0)
+    };
+    if at_length {
+        triage::write_wrapped(&meaning(finding), look.width, 4, out)?;
+    }
+    for line in evidence(report, finding).iter().take(lines) {
+        bullet("·", line, look, out)?;
+    }
+    for line in next_steps(report, finding).iter().take(steps) {
+        bullet("→", line, look, out)?;
+    }
+    Ok(())
+}
+
+fn bullet(sign: &str, text: &str, look: Look, out: &mut impl Write) -> io::Result<()> {
+    for (at, line) in triage::wrapped(text, look.width, 6).iter().enumerate() {
+        let start = if at == 0 { sign } else { " " };
+        writeln!(out, "    {start} {line}")?;
+    }
+    Ok(())
+}
