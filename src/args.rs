@@ -150,6 +150,9 @@ pub struct Options {
     /// Do not read who holds the sockets
     #[arg(long, global = true, help_heading = "Reading")]
     pub no_owners: bool,
+    /// Do not look into the processes that findings name
+    #[arg(long, global = true, help_heading = "Reading")]
+    pub no_evidence: bool,
     /// How long to watch the processor use of processes that findings name; 0 turns it off
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "200ms", global = true, help_heading = "Reading")]
     pub sample: std::time::Duration,

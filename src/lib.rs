@@ -119,7 +119,7 @@ fn find(
         .into_iter()
         .map(|(pid, stuck)| Suspect { pid, stuck })
         .collect();
-    let (evidence, step) = if suspects.is_empty() {
+    let (evidence, step) = if suspects.is_empty() || !plan.evidence {
         (Vec::new(), None)
     } else {
         let (evidence, step) = collector::examine(&plan.request, snapshot, &suspects, plan.sample);

@@ -35,6 +35,8 @@ pub struct Inspection {
     /// Print nothing; the exit code is the answer.
     pub quiet: bool,
     pub strict: bool,
+    /// Ask the processes that findings name.
+    pub evidence: bool,
     /// How long lies between two readings of processor use; zero for one reading.
     pub sample: Duration,
     pub verbose: bool,
@@ -142,6 +144,7 @@ impl Plan {
             },
             quiet: options.quiet,
             strict: options.strict,
+            evidence: !options.no_evidence,
             sample: options.sample,
             verbose: options.verbose > 0,
         })))

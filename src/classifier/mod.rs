@@ -4,22 +4,24 @@ pub mod age;
 pub mod cause;
 pub mod finding;
 pub mod group;
+mod judge;
 pub mod listeners;
 pub mod pairs;
 pub mod patience;
 pub mod queue;
 pub mod severity;
-
-use rustc_hash::FxHashMap;
+mod unseen;
 
 use self::cause::{Facts, PeerEnd};
 use self::group::{Group, Grouping};
+use self::judge::{Judge, OwnerRef};
 use self::listeners::{Listener, Listeners};
 use self::severity::Thresholds;
+use self::unseen::Hidden;
+pub use self::unseen::hiding;
 use crate::filter::{Filter, Known};
 use crate::model::{
-    Cause, Gap, GapKind, Hiding, Holder, Holders, Idle, Owner, Pid, Side, Snapshot, Socket, State,
-    StateSet,
+    Cause, Gap, GapKind, Holder, Holders, Idle, Owner, Side, Snapshot, Socket, State, StateSet,
 };
 
 /// What to select and how to judge it.
@@ -97,20 +99,6 @@ struct Selected {
     side: Side,
     cause: Option<Cause>,
     owner: OwnerRef,
-}
-
-/// An [`Owner`] without its lifetime.
-#[derive(Debug, Clone, Copy)]
-enum OwnerRef {
-    /// A range of the snapshot's holders.
-    Process {
-        start: u32,
-        length: u32,
-    },
-    Listener,
-    Kernel,
-    Hidden(Hiding),
-    Unread,
 }
 
 /// Selects, judges and groups the sockets of a snapshot.
@@ -252,280 +240,5 @@ impl<'a> Report<'a> {
     /// Whether nothing is missing from the picture.
     pub fn is_complete(&self) -> bool {
         self.gaps.is_empty()
-    }
-}
-
-/// What every judgement of one snapshot rests on.
-#[derive(Debug)]
-struct Judge<'a> {
-    snapshot: &'a Snapshot,
-    listeners: Listeners,
-    /// Positions of the sockets that closed first, ordered by (local, remote) end.
-    closers: Vec<u32>,
-    no_holders: Holders,
-    grace_ms: u64,
-    /// Processes that hold several sockets older than themselves, ordered.
-    heirs: Vec<Pid>,
-}
-
-impl<'a> Judge<'a> {
-    fn new(snapshot: &'a Snapshot, rules: &Rules) -> Judge<'a> {
-        let sockets = &snapshot.sockets;
-        let mut closers = Vec::new();
-        if sockets
-            .iter()
-            .any(|socket| socket.state == State::CloseWait)
-        {
-            closers.extend(
-                (0u32..)
-                    .zip(sockets)
-                    .filter(|(_, socket)| is_closer(socket))
-                    .map(|(at, _)| at),
-            );
-            closers.sort_unstable_by_key(|at| ends(&sockets[*at as usize]));
-        }
-        Judge {
-            snapshot,
-            listeners: Listeners::of(snapshot),
-            closers,
-            no_holders: Holders::default(),
-            grace_ms: rules.grace_ms,
-            heirs: heirs(snapshot),
-        }
-    }
-
-    fn row<'b>(&'b self, socket: &'b Socket, owner: OwnerRef) -> Row<'b> {
-        let side = self.listeners.side(socket, &self.snapshot.host);
-        let owner = self.owner(socket, owner);
-        let idle = age::idle(socket);
-        let cause = (socket.state == State::CloseWait)
-            .then(|| cause::cause(&self.facts(socket, side, idle, &owner), self.grace_ms));
-        Row {
-            socket,
-            side,
-            owner,
-            idle,
-            cause,
-        }
-    }
-
-    fn holders(&self) -> &Holders {
-        self.snapshot.holders.as_ref().unwrap_or(&self.no_holders)
-    }
-
-    fn known<'b>(&'b self, row: &Row<'b>) -> Known<'b> {
-        Known {
-            socket: row.socket,
-            side: Some(row.side),
-            owner: Some((row.owner, self.holders())),
-            idle: row.idle,
-            cause: Some(row.cause),
-        }
-    }
-
-    fn owner_ref(&self, socket: &Socket) -> OwnerRef {
-        let Some(holders) = &self.snapshot.holders else {
-            return OwnerRef::Unread;
-        };
-        if socket.is_unaccepted() {
-            return OwnerRef::Listener;
-        }
-        if socket.inode == 0 {
-            return OwnerRef::Kernel;
-        }
-        let range = holders.range(socket.inode);
-        match (u32::try_from(range.start), u32::try_from(range.len())) {
-            (Ok(start), Ok(length @ 1..)) => OwnerRef::Process { start, length },
-            _ => OwnerRef::Hidden(hiding(self.snapshot)),
-        }
-    }
-
-    fn owner(&self, socket: &Socket, owner: OwnerRef) -> Owner<'_> {
-        match owner {
-            OwnerRef::Process { start, length } => {
-                let start = start as usize;
-                Owner::Process(self.holders().at(start..start + length as usize))
-            }
-            OwnerRef::Listener => {
-                let listener = self.listeners.covering(socket);
-                Owner::Listener(listener.map_or(&[], |listener| &listener.holders))
-            }
-            OwnerRef::Kernel => Owner::Kernel,
-            OwnerRef::Hidden(hiding) => Owner::Hidden(hiding),
-            OwnerRef::Unread => Owner::Unread,
-        }
-    }
-
-    fn facts(&self, socket: &Socket, side: Side, idle: Option<Idle>, owner: &Owner<'_>) -> Facts {
-        let tcp = socket.tcp.as_ref();
-        let milliseconds = |field: Option<u32>| field.map(u64::from);
-        Facts {
-            side,
-            accepted: socket.inode != 0,
-            recv_q: socket.recv_q,
-            send_q: socket.send_q,
-            timer: socket.timer,
-            idle,
-            last_data_sent_ms: milliseconds(tcp.and_then(|tcp| tcp.last_data_sent())),
-            last_data_recv_ms: milliseconds(tcp.and_then(|tcp| tcp.last_data_recv())),
-            ever_sent: tcp
-                .and_then(|tcp| tcp.data_segs_out())
-                .map(|segments| segments > 0),
-            peer: self.peer(socket).map(|(end, _)| end),
-            inherited: self.inherited(owner),
-        }
-    }
-
-    /// The other end of the same connection, if it is in this namespace and closed first.
-    fn peer(&self, socket: &Socket) -> Option<(PeerEnd, &Socket)> {
-        let wanted = (socket.remote.canonical(), socket.local.canonical());
-        let sockets = &self.snapshot.sockets;
-        let at = self
-            .closers
-            .binary_search_by_key(&wanted, |at| ends(&sockets[*at as usize]))
-            .ok()?;
-        let peer = &sockets[self.closers[at] as usize];
-        let end = if peer.inode == 0 {
-            PeerEnd::Orphaned
-        } else {
-            PeerEnd::Waiting
-        };
-        Some((end, peer))
-    }
-
-    /// Whether more than one process holds the socket, or one that is younger than its last
-    /// byte and holds several such: a server that forks for each connection holds one.
-    fn inherited(&self, owner: &Owner<'_>) -> Option<bool> {
-        let Owner::Process([first, rest @ ..]) = owner else {
-            return None;
-        };
-        let shared = rest.iter().any(|holder| holder.pid != first.pid);
-        Some(shared || self.heirs.binary_search(&first.pid).is_ok())
-    }
-}
-
-/// How much younger than the last byte of a socket its holder must be to have inherited it. A
-/// byte can lie in the accept queue for a while before a process is forked for it.
-const HEIR_MARGIN_MS: u64 = 1_000;
-
-/// The processes that hold several CLOSE_WAIT sockets whose last byte came in before they
-/// started.
-fn heirs(snapshot: &Snapshot) -> Vec<Pid> {
-    let Some(holders) = &snapshot.holders else {
-        return Vec::new();
-    };
-    let mut counts: FxHashMap<Pid, u32> = FxHashMap::default();
-    for socket in &snapshot.sockets {
-        if socket.state != State::CloseWait {
-            continue;
-        }
-        let received = socket.tcp.and_then(|tcp| tcp.last_data_recv());
-        for holder in holders.of(socket.inode) {
-            let older = holders
-                .age_ms(holder.pid)
-                .zip(received)
-                .is_some_and(|(age, received)| u64::from(received) > age + HEIR_MARGIN_MS);
-            if older {
-                *counts.entry(holder.pid).or_default() += 1;
-            }
-        }
-    }
-    let mut heirs: Vec<Pid> = counts
-        .into_iter()
-        .filter(|(_, count)| *count > 1)
-        .map(|(pid, _)| pid)
-        .collect();
-    heirs.sort_unstable();
-    heirs
-}
-
-fn is_closer(socket: &Socket) -> bool {
-    matches!(socket.state, State::FinWait1 | State::FinWait2)
-}
-
-fn ends(socket: &Socket) -> (crate::model::Endpoint, crate::model::Endpoint) {
-    (socket.local.canonical(), socket.remote.canonical())
-}
-
-/// Why a holder may have gone unseen in this snapshot.
-pub fn hiding(snapshot: &Snapshot) -> Hiding {
-    let scan = snapshot.scan;
-    match (scan.processes_read < scan.processes_seen, scan.privileged) {
-        (true, false) => Hiding::NeedsRoot,
-        (true, true) => Hiding::Refused,
-        (false, _) => Hiding::Elsewhere,
-    }
-}
-
-/// Counts selected sockets whose owner is not known.
-#[derive(Default)]
-struct Hidden {
-    needs_root: u64,
-    refused: u64,
-    elsewhere: u64,
-    listener_unknown: u64,
-}
-
-impl Hidden {
-    fn add(&mut self, row: &Row<'_>) {
-        match row.owner {
-            Owner::Hidden(Hiding::NeedsRoot) => self.needs_root += 1,
-            Owner::Hidden(Hiding::Refused) => self.refused += 1,
-            Owner::Hidden(Hiding::Elsewhere) => self.elsewhere += 1,
-            Owner::Listener([]) => self.listener_unknown += 1,
-            _ => {}
-        }
-    }
-
-    fn gaps(&self, snapshot: &Snapshot, undecided: u64) -> Vec<Gap> {
-        let scan = snapshot.scan;
-        let unread = scan.processes_seen.saturating_sub(scan.processes_read);
-        let of_all = format!("{unread} of {} processes", scan.processes_seen);
-        let told: [(GapKind, u64, String, &'static str); 5] = [
-            (
-                GapKind::OwnersHidden,
-                self.needs_root,
-                format!("with a hidden owner: {of_all} may not be read"),
-                "run as root to see every owner",
-            ),
-            (
-                GapKind::OwnersHidden,
-                self.refused,
-                format!("with a hidden owner: {of_all} refused to be read, even to root"),
-                "another user namespace or a security module keeps them apart",
-            ),
-            (
-                GapKind::OwnersHidden,
-                self.elsewhere,
-                "held by no process in sight: by one in another PID namespace, by the kernel, or \
-                 closed while this ran"
-                    .to_owned(),
-                "run it on the host, or with the host's --proc",
-            ),
-            (
-                GapKind::ListenerUnknown,
-                self.listener_unknown,
-                "not accepted, by a listener whose process was not seen".to_owned(),
-                "run as root in the listener's namespace",
-            ),
-            (
-                GapKind::Undecided,
-                undecided,
-                "left out: the filter asks for an owner or an age that is not known".to_owned(),
-                "run as root, or select by state and port alone",
-            ),
-        ];
-        told.into_iter()
-            .filter(|(_, count, ..)| *count > 0)
-            .map(|(kind, count, detail, hint)| {
-                let plural = if count == 1 { "" } else { "s" };
-                Gap {
-                    kind,
-                    count,
-                    detail: format!("{count} socket{plural} {detail}"),
-                    hint: hint.into(),
-                }
-            })
-            .collect()
     }
 }

@@ -10,21 +10,22 @@ pub mod proc_net;
 pub mod process;
 pub mod sock_diag;
 pub mod syscalls;
+mod table;
+mod threads;
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use self::netns::{Netns, NetnsError, NetnsName};
+use self::netns::{NetnsError, NetnsName};
 use self::owners::{Progress, Wanted};
 use self::process::Suspect;
-use self::sock_diag::wire::{Families, Query};
-use self::sock_diag::{Dump, DumpError, Reader, bytecode};
+use self::sock_diag::DumpError;
+use self::sock_diag::wire::Families;
+use self::table::{Table, read_namespace};
 use crate::filter::{Filter, Known, Term};
 use crate::model::{
-    Evidence, Family, Gap, GapKind, Holders, Host, Pid, Scan, Snapshot, Socket, Source, State,
-    StateSet, Step,
+    Evidence, Gap, GapKind, Holders, Pid, Scan, Snapshot, Socket, State, StateSet, Step,
 };
 
 /// What a run needs to see.
@@ -167,262 +168,6 @@ fn read_all_again(request: &Request) -> Option<Vec<Socket>> {
     };
     let (_, table) = read_namespace(&everything, &mut Steps::default()).ok()?;
     Some(table.sockets)
-}
-
-/// The sockets of a namespace, and the facts that are the namespace's own.
-struct Table {
-    sockets: Vec<Socket>,
-    source: Source,
-    host: Host,
-    gaps: Vec<Gap>,
-}
-
-/// Enters the namespace that was asked for, and reads there. Where it may not be entered, a
-/// process's own /proc/PID/net is open to all.
-fn read_namespace(
-    request: &Request,
-    steps: &mut Steps,
-) -> Result<(Option<String>, Table), CollectError> {
-    let root = &request.proc_root;
-    let Some(name) = &request.netns else {
-        let table = read_table(request, None, steps)?;
-        return Ok((netns::current().map(netns_label), table));
-    };
-    let entered =
-        Netns::open(name, root).and_then(|netns| netns.within(|| read_table(request, None, steps)));
-    match entered {
-        Ok(table) => Ok((Some(name.0.clone()), table?)),
-        Err(error) => {
-            let net = root.join(&name.0).join("net");
-            let is_process = name.0.parse::<u32>().is_ok();
-            if request.source == SourceChoice::Netlink || !is_process || !net.join("tcp").exists() {
-                return Err(error.into());
-            }
-            let mut table = read_table(request, Some(&net), steps)?;
-            table.gaps.push(Gap {
-                kind: GapKind::ProcSource,
-                count: 1,
-                detail: format!("{error}: read {} instead", net.display()),
-                hint: "run as root for ages, cookies and accept queue limits".into(),
-            });
-            Ok((Some(name.0.clone()), table))
-        }
-    }
-}
-
-fn netns_label(inode: u64) -> String {
-    format!("net:[{inode}]")
-}
-
-/// Reads the sockets of the calling thread's namespace, or those in the files of `net`.
-fn read_table(
-    request: &Request,
-    net: Option<&Path>,
-    steps: &mut Steps,
-) -> Result<Table, CollectError> {
-    let host = host::read(&request.proc_root);
-    let mut gaps = Vec::new();
-    let mut sockets = Vec::new();
-    if net.is_none() && request.source != SourceChoice::Procfs {
-        match read_netlink(request, &mut sockets, steps) {
-            Ok(dump) => {
-                gaps.extend(dump_gaps(dump));
-                gaps.extend(age_gap(request, &sockets));
-                return Ok(Table {
-                    sockets,
-                    source: Source::Netlink,
-                    host,
-                    gaps,
-                });
-            }
-            Err(error) if request.source == SourceChoice::Netlink => {
-                return Err(CollectError::Netlink(error));
-            }
-            Err(error) => {
-                sockets.clear();
-                gaps.push(Gap {
-                    kind: GapKind::ProcSource,
-                    count: 1,
-                    detail: format!("{error}: read /proc/net/tcp instead, which has no ages"),
-                    hint: "load the tcp_diag module, or allow NETLINK_SOCK_DIAG".into(),
-                });
-            }
-        }
-    } else if net.is_none() {
-        gaps.push(Gap {
-            kind: GapKind::ProcSource,
-            count: 1,
-            detail: "/proc/net/tcp was read as asked: it has no ages and no accept queue limits"
-                .to_owned(),
-            hint: "leave --source procfs away".into(),
-        });
-    }
-    let found = net.map_or_else(|| net_dir(&request.proc_root), Path::to_path_buf);
-    read_procfs(request, &found, &mut sockets, &mut gaps, steps)?;
-    Ok(Table {
-        sockets,
-        source: Source::Procfs,
-        host,
-        gaps,
-    })
-}
-
-/// The directory that shows the calling thread's namespace: `net` alone is the main thread's.
-fn net_dir(proc_root: &Path) -> PathBuf {
-    let of_thread = proc_root.join("thread-self/net");
-    if of_thread.join("tcp").exists() {
-        of_thread
-    } else {
-        proc_root.join("net")
-    }
-}
-
-fn read_netlink(
-    request: &Request,
-    sockets: &mut Vec<Socket>,
-    steps: &mut Steps,
-) -> Result<Dump, DumpError> {
-    let start = Instant::now();
-    let mut reader = Reader::open()?;
-    // Listeners decide the side of every other socket, whatever is selected. They are in a hash
-    // table of their own, so asking for them alone does not walk the large one.
-    let listen = StateSet::of(State::Listen);
-    let mut keep = |socket: &Socket| may_matter(&request.filter, socket);
-    let listeners = Query {
-        families: request.families,
-        states: listen,
-        tcp_info: false,
-        bytecode: None,
-    };
-    let mut dump = reader.read(&listeners, &mut keep, sockets)?;
-    let states = request.filter.states().minus(listen);
-    if !states.is_empty() {
-        let others = Query {
-            families: request.families,
-            states,
-            tcp_info: request.tcp_info,
-            bytecode: bytecode::compile(&request.filter),
-        };
-        let rest = reader.read(&others, &mut keep, sockets)?;
-        dump.malformed += rest.malformed;
-        dump.repeated += rest.repeated;
-        dump.interrupted |= rest.interrupted;
-    }
-    let mut what = format!("sock_diag dump: {} sockets kept", sockets.len());
-    if dump.repeated > 0 {
-        what.push_str(&format!(", {} seen twice", dump.repeated));
-    }
-    steps.add(what, start);
-    Ok(dump)
-}
-
-/// Whether a socket may be selected, or is one that others are judged by.
-fn may_matter(filter: &Filter, socket: &Socket) -> bool {
-    socket.state == State::Listen || filter.decide(&Known::of(socket)) != Some(false)
-}
-
-fn dump_gaps(dump: Dump) -> Vec<Gap> {
-    let mut gaps = Vec::new();
-    if dump.interrupted {
-        gaps.push(Gap {
-            kind: GapKind::DumpInterrupted,
-            count: 1,
-            detail: "the socket table changed under every dump: some sockets may be missing"
-                .to_owned(),
-            hint: "run it again".into(),
-        });
-    }
-    if dump.malformed > 0 {
-        gaps.push(Gap {
-            kind: GapKind::Malformed,
-            count: dump.malformed,
-            detail: format!(
-                "{} sock_diag messages could not be understood",
-                dump.malformed
-            ),
-            hint: "report the kernel's version".into(),
-        });
-    }
-    gaps
-}
-
-/// CLOSE_WAIT sockets without tcp_info, where it was asked for.
-fn age_gap(request: &Request, sockets: &[Socket]) -> Option<Gap> {
-    let missing = sockets
-        .iter()
-        .filter(|socket| socket.state == State::CloseWait && socket.tcp.is_none())
-        .count() as u64;
-    (request.tcp_info && missing > 0).then(|| Gap {
-        kind: GapKind::AgesMissing,
-        count: missing,
-        detail: format!(
-            "the kernel sent no tcp_info with {missing} CLOSE_WAIT sockets: their age is unknown"
-        ),
-        hint: "".into(),
-    })
-}
-
-fn read_procfs(
-    request: &Request,
-    net: &Path,
-    sockets: &mut Vec<Socket>,
-    gaps: &mut Vec<Gap>,
-    steps: &mut Steps,
-) -> Result<(), CollectError> {
-    let start = Instant::now();
-    let families: &[Family] = match &request.families {
-        Families::Both => &[Family::Inet, Family::Inet6],
-        Families::One(family) => std::slice::from_ref(family),
-    };
-    let mut malformed = 0;
-    for &family in families {
-        let path = net.join(match family {
-            Family::Inet => "tcp",
-            Family::Inet6 => "tcp6",
-        });
-        let mut keep = |socket: &Socket| may_matter(&request.filter, socket);
-        let reading =
-            File::open(&path).and_then(|text| proc_net::read(text, family, &mut keep, sockets));
-        match reading {
-            Ok(reading) => malformed += reading.malformed,
-            // A kernel without IPv6 has no such file, and no such sockets.
-            Err(error) if family == Family::Inet6 && error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) if family == Family::Inet6 && families.len() > 1 => gaps.push(Gap {
-                kind: GapKind::FamilyUnread,
-                count: 1,
-                detail: format!("could not read {}: {error}", path.display()),
-                hint: "IPv6 sockets are missing".into(),
-            }),
-            Err(reason) => {
-                let hint = if request.proc_root == Path::new("/proc") {
-                    "; is /proc mounted?".to_owned()
-                } else {
-                    format!("; is {} a procfs?", request.proc_root.display())
-                };
-                return Err(CollectError::Procfs { path, reason, hint });
-            }
-        }
-    }
-    if malformed > 0 {
-        gaps.push(Gap {
-            kind: GapKind::Malformed,
-            count: malformed,
-            detail: format!(
-                "{malformed} lines of {}/tcp or tcp6 could not be understood",
-                net.display()
-            ),
-            hint: "compare with the file itself".into(),
-        });
-    }
-    steps.add(
-        format!(
-            "{}/tcp, tcp6: {} sockets kept",
-            net.display(),
-            sockets.len()
-        ),
-        start,
-    );
-    Ok(())
 }
 
 /// Finds the holders of the sockets that may be selected, and of the listeners that unaccepted

@@ -4,7 +4,7 @@
 //! readings, the system call that each thread is in, epoll sets. See proc_pid_task(5),
 //! proc_pid_syscall(5) and proc_pid_fdinfo(5).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
@@ -17,15 +17,13 @@ use procfs::process::{LimitValue, Process, Stat};
 
 use super::owners::socket_inode;
 use super::syscalls::{self, Call};
+use super::threads::{Ticks, cpu, ticks};
 use crate::model::{
-    Cpu, Endpoint, Epoll, Evidence, Pid, Runtime, Scanned, Socket, State, Threads, Wait, WaitKind,
-    WaitTarget,
+    Endpoint, Epoll, Evidence, Pid, Runtime, Scanned, Socket, State, Wait, WaitKind, WaitTarget,
 };
 
 /// The clock of /proc/PID/stat: `USER_HZ`, 100 on every architecture that Rust runs on.
-const TICK_MS: u64 = 10;
-/// More threads than this are not read one by one.
-const THREADS_MAX: usize = 4_096;
+pub(super) const TICK_MS: u64 = 10;
 /// More entries than this of an epoll set are not read.
 const EPOLL_MAX: usize = 200_000;
 /// A poll(2) on more descriptors than this is an event loop, not a wait for one.
@@ -102,71 +100,6 @@ pub fn age_ms(proc_root: &Path, pid: Pid, uptime_ms: u64) -> Option<u64> {
 pub fn uptime_ms(proc_root: &Path) -> Option<u64> {
     let uptime = procfs::Uptime::from_file(proc_root.join("uptime")).ok()?;
     Some((uptime.uptime * 1000.0) as u64)
-}
-
-/// Processor time in ticks, by thread, and the states of the threads.
-#[derive(Debug, Default)]
-struct Ticks {
-    by_thread: HashMap<Pid, u64>,
-    threads: Threads,
-    complete: bool,
-}
-
-fn ticks(process: Option<&Process>) -> Ticks {
-    let mut ticks = Ticks::default();
-    let Some(Ok(tasks)) = process.map(Process::tasks) else {
-        return ticks;
-    };
-    ticks.complete = true;
-    for task in tasks {
-        if ticks.by_thread.len() >= THREADS_MAX {
-            ticks.complete = false;
-            break;
-        }
-        // A thread that ended meanwhile waits for nothing.
-        let Ok(stat) = task.and_then(|task| task.stat()) else {
-            continue;
-        };
-        ticks.threads.total += 1;
-        let count = match stat.state {
-            'R' => &mut ticks.threads.running,
-            'D' => &mut ticks.threads.disk,
-            'T' | 't' => &mut ticks.threads.stopped,
-            'Z' | 'X' => &mut ticks.threads.zombie,
-            _ => &mut ticks.threads.sleeping,
-        };
-        *count += 1;
-        ticks
-            .by_thread
-            .insert(Pid(stat.pid.cast_unsigned()), stat.utime + stat.stime);
-    }
-    ticks
-}
-
-/// Processor use of the threads that both readings saw.
-fn cpu(before: &Ticks, after: &Ticks, elapsed: Duration) -> Option<Cpu> {
-    if before.by_thread.is_empty() || after.by_thread.is_empty() {
-        return None;
-    }
-    let elapsed_ms = elapsed.as_secs_f64() * 1000.0;
-    let percent = |ticks: u64| (ticks * TICK_MS) as f64 * 100.0 / elapsed_ms;
-    let used: Vec<(Pid, u64)> = after
-        .by_thread
-        .iter()
-        .filter_map(|(thread, now)| {
-            let then = before.by_thread.get(thread)?;
-            Some((*thread, now.saturating_sub(*then)))
-        })
-        .collect();
-    Some(Cpu {
-        sample_ms: elapsed_ms as u64,
-        percent: percent(used.iter().map(|(_, ticks)| ticks).sum()),
-        busiest: used
-            .into_iter()
-            .filter(|(_, ticks)| *ticks > 0)
-            .max_by_key(|(thread, ticks)| (*ticks, std::cmp::Reverse(*thread)))
-            .map(|(thread, ticks)| (thread, percent(ticks))),
-    })
 }
 
 /// One process while it is examined.

@@ -5,6 +5,7 @@ pub mod csv;
 pub mod diagram;
 pub mod escape;
 pub mod findings;
+pub mod groups;
 pub mod json;
 pub mod list;
 pub mod style;

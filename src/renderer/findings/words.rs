@@ -1,6 +1,6 @@
 //! What a finding is and what it means, in a sentence or two.
 
-use super::super::{escape, triage, units};
+use super::super::{escape, groups, units};
 use crate::classifier::Report;
 use crate::classifier::finding::{Finding, Set};
 use crate::classifier::group::Service;
@@ -46,7 +46,7 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
 }
 
 pub(super) fn owner(report: &Report<'_>, finding: &Finding) -> String {
-    match triage::owner_of(report, &finding.set.owner).as_str() {
+    match groups::owner_of(report, &finding.set.owner).as_str() {
         "-" if finding.set.owner.kind.is_none() => "a process (owners were not read)".to_owned(),
         text if text.starts_with('?') => "a process that may not be seen".to_owned(),
         text => text.trim_end_matches(" (not accepted)").to_owned(),

@@ -1,25 +1,27 @@
 //! JSON, by the schema in `docs/schema.json`: one document, or one line a socket.
 //!
-//! The types here are the contract and stand apart from the model, which may change. Sockets are
-//! written as they are met; nothing is built for all of them.
+//! Sockets are written as they are met; nothing is built for all of them.
 
-use std::cell::RefCell;
+mod types;
+
 use std::io::{self, Write};
-use std::net::IpAddr;
 use std::time::Duration;
 
-use serde::ser::{SerializeMap, SerializeSeq};
+use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
-use super::list::{self, Order};
-use super::{Page, View, findings, triage};
-use crate::classifier::finding::{FinWait2, Finding, Findings};
-use crate::classifier::group::{Group, RecvQ, Service, Spread};
-use crate::classifier::queue::Queue;
-use crate::classifier::{Report, Row, StateCounts};
-use crate::model::{
-    Cause, Endpoint, Evidence, Holders, Idle, Name, Pid, State, Timer, Wait, WaitTarget,
+use self::types::{
+    Causes, Counters, CpuJson, Document, EndpointJson, EpollJson, EvidenceJson, FindingJson, Gap,
+    GroupJson, IdleJson, ListenerJson, NameJson, PatienceJson, Process, SocketJson, SpreadJson,
+    States, ThreadsJson, TimerJson, Tool, WaitJson,
 };
+use super::list::{self, Order};
+use super::{Page, View, findings, groups};
+use crate::classifier::finding::{FinWait2, Finding, Findings};
+use crate::classifier::group::{Group, Service};
+use crate::classifier::queue::Queue;
+use crate::classifier::{Report, Row};
+use crate::model::{Cause, Evidence, Holders, Pid, State, Wait, WaitTarget};
 
 /// The version of the schema: raised only when a field is renamed or removed.
 const SCHEMA: u32 = 1;
@@ -41,7 +43,7 @@ pub fn document(
     let groups = match view.page {
         Page::List { .. } | Page::Diagram => report.groups(),
         Page::Triage => {
-            let mut groups = triage::ordered(report, view.sort);
+            let mut groups = groups::ordered(report, view.sort);
             groups.truncate(view.limit.unwrap_or(usize::MAX));
             groups
         }
@@ -87,7 +89,7 @@ pub fn document(
         },
         fin_wait2: FinWait2::of(report).into(),
         sockets: order.as_ref().map(|order| Sockets {
-            rows: RefCell::new(Some(order)),
+            order,
             report,
             context: &context,
         }),
@@ -112,270 +114,9 @@ pub fn taken_at(nanoseconds: i128) -> Option<String> {
     Some(time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
-    schema: u32,
-    tool: Tool,
-    host: &'a str,
-    taken_at: Option<String>,
-    elapsed_ms: f64,
-    source: &'static str,
-    complete: bool,
-    selection: Option<&'a str>,
-    gaps: Vec<Gap<'a>>,
-    states: States<'a>,
-    groups: Vec<GroupJson<'a>>,
-    findings: Vec<FindingJson<'a>>,
-    listeners: Vec<ListenerJson<'a>>,
-    counters: Counters,
-    fin_wait2: FinWait2Json,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sockets: Option<Sockets<'a>>,
-}
-
-#[derive(Serialize)]
-struct Tool {
-    name: &'static str,
-    version: &'static str,
-}
-
-#[derive(Serialize)]
-struct Gap<'a> {
-    kind: &'static str,
-    count: u64,
-    detail: &'a str,
-    hint: &'a str,
-}
-
-/// Every state, with its count, or null where it was not looked for.
-struct States<'a>(&'a StateCounts);
-
-impl Serialize for States<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(State::ALL.len()))?;
-        for state in State::ALL {
-            map.serialize_entry(state.name(), &self.0.of(state))?;
-        }
-        map.end()
-    }
-}
-
-#[derive(Serialize)]
-struct GroupJson<'a> {
-    netns: Option<&'a str>,
-    state: &'static str,
-    side: &'static str,
-    local_port: Option<u16>,
-    remote: Option<EndpointJson>,
-    owner_kind: Option<&'static str>,
-    owners: Vec<Process<'a>>,
-    sockets: u64,
-    recv_q: RecvQJson,
-    send_q_max: u32,
-    idle_ms: Option<SpreadJson>,
-    causes: Causes<'a>,
-}
-
-#[derive(Serialize)]
-struct EndpointJson {
-    addr: IpAddr,
-    port: u16,
-}
-
-impl From<Endpoint> for EndpointJson {
-    fn from(end: Endpoint) -> EndpointJson {
-        EndpointJson {
-            addr: end.addr,
-            port: end.port,
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct Process<'a> {
-    pid: u32,
-    name: Option<NameJson<'a>>,
-}
-
-/// A name as valid UTF-8: what is not becomes U+FFFD.
-struct NameJson<'a>(&'a Name);
-
-impl Serialize for NameJson<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&String::from_utf8_lossy(self.0.bytes()))
-    }
-}
-
-#[derive(Serialize)]
-struct RecvQJson {
-    zero: u64,
-    one: u64,
-    more: u64,
-    max: u32,
-}
-
-impl From<RecvQ> for RecvQJson {
-    fn from(queue: RecvQ) -> RecvQJson {
-        RecvQJson {
-            zero: queue.zero,
-            one: queue.one,
-            more: queue.more,
-            max: queue.max,
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct SpreadJson {
-    min: u64,
-    p50: u64,
-    max: u64,
-}
-
-impl From<Spread> for SpreadJson {
-    fn from(spread: Spread) -> SpreadJson {
-        SpreadJson {
-            min: spread.min_ms,
-            p50: spread.p50_ms,
-            max: spread.max_ms,
-        }
-    }
-}
-
-struct Causes<'a>(&'a [(Cause, u64)]);
-
-impl Serialize for Causes<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(cause, count)| (cause.name(), count)))
-    }
-}
-
-#[derive(Serialize)]
-struct FindingJson<'a> {
-    severity: &'static str,
-    cause: &'static str,
-    sockets: u64,
-    netns: Option<&'a str>,
-    side: &'static str,
-    local_port: Option<u16>,
-    remote: Option<EndpointJson>,
-    owner_kind: Option<&'static str>,
-    owners: Vec<Process<'a>>,
-    summary: String,
-    meaning: String,
-    evidence: Vec<String>,
-    next_steps: Vec<String>,
-    recv_q: RecvQJson,
-    idle_ms: Option<SpreadJson>,
-    patience_ms: Option<PatienceJson>,
-    fd_percent: Option<u64>,
-    processes: Vec<EvidenceJson<'a>>,
-}
-
-/// How long peers waited before they hung up.
-#[derive(Serialize)]
-struct PatienceJson {
-    sockets: u64,
-    p50: u32,
-    p90: u32,
-    /// The timeout that they share, if they do.
-    cluster: Option<u32>,
-}
-
-/// What a process that a finding names told about itself.
-#[derive(Serialize)]
-struct EvidenceJson<'a> {
-    pid: u32,
-    name: Option<NameJson<'a>>,
-    runtime: &'static str,
-    age_ms: Option<u64>,
-    open_fds: Option<u64>,
-    fd_limit: Option<u64>,
-    dead_sockets: Option<u64>,
-    threads: Option<ThreadsJson>,
-    cpu: Option<CpuJson>,
-    waits: Option<Vec<WaitJson<'a>>>,
-    epoll: Option<EpollJson>,
-    unread: &'a [String],
-}
-
-#[derive(Serialize)]
-struct ThreadsJson {
-    total: u32,
-    running: u32,
-    sleeping: u32,
-    disk: u32,
-    stopped: u32,
-    zombie: u32,
-}
-
-#[derive(Serialize)]
-struct CpuJson {
-    sample_ms: u64,
-    percent: f64,
-    busiest_thread: Option<u32>,
-    busiest_percent: Option<f64>,
-}
-
-#[derive(Serialize)]
-struct WaitJson<'a> {
-    call: &'a str,
-    threads: u32,
-    remote: Option<EndpointJson>,
-    listener: Option<EndpointJson>,
-    file: Option<String>,
-}
-
-#[derive(Serialize)]
-struct EpollJson {
-    watched: u64,
-    muted: u64,
-    absent: u64,
-}
-
-/// A listening address and its accept queue.
-#[derive(Serialize)]
-struct ListenerJson<'a> {
-    netns: Option<&'a str>,
-    local: EndpointJson,
-    owners: Vec<Process<'a>>,
-    queue: u32,
-    limit: Option<u32>,
-    syn_recv: Option<u64>,
-    unaccepted: u64,
-    close_wait: u64,
-    oldest_ms: Option<u64>,
-    at_somaxconn: bool,
-}
-
-/// Counters of all listeners together.
-#[derive(Serialize)]
-struct Counters {
-    scope: &'static str,
-    listen_overflows: Option<u64>,
-    listen_drops: Option<u64>,
-}
-
-#[derive(Serialize)]
-struct FinWait2Json {
-    orphaned: u64,
-    last_ends_ms: Option<u32>,
-    held: u64,
-}
-
-impl From<FinWait2> for FinWait2Json {
-    fn from(all: FinWait2) -> FinWait2Json {
-        FinWait2Json {
-            orphaned: all.orphaned,
-            last_ends_ms: all.last_ends_ms,
-            held: all.held,
-        }
-    }
-}
-
 /// The sockets of a list, written one by one.
 struct Sockets<'a> {
-    rows: RefCell<Option<&'a Order>>,
+    order: &'a Order,
     report: &'a Report<'a>,
     context: &'a Context<'a>,
 }
@@ -383,66 +124,10 @@ struct Sockets<'a> {
 impl Serialize for Sockets<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut seq = serializer.serialize_seq(None)?;
-        if let Some(order) = *self.rows.borrow() {
-            for row in order.rows(self.report) {
-                seq.serialize_element(&self.context.socket(&row))?;
-            }
+        for row in self.order.rows(self.report) {
+            seq.serialize_element(&self.context.socket(&row))?;
         }
         seq.end()
-    }
-}
-
-#[derive(Serialize)]
-struct SocketJson<'a> {
-    netns: Option<&'a str>,
-    family: &'static str,
-    state: &'static str,
-    local: EndpointJson,
-    remote: EndpointJson,
-    side: &'static str,
-    recv_q: u32,
-    send_q: Option<u32>,
-    timer: Option<TimerJson>,
-    uid: Option<u32>,
-    user: Option<&'a str>,
-    inode: Option<u32>,
-    cookie: Option<u64>,
-    accepted: Option<bool>,
-    owner_kind: Option<&'static str>,
-    owners: HoldersJson<'a>,
-    idle_ms: Option<IdleJson>,
-    cause: Option<&'static str>,
-}
-
-#[derive(Serialize)]
-struct TimerJson {
-    kind: &'static str,
-    expires_ms: u32,
-    retransmits: u8,
-}
-
-impl From<Timer> for TimerJson {
-    fn from(timer: Timer) -> TimerJson {
-        TimerJson {
-            kind: timer.kind.name(),
-            expires_ms: timer.expires_ms,
-            retransmits: timer.retransmits,
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct IdleJson {
-    at_least: u64,
-    at_most: Option<u64>,
-}
-
-impl From<Idle> for IdleJson {
-    fn from(idle: Idle) -> IdleJson {
-        IdleJson {
-            at_least: idle.at_least_ms,
-            at_most: idle.at_most_ms,
-        }
     }
 }
 

@@ -1,0 +1,221 @@
+//! What every judgement of one snapshot rests on: listeners, owners, the other ends, heirs.
+
+use rustc_hash::FxHashMap;
+
+use super::cause::{self, Facts, PeerEnd};
+use super::listeners::Listeners;
+use super::{Row, Rules, age, hiding};
+use crate::filter::Known;
+use crate::model::{Endpoint, Hiding, Holders, Idle, Owner, Pid, Side, Snapshot, Socket, State};
+
+/// An [`Owner`] without its lifetime.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum OwnerRef {
+    /// A range of the snapshot's holders.
+    Process {
+        start: u32,
+        length: u32,
+    },
+    Listener,
+    Kernel,
+    Hidden(Hiding),
+    Unread,
+}
+
+/// What every judgement of one snapshot rests on.
+#[derive(Debug)]
+pub(super) struct Judge<'a> {
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) listeners: Listeners,
+    /// Positions of the sockets that closed first, ordered by (local, remote) end.
+    closers: Vec<u32>,
+    no_holders: Holders,
+    grace_ms: u64,
+    /// Processes that hold several sockets older than themselves, ordered.
+    heirs: Vec<Pid>,
+}
+
+impl<'a> Judge<'a> {
+    pub(super) fn new(snapshot: &'a Snapshot, rules: &Rules) -> Judge<'a> {
+        let sockets = &snapshot.sockets;
+        let mut closers = Vec::new();
+        if sockets
+            .iter()
+            .any(|socket| socket.state == State::CloseWait)
+        {
+            closers.extend(
+                (0u32..)
+                    .zip(sockets)
+                    .filter(|(_, socket)| is_closer(socket))
+                    .map(|(at, _)| at),
+            );
+            closers.sort_unstable_by_key(|at| ends(&sockets[*at as usize]));
+        }
+        Judge {
+            snapshot,
+            listeners: Listeners::of(snapshot),
+            closers,
+            no_holders: Holders::default(),
+            grace_ms: rules.grace_ms,
+            heirs: heirs(snapshot),
+        }
+    }
+
+    pub(super) fn row<'b>(&'b self, socket: &'b Socket, owner: OwnerRef) -> Row<'b> {
+        let side = self.listeners.side(socket, &self.snapshot.host);
+        let owner = self.owner(socket, owner);
+        let idle = age::idle(socket);
+        let cause = (socket.state == State::CloseWait)
+            .then(|| cause::cause(&self.facts(socket, side, idle, &owner), self.grace_ms));
+        Row {
+            socket,
+            side,
+            owner,
+            idle,
+            cause,
+        }
+    }
+
+    pub(super) fn holders(&self) -> &Holders {
+        self.snapshot.holders.as_ref().unwrap_or(&self.no_holders)
+    }
+
+    pub(super) fn known<'b>(&'b self, row: &Row<'b>) -> Known<'b> {
+        Known {
+            socket: row.socket,
+            side: Some(row.side),
+            owner: Some((row.owner, self.holders())),
+            idle: row.idle,
+            cause: Some(row.cause),
+        }
+    }
+
+    pub(super) fn owner_ref(&self, socket: &Socket) -> OwnerRef {
+        let Some(holders) = &self.snapshot.holders else {
+            return OwnerRef::Unread;
+        };
+        if socket.is_unaccepted() {
+            return OwnerRef::Listener;
+        }
+        if socket.inode == 0 {
+            return OwnerRef::Kernel;
+        }
+        let range = holders.range(socket.inode);
+        match (u32::try_from(range.start), u32::try_from(range.len())) {
+            (Ok(start), Ok(length @ 1..)) => OwnerRef::Process { start, length },
+            _ => OwnerRef::Hidden(hiding(self.snapshot)),
+        }
+    }
+
+    pub(super) fn owner(&self, socket: &Socket, owner: OwnerRef) -> Owner<'_> {
+        match owner {
+            OwnerRef::Process { start, length } => {
+                let start = start as usize;
+                Owner::Process(self.holders().at(start..start + length as usize))
+            }
+            OwnerRef::Listener => {
+                let listener = self.listeners.covering(socket);
+                Owner::Listener(listener.map_or(&[], |listener| &listener.holders))
+            }
+            OwnerRef::Kernel => Owner::Kernel,
+            OwnerRef::Hidden(hiding) => Owner::Hidden(hiding),
+            OwnerRef::Unread => Owner::Unread,
+        }
+    }
+
+    pub(super) fn facts(
+        &self,
+        socket: &Socket,
+        side: Side,
+        idle: Option<Idle>,
+        owner: &Owner<'_>,
+    ) -> Facts {
+        let tcp = socket.tcp.as_ref();
+        let milliseconds = |field: Option<u32>| field.map(u64::from);
+        Facts {
+            side,
+            accepted: socket.inode != 0,
+            recv_q: socket.recv_q,
+            send_q: socket.send_q,
+            timer: socket.timer,
+            idle,
+            last_data_sent_ms: milliseconds(tcp.and_then(|tcp| tcp.last_data_sent())),
+            last_data_recv_ms: milliseconds(tcp.and_then(|tcp| tcp.last_data_recv())),
+            ever_sent: tcp
+                .and_then(|tcp| tcp.data_segs_out())
+                .map(|segments| segments > 0),
+            peer: self.peer(socket).map(|(end, _)| end),
+            inherited: self.inherited(owner),
+        }
+    }
+
+    /// The other end of the same connection, if it is in this namespace and closed first.
+    pub(super) fn peer(&self, socket: &Socket) -> Option<(PeerEnd, &Socket)> {
+        let wanted = (socket.remote.canonical(), socket.local.canonical());
+        let sockets = &self.snapshot.sockets;
+        let at = self
+            .closers
+            .binary_search_by_key(&wanted, |at| ends(&sockets[*at as usize]))
+            .ok()?;
+        let peer = &sockets[self.closers[at] as usize];
+        let end = if peer.inode == 0 {
+            PeerEnd::Orphaned
+        } else {
+            PeerEnd::Waiting
+        };
+        Some((end, peer))
+    }
+
+    /// Whether more than one process holds the socket, or one that is younger than its last
+    /// byte and holds several such: a server that forks for each connection holds one.
+    pub(super) fn inherited(&self, owner: &Owner<'_>) -> Option<bool> {
+        let Owner::Process([first, rest @ ..]) = owner else {
+            return None;
+        };
+        let shared = rest.iter().any(|holder| holder.pid != first.pid);
+        Some(shared || self.heirs.binary_search(&first.pid).is_ok())
+    }
+}
+
+/// How much younger than the last byte of a socket its holder must be to have inherited it. A
+/// byte can lie in the accept queue for a while before a process is forked for it.
+const HEIR_MARGIN_MS: u64 = 1_000;
+
+/// The processes that hold several CLOSE_WAIT sockets whose last byte came in before they
+/// started.
+fn heirs(snapshot: &Snapshot) -> Vec<Pid> {
+    let Some(holders) = &snapshot.holders else {
+        return Vec::new();
+    };
+    let mut counts: FxHashMap<Pid, u32> = FxHashMap::default();
+    for socket in &snapshot.sockets {
+        if socket.state != State::CloseWait {
+            continue;
+        }
+        let received = socket.tcp.and_then(|tcp| tcp.last_data_recv());
+        for holder in holders.of(socket.inode) {
+            let older = holders
+                .age_ms(holder.pid)
+                .zip(received)
+                .is_some_and(|(age, received)| u64::from(received) > age + HEIR_MARGIN_MS);
+            if older {
+                *counts.entry(holder.pid).or_default() += 1;
+            }
+        }
+    }
+    let mut heirs: Vec<Pid> = counts
+        .into_iter()
+        .filter(|(_, count)| *count > 1)
+        .map(|(pid, _)| pid)
+        .collect();
+    heirs.sort_unstable();
+    heirs
+}
+
+fn is_closer(socket: &Socket) -> bool {
+    matches!(socket.state, State::FinWait1 | State::FinWait2)
+}
+
+fn ends(socket: &Socket) -> (Endpoint, Endpoint) {
+    (socket.local.canonical(), socket.remote.canonical())
+}

@@ -1,0 +1,330 @@
+//! The JSON contract as types: `docs/schema.json` says what each field means.
+//!
+//! They stand apart from the model, which may change; fields are added here, never renamed or
+//! removed within a schema number.
+
+use std::net::IpAddr;
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use super::{HoldersJson, Sockets};
+use crate::classifier::StateCounts;
+use crate::classifier::finding::FinWait2;
+use crate::classifier::group::{RecvQ, Spread};
+use crate::model::{Cause, Endpoint, Idle, Name, State, Timer};
+
+#[derive(Serialize)]
+pub(super) struct Document<'a> {
+    pub(super) schema: u32,
+    pub(super) tool: Tool,
+    pub(super) host: &'a str,
+    pub(super) taken_at: Option<String>,
+    pub(super) elapsed_ms: f64,
+    pub(super) source: &'static str,
+    pub(super) complete: bool,
+    pub(super) selection: Option<&'a str>,
+    pub(super) gaps: Vec<Gap<'a>>,
+    pub(super) states: States<'a>,
+    pub(super) groups: Vec<GroupJson<'a>>,
+    pub(super) findings: Vec<FindingJson<'a>>,
+    pub(super) listeners: Vec<ListenerJson<'a>>,
+    pub(super) counters: Counters,
+    pub(super) fin_wait2: FinWait2Json,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) sockets: Option<Sockets<'a>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Tool {
+    pub(super) name: &'static str,
+    pub(super) version: &'static str,
+}
+
+#[derive(Serialize)]
+pub(super) struct Gap<'a> {
+    pub(super) kind: &'static str,
+    pub(super) count: u64,
+    pub(super) detail: &'a str,
+    pub(super) hint: &'a str,
+}
+
+/// Every state, with its count, or null where it was not looked for.
+pub(super) struct States<'a>(pub(super) &'a StateCounts);
+
+impl Serialize for States<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(State::ALL.len()))?;
+        for state in State::ALL {
+            map.serialize_entry(state.name(), &self.0.of(state))?;
+        }
+        map.end()
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct GroupJson<'a> {
+    pub(super) netns: Option<&'a str>,
+    pub(super) state: &'static str,
+    pub(super) side: &'static str,
+    pub(super) local_port: Option<u16>,
+    pub(super) remote: Option<EndpointJson>,
+    pub(super) owner_kind: Option<&'static str>,
+    pub(super) owners: Vec<Process<'a>>,
+    pub(super) sockets: u64,
+    pub(super) recv_q: RecvQJson,
+    pub(super) send_q_max: u32,
+    pub(super) idle_ms: Option<SpreadJson>,
+    pub(super) causes: Causes<'a>,
+}
+
+#[derive(Serialize)]
+pub(super) struct EndpointJson {
+    pub(super) addr: IpAddr,
+    pub(super) port: u16,
+}
+
+impl From<Endpoint> for EndpointJson {
+    fn from(end: Endpoint) -> EndpointJson {
+        EndpointJson {
+            addr: end.addr,
+            port: end.port,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct Process<'a> {
+    pub(super) pid: u32,
+    pub(super) name: Option<NameJson<'a>>,
+}
+
+/// A name as valid UTF-8: what is not becomes U+FFFD.
+pub(super) struct NameJson<'a>(pub(super) &'a Name);
+
+impl Serialize for NameJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&String::from_utf8_lossy(self.0.bytes()))
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct RecvQJson {
+    pub(super) zero: u64,
+    pub(super) one: u64,
+    pub(super) more: u64,
+    pub(super) max: u32,
+}
+
+impl From<RecvQ> for RecvQJson {
+    fn from(queue: RecvQ) -> RecvQJson {
+        RecvQJson {
+            zero: queue.zero,
+            one: queue.one,
+            more: queue.more,
+            max: queue.max,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct SpreadJson {
+    pub(super) min: u64,
+    pub(super) p50: u64,
+    pub(super) max: u64,
+}
+
+impl From<Spread> for SpreadJson {
+    fn from(spread: Spread) -> SpreadJson {
+        SpreadJson {
+            min: spread.min_ms,
+            p50: spread.p50_ms,
+            max: spread.max_ms,
+        }
+    }
+}
+
+pub(super) struct Causes<'a>(pub(super) &'a [(Cause, u64)]);
+
+impl Serialize for Causes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(cause, count)| (cause.name(), count)))
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct FindingJson<'a> {
+    pub(super) severity: &'static str,
+    pub(super) cause: &'static str,
+    pub(super) sockets: u64,
+    pub(super) netns: Option<&'a str>,
+    pub(super) side: &'static str,
+    pub(super) local_port: Option<u16>,
+    pub(super) remote: Option<EndpointJson>,
+    pub(super) owner_kind: Option<&'static str>,
+    pub(super) owners: Vec<Process<'a>>,
+    pub(super) summary: String,
+    pub(super) meaning: String,
+    pub(super) evidence: Vec<String>,
+    pub(super) next_steps: Vec<String>,
+    pub(super) recv_q: RecvQJson,
+    pub(super) idle_ms: Option<SpreadJson>,
+    pub(super) patience_ms: Option<PatienceJson>,
+    pub(super) fd_percent: Option<u64>,
+    pub(super) processes: Vec<EvidenceJson<'a>>,
+}
+
+/// How long peers waited before they hung up.
+#[derive(Serialize)]
+pub(super) struct PatienceJson {
+    pub(super) sockets: u64,
+    pub(super) p50: u32,
+    pub(super) p90: u32,
+    /// The timeout that they share, if they do.
+    pub(super) cluster: Option<u32>,
+}
+
+/// What a process that a finding names told about itself.
+#[derive(Serialize)]
+pub(super) struct EvidenceJson<'a> {
+    pub(super) pid: u32,
+    pub(super) name: Option<NameJson<'a>>,
+    pub(super) runtime: &'static str,
+    pub(super) age_ms: Option<u64>,
+    pub(super) open_fds: Option<u64>,
+    pub(super) fd_limit: Option<u64>,
+    pub(super) dead_sockets: Option<u64>,
+    pub(super) threads: Option<ThreadsJson>,
+    pub(super) cpu: Option<CpuJson>,
+    pub(super) waits: Option<Vec<WaitJson<'a>>>,
+    pub(super) epoll: Option<EpollJson>,
+    pub(super) unread: &'a [String],
+}
+
+#[derive(Serialize)]
+pub(super) struct ThreadsJson {
+    pub(super) total: u32,
+    pub(super) running: u32,
+    pub(super) sleeping: u32,
+    pub(super) disk: u32,
+    pub(super) stopped: u32,
+    pub(super) zombie: u32,
+}
+
+#[derive(Serialize)]
+pub(super) struct CpuJson {
+    pub(super) sample_ms: u64,
+    pub(super) percent: f64,
+    pub(super) busiest_thread: Option<u32>,
+    pub(super) busiest_percent: Option<f64>,
+}
+
+#[derive(Serialize)]
+pub(super) struct WaitJson<'a> {
+    pub(super) call: &'a str,
+    pub(super) threads: u32,
+    pub(super) remote: Option<EndpointJson>,
+    pub(super) listener: Option<EndpointJson>,
+    pub(super) file: Option<String>,
+}
+
+#[derive(Serialize)]
+pub(super) struct EpollJson {
+    pub(super) watched: u64,
+    pub(super) muted: u64,
+    pub(super) absent: u64,
+}
+
+/// A listening address and its accept queue.
+#[derive(Serialize)]
+pub(super) struct ListenerJson<'a> {
+    pub(super) netns: Option<&'a str>,
+    pub(super) local: EndpointJson,
+    pub(super) owners: Vec<Process<'a>>,
+    pub(super) queue: u32,
+    pub(super) limit: Option<u32>,
+    pub(super) syn_recv: Option<u64>,
+    pub(super) unaccepted: u64,
+    pub(super) close_wait: u64,
+    pub(super) oldest_ms: Option<u64>,
+    pub(super) at_somaxconn: bool,
+}
+
+/// Counters of all listeners together.
+#[derive(Serialize)]
+pub(super) struct Counters {
+    pub(super) scope: &'static str,
+    pub(super) listen_overflows: Option<u64>,
+    pub(super) listen_drops: Option<u64>,
+}
+
+#[derive(Serialize)]
+pub(super) struct FinWait2Json {
+    pub(super) orphaned: u64,
+    pub(super) last_ends_ms: Option<u32>,
+    pub(super) held: u64,
+}
+
+impl From<FinWait2> for FinWait2Json {
+    fn from(all: FinWait2) -> FinWait2Json {
+        FinWait2Json {
+            orphaned: all.orphaned,
+            last_ends_ms: all.last_ends_ms,
+            held: all.held,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct SocketJson<'a> {
+    pub(super) netns: Option<&'a str>,
+    pub(super) family: &'static str,
+    pub(super) state: &'static str,
+    pub(super) local: EndpointJson,
+    pub(super) remote: EndpointJson,
+    pub(super) side: &'static str,
+    pub(super) recv_q: u32,
+    pub(super) send_q: Option<u32>,
+    pub(super) timer: Option<TimerJson>,
+    pub(super) uid: Option<u32>,
+    pub(super) user: Option<&'a str>,
+    pub(super) inode: Option<u32>,
+    pub(super) cookie: Option<u64>,
+    pub(super) accepted: Option<bool>,
+    pub(super) owner_kind: Option<&'static str>,
+    pub(super) owners: HoldersJson<'a>,
+    pub(super) idle_ms: Option<IdleJson>,
+    pub(super) cause: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+pub(super) struct TimerJson {
+    pub(super) kind: &'static str,
+    pub(super) expires_ms: u32,
+    pub(super) retransmits: u8,
+}
+
+impl From<Timer> for TimerJson {
+    fn from(timer: Timer) -> TimerJson {
+        TimerJson {
+            kind: timer.kind.name(),
+            expires_ms: timer.expires_ms,
+            retransmits: timer.retransmits,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct IdleJson {
+    pub(super) at_least: u64,
+    pub(super) at_most: Option<u64>,
+}
+
+impl From<Idle> for IdleJson {
+    fn from(idle: Idle) -> IdleJson {
+        IdleJson {
+            at_least: idle.at_least_ms,
+            at_most: idle.at_most_ms,
+        }
+    }
+}
