@@ -23,6 +23,7 @@ use crate::model::{Cause, StateSet};
     after_help = "Exit codes: 0 done · 1 nothing could be read, or partial under --strict · 2 usage\n\
                   With -q: 0 a socket matched · 1 none · 2 error",
     disable_help_subcommand = true,
+    args_override_self = true,
     infer_long_args = true
 )]
 pub struct Cli {
@@ -32,76 +33,102 @@ pub struct Cli {
     pub command: Option<Command>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+#[derive(Debug, Subcommand)]
 pub enum Command {
     /// States, groups and findings on one screen (what no command means)
-    Triage,
+    Triage(Box<Options>),
     /// One line a socket, as netstat does
-    List,
+    List(Box<Options>),
     /// What a state or a cause means and what to do; alone: the state diagram with live counts
     Explain {
         /// A state such as CLOSE_WAIT, or a cause such as never-closed
         topic: Option<Topic>,
+        #[command(flatten)]
+        options: Box<Options>,
     },
+}
+
+/// The page that a command asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    Triage,
+    List,
+    Explain(Option<Topic>),
+}
+
+impl Cli {
+    /// The page, if a command names one, and all options: those before the command and those
+    /// after it.
+    pub fn said(self) -> (Option<Wanted>, Options) {
+        let before = self.options;
+        match self.command {
+            None => (None, before),
+            Some(Command::Triage(after)) => (Some(Wanted::Triage), before.and(*after)),
+            Some(Command::List(after)) => (Some(Wanted::List), before.and(*after)),
+            Some(Command::Explain { topic, options }) => {
+                (Some(Wanted::Explain(topic)), before.and(*options))
+            }
+        }
+    }
 }
 
 /// Flags that every command takes, before it or after it.
 #[derive(Debug, Args)]
 pub struct Options {
     /// All states, LISTEN too (in a list: else all but LISTEN)
-    #[arg(short = 'a', long, global = true, help_heading = "netstat letters")]
+    #[arg(short = 'a', long, help_heading = "netstat letters")]
     pub all: bool,
     /// LISTEN only (-a wins)
-    #[arg(short = 'l', long, global = true, help_heading = "netstat letters")]
+    #[arg(short = 'l', long, help_heading = "netstat letters")]
     pub listening: bool,
     /// TCP (always on)
-    #[arg(short = 't', long, global = true, help_heading = "netstat letters")]
+    #[arg(short = 't', long, help_heading = "netstat letters")]
     pub tcp: bool,
-    /// UDP (not supported yet; accepted so that -atunlp works as typed)
-    #[arg(short = 'u', long, global = true, help_heading = "netstat letters")]
+    /// UDP: not read yet, and said so; accepted so that -atunlp works as typed
+    #[arg(short = 'u', long, help_heading = "netstat letters")]
     pub udp: bool,
     /// Numeric (always on)
-    #[arg(short = 'n', long, global = true, help_heading = "netstat letters")]
+    #[arg(short = 'n', long, help_heading = "netstat letters")]
     pub numeric: bool,
     /// Owners (always on; see --no-owners)
-    #[arg(short = 'p', long, global = true, help_heading = "netstat letters")]
+    #[arg(short = 'p', long, help_heading = "netstat letters")]
     pub programs: bool,
     /// Timers
-    #[arg(short = 'o', long, global = true, help_heading = "netstat letters")]
+    #[arg(short = 'o', long, help_heading = "netstat letters")]
     pub timers: bool,
     /// User, inode and cookie
-    #[arg(short = 'e', long, global = true, help_heading = "netstat letters")]
+    #[arg(short = 'e', long, help_heading = "netstat letters")]
     pub extend: bool,
     /// Leave nothing out on a narrow terminal (in a pipe nothing ever is)
-    #[arg(short = 'W', long, global = true, help_heading = "netstat letters")]
+    #[arg(short = 'W', long, help_heading = "netstat letters")]
     pub wide: bool,
     /// IPv4
-    #[arg(short = '4', long, global = true, help_heading = "netstat letters")]
+    #[arg(short = '4', long, help_heading = "netstat letters")]
     pub ipv4: bool,
     /// IPv6
-    #[arg(short = '6', long, global = true, help_heading = "netstat letters")]
+    #[arg(short = '6', long, help_heading = "netstat letters")]
     pub ipv6: bool,
 
     /// Sockets in this state: any spelling, or a group of ss such as `connected`
-    #[arg(long, value_name = "STATE", global = true, help_heading = "Selection")]
+    #[arg(long, value_name = "STATE", help_heading = "Selection")]
     pub state: Vec<StateSet>,
     /// Sockets with this port at either end
-    #[arg(long, value_name = "PORT", global = true, help_heading = "Selection")]
+    #[arg(long, value_name = "PORT", help_heading = "Selection")]
     pub port: Vec<u16>,
     /// Sockets that this process holds, or has not accepted yet
-    #[arg(long, value_name = "PID", global = true, help_heading = "Selection")]
+    #[arg(long, value_name = "PID", help_heading = "Selection")]
     pub pid: Vec<u32>,
     /// The same by the process's name
-    #[arg(long, value_name = "NAME", global = true, help_heading = "Selection")]
+    #[arg(long, value_name = "NAME", help_heading = "Selection")]
     pub program: Vec<String>,
     /// Sockets whose remote address is this, or in this network
-    #[arg(long, value_name = "CIDR", global = true, help_heading = "Selection")]
+    #[arg(long, value_name = "CIDR", help_heading = "Selection")]
     pub peer: Vec<Network>,
     /// CLOSE_WAIT sockets with this cause
-    #[arg(long, value_name = "CAUSE", global = true, help_heading = "Selection")]
+    #[arg(long, value_name = "CAUSE", help_heading = "Selection")]
     pub cause: Vec<Cause>,
     /// Sockets idle for at least this long: 90, 90s, 5m, 1h30m
-    #[arg(long, value_name = "DURATION", value_parser = duration, global = true, help_heading = "Selection")]
+    #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Selection")]
     pub older_than: Option<std::time::Duration>,
     /// Another network namespace: a name, a PID or a path
     #[arg(
@@ -123,61 +150,101 @@ pub struct Options {
     )]
     pub sort: Option<String>,
     /// At most this many rows or groups; 0 for all
-    #[arg(long, value_name = "N", global = true, help_heading = "Output")]
+    #[arg(long, value_name = "N", help_heading = "Output")]
     pub limit: Option<usize>,
     /// One JSON document
-    #[arg(long, global = true, help_heading = "Output", group = "form")]
+    #[arg(long, help_heading = "Output", group = "form")]
     pub json: bool,
     /// One JSON object a socket and line (list)
-    #[arg(long, global = true, help_heading = "Output", group = "form")]
+    #[arg(long, help_heading = "Output", group = "form")]
     pub jsonl: bool,
     /// Comma-separated values, RFC 4180 (list)
-    #[arg(long, global = true, help_heading = "Output", group = "form")]
+    #[arg(long, help_heading = "Output", group = "form")]
     pub csv: bool,
     /// No heading
-    #[arg(short = 'H', long, global = true, help_heading = "Output")]
+    #[arg(short = 'H', long, help_heading = "Output")]
     pub no_header: bool,
     /// Colours; NO_COLOR, CLICOLOR_FORCE and TERM=dumb are honoured
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColorChoice::Auto, global = true, help_heading = "Output")]
-    pub color: ColorChoice,
+    #[arg(long, value_name = "WHEN", value_enum, help_heading = "Output")]
+    pub color: Option<ColorChoice>,
     /// Print nothing; exit 0 if a socket matched, 1 if none
-    #[arg(short = 'q', long, global = true, help_heading = "Output")]
+    #[arg(short = 'q', long, help_heading = "Output")]
     pub quiet: bool,
     /// Say what was read, how, and how long each step took (stderr)
-    #[arg(short = 'v', long, action = ArgAction::Count, global = true, help_heading = "Output")]
+    #[arg(short = 'v', long, action = ArgAction::Count, help_heading = "Output")]
     pub verbose: u8,
 
     /// Do not read who holds the sockets
-    #[arg(long, global = true, help_heading = "Reading")]
+    #[arg(long, help_heading = "Reading")]
     pub no_owners: bool,
     /// Do not look into the processes that findings name
-    #[arg(long, global = true, help_heading = "Reading")]
+    #[arg(long, help_heading = "Reading")]
     pub no_evidence: bool,
     /// How long to watch the processor use of processes that findings name; 0 turns it off
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "200ms", global = true, help_heading = "Reading")]
-    pub sample: std::time::Duration,
-    /// How long a CLOSE_WAIT may last before it counts
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5s", global = true, help_heading = "Judgement")]
-    pub grace: std::time::Duration,
+    /// [default: 200ms]
+    #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Reading")]
+    pub sample: Option<std::time::Duration>,
+    /// How long a CLOSE_WAIT may last before it counts [default: 5s]
+    #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Judgement")]
+    pub grace: Option<std::time::Duration>,
     /// Another threshold of severity: warning=N, critical=N (sockets), fd-warning=N, fd-critical=N, queue-warning=N, queue-critical=N (percent)
-    #[arg(long, value_name = "NAME=N", global = true, help_heading = "Judgement")]
+    #[arg(long, value_name = "NAME=N", help_heading = "Judgement")]
     pub threshold: Vec<String>,
 
-    /// Where sockets are read from
-    #[arg(long, value_enum, default_value_t = SourceChoice::Auto, global = true, help_heading = "Reading")]
-    pub source: SourceChoice,
-    /// Where procfs is mounted
-    #[arg(
-        long,
-        value_name = "DIR",
-        default_value = "/proc",
-        global = true,
-        help_heading = "Reading"
-    )]
-    pub proc: PathBuf,
+    /// Where sockets are read from [default: auto]
+    #[arg(long, value_enum, help_heading = "Reading")]
+    pub source: Option<SourceChoice>,
+    /// Where procfs is mounted [default: /proc]
+    #[arg(long, value_name = "DIR", help_heading = "Reading")]
+    pub proc: Option<PathBuf>,
     /// A partial view is an error
-    #[arg(long, global = true, help_heading = "Reading")]
+    #[arg(long, help_heading = "Reading")]
     pub strict: bool,
+}
+
+impl Options {
+    /// Options given in two places: what can be given several times adds up, of the rest the
+    /// later one counts.
+    fn and(self, after: Options) -> Options {
+        Options {
+            source: after.source.or(self.source),
+            proc: after.proc.or(self.proc),
+            all: self.all || after.all,
+            listening: self.listening || after.listening,
+            tcp: self.tcp || after.tcp,
+            udp: self.udp || after.udp,
+            numeric: self.numeric || after.numeric,
+            programs: self.programs || after.programs,
+            timers: self.timers || after.timers,
+            extend: self.extend || after.extend,
+            wide: self.wide || after.wide,
+            ipv4: self.ipv4 || after.ipv4,
+            ipv6: self.ipv6 || after.ipv6,
+            state: [self.state, after.state].concat(),
+            port: [self.port, after.port].concat(),
+            pid: [self.pid, after.pid].concat(),
+            program: [self.program, after.program].concat(),
+            peer: [self.peer, after.peer].concat(),
+            cause: [self.cause, after.cause].concat(),
+            older_than: after.older_than.or(self.older_than),
+            netns: after.netns.or(self.netns),
+            sort: after.sort.or(self.sort),
+            limit: after.limit.or(self.limit),
+            json: self.json || after.json,
+            jsonl: self.jsonl || after.jsonl,
+            csv: self.csv || after.csv,
+            no_header: self.no_header || after.no_header,
+            color: after.color.or(self.color),
+            quiet: self.quiet || after.quiet,
+            verbose: self.verbose + after.verbose,
+            no_owners: self.no_owners || after.no_owners,
+            no_evidence: self.no_evidence || after.no_evidence,
+            sample: after.sample.or(self.sample),
+            grace: after.grace.or(self.grace),
+            threshold: [self.threshold, after.threshold].concat(),
+            strict: self.strict || after.strict,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -232,11 +299,25 @@ mod tests {
 
     #[test]
     fn netstat_letters_bundle_before_and_after_the_command() {
-        let alone = Cli::try_parse_from(["closewait", "-atunlp"]).unwrap();
-        assert!(alone.options.all && alone.options.programs && alone.command.is_none());
-        let after = Cli::try_parse_from(["closewait", "list", "-at4"]).unwrap();
-        assert!(after.options.all && after.options.ipv4);
-        let before = Cli::try_parse_from(["closewait", "-at4", "list"]).unwrap();
-        assert!(before.options.all && before.options.ipv4);
+        let said = |line: &str| Cli::try_parse_from(line.split(' ')).unwrap().said();
+        let (wanted, options) = said("closewait -atunlp");
+        assert!(options.all && options.programs && wanted.is_none());
+        for line in [
+            "closewait list -at4",
+            "closewait -at4 list",
+            "closewait -a list -t4",
+        ] {
+            let (wanted, options) = said(line);
+            assert!(options.all && options.tcp && options.ipv4, "{line}");
+            assert_eq!(wanted, Some(Wanted::List));
+        }
+    }
+
+    #[test]
+    fn nothing_that_was_said_before_a_command_is_lost() {
+        let line = "closewait --state listen --limit 1 list --state close-wait --limit 2 -a -a";
+        let (_, options) = Cli::try_parse_from(line.split(' ')).unwrap().said();
+        assert_eq!(options.state.len(), 2);
+        assert_eq!(options.limit, Some(2));
     }
 }

@@ -13,7 +13,6 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    let quiet = cli.options.quiet;
     let plan = match Plan::new(cli, Terminal::of_stdout()) {
         Ok(plan) => plan,
         Err(error) => return fail(&error.into(), Outcome::Usage),
@@ -23,8 +22,7 @@ fn main() -> ExitCode {
         Ok(outcome) => outcome.into(),
         // `closewait list | head`: the reader has seen enough.
         Err(error) if is_closed_pipe(&error) => Outcome::Done.into(),
-        Err(error) if quiet => fail(&error, Outcome::Undecided),
-        Err(error) => fail(&error, Outcome::Unread),
+        Err(error) => fail(&error, plan.failure()),
     }
 }
 

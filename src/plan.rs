@@ -1,16 +1,19 @@
 //! What the arguments mean: each stage's own input, and every check across flags.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anstream::AutoStream;
 use thiserror::Error;
 
-use crate::args::{Cli, ColorChoice, Command, Options};
+use crate::args::{Cli, ColorChoice, Options, Wanted};
 use crate::classifier::Rules;
+use crate::classifier::cause::GRACE_MS;
 use crate::classifier::severity::Thresholds;
-use crate::collector::Request;
 use crate::collector::netns::NetnsName;
 use crate::collector::sock_diag::wire::Families;
+use crate::collector::{Request, SourceChoice};
+use crate::exit::Outcome;
 use crate::explain::Topic;
 use crate::filter::{Filter, PortEnd, Term};
 use crate::model::{Family, Pid, State, StateSet};
@@ -69,35 +72,40 @@ pub enum UsageError {
     NeedsList { flag: &'static str },
     #[error("--sort {key:?} is no column; one of: {all}")]
     Sort { key: String, all: String },
+    #[error("UDP is not read yet: try `closewait -t`, or ss -u")]
+    Udp,
     #[error("--threshold {given:?} is not NAME=N with a NAME of: {all}")]
     Threshold { given: String, all: String },
     #[error("--no-owners cannot go with {flag}, which needs to know the owners")]
     NeedsOwners { flag: &'static str },
 }
 
+/// Long enough for twenty ticks of the clock that processor time is counted in, and short enough
+/// not to be noticed.
+const SAMPLE: Duration = Duration::from_millis(200);
 /// How many groups triage shows: CLOSE_WAIT comes first, and with the states above they fit one
 /// screen of 24 lines.
 const GROUPS: usize = 10;
 
 impl Plan {
     pub fn new(cli: Cli, terminal: Terminal) -> Result<Plan, UsageError> {
-        let options = cli.options;
-        if let Some(Command::Explain { topic: Some(topic) }) = cli.command {
+        let (wanted, options) = cli.said();
+        if let Some(Wanted::Explain(Some(topic))) = wanted {
             return Ok(Plan::Explain(topic));
         }
-        let command = cli.command.unwrap_or(if options.has_netstat_letter() {
-            Command::List
+        let command = wanted.unwrap_or(if options.has_netstat_letter() {
+            Wanted::List
         } else {
-            Command::Triage
+            Wanted::Triage
         });
         let filter = filter(&options, &command);
         let format = format(&options);
         check(&options, &command, format)?;
-        let is_triage = command == Command::Triage;
+        let is_triage = command == Wanted::Triage;
         let page = match command {
-            Command::Triage => Page::Triage,
-            Command::Explain { .. } => Page::Diagram,
-            Command::List => Page::List {
+            Wanted::Triage => Page::Triage,
+            Wanted::Explain(_) => Page::Diagram,
+            Wanted::List => Page::List {
                 columns: columns(&options),
                 header: !options.no_header,
             },
@@ -105,10 +113,10 @@ impl Plan {
         let limit = match (options.limit, &command, format) {
             (Some(0), ..) => None,
             (Some(limit), ..) => Some(limit),
-            (None, Command::Triage, Format::Table) => Some(GROUPS),
+            (None, Wanted::Triage, Format::Table) => Some(GROUPS),
             (None, ..) => None,
         };
-        let colour = match options.color {
+        let colour = match options.color.unwrap_or(ColorChoice::Auto) {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
             ColorChoice::Auto => {
@@ -117,17 +125,26 @@ impl Plan {
         };
         Ok(Plan::Inspect(Box::new(Inspection {
             request: Request {
-                source: options.source,
-                proc_root: options.proc.clone(),
+                source: options.source.unwrap_or(SourceChoice::Auto),
+                proc_root: options
+                    .proc
+                    .clone()
+                    .unwrap_or_else(|| PathBuf::from("/proc")),
                 netns: options.netns.clone().map(NetnsName),
                 families: families(&options),
                 filter: filter.clone(),
                 owners: !options.no_owners && page != Page::Diagram,
+                udp: options.udp,
                 tcp_info: page != Page::Diagram,
             },
             rules: Rules {
                 filter,
-                grace_ms: u64::try_from(options.grace.as_millis()).unwrap_or(u64::MAX),
+                grace_ms: u64::try_from(
+                    options
+                        .grace
+                        .map_or(u128::from(GRACE_MS), |grace| grace.as_millis()),
+                )
+                .unwrap_or(u64::MAX),
                 thresholds: thresholds(&options)?,
             },
             view: View {
@@ -145,9 +162,19 @@ impl Plan {
             quiet: options.quiet,
             strict: options.strict,
             evidence: !options.no_evidence,
-            sample: options.sample,
+            sample: options.sample.unwrap_or(SAMPLE),
             verbose: options.verbose > 0,
         })))
+    }
+}
+
+impl Plan {
+    /// What an error while it is carried out comes to.
+    pub fn failure(&self) -> Outcome {
+        match self {
+            Plan::Inspect(inspection) if inspection.quiet => Outcome::Undecided,
+            _ => Outcome::Unread,
+        }
     }
 }
 
@@ -168,13 +195,16 @@ impl Options {
     }
 }
 
-fn check(options: &Options, command: &Command, format: Format) -> Result<(), UsageError> {
-    if *command != Command::List {
+fn check(options: &Options, command: &Wanted, format: Format) -> Result<(), UsageError> {
+    if *command != Wanted::List {
         match format {
             Format::Jsonl => return Err(UsageError::NeedsList { flag: "--jsonl" }),
             Format::Csv => return Err(UsageError::NeedsList { flag: "--csv" }),
             Format::Table | Format::Json => {}
         }
+    }
+    if options.udp && !options.tcp {
+        return Err(UsageError::Udp);
     }
     if options.no_owners {
         if !options.pid.is_empty() {
@@ -230,7 +260,7 @@ fn families(options: &Options) -> Families {
 }
 
 /// The condition that the flags make up: different flags must all hold, of the same flag one.
-fn filter(options: &Options, command: &Command) -> Filter {
+fn filter(options: &Options, command: &Wanted) -> Filter {
     let mut parts = Vec::new();
     let mut one_of = |terms: Vec<Term>| match terms.len() {
         0 => {}
@@ -278,7 +308,7 @@ fn filter(options: &Options, command: &Command) -> Filter {
 
 /// The states that are selected: those that are named, else those that the letters mean. A list
 /// shows all but LISTEN, as netstat's does.
-fn states(options: &Options, command: &Command) -> Option<StateSet> {
+fn states(options: &Options, command: &Wanted) -> Option<StateSet> {
     let listen = StateSet::of(State::Listen);
     let named = options
         .state
@@ -288,13 +318,13 @@ fn states(options: &Options, command: &Command) -> Option<StateSet> {
         _ if !named.is_empty() => Some(named),
         _ if options.all => Some(StateSet::ALL),
         _ if options.listening => Some(listen),
-        Command::List => Some(StateSet::ALL.minus(listen)),
-        Command::Triage | Command::Explain { .. } => Some(StateSet::ALL),
+        Wanted::List => Some(StateSet::ALL.minus(listen)),
+        Wanted::Triage | Wanted::Explain(_) => Some(StateSet::ALL),
     }
 }
 
 /// What was selected, in words, where it is less than everything.
-fn selection(options: &Options, command: &Command) -> Option<String> {
+fn selection(options: &Options, command: &Wanted) -> Option<String> {
     let mut words = Vec::new();
     if let Some(set) = states(options, command)
         && set != StateSet::ALL

@@ -39,6 +39,8 @@ pub struct Request {
     pub filter: Filter,
     /// Read who holds the sockets.
     pub owners: bool,
+    /// UDP is asked for too; it is not read, which is a gap.
+    pub udp: bool,
     /// Ask for tcp_info: ages and causes rest on it.
     pub tcp_info: bool,
 }
@@ -98,6 +100,15 @@ pub fn collect(request: &Request, progress: &Progress) -> Result<Snapshot, Colle
         host,
         gaps,
     } = table;
+    let mut gaps = gaps;
+    if request.udp {
+        gaps.push(Gap {
+            kind: GapKind::UdpUnread,
+            count: 1,
+            detail: "UDP sockets are not read yet".to_owned(),
+            hint: "ss -uanp shows them".into(),
+        });
+    }
     let mut snapshot = Snapshot {
         host,
         netns,

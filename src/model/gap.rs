@@ -37,6 +37,8 @@ pub enum GapKind {
     AgesMissing,
     /// Sockets that the filter could not decide about.
     Undecided,
+    /// UDP was asked for.
+    UdpUnread,
     /// A fact about a process that could not be read: not permitted, or it changed meanwhile.
     EvidenceMissing,
 }
@@ -54,6 +56,7 @@ impl GapKind {
             GapKind::ProcessesUnlisted => "processes-unlisted",
             GapKind::AgesMissing => "ages-missing",
             GapKind::Undecided => "undecided",
+            GapKind::UdpUnread => "udp-unread",
             GapKind::EvidenceMissing => "evidence-missing",
         }
     }
