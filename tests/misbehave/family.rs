@@ -62,10 +62,12 @@ impl Drop for Child {
 }
 
 /// Starts a child that inherits every connection, as one does that is started without
-/// close-on-exec. The parent closes its own copies, or keeps them (`parent=keeps`).
+/// close-on-exec. The parent closes its own copies, or keeps them (`parent=keeps`). The child is
+/// started `later_ms` after the last byte.
 pub fn inherit(settings: &mut Settings) -> Result<Ready> {
     let connections = settings.take("connections", 40)?;
     let keeps = settings.take("parent", String::from("closes"))? == "keeps";
+    let later = Duration::from_millis(settings.take("later_ms", 0)?);
     let listener = wire::listen(wire::ROOMY)?;
     let mut clients = Vec::new();
     let mut servers = Vec::new();
@@ -77,6 +79,7 @@ pub fn inherit(settings: &mut Settings) -> Result<Ready> {
         clients.push(client);
         servers.push(server);
     }
+    thread::sleep(later);
     let child = Child::start(&["idle", "name=helper"])?;
     for server in &servers {
         fcntl_setfd(server, FdFlags::CLOEXEC)?;

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use rustix::event::epoll;
 use rustix::net::sockopt;
 use serde_json::json;
 
@@ -20,10 +21,14 @@ use crate::{Ready, wire};
 const WORK: Duration = Duration::from_secs(120);
 
 /// Reads the end of file and never closes. With `keepalive=true` the clients keep their ends
-/// half open, and so answer a probe a second.
+/// half open, and so answer a probe a second. With `epoll=` an epoll set watches the connections,
+/// has them without interest (`muted`), or is there without them (`absent`). `dead=` as many more
+/// connections have been reset by the client, and are held just so.
 pub fn leak(settings: &mut Settings) -> Result<Ready> {
     let connections = settings.take("connections", 1)?;
     let keepalive = settings.take("keepalive", false)?;
+    let set = settings.take("epoll", String::new())?;
+    let dead = settings.take("dead", 0)?;
     let listener = wire::listen(wire::ROOMY)?;
     let mut kept = Vec::new();
     for _ in 0..connections {
@@ -42,8 +47,28 @@ pub fn leak(settings: &mut Settings) -> Result<Ready> {
         wire::read_end(&server)?;
         kept.push(server);
     }
+    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    if !set.is_empty() {
+        let data = epoll::EventData::new_u64(0);
+        epoll::add(&epoll, &listener, data, epoll::EventFlags::IN)?;
+        let interest = match set.as_str() {
+            "watched" => Some(epoll::EventFlags::IN),
+            "muted" => Some(epoll::EventFlags::empty()),
+            _ => None,
+        };
+        for (server, interest) in kept.iter().zip(interest.into_iter().cycle()) {
+            epoll::add(&epoll, server, data, interest)?;
+        }
+    }
+    for _ in 0..dead {
+        let (client, server) = wire::pair(&listener)?;
+        sockopt::set_socket_linger(&client, Some(Duration::ZERO))?;
+        drop(client);
+        kept.push(server);
+    }
     let facts = json!({ "port": wire::port(&listener)?, "connections": connections });
-    Ok(Ready::new(facts, (listener, kept)))
+    let epoll = (!set.is_empty()).then_some(epoll);
+    Ok(Ready::new(facts, (listener, kept, epoll)))
 }
 
 /// Reads the request and works on it, a thread each, until long after the client has gone.

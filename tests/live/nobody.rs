@@ -1,0 +1,73 @@
+//! Without privilege: what rests on sockets alone is still right, and what is missing is said.
+
+use serde_json::Value;
+
+use crate::accuse::array;
+use crate::lab::{Lab, Nobody, is_root};
+
+#[test]
+fn causes_that_need_no_owner_are_right_as_nobody() {
+    let lab = Lab::new();
+    if !is_root() {
+        eprintln!("not root: what we make is ours to read, and nothing is hidden");
+        return;
+    }
+    let server = |role, settings: &[&str]| lab.start(role, settings);
+    let suspects = [
+        (server("leak", &["connections=4"]), "never-closed", "port"),
+        (server("slow", &["connections=5"]), "slow-handler", "port"),
+        (server("abandon", &["connections=6"]), "abandoned", "port"),
+        (server("deaf", &["connections=3"]), "not-reading", "port"),
+        (server("queue", &["backlog=2"]), "not-accepted", "port"),
+        (server("stream", &["connections=2"]), "half-close", "port"),
+        (
+            server("pool", &["connections=7"]),
+            "stale-pool",
+            "server_port",
+        ),
+    ];
+    for (program, _, port) in &suspects {
+        let port = u16::try_from(program.number(port)).unwrap();
+        lab.lingering(port, program.connections());
+    }
+    let run = Nobody::new().closewait(&["--json"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
+    for (program, cause, port) in &suspects {
+        let port = program.number(port);
+        let about = |finding: &&Value| {
+            finding["local_port"].as_u64() == Some(port)
+                || finding["remote"]["port"].as_u64() == Some(port)
+        };
+        let found: Vec<&Value> = array(&document, "findings").filter(about).collect();
+        let [finding] = found[..] else {
+            panic!("one finding for {cause}: {found:#?}");
+        };
+        assert_eq!(finding["cause"], *cause, "{finding:#}");
+        assert_eq!(finding["sockets"], program.connections(), "{finding:#}");
+        assert_eq!(array(finding, "owners").count(), 0, "{finding:#}");
+        let kind = if *cause == "not-accepted" {
+            "listener"
+        } else {
+            "hidden"
+        };
+        assert_eq!(finding["owner_kind"], kind, "{finding:#}");
+        if *cause != "half-close" {
+            let steps: Vec<&str> = array(finding, "next_steps")
+                .filter_map(Value::as_str)
+                .collect();
+            assert!(
+                steps.iter().any(|step| step.contains("root")),
+                "{finding:#}"
+            );
+        }
+    }
+    assert_eq!(document["complete"], false);
+    let kinds: Vec<&str> = array(&document, "gaps")
+        .filter_map(|gap| gap["kind"].as_str())
+        .collect();
+    assert!(kinds.contains(&"owners-hidden"), "{kinds:?}");
+    assert!(kinds.contains(&"listener-unknown"), "{kinds:?}");
+    let screen = Nobody::new().closewait(&[]);
+    assert!(screen.stdout.contains("root"), "{}", screen.stdout);
+}
