@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use serde_json::Value;
 
-use crate::lab::sockets_of;
+use crate::lab::{Age, sockets_of};
 
 /// What is to be found of one program.
 #[derive(Debug)]
@@ -17,6 +17,7 @@ pub struct Expected<'a> {
     pub owner_kind: &'a str,
     /// Ordered.
     pub pids: Vec<u64>,
+    pub age: Age,
 }
 
 /// Checks what a listing says of each socket: its cause, its side and all of its holders.

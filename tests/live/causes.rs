@@ -10,7 +10,8 @@ use serde_json::Value;
 use crate::accuse::{
     Expected, array, check_evidence, check_list, check_no_evidence, check_triage, pids_of,
 };
-use crate::lab::{Lab, Program, sockets_of, until};
+use crate::lab::{Age, Lab, Program, sockets_of, until};
+use crate::prepared::prepared;
 
 /// How exact the patience of peers must come out, in milliseconds.
 const PATIENCE_MARGIN: u64 = 50;
@@ -25,13 +26,22 @@ fn server<'a>(program: &Program, cause: &'a str, pids: &[u64]) -> Expected<'a> {
         end: ("server", program.port().into()),
         owner_kind: "process",
         pids,
+        age: Age::Least,
+    }
+}
+
+/// The same of connections on which acknowledgements still come in.
+fn renewed(expected: Expected<'_>) -> Expected<'_> {
+    Expected {
+        age: Age::Most,
+        ..expected
     }
 }
 
 /// Waits until the connections linger, checks the listing and the triage; returns the finding.
 fn found(lab: &Lab, expected: &Expected<'_>) -> Value {
     let port = u16::try_from(expected.end.1).unwrap();
-    let list = lab.lingering(port, expected.sockets);
+    let list = lab.lingering(port, expected.sockets, expected.age);
     check_list(&list, expected);
     let document = lab.json(&[]);
     check_triage(&document, expected).clone()
@@ -39,8 +49,7 @@ fn found(lab: &Lab, expected: &Expected<'_>) -> Value {
 
 #[test]
 fn a_server_that_reads_the_end_and_does_not_close_is_never_closed() {
-    let lab = Lab::new();
-    let leak = lab.start("leak", &["connections=120", "dead=5"]);
+    let (lab, leak) = prepared("leak");
     let finding = found(
         &lab,
         &Expected {
@@ -67,16 +76,13 @@ fn a_server_that_reads_the_end_and_does_not_close_is_never_closed() {
 
 #[test]
 fn an_event_loop_that_forgot_its_connections_is_told_from_one_that_watches_them() {
-    let lab = Lab::new();
-    let roles = ["watched", "muted", "absent"];
-    let programs =
-        roles.map(|role| lab.start("leak", &["connections=3", &format!("epoll={role}")]));
-    for (role, program) in roles.iter().zip(&programs) {
+    for role in ["watched", "muted", "absent"] {
+        let (lab, program) = prepared(role);
         let finding = found(
             &lab,
-            &server(program, "never-closed", &[program.number("pid")]),
+            &server(&program, "never-closed", &[program.number("pid")]),
         );
-        let words = match *role {
+        let words = match role {
             "watched" => {
                 "3 of these sockets are watched, 0 registered without interest, 0 in no set"
             }
@@ -89,17 +95,18 @@ fn an_event_loop_that_forgot_its_connections_is_told_from_one_that_watches_them(
 
 #[test]
 fn a_leak_whose_peers_answer_keepalive_probes_is_no_fresh_one() {
-    let lab = Lab::new();
-    let leak = lab.start("leak", &["connections=4", "keepalive=true"]);
-    let finding = found(&lab, &server(&leak, "never-closed", &[leak.number("pid")]));
+    let (lab, leak) = prepared("probed");
+    let finding = found(
+        &lab,
+        &renewed(server(&leak, "never-closed", &[leak.number("pid")])),
+    );
     check_evidence(&finding, &["keepalive runs on 4"]);
     check_no_evidence(&finding, "peers hung up after");
 }
 
 #[test]
 fn a_slow_server_is_told_by_the_patience_of_its_clients() {
-    let lab = Lab::new();
-    let slow = lab.start("slow", &["connections=20", "patience_ms=1500"]);
+    let (lab, slow) = prepared("slow");
     let finding = found(&lab, &server(&slow, "slow-handler", &[slow.number("pid")]));
     check_evidence(&finding, &["Recv-Q 1", "end-of-file was not"]);
     check_patience(&lab, &slow, &finding);
@@ -146,11 +153,7 @@ fn array_of_numbers(array: &Value) -> Vec<u64> {
 
 #[test]
 fn workers_that_wait_for_one_downstream_are_counted_and_it_is_named() {
-    let lab = Lab::new();
-    let pool = lab.start(
-        "downstream",
-        &["workers=32", "connections=30", "patience_ms=1500"],
-    );
+    let (lab, pool) = prepared("downstream");
     let finding = found(&lab, &server(&pool, "slow-handler", &[pool.number("pid")]));
     check_patience(&lab, &pool, &finding);
     let database = format!("127.0.0.1:{}", pool.fact("database_port"));
@@ -174,8 +177,7 @@ fn workers_that_wait_for_one_downstream_are_counted_and_it_is_named() {
 
 #[test]
 fn a_server_that_answered_and_looked_away_has_abandoned_them() {
-    let lab = Lab::new();
-    let program = lab.start("abandon", &["connections=4"]);
+    let (lab, program) = prepared("abandon");
     let finding = found(
         &lab,
         &server(&program, "abandoned", &[program.number("pid")]),
@@ -185,8 +187,7 @@ fn a_server_that_answered_and_looked_away_has_abandoned_them() {
 
 #[test]
 fn a_server_that_does_not_read_is_not_reading() {
-    let lab = Lab::new();
-    let deaf = lab.start("deaf", &["connections=6", "bytes=700"]);
+    let (lab, deaf) = prepared("deaf");
     let expected = server(&deaf, "not-reading", &[deaf.number("pid")]);
     let finding = found(&lab, &expected);
     check_evidence(&finding, &["Recv-Q 701", "700 unread bytes"]);
@@ -201,7 +202,10 @@ fn a_thread_that_spins_meanwhile_is_pointed_at() {
     let deaf = lab.start("deaf", &["connections=3", "spin=true"]);
     let expected = server(&deaf, "not-reading", &[deaf.number("pid")]);
     let port = u16::try_from(expected.end.1).unwrap();
-    check_list(&lab.lingering(port, expected.sockets), &expected);
+    check_list(
+        &lab.lingering(port, expected.sockets, expected.age),
+        &expected,
+    );
     // On a busy machine a spinning thread may not get a whole processor for the short while.
     until("a sample that the spinning thread had to itself", || {
         let document = lab.json(&[]);
@@ -219,8 +223,7 @@ fn a_thread_that_spins_meanwhile_is_pointed_at() {
 
 #[test]
 fn a_server_that_does_not_accept_is_named_with_its_full_queue() {
-    let lab = Lab::new();
-    let queue = lab.start("queue", &["backlog=8", "late=3"]);
+    let (lab, queue) = prepared("queue");
     // The kernel takes one more than the backlog says.
     assert_eq!(queue.connections(), 9);
     let finding = found(
@@ -242,8 +245,7 @@ fn a_server_that_does_not_accept_is_named_with_its_full_queue() {
 
 #[test]
 fn a_pool_whose_idle_connections_the_server_closed_is_stale() {
-    let lab = Lab::new();
-    let pool = lab.start("pool", &["connections=7", "idle_ms=600"]);
+    let (lab, pool) = prepared("pool");
     let port = pool.number("server_port");
     let finding = found(
         &lab,
@@ -254,6 +256,7 @@ fn a_pool_whose_idle_connections_the_server_closed_is_stale() {
             end: ("client", port),
             owner_kind: "process",
             pids: vec![pool.number("pid")],
+            age: Age::Least,
         },
     );
     check_evidence(&finding, &["Recv-Q 1"]);
@@ -263,8 +266,7 @@ fn a_pool_whose_idle_connections_the_server_closed_is_stale() {
 
 #[test]
 fn connections_that_a_child_holds_as_well_are_inherited() {
-    let lab = Lab::new();
-    let parent = lab.start("inherit", &["connections=40", "parent=keeps"]);
+    let (lab, parent) = prepared("shared");
     let both = [parent.number("pid"), parent.number("child_pid")];
     let finding = found(&lab, &server(&parent, "inherited", &both));
     check_evidence(&finding, &["Recv-Q 1"]);
@@ -272,11 +274,7 @@ fn connections_that_a_child_holds_as_well_are_inherited() {
 
 #[test]
 fn connections_that_only_a_later_child_holds_are_inherited() {
-    let lab = Lab::new();
-    let parent = lab.start(
-        "inherit",
-        &["connections=40", "parent=closes", "later_ms=1500"],
-    );
+    let (lab, parent) = prepared("later");
     found(
         &lab,
         &server(&parent, "inherited", &[parent.number("child_pid")]),
@@ -285,8 +283,7 @@ fn connections_that_only_a_later_child_holds_are_inherited() {
 
 #[test]
 fn connections_that_only_a_child_of_the_listener_holds_are_inherited() {
-    let lab = Lab::new();
-    let parent = lab.start("inherit", &["connections=40", "parent=closes"]);
+    let (lab, parent) = prepared("inherit");
     found(
         &lab,
         &server(&parent, "inherited", &[parent.number("child_pid")]),
@@ -295,8 +292,7 @@ fn connections_that_only_a_child_of_the_listener_holds_are_inherited() {
 
 #[test]
 fn a_stopped_process_is_said_to_be_stopped() {
-    let lab = Lab::new();
-    let leak = lab.start("leak", &["connections=5"]);
+    let (lab, leak) = prepared("stopped");
     leak.stop();
     let finding = found(
         &lab,
@@ -315,8 +311,7 @@ fn a_stopped_process_is_said_to_be_stopped() {
 
 #[test]
 fn a_limit_of_files_that_is_nearly_reached_is_said() {
-    let lab = Lab::new();
-    let leak = lab.start("leak", &["connections=55", "files=64"]);
+    let (lab, leak) = prepared("files");
     let finding = found(
         &lab,
         &Expected {
@@ -331,42 +326,39 @@ fn a_limit_of_files_that_is_nearly_reached_is_said() {
 
 #[test]
 fn a_half_close_that_is_used_is_not_accused() {
-    let lab = Lab::new();
-    let stream = lab.start("stream", &["connections=3"]);
+    let (lab, stream) = prepared("stream");
     let finding = found(
         &lab,
-        &server(&stream, "half-close", &[stream.number("pid")]),
+        &renewed(server(&stream, "half-close", &[stream.number("pid")])),
     );
     assert_eq!(array(&finding, "next_steps").count(), 0, "{finding:#}");
     check_evidence(&finding, &["other end of 3", "FIN_WAIT2"]);
-    // Whenever one looks.
-    let end = Instant::now() + Duration::from_secs(2);
+    // Whenever one looks, and whatever else is selected.
+    let port = stream.port().to_string();
+    let end = Instant::now() + Duration::from_secs(1);
     while Instant::now() < end {
-        let list = lab.json(&[
-            "list",
-            "--state",
-            "close-wait",
-            "--port",
-            &stream.port().to_string(),
-        ]);
-        for socket in sockets_of(&list) {
-            assert_eq!(socket["cause"], "half-close", "{socket}");
+        for state in ["all", "close-wait"] {
+            let list = lab.json(&["list", "--port", &port, "--state", state]);
+            for socket in sockets_of(&list).filter(|socket| socket["state"] == "CLOSE_WAIT") {
+                assert_eq!(socket["cause"], "half-close", "--state {state}: {socket}");
+            }
         }
     }
 }
 
 #[test]
 fn an_answer_that_the_peer_does_not_take_is_stuck() {
-    let lab = Lab::new();
-    let choke = lab.start("choke", &["connections=3"]);
-    let finding = found(&lab, &server(&choke, "send-stuck", &[choke.number("pid")]));
+    let (lab, choke) = prepared("choke");
+    let finding = found(
+        &lab,
+        &renewed(server(&choke, "send-stuck", &[choke.number("pid")])),
+    );
     check_evidence(&finding, &["bytes sent and not acknowledged"]);
 }
 
 #[test]
 fn a_proxy_that_does_not_pass_on_a_close_shows_both_of_its_legs() {
-    let lab = Lab::new();
-    let proxy = lab.start("proxy", &["connections=5"]);
+    let (lab, proxy) = prepared("proxy");
     let finding = found(
         &lab,
         &Expected {
@@ -376,6 +368,7 @@ fn a_proxy_that_does_not_pass_on_a_close_shows_both_of_its_legs() {
             end: ("client", proxy.number("upstream_port")),
             owner_kind: "process",
             pids: vec![proxy.number("pid")],
+            age: Age::Least,
         },
     );
     let port = format!(":{}", proxy.port());

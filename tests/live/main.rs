@@ -12,5 +12,6 @@ mod lab;
 mod mixed;
 mod nobody;
 mod owners;
+mod prepared;
 mod text;
 mod view;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::accuse::{Expected, array, check_list, check_triage};
-use crate::lab::{Lab, Program};
+use crate::lab::{Age, Lab, Program};
 
 /// What is to be found of a program that has been started.
 struct Suspect {
@@ -15,6 +15,7 @@ struct Suspect {
     owner_kind: &'static str,
     /// The facts that tell the owners.
     owners: &'static [&'static str],
+    age: Age,
 }
 
 impl Suspect {
@@ -29,6 +30,7 @@ impl Suspect {
             end: (self.side, self.program.number(self.port)),
             owner_kind: self.owner_kind,
             pids,
+            age: self.age,
         }
     }
 }
@@ -42,6 +44,7 @@ fn server(lab: &Lab, role: &str, settings: &[&str], cause: &'static str) -> Susp
         port: "port",
         owner_kind: "process",
         owners: &["pid"],
+        age: Age::Least,
     }
 }
 
@@ -79,6 +82,10 @@ fn everything(lab: &Lab) -> Vec<Suspect> {
     suspects[8].severity = "critical";
     suspects[8].owner_kind = "listener";
     suspects[9].owners = &["pid", "child_pid"];
+    // Keepalive probes, a stream and window probes are still acknowledged.
+    for at in [1, 10, 11] {
+        suspects[at].age = Age::Most;
+    }
     for (at, port) in [(12, "server_port"), (13, "upstream_port")] {
         suspects[at].side = "client";
         suspects[at].port = port;
@@ -93,7 +100,7 @@ fn all_at_once_are_told_apart() {
     for suspect in &suspects {
         let expected = suspect.expected();
         let port = u16::try_from(expected.end.1).unwrap();
-        let list = lab.lingering(port, expected.sockets);
+        let list = lab.lingering(port, expected.sockets, expected.age);
         check_list(&list, &expected);
     }
     let document = lab.json(&[]);

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::accuse::array;
-use crate::lab::{Lab, Nobody, is_root};
+use crate::lab::{Age, Lab, Nobody, is_root};
 
 #[test]
 fn causes_that_need_no_owner_are_right_as_nobody() {
@@ -26,9 +26,14 @@ fn causes_that_need_no_owner_are_right_as_nobody() {
             "server_port",
         ),
     ];
-    for (program, _, port) in &suspects {
+    for (program, cause, port) in &suspects {
         let port = u16::try_from(program.number(port)).unwrap();
-        lab.lingering(port, program.connections());
+        let age = if *cause == "half-close" {
+            Age::Most
+        } else {
+            Age::Least
+        };
+        lab.lingering(port, program.connections(), age);
     }
     let run = Nobody::new().closewait(&["--json"]);
     assert_eq!(run.code, 0, "{}", run.stderr);

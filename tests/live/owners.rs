@@ -176,10 +176,10 @@ fn processes_that_end_while_they_are_read_are_no_error() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
-                drop(lab.start("leak", &["connections=20"]));
+                drop(lab.start("leak", &["connections=5"]));
             }
         });
-        for _ in 0..25 {
+        for _ in 0..10 {
             for args in [&["list", "-a", "--json"][..], &["--json", "--sample", "0"]] {
                 let run = lab.closewait(args);
                 assert_eq!(run.code, 0, "{}", run.stderr);
