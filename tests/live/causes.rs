@@ -240,7 +240,7 @@ fn a_server_that_does_not_accept_is_named_with_its_full_queue() {
     );
     check_evidence(&finding, &["ListenOverflows", "host-wide"]);
     let summary = finding["summary"].as_str().unwrap();
-    assert!(summary.contains("accept queue 9/8"), "{summary}");
+    assert!(summary.contains("accept queue 9"), "{summary}");
 }
 
 #[test]
@@ -376,6 +376,27 @@ fn a_proxy_that_does_not_pass_on_a_close_shows_both_of_its_legs() {
         &finding,
         &["5 of 5 pair with", "ESTABLISHED", &port, "proxy"],
     );
+}
+
+#[test]
+fn without_ages_nothing_is_called_fresh_and_what_cannot_be_told_is_unclear() {
+    let lab = Lab::new();
+    let leak = lab.start("leak", &["connections=3"]);
+    let slow = lab.start("slow", &["connections=2", "patience_ms=100"]);
+    let deaf = lab.start("deaf", &["connections=2"]);
+    let document = lab.json(&["--source", "procfs"]);
+    for (program, cause) in [
+        (&leak, "never-closed"),
+        (&slow, "unclear"),
+        (&deaf, "not-reading"),
+    ] {
+        let finding = check_triage(&document, &server(program, cause, &[program.number("pid")]));
+        assert!(
+            finding["idle_ms"].is_null(),
+            "no age is guessed: {finding:#}"
+        );
+        assert!(finding["patience_ms"].is_null(), "{finding:#}");
+    }
 }
 
 #[test]

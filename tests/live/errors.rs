@@ -98,7 +98,7 @@ fn quiet_answers_with_the_exit_code_alone() {
     assert_eq!(quiet(&["--state", "close-wait", "--port", &port]), 0);
     assert_eq!(quiet(&["--state", "last-ack", "--port", &port]), 1);
     assert_eq!(quiet(&["--pid", &held.pid().to_string()]), 0);
-    assert_eq!(quiet(&["--pid", "4194305"]), 1);
+    assert_eq!(quiet(&["--pid", "4194305", "--port", &port]), 1);
     assert_eq!(quiet(&["--state", "nonsense"]), 2);
     assert_eq!(quiet(&["--source", "procfs", "--proc", "/nonexistent"]), 2);
 }

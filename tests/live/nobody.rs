@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::accuse::array;
 use crate::lab::{Age, Lab, Nobody, is_root};
+use crate::view::{Seen, of_procfs_crate, of_tool};
 
 #[test]
 fn causes_that_need_no_owner_are_right_as_nobody() {
@@ -75,4 +76,29 @@ fn causes_that_need_no_owner_are_right_as_nobody() {
     assert!(kinds.contains(&"listener-unknown"), "{kinds:?}");
     let screen = Nobody::new().closewait(&[]);
     assert!(screen.stdout.contains("root"), "{}", screen.stdout);
+}
+
+#[test]
+fn another_namespace_is_read_from_proc_where_it_may_not_be_entered() {
+    let inside = Lab::new();
+    if !inside.is_private() {
+        eprintln!("not root: there is no other namespace to look into");
+        return;
+    }
+    let states = inside.start("states", &[]);
+    let there = of_procfs_crate(states.pid());
+    let _outside = Lab::new();
+    let nobody = Nobody::new();
+    let pid = states.pid().to_string();
+    let run = nobody.closewait(&["list", "-a", "--json", "-N", &pid]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(document["source"], "procfs");
+    assert_eq!(document["complete"], false);
+    let seen = of_tool(&document).into_iter().map(Seen::without_limit);
+    assert_eq!(seen.collect::<Vec<_>>(), there);
+    let namespace = format!("/proc/{pid}/ns/net");
+    let run = nobody.closewait(&["list", "-N", &namespace]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.stderr.contains(&namespace), "{run:?}");
 }
