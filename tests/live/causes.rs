@@ -369,13 +369,33 @@ fn a_half_close_that_is_used_is_not_accused() {
 }
 
 #[test]
+fn a_long_download_after_a_half_close_is_not_accused() {
+    let (lab, bulk) = prepared("bulk");
+    let expected = renewed(server(&bulk, "half-close", &[bulk.number("pid")]));
+    found(&lab, &expected);
+    // There are always bytes that are not acknowledged yet.
+    let port = bulk.port().to_string();
+    for _ in 0..20 {
+        let list = lab.json(&["list", "--port", &port]);
+        for socket in sockets_of(&list).filter(|socket| socket["state"] == "CLOSE_WAIT") {
+            assert_eq!(socket["cause"], "half-close", "{socket}");
+        }
+    }
+}
+
+#[test]
 fn an_answer_that_the_peer_does_not_take_is_stuck() {
     let (lab, choke) = prepared("choke");
-    let finding = found(
-        &lab,
-        &renewed(server(&choke, "send-stuck", &[choke.number("pid")])),
-    );
+    let expected = renewed(server(&choke, "send-stuck", &[choke.number("pid")]));
+    let finding = found(&lab, &expected);
     check_evidence(&finding, &["bytes sent and not acknowledged"]);
+}
+
+#[test]
+fn an_answer_that_is_sent_again_and_again_is_stuck() {
+    let (lab, shrunk) = prepared("shrunk");
+    let expected = renewed(server(&shrunk, "send-stuck", &[shrunk.number("pid")]));
+    found(&lab, &expected);
 }
 
 #[test]

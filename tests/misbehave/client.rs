@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use serde_json::json;
@@ -37,11 +38,17 @@ pub fn callers(settings: &mut Settings) -> Result<Ready> {
     Ok(Ready::new(json!({}), clients))
 }
 
-/// Clients that ask, say that they have no more to say, and take in whatever comes.
+/// Clients that ask, say that they have no more to say, and take in whatever comes, a little at
+/// a time and with a pause between.
 pub fn listeners(settings: &mut Settings) -> Result<Ready> {
+    let pause = Duration::from_millis(settings.take("pause_ms", 0)?);
     for mut client in ask(settings)? {
         client.shutdown(Shutdown::Write)?;
-        let take_in = move || while client.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {};
+        let take_in = move || {
+            while client.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {
+                thread::sleep(pause);
+            }
+        };
         thread::spawn(take_in);
     }
     Ok(Ready::new(json!({}), ()))

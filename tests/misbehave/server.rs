@@ -166,15 +166,21 @@ pub fn deaf(settings: &mut Settings) -> Result<Ready> {
     Ok(Ready::new(facts, (listener, kept)))
 }
 
-/// Answers with more than the clients take, who have shut their own direction down.
+/// Answers with more than the clients take, who have shut their own direction down. The kernel
+/// probes their closed window; with `shrunk=true` it has to send again what they had room for.
 pub fn choke(settings: &mut Settings) -> Result<Ready> {
     let connections = settings.take("connections", 1)?;
+    let shrunk = settings.take("shrunk", false)?;
     let listener = wire::listen(wire::ROOMY)?;
     let mut kept = Vec::new();
     for _ in 0..connections {
-        let (client, server) = wire::pair(&listener)?;
-        wire::narrow(&client)?;
-        wire::narrow(&server)?;
+        let (client, server) = if shrunk {
+            let (client, server) = wire::pair(&listener)?;
+            wire::shrink(&client)?;
+            (client, server)
+        } else {
+            wire::narrow_pair(&listener)?
+        };
         wire::ask(&client, &server)?;
         client.shutdown(Shutdown::Write)?;
         wire::read_end(&server)?;
@@ -186,12 +192,16 @@ pub fn choke(settings: &mut Settings) -> Result<Ready> {
 }
 
 /// Streams to clients in another process that have shut down their own direction and listen on:
-/// what TCP's half-close is for.
+/// what TCP's half-close is for. With `bulk=true` there is always more to send than the clients
+/// have taken, as in a long download.
 pub fn stream(settings: &mut Settings) -> Result<Ready> {
     let connections: usize = settings.take("connections", 1)?;
+    let bulk = settings.take("bulk", false)?;
     let listener = wire::listen(wire::ROOMY)?;
     let port = wire::port(&listener)?;
-    let clients = Child::start(&["listeners", &format!("port={port}"), &count(connections)])?;
+    let pause = format!("pause_ms={}", if bulk { 5 } else { 0 });
+    let to = format!("port={port}");
+    let clients = Child::start(&["listeners", &to, &count(connections), &pause])?;
     let mut streams = Vec::new();
     for _ in 0..connections {
         let (server, _) = listener.accept()?;
@@ -199,12 +209,14 @@ pub fn stream(settings: &mut Settings) -> Result<Ready> {
         wire::read_end(&server)?;
         streams.push(server);
     }
-    thread::spawn(move || {
-        let piece = [b's'; 512];
-        while streams.iter().all(|mut to| to.write_all(&piece).is_ok()) {
-            thread::sleep(Duration::from_millis(50));
-        }
-    });
+    for mut to in streams {
+        thread::spawn(move || {
+            let (piece, pause) = if bulk { (16 * 1024, 0) } else { (512, 50) };
+            while to.write_all(&vec![b's'; piece]).is_ok() {
+                thread::sleep(Duration::from_millis(pause));
+            }
+        });
+    }
     let facts = json!({
         "port": port, "connections": connections, "client_pid": clients.pid(),
     });

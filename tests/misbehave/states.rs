@@ -107,9 +107,7 @@ impl Made {
     /// closed second (LAST_ACK).
     fn stuck(&mut self, listener: &TcpListener) -> Result<()> {
         for state in ["ESTABLISHED", "FIN_WAIT1", "LAST_ACK"] {
-            let (client, server) = wire::pair(listener)?;
-            wire::narrow(&client)?;
-            wire::narrow(&server)?;
+            let (client, server) = wire::narrow_pair(listener)?;
             if state == "LAST_ACK" {
                 client.shutdown(Shutdown::Write)?;
                 wire::read_end(&server)?;

@@ -120,10 +120,21 @@ pub fn fill(mut stream: &TcpStream) -> Result<()> {
     Ok(())
 }
 
-/// Small buffers, so that [`fill`] is soon done.
-pub fn narrow(stream: &TcpStream) -> Result<()> {
-    sockopt::set_socket_recv_buffer_size(stream, 8 * 1024)?;
-    sockopt::set_socket_send_buffer_size(stream, 32 * 1024)?;
+/// The same as [`pair`] with small buffers, so that [`fill`] is soon done.
+pub fn narrow_pair(listener: &TcpListener) -> Result<(TcpStream, TcpStream)> {
+    let flags = SocketFlags::CLOEXEC;
+    let client = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
+    // Before the window is offered: one that shrinks later is another story.
+    sockopt::set_socket_recv_buffer_size(&client, 8 * 1024)?;
+    rustix::net::connect(&client, &listener.local_addr()?)?;
+    let (server, _) = listener.accept()?;
+    sockopt::set_socket_send_buffer_size(&server, 32 * 1024)?;
+    Ok((TcpStream::from(client), server))
+}
+
+/// Takes the room for what is already on its way: the window shrinks, against RFC 9293.
+pub fn shrink(client: &TcpStream) -> Result<()> {
+    sockopt::set_socket_recv_buffer_size(client, 8 * 1024)?;
     Ok(())
 }
 
