@@ -36,7 +36,7 @@ fn ports(states: &Program) -> Vec<u16> {
 /// The sockets of the lab: on a shared loopback those with its ports.
 fn own(lab: &Lab, states: &Program, sockets: Vec<Seen>) -> Vec<Seen> {
     let ports = ports(states);
-    let is_own = |socket: &Seen| lab.is_private() || socket.has_port(&ports);
+    let is_own = |socket: &Seen| lab.is_private() || socket.is_of(&ports);
     sockets.into_iter().filter(is_own).collect()
 }
 

@@ -27,7 +27,8 @@ fn list(lab: &Lab, states: &Program) -> Value {
         let ports: Vec<&Value> = states.fact("ports").as_object().unwrap().values().collect();
         let sockets = all["sockets"].as_array_mut().unwrap();
         sockets.retain(|socket| {
-            ports.contains(&&socket["local"]["port"]) || ports.contains(&&socket["remote"]["port"])
+            ports.contains(&&socket["remote"]["port"])
+                || ports.contains(&&socket["local"]["port"]) && socket["state"] != "TIME_WAIT"
         });
     }
     all

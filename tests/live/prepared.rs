@@ -40,7 +40,7 @@ const ALL: &[(&str, &str, &[&str])] = &[
     (
         "later",
         "inherit",
-        &["connections=40", "parent=closes", "later_ms=1500"],
+        &["connections=40", "parent=closes", "later_ms=3000"],
     ),
     ("inherit", "inherit", &["connections=40", "parent=closes"]),
     ("stream", "stream", &["connections=3"]),

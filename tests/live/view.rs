@@ -25,6 +25,13 @@ impl Seen {
         ports.contains(&self.local.1) || ports.contains(&self.remote.1)
     }
 
+    /// Whether it is an end of a connection to one of these listeners. What another client left
+    /// in TIME_WAIT may have had the same port at its own end.
+    pub fn is_of(&self, listeners: &[u16]) -> bool {
+        self.has_port(listeners)
+            && (self.state != "TIME_WAIT" || listeners.contains(&self.remote.1))
+    }
+
     /// Without the limit of a listener's accept queue, which /proc does not tell.
     pub fn without_limit(mut self) -> Seen {
         if self.state == "LISTEN" {

@@ -161,9 +161,9 @@ pub fn proxy(settings: &mut Settings) -> Result<Ready> {
         wire::read_request(&down)?;
         let mut up = TcpStream::connect((Ipv4Addr::LOCALHOST, upstream.port()?))?;
         up.write_all(wire::REQUEST)?;
-        let mut answer = Vec::new();
-        up.read_to_end(&mut answer)?;
-        down.write_all(&answer)?;
+        wire::read_answer(&up)?;
+        down.write_all(wire::ANSWER)?;
+        wire::read_end(&up)?;
         legs.push([down, up]);
     }
     let facts = json!({
