@@ -1,0 +1,116 @@
+//! What cannot be done is said in one line, with the right exit code and without a panic.
+
+use std::os::unix::fs::PermissionsExt;
+
+use crate::lab::{Lab, Nobody, Run};
+
+fn says(run: &Run, code: i32, words: &[&str]) {
+    assert_eq!(run.code, code, "{run:?}");
+    assert!(run.stdout.is_empty(), "{run:?}");
+    assert!(!run.stderr.contains("panicked"), "{run:?}");
+    for word in words {
+        assert!(
+            run.stderr.contains(word),
+            "{word:?} is not in {:?}",
+            run.stderr
+        );
+    }
+}
+
+#[test]
+fn an_unknown_state_is_a_usage_error_that_names_it() {
+    let lab = Lab::new();
+    says(
+        &lab.closewait(&["list", "--state", "closed-wait"]),
+        2,
+        &["closed-wait"],
+    );
+}
+
+#[test]
+fn a_port_beyond_65535_is_a_usage_error() {
+    let lab = Lab::new();
+    says(&lab.closewait(&["list", "--port", "70000"]), 2, &["70000"]);
+}
+
+#[test]
+fn a_namespace_that_does_not_exist_is_named_in_the_error() {
+    let lab = Lab::new();
+    for name in ["nowhere", "/run/netns/nowhere", "4194305"] {
+        says(&lab.closewait(&["-N", name]), 1, &["closewait:", name]);
+        says(&lab.closewait(&["list", "-N", name, "--json"]), 1, &[name]);
+        says(&lab.closewait(&["-q", "-N", name]), 2, &[name]);
+    }
+}
+
+#[test]
+fn a_file_that_is_no_namespace_is_an_error() {
+    let lab = Lab::new();
+    if !lab.is_private() {
+        eprintln!("not root: the error would be another one");
+        return;
+    }
+    says(
+        &lab.closewait(&["-N", "/proc/self/status"]),
+        1,
+        &["/proc/self/status"],
+    );
+}
+
+#[test]
+fn a_proc_that_cannot_be_read_is_an_error_where_sockets_come_from_it() {
+    let lab = Lab::new();
+    let run = lab.closewait(&["--source", "procfs", "--proc", "/nonexistent"]);
+    says(&run, 1, &["closewait:", "/nonexistent"]);
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o000)).unwrap();
+    let path = dir.path().to_str().unwrap();
+    let nobody = Nobody::new();
+    let run = nobody.closewait(&["--source", "procfs", "--proc", path]);
+    says(&run, 1, &["closewait:", path]);
+}
+
+#[test]
+fn without_a_proc_sockets_are_still_shown_and_the_owners_are_a_gap() {
+    let lab = Lab::new();
+    let held = lab.start("leak", &["connections=2"]);
+    let port = held.port().to_string();
+    let document = lab.json(&["--proc", "/nonexistent", "--port", &port]);
+    assert_eq!(document["states"]["CLOSE_WAIT"], 2);
+    assert_eq!(document["complete"], false);
+    let gaps = document["gaps"].as_array().unwrap();
+    let kinds: Vec<&str> = gaps.iter().filter_map(|gap| gap["kind"].as_str()).collect();
+    assert!(kinds.contains(&"processes-unlisted"), "{gaps:?}");
+    let strict = lab.closewait(&["--proc", "/nonexistent", "--strict"]);
+    assert_eq!(strict.code, 1);
+}
+
+#[test]
+fn quiet_answers_with_the_exit_code_alone() {
+    let lab = Lab::new();
+    let held = lab.start("leak", &["connections=1"]);
+    let port = held.port().to_string();
+    let quiet = |args: &[&str]| {
+        let run = lab.closewait(&[args, &["-q"]].concat());
+        assert_eq!(run.stdout, "", "{args:?}");
+        run.code
+    };
+    assert_eq!(quiet(&["--state", "close-wait", "--port", &port]), 0);
+    assert_eq!(quiet(&["--state", "last-ack", "--port", &port]), 1);
+    assert_eq!(quiet(&["--pid", &held.pid().to_string()]), 0);
+    assert_eq!(quiet(&["--pid", "4194305", "--port", &port]), 1);
+    assert_eq!(quiet(&["--state", "nonsense"]), 2);
+    assert_eq!(quiet(&["--source", "procfs", "--proc", "/nonexistent"]), 2);
+}
+
+#[test]
+fn quiet_does_not_say_none_when_owners_are_hidden() {
+    let lab = Lab::new();
+    if !crate::lab::is_root() {
+        eprintln!("not root: nothing is hidden from us that we made");
+        return;
+    }
+    let held = lab.start("leak", &["connections=1"]);
+    let run = Nobody::new().closewait(&["-q", "--pid", &held.pid().to_string()]);
+    assert_eq!(run.code, 2, "{run:?}");
+}

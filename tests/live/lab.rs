@@ -1,0 +1,303 @@
+//! A place for sockets: a network namespace with its own programs in it.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use serde_json::Value;
+
+/// How long a condition is waited for before a test fails.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+const NOBODY: u32 = 65534;
+
+/// Where a test makes its sockets.
+///
+/// The calling thread moves into the namespace, and whatever it starts is there as well.
+pub struct Lab {
+    /// Keeps the namespace, where there is one: a program in it to name it by.
+    holder: Option<Program>,
+}
+
+impl Lab {
+    pub fn new() -> Lab {
+        let holder = own_namespace();
+        if holder.is_none() {
+            eprintln!("not root, or no namespace to be had: on the loopback that is there");
+        }
+        Lab { holder }
+    }
+
+    /// Whether nothing but the test's own sockets is here.
+    pub fn is_private(&self) -> bool {
+        self.holder.is_some()
+    }
+
+    /// The process by which the namespace can be named.
+    pub fn holder_pid(&self) -> Option<u32> {
+        self.holder.as_ref().map(Program::pid)
+    }
+
+    /// Starts a role of misbehave, and waits until it is ready.
+    pub fn start(&self, role: &str, settings: &[&str]) -> Program {
+        Program::start(Command::new(misbehave()).arg(role).args(settings))
+    }
+
+    /// Runs the tool to its end.
+    pub fn closewait(&self, args: &[&str]) -> Run {
+        run(Command::new(closewait()).args(args))
+    }
+
+    /// The JSON document that the tool prints.
+    pub fn json(&self, args: &[&str]) -> Value {
+        let run = self.closewait(&[args, &["--json"]].concat());
+        assert_eq!(run.code, 0, "{args:?}: {}", run.stderr);
+        serde_json::from_str(&run.stdout).unwrap()
+    }
+
+    /// Waits until a port has as many CLOSE_WAIT sockets as expected, and each has been closed by
+    /// its peer for longer than a normal teardown takes. Returns the listing of them.
+    pub fn lingering(&self, port: u16, sockets: usize, age: Age) -> Value {
+        let port = port.to_string();
+        until(&format!("{sockets} lingering on port {port}"), || {
+            let mut list = self.json(&["list", "--port", &port]);
+            let of_list = list["sockets"].as_array_mut().unwrap();
+            of_list.retain(|socket| socket["state"] == "CLOSE_WAIT");
+            let ages: Vec<Option<u64>> = of_list
+                .iter()
+                .map(|socket| socket["idle_ms"][age.bound()].as_u64())
+                .collect();
+            let youngest = ages.iter().min().copied().flatten();
+            if ages.len() == sockets && youngest.is_some_and(|age| age > GRACE_MS) {
+                return Ok(list);
+            }
+            // Asking all the time would only keep the processors from the others.
+            let rest = GRACE_MS.saturating_sub(youngest.unwrap_or(GRACE_MS));
+            thread::sleep(Duration::from_millis(rest));
+            Err(format!("{} {ages:?} ms old", age.bound()))
+        })
+    }
+
+    /// Moves the calling thread in: it may be another one than the lab was made by.
+    pub fn enter(&self) {
+        if let Some(holder) = &self.holder {
+            enter(holder);
+        }
+    }
+}
+
+/// By which bound the age of a CLOSE_WAIT is known to be past the grace.
+#[derive(Debug, Clone, Copy)]
+pub enum Age {
+    /// Nothing has been acknowledged since the FIN.
+    Least,
+    /// Later acknowledgements hide when the FIN came; the last byte came before it.
+    Most,
+}
+
+impl Age {
+    fn bound(self) -> &'static str {
+        match self {
+            Age::Least => "at_least",
+            Age::Most => "at_most",
+        }
+    }
+}
+
+/// How long a CLOSE_WAIT lasts before it counts.
+pub const GRACE_MS: u64 = 5_000;
+
+pub fn sockets_of(list: &Value) -> impl Iterator<Item = &Value> {
+    list["sockets"].as_array().expect("a list").iter()
+}
+
+/// Makes a network namespace with its loopback up, and moves the calling thread there. `None`
+/// where that is not permitted.
+fn own_namespace() -> Option<Program> {
+    if !is_root() {
+        return None;
+    }
+    let probe = Command::new("unshare").args(["--net", "true"]).output();
+    if !probe.is_ok_and(|probe| probe.status.success()) {
+        return None;
+    }
+    let mut holder = Command::new("unshare");
+    let holder = Program::start(holder.args(["--net", "--"]).arg(misbehave()).arg("idle"));
+    enter(&holder);
+    let up = run(Command::new("ip").args(["link", "set", "lo", "up"]));
+    assert_eq!(up.code, 0, "ip link set lo up: {}", up.stderr);
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback that is up");
+    Some(holder)
+}
+
+fn enter(holder: &Program) {
+    let namespace = File::open(format!("/proc/{}/ns/net", holder.pid())).unwrap();
+    move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+}
+
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+pub fn closewait() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_closewait"))
+}
+
+/// The helper program, beside the directory of this one.
+fn misbehave() -> PathBuf {
+    let this = std::env::current_exe().unwrap();
+    let profile = this.ancestors().nth(2).expect("a target directory");
+    let program = profile.join("examples/misbehave");
+    assert!(
+        program.exists(),
+        "{} is missing: `cargo test` builds it, `cargo test --test live` does not; \
+         try `cargo build --example misbehave`",
+        program.display()
+    );
+    program
+}
+
+/// What a command has printed, and how it ended.
+#[derive(Debug)]
+pub struct Run {
+    /// -1 when a signal ended it.
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+pub fn run(command: &mut Command) -> Run {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    Run {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).expect("valid UTF-8"),
+        stderr: String::from_utf8(output.stderr).expect("valid UTF-8"),
+    }
+}
+
+/// The tool where an unprivileged user may run it.
+pub struct Nobody {
+    _dir: tempfile::TempDir,
+    program: PathBuf,
+}
+
+impl Nobody {
+    /// Copies the tool: its own directory may be closed to others.
+    pub fn new() -> Nobody {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        let program = dir.path().join("closewait");
+        std::fs::copy(closewait(), &program).unwrap();
+        Nobody { _dir: dir, program }
+    }
+
+    /// Runs the tool as user and group 65534 with no other group; when not root, as who we are.
+    pub fn closewait(&self, args: &[&str]) -> Run {
+        let mut command = Command::new(&self.program);
+        command.args(args).current_dir("/");
+        if is_root() {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        run(&mut command)
+    }
+}
+
+/// A running role of misbehave. It is killed when this is dropped, and it ends when the test
+/// does, however that ends.
+pub struct Program {
+    child: Child,
+    leash: Option<ChildStdin>,
+    out: BufReader<ChildStdout>,
+    facts: Value,
+}
+
+impl Program {
+    fn start(command: &mut Command) -> Program {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let leash = child.stdin.take();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let mut program = Program {
+            child,
+            leash,
+            out,
+            facts: Value::Null,
+        };
+        let mut line = String::new();
+        program.out.read_line(&mut line).unwrap();
+        program.facts = serde_json::from_str(&line)
+            .unwrap_or_else(|error| panic!("{command:?} did not get ready: {error}"));
+        program
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A fact that the role has told.
+    pub fn fact(&self, name: &str) -> &Value {
+        let fact = &self.facts[name];
+        assert!(!fact.is_null(), "no {name:?} in {}", self.facts);
+        fact
+    }
+
+    pub fn number(&self, name: &str) -> u64 {
+        self.fact(name).as_u64().unwrap()
+    }
+
+    pub fn port(&self) -> u16 {
+        u16::try_from(self.number("port")).unwrap()
+    }
+
+    pub fn connections(&self) -> usize {
+        usize::try_from(self.number("connections")).unwrap()
+    }
+
+    pub fn stop(&self) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::STOP).unwrap();
+    }
+
+    /// Lets the role end by itself, and returns what it counted.
+    pub fn finish(mut self) -> u64 {
+        self.leash = None;
+        let mut rest = String::new();
+        self.out.read_to_string(&mut rest).unwrap();
+        let last: Value = serde_json::from_str(&rest).expect("a role that counts");
+        last["count"].as_u64().unwrap()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // An error here means that it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Asks again until the answer is one, or the test's patience is over.
+pub fn until<T>(what: &str, mut answer: impl FnMut() -> Result<T, String>) -> T {
+    let start = Instant::now();
+    loop {
+        match answer() {
+            Ok(answer) => return answer,
+            Err(reason) if start.elapsed() > PATIENCE => panic!("waited for {what}: {reason}"),
+            Err(_) => thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}

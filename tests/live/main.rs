@@ -1,0 +1,17 @@
+//! The whole command on real sockets.
+//!
+//! As root each test has a network namespace of its own; otherwise it makes do with the loopback
+//! that it finds, and looks at its own ports only. The programs that hold the sockets are roles
+//! of `misbehave` (`tests/misbehave`), which `cargo test` builds.
+
+mod accuse;
+mod agreement;
+mod causes;
+mod errors;
+mod lab;
+mod mixed;
+mod nobody;
+mod owners;
+mod prepared;
+mod text;
+mod view;

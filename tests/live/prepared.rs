@@ -1,0 +1,76 @@
+//! Programs that were started early: a connection has to linger for seconds before it counts, and
+//! waiting for all of them at once takes no longer than for one.
+
+use std::collections::HashMap;
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{LazyLock, Mutex};
+use std::thread;
+
+use crate::lab::{Lab, Program};
+
+type Arriving = Receiver<(Lab, Program)>;
+
+static STARTED: LazyLock<Mutex<HashMap<&str, Arriving>>> = LazyLock::new(|| {
+    let started = ALL
+        .iter()
+        .map(|(name, role, settings)| (*name, start(role, settings)));
+    Mutex::new(started.collect())
+});
+
+/// What is started, each in a lab of its own: a name, the role and its settings.
+const ALL: &[(&str, &str, &[&str])] = &[
+    ("leak", "leak", &["connections=120", "dead=5"]),
+    ("watched", "leak", &["connections=3", "epoll=watched"]),
+    ("muted", "leak", &["connections=3", "epoll=muted"]),
+    ("absent", "leak", &["connections=3", "epoll=absent"]),
+    ("probed", "leak", &["connections=4", "keepalive=true"]),
+    ("stopped", "leak", &["connections=5"]),
+    ("files", "leak", &["connections=55", "files=64"]),
+    ("slow", "slow", &["connections=20", "patience_ms=1500"]),
+    (
+        "downstream",
+        "downstream",
+        &["workers=32", "connections=30", "patience_ms=1500"],
+    ),
+    ("abandon", "abandon", &["connections=4"]),
+    ("deaf", "deaf", &["connections=6", "bytes=700"]),
+    ("queue", "queue", &["backlog=8", "late=3"]),
+    ("pool", "pool", &["connections=7", "idle_ms=600"]),
+    ("shared", "inherit", &["connections=40", "parent=keeps"]),
+    (
+        "later",
+        "inherit",
+        &["connections=40", "parent=closes", "later_ms=3000"],
+    ),
+    ("inherit", "inherit", &["connections=40", "parent=closes"]),
+    ("stream", "stream", &["connections=3"]),
+    ("bulk", "stream", &["connections=3", "bulk=true"]),
+    ("choke", "choke", &["connections=3"]),
+    ("shrunk", "choke", &["connections=3", "shrunk=true"]),
+    ("proxy", "proxy", &["connections=5"]),
+];
+
+/// Takes a program over, and moves the calling thread to where it is. The first call starts all
+/// of them.
+pub fn prepared(name: &str) -> (Lab, Program) {
+    let arriving = STARTED.lock().unwrap().remove(name).expect("a name, once");
+    let (lab, program) = arriving.recv().expect("a program that got ready");
+    lab.enter();
+    (lab, program)
+}
+
+/// Starts a program from a thread that stays, since a program ends with the thread that started
+/// it.
+fn start(role: &'static str, settings: &'static [&'static str]) -> Arriving {
+    let (ready, arriving) = mpsc::channel();
+    thread::spawn(move || {
+        let lab = Lab::new();
+        let program = lab.start(role, settings);
+        // Where the test is filtered out nobody takes it, and it ends with the whole.
+        let _ = ready.send((lab, program));
+        loop {
+            thread::park();
+        }
+    });
+    arriving
+}

@@ -1,0 +1,68 @@
+//! Clients.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use serde_json::json;
+
+use crate::family::Child;
+use crate::settings::Settings;
+use crate::{Ready, wire};
+
+/// A pool of connections that the server, another process, closes while they are idle.
+pub fn pool(settings: &mut Settings) -> Result<Ready> {
+    let connections = settings.take("connections", 1)?;
+    let idle = format!("idle_ms={}", settings.take("idle_ms", 300)?);
+    let server = Child::start(&["closer", &idle])?;
+    let mut pool = Vec::new();
+    for _ in 0..connections {
+        let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port()?))?;
+        client.write_all(wire::REQUEST)?;
+        wire::read_answer(&client)?;
+        pool.push(client);
+    }
+    let facts = json!({
+        "connections": connections,
+        "server_port": server.port()?,
+        "server_pid": server.pid(),
+    });
+    Ok(Ready::new(facts, (pool, server)))
+}
+
+/// Clients that ask, and wait for ever.
+pub fn callers(settings: &mut Settings) -> Result<Ready> {
+    let clients = ask(settings)?;
+    Ok(Ready::new(json!({}), clients))
+}
+
+/// Clients that ask, say that they have no more to say, and take in whatever comes, a little at
+/// a time and with a pause between.
+pub fn listeners(settings: &mut Settings) -> Result<Ready> {
+    let pause = Duration::from_millis(settings.take("pause_ms", 0)?);
+    for mut client in ask(settings)? {
+        client.shutdown(Shutdown::Write)?;
+        let take_in = move || {
+            while client.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {
+                thread::sleep(pause);
+            }
+        };
+        thread::spawn(take_in);
+    }
+    Ok(Ready::new(json!({}), ()))
+}
+
+fn ask(settings: &mut Settings) -> Result<Vec<TcpStream>> {
+    let port: u16 = settings.take("port", 0)?;
+    ensure!(port > 0, "port=? is whom to ask");
+    let connections: usize = settings.take("connections", 1)?;
+    let mut clients = Vec::new();
+    for _ in 0..connections {
+        let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        client.write_all(wire::REQUEST)?;
+        clients.push(client);
+    }
+    Ok(clients)
+}

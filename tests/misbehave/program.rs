@@ -1,0 +1,126 @@
+//! misbehave: small programs that mishandle their TCP connections in known ways, for the live
+//! tests.
+//!
+//! `misbehave ROLE [key=value…]` builds up the role's connections, prints one line of JSON that
+//! says what it has made, and ends when its standard input does, or with its parent. It never
+//! outlives either.
+
+mod client;
+mod family;
+mod queue;
+mod server;
+mod settings;
+mod states;
+mod wire;
+
+use std::any::Any;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
+use serde_json::{Value, json};
+
+use crate::settings::Settings;
+
+/// What a role has built up.
+pub struct Ready {
+    /// Said on standard output, with the process's own number added.
+    pub facts: Value,
+    /// Kept until the end.
+    pub kept: Box<dyn Any>,
+    /// Said at the end, where the role goes on counting.
+    pub count: Option<Arc<AtomicU64>>,
+}
+
+impl Ready {
+    pub fn new(facts: Value, kept: impl Any) -> Ready {
+        Ready {
+            facts,
+            kept: Box::new(kept),
+            count: None,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing to do about a stderr that is gone.
+            let _ = writeln!(io::stderr(), "misbehave: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    let mut args = std::env::args().skip(1);
+    let role = args.next().context("which role?")?;
+    let mut settings = Settings::parse(args)?;
+    take_on_common(&mut settings)?;
+    let ready = play(&role, &mut settings).with_context(|| role.clone())?;
+    settings.all_taken()?;
+    let mut facts = ready.facts;
+    facts["pid"] = json!(std::process::id());
+    say(&facts)?;
+    io::copy(&mut io::stdin(), &mut io::sink())?;
+    if let Some(count) = ready.count {
+        say(&json!({ "count": count.load(Ordering::Relaxed) }))?;
+    }
+    drop(ready.kept);
+    // Threads that still wait for something have nothing to wait for.
+    std::process::exit(0)
+}
+
+fn play(role: &str, settings: &mut Settings) -> Result<Ready> {
+    match role {
+        "idle" => Ok(Ready::new(json!({}), ())),
+        "leak" => server::leak(settings),
+        "slow" => server::slow(settings),
+        "abandon" => server::abandon(settings),
+        "deaf" => server::deaf(settings),
+        "choke" => server::choke(settings),
+        "stream" => server::stream(settings),
+        "churn" => server::churn(settings),
+        "silent" => server::silent(settings),
+        "closer" => server::closer(settings),
+        "queue" => queue::queue(settings),
+        "pool" => client::pool(settings),
+        "callers" => client::callers(settings),
+        "listeners" => client::listeners(settings),
+        "inherit" => family::inherit(settings),
+        "downstream" => family::downstream(settings),
+        "proxy" => family::proxy(settings),
+        "states" => states::states(settings),
+        _ => bail!("there is no such role"),
+    }
+}
+
+/// `name=`: what the process calls itself; `files=`: how many files it may open.
+fn take_on_common(settings: &mut Settings) -> Result<()> {
+    let name: String = settings.take("name", String::new())?;
+    if !name.is_empty() {
+        let name = std::ffi::CString::new(name)?;
+        rustix::thread::set_name(&name).context("could not set the name")?;
+    }
+    let files: u64 = settings.take("files", 0)?;
+    if files > 0 {
+        let limit = Rlimit {
+            current: Some(files),
+            ..getrlimit(Resource::Nofile)
+        };
+        setrlimit(Resource::Nofile, limit).context("could not set the limit of open files")?;
+    }
+    Ok(())
+}
+
+fn say(facts: &Value) -> Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{facts}")?;
+    out.flush()?;
+    Ok(())
+}

@@ -1,0 +1,303 @@
+//! Servers that do not do with a closed connection what they should, and two that do.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use rustix::event::epoll;
+use rustix::net::sockopt;
+use serde_json::json;
+
+use crate::family::Child;
+use crate::settings::Settings;
+use crate::{Ready, wire};
+
+/// How long a slow server works on a request: longer than any test lasts.
+const WORK: Duration = Duration::from_secs(120);
+
+/// Reads the end of file and never closes. With `keepalive=true` the clients keep their ends
+/// half open, and so answer a probe a second. With `epoll=` an epoll set watches the connections,
+/// has them without interest (`muted`), or is there without them (`absent`). `dead=` as many more
+/// connections have been reset by the client, and are held just so.
+pub fn leak(settings: &mut Settings) -> Result<Ready> {
+    let connections = settings.take("connections", 1)?;
+    let keepalive = settings.take("keepalive", false)?;
+    let set = settings.take("epoll", String::new())?;
+    let dead = settings.take("dead", 0)?;
+    let listener = wire::listen(wire::ROOMY)?;
+    let mut kept = Vec::new();
+    for _ in 0..connections {
+        let (client, server) = wire::pair(&listener)?;
+        wire::ask(&client, &server)?;
+        wire::answer(&server, &client)?;
+        if keepalive {
+            sockopt::set_socket_keepalive(&server, true)?;
+            sockopt::set_tcp_keepidle(&server, Duration::from_secs(1))?;
+            sockopt::set_tcp_keepintvl(&server, Duration::from_secs(1))?;
+            client.shutdown(Shutdown::Write)?;
+            kept.push(client);
+        } else {
+            drop(client);
+        }
+        wire::read_end(&server)?;
+        kept.push(server);
+    }
+    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    if !set.is_empty() {
+        let data = epoll::EventData::new_u64(0);
+        epoll::add(&epoll, &listener, data, epoll::EventFlags::IN)?;
+        let interest = match set.as_str() {
+            "watched" => Some(epoll::EventFlags::IN),
+            "muted" => Some(epoll::EventFlags::empty()),
+            _ => None,
+        };
+        for (server, interest) in kept.iter().zip(interest.into_iter().cycle()) {
+            epoll::add(&epoll, server, data, interest)?;
+        }
+    }
+    for _ in 0..dead {
+        let (client, server) = wire::pair(&listener)?;
+        sockopt::set_socket_linger(&client, Some(Duration::ZERO))?;
+        drop(client);
+        kept.push(server);
+    }
+    let facts = json!({ "port": wire::port(&listener)?, "connections": connections });
+    let epoll = (!set.is_empty()).then_some(epoll);
+    Ok(Ready::new(facts, (listener, kept, epoll)))
+}
+
+/// Reads the request and works on it, a thread each, until long after the client has gone.
+pub fn slow(settings: &mut Settings) -> Result<Ready> {
+    let connections = settings.take("connections", 1)?;
+    let patience = Duration::from_millis(settings.take("patience_ms", 1500)?);
+    let listener = wire::listen(wire::ROOMY)?;
+    let (started, working) = mpsc::channel();
+    let mut clients = Vec::new();
+    for _ in 0..connections {
+        let (client, server) = wire::pair(&listener)?;
+        let started = started.clone();
+        thread::spawn(move || {
+            let read = wire::read_request(&server);
+            // The receiver is there until all have started.
+            let _ = started.send(read);
+            thread::sleep(WORK);
+        });
+        clients.push(Impatient::ask(client)?);
+    }
+    for read in working.iter().take(connections) {
+        read?;
+    }
+    let waited = Impatient::give_up(clients, patience);
+    let facts = json!({
+        "port": wire::port(&listener)?,
+        "connections": connections,
+        "patience_ms": waited,
+    });
+    Ok(Ready::new(facts, listener))
+}
+
+/// A client that has asked, and waits for its answer no longer than it wants to.
+pub struct Impatient {
+    client: TcpStream,
+    asked: Instant,
+}
+
+impl Impatient {
+    pub fn ask(mut client: TcpStream) -> Result<Impatient> {
+        client.write_all(wire::REQUEST)?;
+        Ok(Impatient {
+            client,
+            asked: Instant::now(),
+        })
+    }
+
+    /// Each hangs up in its turn; returns how many milliseconds each has really waited.
+    pub fn give_up(clients: Vec<Impatient>, patience: Duration) -> Vec<u64> {
+        let mut waited = Vec::new();
+        for Impatient { client, asked } in clients {
+            thread::sleep(patience.saturating_sub(asked.elapsed()));
+            waited.push(u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX));
+            drop(client);
+        }
+        waited
+    }
+}
+
+/// Reads the request and answers it, and never looks at the connection again.
+pub fn abandon(settings: &mut Settings) -> Result<Ready> {
+    let connections = settings.take("connections", 1)?;
+    let listener = wire::listen(wire::ROOMY)?;
+    let mut kept = Vec::new();
+    for _ in 0..connections {
+        let (client, server) = wire::pair(&listener)?;
+        wire::ask(&client, &server)?;
+        wire::answer(&server, &client)?;
+        kept.push(server);
+    }
+    let facts = json!({ "port": wire::port(&listener)?, "connections": connections });
+    Ok(Ready::new(facts, (listener, kept)))
+}
+
+/// Never reads what the clients have sent. With `spin=true` a thread spins meanwhile.
+pub fn deaf(settings: &mut Settings) -> Result<Ready> {
+    let connections = settings.take("connections", 1)?;
+    let bytes = settings.take("bytes", 100)?;
+    let listener = wire::listen(wire::ROOMY)?;
+    let mut kept = Vec::new();
+    for _ in 0..connections {
+        let (mut client, server) = wire::pair(&listener)?;
+        client.write_all(&vec![b'x'; bytes])?;
+        kept.push(server);
+    }
+    if settings.take("spin", false)? {
+        let spin = || loop {
+            std::hint::spin_loop();
+        };
+        thread::Builder::new().name("spinner".into()).spawn(spin)?;
+    }
+    let facts = json!({
+        "port": wire::port(&listener)?, "connections": connections, "bytes": bytes,
+    });
+    Ok(Ready::new(facts, (listener, kept)))
+}
+
+/// Answers with more than the clients take, who have shut their own direction down. The kernel
+/// probes their closed window; with `shrunk=true` it has to send again what they had room for.
+pub fn choke(settings: &mut Settings) -> Result<Ready> {
+    let connections = settings.take("connections", 1)?;
+    let shrunk = settings.take("shrunk", false)?;
+    let listener = wire::listen(wire::ROOMY)?;
+    let mut kept = Vec::new();
+    for _ in 0..connections {
+        let (client, server) = if shrunk {
+            let (client, server) = wire::pair(&listener)?;
+            wire::shrink(&client)?;
+            (client, server)
+        } else {
+            wire::narrow_pair(&listener)?
+        };
+        wire::ask(&client, &server)?;
+        client.shutdown(Shutdown::Write)?;
+        wire::read_end(&server)?;
+        wire::fill(&server)?;
+        kept.push([client, server]);
+    }
+    let facts = json!({ "port": wire::port(&listener)?, "connections": connections });
+    Ok(Ready::new(facts, (listener, kept)))
+}
+
+/// Streams to clients in another process that have shut down their own direction and listen on:
+/// what TCP's half-close is for. With `bulk=true` there is always more to send than the clients
+/// have taken, as in a long download.
+pub fn stream(settings: &mut Settings) -> Result<Ready> {
+    let connections: usize = settings.take("connections", 1)?;
+    let bulk = settings.take("bulk", false)?;
+    let listener = wire::listen(wire::ROOMY)?;
+    let port = wire::port(&listener)?;
+    let pause = format!("pause_ms={}", if bulk { 5 } else { 0 });
+    let to = format!("port={port}");
+    let clients = Child::start(&["listeners", &to, &count(connections), &pause])?;
+    let mut streams = Vec::new();
+    for _ in 0..connections {
+        let (server, _) = listener.accept()?;
+        wire::read_request(&server)?;
+        wire::read_end(&server)?;
+        streams.push(server);
+    }
+    for mut to in streams {
+        thread::spawn(move || {
+            let (piece, pause) = if bulk { (16 * 1024, 0) } else { (512, 50) };
+            while to.write_all(&vec![b's'; piece]).is_ok() {
+                thread::sleep(Duration::from_millis(pause));
+            }
+        });
+    }
+    let facts = json!({
+        "port": port, "connections": connections, "client_pid": clients.pid(),
+    });
+    Ok(Ready::new(facts, (listener, clients)))
+}
+
+fn count(connections: usize) -> String {
+    format!("connections={connections}")
+}
+
+/// Many short connections, each closed by the client and then by the server, as it should be.
+pub fn churn(settings: &mut Settings) -> Result<Ready> {
+    let rate: u32 = settings.take("rate", 2000)?;
+    let listener = wire::listen(wire::ROOMY)?;
+    let port = wire::port(&listener)?;
+    for _ in 0..4 {
+        let listener = listener.try_clone()?;
+        thread::spawn(move || serve_well(&listener));
+    }
+    let made = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&made);
+    let address = listener.local_addr()?;
+    thread::spawn(move || {
+        let start = Instant::now();
+        for nth in 0u32.. {
+            let due = Duration::from_secs(1) * nth / rate;
+            thread::sleep(due.saturating_sub(start.elapsed()));
+            let visit = || -> Result<()> {
+                let mut client = TcpStream::connect(address)?;
+                client.write_all(wire::REQUEST)?;
+                wire::read_answer(&client)
+            };
+            if visit().is_ok() {
+                made.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    });
+    let mut ready = Ready::new(json!({ "port": port, "rate": rate }), listener);
+    ready.count = Some(count);
+    Ok(ready)
+}
+
+fn serve_well(listener: &TcpListener) {
+    while let Ok((mut server, _)) = listener.accept() {
+        let serve = |server: &mut TcpStream| -> Result<()> {
+            wire::read_request(server)?;
+            server.write_all(wire::ANSWER)?;
+            wire::read_end(server)
+        };
+        // A client that went away is no concern of the next one.
+        let _ = serve(&mut server);
+    }
+}
+
+/// Accepts, reads what comes, and never answers.
+pub fn silent(_: &mut Settings) -> Result<Ready> {
+    let listener = wire::listen(wire::ROOMY)?;
+    let port = wire::port(&listener)?;
+    thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            thread::spawn(move || while stream.read(&mut [0; 512]).is_ok_and(|read| read > 0) {});
+        }
+    });
+    Ok(Ready::new(json!({ "port": port }), ()))
+}
+
+/// Answers each connection's request, and closes it a little later, as servers do with idle
+/// connections.
+pub fn closer(settings: &mut Settings) -> Result<Ready> {
+    let idle = Duration::from_millis(settings.take("idle_ms", 0)?);
+    let listener = wire::listen(wire::ROOMY)?;
+    let port = wire::port(&listener)?;
+    thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            thread::spawn(move || -> Result<()> {
+                wire::read_request(&stream)?;
+                stream.write_all(wire::ANSWER)?;
+                thread::sleep(idle);
+                Ok(())
+            });
+        }
+    });
+    Ok(Ready::new(json!({ "port": port }), ()))
+}
