@@ -11,29 +11,27 @@ use closewait::model::Cause;
 use scenario::{Scenario, judge};
 
 /// What differs from the expectation; `None` when nothing does.
-fn failure(scenario: &Scenario) -> Option<String> {
-    match judge::run(scenario) {
-        Ok(found) => Some(judge::differences(scenario, &found)).filter(|text| !text.is_empty()),
-        Err(error) => Some(format!("    {error}\n")),
-    }
+///
+/// # Errors
+/// When a line of the scenario is not understood.
+fn failure(scenario: &Scenario) -> Result<Option<String>, String> {
+    let found = judge::run(scenario)?;
+    Ok(Some(judge::differences(scenario, &found)).filter(|text| !text.is_empty()))
 }
 
 #[test]
 fn every_scenario_is_judged_as_its_file_expects() {
     let mut failures = String::new();
     for (name, scenario) in scenario::all() {
-        let told = match &scenario {
-            Err(error) => Some(error.clone()),
-            Ok(scenario) => match (failure(scenario), &scenario.wrong_today) {
-                (Some(text), None) => {
-                    let Scenario { title, why, .. } = scenario;
-                    Some(format!("({title})\n    {}\n{text}", why.trim()))
-                }
-                (None, Some(_)) => Some("    is right now: remove its wrong_today\n".to_owned()),
+        let told = scenario.and_then(|scenario| {
+            let Scenario { title, why, .. } = &scenario;
+            Ok(match (failure(&scenario)?, &scenario.wrong_today) {
+                (Some(text), None) => Some(format!("({title})\n    {}\n{text}", why.trim())),
+                (None, Some(_)) => Some("is right now: remove its wrong_today\n".to_owned()),
                 (None, None) | (Some(_), Some(_)) => None,
-            },
-        };
-        if let Some(text) = told {
+            })
+        });
+        if let Some(text) = told.unwrap_or_else(Some) {
             failures.push_str(&format!("\n{name} {text}"));
         }
     }
@@ -51,8 +49,9 @@ fn every_scenario_in_words() {
     for (name, scenario) in scenario::all() {
         let scenario = scenario.unwrap();
         println!("\n== {name}: {}", scenario.title);
-        if let (Some(wrong), text) = (&scenario.wrong_today, failure(&scenario)) {
-            println!("WRONG TODAY: {wrong}\n{}", text.unwrap_or_default());
+        if let Some(wrong) = &scenario.wrong_today {
+            let text = failure(&scenario).unwrap().unwrap_or_default();
+            println!("WRONG TODAY: {wrong}\n{text}");
         }
         for told in judge::run(&scenario).unwrap().findings {
             println!("{}\n    {}", told.head, told.words.replace('\n', "\n    "));
@@ -117,7 +116,9 @@ fn an_unknown_key_is_rejected_wherever_it_stands() {
 
 #[test]
 fn a_finding_that_the_file_does_not_expect_is_a_failure() {
-    let text = failure(&scenario::read(SMALLEST).unwrap()).unwrap();
+    let text = failure(&scenario::read(SMALLEST).unwrap())
+        .unwrap()
+        .unwrap();
     assert!(text.contains("+ info never-closed 1x :80 a[1]"), "{text}");
 }
 
