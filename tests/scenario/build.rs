@@ -1,0 +1,238 @@
+//! From a scenario file to what the collector would have seen.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+
+use closewait::classifier::Rules;
+use closewait::classifier::severity::Thresholds;
+use closewait::filter::Filter;
+use closewait::model::{
+    self, Cpu, Epoll, Evidence, Holder, Holders, Name, Pid, PortRange, Runtime, Scan, Snapshot,
+    Threads, Wait, WaitKind, WaitTarget,
+};
+
+use super::file::{self, Limit, Scenario, Source};
+use super::lines::{self, Line};
+use super::syntax;
+
+/// How long processes are watched for their use of the processor.
+const SAMPLE_MS: u64 = 200;
+/// The age of a process of which the scenario tells none: older than anything that wraps.
+const OLD_MS: u64 = 100 * 86_400_000;
+/// Processes that hold no socket.
+const BYSTANDERS: u32 = 100;
+
+/// What the collector would hand over.
+pub fn snapshot(scenario: &Scenario) -> Result<Snapshot, String> {
+    let netlink = scenario.source == Source::Netlink;
+    let mut next_port = 32_767;
+    let mut seen = Seen::default();
+    for text in &scenario.listeners {
+        let line = lines::listener(text, scenario.source);
+        seen.add(line.map_err(|error| format!("{text}: {error}"))?, netlink);
+    }
+    for text in &scenario.sockets {
+        let line = lines::socket(text, scenario.source, &mut next_port);
+        seen.add(line.map_err(|error| format!("{text}: {error}"))?, netlink);
+    }
+    let mut processes = Vec::new();
+    for (pid, name) in seen.names {
+        let described = scenario.process.iter().find(|process| process.pid == pid);
+        let age = described.and_then(|process| process.age.as_deref());
+        processes.push(model::Process {
+            pid: Pid(pid),
+            name: Some(Name::new(name.into_bytes())),
+            age_ms: Some(age.map_or(Ok(OLD_MS), syntax::duration)?),
+        });
+    }
+    let hidden = scenario.host.unreadable_processes;
+    Ok(Snapshot {
+        host: host(&scenario.host)?,
+        netns: Some("net:[4026531840]".to_owned()),
+        netns_asked: None,
+        taken_at_ns: 1_700_000_000_000_000_000,
+        source: if netlink {
+            model::Source::Netlink
+        } else {
+            model::Source::Procfs
+        },
+        sockets: seen.sockets,
+        scan: Scan {
+            processes_seen: BYSTANDERS + hidden,
+            processes_read: BYSTANDERS,
+            fds_read: seen.holders.len() as u64,
+            privileged: hidden == 0,
+        },
+        holders: (scenario.host.owners != Some(false))
+            .then(|| Holders::new(seen.holders, processes)),
+        scanned: Vec::new(),
+        gaps: Vec::new(),
+        steps: Vec::new(),
+    })
+}
+
+#[derive(Default)]
+struct Seen {
+    sockets: Vec<model::Socket>,
+    holders: Vec<Holder>,
+    names: BTreeMap<u32, String>,
+}
+
+impl Seen {
+    fn add(&mut self, line: Line, netlink: bool) {
+        for (at, mut socket) in (0u32..).zip(line.sockets) {
+            let number = self.sockets.len() as u32 + 1;
+            socket.inode = if line.has_inode { 10_000 + number } else { 0 };
+            socket.cookie = netlink.then(|| NonZeroU64::new(number.into())).flatten();
+            for owner in &line.holders {
+                let pid = owner.pid + if owner.counts_up { at } else { 0 };
+                self.names.entry(pid).or_insert(owner.name.clone());
+                self.holders.push(Holder {
+                    inode: socket.inode,
+                    pid: Pid(pid),
+                    fd: number + 2,
+                });
+            }
+            self.sockets.push(socket);
+        }
+    }
+}
+
+fn host(host: &file::Host) -> Result<model::Host, String> {
+    let range = host.ephemeral.as_deref().unwrap_or("32768-60999");
+    let ephemeral = range
+        .split_once('-')
+        .and_then(|(first, last)| {
+            Some(PortRange {
+                first: first.parse().ok()?,
+                last: last.parse().ok()?,
+            })
+        })
+        .ok_or_else(|| format!("{range:?} is not a range of ports"))?;
+    Ok(model::Host {
+        name: "host".to_owned(),
+        ephemeral: Some(ephemeral),
+        fin_timeout_s: Some(60),
+        somaxconn: Some(host.somaxconn.unwrap_or(4096)),
+        listen_overflows: host.listen_overflows,
+        listen_drops: host.listen_drops,
+        ..model::Host::default()
+    })
+}
+
+/// The rules of a scenario: the defaults, with what it overrides.
+pub fn rules(rules: &file::Rules) -> Result<Rules, String> {
+    let usual = Thresholds::default();
+    Ok(Rules {
+        filter: Filter::everything(),
+        grace_ms: match &rules.grace {
+            Some(text) => syntax::duration(text)?,
+            None => closewait::classifier::cause::GRACE_MS,
+        },
+        thresholds: Thresholds {
+            warning: rules.warning.unwrap_or(usual.warning),
+            critical: rules.critical.unwrap_or(usual.critical),
+            fd_warning: rules.fd_warning.unwrap_or(usual.fd_warning),
+            fd_critical: rules.fd_critical.unwrap_or(usual.fd_critical),
+            queue_warning: rules.queue_warning.unwrap_or(usual.queue_warning),
+            queue_critical: rules.queue_critical.unwrap_or(usual.queue_critical),
+        },
+    })
+}
+
+/// What a process of the scenario would tell when it is asked.
+pub fn evidence(process: &file::Process) -> Result<Evidence, String> {
+    let pid = Pid(process.pid);
+    let waits = process.waits.as_ref().map(|waits| {
+        let waits = waits.iter().map(|text| wait(text));
+        waits.collect::<Result<Vec<Wait>, String>>()
+    });
+    let sleeping = |total: u32| {
+        total
+            .checked_sub(process.stopped + process.disk + process.running)
+            .ok_or_else(|| format!("process {pid} has more threads by state than in all"))
+    };
+    Ok(Evidence {
+        pid,
+        age_ms: process.age.as_deref().map(syntax::duration).transpose()?,
+        runtime: runtime(process.runtime.as_deref())?,
+        open_fds: process.fds,
+        fd_limit: match &process.fd_limit {
+            Some(Limit::Files(files)) => Some(Some(*files)),
+            Some(Limit::Word(word)) if word == "unlimited" => Some(None),
+            Some(Limit::Word(word)) => return Err(format!("fd_limit {word:?} is no limit")),
+            None => None,
+        },
+        dead_sockets: process.dead_sockets,
+        threads: match process.threads {
+            Some(total) => Some(Threads {
+                total,
+                running: process.running,
+                sleeping: sleeping(total)?,
+                disk: process.disk,
+                stopped: process.stopped,
+                zombie: 0,
+            }),
+            None => None,
+        },
+        cpu: process.cpu_percent.map(|percent| Cpu {
+            sample_ms: SAMPLE_MS,
+            percent,
+            busiest: process.busiest_percent.map(|percent| (pid, percent)),
+        }),
+        waits: waits.transpose()?,
+        epoll: process.epoll.map(|epoll| Epoll {
+            watched: epoll.watched,
+            muted: epoll.muted,
+            absent: epoll.absent,
+        }),
+        unread: process.unread.clone(),
+    })
+}
+
+fn runtime(name: Option<&str>) -> Result<Runtime, String> {
+    let Some(name) = name else {
+        return Ok(Runtime::Native);
+    };
+    let all = [
+        Runtime::Java,
+        Runtime::Python,
+        Runtime::Node,
+        Runtime::Go,
+        Runtime::Ruby,
+        Runtime::Php,
+        Runtime::Nginx,
+        Runtime::Native,
+    ];
+    all.into_iter()
+        .find(|runtime| closewait::renderer::findings::runtime_name(*runtime) == name)
+        .ok_or_else(|| format!("{name:?} is no runtime"))
+}
+
+/// `30x recvfrom 10.0.0.5:3306`, `1x accept4 listener 0.0.0.0:8080`, `2x futex`.
+fn wait(text: &str) -> Result<Wait, String> {
+    let (threads, rest) = syntax::count(text);
+    let mut words = rest.split_whitespace();
+    let call = words.next().ok_or("an empty wait")?;
+    let target = match (words.next(), words.next()) {
+        (None, _) => None,
+        (Some("listener"), Some(end)) => Some(WaitTarget::Listener(syntax::endpoint(end)?)),
+        (Some("file"), Some(name)) => Some(WaitTarget::File(name.as_bytes().into())),
+        (Some(end), None) => Some(WaitTarget::Remote(syntax::endpoint(end)?)),
+        _ => return Err(format!("{text:?} is not a wait")),
+    };
+    let kind = match call {
+        _ if target.is_some() => WaitKind::Descriptor,
+        "futex" | "semop" => WaitKind::Lock,
+        "epoll_wait" | "epoll_pwait" | "poll" | "select" | "io_uring_enter" => WaitKind::Events,
+        "nanosleep" | "clock_nanosleep" | "pause" => WaitKind::Sleep,
+        "wait4" | "waitid" => WaitKind::Child,
+        _ => WaitKind::Other,
+    };
+    Ok(Wait {
+        call: call.to_owned(),
+        kind,
+        target,
+        threads,
+    })
+}

@@ -1,0 +1,131 @@
+//! What a scenario file holds: the keys of the TOML, and nothing about what they mean.
+//!
+//! `fixtures/scenarios/README.md` documents them. An unknown key is an error: a misspelt
+//! expectation would otherwise be met by everything.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    pub title: String,
+    pub why: String,
+    #[serde(default)]
+    pub source: Source,
+    #[serde(default)]
+    pub listeners: Vec<String>,
+    pub sockets: Vec<String>,
+    /// How many CLOSE_WAIT sockets have each cause; those of no socket are left out.
+    pub causes: BTreeMap<String, u64>,
+    /// Kinds of gaps that the judgement must add; none by default.
+    #[serde(default)]
+    pub gaps: Vec<String>,
+    /// What the program gets wrong today. The test then passes while the scenario fails.
+    pub wrong_today: Option<String>,
+    #[serde(default)]
+    pub host: Host,
+    #[serde(default)]
+    pub rules: Rules,
+    #[serde(default)]
+    pub process: Vec<Process>,
+    /// The findings, in the order in which they are shown.
+    #[serde(default)]
+    pub expect: Vec<Expect>,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    #[default]
+    Netlink,
+    Procfs,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Host {
+    /// `first-last`.
+    pub ephemeral: Option<String>,
+    pub somaxconn: Option<u32>,
+    pub listen_overflows: Option<u64>,
+    pub listen_drops: Option<u64>,
+    /// Processes whose open files may not be read.
+    #[serde(default)]
+    pub unreadable_processes: u32,
+    /// `false`: owners were not asked for.
+    pub owners: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rules {
+    pub grace: Option<String>,
+    pub warning: Option<u64>,
+    pub critical: Option<u64>,
+    pub fd_warning: Option<u64>,
+    pub fd_critical: Option<u64>,
+    pub queue_warning: Option<u64>,
+    pub queue_critical: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Process {
+    pub pid: u32,
+    pub age: Option<String>,
+    pub runtime: Option<String>,
+    pub fds: Option<u64>,
+    pub fd_limit: Option<Limit>,
+    pub dead_sockets: Option<u64>,
+    pub threads: Option<u32>,
+    /// Of the threads: stopped, in uninterruptible sleep, running.
+    #[serde(default)]
+    pub stopped: u32,
+    #[serde(default)]
+    pub disk: u32,
+    #[serde(default)]
+    pub running: u32,
+    pub cpu_percent: Option<f64>,
+    /// Of the busiest thread.
+    pub busiest_percent: Option<f64>,
+    pub waits: Option<Vec<String>>,
+    pub epoll: Option<Epoll>,
+    #[serde(default)]
+    pub unread: Vec<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum Limit {
+    Files(u64),
+    Word(String),
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Epoll {
+    #[serde(default)]
+    pub watched: u64,
+    #[serde(default)]
+    pub muted: u64,
+    #[serde(default)]
+    pub absent: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expect {
+    pub cause: String,
+    pub sockets: u64,
+    pub severity: String,
+    pub service: String,
+    pub owner: String,
+    /// Each must occur somewhere in the words of the finding.
+    #[serde(default)]
+    pub says: Vec<String>,
+    /// None may.
+    #[serde(default)]
+    pub not_says: Vec<String>,
+}

@@ -1,0 +1,158 @@
+//! Runs a scenario through the pipeline, and compares what was found with what was expected.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use closewait::classifier::finding::{self, Finding};
+use closewait::classifier::group::Service;
+use closewait::classifier::{self, Report, queue};
+use closewait::model::{Evidence, Pid};
+use closewait::renderer::{findings, triage};
+
+use super::build;
+use super::file::{Expect, Process, Scenario};
+
+/// What the program made of a scenario.
+pub struct Found {
+    pub findings: Vec<Told>,
+    pub causes: BTreeMap<String, u64>,
+    pub gaps: Vec<String>,
+}
+
+/// A finding as the user is told it.
+pub struct Told {
+    /// Severity, cause, sockets, service end and owner in one line.
+    pub head: String,
+    /// Summary, meaning, evidence and next steps; one a line.
+    pub words: String,
+}
+
+/// Collects from the file, classifies, and puts it in words.
+pub fn run(scenario: &Scenario) -> Result<Found, String> {
+    let snapshot = build::snapshot(scenario)?;
+    let rules = build::rules(&scenario.rules)?;
+    let report = classifier::classify(&snapshot, &rules);
+    let sets = finding::sets(&report);
+    let queues = queue::queues(&report);
+    let suspects = finding::suspects(&sets, &queues, &rules.thresholds);
+    let mut evidence: Vec<Evidence> = Vec::new();
+    for (pid, _) in &suspects {
+        if let Some(process) = described(scenario, *pid) {
+            evidence.push(build::evidence(process)?);
+        }
+    }
+    let found = finding::findings(&report, sets, queues, &evidence, &rules.thresholds);
+    let mut causes = BTreeMap::new();
+    for cause in report.rows().filter_map(|row| row.cause) {
+        *causes.entry(cause.name().to_owned()).or_default() += 1;
+    }
+    let mut gaps: Vec<String> = report
+        .gaps
+        .iter()
+        .map(|gap| gap.kind.name().to_owned())
+        .collect();
+    gaps.sort();
+    Ok(Found {
+        findings: found
+            .findings
+            .iter()
+            .map(|finding| told(&report, finding))
+            .collect(),
+        causes,
+        gaps,
+    })
+}
+
+fn described(scenario: &Scenario, pid: Pid) -> Option<&Process> {
+    scenario.process.iter().find(|process| process.pid == pid.0)
+}
+
+fn told(report: &Report<'_>, finding: &Finding) -> Told {
+    let set = &finding.set;
+    let service = match set.service {
+        Service::Local(port) => format!(":{port}"),
+        Service::Remote(remote) => remote.to_string(),
+    };
+    let mut words = vec![
+        findings::summary(report, finding),
+        findings::meaning(finding),
+    ];
+    words.extend(findings::evidence(report, finding));
+    words.extend(findings::next_steps(report, finding));
+    Told {
+        head: format!(
+            "{} {} {}x {service} {}",
+            finding.severity.name(),
+            set.cause,
+            set.sockets,
+            triage::owner_of(report, &set.owner)
+        ),
+        words: words.join("\n"),
+    }
+}
+
+fn head(expect: &Expect) -> String {
+    format!(
+        "{} {} {}x {} {}",
+        expect.severity, expect.cause, expect.sockets, expect.service, expect.owner
+    )
+}
+
+/// What differs, line by line; empty when everything is as expected.
+pub fn differences(scenario: &Scenario, found: &Found) -> String {
+    let mut out = String::new();
+    if scenario.causes != found.causes {
+        push(&mut out, '-', &format!("causes {:?}", scenario.causes));
+        push(&mut out, '+', &format!("causes {:?}", found.causes));
+    }
+    let mut gaps = scenario.gaps.clone();
+    gaps.sort();
+    if gaps != found.gaps {
+        push(&mut out, '-', &format!("gaps {gaps:?}"));
+        push(&mut out, '+', &format!("gaps {:?}", found.gaps));
+    }
+    let most = scenario.expect.len().max(found.findings.len());
+    for at in 0..most {
+        finding_differs(scenario.expect.get(at), found.findings.get(at), &mut out);
+    }
+    out
+}
+
+fn finding_differs(expect: Option<&Expect>, told: Option<&Told>, out: &mut String) {
+    let expected = expect.map(head);
+    let (Some(expect), Some(told)) = (expect, told) else {
+        if let Some(expected) = expected {
+            push(out, '-', &expected);
+        }
+        if let Some(told) = told {
+            push(out, '+', &told.head);
+            push(out, ' ', &told.words);
+        }
+        return;
+    };
+    let before = out.len();
+    if expected.as_ref() != Some(&told.head) {
+        push(out, '-', &expected.unwrap_or_default());
+        push(out, '+', &told.head);
+    }
+    for text in &expect.says {
+        if !told.words.contains(text.as_str()) {
+            push(out, '-', &format!("{}: says {text:?}", told.head));
+        }
+    }
+    for text in &expect.not_says {
+        if told.words.contains(text.as_str()) {
+            push(out, '+', &format!("{}: says {text:?}", told.head));
+        }
+    }
+    if out.len() > before {
+        push(out, ' ', &told.words);
+    }
+}
+
+fn push(out: &mut String, sign: char, text: &str) {
+    for line in text.lines() {
+        // Writing to a String does not fail.
+        let _ = writeln!(out, "    {sign} {line}");
+    }
+}
