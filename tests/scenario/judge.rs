@@ -7,7 +7,7 @@ use closewait::classifier::finding::{self, Finding};
 use closewait::classifier::group::Service;
 use closewait::classifier::{self, Report, queue};
 use closewait::model::{Evidence, Pid};
-use closewait::renderer::{findings, triage};
+use closewait::renderer::{findings, groups};
 
 use super::build;
 use super::file::{Expect, Process, Scenario};
@@ -85,7 +85,7 @@ fn told(report: &Report<'_>, finding: &Finding) -> Told {
             finding.severity.name(),
             set.cause,
             set.sockets,
-            triage::owner_of(report, &set.owner)
+            groups::owner_of(report, &set.owner)
         ),
         words: words.join("\n"),
     }
