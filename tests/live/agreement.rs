@@ -14,7 +14,9 @@ fn stocked() -> (Lab, Program) {
     until("every state that was made", || {
         let found = counts(&listed(&lab, &states, &[]));
         let is_there = |(state, count): (&String, &Value)| {
-            found.get(state).copied().unwrap_or(0) == count.as_u64().unwrap()
+            let (found, made) = (found.get(state).copied(), count.as_u64());
+            // On a loopback of others a port may have been another one's a moment ago.
+            found == made || (state == "TIME_WAIT" && found > made && !lab.is_private())
         };
         if expected.iter().all(is_there) {
             Ok(())

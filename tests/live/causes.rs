@@ -219,9 +219,9 @@ fn a_thread_that_spins_meanwhile_is_pointed_at() {
         let document = lab.json(&[]);
         let waited = waiting_for_a_processor(&deaf, &spinner).saturating_sub(waited);
         let finding = check_triage(&document, &expected);
-        let busiest = &finding["processes"][0]["cpu"]["busiest_thread"];
-        assert_eq!(busiest.to_string(), spinner, "{finding:#}");
         if array(finding, "evidence").any(|line| line.as_str().unwrap().contains("spins")) {
+            let busiest = &finding["processes"][0]["cpu"]["busiest_thread"];
+            assert_eq!(busiest.to_string(), spinner, "{finding:#}");
             return Ok(());
         }
         if waited > asked.elapsed() / 10 && start.elapsed() > PATIENCE / 2 {

@@ -99,7 +99,8 @@ fn sockets_in_no_processs_hands_are_the_kernels() {
             assert_eq!(socket["uid"], Value::Null, "nobody's, not root's: {socket}");
         }
     }
-    assert_eq!(seen, 4);
+    // On a loopback of others a port may have been another one's a moment ago.
+    assert!(seen == 4 || (seen > 4 && !lab.is_private()), "{seen}");
 }
 
 #[test]
