@@ -32,7 +32,7 @@ use crate::classifier::queue;
 use crate::collector::owners::Progress;
 use crate::collector::process::Suspect;
 use crate::exit::Outcome;
-use crate::model::{Snapshot, Step};
+use crate::model::{Gap, GapKind, Snapshot, Step};
 use crate::plan::{Inspection, Plan};
 use crate::renderer::{Format, Page, list};
 
@@ -61,7 +61,7 @@ fn inspect(
     let progress = Progress::default();
     let snapshot = progress::shown(&progress, || collector::collect(&plan.request, &progress))?;
     let collected = Instant::now();
-    let report = classifier::classify(&snapshot, &plan.rules);
+    let mut report = classifier::classify(&snapshot, &plan.rules);
     let classified = Instant::now();
     if plan.quiet {
         return Ok(match (report.len(), report.undecided) {
@@ -72,7 +72,7 @@ fn inspect(
             (0, _) => Outcome::Undecided,
         });
     }
-    let (findings, examined) = find(plan, &snapshot, &report);
+    let (findings, examined) = find(plan, &snapshot, &mut report);
     renderer::render(&report, &findings, &plan.view, start.elapsed(), out)
         .and_then(|()| out.flush())
         .context("could not write the output")?;
@@ -103,7 +103,7 @@ fn inspect(
 fn find(
     plan: &Inspection,
     snapshot: &Snapshot,
-    report: &classifier::Report<'_>,
+    report: &mut classifier::Report<'_>,
 ) -> (Findings, Option<Step>) {
     let wanted = matches!(
         (&plan.view.page, plan.view.format),
@@ -115,7 +115,20 @@ fn find(
     let thresholds = &plan.rules.thresholds;
     let sets = finding::sets(report);
     let queues = queue::queues(report);
-    let suspects: Vec<Suspect> = finding::suspects(&sets, &queues, thresholds)
+    let named = finding::suspects(&sets, &queues, thresholds);
+    if named.left_out > 0 && plan.evidence {
+        report.gaps.push(Gap {
+            kind: GapKind::EvidenceMissing,
+            count: named.left_out,
+            detail: format!(
+                "{} more processes were not asked for evidence",
+                named.left_out
+            ),
+            hint: "select with --pid or --port".into(),
+        });
+    }
+    let suspects: Vec<Suspect> = named
+        .asked
         .into_iter()
         .map(|(pid, stuck)| Suspect { pid, stuck })
         .collect();

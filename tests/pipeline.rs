@@ -166,6 +166,7 @@ fn holders(sockets: &[Socket]) -> Holders {
             pid,
             name: Some(Name::new(name)),
             age_ms: Some(3_600_000),
+            forebears: Vec::new(),
         });
     Holders::new(holders, processes.collect())
 }

@@ -16,6 +16,8 @@ pub struct Facts {
     pub recv_q: u32,
     pub send_q: u32,
     pub timer: Option<Timer>,
+    /// How often that timer has been doubled.
+    pub backoff: Option<u8>,
     pub idle: Option<Idle>,
     /// Milliseconds since this side last sent data.
     pub last_data_sent_ms: Option<u64>,
@@ -78,39 +80,54 @@ fn is_transient(facts: &Facts, grace_ms: u64) -> bool {
         return false;
     };
     let certainly = idle.at_most_ms.is_some_and(|most| most <= grace_ms);
-    // Answers to probes, of keepalive or of a closed window, are acknowledgements too.
-    let probed = matches!(
-        facts.timer,
-        Some(Timer {
-            kind: TimerKind::Keepalive | TimerKind::Probe,
-            ..
-        })
-    );
-    let renewed = probed || is_half_close(facts, grace_ms);
-    certainly || (idle.at_least_ms <= grace_ms && !renewed)
+    certainly || (idle.at_least_ms <= grace_ms && !is_renewed(facts, grace_ms))
 }
 
-/// This side still sends, and the peer is there to take it.
-///
-/// Either data went out after the last acknowledgement came in, and so after the FIN; or it went
-/// out within the grace to a peer on this host whose socket is open.
+/// Whether acknowledgements come in that are not the FIN's: answers to probes, of keepalive or of
+/// a closed window, or to data that is still being sent.
+fn is_renewed(facts: &Facts, grace_ms: u64) -> bool {
+    match facts.timer.map(|timer| timer.kind) {
+        Some(TimerKind::Keepalive | TimerKind::Probe) => true,
+        Some(TimerKind::Retransmit) if facts.send_q > 0 => true,
+        _ => {
+            let to_the_peer = facts.peer == Some(PeerEnd::Waiting) || sent_after_fin(facts);
+            to_the_peer && sends(facts, grace_ms)
+        }
+    }
+}
+
+/// This side still sends, and it is being taken.
 fn is_half_close(facts: &Facts, grace_ms: u64) -> bool {
-    let (Some(sent), Some(idle)) = (facts.last_data_sent_ms, facts.idle) else {
-        return false;
-    };
-    let sends = sent <= grace_ms && facts.ever_sent != Some(false);
-    let after_fin = sent < idle.at_least_ms;
-    sends && !is_send_stuck(facts) && (after_fin || facts.peer == Some(PeerEnd::Waiting))
+    sends(facts, grace_ms)
+}
+
+/// Data went out within the grace, for the first time: a retransmission renews the time too.
+fn sends(facts: &Facts, grace_ms: u64) -> bool {
+    let within = facts.last_data_sent_ms.is_some_and(|sent| sent <= grace_ms);
+    within && facts.ever_sent != Some(false) && !is_retransmitting(facts)
+}
+
+/// Data went out after the last acknowledgement came in, and so after the FIN.
+fn sent_after_fin(facts: &Facts) -> bool {
+    facts
+        .last_data_sent_ms
+        .zip(facts.idle)
+        .is_some_and(|(sent, idle)| sent < idle.at_least_ms)
+}
+
+/// The retransmission timer runs whenever data is in flight; it is a sign of trouble once it has
+/// run out and been doubled.
+fn is_retransmitting(facts: &Facts) -> bool {
+    facts.timer.is_some_and(|timer| {
+        timer.kind == TimerKind::Retransmit
+            && (timer.retransmits > 0 || facts.backoff.is_some_and(|times| times > 0))
+    })
 }
 
 fn is_send_stuck(facts: &Facts) -> bool {
-    let pushing = matches!(
-        facts.timer,
-        Some(Timer {
-            kind: TimerKind::Retransmit | TimerKind::Probe,
-            ..
-        })
-    );
+    let pushing = facts
+        .timer
+        .is_some_and(|timer| matches!(timer.kind, TimerKind::Retransmit | TimerKind::Probe));
     facts.send_q > 0 && pushing
 }
 

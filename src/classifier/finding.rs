@@ -12,10 +12,12 @@ use super::queue::Queue;
 use super::severity::{Severity, Thresholds, Weight, severity};
 use super::{Report, Row, pairs};
 use crate::classifier::cause::PeerEnd;
-use crate::model::{Cause, Evidence, Pid, State, TimerKind};
+use crate::model::{Cause, Endpoint, Evidence, Name, Pid, Side, State, TimerKind};
 
-/// The most processes that are asked for evidence.
-const SUSPECTS_MAX: usize = 8;
+/// The most processes that are asked for evidence: each costs some milliseconds.
+const SUSPECTS_MAX: usize = 32;
+/// The most sets for which the two legs of a proxy are looked for: each look walks all rows.
+const LEGS_MAX: usize = 8;
 /// The most processes of one finding that are asked: prefork workers tell the same story.
 const PER_FINDING: usize = 2;
 
@@ -42,11 +44,20 @@ pub struct Finding {
 }
 
 /// CLOSE_WAIT sockets with the same service end, owner and cause.
+///
+/// Processes of one program that serve the same end, or are the workers of one parent, are one
+/// owner: a hundred workers with one stuck socket each are one fault.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Set {
     pub cause: Cause,
     pub service: Service,
+    /// The listener in whose queue unaccepted ones sit.
+    pub listener: Option<Endpoint>,
+    /// All of its processes.
     pub owner: GroupOwner,
+    /// The same, those with the most sockets first, process 1 last: it holds listeners for
+    /// others.
+    pub by_weight: Vec<Pid>,
     pub sockets: u64,
     pub recv_q: RecvQ,
     pub recv_q_min: u32,
@@ -65,8 +76,10 @@ pub struct Set {
     pub unanswered: Option<u64>,
     pub peers: Peers,
     pub legs: Option<pairs::Legs>,
-    /// Inodes, ordered; empty of unaccepted sockets.
-    pub inodes: Vec<u32>,
+    /// Whether tcp_info came with none of them.
+    pub no_tcp_info: bool,
+    /// Who holds which inode, ordered; empty of unaccepted sockets.
+    pub held: Vec<(Pid, u32)>,
 }
 
 /// The other ends, where they are on this host.
@@ -80,21 +93,78 @@ pub struct Peers {
     pub pids: Vec<Pid>,
 }
 
+/// What the sockets of a set share.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    cause: Cause,
+    service: Service,
+    listener: Option<Endpoint>,
+    kind: Option<&'static str>,
+    owner: OwnerKey,
+}
+
+/// Whose sockets go together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum OwnerKey {
+    /// A program, by its name; on the client side also by the first of its forebears that are
+    /// the same program.
+    Program(Name, Option<Pid>),
+    Processes(Vec<Pid>),
+}
+
+impl Key {
+    fn of(report: &Report<'_>, row: &Row<'_>, cause: Cause) -> Key {
+        let owner = GroupOwner::of(&row.owner);
+        let holders = report.holders();
+        let program = match owner.pids.as_slice() {
+            [pid] if owner.kind == Some("process") => holders.name(*pid).map(|name| {
+                let first = holders
+                    .forebears(*pid)
+                    .iter()
+                    .take_while(|(_, other)| other == name)
+                    .last()
+                    .map_or(*pid, |(forebear, _)| *forebear);
+                (name.clone(), (row.side == Side::Client).then_some(first))
+            }),
+            _ => None,
+        };
+        Key {
+            cause,
+            service: Service::of(row.socket, row.side),
+            listener: listener(report, row),
+            kind: owner.kind,
+            owner: match program {
+                Some((name, first)) => OwnerKey::Program(name, first),
+                None => OwnerKey::Processes(owner.pids),
+            },
+        }
+    }
+}
+
+/// The listener of an unaccepted connection.
+fn listener(report: &Report<'_>, row: &Row<'_>) -> Option<Endpoint> {
+    let unaccepted = row.socket.is_unaccepted();
+    let listener = unaccepted.then(|| report.listeners().covering(row.socket))??;
+    Some(listener.local)
+}
+
 /// Gathers the CLOSE_WAIT sockets of a report into sets, the largest first.
 pub fn sets(report: &Report<'_>) -> Vec<Set> {
-    let mut positions: FxHashMap<(Cause, Service, GroupOwner), Vec<u32>> = FxHashMap::default();
-    let mut last: Option<(Cause, Service, GroupOwner)> = None;
+    let mut positions: FxHashMap<Key, Vec<u32>> = FxHashMap::default();
+    let mut last: Option<(Key, GroupOwner)> = None;
     for (at, row) in (0u32..).zip(report.rows()) {
         let Some(cause) = row.cause else { continue };
-        let service = Service::of(row.socket, row.side);
         // Sockets of one set come in runs: most rows find their key made.
-        let same = last
-            .as_ref()
-            .is_some_and(|(c, s, owner)| (*c, *s) == (cause, service) && owner.is(&row.owner));
+        let same = last.as_ref().is_some_and(|(key, owner)| {
+            key.cause == cause
+                && key.service == Service::of(row.socket, row.side)
+                && key.listener == listener(report, &row)
+                && owner.is(&row.owner)
+        });
         if !same {
-            last = Some((cause, service, GroupOwner::of(&row.owner)));
+            last = Some((Key::of(report, &row, cause), GroupOwner::of(&row.owner)));
         }
-        if let Some(key) = &last {
+        if let Some((key, _)) = &last {
             match positions.get_mut(key) {
                 Some(positions) => positions.push(at),
                 None => {
@@ -105,35 +175,33 @@ pub fn sets(report: &Report<'_>) -> Vec<Set> {
     }
     let mut sets: Vec<(Set, Vec<u32>)> = positions
         .into_iter()
-        .map(|((cause, service, owner), positions)| {
-            let set = gather(report, cause, service, owner, &positions);
-            (set, positions)
-        })
+        .map(|(key, positions)| (gather(report, &key, &positions), positions))
         .collect();
     sets.sort_by(|(a, _), (b, _)| {
         (b.sockets.cmp(&a.sockets))
-            .then_with(|| (a.cause, a.service).cmp(&(b.cause, b.service)))
+            .then_with(|| (a.cause, a.service, a.listener).cmp(&(b.cause, b.service, b.listener)))
             .then_with(|| a.owner.pids.cmp(&b.owner.pids))
     });
-    // Each search for legs walks all rows: only for those that will be read.
     let suspicious = sets.iter_mut().filter(|(set, _)| set.is_suspicious());
-    for (set, positions) in suspicious.take(SUSPECTS_MAX) {
+    for (set, positions) in suspicious.take(LEGS_MAX) {
         set.legs = pairs::legs(report, positions);
     }
     sets.into_iter().map(|(set, _)| set).collect()
 }
 
-fn gather(
-    report: &Report<'_>,
-    cause: Cause,
-    service: Service,
-    owner: GroupOwner,
-    positions: &[u32],
-) -> Set {
+fn gather(report: &Report<'_>, key: &Key, positions: &[u32]) -> Set {
     let mut set = Set {
-        cause,
-        service,
-        owner,
+        cause: key.cause,
+        service: key.service,
+        listener: key.listener,
+        owner: GroupOwner {
+            kind: key.kind,
+            pids: match &key.owner {
+                OwnerKey::Processes(pids) => pids.clone(),
+                OwnerKey::Program(..) => Vec::new(),
+            },
+        },
+        by_weight: Vec::new(),
         sockets: positions.len() as u64,
         recv_q: RecvQ::default(),
         recv_q_min: u32::MAX,
@@ -147,7 +215,8 @@ fn gather(
         unanswered: Some(0),
         peers: Peers::default(),
         legs: None,
-        inodes: Vec::new(),
+        no_tcp_info: true,
+        held: Vec::new(),
     };
     let mut ages = Vec::new();
     let mut waits = Vec::new();
@@ -161,7 +230,13 @@ fn gather(
     }
     set.idle = Spread::of(&mut ages);
     set.patience = Patience::of(&mut waits);
-    set.inodes.sort_unstable();
+    set.held.sort_unstable();
+    set.owner.pids.extend(set.held.iter().map(|(pid, _)| *pid));
+    set.owner.pids.sort_unstable();
+    set.owner.pids.dedup();
+    let mut by_weight = set.owner.pids.clone();
+    by_weight.sort_by_key(|pid| (*pid == Pid(1), std::cmp::Reverse(set.holds(*pid).len())));
+    set.by_weight = by_weight;
     set.peers.pids.sort_unstable();
     set.peers.pids.dedup();
     set
@@ -205,9 +280,19 @@ impl Set {
             Some((PeerEnd::Orphaned, _)) => self.peers.orphaned += 1,
             None => {}
         }
+        self.no_tcp_info &= socket.tcp.is_none();
         if socket.inode != 0 {
-            self.inodes.push(socket.inode);
+            let holders = row.owner.holders().iter();
+            self.held
+                .extend(holders.map(|holder| (holder.pid, socket.inode)));
         }
+    }
+
+    /// What a process holds of the set, with the inodes in order.
+    pub fn holds(&self, pid: Pid) -> &[(Pid, u32)] {
+        let start = self.held.partition_point(|(holder, _)| *holder < pid);
+        let end = self.held.partition_point(|(holder, _)| *holder <= pid);
+        &self.held[start..end]
     }
 
     /// Whether the set is worth asking its owners about.
@@ -216,33 +301,44 @@ impl Set {
     }
 }
 
-/// Whom to ask for evidence, and about which sockets: the owners of the largest suspicious sets,
-/// and of full accept queues.
-pub fn suspects(sets: &[Set], queues: &[Queue], thresholds: &Thresholds) -> Vec<(Pid, Vec<u32>)> {
-    let mut suspects: Vec<(Pid, Vec<u32>)> = Vec::new();
-    let full = queues.iter().filter(|queue| {
-        queue
-            .lasting_percent()
-            .is_some_and(|percent| percent >= thresholds.queue_warning)
-    });
-    let of_sets = sets
-        .iter()
-        .filter(|set| set.is_suspicious())
-        .map(|set| (&set.owner.pids, set.inodes.as_slice()));
-    for (pids, inodes) in of_sets.chain(full.map(|queue| (&queue.pids, [].as_slice()))) {
-        for pid in pids.iter().take(PER_FINDING) {
-            let room = suspects.len() < SUSPECTS_MAX;
-            match suspects.iter_mut().find(|(known, _)| known == pid) {
-                Some((_, stuck)) => stuck.extend_from_slice(inodes),
-                None if room => suspects.push((*pid, inodes.to_vec())),
-                None => {}
-            }
+/// Whom to ask for evidence.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Suspects {
+    /// The processes, each with the inodes of its sockets that a finding is about, ordered.
+    pub asked: Vec<(Pid, Vec<u32>)>,
+    /// How many more there are than are asked.
+    pub left_out: u64,
+}
+
+/// The owners of the suspicious sets, the largest first, and of full accept queues.
+pub fn suspects(sets: &[Set], queues: &[Queue], thresholds: &Thresholds) -> Suspects {
+    let mut suspects = Suspects::default();
+    for set in sets.iter().filter(|set| set.is_suspicious()) {
+        for pid in set.by_weight.iter().take(PER_FINDING) {
+            suspects.add(*pid, set.holds(*pid).iter().map(|(_, inode)| *inode));
         }
     }
-    for (_, stuck) in &mut suspects {
+    for queue in queues.iter().filter(|queue| queue.is_full(thresholds)) {
+        for pid in queue.by_weight().take(PER_FINDING) {
+            suspects.add(pid, std::iter::empty());
+        }
+    }
+    for (_, stuck) in &mut suspects.asked {
         stuck.sort_unstable();
+        stuck.dedup();
     }
     suspects
+}
+
+impl Suspects {
+    fn add(&mut self, pid: Pid, inodes: impl Iterator<Item = u32>) {
+        let room = self.asked.len() < SUSPECTS_MAX;
+        match self.asked.iter_mut().find(|(known, _)| *known == pid) {
+            Some((_, stuck)) => stuck.extend(inodes),
+            None if room => self.asked.push((pid, inodes.collect())),
+            None => self.left_out += 1,
+        }
+    }
 }
 
 /// Judges the sets, the most severe and then the largest first. An accept queue that is full of
@@ -256,13 +352,8 @@ pub fn findings(
 ) -> Findings {
     let mut sets = sets;
     for queue in &queues {
-        let full = queue
-            .lasting_percent()
-            .is_some_and(|percent| percent >= thresholds.queue_warning);
-        let told = sets
-            .iter()
-            .any(|set| set.cause == Cause::NotAccepted && set.service == queue.service());
-        if full && !told && report.states.asked.contains(State::Established) {
+        let told = sets.iter().any(|set| set.listener == Some(queue.local));
+        if queue.is_full(thresholds) && !told && report.states.asked.contains(State::Established) {
             sets.push(unaccepted(report, queue));
         }
     }
@@ -272,7 +363,7 @@ pub fn findings(
         .collect();
     findings.sort_by_key(|finding| {
         (
-            std::cmp::Reverse((finding.severity, finding.set.sockets)),
+            std::cmp::Reverse((finding.severity, finding.weight())),
             finding.set.cause,
             finding.set.service,
         )
@@ -283,29 +374,34 @@ pub fn findings(
 /// The set of an accept queue whose connections are all still open at the other end: no socket
 /// is in CLOSE_WAIT yet.
 fn unaccepted(report: &Report<'_>, queue: &Queue) -> Set {
-    let owner = GroupOwner {
+    let key = Key {
+        cause: Cause::NotAccepted,
+        service: queue.service(),
+        listener: Some(queue.local),
         kind: Some("listener"),
-        pids: queue.pids.clone(),
+        owner: OwnerKey::Processes(queue.pids.clone()),
     };
-    gather(report, Cause::NotAccepted, queue.service(), owner, &[])
+    gather(report, &key, &[])
 }
 
 fn judge(set: Set, queues: &[Queue], evidence: &[Evidence], thresholds: &Thresholds) -> Finding {
-    let evidence: Vec<Evidence> = evidence
-        .iter()
-        .filter(|evidence| set.is_suspicious() && set.owner.pids.contains(&evidence.pid))
-        .take(PER_FINDING)
+    let asked = set.by_weight.iter().take(PER_FINDING);
+    let evidence: Vec<Evidence> = asked
+        .filter(|_| set.is_suspicious())
+        .filter_map(|pid| evidence.iter().find(|evidence| evidence.pid == *pid))
         .cloned()
         .collect();
     let queue = queues
         .iter()
-        .find(|queue| set.cause == Cause::NotAccepted && queue.service() == set.service)
+        .find(|queue| set.listener == Some(queue.local))
         .cloned();
-    let held = set.inodes.len() as u64;
     let fd_percent = evidence
         .iter()
-        .filter_map(|evidence| evidence.fd_limit.flatten())
-        .map(|limit| held * 100 / limit.max(1))
+        .filter_map(|evidence| {
+            let limit = evidence.fd_limit.flatten()?;
+            let held = set.holds(evidence.pid).len() as u64;
+            Some(held * 100 / limit.max(1))
+        })
         .max();
     let stopped = evidence.iter().any(|evidence| {
         evidence
@@ -325,6 +421,16 @@ fn judge(set: Set, queues: &[Queue], evidence: &[Evidence], thresholds: &Thresho
         queue,
         evidence,
         fd_percent,
+    }
+}
+
+impl Finding {
+    /// How many connections it is about.
+    fn weight(&self) -> u64 {
+        match (&self.queue, self.set.sockets) {
+            (Some(queue), 0) => queue.unaccepted,
+            (_, sockets) => sockets,
+        }
     }
 }
 

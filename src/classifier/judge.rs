@@ -6,7 +6,9 @@ use super::cause::{self, Facts, PeerEnd};
 use super::listeners::Listeners;
 use super::{Row, Rules, age, hiding};
 use crate::filter::Known;
-use crate::model::{Endpoint, Hiding, Holders, Idle, Owner, Pid, Side, Snapshot, Socket, State};
+use crate::model::{
+    Endpoint, Hiding, Holder, Holders, Idle, Owner, Pid, Side, Snapshot, Socket, State, TcpInfo,
+};
 
 /// An [`Owner`] without its lifetime.
 #[derive(Debug, Clone, Copy)]
@@ -51,13 +53,15 @@ impl<'a> Judge<'a> {
             );
             closers.sort_unstable_by_key(|at| ends(&sockets[*at as usize]));
         }
+        let listeners = Listeners::of(snapshot);
+        let heirs = heirs(snapshot, &listeners);
         Judge {
             snapshot,
-            listeners: Listeners::of(snapshot),
+            listeners,
             closers,
             no_holders: Holders::default(),
             grace_ms: rules.grace_ms,
-            heirs: heirs(snapshot),
+            heirs,
         }
     }
 
@@ -138,9 +142,10 @@ impl<'a> Judge<'a> {
             recv_q: socket.recv_q,
             send_q: socket.send_q,
             timer: socket.timer,
+            backoff: tcp.and_then(|tcp| tcp.backoff()),
             idle,
             last_data_sent_ms: milliseconds(tcp.and_then(|tcp| tcp.last_data_sent())),
-            last_data_recv_ms: milliseconds(tcp.and_then(|tcp| tcp.last_data_recv())),
+            last_data_recv_ms: tcp.and_then(|tcp| received_ms(socket, tcp)),
             ever_sent: tcp
                 .and_then(|tcp| tcp.data_segs_out())
                 .map(|segments| segments > 0),
@@ -166,24 +171,37 @@ impl<'a> Judge<'a> {
         Some((end, peer))
     }
 
-    /// Whether more than one process holds the socket, or one that is younger than its last
-    /// byte and holds several such: a server that forks for each connection holds one.
+    /// Whether more than one process holds the socket, or one that has several that it cannot
+    /// have accepted or connected itself.
     pub(super) fn inherited(&self, owner: &Owner<'_>) -> Option<bool> {
-        let Owner::Process([first, rest @ ..]) = owner else {
+        let Owner::Process(holders) = owner else {
             return None;
         };
-        let shared = rest.iter().any(|holder| holder.pid != first.pid);
-        Some(shared || self.heirs.binary_search(&first.pid).is_ok())
+        // Between fork and exec every child holds all that its parent holds, for milliseconds.
+        let settled = |pid| {
+            let age = self.holders().age_ms(pid);
+            age.is_none_or(|age| age >= CHILD_GRACE_MS)
+        };
+        let mut pids = holders
+            .iter()
+            .map(|holder| holder.pid)
+            .filter(|pid| settled(*pid));
+        let Some(first) = pids.next() else {
+            return Some(false);
+        };
+        Some(pids.any(|pid| pid != first) || self.heirs.binary_search(&first).is_ok())
     }
 }
 
-/// How much younger than the last byte of a socket its holder must be to have inherited it. A
-/// byte can lie in the accept queue for a while before a process is forked for it.
+/// How old a second holder must be to count.
+const CHILD_GRACE_MS: u64 = 1_000;
+/// How much younger than the last byte of a socket its holder must be to have inherited it: the
+/// two are read at different moments, and rounded.
 const HEIR_MARGIN_MS: u64 = 1_000;
 
-/// The processes that hold several CLOSE_WAIT sockets whose last byte came in before they
-/// started.
-fn heirs(snapshot: &Snapshot) -> Vec<Pid> {
+/// The processes that hold several CLOSE_WAIT sockets which they cannot have made, ordered. One
+/// alone proves nothing: a server that forks for each connection gives each child one.
+fn heirs(snapshot: &Snapshot, listeners: &Listeners) -> Vec<Pid> {
     let Some(holders) = &snapshot.holders else {
         return Vec::new();
     };
@@ -192,13 +210,11 @@ fn heirs(snapshot: &Snapshot) -> Vec<Pid> {
         if socket.state != State::CloseWait {
             continue;
         }
-        let received = socket.tcp.and_then(|tcp| tcp.last_data_recv());
+        let listener = listeners
+            .covering(socket)
+            .map_or([].as_slice(), |listener| &listener.holders);
         for holder in holders.of(socket.inode) {
-            let older = holders
-                .age_ms(holder.pid)
-                .zip(received)
-                .is_some_and(|(age, received)| u64::from(received) > age + HEIR_MARGIN_MS);
-            if older {
+            if is_heir(socket, holder.pid, listener, holders) {
                 *counts.entry(holder.pid).or_default() += 1;
             }
         }
@@ -210,6 +226,49 @@ fn heirs(snapshot: &Snapshot) -> Vec<Pid> {
         .collect();
     heirs.sort_unstable();
     heirs
+}
+
+/// Whether a process got a socket from another: it is younger than the last byte that was sent
+/// on it; or it does not hold the listener, and is younger than the last byte that came in, or
+/// another program that a holder of the listener started. (A worker of the same program may be
+/// an old one whose listener was taken away by a reload; one that holds the listener may have
+/// accepted late what came in before it started.)
+fn is_heir(socket: &Socket, pid: Pid, listener: &[Holder], holders: &Holders) -> bool {
+    let tcp = socket.tcp.as_ref();
+    let younger_than = |time: Option<u64>| {
+        time.zip(holders.age_ms(pid))
+            .is_some_and(|(time, age)| time > age + HEIR_MARGIN_MS)
+    };
+    let sent = tcp
+        .filter(|tcp| tcp.data_segs_out().is_some_and(|segments| segments > 0))
+        .and_then(|tcp| tcp.last_data_sent());
+    if younger_than(sent.map(u64::from)) {
+        return true;
+    }
+    if listener.iter().any(|holder| holder.pid == pid) {
+        return false;
+    }
+    let name = holders.name(pid);
+    let started_by_the_listeners = holders.forebears(pid).iter().any(|(forebear, other)| {
+        name.is_some_and(|name| name != other)
+            && listener.iter().any(|holder| holder.pid == *forebear)
+    });
+    younger_than(tcp.and_then(|tcp| received_ms(socket, tcp))) || started_by_the_listeners
+}
+
+/// Milliseconds since data last came in. On CLOSE_WAIT no byte follows the FIN, so that a time
+/// that seems later than the last acknowledgement has wrapped.
+fn received_ms(socket: &Socket, tcp: &TcpInfo) -> Option<u64> {
+    let received = u64::from(tcp.last_data_recv()?);
+    let wrapped = socket.state == State::CloseWait
+        && tcp
+            .last_ack_recv()
+            .is_some_and(|acked| u64::from(acked) > received);
+    Some(if wrapped {
+        received + (1 << 32)
+    } else {
+        received
+    })
 }
 
 fn is_closer(socket: &Socket) -> bool {

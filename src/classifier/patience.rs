@@ -44,17 +44,18 @@ impl Patience {
 
 /// How long the peer of a CLOSE_WAIT socket waited between its last byte and its FIN.
 ///
-/// Only where the last acknowledgement was the FIN's: not with keepalive, whose answers renew it,
-/// nor where this side has sent since.
+/// Only where the last acknowledgement was the FIN's: not where keepalive or window probes or
+/// retransmissions are answered, nor where this side has sent since.
 pub fn of_row(row: &Row<'_>) -> Option<u32> {
     let idle = row.idle?;
-    let keepalive = row
+    // Any timer but none stands for acknowledgements that may be later than the FIN's.
+    let renewed = row
         .socket
         .timer
-        .is_some_and(|timer| timer.kind == TimerKind::Keepalive);
+        .is_some_and(|timer| timer.kind != TimerKind::TimeWait);
     let sent = row.socket.tcp?.last_data_sent().map(u64::from)?;
     let sends_since = sent < idle.at_least_ms;
-    if keepalive || sends_since {
+    if renewed || sends_since {
         return None;
     }
     u32::try_from(super::age::patience(idle)?).ok()

@@ -1,6 +1,7 @@
 //! Accept queues: how full each listener's is, and how long connections have waited in it.
 
 use super::listeners::Listener;
+use super::severity::Thresholds;
 use super::{Report, group::Service};
 use crate::model::{Endpoint, Pid, State};
 
@@ -24,7 +25,7 @@ pub struct Queue {
     /// Unaccepted connections that were seen, and those of them in CLOSE_WAIT.
     pub unaccepted: u64,
     pub close_wait: u64,
-    /// The longest that one of them has been idle, at least.
+    /// The longest that one of them has waited.
     pub oldest_ms: Option<u64>,
     /// The limit is `net.core.somaxconn`: a larger backlog would be cut to it.
     pub at_somaxconn: bool,
@@ -41,6 +42,18 @@ impl Queue {
             0 => Some(if self.now > 0 { 100 } else { 0 }),
             limit => Some(u64::from(self.now) * 100 / u64::from(limit)),
         }
+    }
+
+    /// The processes to look at, process 1 last: it holds listeners for others.
+    pub fn by_weight(&self) -> impl Iterator<Item = Pid> {
+        let others = self.pids.iter().copied().filter(|pid| *pid != Pid(1));
+        others.chain(self.pids.iter().copied().filter(|pid| *pid == Pid(1)))
+    }
+
+    /// Whether it is full enough, for long enough, to be a finding by itself.
+    pub fn is_full(&self, thresholds: &Thresholds) -> bool {
+        self.lasting_percent()
+            .is_some_and(|percent| percent >= thresholds.queue_warning)
     }
 
     /// The same, where connections have waited longer than an instant.
@@ -77,8 +90,12 @@ pub fn queues(report: &Report<'_>) -> Vec<Queue> {
         }
         queue.unaccepted += 1;
         queue.close_wait += u64::from(socket.state == State::CloseWait);
-        let idle = super::age::idle(socket).map(|idle| idle.at_least_ms);
-        queue.oldest_ms = queue.oldest_ms.max(idle);
+        // Nobody has sent on it, so that the time of the last byte sent is the connection's.
+        let waited = socket
+            .tcp
+            .and_then(|tcp| tcp.last_data_sent())
+            .map(u64::from);
+        queue.oldest_ms = queue.oldest_ms.max(waited);
     }
     queues.sort_by_key(|queue| (std::cmp::Reverse((queue.percent(), queue.now)), queue.local));
     queues

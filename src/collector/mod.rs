@@ -181,8 +181,8 @@ fn read_all_again(request: &Request) -> Option<Vec<Socket>> {
     Some(table.sockets)
 }
 
-/// Finds the holders of the sockets that may be selected, and of the listeners that unaccepted
-/// ones wait for. Where no such socket has an inode, nothing is read.
+/// Finds the holders of the sockets that may be selected, and of those that tell about them:
+/// listeners, and the other ends of CLOSE_WAIT. Where no such socket has an inode, nothing is read.
 fn read_owners(request: &Request, snapshot: &mut Snapshot, progress: &Progress, steps: &mut Steps) {
     let start = Instant::now();
     let sockets = &snapshot.sockets;
@@ -190,9 +190,17 @@ fn read_owners(request: &Request, snapshot: &mut Snapshot, progress: &Progress, 
     let unaccepted = sockets
         .iter()
         .any(|socket| socket.is_unaccepted() && selectable(socket));
+    let waits = sockets
+        .iter()
+        .any(|socket| socket.state == State::CloseWait && selectable(socket));
+    let tells_of_another = |socket: &Socket| match socket.state {
+        State::Listen => unaccepted || waits,
+        State::FinWait1 | State::FinWait2 => waits,
+        _ => false,
+    };
     let inodes = sockets
         .iter()
-        .filter(|socket| selectable(socket) || (unaccepted && socket.state == State::Listen))
+        .filter(|socket| selectable(socket) || tells_of_another(socket))
         .map(|socket| socket.inode);
     let wanted = Wanted::new(inodes, request.sees_all());
     if wanted.is_empty() {
@@ -246,7 +254,8 @@ fn read_ages(proc_root: &Path, sockets: &[Socket], holders: &mut Holders) {
     };
     for process in holders.processes_mut() {
         if pids.binary_search(&process.pid).is_ok() {
-            process.age_ms = process::age_ms(proc_root, process.pid, uptime_ms);
+            (process.age_ms, process.forebears) =
+                process::origin(proc_root, process.pid, uptime_ms);
         }
     }
 }

@@ -139,6 +139,7 @@ fn work(
                 pid,
                 name: read_name(root, pid, &mut worker.path),
                 age_ms: None,
+                forebears: Vec::new(),
             });
             part.scanned.push(Scanned {
                 pid,

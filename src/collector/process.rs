@@ -19,7 +19,8 @@ use super::owners::socket_inode;
 use super::syscalls::{self, Call};
 use super::threads::{Ticks, cpu, ticks};
 use crate::model::{
-    Endpoint, Epoll, Evidence, Pid, Runtime, Scanned, Socket, State, Wait, WaitKind, WaitTarget,
+    Endpoint, Epoll, Evidence, Name, Pid, Runtime, Scanned, Socket, State, Wait, WaitKind,
+    WaitTarget,
 };
 
 /// The clock of /proc/PID/stat: `USER_HZ`, 100 on every architecture that Rust runs on.
@@ -90,10 +91,25 @@ fn open(proc_root: &Path, pid: Pid) -> Option<Process> {
     Process::new_with_root(proc_root.join(pid.to_string())).ok()
 }
 
-/// How long ago a process started, in milliseconds.
-pub fn age_ms(proc_root: &Path, pid: Pid, uptime_ms: u64) -> Option<u64> {
-    let stat = Stat::from_file(proc_root.join(pid.to_string()).join("stat")).ok()?;
-    uptime_ms.checked_sub(stat.starttime * TICK_MS)
+/// The farthest that forebears are looked for.
+const FOREBEARS_MAX: usize = 8;
+
+/// How long ago a process started, in milliseconds, and its forebears, the parent first.
+pub fn origin(proc_root: &Path, pid: Pid, uptime_ms: u64) -> (Option<u64>, Vec<(Pid, Name)>) {
+    let stat = |pid: Pid| Stat::from_file(proc_root.join(pid.to_string()).join("stat")).ok();
+    let Some(own) = stat(pid) else {
+        return (None, Vec::new());
+    };
+    let mut forebears = Vec::new();
+    let mut parent = own.ppid;
+    while forebears.len() < FOREBEARS_MAX
+        && let Some(next) = u32::try_from(parent).ok().filter(|pid| *pid > 0).map(Pid)
+        && let Some(found) = stat(next)
+    {
+        forebears.push((next, Name::new(found.comm.into_bytes())));
+        parent = found.ppid;
+    }
+    (uptime_ms.checked_sub(own.starttime * TICK_MS), forebears)
 }
 
 /// How long the host has been up, in milliseconds.

@@ -6,12 +6,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use rustc_hash::FxHashSet;
+
 use super::netns::{self, Netns};
 use super::sock_diag::wire::{Families, Query};
 use super::sock_diag::{Dump, DumpError, Reader, bytecode};
 use super::{CollectError, Request, SourceChoice, Steps, host, proc_net};
 use crate::filter::{Filter, Known};
-use crate::model::{Family, Gap, GapKind, Host, Socket, Source, State, StateSet};
+use crate::model::{Endpoint, Family, Gap, GapKind, Host, Socket, Source, State, StateSet};
 
 /// The sockets of a namespace, and the facts that are the namespace's own.
 pub(super) struct Table {
@@ -140,23 +142,55 @@ fn read_netlink(
     };
     let mut dump = reader.read(&listeners, &mut keep, sockets)?;
     let states = request.filter.states().minus(listen);
+    let bytecode = bytecode::compile(&request.filter);
+    let narrowed = bytecode.is_some() || !states.contains(State::FinWait2);
     if !states.is_empty() {
         let others = Query {
             families: request.families,
             states,
             tcp_info: request.tcp_info,
-            bytecode: bytecode::compile(&request.filter),
+            bytecode,
         };
-        let rest = reader.read(&others, &mut keep, sockets)?;
-        dump.malformed += rest.malformed;
-        dump.repeated += rest.repeated;
-        dump.interrupted |= rest.interrupted;
+        dump.add(reader.read(&others, &mut keep, sockets)?);
+    }
+    if narrowed {
+        dump.add(read_other_ends(request, &mut reader, sockets)?);
     }
     let mut what = format!("sock_diag dump: {} sockets kept", sockets.len());
     if dump.repeated > 0 {
         what.push_str(&format!(", {} seen twice", dump.repeated));
     }
     steps.add(what, start);
+    Ok(dump)
+}
+
+/// Reads the other ends of the CLOSE_WAIT sockets that were kept, where they are in this
+/// namespace too and the selection left them out: whether such an end is still held decides what
+/// the CLOSE_WAIT is.
+fn read_other_ends(
+    request: &Request,
+    reader: &mut Reader,
+    sockets: &mut Vec<Socket>,
+) -> Result<Dump, DumpError> {
+    let mirrored: FxHashSet<(Endpoint, Endpoint)> = sockets
+        .iter()
+        .filter(|socket| socket.state == State::CloseWait)
+        .map(|socket| (socket.remote.canonical(), socket.local.canonical()))
+        .collect();
+    if mirrored.is_empty() {
+        return Ok(Dump::default());
+    }
+    let closers = Query {
+        families: Families::Both,
+        states: StateSet::of(State::FinWait1).union(StateSet::of(State::FinWait2)),
+        tcp_info: request.tcp_info,
+        bytecode: None,
+    };
+    let mut keep =
+        |socket: &Socket| mirrored.contains(&(socket.local.canonical(), socket.remote.canonical()));
+    let mut dump = reader.read(&closers, &mut keep, sockets)?;
+    // Those that were selected have been read before: nothing came twice.
+    dump.repeated = 0;
     Ok(dump)
 }
 
@@ -224,7 +258,11 @@ fn read_procfs(
             Family::Inet => "tcp",
             Family::Inet6 => "tcp6",
         });
-        let mut keep = |socket: &Socket| may_matter(&request.filter, socket);
+        let waits = request.filter.states().contains(State::CloseWait);
+        let mut keep = |socket: &Socket| {
+            let closer = matches!(socket.state, State::FinWait1 | State::FinWait2);
+            may_matter(&request.filter, socket) || (waits && closer)
+        };
         let reading =
             File::open(&path).and_then(|text| proc_net::read(text, family, &mut keep, sockets));
         match reading {

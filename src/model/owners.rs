@@ -72,6 +72,11 @@ impl Holders {
         self.process(pid)?.age_ms
     }
 
+    /// The forebears of a holder, its parent first.
+    pub fn forebears(&self, pid: Pid) -> &[(Pid, Name)] {
+        self.process(pid).map_or(&[], |process| &process.forebears)
+    }
+
     pub fn processes_mut(&mut self) -> &mut [Process] {
         &mut self.processes
     }

@@ -42,6 +42,8 @@ pub struct Process {
     pub name: Option<Name>,
     /// How long ago it started, in milliseconds; of holders of CLOSE_WAIT sockets only.
     pub age_ms: Option<u64>,
+    /// Its parent, its parent's parent and so on, as far as was read; of the same only.
+    pub forebears: Vec<(Pid, Name)>,
 }
 
 /// What the scan of a process's descriptors met besides wanted sockets.

@@ -128,6 +128,7 @@ impl TimerKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TcpInfo {
     pub(crate) length: u16,
+    pub(crate) backoff: u8,
     pub(crate) last_data_sent: u32,
     pub(crate) last_data_recv: u32,
     pub(crate) last_ack_recv: u32,
@@ -142,6 +143,7 @@ impl TcpInfo {
     pub fn from_prefix(bytes: &[u8]) -> TcpInfo {
         TcpInfo {
             length: u16::try_from(bytes.len()).unwrap_or(u16::MAX),
+            backoff: bytes.get(4).copied().unwrap_or(0),
             last_data_sent: u32_at(bytes, 44).unwrap_or(0),
             last_data_recv: u32_at(bytes, 52).unwrap_or(0),
             last_ack_recv: u32_at(bytes, 56).unwrap_or(0),
@@ -150,6 +152,12 @@ impl TcpInfo {
             data_segs_out: u32_at(bytes, 156).unwrap_or(0),
             bytes_sent: u64_at(bytes, 200).unwrap_or(0),
         }
+    }
+
+    /// How often the running timer has been doubled because nothing was acknowledged: above 0, a
+    /// retransmission or a probe has gone without progress.
+    pub fn backoff(&self) -> Option<u8> {
+        self.reaches(5).then_some(self.backoff)
     }
 
     /// Milliseconds since the last byte was sent.

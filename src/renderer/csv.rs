@@ -30,6 +30,14 @@ const HEADING: [&str; 19] = [
 
 /// Writes a record for each selected socket. What is unknown is an empty field.
 pub fn rows(report: &Report<'_>, view: &View, out: &mut impl Write) -> io::Result<()> {
+    records(report, view, out).map_err(|error| match error.into_kind() {
+        // As it was, so that a closed pipe is known for one.
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    })
+}
+
+fn records(report: &Report<'_>, view: &View, out: &mut impl Write) -> csv::Result<()> {
     let mut records = csv::WriterBuilder::new()
         .terminator(csv::Terminator::CRLF)
         .from_writer(out);
@@ -58,7 +66,7 @@ pub fn rows(report: &Report<'_>, view: &View, out: &mut impl Write) -> io::Resul
         records.write_field(row.cause.map_or("", Cause::name))?;
         records.write_record(None::<&[u8]>)?;
     }
-    records.flush()
+    Ok(records.flush()?)
 }
 
 fn or_empty(value: Option<impl ToString>) -> String {

@@ -43,6 +43,7 @@ pub fn snapshot(scenario: &Scenario) -> Result<Snapshot, String> {
             pid: Pid(pid),
             name: Some(Name::new(name.into_bytes())),
             age_ms: Some(age.map_or(Ok(OLD_MS), syntax::duration)?),
+            forebears: Vec::new(),
         });
     }
     let hidden = scenario.host.unreadable_processes;

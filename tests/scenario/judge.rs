@@ -36,7 +36,7 @@ pub fn run(scenario: &Scenario) -> Result<Found, String> {
     let queues = queue::queues(&report);
     let suspects = finding::suspects(&sets, &queues, &rules.thresholds);
     let mut evidence: Vec<Evidence> = Vec::new();
-    for (pid, _) in &suspects {
+    for (pid, _) in &suspects.asked {
         if let Some(process) = described(scenario, *pid) {
             evidence.push(build::evidence(process)?);
         }

@@ -59,7 +59,7 @@ pub struct Dump {
 }
 
 impl Dump {
-    fn add(&mut self, other: Dump) {
+    pub(super) fn add(&mut self, other: Dump) {
         self.malformed += other.malformed;
         self.repeated += other.repeated;
         self.interrupted |= other.interrupted;

@@ -1,10 +1,12 @@
 //! The facts that led to a finding, each a short line.
 
 use super::super::{escape, units};
-use super::words::{LIMIT_PERCENT, SPINNING_PERCENT, all_silent, process, runtime_name, service};
+use super::words::{
+    Descriptors, SPINNING_PERCENT, all_silent, descriptors_of, process, runtime_name, service,
+};
 use crate::classifier::Report;
 use crate::classifier::finding::{Finding, Set};
-use crate::model::{Cause, Evidence, Runtime, Wait, WaitKind, WaitTarget};
+use crate::model::{Cause, Evidence, Runtime, Side, Wait, WaitKind, WaitTarget};
 
 /// How much a line of evidence tells: the screen has room for a few.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,45 +109,45 @@ fn queue_of_bytes(set: &Set, lines: &mut Lines) {
     }
     if let Some(unanswered) = set.unanswered
         && matches!(set.cause, Cause::NeverClosed | Cause::NotReading)
+        && set.service.side() == Side::Server
     {
+        let all = units::count(set.sockets);
         lines.add(
             Rank::Telling,
-            format!(
-                "{} of {} were sent nothing since their last byte came in",
-                units::count(unanswered),
-                units::count(set.sockets)
-            ),
+            match unanswered {
+                0 => "all were answered after their last byte came in".to_owned(),
+                some => format!(
+                    "{} of {all} were sent nothing since their last byte came in",
+                    units::count(some)
+                ),
+            },
         );
     }
 }
 
 fn patience_line(set: &Set, lines: &mut Lines) {
     let Some(patience) = set.patience else { return };
-    let since = if all_silent(set) {
-        "connecting"
-    } else {
-        "their last byte"
-    };
     let seconds = |ms: u32| format!("{:.1} s", f64::from(ms) / 1000.0);
     let (p50, p90) = (seconds(patience.p50_ms), seconds(patience.p90_ms));
-    let clustered = patience.cluster_ms.map(seconds);
-    match (clustered, set.cause) {
-        (Some(timeout), Cause::StalePool) => lines.add(
+    let (who, since) = match set.service.side() {
+        Side::Client => ("the server", "its last byte"),
+        Side::Server if all_silent(set) => ("peers", "connecting"),
+        Side::Server => ("peers", "their last byte"),
+    };
+    let distribution = format!("{who} hung up p50 {p50}, p90 {p90} after {since}");
+    // Who was answered, or is a server, did not wait for this side.
+    let answered = set.cause == Cause::Abandoned || set.unanswered == Some(0);
+    let timeout = match set.service.side() {
+        Side::Client => "its idle timeout",
+        Side::Server if answered => "an idle timeout",
+        Side::Server => "a client timeout",
+    };
+    match patience.cluster_ms.map(seconds) {
+        Some(cluster) => lines.add(
             Rank::Decisive,
-            format!(
-                "the server hung up after {timeout} of silence (p50 {p50}, p90 {p90}): clustered at {timeout}, consistent with its idle timeout"
-            ),
+            format!("{distribution}: clustered at {cluster}, consistent with {timeout}"),
         ),
-        (Some(timeout), _) => lines.add(
-            Rank::Decisive,
-            format!(
-                "peers hung up p50 {p50}, p90 {p90} after {since}: clustered at {timeout}, consistent with a client timeout"
-            ),
-        ),
-        (None, _) => lines.add(
-            Rank::Plain,
-            format!("peers hung up p50 {p50}, p90 {p90} after {since}"),
-        ),
+        None => lines.add(Rank::Plain, distribution),
     }
 }
 
@@ -238,13 +240,10 @@ fn process_lines(report: &Report<'_>, finding: &Finding, evidence: &Evidence, li
         );
     }
     if let (Some(open), Some(Some(limit))) = (evidence.open_fds, evidence.fd_limit) {
-        let (rank, near) = if open * 100 >= limit * LIMIT_PERCENT {
-            (
-                Rank::Decisive,
-                ": at the limit accept() and open() fail (EMFILE)",
-            )
-        } else {
-            (Rank::Plain, "")
+        let (rank, near) = match descriptors_of(open, limit) {
+            Descriptors::Gone => (Rank::Decisive, ": accept() and open() fail (EMFILE)"),
+            Descriptors::Short => (Rank::Decisive, ": nearly all of them, EMFILE is near"),
+            Descriptors::Enough => (Rank::Plain, ""),
         };
         let held = match finding.fd_percent {
             Some(percent @ 1..) => format!("; these sockets are {percent} % of the limit"),

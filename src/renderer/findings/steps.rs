@@ -1,10 +1,10 @@
 //! What to do next: commands that fit the owner, its runtime and the cause.
 
 use super::super::escape;
-use super::words::{awaited, emfile};
-use crate::classifier::Report;
-use crate::classifier::finding::Finding;
-use crate::model::{Cause, Pid, Runtime};
+use super::words::{Descriptors, awaited, descriptors};
+use crate::classifier::finding::{Finding, Set};
+use crate::classifier::{Report, hiding};
+use crate::model::{Cause, Hiding, Pid, Runtime};
 
 /// Commands that fit the owner and the cause.
 pub fn next_steps(report: &Report<'_>, finding: &Finding) -> Vec<String> {
@@ -13,17 +13,18 @@ pub fn next_steps(report: &Report<'_>, finding: &Finding) -> Vec<String> {
     if matches!(set.cause, Cause::Transient | Cause::HalfClose) {
         return steps;
     }
-    let pid = set.owner.pids.first().copied();
-    let stopped = finding.evidence.iter().any(|evidence| {
+    let pid = set.by_weight.first().copied();
+    let stopped = finding.evidence.iter().find(|evidence| {
         evidence
             .threads
-            .is_some_and(|threads| threads.stopped == threads.total)
+            .is_some_and(|threads| threads.total > 0 && threads.stopped == threads.total)
     });
-    match pid {
-        Some(pid) if stopped => steps.push(format!(
-            "kill -CONT {pid}, if it was not stopped on purpose"
+    match (stopped, pid) {
+        (Some(stopped), _) => steps.push(format!(
+            "kill -CONT {}, if it was not stopped on purpose",
+            stopped.pid
         )),
-        Some(pid) => {
+        (None, Some(pid)) => {
             let runtime = finding
                 .evidence
                 .iter()
@@ -31,13 +32,10 @@ pub fn next_steps(report: &Report<'_>, finding: &Finding) -> Vec<String> {
                 .map_or(Runtime::Native, |evidence| evidence.runtime);
             steps.push(stack_command(runtime, pid));
         }
-        None if set.owner.kind.is_none() => {
-            steps.push("run it without --no-owners to see whose they are".to_owned())
-        }
-        None => steps.push("run it as root to see whose they are".to_owned()),
+        (None, None) => steps.push(whose(report, set).to_owned()),
     }
     if let Some(queue) = &finding.queue {
-        if emfile(finding)
+        if descriptors(finding) > Descriptors::Enough
             && let Some(pid) = pid
         {
             steps.push(format!(
@@ -80,6 +78,19 @@ fn stack_command(runtime: Runtime, pid: Pid) -> String {
         Runtime::Node => format!("kill -USR1 {pid}, then node inspect -p {pid}"),
         Runtime::Php | Runtime::Nginx | Runtime::Native => {
             format!("gdb -p {pid} -batch -ex 'thread apply all bt'")
+        }
+    }
+}
+
+/// What to try where nobody is seen who holds the sockets.
+fn whose(report: &Report<'_>, set: &Set) -> &'static str {
+    if set.owner.kind.is_none() {
+        return "run it without --no-owners to see whose they are";
+    }
+    match hiding(report.snapshot) {
+        Hiding::NeedsRoot => "run it as root to see whose they are",
+        Hiding::Refused | Hiding::Elsewhere => {
+            "run it on the host, or with the host's --proc, to see whose they are"
         }
     }
 }

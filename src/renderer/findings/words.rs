@@ -2,17 +2,21 @@
 
 use super::super::{escape, groups, units};
 use crate::classifier::Report;
+use crate::classifier::cause::GRACE_MS;
 use crate::classifier::finding::{Finding, Set};
 use crate::classifier::group::Service;
-use crate::model::{Cause, Endpoint, Pid, Runtime, Side, WaitTarget};
+use crate::classifier::severity::Severity;
+use crate::model::{Cause, Endpoint, Evidence, Pid, Runtime, Side, WaitTarget};
 
 /// The share of a limit, in percent, from which on the limit is as good as reached.
 pub(super) const LIMIT_PERCENT: u64 = 90;
 /// The share of one processor, in percent, from which on a thread is spinning: a sample is a few
 /// ticks long, and one may be lost.
 pub(super) const SPINNING_PERCENT: f64 = 85.0;
-/// A close_notify alert of TLS: 24 bytes with TLS 1.3, up to 53 before, and some with a MAC.
-pub(super) const CLOSE_NOTIFY: std::ops::RangeInclusive<u32> = 24..=70;
+/// A close_notify alert of TLS: 24 bytes with TLS 1.3, 31 with AES-GCM before, up to 69 with a MAC.
+const CLOSE_NOTIFY: std::ops::RangeInclusive<u32> = 23..=69;
+/// On the server side a request is as likely to have such a length: only the two common ones.
+const CLOSE_NOTIFY_COMMON: [u32; 2] = [24, 31];
 
 /// One line: how many, whose, where, since when.
 pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
@@ -63,34 +67,142 @@ pub(super) fn service(service: Service) -> String {
 /// What the cause means, in a sentence or two.
 pub fn meaning(finding: &Finding) -> String {
     let set = &finding.set;
-    match set.cause {
-        Cause::Transient => "Normal teardown: the peer closed a moment ago.".to_owned(),
-        Cause::NotAccepted => {
-            if emfile(finding) {
-                "The process has no file descriptors left, so accept() fails: consistent with EMFILE. The peers gave up in the queue.".to_owned()
-            } else {
-                "The program does not call accept() in time; peers give up while still queued. Consistent with a slow or blocked accept loop, or a backlog longer than it can serve.".to_owned()
-            }
-        }
+    let words = match set.cause {
+        Cause::Transient => "Normal teardown: the peer closed a moment ago.",
+        Cause::NotAccepted => return not_accepted(finding),
         Cause::HalfClose => {
-            "Legitimate: the peer closed one direction only, and this side still sends.".to_owned()
+            "Legitimate: the peer closed one direction only, and this side still sends."
         }
-        Cause::SendStuck => "The last answer is not being taken by the peer: the kernel retransmits or probes, and gives up after tcp_retries2 attempts.".to_owned(),
-        Cause::Inherited => "More than one process holds these sockets, or one that is younger than they are: consistent with descriptors inherited by fork. Closing one copy does not close the connection.".to_owned(),
-        Cause::NeverClosed if set.unanswered == Some(set.sockets) => {
-            "End-of-file was read and close() has not come. Nothing was sent since the last byte came in: consistent with a leak, or with handlers that still work for peers that have gone.".to_owned()
+        Cause::SendStuck => {
+            "The last answer is not being taken by the peer. Unanswered retransmissions end by \
+             themselves (tcp_retries2); a closed window that answers probes never does."
         }
-        Cause::NeverClosed => "End-of-file was read and close() never came: consistent with a leak, such as an error path that does not close.".to_owned(),
-        Cause::StalePool => "Consistent with a pool of idle connections that the server has closed: harmless until one is reused, and bounded by the pool's size.".to_owned(),
-        Cause::SlowHandler if all_silent(set) => "The peers connected, sent nothing and left, and the program has not looked since: consistent with workers that are all busy.".to_owned(),
-        Cause::SlowHandler if awaited(finding).is_some() => "The peers gave up while their request was being worked on, and most threads wait for another service: consistent with a slow service behind this one.".to_owned(),
-        Cause::SlowHandler => "The peers gave up while their request was being worked on: consistent with slow responses, or a timeout set too small.".to_owned(),
-        Cause::Abandoned => "The last request was answered, then nobody looked at the socket again: consistent with a connection dropped from the event loop, or a keep-alive that is never read.".to_owned(),
-        Cause::NotReading if close_notify(set) => "The same few bytes lie unread on each: consistent with a TLS close_notify that a pool does not read.".to_owned(),
-        Cause::NotReading if spinning(finding).is_some() => "Data lies unread while a thread uses a whole processor: consistent with a dead loop.".to_owned(),
-        Cause::NotReading if awaited(finding).is_some() => "Data lies unread while most threads wait for another service: consistent with workers that are all taken by a slow service behind this one.".to_owned(),
-        Cause::NotReading => "Data lies unread: the application is stalled, or its workers are all busy.".to_owned(),
-        Cause::Unclear => "The facts that would decide are missing: no tcp_info came with these sockets. Read them through sock_diag (as root, without --source procfs).".to_owned(),
+        Cause::Inherited => {
+            "More than one process holds these sockets, or one that cannot have made them: \
+             consistent with descriptors inherited by fork. Closing one copy does not close the \
+             connection."
+        }
+        Cause::NeverClosed => return never_closed(set),
+        Cause::StalePool if finding.severity > Severity::Info => {
+            "The server has closed these idle connections and nobody has looked at them since. So \
+             many are unlikely to be a pool: consistent with response bodies that are neither \
+             read nor closed, or connections that are never returned."
+        }
+        Cause::StalePool => {
+            "Consistent with a pool of idle connections that the server has closed: harmless \
+             until one is reused, and bounded by the pool's size."
+        }
+        Cause::SlowHandler => slow_handler(finding),
+        Cause::Abandoned if all_silent(set) => {
+            "This side spoke first, no byte ever came in, and nobody looked at the socket again: \
+             consistent with port scans or health checks that the program does not notice."
+        }
+        Cause::Abandoned => {
+            "The last request was answered, then nobody looked at the socket again: consistent \
+             with a connection dropped from the event loop, or a keep-alive that is never read."
+        }
+        Cause::NotReading => not_reading(finding),
+        Cause::Unclear if set.no_tcp_info => {
+            "The facts that would decide are missing: no tcp_info came with these sockets. Read \
+             them through sock_diag (without --source procfs)."
+        }
+        Cause::Unclear => {
+            "The fact that would decide is missing: this kernel does not count what was sent, and \
+             the times of the last byte in and out are equal."
+        }
+    };
+    words.to_owned()
+}
+
+fn not_accepted(finding: &Finding) -> String {
+    let fault = match descriptors(finding) {
+        Descriptors::Gone => {
+            "The process has no file descriptors left, so accept() fails: consistent with EMFILE."
+        }
+        Descriptors::Short => {
+            "The program does not call accept() in time, and is nearly out of file descriptors: \
+             at the limit accept() fails altogether."
+        }
+        Descriptors::Enough => {
+            "The program does not call accept() in time: consistent with a slow or blocked accept \
+             loop, or a backlog longer than it can serve."
+        }
+    };
+    if finding.set.sockets > 0 {
+        format!("{fault} These peers gave up while still queued.")
+    } else {
+        fault.to_owned()
+    }
+}
+
+fn never_closed(set: &Set) -> String {
+    let young = match set.idle {
+        // The lower bounds say nothing where keepalive answers renew them.
+        Some(idle) => idle.max_ms <= GRACE_MS && set.keepalive > 0,
+        None => true,
+    };
+    if young {
+        let why = if set.idle.is_some() {
+            "keepalive hides it"
+        } else {
+            "this source does not tell it"
+        };
+        return format!(
+            "End-of-file was read and close() has not come. Their age is not known ({why}): this \
+             may be ordinary teardown. Look twice; what stays is consistent with a leak."
+        );
+    }
+    if set.peers.waiting == set.sockets {
+        return "The peers closed one direction only and wait: consistent with answers that are \
+                still being worked on, or with a leak."
+            .to_owned();
+    }
+    match (set.service.side(), set.unanswered) {
+        (Side::Server, Some(unanswered)) if unanswered == set.sockets => {
+            "End-of-file was read and close() has not come. Nothing was sent since the last byte \
+             came in: consistent with a leak, or with handlers that still work for peers that \
+             have gone."
+        }
+        _ => {
+            "End-of-file was read and close() never came: consistent with a leak, such as an error \
+             path that does not close."
+        }
+    }
+    .to_owned()
+}
+
+fn slow_handler(finding: &Finding) -> &'static str {
+    let set = &finding.set;
+    if all_silent(set) {
+        "The peers connected, sent nothing and left, and the program has not looked since: \
+         consistent with workers that are all busy."
+    } else if set.peers.waiting == set.sockets {
+        "Nothing was sent since the last byte came in, and the peers still wait: consistent with \
+         requests that are being worked on."
+    } else if awaited(finding).is_some() {
+        "Nothing was sent since the last byte came in, and most threads wait for another service: \
+         consistent with a slow service behind this one, on which the peers gave up."
+    } else {
+        "Nothing was sent since the last byte came in: consistent with peers that gave up while \
+         their request was being worked on (slow responses, or a timeout set too small)."
+    }
+}
+
+fn not_reading(finding: &Finding) -> &'static str {
+    let set = &finding.set;
+    if close_notify(set) {
+        "The same few bytes lie unread on each: consistent with a TLS close_notify on connections \
+         that nobody looked at again."
+    } else if spinning(finding).is_some() {
+        "Data lies unread while a thread uses a whole processor: consistent with a dead loop."
+    } else if awaited(finding).is_some() {
+        "Data lies unread while most threads wait for another service: consistent with workers \
+         that are all taken by a slow service behind this one."
+    } else if set.service.side() == Side::Client {
+        "Data lies unread: consistent with response bodies that are neither read nor closed."
+    } else {
+        "Data lies unread: consistent with an application that is stalled, or whose workers are \
+         all busy."
     }
 }
 
@@ -100,18 +212,38 @@ pub(super) fn all_silent(set: &Set) -> bool {
 
 pub(super) fn close_notify(set: &Set) -> bool {
     let unread = set.recv_q.max.saturating_sub(1);
-    set.recv_q_min == set.recv_q.max
-        && CLOSE_NOTIFY.contains(&unread)
-        && set.service.side() == Side::Client
+    let fits = match set.service.side() {
+        Side::Client => CLOSE_NOTIFY.contains(&unread),
+        Side::Server => CLOSE_NOTIFY_COMMON.contains(&unread),
+    };
+    set.recv_q_min == set.recv_q.max && fits
 }
 
-pub(super) fn emfile(finding: &Finding) -> bool {
-    finding.evidence.iter().any(|evidence| {
-        evidence
-            .open_fds
-            .zip(evidence.fd_limit.flatten())
-            .is_some_and(|(open, limit)| open * 100 >= limit * LIMIT_PERCENT)
-    })
+/// How many file descriptors the owners have left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Descriptors {
+    Enough,
+    Short,
+    Gone,
+}
+
+pub(super) fn descriptors(finding: &Finding) -> Descriptors {
+    let of_one = |evidence: &Evidence| {
+        let (open, limit) = evidence.open_fds.zip(evidence.fd_limit.flatten())?;
+        Some(descriptors_of(open, limit))
+    };
+    let all = finding.evidence.iter().filter_map(of_one);
+    all.max().unwrap_or(Descriptors::Enough)
+}
+
+pub(super) fn descriptors_of(open: u64, limit: u64) -> Descriptors {
+    if open >= limit {
+        Descriptors::Gone
+    } else if open * 100 >= limit * LIMIT_PERCENT {
+        Descriptors::Short
+    } else {
+        Descriptors::Enough
+    }
 }
 
 pub(super) fn spinning(finding: &Finding) -> Option<(Pid, f64)> {
