@@ -43,7 +43,7 @@ pub struct Options {
     pub no_ss: bool,
 
     /// Whether the floor's dump runs beside its scan or before it
-    #[arg(long, value_name = "ORDER", value_enum, default_value_t = Order::Overlapped)]
+    #[arg(long, value_name = "ORDER", value_enum, default_value_t = Order::Sequential)]
     pub floor_order: Order,
 
     /// Seconds after which a command is killed, and the benchmark fails
