@@ -41,11 +41,9 @@ fn every_scenario_is_judged_as_its_file_expects() {
     );
 }
 
-/// Not a test of its own: shows what is known to be wrong, and all words of every finding, with
-/// `cargo test --test scenarios -- --ignored --nocapture`.
+/// With `--nocapture` it also shows what is known to be wrong, and all words of every finding.
 #[test]
-#[ignore = "prints what every scenario is told"]
-fn every_scenario_in_words() {
+fn every_finding_is_put_in_words() {
     for (name, scenario) in scenario::all() {
         let scenario = scenario.unwrap();
         println!("\n== {name}: {}", scenario.title);
@@ -55,6 +53,7 @@ fn every_scenario_in_words() {
         }
         for told in judge::run(&scenario).unwrap().findings {
             println!("{}\n    {}", told.head, told.words.replace('\n', "\n    "));
+            assert!(told.words.lines().count() >= 2, "{name}: {}", told.head);
         }
     }
 }

@@ -18,6 +18,8 @@ use crate::model::{Cause, Endpoint, Evidence, Name, Pid, Side, State, TimerKind}
 const SUSPECTS_MAX: usize = 32;
 /// The most sets for which the two legs of a proxy are looked for: each look walks all rows.
 const LEGS_MAX: usize = 8;
+/// Over more service ends than this, the sets of one owner and cause are told as one.
+const ENDS_MAX: u32 = 8;
 /// The most processes of one finding that are asked: prefork workers tell the same story.
 const PER_FINDING: usize = 2;
 
@@ -43,6 +45,23 @@ pub struct Finding {
     pub fd_percent: Option<u64>,
 }
 
+/// The service end, or ends, of a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum End {
+    One(Service),
+    /// So many that each alone says little.
+    Several(Side, u32),
+}
+
+impl End {
+    pub fn side(self) -> Side {
+        match self {
+            End::One(service) => service.side(),
+            End::Several(side, _) => side,
+        }
+    }
+}
+
 /// CLOSE_WAIT sockets with the same service end, owner and cause.
 ///
 /// Processes of one program that serve the same end, or are the workers of one parent, are one
@@ -50,7 +69,7 @@ pub struct Finding {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Set {
     pub cause: Cause,
-    pub service: Service,
+    pub end: End,
     /// The listener in whose queue unaccepted ones sit.
     pub listener: Option<Endpoint>,
     /// All of its processes.
@@ -97,7 +116,7 @@ pub struct Peers {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     cause: Cause,
-    service: Service,
+    end: End,
     listener: Option<Endpoint>,
     kind: Option<&'static str>,
     owner: OwnerKey,
@@ -130,7 +149,7 @@ impl Key {
         };
         Key {
             cause,
-            service: Service::of(row.socket, row.side),
+            end: End::One(Service::of(row.socket, row.side)),
             listener: listener(report, row),
             kind: owner.kind,
             owner: match program {
@@ -157,7 +176,7 @@ pub fn sets(report: &Report<'_>) -> Vec<Set> {
         // Sockets of one set come in runs: most rows find their key made.
         let same = last.as_ref().is_some_and(|(key, owner)| {
             key.cause == cause
-                && key.service == Service::of(row.socket, row.side)
+                && key.end == End::One(Service::of(row.socket, row.side))
                 && key.listener == listener(report, &row)
                 && owner.is(&row.owner)
         });
@@ -173,13 +192,13 @@ pub fn sets(report: &Report<'_>) -> Vec<Set> {
             }
         }
     }
-    let mut sets: Vec<(Set, Vec<u32>)> = positions
+    let mut sets: Vec<(Set, Vec<u32>)> = rolled_up(positions)
         .into_iter()
         .map(|(key, positions)| (gather(report, &key, &positions), positions))
         .collect();
     sets.sort_by(|(a, _), (b, _)| {
         (b.sockets.cmp(&a.sockets))
-            .then_with(|| (a.cause, a.service, a.listener).cmp(&(b.cause, b.service, b.listener)))
+            .then_with(|| (a.cause, a.end, a.listener).cmp(&(b.cause, b.end, b.listener)))
             .then_with(|| a.owner.pids.cmp(&b.owner.pids))
     });
     let suspicious = sets.iter_mut().filter(|(set, _)| set.is_suspicious());
@@ -189,10 +208,36 @@ pub fn sets(report: &Report<'_>) -> Vec<Set> {
     sets.into_iter().map(|(set, _)| set).collect()
 }
 
+/// Puts the sets of one owner, cause and side together where they spread over many service ends: a
+/// crawler that leaks one connection to each of a thousand hosts has one fault, and not a small
+/// one.
+fn rolled_up(positions: FxHashMap<Key, Vec<u32>>) -> FxHashMap<Key, Vec<u32>> {
+    let several = |key: &Key, ends| Key {
+        end: End::Several(key.end.side(), ends),
+        ..key.clone()
+    };
+    let mut ends: FxHashMap<Key, u32> = FxHashMap::default();
+    for key in positions.keys().filter(|key| key.listener.is_none()) {
+        *ends.entry(several(key, 0)).or_default() += 1;
+    }
+    let mut rolled: FxHashMap<Key, Vec<u32>> = FxHashMap::default();
+    for (key, at) in positions {
+        let key = match ends.get(&several(&key, 0)) {
+            Some(ends) if *ends > ENDS_MAX && key.listener.is_none() => several(&key, *ends),
+            _ => key,
+        };
+        rolled.entry(key).or_default().extend(at);
+    }
+    for at in rolled.values_mut() {
+        at.sort_unstable();
+    }
+    rolled
+}
+
 fn gather(report: &Report<'_>, key: &Key, positions: &[u32]) -> Set {
     let mut set = Set {
         cause: key.cause,
-        service: key.service,
+        end: key.end,
         listener: key.listener,
         owner: GroupOwner {
             kind: key.kind,
@@ -365,7 +410,7 @@ pub fn findings(
         (
             std::cmp::Reverse((finding.severity, finding.weight())),
             finding.set.cause,
-            finding.set.service,
+            finding.set.end,
         )
     });
     Findings { findings, queues }
@@ -376,7 +421,7 @@ pub fn findings(
 fn unaccepted(report: &Report<'_>, queue: &Queue) -> Set {
     let key = Key {
         cause: Cause::NotAccepted,
-        service: queue.service(),
+        end: End::One(queue.service()),
         listener: Some(queue.local),
         kind: Some("listener"),
         owner: OwnerKey::Processes(queue.pids.clone()),

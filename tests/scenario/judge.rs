@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use closewait::classifier::finding::{self, Finding};
+use closewait::classifier::finding::{self, End, Finding};
 use closewait::classifier::group::Service;
 use closewait::classifier::{self, Report, queue};
 use closewait::model::{Evidence, Pid};
@@ -69,9 +69,10 @@ fn described(scenario: &Scenario, pid: Pid) -> Option<&Process> {
 
 fn told(report: &Report<'_>, finding: &Finding) -> Told {
     let set = &finding.set;
-    let service = match set.service {
-        Service::Local(port) => format!(":{port}"),
-        Service::Remote(remote) => remote.to_string(),
+    let service = match set.end {
+        End::One(Service::Local(port)) => format!(":{port}"),
+        End::One(Service::Remote(remote)) => remote.to_string(),
+        End::Several(_, ends) => format!("{ends} ends"),
     };
     let mut words = vec![
         findings::summary(report, finding),

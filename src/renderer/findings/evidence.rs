@@ -109,7 +109,7 @@ fn queue_of_bytes(set: &Set, lines: &mut Lines) {
     }
     if let Some(unanswered) = set.unanswered
         && matches!(set.cause, Cause::NeverClosed | Cause::NotReading)
-        && set.service.side() == Side::Server
+        && set.end.side() == Side::Server
     {
         let all = units::count(set.sockets);
         lines.add(
@@ -129,7 +129,7 @@ fn patience_line(set: &Set, lines: &mut Lines) {
     let Some(patience) = set.patience else { return };
     let seconds = |ms: u32| format!("{:.1} s", f64::from(ms) / 1000.0);
     let (p50, p90) = (seconds(patience.p50_ms), seconds(patience.p90_ms));
-    let (who, since) = match set.service.side() {
+    let (who, since) = match set.end.side() {
         Side::Client => ("the server", "its last byte"),
         Side::Server if all_silent(set) => ("peers", "connecting"),
         Side::Server => ("peers", "their last byte"),
@@ -137,7 +137,7 @@ fn patience_line(set: &Set, lines: &mut Lines) {
     let distribution = format!("{who} hung up p50 {p50}, p90 {p90} after {since}");
     // Who was answered, or is a server, did not wait for this side.
     let answered = set.cause == Cause::Abandoned || set.unanswered == Some(0);
-    let timeout = match set.service.side() {
+    let timeout = match set.end.side() {
         Side::Client => "its idle timeout",
         Side::Server if answered => "an idle timeout",
         Side::Server => "a client timeout",

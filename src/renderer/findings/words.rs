@@ -3,7 +3,7 @@
 use super::super::{escape, groups, units};
 use crate::classifier::Report;
 use crate::classifier::cause::GRACE_MS;
-use crate::classifier::finding::{Finding, Set};
+use crate::classifier::finding::{End, Finding, Set};
 use crate::classifier::group::Service;
 use crate::classifier::severity::Severity;
 use crate::model::{Cause, Endpoint, Evidence, Pid, Runtime, Side, WaitTarget};
@@ -23,7 +23,7 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
     let set = &finding.set;
     let count = units::count(set.sockets);
     let owner = owner(report, finding);
-    let end = service(set.service);
+    let end = end(set.end);
     let age = match set.idle {
         Some(idle) => format!(", ≥ {}", units::duration(idle.p50_ms)),
         None => String::new(),
@@ -54,6 +54,16 @@ pub(super) fn owner(report: &Report<'_>, finding: &Finding) -> String {
         "-" if finding.set.owner.kind.is_none() => "a process (owners were not read)".to_owned(),
         text if text.starts_with('?') => "a process that may not be seen".to_owned(),
         text => text.trim_end_matches(" (not accepted)").to_owned(),
+    }
+}
+
+pub(super) fn end(end: End) -> String {
+    match end {
+        End::One(one) => service(one),
+        End::Several(Side::Server, ports) => format!("on {} ports", units::count(ports.into())),
+        End::Several(Side::Client, remotes) => {
+            format!("to {} remote ends", units::count(remotes.into()))
+        }
     }
 }
 
@@ -157,7 +167,7 @@ fn never_closed(set: &Set) -> String {
                 still being worked on, or with a leak."
             .to_owned();
     }
-    match (set.service.side(), set.unanswered) {
+    match (set.end.side(), set.unanswered) {
         (Side::Server, Some(unanswered)) if unanswered == set.sockets => {
             "End-of-file was read and close() has not come. Nothing was sent since the last byte \
              came in: consistent with a leak, or with handlers that still work for peers that \
@@ -198,7 +208,7 @@ fn not_reading(finding: &Finding) -> &'static str {
     } else if awaited(finding).is_some() {
         "Data lies unread while most threads wait for another service: consistent with workers \
          that are all taken by a slow service behind this one."
-    } else if set.service.side() == Side::Client {
+    } else if set.end.side() == Side::Client {
         "Data lies unread: consistent with response bodies that are neither read nor closed."
     } else {
         "Data lies unread: consistent with an application that is stalled, or whose workers are \
@@ -212,7 +222,7 @@ pub(super) fn all_silent(set: &Set) -> bool {
 
 pub(super) fn close_notify(set: &Set) -> bool {
     let unread = set.recv_q.max.saturating_sub(1);
-    let fits = match set.service.side() {
+    let fits = match set.end.side() {
         Side::Client => CLOSE_NOTIFY.contains(&unread),
         Side::Server => CLOSE_NOTIFY_COMMON.contains(&unread),
     };

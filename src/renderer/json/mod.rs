@@ -17,7 +17,7 @@ use self::types::{
 };
 use super::list::{self, Order};
 use super::{Page, View, findings, groups};
-use crate::classifier::finding::{FinWait2, Finding, Findings};
+use crate::classifier::finding::{End, FinWait2, Finding, Findings};
 use crate::classifier::group::{Group, Service};
 use crate::classifier::queue::Queue;
 use crate::classifier::{Report, Row};
@@ -181,15 +181,22 @@ impl<'a> Context<'a> {
 
     fn finding(&self, finding: &'a Finding) -> FindingJson<'a> {
         let set = &finding.set;
-        let (local_port, remote) = service(set.service);
+        let (local_port, remote, ends) = match set.end {
+            End::One(one) => {
+                let (local_port, remote) = service(one);
+                (local_port, remote, 1)
+            }
+            End::Several(_, ends) => (None, None, ends),
+        };
         FindingJson {
             severity: finding.severity.name(),
             cause: set.cause.name(),
             sockets: set.sockets,
             netns: self.netns,
-            side: set.service.side().name(),
+            side: set.end.side().name(),
             local_port,
             remote,
+            ends,
             owner_kind: set.owner.kind,
             owners: self.processes(&set.owner.pids),
             summary: findings::summary(self.report, finding),

@@ -161,6 +161,7 @@ pub(super) struct FindingJson<'a> {
     pub(super) side: &'static str,
     pub(super) local_port: Option<u16>,
     pub(super) remote: Option<EndpointJson>,
+    pub(super) ends: u32,
     pub(super) owner_kind: Option<&'static str>,
     pub(super) owners: Vec<Process<'a>>,
     pub(super) summary: String,
