@@ -7,6 +7,7 @@ use clap::Parser;
 use closewait::args::Cli;
 use closewait::exit::Outcome;
 use closewait::plan::{Plan, Terminal};
+use closewait::renderer::escape;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -30,13 +31,18 @@ fn main() -> ExitCode {
 fn usage(error: &clap::Error) -> ExitCode {
     use std::io::Write;
     if !error.use_stderr() {
-        // Nothing to do about a stdout that is gone.
-        let _ = error.print();
-        return Outcome::Done.into();
+        return match error.print().and_then(|()| io::stdout().flush()) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                let error = anyhow::Error::new(error).context("could not write the output");
+                fail(&error, Outcome::Unread)
+            }
+            _ => Outcome::Done.into(),
+        };
     }
     let text = error.render().to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
-    let _ = write!(io::stderr(), "closewait: {text}");
+    let lines: Vec<String> = text.lines().map(escape::line).collect();
+    let _ = writeln!(io::stderr(), "closewait: {}", lines.join("\n"));
     Outcome::Usage.into()
 }
 
@@ -44,7 +50,8 @@ fn usage(error: &clap::Error) -> ExitCode {
 fn fail(error: &anyhow::Error, outcome: Outcome) -> ExitCode {
     use std::io::Write;
     // Nothing to do about a stderr that is gone.
-    let _ = writeln!(io::stderr(), "closewait: {error:#}");
+    let text = escape::line(&format!("{error:#}"));
+    let _ = writeln!(io::stderr(), "closewait: {text}");
     outcome.into()
 }
 

@@ -77,6 +77,55 @@ fn a_namespace_that_does_not_exist_says_where_it_was_looked_for() {
 }
 
 #[test]
+fn a_file_that_is_no_namespace_is_not_a_matter_of_privilege() {
+    let output = run(&["-N", "/proc/self/status"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("is that a network namespace?"), "{said}");
+    assert!(!said.contains("root"), "{said}");
+}
+
+#[test]
+fn an_error_is_one_line_that_tells_a_terminal_nothing() {
+    let hostile = "/nonexistent/\u{1b}[31m\n\u{202e}x";
+    for arguments in [
+        &["-N", hostile][..],
+        &["--source", "procfs", "--proc", hostile],
+        &["--state", hostile],
+    ] {
+        let output = run(arguments);
+        let said = String::from_utf8(output.stderr).unwrap();
+        let first = said.lines().next().unwrap();
+        assert!(
+            !said.contains(['\u{1b}', '\u{202e}']) && !said.contains("\n\u{202e}"),
+            "{said:?}"
+        );
+        if arguments[0] != "--state" {
+            assert_eq!(said.lines().count(), 1, "{said:?}");
+        }
+        assert!(first.starts_with("closewait: "), "{said:?}");
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_is_an_error_for_every_output() {
+    for arguments in [&["--help"][..], &["--version"], &["explain"], &["list"]] {
+        let full = std::fs::File::create("/dev/full").unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_closewait"))
+            .args(arguments)
+            .stdout(full)
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(
+            said.contains("could not write the output"),
+            "{arguments:?}: {said}"
+        );
+    }
+}
+
+#[test]
 fn a_form_of_sockets_needs_a_list() {
     snapshot("jsonl", &["--jsonl"]);
     snapshot("csv", &["--csv"]);

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// A network namespace as the user named it.
@@ -18,10 +19,11 @@ const PLACES: [&str; 3] = ["/run/netns", "/var/run/netns", "/run/docker/netns"];
 pub enum NetnsError {
     #[error("no network namespace {name:?}: {reason}")]
     Open { name: String, reason: String },
-    #[error("entering network namespace {name:?}: {reason} (needs root)")]
+    #[error("entering network namespace {name:?}: {reason}{hint}")]
     Enter {
         name: String,
-        reason: rustix::io::Errno,
+        reason: Errno,
+        hint: &'static str,
     },
 }
 
@@ -75,6 +77,11 @@ impl Netns {
                     .map_err(|reason| NetnsError::Enter {
                         name: self.name.clone(),
                         reason,
+                        hint: match reason {
+                            Errno::PERM => " (needs root)",
+                            Errno::INVAL => "; is that a network namespace?",
+                            _ => "",
+                        },
                     })?;
                 Ok(work())
             });

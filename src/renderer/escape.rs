@@ -38,6 +38,22 @@ pub fn text(bytes: &[u8]) -> String {
     out
 }
 
+/// One line of this program's own words with other people's in them: as [`text`], but a backslash
+/// stays single, for it may come from an escape that is there already.
+pub fn line(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for part in text.split_inclusive('\\') {
+        match part.strip_suffix('\\') {
+            Some(before) => {
+                push(before.as_bytes(), &mut out);
+                out.push('\\');
+            }
+            None => push(part.as_bytes(), &mut out),
+        }
+    }
+    out
+}
+
 fn hex(byte: u8, out: &mut String) {
     let _ = write!(out, "\\x{byte:02x}");
 }
@@ -72,6 +88,15 @@ mod tests {
         assert_eq!(text(b"\xff\xfeok"), "\\xff\\xfeok");
         assert_eq!(text(b"C:\\x"), "C:\\\\x");
         assert_eq!(text("日本 é".as_bytes()), "日本 é");
+    }
+
+    #[test]
+    fn a_line_with_names_in_it_stays_one_and_keeps_its_escapes() {
+        assert_eq!(
+            line("no \"a\\u{1b}\": /a\x1b\nb"),
+            "no \"a\\u{1b}\": /a\\x1b\\nb"
+        );
+        assert_eq!(line("\\\n\\"), "\\\\n\\");
     }
 
     proptest! {
