@@ -1,5 +1,6 @@
 //! What the arguments mean: each stage's own input, and every check across flags.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -119,9 +120,7 @@ impl Plan {
         let colour = match options.color.unwrap_or(ColorChoice::Auto) {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
-            ColorChoice::Auto => {
-                AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never
-            }
+            ColorChoice::Auto => wants_colour(),
         };
         Ok(Plan::Inspect(Box::new(Inspection {
             request: Request {
@@ -193,6 +192,15 @@ impl Options {
             || self.ipv4
             || self.ipv6
     }
+}
+
+/// What stdout and the environment say about colour.
+fn wants_colour() -> bool {
+    let stdout = std::io::stdout();
+    // By convention 0 forces nothing; anstream takes any value for a wish.
+    let not_forced = std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value == "0");
+    (stdout.is_terminal() || !not_forced)
+        && AutoStream::choice(&stdout) != anstream::ColorChoice::Never
 }
 
 fn check(options: &Options, command: &Wanted, format: Format) -> Result<(), UsageError> {

@@ -126,6 +126,27 @@ fn a_disk_that_is_full_is_an_error_for_every_output() {
 }
 
 #[test]
+fn colour_is_forced_by_any_value_but_0() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    for (value, no_color, coloured) in [
+        ("1", None, true),
+        ("0", None, false),
+        ("", None, false),
+        ("1", Some("1"), false),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_closewait"));
+        command
+            .args(["-l", "--port", &port])
+            .env("CLICOLOR_FORCE", value)
+            .env_remove("NO_COLOR")
+            .envs(no_color.map(|value| ("NO_COLOR", value)));
+        let output = command.output().unwrap();
+        assert_eq!(output.stdout.contains(&0x1b), coloured, "{value:?}");
+    }
+}
+
+#[test]
 fn a_form_of_sockets_needs_a_list() {
     snapshot("jsonl", &["--jsonl"]);
     snapshot("csv", &["--csv"]);
