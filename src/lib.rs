@@ -64,13 +64,17 @@ fn inspect(
     let mut report = classifier::classify(&snapshot, &plan.rules);
     let classified = Instant::now();
     if plan.quiet {
-        return Ok(match (report.len(), report.undecided) {
+        let outcome = match (report.len(), report.undecided) {
             (1.., _) => Outcome::Matched,
             (0, 0) if report.may_miss_sockets() => Outcome::Undecided,
             (0, 0) if plan.strict && !report.is_complete() => Outcome::Undecided,
             (0, 0) => Outcome::NoMatch,
             (0, _) => Outcome::Undecided,
-        });
+        };
+        if outcome == Outcome::Undecided {
+            tell_gaps(&report, err)?;
+        }
+        return Ok(outcome);
     }
     let (findings, examined) = find(plan, &snapshot, &mut report);
     renderer::render(&report, &findings, &plan.view, start.elapsed(), out)
@@ -152,6 +156,10 @@ fn tell_beside(
     if left_out > 0 {
         writeln!(err, "closewait: {left_out} more sockets: --limit 0")?;
     }
+    tell_gaps(report, err)
+}
+
+fn tell_gaps(report: &classifier::Report<'_>, err: &mut impl Write) -> io::Result<()> {
     for gap in &report.gaps {
         let hint = if gap.hint.is_empty() { "" } else { "; " };
         writeln!(

@@ -147,6 +147,29 @@ fn colour_is_forced_by_any_value_but_0() {
 }
 
 #[test]
+fn an_answer_that_cannot_be_given_quietly_says_why() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let output = run(&[
+        "-q",
+        "-l",
+        "--port",
+        &port,
+        "--pid",
+        "1",
+        "--proc",
+        "/nonexistent",
+    ]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(output.stdout.is_empty());
+    assert!(
+        said.contains("could not list the processes of /nonexistent"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_form_of_sockets_needs_a_list() {
     snapshot("jsonl", &["--jsonl"]);
     snapshot("csv", &["--csv"]);
