@@ -108,6 +108,18 @@ fn an_error_is_one_line_that_tells_a_terminal_nothing() {
 }
 
 #[test]
+fn a_directory_without_a_process_is_no_procfs() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let output = run(&["list", "-l", "--port", &port, "--proc", "/usr"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("no process in /usr: no owner is known"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_disk_that_is_full_is_an_error_for_every_output() {
     for arguments in [&["--help"][..], &["--version"], &["explain"], &["list"]] {
         let full = std::fs::File::create("/dev/full").unwrap();

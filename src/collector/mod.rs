@@ -219,6 +219,18 @@ fn read_owners(request: &Request, snapshot: &mut Snapshot, progress: &Progress, 
             found.scanned.sort_unstable_by_key(|scanned| scanned.pid);
             let mut holders = Holders::new(found.holders, found.processes);
             read_ages(&request.proc_root, &snapshot.sockets, &mut holders);
+            // Whoever reads a procfs is in it, but for another PID namespace's.
+            if found.scan.processes_seen == 0 {
+                snapshot.gaps.push(Gap {
+                    kind: GapKind::ProcessesUnlisted,
+                    count: 1,
+                    detail: format!(
+                        "no process in {}: no owner is known",
+                        request.proc_root.display()
+                    ),
+                    hint: "give the right --proc, or leave owners out with --no-owners".into(),
+                });
+            }
             snapshot.scan = found.scan;
             snapshot.scanned = found.scanned;
             snapshot.holders = Some(holders);

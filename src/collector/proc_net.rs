@@ -27,6 +27,9 @@ pub struct Reading {
 
 /// Reads the text of `/proc/net/tcp` (`Family::Inet`) or `tcp6`. Lines that cannot be understood
 /// are counted and passed over; no line costs an allocation.
+///
+/// # Errors
+/// When the text cannot be read, or there is none: a table of no sockets has a heading still.
 pub fn read(
     text: impl Read,
     family: Family,
@@ -49,6 +52,10 @@ pub fn read(
             Some(_) => {}
             None => reading.malformed += 1,
         }
+    }
+    if first {
+        let nothing = "it is empty, without even the kernel's heading";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, nothing));
     }
     Ok(reading)
 }
@@ -194,5 +201,12 @@ mod tests {
         let line = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 9 1\n";
         let (sockets, reading) = read_all(&format!("{line}{line}"), Family::Inet);
         assert_eq!((sockets.len(), reading.repeated), (1, 1));
+    }
+
+    #[test]
+    fn a_table_without_even_a_heading_is_not_a_table_of_no_sockets() {
+        let mut keep = |_: &Socket| true;
+        assert!(read(&b""[..], Family::Inet, &mut keep, &mut Vec::new()).is_err());
+        assert!(read(HEADER.as_bytes(), Family::Inet, &mut keep, &mut Vec::new()).is_ok());
     }
 }
