@@ -136,7 +136,9 @@ fn states(report: &Report<'_>, view: &View, out: &mut impl Write) -> io::Result<
             } else {
                 ""
             };
-            let words = if report.is_complete() {
+            // A hidden owner hides no socket.
+            let certain = !report.may_miss_sockets() && report.undecided == 0;
+            let words = if certain {
                 look.paint(
                     Role::Good,
                     format_args!("No {which}socket is in CLOSE_WAIT."),
