@@ -15,6 +15,8 @@ pub struct Queue {
     pub local: Endpoint,
     /// Who holds the listener; each once.
     pub pids: Vec<Pid>,
+    /// Listening sockets of this address, each with a queue: more than one with SO_REUSEPORT.
+    pub sockets: usize,
     /// Connections in the queue; with SO_REUSEPORT, of the fullest socket.
     pub now: u32,
     /// The most that fit, less one: the kernel refuses when the length exceeds it. `None` where
@@ -116,6 +118,7 @@ fn queue(report: &Report<'_>, listener: &Listener) -> Queue {
     Queue {
         local: listener.local,
         pids,
+        sockets: listener.sockets.len(),
         now: fullest.map_or(0, |socket| socket.recv_q),
         limit,
         syn_recv: report.states.asked.contains(State::SynRecv).then_some(0),

@@ -161,14 +161,20 @@ fn queue_lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
     let limit = queue.limit.map_or("an unknown limit".to_owned(), |limit| {
         units::count(limit.into())
     });
+    let now = units::count(queue.now.into());
+    let close_wait = units::count(queue.close_wait);
+    let (local, unaccepted) = (queue.local, units::count(queue.unaccepted));
     lines.add(
         Rank::Decisive,
-        format!(
-            "accept queue of {}: {} of {limit}{full}, {} of them in CLOSE_WAIT",
-            queue.local,
-            units::count(queue.now.into()),
-            units::count(queue.close_wait),
-        ),
+        match queue.sockets {
+            ..=1 => format!(
+                "accept queue of {local}: {now} of {limit}{full}, {close_wait} of them in CLOSE_WAIT"
+            ),
+            sockets => format!(
+                "fullest of the {sockets} accept queues of {local}: {now} of {limit}{full}; \
+                 {close_wait} of the {unaccepted} connections in all are in CLOSE_WAIT"
+            ),
+        },
     );
     if queue.at_somaxconn {
         lines.add(
@@ -333,10 +339,10 @@ fn peer_lines(report: &Report<'_>, set: &Set, lines: &mut Lines) {
             .take(3)
             .map(|pid| process(report, *pid))
             .collect();
-        let who = if names.is_empty() {
-            "a process".to_owned()
-        } else {
-            names.join(", ")
+        let who = match peers.pids.len() - names.len() {
+            _ if names.is_empty() => "a process".to_owned(),
+            0 => names.join(", "),
+            more => format!("{} +{more}", names.join(", ")),
         };
         lines.add(Rank::Telling, format!(
             "the other end of {} is on this host: {who} closed one direction only and waits (FIN_WAIT2)",

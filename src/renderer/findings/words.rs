@@ -38,9 +38,10 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
                 format!(", the oldest ≥ {}", units::duration(oldest))
             });
             format!(
-                "{owner} has not accepted {} connection{} {end}: accept queue {} of {limit}, {} already given up{waited}",
+                "{owner} has not accepted {} connection{} {end}: {}accept queue {} of {limit}, {} already given up{waited}",
                 units::count(queue.unaccepted),
                 if queue.unaccepted == 1 { "" } else { "s" },
+                if queue.sockets > 1 { "fullest " } else { "" },
                 units::count(queue.now.into()),
                 units::count(queue.close_wait),
             )
