@@ -54,7 +54,13 @@ pub fn next_steps(report: &Report<'_>, finding: &Finding) -> Vec<String> {
             "look at {remote}: that is what the threads wait for"
         ));
     }
-    let mut list = format!("closewait list --state close-wait --cause {}", set.cause);
+    let mut list = match &finding.queue {
+        // Nobody gave up yet: what waits in the queue has no cause to be found by.
+        Some(queue) if set.sockets == 0 => {
+            format!("closewait list --port {}", queue.local.port)
+        }
+        _ => format!("closewait list --state close-wait --cause {}", set.cause),
+    };
     if let Some(pid) = pid {
         list.push_str(&format!(" --pid {pid}"));
     }
