@@ -1,7 +1,7 @@
 //! A place for sockets: a network namespace with its own programs in it.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
@@ -176,9 +176,16 @@ pub struct Run {
 }
 
 pub fn run(command: &mut Command) -> Run {
-    let output = command
-        .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let output = loop {
+        match command.output() {
+            // A child that another test is starting holds the copy of the tool open for writing
+            // until its own exec.
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            output => break output.unwrap_or_else(|error| panic!("{command:?}: {error}")),
+        }
+    };
     Run {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8(output.stdout).expect("valid UTF-8"),
