@@ -47,7 +47,10 @@ impl Hidden {
             (
                 GapKind::OwnersHidden,
                 self.refused,
-                format!("with a hidden owner: {of_all} refused to be read, even to root"),
+                format!(
+                    "held by no process in sight: {of_all} refused to be read, even to root; or \
+                     closed while this ran"
+                ),
                 "another user namespace or a security module keeps them apart",
             ),
             (

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Network;
-use crate::model::{Cause, Family, Holders, Idle, Owner, Pid, Side, Socket, StateSet};
+use crate::model::{Cause, Family, Holders, Idle, Owner, Pid, Side, Socket, State, StateSet};
 
 /// One condition.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,6 +79,7 @@ impl Term {
                     .name(holder)
                     .is_some_and(|comm| is_named(comm.bytes(), name))
             }),
+            Term::OlderThan(_) if !has_age(socket) => Some(false),
             Term::OlderThan(age) => known
                 .idle
                 .map(|idle| u128::from(idle.at_least_ms) >= age.as_millis()),
@@ -94,6 +95,20 @@ impl Term {
     /// Whether the term needs tcp_info.
     pub fn needs_age(&self) -> bool {
         matches!(self, Term::OlderThan(_) | Term::Cause(_))
+    }
+}
+
+/// Whether the kernel keeps the times of a socket's last bytes in this state. One that has none
+/// is not idle, however long it lasts: listeners, and what is a minisocket only.
+fn has_age(socket: &Socket) -> bool {
+    match socket.state {
+        State::Established
+        | State::CloseWait
+        | State::FinWait1
+        | State::Closing
+        | State::LastAck => true,
+        State::FinWait2 => socket.inode != 0,
+        _ => false,
     }
 }
 
@@ -122,6 +137,31 @@ fn is_named(comm: &[u8], name: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_listener_is_not_idle_and_a_connection_without_times_may_be() {
+        let socket = |state| Socket {
+            family: Family::Inet,
+            state,
+            local: crate::model::Endpoint::new([127, 0, 0, 1], 1),
+            remote: crate::model::Endpoint::new([127, 0, 0, 1], 2),
+            recv_q: 0,
+            send_q: 0,
+            timer: None,
+            uid: 0,
+            inode: 0,
+            cookie: None,
+            interface: 0,
+            v6only: None,
+            tcp: None,
+        };
+        let older =
+            |state| Term::OlderThan(Duration::from_secs(1)).decide(&Known::of(&socket(state)));
+        for state in [State::Listen, State::TimeWait, State::FinWait2] {
+            assert_eq!(older(state), Some(false), "{state}");
+        }
+        assert_eq!(older(State::CloseWait), None);
+    }
 
     #[test]
     fn a_name_longer_than_the_kernel_keeps_still_finds_its_process() {
