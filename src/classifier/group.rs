@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use super::Row;
-use crate::model::{Cause, Endpoint, Name, Owner, Pid, Side, Socket, State};
+use crate::model::{Cause, Endpoint, Name, Owner, Pid, PortRange, Side, Socket, State};
 
 /// The end of a connection that names the service: never an ephemeral port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -128,6 +128,8 @@ pub fn first_name<'a>(
 /// Gathers rows into groups; a row costs an allocation only where it opens a group.
 #[derive(Default)]
 pub struct Grouping {
+    /// The ports that connecting sockets get.
+    ephemeral: Option<PortRange>,
     groups: FxHashMap<(State, Service, u32), Tally>,
     owners: FxHashMap<GroupOwner, u32>,
     /// The owner of the last row: rows of one owner come in runs.
@@ -144,9 +146,16 @@ struct Tally {
 }
 
 impl Grouping {
+    pub fn new(ephemeral: Option<PortRange>) -> Grouping {
+        Grouping {
+            ephemeral,
+            ..Grouping::default()
+        }
+    }
+
     pub fn add(&mut self, row: &Row<'_>) {
         let owner = self.intern(&row.owner);
-        let service = Service::of(row.socket, row.side);
+        let service = self.service(row);
         let tally = self
             .groups
             .entry((row.socket.state, service, owner))
@@ -161,6 +170,24 @@ impl Grouping {
         }
         if let Some(cause) = row.cause {
             tally.causes[cause as usize] += 1;
+        }
+    }
+
+    /// The service's end. What is left of a connection between two ephemeral ports, whose listener
+    /// is gone, does not tell which of them served: it goes with all others to that address.
+    fn service(&self, row: &Row<'_>) -> Service {
+        let socket = row.socket;
+        let service = Service::of(socket, row.side);
+        let ephemeral = |port| self.ephemeral.is_some_and(|range| range.contains(port));
+        match service {
+            Service::Remote(remote)
+                if socket.state == State::TimeWait
+                    && ephemeral(remote.port)
+                    && ephemeral(socket.local.port) =>
+            {
+                Service::Remote(Endpoint { port: 0, ..remote })
+            }
+            _ => service,
         }
     }
 

@@ -179,7 +179,7 @@ impl<'a> Report<'a> {
 
     /// The groups, CLOSE_WAIT first and then the largest.
     pub fn groups(&self) -> Vec<Group> {
-        let mut grouping = Grouping::default();
+        let mut grouping = Grouping::new(self.snapshot.host.ephemeral);
         for row in self.rows() {
             grouping.add(&row);
         }
