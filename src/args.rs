@@ -320,4 +320,29 @@ mod tests {
         assert_eq!(options.state.len(), 2);
         assert_eq!(options.limit, Some(2));
     }
+
+    #[test]
+    fn every_command_that_an_explanation_prints_is_valid_today() {
+        use crate::explain::{Topic, text};
+        use crate::model::{Cause, State};
+
+        let states = State::ALL.map(Topic::State).into_iter();
+        let mut seen = 0;
+        for topic in states.chain(Cause::ALL.map(Topic::Cause)) {
+            for line in text(topic).lines().map(str::trim) {
+                let line = line.strip_prefix("sudo ").unwrap_or(line);
+                let command = line.split("  ").next().unwrap_or_default();
+                if !command.starts_with("closewait ") {
+                    continue;
+                }
+                let words = command
+                    .split(' ')
+                    .map(|word| if word == "PID" { "1" } else { word });
+                let parsed = Cli::try_parse_from(words);
+                assert!(parsed.is_ok(), "{command}: {:?}", parsed.err());
+                seen += 1;
+            }
+        }
+        assert!(seen > 20, "{seen}");
+    }
 }

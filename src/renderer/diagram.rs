@@ -54,7 +54,7 @@ pub fn diagram(states: &StateCounts, look: Look, out: &mut impl Write) -> io::Re
     }
     writeln!(
         out,
-        "\nCLOSE_WAIT is the only state that nothing but the program can end.\n\
+        "\nNo timer ends CLOSE_WAIT: it stays until the program closes the socket or exits.\n\
          closewait explain CLOSE_WAIT · any other state · any cause tells more."
     )
 }
