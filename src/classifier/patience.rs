@@ -1,7 +1,7 @@
 //! How long peers waited before they hung up: the distribution, and whether it names a timeout.
 
 use crate::classifier::Row;
-use crate::model::TimerKind;
+use crate::model::{Cause, TimerKind};
 
 /// Fewer than this many say nothing about a timeout.
 const CLUSTER_LEAST: usize = 3;
@@ -42,10 +42,11 @@ impl Patience {
     }
 }
 
-/// How long the peer of a CLOSE_WAIT socket waited between its last byte and its FIN.
+/// How long the peer of a CLOSE_WAIT socket waited between the last byte, either way, and its FIN.
 ///
 /// Only where the last acknowledgement was the FIN's: not where keepalive or window probes or
-/// retransmissions are answered, nor where this side has sent since.
+/// retransmissions are answered, nor where this side has sent since. What was sent just before
+/// the last acknowledgement may be what was acknowledged, and the FIN older than both.
 pub fn of_row(row: &Row<'_>) -> Option<u32> {
     let idle = row.idle?;
     // Any timer but none stands for acknowledgements that may be later than the FIN's.
@@ -53,10 +54,18 @@ pub fn of_row(row: &Row<'_>) -> Option<u32> {
         .socket
         .timer
         .is_some_and(|timer| timer.kind != TimerKind::TimeWait);
-    let sent = row.socket.tcp?.last_data_sent().map(u64::from)?;
-    let sends_since = sent < idle.at_least_ms;
-    if renewed || sends_since {
+    let tcp = row.socket.tcp?;
+    // A socket that never sent shows the time of its connection, which is before any byte.
+    let sent = tcp.last_data_sent().map(u64::from)?;
+    let answered = sent < idle.at_most_ms? && tcp.data_segs_out() != Some(0);
+    let since_sent = sent.checked_sub(idle.at_least_ms)?;
+    if renewed || row.cause == Some(Cause::HalfClose) {
         return None;
+    }
+    if answered {
+        return u32::try_from(since_sent)
+            .ok()
+            .filter(|waited| *waited >= TIMEOUT_LEAST_MS);
     }
     u32::try_from(super::age::patience(idle)?).ok()
 }
