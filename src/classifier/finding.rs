@@ -74,7 +74,7 @@ pub struct Set {
     pub listener: Option<Endpoint>,
     /// All of its processes.
     pub owner: GroupOwner,
-    /// The same, those with the most sockets first, process 1 last: it holds listeners for
+    /// The same, those with the most sockets first, parents after their workers, process 1 last: it holds listeners for
     /// others.
     pub by_weight: Vec<Pid>,
     pub sockets: u64,
@@ -280,7 +280,19 @@ fn gather(report: &Report<'_>, key: &Key, positions: &[u32]) -> Set {
     set.owner.pids.sort_unstable();
     set.owner.pids.dedup();
     let mut by_weight = set.owner.pids.clone();
-    by_weight.sort_by_key(|pid| (*pid == Pid(1), std::cmp::Reverse(set.holds(*pid).len())));
+    // Of those who share a listener, a worker tells more than the parent that only holds it.
+    let is_parent = |pid: Pid| {
+        let mut others = set.owner.pids.iter();
+        key.listener.is_some()
+            && others.any(|other| {
+                let mut forebears = report.holders().forebears(*other).iter();
+                forebears.any(|(forebear, _)| *forebear == pid)
+            })
+    };
+    by_weight.sort_by_cached_key(|pid| {
+        let held = std::cmp::Reverse(set.holds(*pid).len());
+        (*pid == Pid(1), held, is_parent(*pid))
+    });
     set.by_weight = by_weight;
     set.peers.pids.sort_unstable();
     set.peers.pids.dedup();
@@ -363,7 +375,10 @@ pub fn suspects(sets: &[Set], queues: &[Queue], thresholds: &Thresholds) -> Susp
             suspects.add(*pid, set.holds(*pid).iter().map(|(_, inode)| *inode));
         }
     }
-    for queue in queues.iter().filter(|queue| queue.is_full(thresholds)) {
+    for queue in queues
+        .iter()
+        .filter(|queue| queue.is_suspicious(thresholds))
+    {
         for pid in queue.by_weight().take(PER_FINDING) {
             suspects.add(pid, std::iter::empty());
         }
@@ -398,7 +413,10 @@ pub fn findings(
     let mut sets = sets;
     for queue in &queues {
         let told = sets.iter().any(|set| set.listener == Some(queue.local));
-        if queue.is_full(thresholds) && !told && report.states.asked.contains(State::Established) {
+        if queue.is_suspicious(thresholds)
+            && !told
+            && report.states.asked.contains(State::Established)
+        {
             sets.push(unaccepted(report, queue));
         }
     }
@@ -459,6 +477,13 @@ fn judge(set: Set, queues: &[Queue], evidence: &[Evidence], thresholds: &Thresho
         fd_percent,
         queue_percent: queue.as_ref().and_then(Queue::lasting_percent),
         stopped,
+        out_of_fds: evidence.iter().any(|evidence| {
+            let limit = evidence.fd_limit.flatten();
+            evidence
+                .open_fds
+                .zip(limit)
+                .is_some_and(|(open, limit)| open >= limit)
+        }),
     };
     Finding {
         severity: severity(&weight, thresholds),

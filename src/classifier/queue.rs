@@ -9,6 +9,10 @@ use crate::model::{Endpoint, Pid, State};
 /// all is served within milliseconds, so that a full queue of an instant is no finding.
 pub const QUEUE_GRACE_MS: u64 = 1_000;
 
+/// How long a connection may wait before the queue is a finding however empty it is: the patience
+/// of most clients. Nobody has called accept(2) for as long.
+const QUEUE_STUCK_MS: u64 = 30_000;
+
 /// The accept queue of one listening address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Queue {
@@ -46,16 +50,25 @@ impl Queue {
         }
     }
 
+    /// Whether its limit is that of the host, and matters: at less than half of it, it does not.
+    pub fn is_cut_short(&self) -> bool {
+        self.at_somaxconn && self.percent().is_some_and(|percent| percent >= 50)
+    }
+
     /// The processes to look at, process 1 last: it holds listeners for others.
     pub fn by_weight(&self) -> impl Iterator<Item = Pid> {
         let others = self.pids.iter().copied().filter(|pid| *pid != Pid(1));
         others.chain(self.pids.iter().copied().filter(|pid| *pid == Pid(1)))
     }
 
-    /// Whether it is full enough, for long enough, to be a finding by itself.
-    pub fn is_full(&self, thresholds: &Thresholds) -> bool {
-        self.lasting_percent()
-            .is_some_and(|percent| percent >= thresholds.queue_warning)
+    /// Whether it is full enough, for long enough, or stands still, to be a finding by itself.
+    pub fn is_suspicious(&self, thresholds: &Thresholds) -> bool {
+        let full = self
+            .lasting_percent()
+            .is_some_and(|percent| percent >= thresholds.queue_warning);
+        full || self
+            .oldest_ms
+            .is_some_and(|oldest| oldest >= QUEUE_STUCK_MS)
     }
 
     /// The same, where connections have waited longer than an instant.

@@ -87,6 +87,8 @@ pub struct Weight {
     pub queue_percent: Option<u64>,
     /// Every thread of the owner is stopped.
     pub stopped: bool,
+    /// The owner has as many files open as it may: accept(2) fails.
+    pub out_of_fds: bool,
 }
 
 /// The severity by the highest threshold that is reached.
@@ -97,6 +99,7 @@ pub fn severity(weight: &Weight, thresholds: &Thresholds) -> Severity {
     let reaches = |value: Option<u64>, threshold| value.is_some_and(|value| value >= threshold);
     let count = Some(weight.sockets);
     if weight.stopped
+        || (weight.out_of_fds && weight.cause == Cause::NotAccepted)
         || reaches(count, thresholds.critical)
         || reaches(weight.fd_percent, thresholds.fd_critical)
         || reaches(weight.queue_percent, thresholds.queue_critical)
