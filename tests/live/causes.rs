@@ -188,7 +188,7 @@ fn a_server_that_does_not_read_is_not_reading() {
     let expected = server(&deaf, "not-reading", &[deaf.number("pid")]);
     let finding = found(&lab, &expected);
     check_evidence(&finding, &["Recv-Q 701", "700 unread bytes"]);
-    check_no_evidence(&finding, "spins");
+    check_no_evidence(&finding, "never rests");
     assert_eq!(finding["recv_q"]["max"], 701);
     assert_eq!(finding["recv_q"]["more"], 6);
 }
@@ -219,7 +219,7 @@ fn a_thread_that_spins_meanwhile_is_pointed_at() {
         let document = lab.json(&[]);
         let waited = waiting_for_a_processor(&deaf, &spinner).saturating_sub(waited);
         let finding = check_triage(&document, &expected);
-        if array(finding, "evidence").any(|line| line.as_str().unwrap().contains("spins")) {
+        if array(finding, "evidence").any(|line| line.as_str().unwrap().contains("never rests")) {
             let busiest = &finding["processes"][0]["cpu"]["busiest_thread"];
             assert_eq!(busiest.to_string(), spinner, "{finding:#}");
             return Ok(());

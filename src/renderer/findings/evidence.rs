@@ -2,7 +2,8 @@
 
 use super::super::{escape, units};
 use super::words::{
-    Descriptors, SPINNING_PERCENT, all_silent, descriptors_of, process, runtime_name, service,
+    Descriptors, SPINNING_PERCENT, all_silent, awaited_by, descriptors_of, holders_line,
+    is_age_hidden, parks_threads, process, runtime_name, service,
 };
 use crate::classifier::Report;
 use crate::classifier::finding::{Finding, Set};
@@ -37,12 +38,15 @@ pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
         queue_lines(report, finding, &mut lines);
     }
     queue_of_bytes(set, &mut lines);
-    if let Some(idle) = set.idle {
+    if set.cause == Cause::Inherited {
+        lines.add(Rank::Decisive, holders_line(report, set));
+    }
+    if let Some(idle) = set.idle.filter(|_| !is_age_hidden(set)) {
         let (median, oldest) = (units::duration(idle.p50_ms), units::duration(idle.max_ms));
         if median != oldest {
             lines.add(
                 Rank::Telling,
-                format!("the oldest has waited at least {oldest}"),
+                format!("the oldest has been in CLOSE_WAIT for at least {oldest}"),
             );
         }
     }
@@ -130,9 +134,13 @@ fn patience_line(set: &Set, lines: &mut Lines) {
     let seconds = |ms: u32| format!("{:.1} s", f64::from(ms) / 1000.0);
     let (p50, p90) = (seconds(patience.p50_ms), seconds(patience.p90_ms));
     let (who, since) = match set.end.side() {
-        Side::Client => ("the server", "its last byte"),
         Side::Server if all_silent(set) => ("peers", "connecting"),
-        Side::Server => ("peers", "their last byte"),
+        side => match (side, set.unanswered == Some(set.sockets)) {
+            (Side::Server, true) => ("peers", "their last byte"),
+            (Side::Client, true) => ("the server", "its last byte"),
+            (Side::Server, false) => ("peers", "the last byte either way"),
+            (Side::Client, false) => ("the server", "the last byte either way"),
+        },
     };
     let distribution = format!("{who} hung up p50 {p50}, p90 {p90} after {since}");
     // Who was answered, or is a server, did not wait for this side.
@@ -176,7 +184,7 @@ fn queue_lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
             ),
         },
     );
-    if queue.at_somaxconn {
+    if queue.is_cut_short() {
         lines.add(
             Rank::Decisive,
             format!(
@@ -224,7 +232,7 @@ fn process_lines(report: &Report<'_>, finding: &Finding, evidence: &Evidence, li
             && percent >= SPINNING_PERCENT
         {
             lines.add(Rank::Decisive, format!(
-                "thread {thread} of {name} used {percent:.0} % of a processor over {} ms: it spins",
+                "thread {thread} of {name} used {percent:.0} % of a processor over {} ms: it never rests",
                 cpu.sample_ms
             ));
         } else {
@@ -237,13 +245,11 @@ fn process_lines(report: &Report<'_>, finding: &Finding, evidence: &Evidence, li
             );
         }
     }
-    for wait in evidence.waits.iter().flatten().take(2) {
-        wait_line(
-            &name,
-            wait,
-            evidence.threads.map_or(0, |threads| threads.total),
-            lines,
-        );
+    let awaited = awaited_by(evidence);
+    let most = evidence.waits.iter().flatten().take(2);
+    let other = awaited.filter(|awaited| !most.clone().any(|wait| wait == *awaited));
+    for wait in other.into_iter().chain(most) {
+        wait_line(&name, wait, evidence, awaited == Some(wait), lines);
     }
     if let (Some(open), Some(Some(limit))) = (evidence.open_fds, evidence.fd_limit) {
         let (rank, near) = match descriptors_of(open, limit) {
@@ -275,13 +281,26 @@ fn process_lines(report: &Report<'_>, finding: &Finding, evidence: &Evidence, li
             units::count(dead)
         ));
     }
-    if let Some(epoll) = evidence.epoll {
-        lines.add(Rank::Telling, format!(
-            "epoll: {} of these sockets are watched, {} registered without interest, {} in no set",
-            units::count(epoll.watched),
-            units::count(epoll.muted),
-            units::count(epoll.absent)
-        ));
+    // Unaccepted connections are in no set, and the process may be asked about others too.
+    let held = finding.set.holds(evidence.pid).len() as u64;
+    if let Some(epoll) = evidence.epoll.filter(|_| held > 0) {
+        let whose = match finding.set.owner.pids.len() {
+            1 => String::new(),
+            _ => format!(" of {name}"),
+        };
+        let which = match epoll.watched + epoll.muted + epoll.absent {
+            all if all == held => "these sockets",
+            _ => "its sockets in findings",
+        };
+        lines.add(
+            Rank::Telling,
+            format!(
+                "epoll{whose}: {} of {which} are watched, {} registered without interest, {} in no set",
+                units::count(epoll.watched),
+                units::count(epoll.muted),
+                units::count(epoll.absent)
+            ),
+        );
     }
     if let Some(age) = evidence.age_ms {
         lines.add(
@@ -301,7 +320,8 @@ fn process_lines(report: &Report<'_>, finding: &Finding, evidence: &Evidence, li
     }
 }
 
-fn wait_line(name: &str, wait: &Wait, total: u32, lines: &mut Lines) {
+fn wait_line(name: &str, wait: &Wait, evidence: &Evidence, awaited: bool, lines: &mut Lines) {
+    let total = evidence.threads.map_or(0, |threads| threads.total);
     if wait.threads < 2 && total > 1 {
         return;
     }
@@ -310,6 +330,9 @@ fn wait_line(name: &str, wait: &Wait, total: u32, lines: &mut Lines) {
         Some(WaitTarget::Listener(local)) => format!(" on its listener {local}"),
         Some(WaitTarget::File(file)) => format!(" on {}", escape::text(file)),
         None => match wait.kind {
+            WaitKind::Lock if parks_threads(evidence.runtime) => {
+                ": a lock, or nothing to do".to_owned()
+            }
             WaitKind::Lock => ": a lock or a condition".to_owned(),
             WaitKind::Events => ": an event loop with nothing to do".to_owned(),
             _ => String::new(),
@@ -318,6 +341,8 @@ fn wait_line(name: &str, wait: &Wait, total: u32, lines: &mut Lines) {
     let verb = if wait.threads == 1 { "waits" } else { "wait" };
     let plural = if total == 1 { "" } else { "s" };
     let rank = match wait.kind {
+        _ if awaited => Rank::Decisive,
+        WaitKind::Lock if parks_threads(evidence.runtime) => Rank::Plain,
         WaitKind::Descriptor | WaitKind::Lock if wait.threads * 2 > total => Rank::Decisive,
         _ => Rank::Plain,
     };
@@ -344,8 +369,12 @@ fn peer_lines(report: &Report<'_>, set: &Set, lines: &mut Lines) {
             0 => names.join(", "),
             more => format!("{} +{more}", names.join(", ")),
         };
+        let verb = match peers.pids.len() {
+            ..=1 => "waits",
+            _ => "wait",
+        };
         lines.add(Rank::Telling, format!(
-            "the other end of {} is on this host: {who} closed one direction only and waits (FIN_WAIT2)",
+            "the other end of {} is on this host: {who} closed one direction only and {verb} (FIN_WAIT2)",
             units::count(peers.waiting)
         ));
     }

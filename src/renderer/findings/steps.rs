@@ -30,7 +30,12 @@ pub fn next_steps(report: &Report<'_>, finding: &Finding) -> Vec<String> {
                 .iter()
                 .find(|evidence| evidence.pid == pid)
                 .map_or(Runtime::Native, |evidence| evidence.runtime);
-            steps.push(stack_command(runtime, pid));
+            if set.cause == Cause::Inherited {
+                let pids: Vec<String> = set.by_weight.iter().take(8).map(Pid::to_string).collect();
+                steps.push(format!("ps -o pid,ppid,lstart,args -p {}", pids.join(",")));
+            } else {
+                steps.push(stack_command(runtime, pid));
+            }
         }
         (None, None) => steps.push(whose(report, set).to_owned()),
     }
@@ -42,7 +47,7 @@ pub fn next_steps(report: &Report<'_>, finding: &Finding) -> Vec<String> {
                 "ls -l /proc/{pid}/fd | awk '{{print $NF}}' | sort | uniq -c | sort -rn | head"
             ));
         }
-        if queue.at_somaxconn {
+        if queue.is_cut_short() {
             steps.push(
                 "make accept() faster first; a larger backlog needs net.core.somaxconn raised too"
                     .to_owned(),

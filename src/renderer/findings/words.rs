@@ -6,7 +6,7 @@ use crate::classifier::cause::GRACE_MS;
 use crate::classifier::finding::{End, Finding, Set};
 use crate::classifier::group::Service;
 use crate::classifier::severity::Severity;
-use crate::model::{Cause, Endpoint, Evidence, Pid, Runtime, Side, WaitTarget};
+use crate::model::{Cause, Endpoint, Evidence, Pid, Runtime, Side, Wait, WaitKind, WaitTarget};
 
 /// The share of a limit, in percent, from which on the limit is as good as reached.
 pub(super) const LIMIT_PERCENT: u64 = 90;
@@ -79,6 +79,10 @@ pub(super) fn service(service: Service) -> String {
 pub fn meaning(finding: &Finding) -> String {
     let set = &finding.set;
     let words = match set.cause {
+        Cause::NotAccepted | Cause::SlowHandler | Cause::NotReading if stopped(finding) => {
+            "A process that should serve them is stopped: it neither accepts, reads nor closes until \
+             it is continued."
+        }
         Cause::Transient => "Normal teardown: the peer closed a moment ago.",
         Cause::NotAccepted => return not_accepted(finding),
         Cause::HalfClose => {
@@ -88,10 +92,13 @@ pub fn meaning(finding: &Finding) -> String {
             "The last answer is not being taken by the peer. Unanswered retransmissions end by \
              themselves (tcp_retries2); a closed window that answers probes never does."
         }
+        Cause::Inherited if set.by_weight.len() == 1 => {
+            "The process that holds these sockets cannot have made them: consistent with \
+             descriptors inherited by fork, of which the maker has closed its own copies."
+        }
         Cause::Inherited => {
-            "More than one process holds these sockets, or one that cannot have made them: \
-             consistent with descriptors inherited by fork. Closing one copy does not close the \
-             connection."
+            "More than one process holds these sockets: consistent with descriptors \
+             inherited by fork. Closing one copy does not close the connection."
         }
         Cause::NeverClosed => return never_closed(set),
         Cause::StalePool if finding.severity > Severity::Info => {
@@ -148,8 +155,7 @@ fn not_accepted(finding: &Finding) -> String {
 
 fn never_closed(set: &Set) -> String {
     let young = match set.idle {
-        // The lower bounds say nothing where keepalive answers renew them.
-        Some(idle) => idle.max_ms <= GRACE_MS && set.keepalive > 0,
+        Some(_) => is_age_hidden(set),
         None => true,
     };
     if young {
@@ -191,7 +197,7 @@ fn slow_handler(finding: &Finding) -> &'static str {
         "Nothing was sent since the last byte came in, and the peers still wait: consistent with \
          requests that are being worked on."
     } else if awaited(finding).is_some() {
-        "Nothing was sent since the last byte came in, and most threads wait for another service: \
+        "Nothing was sent since the last byte came in, and the threads that work wait for another service: \
          consistent with a slow service behind this one, on which the peers gave up."
     } else {
         "Nothing was sent since the last byte came in: consistent with peers that gave up while \
@@ -207,7 +213,7 @@ fn not_reading(finding: &Finding) -> &'static str {
     } else if spinning(finding).is_some() {
         "Data lies unread while a thread uses a whole processor: consistent with a dead loop."
     } else if awaited(finding).is_some() {
-        "Data lies unread while most threads wait for another service: consistent with workers \
+        "Data lies unread while the threads that work wait for another service: consistent with workers \
          that are all taken by a slow service behind this one."
     } else if set.end.side() == Side::Client {
         "Data lies unread: consistent with response bodies that are neither read nor closed."
@@ -265,17 +271,67 @@ pub(super) fn spinning(finding: &Finding) -> Option<(Pid, f64)> {
         .find(|(_, percent)| *percent >= SPINNING_PERCENT)
 }
 
-/// The remote end that most of the threads of an owner wait for.
+/// Whether answers to keepalive renew the lower bounds of the ages, so that they say nothing.
+pub(super) fn is_age_hidden(set: &Set) -> bool {
+    set.keepalive > 0 && set.idle.is_some_and(|idle| idle.max_ms <= GRACE_MS)
+}
+
+/// The remote end that the working threads of an owner wait for.
 pub(super) fn awaited(finding: &Finding) -> Option<Endpoint> {
-    finding.evidence.iter().find_map(|evidence| {
-        let total = evidence.threads?.total;
-        let wait = evidence.waits.as_ref()?.first()?;
-        let most = wait.threads > 1 && wait.threads * 2 > total;
-        match wait.target {
-            Some(WaitTarget::Remote(remote)) if most => Some(remote),
+    let waits = finding.evidence.iter().filter_map(awaited_by);
+    waits
+        .filter_map(|wait| match wait.target {
+            Some(WaitTarget::Remote(remote)) => Some(remote),
             _ => None,
+        })
+        .next()
+}
+
+/// The same of one process: the wait for one remote end in which most threads are. Where the
+/// runtime keeps threads of its own, those that are parked do not count.
+pub(super) fn awaited_by(evidence: &Evidence) -> Option<&Wait> {
+    let waits = evidence.waits.as_ref()?;
+    let parked: u32 = waits
+        .iter()
+        .filter(|wait| wait.kind == WaitKind::Lock && parks_threads(evidence.runtime))
+        .map(|wait| wait.threads)
+        .sum();
+    let working = evidence.threads?.total.saturating_sub(parked);
+    waits
+        .iter()
+        .find(|wait| matches!(wait.target, Some(WaitTarget::Remote(_))))
+        .filter(|wait| wait.threads > 1 && wait.threads * 2 > working)
+}
+
+/// Whether a runtime has threads of its own that wait in futex(2) until there is work.
+pub(super) fn parks_threads(runtime: Runtime) -> bool {
+    matches!(runtime, Runtime::Java | Runtime::Go | Runtime::Node)
+}
+
+/// Who holds inherited sockets.
+pub(super) fn holders_line(report: &Report<'_>, set: &Set) -> String {
+    let names: Vec<String> = set
+        .by_weight
+        .iter()
+        .take(3)
+        .map(|pid| process(report, *pid))
+        .collect();
+    let more = match set.by_weight.len().saturating_sub(names.len()) {
+        0 => String::new(),
+        more => format!(" +{more}"),
+    };
+    match names.as_slice() {
+        [name] => {
+            format!("held by {name} alone: started after bytes came on them, or by the server")
         }
-    })
+        names => format!("held by {}{more}", names.join(", ")),
+    }
+}
+
+/// Whether a process that holds the sockets is stopped.
+fn stopped(finding: &Finding) -> bool {
+    let mut threads = finding.evidence.iter().filter_map(|of| of.threads);
+    threads.any(|threads| threads.total > 0 && threads.stopped == threads.total)
 }
 
 /// `java[1234]`, made safe for a terminal.
