@@ -391,7 +391,7 @@ fn an_answer_that_the_peer_does_not_take_is_stuck() {
     let (lab, choke) = prepared("choke");
     let expected = renewed(server(&choke, "send-stuck", &[choke.number("pid")]));
     let finding = found(&lab, &expected);
-    check_evidence(&finding, &["bytes sent and not acknowledged"]);
+    check_evidence(&finding, &["bytes written and not acknowledged"]);
 }
 
 #[test]

@@ -95,7 +95,7 @@ fn queue_of_bytes(set: &Set, lines: &mut Lines) {
         lines.add(
             Rank::Telling,
             format!(
-                "up to {} bytes sent and not acknowledged",
+                "up to {} bytes written and not acknowledged",
                 units::count(set.send_q_max.into())
             ),
         );
