@@ -78,9 +78,7 @@ fn tell(
     } else {
         (LINES_SHORT, 0)
     };
-    if at_length {
-        triage::write_wrapped(&meaning(finding), look.width, 4, out)?;
-    }
+    triage::write_wrapped(&meaning(finding), look.width, 4, out)?;
     for line in evidence(report, finding).iter().take(lines) {
         bullet("·", line, look, out)?;
     }

@@ -169,6 +169,11 @@ fn never_closed(set: &Set) -> String {
              may be ordinary teardown. Look twice; what stays is consistent with a leak."
         );
     }
+    if set.legs.is_some_and(|legs| legs.pairs == set.sockets) {
+        return "Each pairs with an open connection of the same process over which the same bytes \
+                went: consistent with a proxy that does not pass on the close."
+            .to_owned();
+    }
     if set.peers.waiting == set.sockets {
         return "The peers closed one direction only and wait: consistent with answers that are \
                 still being worked on, or with a leak."
