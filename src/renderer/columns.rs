@@ -77,6 +77,40 @@ impl Column {
     }
 }
 
+impl Column {
+    /// The width of what [`Column::push`] appends, without appending it where that can be told
+    /// from the numbers: a listing is measured before it is written. `scratch` is overwritten.
+    pub fn width(self, row: &Row<'_>, report: &Report<'_>, scratch: &mut String) -> usize {
+        let socket = row.socket;
+        match self {
+            Column::Proto => socket.family.proto().len(),
+            Column::RecvQ => digits(socket.recv_q),
+            Column::State => socket.state.name().len(),
+            Column::Cause => row.cause.map_or(1, |cause| cause.name().len()),
+            Column::Local if socket.local.addr.is_ipv4() => ipv4_width(socket.local),
+            Column::Foreign if socket.remote.addr.is_ipv4() => ipv4_width(socket.remote),
+            _ => {
+                scratch.clear();
+                self.push(row, report, scratch);
+                width(scratch)
+            }
+        }
+    }
+}
+
+/// The width of `a.b.c.d:port`.
+fn ipv4_width(end: Endpoint) -> usize {
+    let IpAddr::V4(addr) = end.addr else { return 0 };
+    let octets: usize = addr.octets().map(|octet| digits(octet.into())).iter().sum();
+    let dots_and_colon = 4;
+    // Port 0 is shown as a star, which is as wide.
+    octets + dots_and_colon + digits(end.port.into())
+}
+
+fn digits(number: u32) -> usize {
+    number.checked_ilog10().map_or(1, |log| log as usize + 1)
+}
+
 /// The columns that a text takes on a terminal.
 pub fn width(text: &str) -> usize {
     if text.is_ascii() {
@@ -163,5 +197,33 @@ fn push_processes(owner: &Owner<'_>, holders: &Holders, out: &mut String) {
         .count();
     if others > 0 {
         let _ = write!(out, " +{others}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_width_of_an_ipv4_end_is_that_of_its_text() {
+        for (addr, port) in [
+            ([0, 0, 0, 0], 0),
+            ([10, 0, 0, 99], 80),
+            ([255; 4], 65535),
+            ([1, 10, 100, 9], 1000),
+        ] {
+            let end = Endpoint::new(addr, port);
+            let mut text = String::new();
+            push_endpoint(end, &mut text);
+            assert_eq!(text, end.to_string());
+            assert_eq!(ipv4_width(end), text.len());
+        }
+    }
+
+    #[test]
+    fn digits_are_counted_as_they_are_written() {
+        for number in [0, 9, 10, 99, 100, 4_294_967_295] {
+            assert_eq!(digits(number), number.to_string().len());
+        }
     }
 }

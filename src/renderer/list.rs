@@ -112,9 +112,7 @@ fn widths(report: &Report<'_>, order: &Order, columns: &[Column], last_too: bool
         for at in first..(first + share).min(rows) {
             let row = order.row(report, at);
             for (column, width) in columns.iter().zip(&mut widths).take(measured) {
-                cell.clear();
-                column.push(&row, report, &mut cell);
-                *width = (*width).max(columns::width(&cell));
+                *width = (*width).max(column.width(&row, report, &mut cell));
             }
         }
         widths
