@@ -11,12 +11,13 @@ use crate::args::{Cli, ColorChoice, Options, Wanted};
 use crate::classifier::Rules;
 use crate::classifier::cause::GRACE_MS;
 use crate::classifier::severity::Thresholds;
+use crate::collector::names::SystemNames;
 use crate::collector::netns::NetnsName;
 use crate::collector::sock_diag::wire::Families;
 use crate::collector::{Request, SourceChoice};
 use crate::exit::Outcome;
 use crate::explain::Topic;
-use crate::filter::{Filter, PortEnd, Term};
+use crate::filter::{self, End, Filter, ParseError, Term};
 use crate::model::{Family, Pid, State, StateSet};
 use crate::renderer::columns::Column;
 use crate::renderer::style::Look;
@@ -77,6 +78,10 @@ pub enum UsageError {
     Udp,
     #[error("--threshold {given:?} is not NAME=N with a NAME of: {all}")]
     Threshold { given: String, all: String },
+    #[error(transparent)]
+    Filter(#[from] ParseError),
+    #[error("`closewait explain` shows the whole host: it takes no filter")]
+    NoFilter,
     #[error("--no-owners cannot go with {flag}, which needs to know the owners")]
     NeedsOwners { flag: &'static str },
 }
@@ -90,18 +95,32 @@ const GROUPS: usize = 10;
 
 impl Plan {
     pub fn new(cli: Cli, terminal: Terminal) -> Result<Plan, UsageError> {
-        let (wanted, options) = cli.said();
+        let (wanted, said) = cli.said();
+        let options = said.options;
         if let Some(Wanted::Explain(Some(topic))) = wanted {
             return Ok(Plan::Explain(topic));
         }
+        let is_bare = wanted.is_none();
         let command = wanted.unwrap_or(if options.has_netstat_letter() {
             Wanted::List
         } else {
             Wanted::Triage
         });
-        let filter = filter(&options, &command);
+        let netns = options.netns.clone().map(NetnsName);
+        let proc_root = options
+            .proc
+            .clone()
+            .unwrap_or_else(|| PathBuf::from("/proc"));
+        let names = SystemNames::new(&proc_root, netns.as_ref());
+        let words = Words::read(&said.filter, &names).map_err(|error| {
+            UsageError::Filter(if is_bare { error_of_bare(error) } else { error })
+        })?;
+        if matches!(command, Wanted::Explain(_)) && !said.filter.is_empty() {
+            return Err(UsageError::NoFilter);
+        }
+        let filter = filter(&options, &command, &words);
         let format = format(&options);
-        check(&options, &command, format)?;
+        check(&options, &command, format, &words)?;
         let is_triage = command == Wanted::Triage;
         let page = match command {
             Wanted::Triage => Page::Triage,
@@ -125,11 +144,8 @@ impl Plan {
         Ok(Plan::Inspect(Box::new(Inspection {
             request: Request {
                 source: options.source.unwrap_or(SourceChoice::Auto),
-                proc_root: options
-                    .proc
-                    .clone()
-                    .unwrap_or_else(|| PathBuf::from("/proc")),
-                netns: options.netns.clone().map(NetnsName),
+                proc_root,
+                netns,
                 families: families(&options),
                 filter: filter.clone(),
                 owners: !options.no_owners && page != Page::Diagram,
@@ -156,7 +172,7 @@ impl Plan {
                 },
                 sort: options.sort.as_deref().map(sort).transpose()?,
                 limit,
-                selection: selection(&options, &command),
+                selection: selection(&options, &command, &words),
             },
             quiet: options.quiet,
             strict: options.strict,
@@ -203,7 +219,12 @@ fn wants_colour() -> bool {
         && AutoStream::choice(&stdout) != anstream::ColorChoice::Never
 }
 
-fn check(options: &Options, command: &Wanted, format: Format) -> Result<(), UsageError> {
+fn check(
+    options: &Options,
+    command: &Wanted,
+    format: Format,
+    words: &Words,
+) -> Result<(), UsageError> {
     if *command != Wanted::List {
         match format {
             Format::Jsonl => return Err(UsageError::NeedsList { flag: "--jsonl" }),
@@ -223,6 +244,10 @@ fn check(options: &Options, command: &Wanted, format: Format) -> Result<(), Usag
         }
         if !options.cause.is_empty() {
             return Err(UsageError::NeedsOwners { flag: "--cause" });
+        }
+        if words.filter.mentions(Term::needs_owner) {
+            let flag = "a filter by pid, program or cause";
+            return Err(UsageError::NeedsOwners { flag });
         }
     }
     Ok(())
@@ -268,7 +293,7 @@ fn families(options: &Options) -> Families {
 }
 
 /// The condition that the flags make up: different flags must all hold, of the same flag one.
-fn filter(options: &Options, command: &Wanted) -> Filter {
+fn filter(options: &Options, command: &Wanted, words: &Words) -> Filter {
     let mut parts = Vec::new();
     let mut one_of = |terms: Vec<Term>| match terms.len() {
         0 => {}
@@ -276,7 +301,7 @@ fn filter(options: &Options, command: &Wanted) -> Filter {
         _ => parts.push(Filter::Or(terms.into_iter().map(Filter::Term).collect())),
     };
     one_of(
-        states(options, command)
+        states(options, command, words)
             .map(Term::State)
             .into_iter()
             .collect(),
@@ -285,7 +310,7 @@ fn filter(options: &Options, command: &Wanted) -> Filter {
         options
             .port
             .iter()
-            .map(|port| Term::Port(PortEnd::Either, *port))
+            .map(|port| Term::Port(End::Either, *port..=*port))
             .collect(),
     );
     one_of(options.pid.iter().map(|pid| Term::Pid(Pid(*pid))).collect());
@@ -296,7 +321,13 @@ fn filter(options: &Options, command: &Wanted) -> Filter {
             .map(|name| Term::Program(name.clone().into_bytes()))
             .collect(),
     );
-    one_of(options.peer.iter().map(|peer| Term::Peer(*peer)).collect());
+    one_of(
+        options
+            .peer
+            .iter()
+            .map(|peer| Term::Host(End::Remote, *peer))
+            .collect(),
+    );
     one_of(
         options
             .cause
@@ -307,16 +338,62 @@ fn filter(options: &Options, command: &Wanted) -> Filter {
     one_of(
         options
             .older_than
-            .map(Term::OlderThan)
+            .map(|age| Term::Idle(u64::try_from(age.as_millis()).unwrap_or(u64::MAX)..=u64::MAX))
             .into_iter()
             .collect(),
     );
+    if !words.filter.is_everything() {
+        parts.push(words.filter.clone());
+    }
     Filter::And(parts)
+}
+
+/// The filter that was typed as words.
+struct Words {
+    filter: Filter,
+    text: String,
+}
+
+impl Words {
+    fn read(words: &[String], names: &SystemNames) -> Result<Words, ParseError> {
+        let text = words.join(" ");
+        let filter = filter::parse(&text, names)?;
+        Ok(Words { filter, text })
+    }
+
+    /// The states outside of which nothing is selected, where the words say anything of states.
+    fn states(&self) -> Option<StateSet> {
+        let bound = StateSet::of(State::BoundInactive);
+        let names = |state: fn(StateSet) -> bool| {
+            self.filter
+                .mentions(|term| matches!(term, Term::State(set) if state(*set)))
+        };
+        let names_bound = names(|set| set.contains(State::BoundInactive));
+        names(|_| true).then(|| {
+            if names_bound {
+                StateSet::ALL.union(bound)
+            } else {
+                StateSet::ALL
+            }
+        })
+    }
+}
+
+/// A word without a command before it may have been meant for one.
+fn error_of_bare(error: ParseError) -> ParseError {
+    let commands = ["triage", "list", "explain"];
+    match error
+        .unknown_first()
+        .and_then(|word| filter::nearest(word, commands))
+    {
+        Some(command) => error.with_hint(format!("did you mean the command `{command}`?")),
+        None => error,
+    }
 }
 
 /// The states that are selected: those that are named, else those that the letters mean. A list
 /// shows all but LISTEN, as netstat's does.
-fn states(options: &Options, command: &Wanted) -> Option<StateSet> {
+fn states(options: &Options, command: &Wanted, words: &Words) -> Option<StateSet> {
     let listen = StateSet::of(State::Listen);
     let named = options
         .state
@@ -324,6 +401,8 @@ fn states(options: &Options, command: &Wanted) -> Option<StateSet> {
         .fold(StateSet::NONE, |all, set| all.union(*set));
     match command {
         _ if !named.is_empty() => Some(named),
+        // As in ss, states in words outweigh -a and -l.
+        _ if words.states().is_some() => words.states(),
         _ if options.all => Some(StateSet::ALL),
         _ if options.listening => Some(listen),
         Wanted::List => Some(StateSet::ALL.minus(listen)),
@@ -332,18 +411,18 @@ fn states(options: &Options, command: &Wanted) -> Option<StateSet> {
 }
 
 /// What was selected, in words, where it is less than everything.
-fn selection(options: &Options, command: &Wanted) -> Option<String> {
-    let mut words = Vec::new();
-    if let Some(set) = states(options, command)
+fn selection(options: &Options, command: &Wanted, words: &Words) -> Option<String> {
+    let mut said = Vec::new();
+    if let Some(set) = states(options, command, words)
         && set != StateSet::ALL
-        && (options.listening || !options.state.is_empty())
+        && (!options.state.is_empty() || (options.listening && words.states().is_none()))
     {
         let names: Vec<&str> = set.iter().map(State::name).collect();
-        words.push(format!("state {}", names.join(" or ")));
+        said.push(format!("state {}", names.join(" or ")));
     }
     let mut add = |name: &str, values: Vec<String>| {
         if !values.is_empty() {
-            words.push(format!("{name} {}", values.join(" or ")));
+            said.push(format!("{name} {}", values.join(" or ")));
         }
     };
     add("port", options.port.iter().map(u16::to_string).collect());
@@ -367,9 +446,12 @@ fn selection(options: &Options, command: &Wanted) -> Option<String> {
     );
     match families(options) {
         Families::Both => {}
-        Families::One(family) => words.push(family.name().to_owned()),
+        Families::One(family) => said.push(family.name().to_owned()),
     }
-    (!words.is_empty()).then(|| words.join(", "))
+    if !words.text.trim().is_empty() {
+        said.push(words.text.clone());
+    }
+    (!said.is_empty()).then(|| said.join(", "))
 }
 
 fn columns(options: &Options) -> Vec<Column> {

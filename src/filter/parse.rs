@@ -1,0 +1,323 @@
+//! The filter language: ss's grammar, and conditions that ss lacks.
+//!
+//! ```text
+//! filter    = { term [ "and" | "or" ] }         read from left to right
+//! term      = "(" filter ")" | "not" term | condition
+//! condition = states | key [ operator ] value | "autobound"
+//! states    = { ( "state" | "exclude" ) NAME }
+//! ```
+//!
+//! As in ss, words are parted by blanks, two terms in a row must both hold, and neither "and" nor
+//! "or" binds tighter than the other: `a or b and c` is `( a or b ) and c`. ss's manual says
+//! otherwise; its grammar (`misc/ssfilter.y`, `exprlist`) and every ss since 4.19 do it this way.
+//! States, which ss takes at the beginning only, may stand wherever a condition may.
+
+use std::ops::Range;
+
+use super::error::{ParseError, Problem, nearest};
+use super::lexer::{self, Word};
+use super::operand::{self, KEYS, Key, Operator};
+use super::{Filter, Names, Term};
+use crate::model::StateSet;
+
+/// How deep a filter may be: deciding and compiling one recurse.
+const DEPTH: usize = 200;
+
+/// Reads a filter; an empty one selects everything.
+///
+/// # Errors
+/// The word that is wrong, where it stands, and what was probably meant.
+pub fn parse(text: &str, names: &dyn Names) -> Result<Filter, ParseError> {
+    let words = lexer::words(text)?;
+    let mut parser = Parser {
+        text,
+        words: &words,
+        at: 0,
+        open: 0,
+        names,
+    };
+    if words.is_empty() {
+        return Ok(Filter::everything());
+    }
+    let (filter, _) = parser.list()?;
+    match parser.next() {
+        Some(word) => Err(Problem::new("this ) closes nothing").at(text, word.at.clone())),
+        None => Ok(filter),
+    }
+}
+
+/// The words that join or group conditions.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Joint {
+    Open,
+    Close,
+    And,
+    Or,
+    Not,
+}
+
+fn joint(word: &Word) -> Option<Joint> {
+    if word.quoted {
+        return None;
+    }
+    Some(match word.text.as_str() {
+        "(" => Joint::Open,
+        ")" => Joint::Close,
+        "and" | "&" | "&&" => Joint::And,
+        "or" | "|" | "||" => Joint::Or,
+        "not" | "!" => Joint::Not,
+        _ => return None,
+    })
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    words: &'a [Word],
+    at: usize,
+    /// How many parentheses and negations are open.
+    open: usize,
+    names: &'a dyn Names,
+}
+
+/// A filter and how deep it is.
+type Read = Result<(Filter, usize), ParseError>;
+
+impl<'a> Parser<'a> {
+    fn peek(&self) -> Option<&'a Word> {
+        self.words.get(self.at)
+    }
+
+    fn next(&mut self) -> Option<&'a Word> {
+        let word = self.peek()?;
+        self.at += 1;
+        Some(word)
+    }
+
+    /// Something is missing before the next word, or at the end.
+    fn missing(&self, what: &str) -> ParseError {
+        let end = self.text.trim_end().len();
+        match self.peek() {
+            Some(word) => {
+                let found = &self.text[word.at.clone()];
+                Problem::new(format!("{what} is missing before {found:?}"))
+                    .at(self.text, word.at.clone())
+            }
+            None => Problem::new(format!("{what} is missing at the end")).at(self.text, end..end),
+        }
+    }
+
+    /// Terms up to the end or a closing parenthesis.
+    fn list(&mut self) -> Read {
+        let (mut left, mut depth) = self.term()?;
+        loop {
+            let start = self.at;
+            let joint = match self.peek().map(joint) {
+                None | Some(Some(Joint::Close)) => return Ok((left, depth)),
+                Some(Some(joint @ (Joint::And | Joint::Or))) => {
+                    self.at += 1;
+                    joint
+                }
+                Some(_) => Joint::And,
+            };
+            let (right, right_depth) = self.term()?;
+            let grown = match (&mut left, joint) {
+                (Filter::Or(parts), Joint::Or) | (Filter::And(parts), Joint::And) => {
+                    parts.push(right);
+                    depth.max(right_depth + 1)
+                }
+                _ => {
+                    let parts = vec![std::mem::replace(&mut left, Filter::everything()), right];
+                    left = match joint {
+                        Joint::Or => Filter::Or(parts),
+                        _ => Filter::And(parts),
+                    };
+                    depth.max(right_depth) + 1
+                }
+            };
+            depth = self.bounded(grown, start)?;
+        }
+    }
+
+    fn bounded(&self, depth: usize, at: usize) -> Result<usize, ParseError> {
+        let place = self.words.get(at).map_or(0..0, |word| word.at.clone());
+        if depth > DEPTH {
+            return Err(
+                Problem::new(format!("the filter is more than {DEPTH} levels deep"))
+                    .hint("`a or b or c` is one level, `a or b and c or d` is three")
+                    .at(self.text, place),
+            );
+        }
+        Ok(depth)
+    }
+
+    fn term(&mut self) -> Read {
+        let start = self.at;
+        let Some(word) = self.peek() else {
+            return Err(self.missing("a condition"));
+        };
+        match joint(word) {
+            Some(Joint::Open) => {
+                self.at += 1;
+                self.open += 1;
+                self.bounded(self.open, start)?;
+                let inner = self.list()?;
+                match self.next() {
+                    Some(_) => {}
+                    None => {
+                        return Err(
+                            Problem::new("this ( is never closed").at(self.text, word.at.clone())
+                        );
+                    }
+                }
+                self.open -= 1;
+                Ok(inner)
+            }
+            Some(Joint::Not) => {
+                self.at += 1;
+                self.open += 1;
+                self.bounded(self.open, start)?;
+                let (inner, depth) = self.term()?;
+                self.open -= 1;
+                let depth = self.bounded(depth + 1, start)?;
+                Ok((Filter::Not(Box::new(inner)), depth))
+            }
+            Some(_) => Err(self.missing("a condition")),
+            None => {
+                // A condition may come as three levels: not, one of, both.
+                let depth = 3;
+                Ok((self.condition(word)?, depth))
+            }
+        }
+    }
+
+    fn condition(&mut self, word: &'a Word) -> Result<Filter, ParseError> {
+        if is_state_word(word) {
+            return self.states();
+        }
+        let key = KEYS
+            .iter()
+            .find(|(name, _)| !word.quoted && *name == word.text)
+            .map(|(_, key)| *key);
+        let Some(key) = key else {
+            return Err(unknown(word).at(self.text, word.at.clone()));
+        };
+        self.at += 1;
+        let of_key = |problem: Problem| problem.at(self.text, word.at.clone());
+        if let Some(problem) = operand::unsupported(key) {
+            return Err(of_key(problem));
+        }
+        if key == Key::Autobound {
+            return operand::autobound(self.names).map_err(of_key);
+        }
+        let operator = self
+            .peek()
+            .and_then(|word| Some((word, operand::operator(word)?)));
+        if operator.is_some() {
+            self.at += 1;
+        }
+        let value = self.value(key)?;
+        if let Some((word, operator)) = operator
+            && !key.takes(operator)
+        {
+            return Err(key.refusal(&word.text).at(self.text, word.at.clone()));
+        }
+        let operator = operator.map_or(Operator::Equal, |(_, operator)| operator);
+        operand::condition(key, operator, value, self.names)
+            .map_err(|problem| problem.at(self.text, value.at.clone()))
+    }
+
+    /// The word that a key is compared with.
+    fn value(&mut self, key: Key) -> Result<&'a Word, ParseError> {
+        let is_value = |word: &Word| {
+            word.quoted
+                || (joint(word).is_none()
+                    && operand::operator(word).is_none()
+                    && !KEYS
+                        .iter()
+                        .any(|(name, key)| *name == word.text && key.is_of_ss()))
+        };
+        match self.peek() {
+            Some(word) if is_value(word) => {
+                self.at += 1;
+                Ok(word)
+            }
+            _ => Err(self.missing(key.wants())),
+        }
+    }
+
+    /// States in a row, as ss has them: the first `state` begins with none, the first `exclude`
+    /// with all, and each of the others adds or takes away.
+    fn states(&mut self) -> Result<Filter, ParseError> {
+        let mut states: Option<StateSet> = None;
+        while let Some(word) = self.peek().filter(|word| is_state_word(word)) {
+            self.at += 1;
+            let Some(name) = self.next() else {
+                return Err(self.missing("a state"));
+            };
+            let named: StateSet = name.text.parse().map_err(|_| {
+                let found = self.text[name.at.clone()].to_owned();
+                self.unknown_state(&name.text, &found, name.at.clone())
+            })?;
+            states = Some(if word.text == "state" {
+                states.unwrap_or(StateSet::NONE).union(named)
+            } else {
+                states.unwrap_or(StateSet::ALL).minus(named)
+            });
+        }
+        Ok(Filter::Term(Term::State(states.unwrap_or(StateSet::ALL))))
+    }
+
+    fn unknown_state(&self, name: &str, found: &str, at: Range<usize>) -> ParseError {
+        let hint = match name.parse::<StateSet>().map_err(|error| error.suggestion) {
+            Err(Some(meant)) => format!("did you mean {meant}?"),
+            _ => "try CLOSE_WAIT, ESTABLISHED, LISTEN, TIME_WAIT, connected, all, …".to_owned(),
+        };
+        Problem::new(format!("unknown state {found:?}"))
+            .hint(hint)
+            .at(self.text, at)
+    }
+}
+
+fn is_state_word(word: &Word) -> bool {
+    !word.quoted && matches!(word.text.as_str(), "state" | "exclude" | "excl")
+}
+
+/// A word that begins no condition, and what it was probably meant to be.
+fn unknown(word: &Word) -> Problem {
+    let text = &word.text;
+    let words = KEYS
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(["state", "exclude", "and", "or", "not"]);
+    let problem = Problem {
+        is_unknown: true,
+        ..Problem::new(format!("{text:?} begins no condition"))
+    };
+    let spaced = spaced(text);
+    if spaced != *text {
+        return problem.hint(format!("blanks part the words, write `{spaced}`"));
+    }
+    if text.parse::<StateSet>().is_ok() {
+        return problem.hint(format!("write `state {text}`"));
+    }
+    match nearest(text, words) {
+        Some(meant) => problem.hint(format!("did you mean `{meant}`?")),
+        None => problem.hint("try `state close-wait`, `sport = :80`, `dst 10.0.0.0/8`"),
+    }
+}
+
+/// The text with blanks around parentheses and operators.
+fn spaced(text: &str) -> String {
+    let is_mark = |c: char| matches!(c, '=' | '<' | '>' | '!' | '~' | '&' | '|');
+    let mut spaced = String::new();
+    let mut before = ' ';
+    for c in text.chars() {
+        let apart = matches!(c, '(' | ')') || matches!(before, '(' | ')');
+        if before != ' ' && (apart || is_mark(before) != is_mark(c)) {
+            spaced.push(' ');
+        }
+        spaced.push(c);
+        before = c;
+    }
+    spaced
+}
