@@ -306,6 +306,11 @@ fn filter(options: &Options, command: &Wanted, words: &Words) -> Filter {
             .into_iter()
             .collect(),
     );
+    // The collector reads the other ends of what is selected too, whatever their family.
+    one_of(match families(options) {
+        Families::Both => Vec::new(),
+        Families::One(family) => vec![Term::Family(family)],
+    });
     one_of(
         options
             .port
@@ -387,6 +392,10 @@ fn error_of_bare(error: ParseError) -> ParseError {
         .and_then(|word| filter::nearest(word, commands))
     {
         Some(command) => error.with_hint(format!("did you mean the command `{command}`?")),
+        None if error.unknown_first().is_some() => error.with_hint(format!(
+            "the commands are {}; a filter begins as `state close-wait`",
+            commands.join(", ")
+        )),
         None => error,
     }
 }

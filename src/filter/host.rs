@@ -160,6 +160,7 @@ fn no_address(text: &str) -> Problem {
     let problem = Problem::new(format!("{text:?} is no address"));
     match text.split_once('%') {
         Some((addr, zone)) => problem.hint(format!("write {addr} and dev {zone}")),
+        None if number(text).is_some() => problem.hint(format!("a port is written :{text}")),
         None => problem.hint(
             "write 10.1.2.3, 10.0.0.0/8, 10.1.2.3:80, [::1]:80, 2001:db8::/32, or a name from \
              /etc/hosts",

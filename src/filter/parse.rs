@@ -1,7 +1,8 @@
 //! The filter language: ss's grammar, and conditions that ss lacks.
 //!
 //! ```text
-//! filter    = { term [ "and" | "or" ] }         read from left to right
+//! filter    = [ states [ "and" ] ] terms
+//! terms     = { term [ "and" | "or" ] }         read from left to right
 //! term      = "(" filter ")" | "not" term | condition
 //! condition = states | key [ operator ] value | "autobound"
 //! states    = { ( "state" | "exclude" ) NAME }
@@ -10,7 +11,8 @@
 //! As in ss, words are parted by blanks, two terms in a row must both hold, and neither "and" nor
 //! "or" binds tighter than the other: `a or b and c` is `( a or b ) and c`. ss's manual says
 //! otherwise; its grammar (`misc/ssfilter.y`, `exprlist`) and every ss since 4.19 do it this way.
-//! States, which ss takes at the beginning only, may stand wherever a condition may.
+//! States at a beginning hold for all that follows, as in ss: `state close-wait a or b` is
+//! `state close-wait and ( a or b )`. They may also stand wherever a condition may.
 
 use std::ops::Range;
 
@@ -106,8 +108,27 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Terms up to the end or a closing parenthesis.
+    /// Everything up to the end or a closing parenthesis.
     fn list(&mut self) -> Read {
+        let start = self.at;
+        if self.peek().is_some_and(is_state_word) {
+            let states = self.states()?;
+            match self.peek().map(joint) {
+                // One condition among others.
+                None | Some(Some(Joint::Or | Joint::Close)) => self.at = start,
+                Some(found) => {
+                    self.at += usize::from(found == Some(Joint::And));
+                    let (rest, depth) = self.terms()?;
+                    let depth = self.bounded(depth + 1, start)?;
+                    return Ok((Filter::And(vec![states, rest]), depth));
+                }
+            }
+        }
+        self.terms()
+    }
+
+    /// Terms up to the end or a closing parenthesis.
+    fn terms(&mut self) -> Read {
         let (mut left, mut depth) = self.term()?;
         loop {
             let start = self.at;
@@ -320,4 +341,111 @@ fn spaced(text: &str) -> String {
         before = c;
     }
     spaced
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::filter::{End, NoNames};
+    use crate::model::State;
+
+    fn read(text: &str) -> Filter {
+        parse(text, &NoNames).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn refused(text: &str) -> String {
+        parse(text, &NoNames).unwrap_err().to_string()
+    }
+
+    fn port(end: End, port: u16) -> Filter {
+        Filter::Term(Term::Port(end, port..=port))
+    }
+
+    #[test]
+    fn and_and_or_are_read_from_left_to_right() {
+        let [a, b, c] = [1, 2, 3].map(|number| port(End::Local, number));
+        let or = |parts: [&Filter; 2]| Filter::Or(parts.map(Filter::clone).to_vec());
+        let and = |parts: [&Filter; 2]| Filter::And(parts.map(Filter::clone).to_vec());
+        assert_eq!(
+            read("sport = :1 or sport = :2 and sport = :3"),
+            and([&or([&a, &b]), &c])
+        );
+        assert_eq!(
+            read("sport = :1 sport = :2 | sport = :3"),
+            or([&and([&a, &b]), &c])
+        );
+        assert_eq!(
+            read("sport = :1 || ( sport = :2 && ! sport = :3 )"),
+            or([&a, &and([&b, &Filter::Not(Box::new(c.clone()))])])
+        );
+    }
+
+    #[test]
+    fn states_at_a_beginning_hold_for_all_that_follows() {
+        let filter = read("state close-wait sport = :1 or sport = :2");
+        assert_eq!(filter.states(), StateSet::of(State::CloseWait));
+        assert_eq!(
+            filter,
+            read("state close-wait and sport = :1 or sport = :2")
+        );
+        let one_of = read("state close-wait or sport = :1");
+        assert!(one_of.states().contains(State::Established));
+        assert_eq!(
+            read("state connected exclude established").states(),
+            StateSet::CONNECTED.minus(StateSet::of(State::Established))
+        );
+    }
+
+    #[test]
+    fn an_empty_filter_selects_everything() {
+        assert!(read("").is_everything());
+        assert!(read(" \t ").is_everything());
+    }
+
+    #[test]
+    fn a_mistake_names_the_word_and_what_was_meant() {
+        assert_eq!(
+            refused("state CLOSE_WIAT"),
+            "unknown state \"CLOSE_WIAT\": did you mean CLOSE_WAIT?\n  state CLOSE_WIAT\n        ^^^^^^^^^^"
+        );
+        assert!(refused("close-wait").contains("write `state close-wait`"));
+        assert!(refused("sport=:80").contains("write `sport = :80`"));
+        assert!(refused("(sport = :80)").contains("write `( sport`"));
+        assert!(refused("sprt = :80").contains("did you mean `sport`?"));
+        assert!(refused("( sport = :80").contains("never closed"));
+        assert!(refused("sport = :80 )").contains("closes nothing"));
+        assert!(refused("sport = :80 or").contains("missing at the end"));
+        assert!(refused("sport = and").contains("a port is missing before \"and\""));
+        assert!(refused("dst != 10.0.0.1").contains("not dst HOST"));
+        assert!(refused("program ~ \"(\"").contains("no regular expression"));
+        assert!(refused("netns = blue").contains("not supported yet"));
+    }
+
+    #[test]
+    fn our_own_conditions_compare_as_their_kind_allows() {
+        let milliseconds = |range| Filter::Term(Term::Idle(range));
+        assert_eq!(read("idle > 5m"), milliseconds(300_001..=u64::MAX));
+        assert_eq!(read("idle <= 1s"), milliseconds(0..=1000));
+        assert_eq!(
+            read("recvq >= 1k"),
+            Filter::Term(Term::RecvQ(1024..=u32::MAX))
+        );
+        assert_eq!(read("recvq < 0"), Filter::Or(Vec::new()));
+        assert_eq!(
+            read("program != java"),
+            Filter::Not(Box::new(Filter::Term(Term::Program(b"java".to_vec()))))
+        );
+        assert_eq!(read(r#"program ~ "^java\d""#), read(r"program ~ ^java\d"),);
+    }
+
+    #[test]
+    fn a_filter_of_any_length_is_read_and_one_of_any_depth_is_refused() {
+        let many = vec!["sport = :1"; 20_000].join(" or ");
+        assert!(parse(&many, &NoNames).is_ok());
+        let deep = [vec!["("; 20_000], vec!["sport = :1"]].concat().join(" ");
+        assert!(refused(&deep).contains("levels deep"));
+        assert!(refused(&"not ".repeat(20_000)).contains("levels deep"));
+        let mixed = vec!["sport = :1 or sport = :2"; 20_000].join(" and ");
+        assert!(refused(&mixed).contains("levels deep"));
+    }
 }

@@ -125,7 +125,7 @@ pub const TABLE: &[Row] = &[
     Same("dst 127/8"),
     Same("dst 10"),
     Same("dst 10.1"),
-    Same("dst 443"),
+    Stricter("dst 443", "ss takes it for the address 0.0.1.187"),
     Same("dst 010.1.0.1"),
     Same("dst 0xa.1.0.1"),
     Same("dst 10.0.0.0/0x8"),
@@ -332,9 +332,9 @@ pub const TABLE: &[Row] = &[
         "dst 0/0 dev != lo",
         "with dev, ss does not ask the kernel, and by itself takes 0/0 for IPv6 as well",
     ),
-    Differs(
+    Ours(
         "dst inet:10.1.0.1 or dst [::1]",
-        "ss leaves out the other family everywhere",
+        "ss takes a family for all that follows",
     ),
     // States.
     Same("state established"),
@@ -364,10 +364,14 @@ pub const TABLE: &[Row] = &[
     Same("excl established"),
     Same("exclude established exclude listening"),
     Same("exclude listening state listening"),
-    Same("state listening exclude listening"),
+    Differs(
+        "state listening exclude listening",
+        "left with no state, ss shows every one",
+    ),
     Same("state close-wait ( sport = :8080 )"),
     Same("state established dport = :443"),
     Same("state listening sport = :443 or sport = :80"),
+    Same("state established sport = :80 dst 10.0.0.0/8 or sport = :443"),
     Same("state time-wait dport = :8080"),
     Same("exclude listening src 127.0.0.0/8"),
     Same("state established ( dport = :443 or sport = :443 ) and not dst 10.0.0.0/8"),
