@@ -7,18 +7,19 @@ use std::time::Duration;
 use anstream::AutoStream;
 use thiserror::Error;
 
+mod selection;
+
+use self::selection::{Words, families, filter, meant_for_a_command, selection};
 use crate::args::{Cli, ColorChoice, Options, Wanted};
 use crate::classifier::Rules;
 use crate::classifier::cause::GRACE_MS;
 use crate::classifier::severity::Thresholds;
 use crate::collector::names::SystemNames;
 use crate::collector::netns::NetnsName;
-use crate::collector::sock_diag::wire::Families;
 use crate::collector::{Request, SourceChoice};
 use crate::exit::Outcome;
 use crate::explain::Topic;
-use crate::filter::{self, End, Filter, ParseError, Term};
-use crate::model::{Family, Pid, State, StateSet};
+use crate::filter::{ParseError, Term};
 use crate::renderer::columns::Column;
 use crate::renderer::style::Look;
 use crate::renderer::{Format, Page, Sort, SortKey, View};
@@ -112,9 +113,8 @@ impl Plan {
             .clone()
             .unwrap_or_else(|| PathBuf::from("/proc"));
         let names = SystemNames::new(&proc_root, netns.as_ref());
-        let words = Words::read(&said.filter, &names).map_err(|error| {
-            UsageError::Filter(if is_bare { error_of_bare(error) } else { error })
-        })?;
+        let words = Words::read(&said.filter, &names)
+            .map_err(|error| meant_for_a_command(error, is_bare))?;
         if matches!(command, Wanted::Explain(_)) && !said.filter.is_empty() {
             return Err(UsageError::NoFilter);
         }
@@ -282,185 +282,6 @@ fn format(options: &Options) -> Format {
     } else {
         Format::Table
     }
-}
-
-fn families(options: &Options) -> Families {
-    match (options.ipv4, options.ipv6) {
-        (true, false) => Families::One(Family::Inet),
-        (false, true) => Families::One(Family::Inet6),
-        _ => Families::Both,
-    }
-}
-
-/// The condition that the flags make up: different flags must all hold, of the same flag one.
-fn filter(options: &Options, command: &Wanted, words: &Words) -> Filter {
-    let mut parts = Vec::new();
-    let mut one_of = |terms: Vec<Term>| match terms.len() {
-        0 => {}
-        1 => parts.extend(terms.into_iter().map(Filter::Term)),
-        _ => parts.push(Filter::Or(terms.into_iter().map(Filter::Term).collect())),
-    };
-    one_of(
-        states(options, command, words)
-            .map(Term::State)
-            .into_iter()
-            .collect(),
-    );
-    // The collector reads the other ends of what is selected too, whatever their family.
-    one_of(match families(options) {
-        Families::Both => Vec::new(),
-        Families::One(family) => vec![Term::Family(family)],
-    });
-    one_of(
-        options
-            .port
-            .iter()
-            .map(|port| Term::Port(End::Either, *port..=*port))
-            .collect(),
-    );
-    one_of(options.pid.iter().map(|pid| Term::Pid(Pid(*pid))).collect());
-    one_of(
-        options
-            .program
-            .iter()
-            .map(|name| Term::Program(name.clone().into_bytes()))
-            .collect(),
-    );
-    one_of(
-        options
-            .peer
-            .iter()
-            .map(|peer| Term::Host(End::Remote, *peer))
-            .collect(),
-    );
-    one_of(
-        options
-            .cause
-            .iter()
-            .map(|cause| Term::Cause(*cause))
-            .collect(),
-    );
-    one_of(
-        options
-            .older_than
-            .map(|age| Term::Idle(u64::try_from(age.as_millis()).unwrap_or(u64::MAX)..=u64::MAX))
-            .into_iter()
-            .collect(),
-    );
-    if !words.filter.is_everything() {
-        parts.push(words.filter.clone());
-    }
-    Filter::And(parts)
-}
-
-/// The filter that was typed as words.
-struct Words {
-    filter: Filter,
-    text: String,
-}
-
-impl Words {
-    fn read(words: &[String], names: &SystemNames) -> Result<Words, ParseError> {
-        let text = words.join(" ");
-        let filter = filter::parse(&text, names)?;
-        Ok(Words { filter, text })
-    }
-
-    /// The states outside of which nothing is selected, where the words say anything of states.
-    fn states(&self) -> Option<StateSet> {
-        let bound = StateSet::of(State::BoundInactive);
-        let names = |state: fn(StateSet) -> bool| {
-            self.filter
-                .mentions(|term| matches!(term, Term::State(set) if state(*set)))
-        };
-        let names_bound = names(|set| set.contains(State::BoundInactive));
-        names(|_| true).then(|| {
-            if names_bound {
-                StateSet::ALL.union(bound)
-            } else {
-                StateSet::ALL
-            }
-        })
-    }
-}
-
-/// A word without a command before it may have been meant for one.
-fn error_of_bare(error: ParseError) -> ParseError {
-    let commands = ["triage", "list", "explain"];
-    match error
-        .unknown_first()
-        .and_then(|word| filter::nearest(word, commands))
-    {
-        Some(command) => error.with_hint(format!("did you mean the command `{command}`?")),
-        None if error.unknown_first().is_some() => error.with_hint(format!(
-            "the commands are {}; a filter begins as `state close-wait`",
-            commands.join(", ")
-        )),
-        None => error,
-    }
-}
-
-/// The states that are selected: those that are named, else those that the letters mean. A list
-/// shows all but LISTEN, as netstat's does.
-fn states(options: &Options, command: &Wanted, words: &Words) -> Option<StateSet> {
-    let listen = StateSet::of(State::Listen);
-    let named = options
-        .state
-        .iter()
-        .fold(StateSet::NONE, |all, set| all.union(*set));
-    match command {
-        _ if !named.is_empty() => Some(named),
-        // As in ss, states in words outweigh -a and -l.
-        _ if words.states().is_some() => words.states(),
-        _ if options.all => Some(StateSet::ALL),
-        _ if options.listening => Some(listen),
-        Wanted::List => Some(StateSet::ALL.minus(listen)),
-        Wanted::Triage | Wanted::Explain(_) => Some(StateSet::ALL),
-    }
-}
-
-/// What was selected, in words, where it is less than everything.
-fn selection(options: &Options, command: &Wanted, words: &Words) -> Option<String> {
-    let mut said = Vec::new();
-    if let Some(set) = states(options, command, words)
-        && set != StateSet::ALL
-        && (!options.state.is_empty() || (options.listening && words.states().is_none()))
-    {
-        let names: Vec<&str> = set.iter().map(State::name).collect();
-        said.push(format!("state {}", names.join(" or ")));
-    }
-    let mut add = |name: &str, values: Vec<String>| {
-        if !values.is_empty() {
-            said.push(format!("{name} {}", values.join(" or ")));
-        }
-    };
-    add("port", options.port.iter().map(u16::to_string).collect());
-    add("pid", options.pid.iter().map(u32::to_string).collect());
-    add("program", options.program.clone());
-    add(
-        "peer",
-        options.peer.iter().map(ToString::to_string).collect(),
-    );
-    add(
-        "cause",
-        options.cause.iter().map(ToString::to_string).collect(),
-    );
-    add(
-        "idle ≥",
-        options
-            .older_than
-            .iter()
-            .map(|age| format!("{}s", age.as_secs_f64()))
-            .collect(),
-    );
-    match families(options) {
-        Families::Both => {}
-        Families::One(family) => said.push(family.name().to_owned()),
-    }
-    if !words.text.trim().is_empty() {
-        said.push(words.text.clone());
-    }
-    (!said.is_empty()).then(|| said.join(", "))
 }
 
 fn columns(options: &Options) -> Vec<Column> {

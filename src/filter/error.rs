@@ -5,8 +5,6 @@ use std::ops::Range;
 
 use unicode_width::UnicodeWidthChar;
 
-use crate::model::state::edit_distance;
-
 /// A text that is no filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParseError {
@@ -51,10 +49,17 @@ impl Problem {
 }
 
 impl ParseError {
-    /// The first word, where that is not known: it may have been meant for a command.
-    pub fn unknown_first(&self) -> Option<&str> {
+    /// The word where a condition should begin and none does, and whether it is the first: it may
+    /// have been meant for a command.
+    pub fn unknown(&self) -> Option<(&str, bool)> {
         let is_first = self.text[..self.at.start].trim().is_empty();
-        (self.problem.is_unknown && is_first).then(|| &self.text[self.at.clone()])
+        let word = &self.text[self.at.clone()];
+        self.problem.is_unknown.then_some((word, is_first))
+    }
+
+    /// Whether it says what to try.
+    pub fn has_hint(&self) -> bool {
+        self.problem.hint.is_some()
     }
 
     /// The same with something else to try.
@@ -86,8 +91,12 @@ const CONTEXT: usize = 100;
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.problem.what)?;
-        if let Some(hint) = &self.problem.hint {
-            write!(f, ": {hint}")?;
+        match &self.problem.hint {
+            Some(hint) => write!(f, ": {hint}")?,
+            None if self.problem.is_unknown => {
+                f.write_str(": try `state close-wait`, `sport = :80`, `dst 10.0.0.0/8`")?;
+            }
+            None => {}
         }
         let (before, wrong, after) = (
             &self.text[..self.at.start],
@@ -127,23 +136,6 @@ fn width(line: &str) -> usize {
     line.chars().filter_map(UnicodeWidthChar::width).sum()
 }
 
-/// The one of `known` that `word` is a slip of.
-pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let plain = word.to_ascii_lowercase();
-    let most = match plain.chars().count() {
-        0..=2 => 0,
-        3..=5 => 1,
-        6..=20 => 2,
-        _ => return None,
-    };
-    known
-        .into_iter()
-        .map(|known| (edit_distance(&plain, known), known))
-        .filter(|(distance, _)| *distance <= most)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, known)| known)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,13 +171,5 @@ mod tests {
         assert!(lines[1].starts_with("  …"), "{shown}");
         assert!(!shown.contains(['\u{1b}', '\u{202e}']), "{shown}");
         assert_eq!(width(lines[1]), width(lines[2]));
-    }
-
-    #[test]
-    fn a_slip_finds_the_word_that_was_meant() {
-        assert_eq!(nearest("spotr", ["sport", "dport"]), None);
-        assert_eq!(nearest("sporrt", ["sport", "dport"]), Some("sport"));
-        assert_eq!(nearest("SPORT", ["sport", "dport"]), Some("sport"));
-        assert_eq!(nearest("xx", ["or"]), None);
     }
 }

@@ -8,18 +8,21 @@
 mod duration;
 mod error;
 mod host;
+mod key;
 mod lexer;
 mod names;
 mod network;
 mod operand;
 mod parse;
+mod suggest;
 mod term;
 
 pub use duration::duration;
-pub use error::{ParseError, nearest};
+pub use error::ParseError;
 pub use names::{Names, NoNames};
 pub use network::{Network, NetworkError};
 pub use parse::parse;
+pub use suggest::nearest;
 pub use term::{End, Known, Pattern, Term};
 
 use crate::model::StateSet;

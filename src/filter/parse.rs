@@ -16,10 +16,11 @@
 
 use std::ops::Range;
 
-use super::error::{ParseError, Problem, nearest};
+use super::error::{ParseError, Problem};
+use super::key::{self, KEYS, Key, Operator};
 use super::lexer::{self, Word};
-use super::operand::{self, KEYS, Key, Operator};
-use super::{Filter, Names, Term};
+use super::suggest::unknown;
+use super::{Filter, Names, Term, operand};
 use crate::model::StateSet;
 
 /// How deep a filter may be: deciding and compiling one recurse.
@@ -224,7 +225,7 @@ impl<'a> Parser<'a> {
         };
         self.at += 1;
         let of_key = |problem: Problem| problem.at(self.text, word.at.clone());
-        if let Some(problem) = operand::unsupported(key) {
+        if let Some(problem) = key.unsupported() {
             return Err(of_key(problem));
         }
         if key == Key::Autobound {
@@ -232,7 +233,7 @@ impl<'a> Parser<'a> {
         }
         let operator = self
             .peek()
-            .and_then(|word| Some((word, operand::operator(word)?)));
+            .and_then(|word| Some((word, key::operator(word)?)));
         if operator.is_some() {
             self.at += 1;
         }
@@ -252,7 +253,7 @@ impl<'a> Parser<'a> {
         let is_value = |word: &Word| {
             word.quoted
                 || (joint(word).is_none()
-                    && operand::operator(word).is_none()
+                    && key::operator(word).is_none()
                     && !KEYS
                         .iter()
                         .any(|(name, key)| *name == word.text && key.is_of_ss()))
@@ -301,46 +302,6 @@ impl<'a> Parser<'a> {
 
 fn is_state_word(word: &Word) -> bool {
     !word.quoted && matches!(word.text.as_str(), "state" | "exclude" | "excl")
-}
-
-/// A word that begins no condition, and what it was probably meant to be.
-fn unknown(word: &Word) -> Problem {
-    let text = &word.text;
-    let words = KEYS
-        .iter()
-        .map(|(name, _)| *name)
-        .chain(["state", "exclude", "and", "or", "not"]);
-    let problem = Problem {
-        is_unknown: true,
-        ..Problem::new(format!("{text:?} begins no condition"))
-    };
-    let spaced = spaced(text);
-    if spaced != *text {
-        return problem.hint(format!("blanks part the words, write `{spaced}`"));
-    }
-    if text.parse::<StateSet>().is_ok() {
-        return problem.hint(format!("write `state {text}`"));
-    }
-    match nearest(text, words) {
-        Some(meant) => problem.hint(format!("did you mean `{meant}`?")),
-        None => problem.hint("try `state close-wait`, `sport = :80`, `dst 10.0.0.0/8`"),
-    }
-}
-
-/// The text with blanks around parentheses and operators.
-fn spaced(text: &str) -> String {
-    let is_mark = |c: char| matches!(c, '=' | '<' | '>' | '!' | '~' | '&' | '|');
-    let mut spaced = String::new();
-    let mut before = ' ';
-    for c in text.chars() {
-        let apart = matches!(c, '(' | ')') || matches!(before, '(' | ')');
-        if before != ' ' && (apart || is_mark(before) != is_mark(c)) {
-            spaced.push(' ');
-        }
-        spaced.push(c);
-        before = c;
-    }
-    spaced
 }
 
 #[cfg(test)]
