@@ -7,7 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::collector::SourceChoice;
 use crate::explain::Topic;
-use crate::filter::Network;
+use crate::filter::{Network, duration};
 use crate::model::{Cause, StateSet};
 
 /// TCP socket states: how many CLOSE_WAIT, whose, since when, why, and what to do next.
@@ -28,7 +28,7 @@ use crate::model::{Cause, StateSet};
 )]
 pub struct Cli {
     #[command(flatten)]
-    pub options: Options,
+    pub selection: Selection,
     #[command(subcommand)]
     pub command: Option<Command>,
 }
@@ -36,9 +36,9 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// States, groups and findings on one screen (what no command means)
-    Triage(Box<Options>),
+    Triage(Box<Selection>),
     /// One line a socket, as netstat does
-    List(Box<Options>),
+    List(Box<Selection>),
     /// What a state or a cause means and what to do; alone: the state diagram with live counts
     Explain {
         /// A state such as CLOSE_WAIT, or a cause such as never-closed
@@ -46,6 +46,24 @@ pub enum Command {
         #[command(flatten)]
         options: Box<Options>,
     },
+}
+
+/// Flags, and the words of a filter.
+#[derive(Debug, Args)]
+pub struct Selection {
+    #[command(flatten)]
+    pub options: Options,
+    /// Conditions as ss takes them, and more: state close-wait sport = :8080 not dst 10.0.0.0/8
+    ///
+    /// Conditions: state NAME, exclude NAME, src HOST, dst HOST, sport = PORT, dport = PORT,
+    /// port = PORT, dev NAME, fwmark MARK, cgroup PATH, autobound; pid = N, program = NAME,
+    /// program ~ REGEX, user = NAME, inode = N, cause = NAME, idle > 5m, recvq > 0, sendq > 0,
+    /// side = server. HOST is an address, a network or a name from /etc/hosts, and may end in
+    /// :PORT; an IPv6 address with a port stands in brackets. Join them by and, or, not and
+    /// parentheses with blanks around them; as in ss, `and` and `or` are read from left to
+    /// right.
+    #[arg(value_name = "FILTER")]
+    pub filter: Vec<String>,
 }
 
 /// The page that a command asks for.
@@ -57,17 +75,30 @@ pub enum Wanted {
 }
 
 impl Cli {
-    /// The page, if a command names one, and all options: those before the command and those
-    /// after it.
-    pub fn said(self) -> (Option<Wanted>, Options) {
-        let before = self.options;
+    /// The page, if a command names one; all options and words: those before the command and
+    /// those after it.
+    pub fn said(self) -> (Option<Wanted>, Selection) {
+        let before = self.selection;
         match self.command {
             None => (None, before),
             Some(Command::Triage(after)) => (Some(Wanted::Triage), before.and(*after)),
             Some(Command::List(after)) => (Some(Wanted::List), before.and(*after)),
             Some(Command::Explain { topic, options }) => {
-                (Some(Wanted::Explain(topic)), before.and(*options))
+                let after = Selection {
+                    options: *options,
+                    filter: Vec::new(),
+                };
+                (Some(Wanted::Explain(topic)), before.and(after))
             }
+        }
+    }
+}
+
+impl Selection {
+    fn and(self, after: Selection) -> Selection {
+        Selection {
+            options: self.options.and(after.options),
+            filter: [self.filter, after.filter].concat(),
         }
     }
 }
@@ -255,28 +286,8 @@ pub enum ColorChoice {
     Never,
 }
 
-/// A duration as people write it: `90` (seconds), `90s`, `5m`, `1h30m`, `2d`.
-fn duration(text: &str) -> Result<std::time::Duration, String> {
-    let hint = "try 90s, 5m, 1h30m or 2d";
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Ok(std::time::Duration::from_secs(seconds));
-    }
-    // A calendar's days are not all of 24 hours; an age's are.
-    let span: jiff::Span = text
-        .parse()
-        .map_err(|_| format!("{text:?} is not a duration: {hint}"))?;
-    let duration = span
-        .to_duration(jiff::SpanRelativeTo::days_are_24_hours())
-        .map_err(|error| format!("{text:?}: {error}; {hint}"))?;
-    duration
-        .try_into()
-        .map_err(|_| format!("{text:?} is negative: {hint}"))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use clap::CommandFactory;
 
     use super::*;
@@ -287,27 +298,16 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_read_as_people_write_them() {
-        let read = |text| duration(text).map(|duration: Duration| duration.as_secs());
-        assert_eq!(read("90"), Ok(90));
-        assert_eq!(read("5m"), Ok(300));
-        assert_eq!(read("1h30m"), Ok(5400));
-        assert_eq!(read("2d"), Ok(172_800));
-        assert!(read("-5m").is_err());
-        assert!(read("soon").unwrap_err().contains("try 90s"));
-    }
-
-    #[test]
     fn netstat_letters_bundle_before_and_after_the_command() {
         let said = |line: &str| Cli::try_parse_from(line.split(' ')).unwrap().said();
-        let (wanted, options) = said("closewait -atunlp");
+        let (wanted, Selection { options, .. }) = said("closewait -atunlp");
         assert!(options.all && options.programs && wanted.is_none());
         for line in [
             "closewait list -at4",
             "closewait -at4 list",
             "closewait -a list -t4",
         ] {
-            let (wanted, options) = said(line);
+            let (wanted, Selection { options, .. }) = said(line);
             assert!(options.all && options.tcp && options.ipv4, "{line}");
             assert_eq!(wanted, Some(Wanted::List));
         }
@@ -316,9 +316,28 @@ mod tests {
     #[test]
     fn nothing_that_was_said_before_a_command_is_lost() {
         let line = "closewait --state listen --limit 1 list --state close-wait --limit 2 -a -a";
-        let (_, options) = Cli::try_parse_from(line.split(' ')).unwrap().said();
-        assert_eq!(options.state.len(), 2);
-        assert_eq!(options.limit, Some(2));
+        let (_, said) = Cli::try_parse_from(line.split(' ')).unwrap().said();
+        assert_eq!(said.options.state.len(), 2);
+        assert_eq!(said.options.limit, Some(2));
+    }
+
+    #[test]
+    fn the_words_of_a_filter_may_stand_between_flags() {
+        for line in [
+            "closewait list -a sport = :80 --json ( dst 10.0.0.1 )",
+            "closewait -a sport = :80 ( dst 10.0.0.1 ) --json",
+            "closewait triage --json sport = :80 -a ( dst 10.0.0.1 )",
+        ] {
+            let (_, said) = Cli::try_parse_from(line.split(' ')).unwrap().said();
+            assert_eq!(
+                said.filter.join(" "),
+                "sport = :80 ( dst 10.0.0.1 )",
+                "{line}"
+            );
+            assert!(said.options.all && said.options.json, "{line}");
+        }
+        let unknown = "closewait list sport = :80 --jsn";
+        assert!(Cli::try_parse_from(unknown.split(' ')).is_err());
     }
 
     #[test]

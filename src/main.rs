@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use closewait::args::Cli;
 use closewait::exit::Outcome;
-use closewait::plan::{Plan, Terminal};
+use closewait::plan::{Plan, Terminal, UsageError};
 use closewait::renderer::escape;
 
 fn main() -> ExitCode {
@@ -46,11 +46,19 @@ fn usage(error: &clap::Error) -> ExitCode {
     Outcome::Usage.into()
 }
 
-/// Says the error in one line: what could not be done, why, and what to try.
+/// Says the error: in one line what could not be done, why, and what to try; below a filter's
+/// line, the filter and what is wrong in it.
 fn fail(error: &anyhow::Error, outcome: Outcome) -> ExitCode {
     use std::io::Write;
+    let text = format!("{error:#}");
+    let text = match error.downcast_ref() {
+        Some(UsageError::Filter(_)) => {
+            let lines: Vec<String> = text.lines().map(escape::line).collect();
+            lines.join("\n")
+        }
+        _ => escape::line(&text),
+    };
     // Nothing to do about a stderr that is gone.
-    let text = escape::line(&format!("{error:#}"));
     let _ = writeln!(io::stderr(), "closewait: {text}");
     outcome.into()
 }

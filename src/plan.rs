@@ -7,17 +7,19 @@ use std::time::Duration;
 use anstream::AutoStream;
 use thiserror::Error;
 
+mod selection;
+
+use self::selection::{Words, families, filter, meant_for_a_command, selection};
 use crate::args::{Cli, ColorChoice, Options, Wanted};
 use crate::classifier::Rules;
 use crate::classifier::cause::GRACE_MS;
 use crate::classifier::severity::Thresholds;
+use crate::collector::names::SystemNames;
 use crate::collector::netns::NetnsName;
-use crate::collector::sock_diag::wire::Families;
 use crate::collector::{Request, SourceChoice};
 use crate::exit::Outcome;
 use crate::explain::Topic;
-use crate::filter::{Filter, PortEnd, Term};
-use crate::model::{Family, Pid, State, StateSet};
+use crate::filter::{ParseError, Term};
 use crate::renderer::columns::Column;
 use crate::renderer::style::Look;
 use crate::renderer::{Format, Page, Sort, SortKey, View};
@@ -77,6 +79,10 @@ pub enum UsageError {
     Udp,
     #[error("--threshold {given:?} is not NAME=N with a NAME of: {all}")]
     Threshold { given: String, all: String },
+    #[error(transparent)]
+    Filter(#[from] ParseError),
+    #[error("`closewait explain` shows the whole host: it takes no filter")]
+    NoFilter,
     #[error("--no-owners cannot go with {flag}, which needs to know the owners")]
     NeedsOwners { flag: &'static str },
 }
@@ -90,18 +96,31 @@ const GROUPS: usize = 10;
 
 impl Plan {
     pub fn new(cli: Cli, terminal: Terminal) -> Result<Plan, UsageError> {
-        let (wanted, options) = cli.said();
+        let (wanted, said) = cli.said();
+        let options = said.options;
         if let Some(Wanted::Explain(Some(topic))) = wanted {
             return Ok(Plan::Explain(topic));
         }
+        let is_bare = wanted.is_none();
         let command = wanted.unwrap_or(if options.has_netstat_letter() {
             Wanted::List
         } else {
             Wanted::Triage
         });
-        let filter = filter(&options, &command);
+        let netns = options.netns.clone().map(NetnsName);
+        let proc_root = options
+            .proc
+            .clone()
+            .unwrap_or_else(|| PathBuf::from("/proc"));
+        let names = SystemNames::new(&proc_root, netns.as_ref());
+        let words = Words::read(&said.filter, &names)
+            .map_err(|error| meant_for_a_command(error, is_bare))?;
+        if matches!(command, Wanted::Explain(_)) && !said.filter.is_empty() {
+            return Err(UsageError::NoFilter);
+        }
+        let filter = filter(&options, &command, &words);
         let format = format(&options);
-        check(&options, &command, format)?;
+        check(&options, &command, format, &words)?;
         let is_triage = command == Wanted::Triage;
         let page = match command {
             Wanted::Triage => Page::Triage,
@@ -125,11 +144,8 @@ impl Plan {
         Ok(Plan::Inspect(Box::new(Inspection {
             request: Request {
                 source: options.source.unwrap_or(SourceChoice::Auto),
-                proc_root: options
-                    .proc
-                    .clone()
-                    .unwrap_or_else(|| PathBuf::from("/proc")),
-                netns: options.netns.clone().map(NetnsName),
+                proc_root,
+                netns,
                 families: families(&options),
                 filter: filter.clone(),
                 owners: !options.no_owners && page != Page::Diagram,
@@ -156,7 +172,7 @@ impl Plan {
                 },
                 sort: options.sort.as_deref().map(sort).transpose()?,
                 limit,
-                selection: selection(&options, &command),
+                selection: selection(&options, &command, &words),
             },
             quiet: options.quiet,
             strict: options.strict,
@@ -203,7 +219,12 @@ fn wants_colour() -> bool {
         && AutoStream::choice(&stdout) != anstream::ColorChoice::Never
 }
 
-fn check(options: &Options, command: &Wanted, format: Format) -> Result<(), UsageError> {
+fn check(
+    options: &Options,
+    command: &Wanted,
+    format: Format,
+    words: &Words,
+) -> Result<(), UsageError> {
     if *command != Wanted::List {
         match format {
             Format::Jsonl => return Err(UsageError::NeedsList { flag: "--jsonl" }),
@@ -223,6 +244,10 @@ fn check(options: &Options, command: &Wanted, format: Format) -> Result<(), Usag
         }
         if !options.cause.is_empty() {
             return Err(UsageError::NeedsOwners { flag: "--cause" });
+        }
+        if words.filter.mentions(Term::needs_owner) {
+            let flag = "a filter by pid, program or cause";
+            return Err(UsageError::NeedsOwners { flag });
         }
     }
     Ok(())
@@ -257,119 +282,6 @@ fn format(options: &Options) -> Format {
     } else {
         Format::Table
     }
-}
-
-fn families(options: &Options) -> Families {
-    match (options.ipv4, options.ipv6) {
-        (true, false) => Families::One(Family::Inet),
-        (false, true) => Families::One(Family::Inet6),
-        _ => Families::Both,
-    }
-}
-
-/// The condition that the flags make up: different flags must all hold, of the same flag one.
-fn filter(options: &Options, command: &Wanted) -> Filter {
-    let mut parts = Vec::new();
-    let mut one_of = |terms: Vec<Term>| match terms.len() {
-        0 => {}
-        1 => parts.extend(terms.into_iter().map(Filter::Term)),
-        _ => parts.push(Filter::Or(terms.into_iter().map(Filter::Term).collect())),
-    };
-    one_of(
-        states(options, command)
-            .map(Term::State)
-            .into_iter()
-            .collect(),
-    );
-    one_of(
-        options
-            .port
-            .iter()
-            .map(|port| Term::Port(PortEnd::Either, *port))
-            .collect(),
-    );
-    one_of(options.pid.iter().map(|pid| Term::Pid(Pid(*pid))).collect());
-    one_of(
-        options
-            .program
-            .iter()
-            .map(|name| Term::Program(name.clone().into_bytes()))
-            .collect(),
-    );
-    one_of(options.peer.iter().map(|peer| Term::Peer(*peer)).collect());
-    one_of(
-        options
-            .cause
-            .iter()
-            .map(|cause| Term::Cause(*cause))
-            .collect(),
-    );
-    one_of(
-        options
-            .older_than
-            .map(Term::OlderThan)
-            .into_iter()
-            .collect(),
-    );
-    Filter::And(parts)
-}
-
-/// The states that are selected: those that are named, else those that the letters mean. A list
-/// shows all but LISTEN, as netstat's does.
-fn states(options: &Options, command: &Wanted) -> Option<StateSet> {
-    let listen = StateSet::of(State::Listen);
-    let named = options
-        .state
-        .iter()
-        .fold(StateSet::NONE, |all, set| all.union(*set));
-    match command {
-        _ if !named.is_empty() => Some(named),
-        _ if options.all => Some(StateSet::ALL),
-        _ if options.listening => Some(listen),
-        Wanted::List => Some(StateSet::ALL.minus(listen)),
-        Wanted::Triage | Wanted::Explain(_) => Some(StateSet::ALL),
-    }
-}
-
-/// What was selected, in words, where it is less than everything.
-fn selection(options: &Options, command: &Wanted) -> Option<String> {
-    let mut words = Vec::new();
-    if let Some(set) = states(options, command)
-        && set != StateSet::ALL
-        && (options.listening || !options.state.is_empty())
-    {
-        let names: Vec<&str> = set.iter().map(State::name).collect();
-        words.push(format!("state {}", names.join(" or ")));
-    }
-    let mut add = |name: &str, values: Vec<String>| {
-        if !values.is_empty() {
-            words.push(format!("{name} {}", values.join(" or ")));
-        }
-    };
-    add("port", options.port.iter().map(u16::to_string).collect());
-    add("pid", options.pid.iter().map(u32::to_string).collect());
-    add("program", options.program.clone());
-    add(
-        "peer",
-        options.peer.iter().map(ToString::to_string).collect(),
-    );
-    add(
-        "cause",
-        options.cause.iter().map(ToString::to_string).collect(),
-    );
-    add(
-        "idle ≥",
-        options
-            .older_than
-            .iter()
-            .map(|age| format!("{}s", age.as_secs_f64()))
-            .collect(),
-    );
-    match families(options) {
-        Families::Both => {}
-        Families::One(family) => words.push(family.name().to_owned()),
-    }
-    (!words.is_empty()).then(|| words.join(", "))
 }
 
 fn columns(options: &Options) -> Vec<Column> {

@@ -67,6 +67,32 @@ fn values_that_cannot_be_are_usage_errors_that_say_what_can() {
 #[test]
 fn a_command_that_is_none_is_a_usage_error() {
     snapshot("command", &["frobnicate"]);
+    snapshot("command-slip", &["lsit"]);
+    snapshot("option-slip", &["list", "--jsn", "state", "listen"]);
+}
+
+#[test]
+fn a_filter_that_is_none_shows_where_and_what_was_meant() {
+    snapshot(
+        "filter-state",
+        &["list", "sport = :80 and", "state", "CLOSE_WIAT"],
+    );
+    snapshot("filter-port", &["sport", "=", ":nosuchservice"]);
+    snapshot("filter-blanks", &["list", "(sport=:80)"]);
+    snapshot("filter-end", &["list", "not", "("]);
+    snapshot(
+        "filter-unsupported",
+        &["list", "unit", "=", "nginx.service"],
+    );
+    snapshot("filter-owners", &["list", "--no-owners", "pid", "=", "1"]);
+    snapshot("filter-explain", &["state", "listen", "explain"]);
+}
+
+#[test]
+fn a_filter_is_part_of_the_selection_that_json_tells() {
+    let output = run(&["--json", "--port", "1", "state", "close-wait", "sport = :1"]);
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["selection"], "port 1, state close-wait sport = :1");
 }
 
 #[test]
@@ -212,6 +238,9 @@ fn exit_codes_are_those_of_the_contract() {
         (&["list", "--port", "0"], 0),
         (&["--state", "CLOSE_WIAT"], 2),
         (&["--port", "70000"], 2),
+        (&["sport", "=", ":70000"], 2),
+        (&["-q", "sport", "=", ":70000"], 2),
+        (&["-q", "dport", "=", ":0", "state", "connected"], 1),
         (&["--sort", "nonsense"], 2),
         (&["--jsonl"], 2),
         (&["--no-owners", "--pid", "1"], 2),

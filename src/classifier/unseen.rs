@@ -70,7 +70,8 @@ impl Hidden {
             (
                 GapKind::Undecided,
                 undecided,
-                "left out: the filter asks for an owner or an age that is not known".to_owned(),
+                "left out: the filter asks for an owner, an age or a mark that is not known"
+                    .to_owned(),
                 "run as root, or select by state and port alone",
             ),
         ];

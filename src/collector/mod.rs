@@ -4,6 +4,7 @@
 //! What could not be read is a gap in the snapshot, never an empty answer.
 
 pub mod host;
+pub mod names;
 pub mod netns;
 pub mod owners;
 pub mod proc_net;

@@ -110,6 +110,8 @@ pub fn socket(line: &[u8], family: Family) -> Option<Socket> {
         cookie: None,
         interface: 0,
         v6only: None,
+        mark: None,
+        cgroup: None,
         tcp: None,
     })
 }

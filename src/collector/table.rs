@@ -9,8 +9,9 @@ use std::time::Instant;
 use rustc_hash::FxHashSet;
 
 use super::netns::{self, Netns};
+use super::sock_diag::bytecode::{self, Dialect};
 use super::sock_diag::wire::{Families, Query};
-use super::sock_diag::{Dump, DumpError, Reader, bytecode};
+use super::sock_diag::{Dump, DumpError, Reader};
 use super::{CollectError, Request, SourceChoice, Steps, host, proc_net};
 use crate::filter::{Filter, Known};
 use crate::model::{Endpoint, Family, Gap, GapKind, Host, Socket, Source, State, StateSet};
@@ -142,16 +143,20 @@ fn read_netlink(
     };
     let mut dump = reader.read(&listeners, &mut keep, sockets)?;
     let states = request.filter.states().minus(listen);
-    let bytecode = bytecode::compile(&request.filter);
-    let narrowed = bytecode.is_some() || !states.contains(State::FinWait2);
+    let narrowed = bytecode::compile(&request.filter, Dialect::Whole).is_some()
+        || !states.contains(State::FinWait2);
+    let mut refusal = None;
     if !states.is_empty() {
         let others = Query {
             families: request.families,
             states,
             tcp_info: request.tcp_info,
-            bytecode,
+            bytecode: None,
         };
-        dump.add(reader.read(&others, &mut keep, sockets)?);
+        let (found, refused) =
+            read_filtered(&request.filter, others, &mut reader, &mut keep, sockets)?;
+        dump.add(found);
+        refusal = refused;
     }
     if narrowed {
         dump.add(read_other_ends(request, &mut reader, sockets)?);
@@ -160,8 +165,41 @@ fn read_netlink(
     if dump.repeated > 0 {
         what.push_str(&format!(", {} seen twice", dump.repeated));
     }
+    if let Some(refusal) = refusal {
+        what.push_str(&refusal);
+    }
     steps.add(what, start);
     Ok(dump)
+}
+
+/// Reads with as much of the filter as the kernel takes: an older one does not know every
+/// operation, and marks are not for everyone. Says what it refused.
+fn read_filtered(
+    filter: &Filter,
+    mut query: Query,
+    reader: &mut Reader,
+    keep: &mut impl FnMut(&Socket) -> bool,
+    sockets: &mut Vec<Socket>,
+) -> Result<(Dump, Option<String>), DumpError> {
+    let mut refusal = None;
+    let mut refused = None;
+    for dialect in [Dialect::Whole, Dialect::Early] {
+        query.bytecode = bytecode::compile(filter, dialect);
+        if query.bytecode.is_none() || query.bytecode == refused {
+            continue;
+        }
+        match reader.read(&query, keep, sockets) {
+            Err(DumpError::Refused(reason)) => {
+                refusal = Some(format!(
+                    "; the kernel refused the filter ({reason}): it was applied here"
+                ));
+                refused = query.bytecode.take();
+            }
+            answer => return Ok((answer?, refusal)),
+        }
+    }
+    query.bytecode = None;
+    Ok((reader.read(&query, keep, sockets)?, refusal))
 }
 
 /// Reads the other ends of the CLOSE_WAIT sockets that were kept, where they are in this

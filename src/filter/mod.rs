@@ -5,11 +5,25 @@
 //! already excluded before it reads owners, and the classifier decides the rest exactly.
 //! Nothing here reads anything; turning a filter into kernel bytecode is the collector's work.
 
+mod duration;
+mod error;
+mod host;
+mod key;
+mod lexer;
+mod names;
 mod network;
+mod operand;
+mod parse;
+mod suggest;
 mod term;
 
+pub use duration::duration;
+pub use error::ParseError;
+pub use names::{Names, NoNames};
 pub use network::{Network, NetworkError};
-pub use term::{Known, PortEnd, Term};
+pub use parse::parse;
+pub use suggest::nearest;
+pub use term::{End, Known, Pattern, Term};
 
 use crate::model::StateSet;
 
@@ -64,7 +78,7 @@ impl Filter {
     }
 
     /// Whether some term for which `wanted` holds occurs anywhere.
-    pub fn mentions(&self, wanted: fn(&Term) -> bool) -> bool {
+    pub fn mentions(&self, wanted: impl Fn(&Term) -> bool + Copy) -> bool {
         match self {
             Filter::And(parts) | Filter::Or(parts) => {
                 parts.iter().any(|part| part.mentions(wanted))
@@ -110,6 +124,8 @@ mod tests {
             cookie: None,
             interface: 0,
             v6only: None,
+            mark: None,
+            cgroup: None,
             tcp: None,
         }
     }
@@ -119,7 +135,7 @@ mod tests {
     }
 
     fn port(port: u16) -> Filter {
-        Filter::Term(Term::Port(PortEnd::Either, port))
+        Filter::Term(Term::Port(End::Either, port..=port))
     }
 
     #[test]

@@ -12,6 +12,26 @@ pub struct Network {
 }
 
 impl Network {
+    /// `None` when the address has not that many bits.
+    pub fn new(addr: IpAddr, length: u8) -> Option<Network> {
+        (length <= width(addr)).then_some(Network { addr, length })
+    }
+
+    /// One address.
+    pub fn host(addr: IpAddr) -> Network {
+        let length = width(addr);
+        Network { addr, length }
+    }
+
+    pub fn addr(&self) -> IpAddr {
+        self.addr
+    }
+
+    /// How many bits its addresses share.
+    pub fn length(&self) -> u8 {
+        self.length
+    }
+
     /// Whether the address lies in the range. An IPv4 range also holds the IPv4-mapped IPv6
     /// addresses of its members: a dual-stack listener's clients are the same machines.
     pub fn contains(&self, addr: IpAddr) -> bool {
@@ -28,6 +48,10 @@ impl Network {
             .checked_shr(width - u32::from(self.length))
             .is_none_or(|prefix| prefix == 0)
     }
+}
+
+fn width(addr: IpAddr) -> u8 {
+    if addr.is_ipv4() { 32 } else { 128 }
 }
 
 impl fmt::Display for Network {
@@ -60,7 +84,7 @@ impl FromStr for Network {
         let addr: IpAddr = bare
             .parse()
             .map_err(|_| NetworkError::Address(text.to_owned()))?;
-        let most = if addr.is_ipv4() { 32 } else { 128 };
+        let most = width(addr);
         let length = match length {
             None => most,
             Some(length) => length

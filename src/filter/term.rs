@@ -1,33 +1,89 @@
 //! The single conditions of a filter, and what they are decided by.
 
-use std::time::Duration;
+use std::ops::RangeInclusive;
+
+use regex::bytes::Regex;
 
 use super::Network;
-use crate::model::{Cause, Family, Holders, Idle, Owner, Pid, Side, Socket, State, StateSet};
+use crate::model::{
+    Cause, Endpoint, Family, Holders, Idle, Owner, Pid, Side, Socket, State, StateSet,
+};
 
 /// One condition.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Term {
     State(StateSet),
     Family(Family),
-    Port(PortEnd, u16),
-    /// The remote address lies in the network.
-    Peer(Network),
+    /// The port of an end is one of these.
+    Port(End, RangeInclusive<u16>),
+    /// The address of an end lies in the network.
+    Host(End, Network),
+    /// The socket is bound to the interface with this index; 0: to none.
+    Interface(u32),
+    /// The socket's mark, as far as the mask goes, is the value.
+    Mark {
+        value: u32,
+        mask: u32,
+    },
+    /// The kernel's number of the cgroup that the socket was made in.
+    Cgroup(u64),
+    Inode(u32),
+    User(u32),
+    /// Bytes not read; of a listener, connections not accepted.
+    RecvQ(RangeInclusive<u32>),
+    /// Bytes not acknowledged; of a listener, the limit of its queue.
+    SendQ(RangeInclusive<u32>),
+    Side(Side),
     /// A process that owns the socket, or the listener that has not accepted it yet.
     Pid(Pid),
     /// The name of such a process, whole.
     Program(Vec<u8>),
-    /// Idle for at least this long.
-    OlderThan(Duration),
+    /// The same, by a pattern.
+    ProgramLike(Pattern),
+    /// How many milliseconds the socket has been idle at least.
+    Idle(RangeInclusive<u64>),
     Cause(Cause),
 }
 
-/// Which end's port a term is about.
+/// Which end of the socket a term is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PortEnd {
+pub enum End {
     Local,
     Remote,
     Either,
+}
+
+impl End {
+    /// Whether something holds of that end; of one of both where it is either.
+    fn holds(self, socket: &Socket, of: impl Fn(Endpoint) -> bool) -> bool {
+        match self {
+            End::Local => of(socket.local),
+            End::Remote => of(socket.remote),
+            End::Either => of(socket.local) || of(socket.remote),
+        }
+    }
+}
+
+/// A regular expression.
+#[derive(Debug, Clone)]
+pub struct Pattern(Regex);
+
+impl Pattern {
+    /// # Errors
+    /// Why the text is no regular expression, in one line.
+    pub fn new(text: &str) -> Result<Pattern, String> {
+        Regex::new(text).map(Pattern).map_err(|error| {
+            let error = error.to_string();
+            let last = error.lines().last().unwrap_or_default();
+            last.trim_start_matches("error: ").to_owned()
+        })
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Pattern) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
 }
 
 /// What is known of a socket when a filter is applied. `None` is "not known yet".
@@ -63,38 +119,45 @@ impl Term {
         match self {
             Term::State(states) => Some(states.contains(socket.state)),
             Term::Family(family) => Some(socket.family == *family),
-            Term::Port(end, port) => {
-                let local = socket.local.port == *port;
-                let remote = socket.remote.port == *port;
-                Some(match end {
-                    PortEnd::Local => local,
-                    PortEnd::Remote => remote,
-                    PortEnd::Either => local || remote,
-                })
+            Term::Port(end, ports) => Some(end.holds(socket, |end| ports.contains(&end.port))),
+            Term::Host(end, network) => Some(end.holds(socket, |end| network.contains(end.addr))),
+            // What /proc does not tell stands at 0 there.
+            Term::Interface(index) => is_from_kernel(socket).then_some(socket.interface == *index),
+            Term::Mark { value, mask } => socket.mark.map(|mark| mark & mask == *value),
+            Term::Cgroup(id) => match socket.cgroup {
+                Some(found) => Some(found.get() == *id),
+                // A minisocket is in none.
+                None if is_from_kernel(socket) && socket.inode == 0 => Some(false),
+                None => None,
+            },
+            Term::Inode(inode) => Some(socket.inode == *inode),
+            Term::User(uid) => Some(socket.user() == Some(*uid)),
+            Term::RecvQ(bytes) => Some(bytes.contains(&socket.recv_q)),
+            Term::SendQ(bytes) => {
+                let told = socket.state != State::Listen || is_from_kernel(socket);
+                told.then_some(bytes.contains(&socket.send_q))
             }
-            Term::Peer(network) => Some(network.contains(socket.remote.addr)),
+            Term::Side(side) => known.side.map(|found| found == *side),
             Term::Pid(pid) => owned_by(known, |_, holder| holder == *pid),
-            Term::Program(name) => owned_by(known, |holders, holder| {
-                holders
-                    .name(holder)
-                    .is_some_and(|comm| is_named(comm.bytes(), name))
-            }),
-            Term::OlderThan(_) if !has_age(socket) => Some(false),
-            Term::OlderThan(age) => known
-                .idle
-                .map(|idle| u128::from(idle.at_least_ms) >= age.as_millis()),
+            Term::Program(name) => program(known, |comm| is_named(comm, name)),
+            Term::ProgramLike(pattern) => program(known, |comm| pattern.0.is_match(comm)),
+            Term::Idle(_) if !has_age(socket) => Some(false),
+            Term::Idle(range) => known.idle.map(|idle| range.contains(&idle.at_least_ms)),
             Term::Cause(cause) => known.cause.map(|found| found == Some(*cause)),
         }
     }
 
     /// Whether the term needs to know who holds the socket.
     pub fn needs_owner(&self) -> bool {
-        matches!(self, Term::Pid(_) | Term::Program(_) | Term::Cause(_))
+        matches!(
+            self,
+            Term::Pid(_) | Term::Program(_) | Term::ProgramLike(_) | Term::Cause(_)
+        )
     }
 
     /// Whether the term needs tcp_info.
     pub fn needs_age(&self) -> bool {
-        matches!(self, Term::OlderThan(_) | Term::Cause(_))
+        matches!(self, Term::Idle(_) | Term::Cause(_))
     }
 }
 
@@ -110,6 +173,20 @@ fn has_age(socket: &Socket) -> bool {
         State::FinWait2 => socket.inode != 0,
         _ => false,
     }
+}
+
+/// Whether sock_diag was the source, which gives every socket a cookie.
+fn is_from_kernel(socket: &Socket) -> bool {
+    socket.cookie.is_some()
+}
+
+/// Whether a process whose name satisfies `wanted` owns the socket.
+fn program(known: &Known<'_>, wanted: impl Fn(&[u8]) -> bool) -> Option<bool> {
+    owned_by(known, |holders, holder| {
+        holders
+            .name(holder)
+            .is_some_and(|comm| wanted(comm.bytes()))
+    })
 }
 
 /// Whether a process that satisfies `wanted` owns the socket. Unknown while owners are not read,
@@ -153,10 +230,11 @@ mod tests {
             cookie: None,
             interface: 0,
             v6only: None,
+            mark: None,
+            cgroup: None,
             tcp: None,
         };
-        let older =
-            |state| Term::OlderThan(Duration::from_secs(1)).decide(&Known::of(&socket(state)));
+        let older = |state| Term::Idle(1000..=u64::MAX).decide(&Known::of(&socket(state)));
         for state in [State::Listen, State::TimeWait, State::FinWait2] {
             assert_eq!(older(state), Some(false), "{state}");
         }

@@ -31,6 +31,10 @@ pub struct Socket {
     pub interface: u32,
     /// `IPV6_V6ONLY` of an IPv6 listener; `None` when not told.
     pub v6only: Option<bool>,
+    /// `SO_MARK`; `None` when not told, which it is to those only who may set it.
+    pub mark: Option<u32>,
+    /// The kernel's number of the cgroup (of version 2) that the socket was made in.
+    pub cgroup: Option<NonZeroU64>,
     pub tcp: Option<TcpInfo>,
 }
 

@@ -214,7 +214,8 @@ fn nearest(plain: &str) -> Option<&'static str> {
         })
 }
 
-fn edit_distance(a: &str, b: &str) -> usize {
+/// How many characters must be put in, taken out or changed to make one of the other.
+pub fn edit_distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, from) in a.chars().enumerate() {

@@ -166,6 +166,8 @@ fn plain(state: State, local: Endpoint, remote: Endpoint) -> Socket {
         cookie: None,
         interface: 0,
         v6only: None,
+        mark: None,
+        cgroup: None,
         tcp: None,
     }
 }

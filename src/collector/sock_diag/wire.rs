@@ -28,6 +28,9 @@ const MESSAGE: usize = 72;
 const EXPIRES: std::ops::Range<usize> = 52..56;
 /// The attribute that carries a filter program.
 const INET_DIAG_REQ_BYTECODE: u16 = 1;
+/// Attributes of a reply that the packet crate does not name.
+const INET_DIAG_MARK: u16 = 15;
+const INET_DIAG_CGROUP_ID: u16 = 21;
 
 /// Which sockets one dump asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -203,6 +206,8 @@ pub fn socket(payload: &[u8]) -> Result<Socket, WireError> {
     };
     let mut tcp = None;
     let mut v6only = None;
+    let mut mark = None;
+    let mut cgroup = None;
     for attribute in NlasIterator::new(payload.get(MESSAGE..).unwrap_or(&[])) {
         let attribute = attribute?;
         match attribute.kind() {
@@ -211,6 +216,14 @@ pub fn socket(payload: &[u8]) -> Result<Socket, WireError> {
                 tcp = Some(TcpInfo::from_prefix(attribute.value()));
             }
             INET_DIAG_SKV6ONLY => v6only = attribute.value().first().map(|flag| *flag != 0),
+            INET_DIAG_MARK => {
+                let bytes = attribute.value().first_chunk();
+                mark = bytes.map(|bytes| u32::from_ne_bytes(*bytes));
+            }
+            INET_DIAG_CGROUP_ID => {
+                let bytes = attribute.value().first_chunk();
+                cgroup = bytes.and_then(|bytes| NonZeroU64::new(u64::from_ne_bytes(*bytes)));
+            }
             _ => {}
         }
     }
@@ -228,6 +241,8 @@ pub fn socket(payload: &[u8]) -> Result<Socket, WireError> {
         cookie: NonZeroU64::new(u64::from_ne_bytes(id.cookie)),
         interface: id.interface_id,
         v6only,
+        mark,
+        cgroup,
         tcp,
     })
 }

@@ -1,0 +1,170 @@
+//! What the names in a filter stand for on this host, and in the namespace that is looked at.
+//!
+//! Each file is read when a name of its kind is looked up, and not before.
+
+use std::fs;
+use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::net::{AddressFamily, SocketType, netdevice};
+
+use super::host;
+use super::netns::{Netns, NetnsName};
+use crate::filter::Names;
+use crate::model::PortRange;
+
+/// `CGROUP2_SUPER_MAGIC` of `include/uapi/linux/magic.h`.
+const CGROUP2: u64 = 0x6367_7270;
+/// Where the cgroup2 file system is mounted; the second beside version 1.
+const CGROUP_MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
+
+/// The names of this host.
+#[derive(Debug, Clone)]
+pub struct SystemNames {
+    proc_root: PathBuf,
+    netns: Option<NetnsName>,
+}
+
+impl SystemNames {
+    pub fn new(proc_root: &Path, netns: Option<&NetnsName>) -> SystemNames {
+        SystemNames {
+            proc_root: proc_root.to_owned(),
+            netns: netns.cloned(),
+        }
+    }
+
+    /// Looks up in the namespace. Where it cannot be entered there is no answer; why not is said
+    /// when its sockets cannot be read.
+    fn within<T: Send>(&self, look: impl FnOnce() -> Option<T> + Send) -> Option<T> {
+        match &self.netns {
+            None => look(),
+            Some(name) => Netns::open(name, &self.proc_root).ok()?.within(look).ok()?,
+        }
+    }
+}
+
+impl Names for SystemNames {
+    fn service(&self, name: &str) -> Option<u16> {
+        service(&read("/etc/services"), name)
+    }
+
+    fn hosts(&self, name: &str) -> Vec<IpAddr> {
+        hosts(&read("/etc/hosts"), name)
+    }
+
+    fn interface(&self, name: &str) -> Option<u32> {
+        self.within(|| {
+            let socket = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None).ok()?;
+            netdevice::name_to_index(socket, name).ok()
+        })
+    }
+
+    fn user(&self, name: &str) -> Option<u32> {
+        user(&read("/etc/passwd"), name)
+    }
+
+    fn cgroup(&self, path: &str) -> Option<u64> {
+        let path = Path::new(path);
+        let below = path.strip_prefix("/").unwrap_or(path);
+        std::iter::once(path.to_owned())
+            .chain(CGROUP_MOUNTS.map(|mount| Path::new(mount).join(below)))
+            .find_map(|path| cgroup(&path))
+    }
+
+    fn ephemeral(&self) -> Option<PortRange> {
+        self.within(|| host::read(&self.proc_root).ephemeral)
+    }
+}
+
+/// The text of a file, as far as it is one; nothing where there is none.
+fn read(path: &str) -> String {
+    String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
+}
+
+/// The kernel's number of a cgroup is the inode of its directory (`kernfs_id`).
+fn cgroup(path: &Path) -> Option<u64> {
+    let is_cgroup = rustix::fs::statfs(path).is_ok_and(|found| found.f_type as u64 == CGROUP2);
+    let metadata = fs::metadata(path).ok().filter(|_| is_cgroup)?;
+    metadata.is_dir().then(|| metadata.ino())
+}
+
+/// passwd(5): `name:password:uid:…`.
+fn user(passwd: &str, name: &str) -> Option<u32> {
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let is_meant = fields.next() == Some(name);
+        is_meant.then(|| fields.nth(1)?.parse().ok())?
+    })
+}
+
+/// The words of the lines of a file with comments.
+fn entries(text: &str) -> impl Iterator<Item = Vec<&str>> {
+    text.lines().map(|line| {
+        let line = line.split('#').next().unwrap_or_default();
+        line.split_ascii_whitespace().collect()
+    })
+}
+
+/// services(5): `name port/protocol alias…`.
+fn service(services: &str, name: &str) -> Option<u16> {
+    entries(services).find_map(|words| {
+        let [official, port, aliases @ ..] = words.as_slice() else {
+            return None;
+        };
+        let port = port.strip_suffix("/tcp")?;
+        let is_meant = *official == name || aliases.contains(&name);
+        is_meant.then(|| port.parse().ok())?
+    })
+}
+
+/// hosts(5): `address name…`.
+fn hosts(hosts: &str, name: &str) -> Vec<IpAddr> {
+    let mut found: Vec<IpAddr> = Vec::new();
+    for words in entries(hosts) {
+        let Some((addr, names)) = words.split_first() else {
+            continue;
+        };
+        if let Ok(addr) = addr.parse()
+            && names.iter().any(|known| known.eq_ignore_ascii_case(name))
+            && !found.contains(&addr)
+        {
+            found.push(addr);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_found_by_its_name_and_by_others_for_tcp() {
+        let text = "# comment\nhttp 80/tcp www # World Wide Web\ndomain 53/udp\nx 1\n\nbad y/tcp\n";
+        assert_eq!(service(text, "http"), Some(80));
+        assert_eq!(service(text, "www"), Some(80));
+        assert_eq!(service(text, "domain"), None);
+        assert_eq!(service(text, "World"), None);
+        assert_eq!(service(text, "bad"), None);
+    }
+
+    #[test]
+    fn a_user_is_found_by_name() {
+        let text = "root:x:0:0::/:/bin/sh\n\ntoor:x:0:0::/:\nbad\nnobody:x:65534:\n";
+        assert_eq!(user(text, "toor"), Some(0));
+        assert_eq!(user(text, "nobody"), Some(65534));
+        assert_eq!(user(text, "bad"), None);
+        assert_eq!(user(text, "x"), None);
+    }
+
+    #[test]
+    fn a_host_may_have_several_addresses() {
+        let text =
+            "127.0.0.1 localhost vm\n::1\tlocalhost # six\n127.0.0.1 LocalHost\nx localhost\n";
+        let of = |name| hosts(text, name);
+        assert_eq!(of("localhost").len(), 2);
+        assert_eq!(of("vm"), ["127.0.0.1".parse::<IpAddr>().unwrap()]);
+        assert!(of("six").is_empty());
+    }
+}

@@ -1,0 +1,175 @@
+//! Why a text is no filter: what is wrong, where, and what was probably meant.
+
+use std::fmt;
+use std::ops::Range;
+
+use unicode_width::UnicodeWidthChar;
+
+/// A text that is no filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParseError {
+    text: String,
+    /// The bytes of `text` that are wrong; empty at its end where something is missing.
+    at: Range<usize>,
+    problem: Problem,
+}
+
+/// What is wrong with a word, and what to try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Problem {
+    pub(super) what: String,
+    pub(super) hint: Option<String>,
+    /// Whether the word begins a condition and is no word that can.
+    pub(super) is_unknown: bool,
+}
+
+impl Problem {
+    pub(super) fn new(what: impl Into<String>) -> Problem {
+        Problem {
+            what: what.into(),
+            hint: None,
+            is_unknown: false,
+        }
+    }
+
+    pub(super) fn hint(self, hint: impl Into<String>) -> Problem {
+        Problem {
+            hint: Some(hint.into()),
+            ..self
+        }
+    }
+
+    pub(super) fn at(self, text: &str, at: Range<usize>) -> ParseError {
+        ParseError {
+            text: text.to_owned(),
+            at,
+            problem: self,
+        }
+    }
+}
+
+impl ParseError {
+    /// The word where a condition should begin and none does, and whether it is the first: it may
+    /// have been meant for a command.
+    pub fn unknown(&self) -> Option<(&str, bool)> {
+        let is_first = self.text[..self.at.start].trim().is_empty();
+        let word = &self.text[self.at.clone()];
+        self.problem.is_unknown.then_some((word, is_first))
+    }
+
+    /// Whether it says what to try.
+    pub fn has_hint(&self) -> bool {
+        self.problem.hint.is_some()
+    }
+
+    /// The same with something else to try.
+    #[must_use]
+    pub fn with_hint(mut self, hint: String) -> ParseError {
+        self.problem.hint = Some(hint);
+        self
+    }
+
+    /// What is wrong, in one line.
+    pub fn problem(&self) -> &str {
+        &self.problem.what
+    }
+
+    /// The part of the text that is wrong.
+    pub fn span(&self) -> Range<usize> {
+        self.at.clone()
+    }
+}
+
+/// How much of a long filter is shown on either side of what is wrong.
+const CONTEXT: usize = 100;
+
+/// ```text
+/// unknown state "CLOSE_WIAT": did you mean CLOSE_WAIT?
+///   state CLOSE_WIAT
+///         ^^^^^^^^^^
+/// ```
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problem.what)?;
+        match &self.problem.hint {
+            Some(hint) => write!(f, ": {hint}")?,
+            None if self.problem.is_unknown => {
+                f.write_str(": try `state close-wait`, `sport = :80`, `dst 10.0.0.0/8`")?;
+            }
+            None => {}
+        }
+        let (before, wrong, after) = (
+            &self.text[..self.at.start],
+            &self.text[self.at.clone()],
+            &self.text[self.at.end..],
+        );
+        let skipped = before.chars().count().saturating_sub(CONTEXT);
+        let mut line: String = before.chars().skip(skipped).map(shown).collect();
+        if skipped > 0 {
+            line.insert(0, '…');
+        }
+        let margin = width(&line);
+        line.extend(wrong.chars().take(CONTEXT).map(shown));
+        let marked = width(&line) - margin;
+        line.extend(after.chars().take(CONTEXT).map(shown));
+        let caret = "^".repeat(marked.max(1));
+        write!(f, "\n  {}\n  {:margin$}{caret}", line.trim_end(), "")
+    }
+}
+
+impl std::error::Error for ParseError {}
+
+/// A character of the filter as a terminal may have it.
+fn shown(c: char) -> char {
+    match c {
+        '\t' | '\n' => ' ',
+        c if c.width().is_none_or(|width| width == 0) || is_bidi(c) => '\u{fffd}',
+        c => c,
+    }
+}
+
+fn is_bidi(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn width(line: &str) -> usize {
+    line.chars().filter_map(UnicodeWidthChar::width).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_caret_stands_under_what_is_wrong() {
+        let text = "dst 10.0.0.0/8 and sate x";
+        let error = Problem::new("no term").at(text, 19..23);
+        assert_eq!(
+            error.to_string(),
+            "no term\n  dst 10.0.0.0/8 and sate x\n                     ^^^^"
+        );
+    }
+
+    #[test]
+    fn what_is_missing_is_missed_at_the_end() {
+        let error = Problem::new("a port is missing")
+            .hint("write :80")
+            .at("sport = ", 8..8);
+        assert_eq!(
+            error.to_string(),
+            "a port is missing: write :80\n  sport =\n          ^"
+        );
+    }
+
+    #[test]
+    fn a_long_or_hostile_text_is_shown_on_one_line_and_in_part() {
+        let text = format!("{}\u{1b}[31m\u{202e} x", "名 ".repeat(300));
+        let start = text.len() - 1;
+        let shown = Problem::new("no").at(&text, start..start + 1).to_string();
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines.len(), 3);
+        assert!(lines[1].starts_with("  …"), "{shown}");
+        assert!(!shown.contains(['\u{1b}', '\u{202e}']), "{shown}");
+        assert_eq!(width(lines[1]), width(lines[2]));
+    }
+}

@@ -1,0 +1,285 @@
+//! The addresses and ports of a filter, in ss's spellings:
+//! `[FAMILY:]ADDRESS[/LENGTH][:PORT]` and `[FAMILY:][:]PORT`.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::error::Problem;
+use super::{Names, Network};
+use crate::model::Family;
+
+/// One end of a socket as a filter names it. What is `None` may be anything.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Host {
+    pub(super) family: Option<Family>,
+    /// One of them.
+    pub(super) networks: Option<Vec<Network>>,
+    pub(super) port: Option<u16>,
+}
+
+/// Families that ss has besides, whose sockets are not shown here.
+const OTHER_FAMILIES: [&str; 4] = ["unix:", "link:", "netlink:", "vsock:"];
+/// Names that ss has for every address.
+const ANY: [&str; 3] = ["any", "all", "default"];
+
+/// Reads what stands behind `src` or `dst`.
+pub(super) fn host(text: &str, names: &dyn Names) -> Result<Host, Problem> {
+    let (family, rest) = family(text)?;
+    let (addr, port) = split(rest).ok_or_else(|| {
+        Problem::new(format!("{text:?} has no closing bracket")).hint("write [::1]:80")
+    })?;
+    let as_one = |problem: Problem| match rest.parse::<Ipv6Addr>() {
+        // ss takes what follows the last colon for a port.
+        Ok(addr) => Problem::new(format!("{rest:?} could end in a port"))
+            .hint(format!("write [{addr}] or [{addr}]:80")),
+        Err(_) => problem,
+    };
+    let port = port_number(port, names).map_err(as_one)?;
+    let networks = networks(addr, family, names).map_err(as_one)?;
+    Ok(Host {
+        family,
+        networks,
+        port,
+    })
+}
+
+/// Reads what stands behind `sport`, `dport` or `port`: a port, and no address.
+pub(super) fn port(text: &str, names: &dyn Names) -> Result<Host, Problem> {
+    let (family, rest) = family(text)?;
+    let port = port_number(rest.strip_prefix(':').unwrap_or(rest), names).map_err(|problem| {
+        if rest.trim_start_matches(':').contains([':', '.']) {
+            Problem::new(format!("{text:?} is more than a port"))
+                .hint("write :80, and the address behind src or dst")
+        } else {
+            problem
+        }
+    })?;
+    Ok(Host {
+        family,
+        networks: None,
+        port,
+    })
+}
+
+fn family(text: &str) -> Result<(Option<Family>, &str), Problem> {
+    if let Some(rest) = text.strip_prefix("inet:") {
+        return Ok((Some(Family::Inet), rest));
+    }
+    if let Some(rest) = text.strip_prefix("inet6:") {
+        return Ok((Some(Family::Inet6), rest));
+    }
+    match OTHER_FAMILIES.iter().find(|name| text.starts_with(**name)) {
+        Some(name) => Err(
+            Problem::new(format!("{name} sockets are not shown here, only TCP"))
+                .hint("ss shows them"),
+        ),
+        None => Ok((None, text)),
+    }
+}
+
+/// The address and the port, each empty where it is not there. `None` for a bracket that is
+/// never closed.
+fn split(text: &str) -> Option<(&str, &str)> {
+    let (addr, rest) = if let Some(rest) = text.strip_prefix('[') {
+        rest.split_once(']')?
+    } else if let Some(rest) = text.strip_prefix('*') {
+        ("", rest)
+    } else {
+        let start = text.find('/').unwrap_or(0);
+        match text[start..].rfind(':') {
+            Some(at) => text.split_at(start + at),
+            None => (text, ""),
+        }
+    };
+    Some((addr, rest.strip_prefix(':').unwrap_or(rest)))
+}
+
+fn port_number(text: &str, names: &dyn Names) -> Result<Option<u16>, Problem> {
+    if matches!(text, "" | "*") {
+        return Ok(None);
+    }
+    match number(text) {
+        Some(number) => u16::try_from(number)
+            .map(Some)
+            .map_err(|_| Problem::new(format!("{text:?} is no port")).hint("ports are 0 to 65535")),
+        None => names.service(text).map(Some).ok_or_else(|| {
+            Problem::new(format!("{text:?} is neither a port nor a TCP service"))
+                .hint("write :80, or a name from /etc/services")
+        }),
+    }
+}
+
+fn networks(
+    text: &str,
+    family: Option<Family>,
+    names: &dyn Names,
+) -> Result<Option<Vec<Network>>, Problem> {
+    if matches!(text, "" | "*") || ANY.contains(&text) {
+        return Ok(None);
+    }
+    let (addr, length) = match text.split_once('/') {
+        Some((addr, length)) => (addr, Some(length)),
+        None => (text, None),
+    };
+    let fits = |addr: &IpAddr| match family {
+        Some(Family::Inet) => addr.is_ipv4(),
+        Some(Family::Inet6) => addr.is_ipv6(),
+        None => true,
+    };
+    let wrong_family = || {
+        Problem::new(format!(
+            "{addr:?} is not of the family that stands before it"
+        ))
+    };
+    if let Some(found) = address(addr) {
+        if !fits(&found) {
+            return Err(wrong_family());
+        }
+        let network = match length {
+            None => Some(Network::host(found)),
+            Some(length) => prefix(length, found).and_then(|length| Network::new(found, length)),
+        };
+        return network.map(|network| Some(vec![network])).ok_or_else(|| {
+            let most = if found.is_ipv4() { 32 } else { 128 };
+            Problem::new(format!("{text:?} has no such prefix")).hint(format!(
+                "the length behind the / is a number from 0 to {most}"
+            ))
+        });
+    }
+    let mut found = names.hosts(addr);
+    if found.is_empty() || length.is_some() {
+        return Err(no_address(addr));
+    }
+    found.retain(fits);
+    if found.is_empty() {
+        return Err(wrong_family());
+    }
+    Ok(Some(found.into_iter().map(Network::host).collect()))
+}
+
+fn no_address(text: &str) -> Problem {
+    let problem = Problem::new(format!("{text:?} is no address"));
+    match text.split_once('%') {
+        Some((addr, zone)) => problem.hint(format!("write {addr} and dev {zone}")),
+        None if number(text).is_some() => problem.hint(format!("a port is written :{text}")),
+        None => problem.hint(
+            "write 10.1.2.3, 10.0.0.0/8, 10.1.2.3:80, [::1]:80, 2001:db8::/32, or a name from \
+             /etc/hosts",
+        ),
+    }
+}
+
+fn address(text: &str) -> Option<IpAddr> {
+    if text.contains(':') {
+        text.parse().ok().map(IpAddr::V6)
+    } else {
+        short_ipv4(text).map(IpAddr::V4)
+    }
+}
+
+/// An IPv4 address of one to four bytes; the missing ones, at the end, are 0: `10.8` is the
+/// network 10.8.0.0.
+fn short_ipv4(text: &str) -> Option<Ipv4Addr> {
+    let mut bytes = [0; 4];
+    let mut parts = text.split('.');
+    for byte in &mut bytes {
+        match parts.next() {
+            Some(part) => *byte = u8::try_from(number(part)?).ok()?,
+            None => break,
+        }
+    }
+    parts.next().is_none().then(|| Ipv4Addr::from(bytes))
+}
+
+/// The length of a prefix, or of a mask such as 255.0.0.0.
+fn prefix(text: &str, addr: IpAddr) -> Option<u8> {
+    if let Some(length) = number(text) {
+        return u8::try_from(length).ok();
+    }
+    let mask: Ipv4Addr = text.parse().ok().filter(|_| addr.is_ipv4())?;
+    let ones = mask.to_bits().leading_ones();
+    (mask.to_bits().count_ones() == ones).then_some(u8::try_from(ones).ok()?)
+}
+
+/// A number as C reads it: `0x` begins a hexadecimal, `0` an octal one.
+pub(super) fn number(text: &str) -> Option<u64> {
+    let hex = text
+        .strip_prefix("0x")
+        .or_else(|| text.strip_prefix("0X"))
+        .map(|digits| (digits, 16));
+    let octal = || Some((text.strip_prefix('0').filter(|rest| !rest.is_empty())?, 8));
+    let (digits, base) = hex.or_else(octal).unwrap_or((text, 10));
+    // A sign is a digit to nobody but the standard library.
+    (!digits.starts_with(['+', '-'])).then_some(())?;
+    u64::from_str_radix(digits, base).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::filter::NoNames;
+
+    fn read(text: &str) -> String {
+        match host(text, &NoNames) {
+            Ok(host) => {
+                let networks: Vec<String> = host
+                    .networks
+                    .unwrap_or_default()
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect();
+                let port = host.port.map_or("*".to_owned(), |port| port.to_string());
+                format!("{} {port}", networks.join(","))
+            }
+            Err(problem) => format!("{}: {}", problem.what, problem.hint.unwrap_or_default()),
+        }
+    }
+
+    #[test]
+    fn an_address_may_have_a_length_and_a_port() {
+        assert_eq!(read("10.1.2.3"), "10.1.2.3/32 *");
+        assert_eq!(read("10.0.0.0/8:443"), "10.0.0.0/8 443");
+        assert_eq!(read("[2001:db8::1]:80"), "2001:db8::1/128 80");
+        assert_eq!(read("[2001:db8::/32]:80"), "2001:db8::/32 80");
+        assert_eq!(read("2001:db8::/32"), "2001:db8::/32 *");
+        assert_eq!(read("::1:80"), "::1/128 80");
+        assert_eq!(read(":80"), " 80");
+        assert_eq!(read("*:80"), " 80");
+        assert_eq!(read("*"), " *");
+        assert_eq!(read("10.1.2.3:*"), "10.1.2.3/32 *");
+    }
+
+    #[test]
+    fn short_addresses_and_masks_are_those_of_ss() {
+        assert_eq!(read("10/8"), "10.0.0.0/8 *");
+        assert_eq!(read("10.8"), "10.8.0.0/32 *");
+        assert_eq!(read("0xa.010.1.1"), "10.8.1.1/32 *");
+        assert_eq!(read("10.0.0.0/255.0.0.0"), "10.0.0.0/8 *");
+        assert!(read("10.0.0.0/255.0.255.0").contains("no such prefix"));
+        assert!(read("10.0.0.0/33").contains("0 to 32"));
+        assert!(read("256.1.1.1").contains("is no address"));
+        assert!(read("1.2.3.4.5").contains("is no address"));
+    }
+
+    #[test]
+    fn what_ss_would_misread_says_how_to_write_it() {
+        assert_eq!(
+            read("::1"),
+            "\"::1\" could end in a port: write [::1] or [::1]:80"
+        );
+        assert_eq!(
+            read("[fe80::1%eth0]"),
+            "\"fe80::1%eth0\" is no address: write fe80::1 and dev eth0"
+        );
+        assert!(read("[::1").contains("bracket"));
+    }
+
+    #[test]
+    fn numbers_are_those_of_c() {
+        assert_eq!(number("0x1F"), Some(31));
+        assert_eq!(number("010"), Some(8));
+        assert_eq!(number("0"), Some(0));
+        for wrong in ["", "0x", "08", "-1", "+1", "0x+1", "1k"] {
+            assert_eq!(number(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The words that conditions begin with, the operators, and which takes which.
+
+use std::ops::RangeInclusive;
+
+use super::End;
+use super::error::Problem;
+use super::lexer::Word;
+
+/// What a condition is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Key {
+    Address(End),
+    Port(End),
+    Interface,
+    Mark,
+    Cgroup,
+    Autobound,
+    Pid,
+    Program,
+    User,
+    Inode,
+    Cause,
+    Idle,
+    RecvQ,
+    SendQ,
+    Side,
+    Netns,
+    Unit,
+    Container,
+}
+
+/// The words that conditions begin with; those of ss come first.
+pub(super) const KEYS: [(&str, Key); 21] = [
+    ("src", Key::Address(End::Local)),
+    ("dst", Key::Address(End::Remote)),
+    ("sport", Key::Port(End::Local)),
+    ("dport", Key::Port(End::Remote)),
+    ("dev", Key::Interface),
+    ("fwmark", Key::Mark),
+    ("cgroup", Key::Cgroup),
+    ("autobound", Key::Autobound),
+    ("port", Key::Port(End::Either)),
+    ("pid", Key::Pid),
+    ("program", Key::Program),
+    ("user", Key::User),
+    ("inode", Key::Inode),
+    ("cause", Key::Cause),
+    ("idle", Key::Idle),
+    ("recvq", Key::RecvQ),
+    ("sendq", Key::SendQ),
+    ("side", Key::Side),
+    ("netns", Key::Netns),
+    ("unit", Key::Unit),
+    ("container", Key::Container),
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operator {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    Like,
+    NotLike,
+}
+
+/// The operator that a word is, if it is one.
+pub(super) fn operator(word: &Word) -> Option<Operator> {
+    if word.quoted {
+        return None;
+    }
+    Some(match word.text.as_str() {
+        "=" | "==" | "eq" => Operator::Equal,
+        "!=" | "ne" | "neq" => Operator::NotEqual,
+        "<" | "lt" => Operator::Less,
+        "<=" | "le" | "leq" => Operator::LessOrEqual,
+        ">" | "gt" => Operator::Greater,
+        ">=" | "ge" | "geq" => Operator::GreaterOrEqual,
+        "~" => Operator::Like,
+        "!~" => Operator::NotLike,
+        _ => return None,
+    })
+}
+
+impl Operator {
+    pub(super) fn is_negative(self) -> bool {
+        matches!(self, Operator::NotEqual | Operator::NotLike)
+    }
+
+    pub(super) fn is_order(self) -> bool {
+        use Operator::{Greater, GreaterOrEqual, Less, LessOrEqual};
+        matches!(self, Less | LessOrEqual | Greater | GreaterOrEqual)
+    }
+
+    /// The numbers up to `most` that stand in the relation to `value`, or, where the operator is
+    /// negative, that do not. `None` where there is none.
+    pub(super) fn range(self, value: u64, most: u64) -> Option<RangeInclusive<u64>> {
+        let range = match self {
+            Operator::Less => 0..=value.checked_sub(1)?,
+            Operator::LessOrEqual => 0..=value,
+            Operator::Greater => value.checked_add(1)?..=most,
+            Operator::GreaterOrEqual => value..=most,
+            _ => value..=value,
+        };
+        (range.start() <= range.end()).then_some(range)
+    }
+}
+
+impl Key {
+    /// Whether ss has it too.
+    pub(super) fn is_of_ss(self) -> bool {
+        matches!(
+            self,
+            Key::Address(_)
+                | Key::Port(End::Local | End::Remote)
+                | Key::Interface
+                | Key::Mark
+                | Key::Cgroup
+                | Key::Autobound
+        )
+    }
+
+    pub(super) fn takes(self, operator: Operator) -> bool {
+        match self {
+            // As in ss.
+            Key::Address(_) => operator == Operator::Equal,
+            Key::Port(_) | Key::RecvQ | Key::SendQ => {
+                !matches!(operator, Operator::Like | Operator::NotLike)
+            }
+            Key::Idle => operator.is_order(),
+            Key::Program => !operator.is_order(),
+            _ => matches!(operator, Operator::Equal | Operator::NotEqual),
+        }
+    }
+
+    /// Why it does not take an operator.
+    pub(super) fn refusal(self, operator: &str) -> Problem {
+        let hint = match self {
+            Key::Address(End::Local) => "write `src HOST` or `not src HOST`",
+            Key::Address(_) => "write `dst HOST` or `not dst HOST`",
+            Key::Port(_) | Key::RecvQ | Key::SendQ => "it takes = != < <= > >=",
+            Key::Idle => "an age is never exact, it takes < <= > >=",
+            Key::Program => "it takes = != ~ !~",
+            _ => "it takes = and !=",
+        };
+        Problem::new(format!("{operator} cannot stand here")).hint(hint)
+    }
+
+    /// What it is compared with.
+    pub(super) fn wants(self) -> &'static str {
+        match self {
+            Key::Address(_) => "an address",
+            Key::Port(_) => "a port",
+            Key::Interface => "an interface",
+            Key::Mark => "a mark",
+            Key::Cgroup => "the path of a cgroup",
+            Key::Program => "a program's name",
+            Key::User => "a user",
+            Key::Cause => "a cause",
+            Key::Idle => "a duration",
+            Key::Side => "server or client",
+            _ => "a number",
+        }
+    }
+
+    /// Why the condition cannot be had, where it cannot.
+    pub(super) fn unsupported(self) -> Option<Problem> {
+        match self {
+            Key::Netns => Some(
+                Problem::new("`netns` is not supported yet").hint("choose a namespace with -N"),
+            ),
+            Key::Unit | Key::Container => Some(
+                Problem::new("`unit` and `container` are not supported yet")
+                    .hint("write `cgroup PATH`, or `program = NAME`"),
+            ),
+            _ => None,
+        }
+    }
+}

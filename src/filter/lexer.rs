@@ -1,0 +1,124 @@
+//! A filter's words. As in ss, blanks part them and nothing else, and a backslash takes the
+//! meaning from what follows; besides, a word may stand in quotes.
+
+use std::ops::Range;
+
+use super::error::{ParseError, Problem};
+
+/// One word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Word {
+    /// Without quotes and backslashes.
+    pub(super) text: String,
+    /// As it was written, but for quotes around it.
+    pub(super) raw: String,
+    pub(super) quoted: bool,
+    /// Where it stands, with its quotes.
+    pub(super) at: Range<usize>,
+}
+
+/// Splits a filter into words.
+pub(super) fn words(text: &str) -> Result<Vec<Word>, ParseError> {
+    let mut words = Vec::new();
+    let mut chars = text.char_indices().peekable();
+    while let Some((start, c)) = chars.next() {
+        if is_blank(c) {
+            continue;
+        }
+        let quoted = matches!(c, '"' | '\'');
+        let mut word = Word {
+            text: String::new(),
+            raw: String::new(),
+            quoted,
+            at: start..text.len(),
+        };
+        if quoted {
+            let mut closed = false;
+            while let Some((_, next)) = chars.next() {
+                match next {
+                    next if next == c => {
+                        closed = true;
+                        break;
+                    }
+                    // A regular expression keeps its backslashes; a quote needs one.
+                    '\\' if chars.peek().is_some_and(|(_, behind)| *behind == c) => {
+                        chars.next();
+                        word.text.push(c);
+                    }
+                    other => word.text.push(other),
+                }
+            }
+            word.raw.clone_from(&word.text);
+            word.at.end = chars.peek().map_or(text.len(), |(end, _)| *end);
+            if !closed {
+                return Err(Problem::new(format!("a {c} is missing")).at(text, word.at));
+            }
+            if chars.peek().is_some_and(|(_, behind)| !is_blank(*behind)) {
+                let end = word.at.end;
+                return Err(Problem::new("a blank is missing behind the quote").at(text, end..end));
+            }
+        } else {
+            let mut next = Some(c);
+            while let Some(c) = next {
+                word.raw.push(c);
+                if c == '\\' {
+                    if let Some((_, escaped)) = chars.next() {
+                        word.raw.push(escaped);
+                        word.text.push(escaped);
+                    }
+                } else {
+                    word.text.push(c);
+                }
+                word.at.end = chars.peek().map_or(text.len(), |(end, _)| *end);
+                next = chars.next_if(|(_, c)| !is_blank(*c)).map(|(_, c)| c);
+            }
+        }
+        words.push(word);
+    }
+    Ok(words)
+}
+
+fn is_blank(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\n')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(text: &str) -> Vec<String> {
+        let words = words(text).unwrap();
+        for word in &words {
+            assert!(text.get(word.at.clone()).is_some(), "{word:?}");
+        }
+        words.into_iter().map(|word| word.text).collect()
+    }
+
+    #[test]
+    fn blanks_part_words_and_nothing_else_does() {
+        assert_eq!(texts(" sport\t= :80  "), ["sport", "=", ":80"]);
+        assert_eq!(texts("(sport=:80)"), ["(sport=:80)"]);
+        assert_eq!(texts(""), [""; 0]);
+    }
+
+    #[test]
+    fn a_backslash_takes_the_meaning_from_what_follows() {
+        assert_eq!(texts(r"\( a\ b \) c\"), ["(", "a b", ")", "c"]);
+        assert_eq!(words(r"^a\d+").unwrap()[0].raw, r"^a\d+");
+    }
+
+    #[test]
+    fn quotes_keep_blanks_and_backslashes() {
+        assert_eq!(
+            texts(r#"program ~ "^my \d+" and"#),
+            ["program", "~", r"^my \d+", "and"]
+        );
+        assert_eq!(texts(r#"'a "b" \'c'"#), [r#"a "b" 'c"#]);
+        assert_eq!(texts(r#""""#), [""]);
+        assert_eq!(
+            words("a 'b").unwrap_err().to_string(),
+            "a ' is missing\n  a 'b\n    ^^"
+        );
+        assert!(words("'a'b").is_err());
+    }
+}

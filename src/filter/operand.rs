@@ -1,0 +1,189 @@
+//! The conditions of a filter, one by one: what each is compared with, and what comes of it.
+
+use super::error::Problem;
+use super::host::{self, Host, number};
+use super::key::{Key, Operator};
+use super::lexer::Word;
+use super::{End, Filter, Names, Network, Pattern, Term, duration};
+use crate::model::{Cause, Pid, Side};
+
+/// Local ports that the kernel chooses from. (That a program asked for such a port by its number
+/// is not told by the kernel.)
+pub(super) fn autobound(names: &dyn Names) -> Result<Filter, Problem> {
+    let ports = names.ephemeral().ok_or_else(|| {
+        Problem::new("ip_local_port_range cannot be read").hint("write `sport >= :32768`")
+    })?;
+    Ok(Filter::Term(Term::Port(
+        End::Local,
+        ports.first..=ports.last,
+    )))
+}
+
+/// The condition that a key, an operator that it takes, and a value make.
+pub(super) fn condition(
+    key: Key,
+    operator: Operator,
+    value: &Word,
+    names: &dyn Names,
+) -> Result<Filter, Problem> {
+    let text = value.text.as_str();
+    let wrong = |what: &str, hint: &str| Problem::new(format!("{text:?} is no {what}")).hint(hint);
+    let whole = |what: &str, most: u64| {
+        number(text)
+            .filter(|number| *number <= most)
+            .ok_or_else(|| wrong(what, &format!("write a number up to {most}")))
+    };
+    let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    let most = u64::from(u32::MAX);
+    let term = match key {
+        Key::Address(end) => return Ok(of_host(end, operator, host::host(text, names)?)),
+        Key::Port(end) => {
+            let host = host::port(text, names)?;
+            if host.port.is_none() && operator.is_order() {
+                return Err(wrong("port to compare with", "write a number or a service"));
+            }
+            return Ok(of_host(end, operator, host));
+        }
+        Key::Interface => Term::Interface(match names.interface(text) {
+            Some(index) => index,
+            None => number(text)
+                .and_then(|index| u32::try_from(index).ok())
+                .ok_or_else(|| wrong("interface", "`ip link` shows them"))?,
+        }),
+        Key::Mark => mark(text).ok_or_else(|| wrong("mark", "write 5, 0x10 or 0x10/0xf0"))?,
+        Key::Cgroup => Term::Cgroup(names.cgroup(text).ok_or_else(|| {
+            wrong(
+                "cgroup",
+                "write a directory of the cgroup2 file system, or its path below that",
+            )
+        })?),
+        Key::Pid => Term::Pid(Pid(narrow(whole("process", most)?))),
+        Key::Inode => Term::Inode(narrow(whole("inode", most)?)),
+        Key::User => Term::User(match names.user(text) {
+            Some(uid) => uid,
+            None => narrow(
+                whole("user", most)
+                    .map_err(|_| wrong("user", "write a number, or a name from /etc/passwd"))?,
+            ),
+        }),
+        Key::Program => match operator {
+            Operator::Like | Operator::NotLike => {
+                // Unquoted, a backslash would have been taken for the filter's own.
+                Term::ProgramLike(Pattern::new(&value.raw).map_err(|reason| {
+                    Problem::new(format!("{text:?} is no regular expression")).hint(reason)
+                })?)
+            }
+            _ => Term::Program(text.as_bytes().to_vec()),
+        },
+        Key::Cause => Term::Cause(text.parse().map_err(|_| {
+            let names = Cause::ALL.map(Cause::name);
+            let hint = match super::nearest(text, names) {
+                Some(meant) => format!("did you mean {meant}?"),
+                None => format!("one of {}", names.join(", ")),
+            };
+            wrong("cause", &hint)
+        })?),
+        Key::Side => Term::Side(match text {
+            "server" => Side::Server,
+            "client" => Side::Client,
+            _ => return Err(wrong("side", "write server or client")),
+        }),
+        Key::Idle => {
+            let age = duration(text).map_err(Problem::new)?;
+            let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+            let Some(range) = operator.range(age, u64::MAX) else {
+                return Ok(nothing());
+            };
+            Term::Idle(range)
+        }
+        Key::RecvQ | Key::SendQ => {
+            let bytes =
+                bytes(text).ok_or_else(|| wrong("number of bytes", "write 0, 1500, 64k"))?;
+            let Some(range) = operator.range(bytes, most) else {
+                return Ok(nothing());
+            };
+            let range = narrow(*range.start())..=narrow(*range.end());
+            if key == Key::RecvQ {
+                Term::RecvQ(range)
+            } else {
+                Term::SendQ(range)
+            }
+        }
+        Key::Autobound => return autobound(names),
+        Key::Netns | Key::Unit | Key::Container => {
+            return Err(key
+                .unsupported()
+                .unwrap_or_else(|| Problem::new("not supported")));
+        }
+    };
+    Ok(negated(operator, Filter::Term(term)))
+}
+
+fn nothing() -> Filter {
+    Filter::Or(Vec::new())
+}
+
+fn negated(operator: Operator, filter: Filter) -> Filter {
+    if operator.is_negative() {
+        Filter::Not(Box::new(filter))
+    } else {
+        filter
+    }
+}
+
+fn of_host(end: End, operator: Operator, host: Host) -> Filter {
+    let mut parts: Vec<Filter> = Vec::new();
+    if let Some(networks) = host.networks {
+        let one = |network: Network| Filter::Term(Term::Host(end, network));
+        parts.push(match networks.as_slice() {
+            [network] => one(*network),
+            _ => Filter::Or(networks.into_iter().map(one).collect()),
+        });
+    }
+    if let Some(port) = host.port {
+        let Some(ports) = operator.range(port.into(), u16::MAX.into()) else {
+            return nothing();
+        };
+        let narrow = |port: u64| u16::try_from(port).unwrap_or(u16::MAX);
+        let ports = narrow(*ports.start())..=narrow(*ports.end());
+        parts.push(Filter::Term(Term::Port(end, ports)));
+    }
+    let selected = negated(operator, all_of(parts));
+    match host.family {
+        Some(family) => all_of(vec![Filter::Term(Term::Family(family)), selected]),
+        None => selected,
+    }
+}
+
+fn all_of(mut parts: Vec<Filter>) -> Filter {
+    match parts.len() {
+        1 => parts.swap_remove(0),
+        _ => Filter::And(parts),
+    }
+}
+
+/// `5`, `0x10`, `0x10/0xf0`.
+fn mark(text: &str) -> Option<Term> {
+    let part = |text: &str| u32::try_from(number(text)?).ok();
+    let (value, mask) = match text.split_once('/') {
+        Some((value, mask)) => (part(value)?, part(mask)?),
+        None => (part(text)?, u32::MAX),
+    };
+    Some(Term::Mark { value, mask })
+}
+
+/// `0`, `1500`, `64k`, `1M`.
+fn bytes(text: &str) -> Option<u64> {
+    let unit = |letter: char| match letter.to_ascii_lowercase() {
+        'k' => Some(10),
+        'm' => Some(20),
+        'g' => Some(30),
+        _ => None,
+    };
+    let (digits, shift) = match text.chars().last().and_then(unit) {
+        Some(shift) => (&text[..text.len() - 1], shift),
+        None => (text, 0),
+    };
+    let bytes = number(digits)?;
+    (bytes.leading_zeros() > shift).then_some(bytes << shift)
+}

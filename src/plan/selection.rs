@@ -1,0 +1,190 @@
+//! Which sockets the flags and the words of a filter select.
+
+use crate::args::{Options, Wanted};
+use crate::collector::names::SystemNames;
+use crate::collector::sock_diag::wire::Families;
+use crate::filter::{self, End, Filter, ParseError, Term};
+use crate::model::{Family, Pid, State, StateSet};
+
+pub(super) fn families(options: &Options) -> Families {
+    match (options.ipv4, options.ipv6) {
+        (true, false) => Families::One(Family::Inet),
+        (false, true) => Families::One(Family::Inet6),
+        _ => Families::Both,
+    }
+}
+
+/// The condition that the flags make up: different flags must all hold, of the same flag one.
+pub(super) fn filter(options: &Options, command: &Wanted, words: &Words) -> Filter {
+    let mut parts = Vec::new();
+    let mut one_of = |terms: Vec<Term>| match terms.len() {
+        0 => {}
+        1 => parts.extend(terms.into_iter().map(Filter::Term)),
+        _ => parts.push(Filter::Or(terms.into_iter().map(Filter::Term).collect())),
+    };
+    one_of(
+        states(options, command, words)
+            .map(Term::State)
+            .into_iter()
+            .collect(),
+    );
+    // The collector reads the other ends of what is selected too, whatever their family.
+    one_of(match families(options) {
+        Families::Both => Vec::new(),
+        Families::One(family) => vec![Term::Family(family)],
+    });
+    one_of(
+        options
+            .port
+            .iter()
+            .map(|port| Term::Port(End::Either, *port..=*port))
+            .collect(),
+    );
+    one_of(options.pid.iter().map(|pid| Term::Pid(Pid(*pid))).collect());
+    one_of(
+        options
+            .program
+            .iter()
+            .map(|name| Term::Program(name.clone().into_bytes()))
+            .collect(),
+    );
+    one_of(
+        options
+            .peer
+            .iter()
+            .map(|peer| Term::Host(End::Remote, *peer))
+            .collect(),
+    );
+    one_of(
+        options
+            .cause
+            .iter()
+            .map(|cause| Term::Cause(*cause))
+            .collect(),
+    );
+    one_of(
+        options
+            .older_than
+            .map(|age| Term::Idle(u64::try_from(age.as_millis()).unwrap_or(u64::MAX)..=u64::MAX))
+            .into_iter()
+            .collect(),
+    );
+    if !words.filter.is_everything() {
+        parts.push(words.filter.clone());
+    }
+    Filter::And(parts)
+}
+
+/// The filter that was typed as words.
+pub(super) struct Words {
+    pub(super) filter: Filter,
+    text: String,
+}
+
+impl Words {
+    pub(super) fn read(words: &[String], names: &SystemNames) -> Result<Words, ParseError> {
+        let text = words.join(" ");
+        let filter = filter::parse(&text, names)?;
+        Ok(Words { filter, text })
+    }
+
+    /// The states outside of which nothing is selected, where the words say anything of states.
+    fn states(&self) -> Option<StateSet> {
+        let bound = StateSet::of(State::BoundInactive);
+        let names = |state: fn(StateSet) -> bool| {
+            self.filter
+                .mentions(|term| matches!(term, Term::State(set) if state(*set)))
+        };
+        let names_bound = names(|set| set.contains(State::BoundInactive));
+        names(|_| true).then(|| {
+            if names_bound {
+                StateSet::ALL.union(bound)
+            } else {
+                StateSet::ALL
+            }
+        })
+    }
+}
+
+/// A word that begins no condition may have been meant for a command.
+pub(super) fn meant_for_a_command(error: ParseError, is_bare: bool) -> ParseError {
+    const COMMANDS: [&str; 3] = ["triage", "list", "explain"];
+    let hint = match error.unknown() {
+        Some((word, false)) if COMMANDS.contains(&word) => {
+            format!("the command stands first: closewait {word} …")
+        }
+        Some((word, true)) if is_bare => match filter::nearest(word, COMMANDS) {
+            Some(command) => format!("did you mean the command `{command}`?"),
+            None if error.has_hint() => return error,
+            None => format!(
+                "the commands are {}; a filter begins as `state close-wait`",
+                COMMANDS.join(", ")
+            ),
+        },
+        _ => return error,
+    };
+    error.with_hint(hint)
+}
+
+/// The states that are selected: those that are named, else those that the letters mean. A list
+/// shows all but LISTEN, as netstat's does.
+fn states(options: &Options, command: &Wanted, words: &Words) -> Option<StateSet> {
+    let listen = StateSet::of(State::Listen);
+    let named = options
+        .state
+        .iter()
+        .fold(StateSet::NONE, |all, set| all.union(*set));
+    match command {
+        _ if !named.is_empty() => Some(named),
+        // As in ss, states in words outweigh -a and -l.
+        _ if words.states().is_some() => words.states(),
+        _ if options.all => Some(StateSet::ALL),
+        _ if options.listening => Some(listen),
+        Wanted::List => Some(StateSet::ALL.minus(listen)),
+        Wanted::Triage | Wanted::Explain(_) => Some(StateSet::ALL),
+    }
+}
+
+/// What was selected, in words, where it is less than everything.
+pub(super) fn selection(options: &Options, command: &Wanted, words: &Words) -> Option<String> {
+    let mut said = Vec::new();
+    if let Some(set) = states(options, command, words)
+        && set != StateSet::ALL
+        && (!options.state.is_empty() || (options.listening && words.states().is_none()))
+    {
+        let names: Vec<&str> = set.iter().map(State::name).collect();
+        said.push(format!("state {}", names.join(" or ")));
+    }
+    let mut add = |name: &str, values: Vec<String>| {
+        if !values.is_empty() {
+            said.push(format!("{name} {}", values.join(" or ")));
+        }
+    };
+    add("port", options.port.iter().map(u16::to_string).collect());
+    add("pid", options.pid.iter().map(u32::to_string).collect());
+    add("program", options.program.clone());
+    add(
+        "peer",
+        options.peer.iter().map(ToString::to_string).collect(),
+    );
+    add(
+        "cause",
+        options.cause.iter().map(ToString::to_string).collect(),
+    );
+    add(
+        "idle ≥",
+        options
+            .older_than
+            .iter()
+            .map(|age| format!("{}s", age.as_secs_f64()))
+            .collect(),
+    );
+    match families(options) {
+        Families::Both => {}
+        Families::One(family) => said.push(family.name().to_owned()),
+    }
+    if !words.text.trim().is_empty() {
+        said.push(words.text.clone());
+    }
+    (!said.is_empty()).then(|| said.join(", "))
+}

@@ -1,0 +1,165 @@
+//! A table of filters, each read here as by ss: taken or refused alike, and where taken, the same
+//! sockets on a live namespace. Where the two differ, the row says why.
+
+#[allow(dead_code, reason = "shared with the live tests")]
+#[path = "../live/lab.rs"]
+mod lab;
+mod sockets;
+mod table;
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use lab::{Lab, Run, run};
+use sockets::{Seen, Sockets};
+use table::{Row, TABLE};
+
+/// The filter's words, with what differs between hosts filled in.
+fn words(row: &str, cgroup: Option<&str>) -> Option<Vec<String>> {
+    if row.contains("{cgroup}") && cgroup.is_none() {
+        return None;
+    }
+    let filled = row.replace("{cgroup}", cgroup.unwrap_or_default());
+    Some(filled.split(' ').map(str::to_owned).collect())
+}
+
+fn ss(words: &[String]) -> Run {
+    run(Command::new("ss").arg("-tanH").args(words))
+}
+
+fn closewait(lab: &Lab, words: &[String], options: &[&str]) -> Run {
+    let mut args = vec!["list", "-a", "--json", "--no-owners"];
+    args.extend(options);
+    args.extend(words.iter().map(String::as_str));
+    lab.closewait(&args)
+}
+
+fn of_closewait(run: &Run) -> BTreeSet<Seen> {
+    Seen::of_closewait(&serde_json::from_str(&run.stdout).unwrap())
+}
+
+/// The cgroup2 file system, if one is mounted.
+fn cgroup_mount() -> Option<String> {
+    let mounts = std::fs::read_to_string("/proc/mounts").ok()?;
+    let mount = mounts.lines().find(|line| line.contains(" cgroup2 "))?;
+    mount.split(' ').nth(1).map(str::to_owned)
+}
+
+/// The places where a row and what was found differ.
+#[derive(Default)]
+struct Differences(Vec<String>);
+
+impl Differences {
+    fn expect(&mut self, row: &str, holds: bool, what: impl FnOnce() -> String) {
+        if !holds {
+            self.0.push(format!("{row:?}: {}", what()));
+        }
+    }
+}
+
+#[test]
+fn every_filter_of_the_table_is_read_as_by_ss() {
+    if Command::new("ss").arg("-V").output().is_err() {
+        eprintln!("there is no ss here: nothing is compared with it");
+        return;
+    }
+    let lab = Lab::new();
+    if !lab.is_private() {
+        eprintln!("no namespace of our own: nothing is compared with ss");
+        return;
+    }
+    let _sockets = Sockets::open();
+    let cgroup = cgroup_mount();
+    let all: BTreeSet<Seen> = Seen::of_ss(&ss(&[]).stdout);
+    let mut differences = Differences::default();
+    let mut partial = 0;
+    let mut same = 0;
+    for (row, filter) in TABLE.iter().map(|row| (row, row.filter())) {
+        let Some(words) = words(filter, cgroup.as_deref()) else {
+            eprintln!("no cgroup2 here: {filter:?} is left out");
+            continue;
+        };
+        let (theirs, ours) = (ss(&words), closewait(&lab, &words, &[]));
+        let (they_take, we_take) = (theirs.code == 0, ours.code == 0);
+        let mut expect = |holds, what: &str| {
+            differences.expect(filter, holds, || {
+                format!("{what}\n  ss: {}  here: {}", theirs.stderr, ours.stderr)
+            });
+        };
+        if !we_take {
+            expect(ours.code == 2, "refused otherwise than as a usage error");
+            expect(
+                ours.stderr.contains("  ^") || ours.stderr.contains("^\n"),
+                "no caret",
+            );
+        }
+        let (they_should, we_should) = match row {
+            Row::Same(_) | Row::Differs(..) => (true, true),
+            Row::Neither(_) => (false, false),
+            Row::Ours(_, _why) => (false, true),
+            Row::Stricter(_, _why) => (true, false),
+            // What names there are is the host's business.
+            Row::Alike(_) => (they_take, they_take),
+        };
+        expect(they_take == they_should, "ss does otherwise");
+        expect(we_take == we_should, "read otherwise here");
+        if !(they_take && we_take) {
+            continue;
+        }
+        let found = of_closewait(&ours);
+        let expected = Seen::of_ss(&theirs.stdout);
+        partial += usize::from(!found.is_empty() && found != all);
+        let is_same = found == expected;
+        same += usize::from(is_same);
+        if let Row::Differs(_, why) = row {
+            expect(!is_same, &format!("the same sockets, though {why}"));
+        } else {
+            expect(
+                is_same,
+                &format!(
+                    "missing {:?}, too many {:?}",
+                    expected.difference(&found).collect::<Vec<_>>(),
+                    found.difference(&expected).collect::<Vec<_>>()
+                ),
+            );
+        }
+    }
+    assert!(differences.0.is_empty(), "{}", differences.0.join("\n"));
+    let alike = TABLE.iter().filter(|row| row.is_alike()).count();
+    assert!(alike >= 150, "{alike} rows on which both agree");
+    assert!(partial >= 60, "{partial} rows that select some and not all");
+    eprintln!(
+        "{} rows, {alike} alike, {same} with the same sockets",
+        TABLE.len()
+    );
+}
+
+#[test]
+fn the_kernel_selects_what_is_selected_without_it() {
+    let lab = Lab::new();
+    if !lab.is_private() {
+        eprintln!("no namespace of our own: nothing is compared");
+        return;
+    }
+    let _sockets = Sockets::open();
+    let all = closewait(&lab, &[], &[]);
+    assert_eq!(of_closewait(&all), Seen::of_ss(&ss(&[]).stdout));
+    for filter in TABLE.iter().map(Row::filter) {
+        let Some(words) = words(filter, cgroup_mount().as_deref()) else {
+            continue;
+        };
+        let pushed = closewait(&lab, &words, &[]);
+        if pushed.code != 0 {
+            continue;
+        }
+        // An alternative that the kernel does not know, though it never holds, keeps the whole
+        // from it.
+        let here: Vec<String> = format!("( {} ) or recvq < 0", words.join(" "))
+            .split(' ')
+            .map(str::to_owned)
+            .collect();
+        let here = closewait(&lab, &here, &[]);
+        assert_eq!(here.code, 0, "{filter}: {}", here.stderr);
+        assert_eq!(of_closewait(&pushed), of_closewait(&here), "{filter}");
+    }
+}
