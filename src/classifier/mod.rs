@@ -9,6 +9,7 @@ pub mod listeners;
 pub mod pairs;
 pub mod patience;
 pub mod queue;
+pub mod sets;
 pub mod severity;
 mod unseen;
 

@@ -1,0 +1,341 @@
+//! Sets: CLOSE_WAIT sockets of one service end, owner and cause, and their figures.
+
+use rustc_hash::FxHashMap;
+
+use super::cause::PeerEnd;
+use super::group::{GroupOwner, RecvQ, Service, Spread};
+use super::patience::{self, Patience};
+use super::queue::Queue;
+use super::{Report, Row, pairs};
+use crate::model::{Cause, Endpoint, Name, Pid, Side, TimerKind};
+
+/// The most sets for which the two legs of a proxy are looked for: each look walks all rows.
+const LEGS_MAX: usize = 8;
+/// Over more service ends than this, the sets of one owner and cause are told as one.
+const ENDS_MAX: u32 = 8;
+
+/// The service end, or ends, of a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum End {
+    One(Service),
+    /// So many that each alone says little.
+    Several(Side, u32),
+}
+
+impl End {
+    pub fn side(self) -> Side {
+        match self {
+            End::One(service) => service.side(),
+            End::Several(side, _) => side,
+        }
+    }
+}
+
+/// CLOSE_WAIT sockets with the same service end, owner and cause.
+///
+/// Processes of one program that serve the same end, or are the workers of one parent, are one
+/// owner: a hundred workers with one stuck socket each are one fault.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Set {
+    pub cause: Cause,
+    pub end: End,
+    /// The listener in whose queue unaccepted ones sit.
+    pub listener: Option<Endpoint>,
+    /// All of its processes.
+    pub owner: GroupOwner,
+    /// The same, those with the most sockets first, parents after their workers, process 1 last: it holds listeners for
+    /// others.
+    pub by_weight: Vec<Pid>,
+    pub sockets: u64,
+    pub recv_q: RecvQ,
+    pub recv_q_min: u32,
+    pub send_q_max: u32,
+    /// Of the lower bounds of the ages.
+    pub idle: Option<Spread>,
+    pub patience: Option<Patience>,
+    /// Those with a keepalive timer, and when the first of them is probed.
+    pub keepalive: u64,
+    pub next_probe_ms: Option<u32>,
+    /// Those with no timer at all: nothing will end them.
+    pub no_timer: u64,
+    /// Those of which no byte but the FIN ever came in; `None` where that is not told.
+    pub silent: Option<u64>,
+    /// Those to which nothing was sent since their last byte came in.
+    pub unanswered: Option<u64>,
+    pub peers: Peers,
+    pub legs: Option<pairs::Legs>,
+    /// Whether tcp_info came with none of them.
+    pub no_tcp_info: bool,
+    /// Who holds which inode, ordered; empty of unaccepted sockets.
+    pub held: Vec<(Pid, u32)>,
+}
+
+/// The other ends, where they are on this host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Peers {
+    /// Still held by a process: it closed one direction only.
+    pub waiting: u64,
+    /// Closed for good.
+    pub orphaned: u64,
+    /// Who holds those that wait; each once, ordered.
+    pub pids: Vec<Pid>,
+}
+
+/// What the sockets of a set share.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    cause: Cause,
+    end: End,
+    listener: Option<Endpoint>,
+    kind: Option<&'static str>,
+    owner: OwnerKey,
+}
+
+/// Whose sockets go together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum OwnerKey {
+    /// A program, by its name; on the client side also by the first of its forebears that are
+    /// the same program.
+    Program(Name, Option<Pid>),
+    Processes(Vec<Pid>),
+}
+
+impl Key {
+    fn of(report: &Report<'_>, row: &Row<'_>, cause: Cause) -> Key {
+        let owner = GroupOwner::of(&row.owner);
+        let holders = report.holders();
+        let program = match owner.pids.as_slice() {
+            [pid] if owner.kind == Some("process") => holders.name(*pid).map(|name| {
+                let first = holders
+                    .forebears(*pid)
+                    .iter()
+                    .take_while(|(_, other)| other == name)
+                    .last()
+                    .map_or(*pid, |(forebear, _)| *forebear);
+                (name.clone(), (row.side == Side::Client).then_some(first))
+            }),
+            _ => None,
+        };
+        Key {
+            cause,
+            end: End::One(Service::of(row.socket, row.side)),
+            listener: listener(report, row),
+            kind: owner.kind,
+            owner: match program {
+                Some((name, first)) => OwnerKey::Program(name, first),
+                None => OwnerKey::Processes(owner.pids),
+            },
+        }
+    }
+}
+
+/// The listener of an unaccepted connection.
+fn listener(report: &Report<'_>, row: &Row<'_>) -> Option<Endpoint> {
+    let unaccepted = row.socket.is_unaccepted();
+    let listener = unaccepted.then(|| report.listeners().covering(row.socket))??;
+    Some(listener.local)
+}
+
+/// Gathers the CLOSE_WAIT sockets of a report into sets, the largest first.
+pub fn sets(report: &Report<'_>) -> Vec<Set> {
+    let mut positions: FxHashMap<Key, Vec<u32>> = FxHashMap::default();
+    let mut last: Option<(Key, GroupOwner)> = None;
+    for (at, row) in (0u32..).zip(report.rows()) {
+        let Some(cause) = row.cause else { continue };
+        // Sockets of one set come in runs: most rows find their key made.
+        let same = last.as_ref().is_some_and(|(key, owner)| {
+            key.cause == cause
+                && key.end == End::One(Service::of(row.socket, row.side))
+                && key.listener == listener(report, &row)
+                && owner.is(&row.owner)
+        });
+        if !same {
+            last = Some((Key::of(report, &row, cause), GroupOwner::of(&row.owner)));
+        }
+        if let Some((key, _)) = &last {
+            match positions.get_mut(key) {
+                Some(positions) => positions.push(at),
+                None => {
+                    positions.insert(key.clone(), vec![at]);
+                }
+            }
+        }
+    }
+    let mut sets: Vec<(Set, Vec<u32>)> = rolled_up(positions)
+        .into_iter()
+        .map(|(key, positions)| (gather(report, &key, &positions), positions))
+        .collect();
+    sets.sort_by(|(a, _), (b, _)| {
+        (b.sockets.cmp(&a.sockets))
+            .then_with(|| (a.cause, a.end, a.listener).cmp(&(b.cause, b.end, b.listener)))
+            .then_with(|| a.owner.pids.cmp(&b.owner.pids))
+    });
+    let suspicious = sets.iter_mut().filter(|(set, _)| set.is_suspicious());
+    for (set, positions) in suspicious.take(LEGS_MAX) {
+        set.legs = pairs::legs(report, positions);
+    }
+    sets.into_iter().map(|(set, _)| set).collect()
+}
+
+/// Puts the sets of one owner, cause and side together where they spread over many service ends: a
+/// crawler that leaks one connection to each of a thousand hosts has one fault, and not a small
+/// one.
+fn rolled_up(positions: FxHashMap<Key, Vec<u32>>) -> FxHashMap<Key, Vec<u32>> {
+    let several = |key: &Key, ends| Key {
+        end: End::Several(key.end.side(), ends),
+        ..key.clone()
+    };
+    let mut ends: FxHashMap<Key, u32> = FxHashMap::default();
+    for key in positions.keys().filter(|key| key.listener.is_none()) {
+        *ends.entry(several(key, 0)).or_default() += 1;
+    }
+    let mut rolled: FxHashMap<Key, Vec<u32>> = FxHashMap::default();
+    for (key, at) in positions {
+        let key = match ends.get(&several(&key, 0)) {
+            Some(ends) if *ends > ENDS_MAX && key.listener.is_none() => several(&key, *ends),
+            _ => key,
+        };
+        rolled.entry(key).or_default().extend(at);
+    }
+    for at in rolled.values_mut() {
+        at.sort_unstable();
+    }
+    rolled
+}
+
+fn gather(report: &Report<'_>, key: &Key, positions: &[u32]) -> Set {
+    let mut set = Set {
+        cause: key.cause,
+        end: key.end,
+        listener: key.listener,
+        owner: GroupOwner {
+            kind: key.kind,
+            pids: match &key.owner {
+                OwnerKey::Processes(pids) => pids.clone(),
+                OwnerKey::Program(..) => Vec::new(),
+            },
+        },
+        by_weight: Vec::new(),
+        sockets: positions.len() as u64,
+        recv_q: RecvQ::default(),
+        recv_q_min: u32::MAX,
+        send_q_max: 0,
+        idle: None,
+        patience: None,
+        keepalive: 0,
+        next_probe_ms: None,
+        no_timer: 0,
+        silent: Some(0),
+        unanswered: Some(0),
+        peers: Peers::default(),
+        legs: None,
+        no_tcp_info: true,
+        held: Vec::new(),
+    };
+    let mut ages = Vec::new();
+    let mut waits = Vec::new();
+    for row in positions.iter().map(|at| report.row(*at as usize)) {
+        set.add(&row, report);
+        ages.extend(
+            row.idle
+                .and_then(|idle| u32::try_from(idle.at_least_ms).ok()),
+        );
+        waits.extend(patience::of_row(&row));
+    }
+    set.idle = Spread::of(&mut ages);
+    set.patience = Patience::of(&mut waits);
+    set.held.sort_unstable();
+    set.owner.pids.extend(set.held.iter().map(|(pid, _)| *pid));
+    set.owner.pids.sort_unstable();
+    set.owner.pids.dedup();
+    let mut by_weight = set.owner.pids.clone();
+    // Of those who share a listener, a worker tells more than the parent that only holds it.
+    let is_parent = |pid: Pid| {
+        let mut others = set.owner.pids.iter();
+        key.listener.is_some()
+            && others.any(|other| {
+                let mut forebears = report.holders().forebears(*other).iter();
+                forebears.any(|(forebear, _)| *forebear == pid)
+            })
+    };
+    by_weight.sort_by_cached_key(|pid| {
+        let held = std::cmp::Reverse(set.holds(*pid).len());
+        (*pid == Pid(1), held, is_parent(*pid))
+    });
+    set.by_weight = by_weight;
+    set.peers.pids.sort_unstable();
+    set.peers.pids.dedup();
+    set
+}
+
+impl Set {
+    fn add(&mut self, row: &Row<'_>, report: &Report<'_>) {
+        let socket = row.socket;
+        self.recv_q.add(socket.recv_q);
+        self.recv_q_min = self.recv_q_min.min(socket.recv_q);
+        self.send_q_max = self.send_q_max.max(socket.send_q);
+        match socket.timer {
+            Some(timer) if timer.kind == TimerKind::Keepalive => {
+                self.keepalive += 1;
+                let next = self.next_probe_ms.unwrap_or(u32::MAX);
+                self.next_probe_ms = Some(next.min(timer.expires_ms));
+            }
+            Some(_) => {}
+            None => self.no_timer += 1,
+        }
+        let tcp = socket.tcp.as_ref();
+        let silent = tcp
+            .and_then(|tcp| tcp.bytes_received())
+            .map(|bytes| bytes <= 1);
+        self.silent = self
+            .silent
+            .zip(silent)
+            .map(|(count, one)| count + u64::from(one));
+        let unanswered = report.facts(row).answered_after_last_byte();
+        self.unanswered = self
+            .unanswered
+            .zip(unanswered)
+            .map(|(count, answered)| count + u64::from(!answered));
+        match report.peer(socket) {
+            Some((PeerEnd::Waiting, holders)) => {
+                self.peers.waiting += 1;
+                self.peers
+                    .pids
+                    .extend(holders.iter().map(|holder| holder.pid));
+            }
+            Some((PeerEnd::Orphaned, _)) => self.peers.orphaned += 1,
+            None => {}
+        }
+        self.no_tcp_info &= socket.tcp.is_none();
+        if socket.inode != 0 {
+            let holders = row.owner.holders().iter();
+            self.held
+                .extend(holders.map(|holder| (holder.pid, socket.inode)));
+        }
+    }
+
+    /// What a process holds of the set, with the inodes in order.
+    pub fn holds(&self, pid: Pid) -> &[(Pid, u32)] {
+        let start = self.held.partition_point(|(holder, _)| *holder < pid);
+        let end = self.held.partition_point(|(holder, _)| *holder <= pid);
+        &self.held[start..end]
+    }
+
+    /// Whether the set is worth asking its owners about.
+    pub(super) fn is_suspicious(&self) -> bool {
+        !matches!(self.cause, Cause::Transient | Cause::HalfClose)
+    }
+}
+
+/// The set of an accept queue whose connections are all still open at the other end: no socket
+/// is in CLOSE_WAIT yet.
+pub(super) fn unaccepted(report: &Report<'_>, queue: &Queue) -> Set {
+    let key = Key {
+        cause: Cause::NotAccepted,
+        end: End::One(queue.service()),
+        listener: Some(queue.local),
+        kind: Some("listener"),
+        owner: OwnerKey::Processes(queue.pids.clone()),
+    };
+    gather(report, &key, &[])
+}
