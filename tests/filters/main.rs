@@ -10,7 +10,7 @@ mod table;
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use lab::{Lab, Run, run};
+use lab::{Lab, Nobody, Run, run};
 use sockets::{Seen, Sockets};
 use table::{Row, TABLE};
 
@@ -148,10 +148,15 @@ fn the_kernel_selects_what_is_selected_without_it() {
         let Some(words) = words(filter, cgroup_mount().as_deref()) else {
             continue;
         };
-        let pushed = closewait(&lab, &words, &[]);
+        let pushed = closewait(&lab, &words, &["-v"]);
         if pushed.code != 0 {
             continue;
         }
+        assert!(
+            !pushed.stderr.contains("refused"),
+            "{filter}: {}",
+            pushed.stderr
+        );
         // An alternative that the kernel does not know, though it never holds, keeps the whole
         // from it.
         let here: Vec<String> = format!("( {} ) or recvq < 0", words.join(" "))
@@ -162,4 +167,54 @@ fn the_kernel_selects_what_is_selected_without_it() {
         assert_eq!(here.code, 0, "{filter}: {}", here.stderr);
         assert_eq!(of_closewait(&pushed), of_closewait(&here), "{filter}");
     }
+}
+
+#[test]
+fn proc_gives_the_same_answers_where_it_tells_enough() {
+    let lab = Lab::new();
+    if !lab.is_private() {
+        eprintln!("no namespace of our own: nothing is compared");
+        return;
+    }
+    let _sockets = Sockets::open();
+    // /proc tells neither interfaces, marks, cgroups, ages nor a listener's limit.
+    let untold = ["dev ", "fwmark ", "cgroup ", "idle ", "sendq "];
+    let told = |filter: &&str| !untold.iter().any(|word| filter.contains(word));
+    for filter in TABLE.iter().map(Row::filter).filter(told) {
+        let words: Vec<String> = filter.split(' ').map(str::to_owned).collect();
+        let netlink = closewait(&lab, &words, &["--source", "netlink"]);
+        let procfs = closewait(&lab, &words, &["--source", "procfs"]);
+        assert_eq!(netlink.code, procfs.code, "{filter}");
+        // /proc shows no socket that is bound and no more.
+        if netlink.code == 0 && !filter.contains("bound-inactive") {
+            assert_eq!(of_closewait(&netlink), of_closewait(&procfs), "{filter}");
+        }
+    }
+}
+
+#[test]
+fn what_the_kernel_refuses_is_applied_here_and_said() {
+    let lab = Lab::new();
+    if !lab.is_private() {
+        eprintln!("no namespace of our own, or not root: nobody is refused anything");
+        return;
+    }
+    let _sockets = Sockets::open();
+    let nobody = Nobody::new();
+    let filter = ["list", "-a", "sport", "=", ":7001", "and", "fwmark", "5"];
+    let run = nobody.closewait(&[&filter[..], &["-v", "--no-owners"]].concat());
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(
+        run.stderr.contains("the kernel refused the filter"),
+        "{}",
+        run.stderr
+    );
+    // The mark of the one socket on that port is not told to everyone.
+    assert!(run.stderr.contains("1 socket left out"), "{}", run.stderr);
+    let ports_alone = nobody.closewait(&["list", "-a", "sport", "=", ":7001", "-v"]);
+    assert!(
+        !ports_alone.stderr.contains("refused the filter"),
+        "{}",
+        ports_alone.stderr
+    );
 }
