@@ -90,10 +90,6 @@ pub fn socket(line: &[u8], family: Family) -> Option<Socket> {
     let inode = fields.next()?.parse().ok()?;
     let kind = TimerKind::from_kernel(u8::try_from(timer).ok()?);
     Some(Socket {
-        family,
-        state,
-        local,
-        remote,
         recv_q,
         send_q,
         timer: kind.map(|kind| Timer {
@@ -107,12 +103,7 @@ pub fn socket(line: &[u8], family: Family) -> Option<Socket> {
         }),
         uid,
         inode,
-        cookie: None,
-        interface: 0,
-        v6only: None,
-        mark: None,
-        cgroup: None,
-        tcp: None,
+        ..Socket::bare(state, local, remote)
     })
 }
 

@@ -111,22 +111,10 @@ mod tests {
     use crate::model::*;
 
     fn socket(state: State, local: u16, remote: u16) -> Socket {
+        let end = |port| Endpoint::new(Ipv4Addr::LOCALHOST, port);
         Socket {
-            family: Family::Inet,
-            state,
-            local: Endpoint::new(Ipv4Addr::LOCALHOST, local),
-            remote: Endpoint::new(Ipv4Addr::LOCALHOST, remote),
-            recv_q: 0,
-            send_q: 0,
-            timer: None,
-            uid: 0,
             inode: 1,
-            cookie: None,
-            interface: 0,
-            v6only: None,
-            mark: None,
-            cgroup: None,
-            tcp: None,
+            ..Socket::bare(state, end(local), end(remote))
         }
     }
 

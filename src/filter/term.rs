@@ -217,22 +217,9 @@ mod tests {
 
     #[test]
     fn a_listener_is_not_idle_and_a_connection_without_times_may_be() {
-        let socket = |state| Socket {
-            family: Family::Inet,
-            state,
-            local: crate::model::Endpoint::new([127, 0, 0, 1], 1),
-            remote: crate::model::Endpoint::new([127, 0, 0, 1], 2),
-            recv_q: 0,
-            send_q: 0,
-            timer: None,
-            uid: 0,
-            inode: 0,
-            cookie: None,
-            interface: 0,
-            v6only: None,
-            mark: None,
-            cgroup: None,
-            tcp: None,
+        let socket = |state| {
+            let end = |port| crate::model::Endpoint::new([127, 0, 0, 1], port);
+            Socket::bare(state, end(1), end(2))
         };
         let older = |state| Term::Idle(1000..=u64::MAX).decide(&Known::of(&socket(state)));
         for state in [State::Listen, State::TimeWait, State::FinWait2] {

@@ -39,6 +39,32 @@ pub struct Socket {
 }
 
 impl Socket {
+    /// A socket of which nothing is known but its state and its ends: empty queues, no timer, no
+    /// inode. The family is that of the local address.
+    pub fn bare(state: State, local: Endpoint, remote: Endpoint) -> Socket {
+        Socket {
+            family: if local.addr.is_ipv4() {
+                Family::Inet
+            } else {
+                Family::Inet6
+            },
+            state,
+            local,
+            remote,
+            recv_q: 0,
+            send_q: 0,
+            timer: None,
+            uid: 0,
+            inode: 0,
+            cookie: None,
+            interface: 0,
+            v6only: None,
+            mark: None,
+            cgroup: None,
+            tcp: None,
+        }
+    }
+
     /// The user who owns the socket; `None` where no file refers to it: the uid field is then 0
     /// without being root's, or the listener's, depending on the state and the source.
     pub fn user(&self) -> Option<u32> {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use closewait::model::{Endpoint, Family, Socket, State, StateSet, TcpInfo, Timer};
+use closewait::model::{Endpoint, Socket, State, StateSet, TcpInfo, Timer};
 
 use super::file::Source;
 use super::syntax::{self, End, HOST_V4, HOST_V6, Owner};
@@ -149,27 +149,7 @@ pub fn listener(text: &str, source: Source) -> Result<Line, String> {
 }
 
 fn plain(state: State, local: Endpoint, remote: Endpoint) -> Socket {
-    Socket {
-        family: if local.addr.is_ipv4() {
-            Family::Inet
-        } else {
-            Family::Inet6
-        },
-        state,
-        local,
-        remote,
-        recv_q: 0,
-        send_q: 0,
-        timer: None,
-        uid: 0,
-        inode: 0,
-        cookie: None,
-        interface: 0,
-        v6only: None,
-        mark: None,
-        cgroup: None,
-        tcp: None,
-    }
+    Socket::bare(state, local, remote)
 }
 
 /// The `key=value` words of a socket line.

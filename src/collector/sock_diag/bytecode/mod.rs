@@ -220,22 +220,15 @@ mod tests {
             inode in 0u32..2,
             cookie in 0u64..2,
         ) -> Socket {
+            let state = if waits { State::CloseWait } else { State::Established };
+            let (local, remote) = (Endpoint::new(local, from), Endpoint::new(remote, to));
             Socket {
-                family: if local.is_ipv4() { Family::Inet } else { Family::Inet6 },
-                state: if waits { State::CloseWait } else { State::Established },
-                local: Endpoint::new(local, from),
-                remote: Endpoint::new(remote, to),
-                recv_q: 0,
-                send_q: 0,
-                timer: None,
-                uid: 0,
                 inode,
                 cookie: NonZeroU64::new(cookie),
                 interface,
-                v6only: None,
                 mark,
                 cgroup: NonZeroU64::new(cgroup),
-                tcp: None,
+                ..Socket::bare(state, local, remote)
             }
         }
     }
