@@ -19,7 +19,12 @@ impl Sockets {
     pub fn open() -> Sockets {
         for addr in ["10.1.0.1/24", "2001:db8::1/64", "fe80::1/64"] {
             let mut ip = std::process::Command::new("ip");
-            let added = run(ip.args(["addr", "add", addr, "dev", "lo"]));
+            ip.args(["addr", "add", addr, "dev", "lo"]);
+            if addr.contains("::") {
+                // Else it is tentative for a moment, and cannot be bound to.
+                ip.arg("nodad");
+            }
+            let added = run(&mut ip);
             assert_eq!(added.code, 0, "{addr}: {}", added.stderr);
         }
         let mut sockets = Sockets {
