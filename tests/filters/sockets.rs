@@ -69,17 +69,31 @@ impl Sockets {
     }
 
     fn listen(&mut self, at: &str) -> TcpListener {
-        let listener = TcpListener::bind(at.parse::<SocketAddr>().unwrap()).unwrap();
+        let at: SocketAddr = at.parse().unwrap();
+        let listener = once_possible(|| TcpListener::bind(at));
         self._listeners.push(listener.try_clone().unwrap());
         listener
     }
 
     fn connect(&mut self, listener: &TcpListener, to: &str) -> (TcpStream, TcpStream) {
-        let client = TcpStream::connect(to.parse::<SocketAddr>().unwrap()).unwrap();
+        let to: SocketAddr = to.parse().unwrap();
+        let client = once_possible(|| TcpStream::connect(to));
         let server = listener.accept().unwrap().0;
         self._streams.push(client.try_clone().unwrap());
         self._streams.push(server.try_clone().unwrap());
         (client, server)
+    }
+}
+
+/// Tries until it works: the kernel makes an address that was just added usable a moment later.
+fn once_possible<T>(mut attempt: impl FnMut() -> std::io::Result<T>) -> T {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    loop {
+        match attempt() {
+            Ok(done) => return done,
+            Err(error) if std::time::Instant::now() > deadline => panic!("{error}"),
+            Err(_) => std::thread::yield_now(),
+        }
     }
 }
 
