@@ -14,9 +14,9 @@ use closewait::args::Cli;
 use closewait::classifier::finding::{self, Findings};
 use closewait::classifier::{self, Report, queue};
 use closewait::model::{
-    Cpu, Endpoint, Epoll, Evidence, Gap, GapKind, Holder, Holders, Host, Name, Pid, PortRange,
-    Process, Runtime, Scan, Snapshot, Socket, Source, State, Threads, Users, Wait, WaitKind,
-    WaitTarget,
+    Cpu, Endpoint, Epoll, Evidence, Gap, GapKind, Holder, Holders, Host, Name, Namespace, Pid,
+    PortRange, Process, Runtime, Scan, Settings, Snapshot, Socket, Source, State, Threads, Users,
+    Wait, WaitKind, WaitTarget,
 };
 use closewait::plan::{Inspection, Plan, Terminal};
 use closewait::renderer;
@@ -48,25 +48,34 @@ const ELAPSED: Duration = Duration::from_millis(12);
 fn host() -> Host {
     Host {
         name: "web-1".to_owned(),
-        ephemeral: Some(PortRange {
-            first: 32768,
-            last: 60999,
-        }),
-        fin_timeout_s: Some(60),
-        somaxconn: Some(4096),
-        listen_overflows: Some(3),
-        listen_drops: Some(3),
         users: Users::new(vec![(0, "root".to_owned()), (1000, "app".to_owned())]),
+    }
+}
+
+fn namespace(label: &str, source: Source) -> Namespace {
+    Namespace {
+        label: Some(label.to_owned()),
+        asked: None,
+        inode: Some(4026531840),
+        source,
+        settings: Settings {
+            ephemeral: Some(PortRange {
+                first: 32768,
+                last: 60999,
+            }),
+            fin_timeout_s: Some(60),
+            somaxconn: Some(4096),
+            listen_overflows: Some(3),
+            listen_drops: Some(3),
+        },
     }
 }
 
 fn snapshot(source: Source, sockets: Vec<Socket>) -> Snapshot {
     Snapshot {
         host: host(),
-        netns: Some("net:[4026531840]".to_owned()),
-        netns_asked: None,
+        namespaces: vec![namespace("net:[4026531840]", source)],
         taken_at_ns: TAKEN_AT_NS,
-        source,
         holders: Some(holders(&sockets)),
         sockets,
         scan: Scan {

@@ -92,7 +92,7 @@ pub fn findings(
 ) -> Findings {
     let mut sets = sets;
     for queue in &queues {
-        let told = sets.iter().any(|set| set.listener == Some(queue.local));
+        let told = sets.iter().any(|set| set.is_in(queue));
         if queue.is_suspicious(thresholds)
             && !told
             && report.states.asked.contains(State::Established)
@@ -109,6 +109,7 @@ pub fn findings(
             std::cmp::Reverse((finding.severity, finding.weight())),
             finding.set.cause,
             finding.set.end,
+            finding.set.netns,
         )
     });
     Findings { findings, queues }
@@ -121,10 +122,7 @@ fn judge(set: Set, queues: &[Queue], evidence: &[Evidence], thresholds: &Thresho
         .filter_map(|pid| evidence.iter().find(|evidence| evidence.pid == *pid))
         .cloned()
         .collect();
-    let queue = queues
-        .iter()
-        .find(|queue| set.listener == Some(queue.local))
-        .cloned();
+    let queue = queues.iter().find(|queue| set.is_in(queue)).cloned();
     let fd_percent = evidence
         .iter()
         .filter_map(|evidence| {

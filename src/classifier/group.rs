@@ -1,9 +1,9 @@
-//! Groups: sockets with the same state, side, service end and owner.
+//! Groups: sockets of one namespace with the same state, side, service end and owner.
 
 use rustc_hash::FxHashMap;
 
 use super::Row;
-use crate::model::{Cause, Endpoint, Name, Owner, Pid, PortRange, Side, Socket, State};
+use crate::model::{Cause, Endpoint, Name, Owner, Pid, Side, Snapshot, Socket, State};
 
 /// The end of a connection that names the service: never an ephemeral port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -64,6 +64,8 @@ impl GroupOwner {
 /// A group and its figures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group {
+    /// The namespace, as [`Socket::netns`].
+    pub netns: u16,
     pub state: State,
     pub service: Service,
     pub owner: GroupOwner,
@@ -126,11 +128,9 @@ pub fn first_name<'a>(
 }
 
 /// Gathers rows into groups; a row costs an allocation only where it opens a group.
-#[derive(Default)]
-pub struct Grouping {
-    /// The ports that connecting sockets get.
-    ephemeral: Option<PortRange>,
-    groups: FxHashMap<(State, Service, u32), Tally>,
+pub struct Grouping<'a> {
+    snapshot: &'a Snapshot,
+    groups: FxHashMap<(u16, State, Service, u32), Tally>,
     owners: FxHashMap<GroupOwner, u32>,
     /// The owner of the last row: rows of one owner come in runs.
     last: Option<(GroupOwner, u32)>,
@@ -145,11 +145,13 @@ struct Tally {
     causes: [u64; Cause::ALL.len()],
 }
 
-impl Grouping {
-    pub fn new(ephemeral: Option<PortRange>) -> Grouping {
+impl<'a> Grouping<'a> {
+    pub fn new(snapshot: &'a Snapshot) -> Grouping<'a> {
         Grouping {
-            ephemeral,
-            ..Grouping::default()
+            snapshot,
+            groups: FxHashMap::default(),
+            owners: FxHashMap::default(),
+            last: None,
         }
     }
 
@@ -158,7 +160,7 @@ impl Grouping {
         let service = self.service(row);
         let tally = self
             .groups
-            .entry((row.socket.state, service, owner))
+            .entry((row.socket.netns, row.socket.state, service, owner))
             .or_default();
         tally.sockets += 1;
         tally.recv_q.add(row.socket.recv_q);
@@ -178,7 +180,8 @@ impl Grouping {
     fn service(&self, row: &Row<'_>) -> Service {
         let socket = row.socket;
         let service = Service::of(socket, row.side);
-        let ephemeral = |port| self.ephemeral.is_some_and(|range| range.contains(port));
+        let settings = &self.snapshot.namespace(socket).settings;
+        let ephemeral = |port| settings.ephemeral.is_some_and(|range| range.contains(port));
         match service {
             Service::Remote(remote)
                 if socket.state == State::TimeWait
@@ -204,7 +207,7 @@ impl Grouping {
         number
     }
 
-    /// The groups: CLOSE_WAIT first, then the largest; ties by state, service and owner, so that
+    /// The groups: CLOSE_WAIT first, then the largest; ties by state, service, namespace and owner, so that
     /// the same sockets always give the same order.
     pub fn finish(self) -> Vec<Group> {
         let mut owners: Vec<Option<GroupOwner>> = vec![None; self.owners.len()];
@@ -214,8 +217,9 @@ impl Grouping {
         let mut groups: Vec<Group> = self
             .groups
             .into_iter()
-            .filter_map(|((state, service, owner), mut tally)| {
+            .filter_map(|((netns, state, service, owner), mut tally)| {
                 Some(Group {
+                    netns,
                     state,
                     service,
                     owner: owners[owner as usize].clone()?,
@@ -238,6 +242,7 @@ impl Grouping {
                     std::cmp::Reverse(group.sockets),
                     group.state,
                     group.service,
+                    group.netns,
                 )
             };
             key(a)

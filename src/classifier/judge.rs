@@ -29,7 +29,7 @@ pub(super) enum OwnerRef {
 pub(super) struct Judge<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) listeners: Listeners,
-    /// Positions of the sockets that closed first, ordered by (local, remote) end.
+    /// Positions of the sockets that closed first, ordered by namespace and (local, remote) end.
     closers: Vec<u32>,
     no_holders: Holders,
     grace_ms: u64,
@@ -66,7 +66,9 @@ impl<'a> Judge<'a> {
     }
 
     pub(super) fn row<'b>(&'b self, socket: &'b Socket, owner: OwnerRef) -> Row<'b> {
-        let side = self.listeners.side(socket, &self.snapshot.host);
+        let side = self
+            .listeners
+            .side(socket, &self.snapshot.namespace(socket).settings);
         let owner = self.owner(socket, owner);
         let idle = age::idle(socket);
         let cause = (socket.state == State::CloseWait)
@@ -156,7 +158,11 @@ impl<'a> Judge<'a> {
 
     /// The other end of the same connection, if it is in this namespace and closed first.
     pub(super) fn peer(&self, socket: &Socket) -> Option<(PeerEnd, &Socket)> {
-        let wanted = (socket.remote.canonical(), socket.local.canonical());
+        let wanted = (
+            socket.netns,
+            socket.remote.canonical(),
+            socket.local.canonical(),
+        );
         let sockets = &self.snapshot.sockets;
         let at = self
             .closers
@@ -275,6 +281,11 @@ fn is_closer(socket: &Socket) -> bool {
     matches!(socket.state, State::FinWait1 | State::FinWait2)
 }
 
-fn ends(socket: &Socket) -> (Endpoint, Endpoint) {
-    (socket.local.canonical(), socket.remote.canonical())
+/// The namespace, and the two ends.
+fn ends(socket: &Socket) -> (u16, Endpoint, Endpoint) {
+    (
+        socket.netns,
+        socket.local.canonical(),
+        socket.remote.canonical(),
+    )
 }

@@ -1,21 +1,24 @@
-//! The listeners of a namespace: which connections are theirs, and who holds them.
+//! The listeners of each namespace: which connections are theirs, and who holds them.
 
 use std::net::IpAddr;
 
 use rustc_hash::FxHashMap;
 
 use crate::model::endpoint::is_wildcard;
-use crate::model::{Endpoint, Family, Holder, Holders, Host, Side, Snapshot, Socket, State};
+use crate::model::{Endpoint, Family, Holder, Holders, Settings, Side, Snapshot, Socket, State};
 
 /// All LISTEN sockets, found by the address and port that they cover.
 #[derive(Debug, Default)]
 pub struct Listeners {
-    by_port: FxHashMap<u16, Vec<Listener>>,
+    /// By namespace and port.
+    by_port: FxHashMap<(u16, u16), Vec<Listener>>,
 }
 
 /// The LISTEN sockets of one address and port: one, or several with SO_REUSEPORT.
 #[derive(Debug)]
 pub struct Listener {
+    /// The namespace, as [`Socket::netns`].
+    pub netns: u16,
     pub local: Endpoint,
     family: Family,
     v6only: bool,
@@ -42,7 +45,7 @@ impl Listeners {
     }
 
     fn add(&mut self, at: usize, socket: &Socket) {
-        let listeners = self.by_port.entry(socket.local.port).or_default();
+        let listeners = self.by_port.entry(place(socket)).or_default();
         let v6only = socket.v6only == Some(true);
         let same = listeners.iter_mut().find(|listener| {
             listener.local == socket.local
@@ -52,6 +55,7 @@ impl Listeners {
         match same {
             Some(listener) => listener.sockets.push(at),
             None => listeners.push(Listener {
+                netns: socket.netns,
                 local: socket.local,
                 family: socket.family,
                 v6only,
@@ -66,7 +70,7 @@ impl Listeners {
     pub fn covering(&self, socket: &Socket) -> Option<&Listener> {
         let addr = socket.local.canonical().addr;
         self.by_port
-            .get(&socket.local.port)?
+            .get(&place(socket))?
             .iter()
             .filter_map(|listener| listener.score(addr).map(|score| (score, listener)))
             .max_by_key(|(score, _)| *score)
@@ -75,9 +79,9 @@ impl Listeners {
 
     /// The side that a socket is on. Where no listener covers it, a local port that connecting
     /// sockets do not get, with a remote one that they do, was a service whose listener is gone.
-    pub fn side(&self, socket: &Socket, host: &Host) -> Side {
+    pub fn side(&self, socket: &Socket, settings: &Settings) -> Side {
         let gone_service = || {
-            host.ephemeral.is_some_and(|ephemeral| {
+            settings.ephemeral.is_some_and(|ephemeral| {
                 !ephemeral.contains(socket.local.port) && ephemeral.contains(socket.remote.port)
             })
         };
@@ -91,6 +95,11 @@ impl Listeners {
     pub fn iter(&self) -> impl Iterator<Item = &Listener> {
         self.by_port.values().flatten()
     }
+}
+
+/// Where a socket's listener is looked for.
+fn place(socket: &Socket) -> (u16, u16) {
+    (socket.netns, socket.local.port)
 }
 
 impl Listener {

@@ -83,7 +83,7 @@ pub struct Report<'a> {
     pub snapshot: &'a Snapshot,
     filter: Filter,
     judge: Judge<'a>,
-    /// The selected sockets, in netstat's order: by family, listeners first.
+    /// The selected sockets, in netstat's order: by namespace and family, listeners first.
     selected: Vec<Selected>,
     pub states: StateCounts,
     /// What could not be seen, of the collection and of the judgement.
@@ -130,7 +130,7 @@ pub fn classify<'a>(snapshot: &'a Snapshot, rules: &Rules) -> Report<'a> {
     }
     selected.sort_by_key(|selected| {
         let socket = &snapshot.sockets[selected.socket as usize];
-        (socket.family, socket.state != State::Listen)
+        (socket.netns, socket.family, socket.state != State::Listen)
     });
     let mut gaps = snapshot.gaps.clone();
     gaps.extend(hidden.gaps(snapshot, undecided));
@@ -180,7 +180,7 @@ impl<'a> Report<'a> {
 
     /// The groups, CLOSE_WAIT first and then the largest.
     pub fn groups(&self) -> Vec<Group> {
-        let mut grouping = Grouping::new(self.snapshot.host.ephemeral);
+        let mut grouping = Grouping::new(self.snapshot);
         for row in self.rows() {
             grouping.add(&row);
         }
@@ -189,7 +189,8 @@ impl<'a> Report<'a> {
 
     /// The Send-Q of a socket; `None` for a listener's limit where the source does not tell it.
     pub fn send_q(&self, socket: &Socket) -> Option<u32> {
-        let told = socket.state != State::Listen || self.snapshot.source.tells_backlog();
+        let told =
+            socket.state != State::Listen || self.snapshot.namespace(socket).source.tells_backlog();
         told.then_some(socket.send_q)
     }
 

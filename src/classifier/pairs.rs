@@ -1,11 +1,11 @@
-//! The two legs of a proxy: a CLOSE_WAIT and another connection of the same process over which
+//! The two legs of a proxy: a CLOSE_WAIT and another connection of the same process and namespace over which
 //! the same bytes went at the same times.
 
 use rustc_hash::FxHashMap;
 
 use super::group::Service;
 use super::{Report, Row};
-use crate::model::{Owner, Pid, Side, State};
+use crate::model::{Owner, Pid, State};
 
 /// A proxy passes a byte on within this; two idle connections rarely agree twice by chance.
 const SAME_MS: u32 = 50;
@@ -32,7 +32,7 @@ pub fn legs(report: &Report<'_>, positions: &[u32]) -> Option<Legs> {
         return None;
     };
     let pid = holders.first()?.pid;
-    let mut others = candidates(report, pid, first.side);
+    let mut others = candidates(report, pid, &first);
     let mut found: FxHashMap<(Service, State), u64> = FxHashMap::default();
     let mut pairs = 0usize;
     let looked_at = &positions[..positions.len().min(LOOKED_AT)];
@@ -82,11 +82,12 @@ struct Leg {
 }
 
 /// The connections of a process on the other side, that are still open there.
-fn candidates(report: &Report<'_>, pid: Pid, side: Side) -> Vec<Leg> {
+fn candidates(report: &Report<'_>, pid: Pid, first: &Row<'_>) -> Vec<Leg> {
     let mut legs: Vec<Leg> = report
         .rows()
         .filter(|row| {
-            row.side != side
+            row.side != first.side
+                && row.socket.netns == first.socket.netns
                 && matches!(row.socket.state, State::Established | State::FinWait2)
                 && row.owner.holders().iter().any(|holder| holder.pid == pid)
         })

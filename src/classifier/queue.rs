@@ -16,6 +16,8 @@ const QUEUE_STUCK_MS: u64 = 30_000;
 /// The accept queue of one listening address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Queue {
+    /// The namespace, as [`Socket::netns`](crate::model::Socket::netns).
+    pub netns: u16,
     pub local: Endpoint,
     /// Who holds the listener; each once.
     pub pids: Vec<Pid>,
@@ -97,7 +99,7 @@ pub fn queues(report: &Report<'_>) -> Vec<Queue> {
         };
         let found = queues
             .iter_mut()
-            .find(|queue| queue.local == listener.local);
+            .find(|queue| queue.netns == listener.netns && queue.local == listener.local);
         let Some(queue) = found else { continue };
         if socket.state == State::SynRecv {
             queue.syn_recv = queue.syn_recv.map(|count| count + 1);
@@ -112,23 +114,28 @@ pub fn queues(report: &Report<'_>) -> Vec<Queue> {
             .map(u64::from);
         queue.oldest_ms = queue.oldest_ms.max(waited);
     }
-    queues.sort_by_key(|queue| (std::cmp::Reverse((queue.percent(), queue.now)), queue.local));
+    queues.sort_by_key(|queue| {
+        let fullest = std::cmp::Reverse((queue.percent(), queue.now));
+        (fullest, queue.local, queue.netns)
+    });
     queues
 }
 
 fn queue(report: &Report<'_>, listener: &Listener) -> Queue {
     let snapshot = report.snapshot;
+    let namespace = snapshot.netns(listener.netns);
     let fullest = listener
         .sockets
         .iter()
         .map(|at| &snapshot.sockets[*at])
         .max_by_key(|socket| (socket.recv_q, std::cmp::Reverse(socket.send_q)));
     let limit = fullest
-        .filter(|_| snapshot.source.tells_backlog())
+        .filter(|_| namespace.source.tells_backlog())
         .map(|socket| socket.send_q);
     let mut pids: Vec<Pid> = listener.holders.iter().map(|holder| holder.pid).collect();
     pids.dedup();
     Queue {
+        netns: listener.netns,
         local: listener.local,
         pids,
         sockets: listener.sockets.len(),
@@ -138,6 +145,6 @@ fn queue(report: &Report<'_>, listener: &Listener) -> Queue {
         unaccepted: 0,
         close_wait: 0,
         oldest_ms: None,
-        at_somaxconn: limit.is_some() && limit == snapshot.host.somaxconn,
+        at_somaxconn: limit.is_some() && limit == namespace.settings.somaxconn,
     }
 }

@@ -1,4 +1,4 @@
-//! Sets: CLOSE_WAIT sockets of one service end, owner and cause, and their figures.
+//! Sets: CLOSE_WAIT sockets of one namespace, service end, owner and cause, and their figures.
 
 use rustc_hash::FxHashMap;
 
@@ -37,6 +37,8 @@ impl End {
 /// owner: a hundred workers with one stuck socket each are one fault.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Set {
+    /// The namespace, as [`Socket::netns`](crate::model::Socket::netns).
+    pub netns: u16,
     pub cause: Cause,
     pub end: End,
     /// The listener in whose queue unaccepted ones sit.
@@ -84,6 +86,7 @@ pub struct Peers {
 /// What the sockets of a set share.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
+    netns: u16,
     cause: Cause,
     end: End,
     listener: Option<Endpoint>,
@@ -117,6 +120,7 @@ impl Key {
             _ => None,
         };
         Key {
+            netns: row.socket.netns,
             cause,
             end: End::One(Service::of(row.socket, row.side)),
             listener: listener(report, row),
@@ -144,7 +148,8 @@ pub fn sets(report: &Report<'_>) -> Vec<Set> {
         let Some(cause) = row.cause else { continue };
         // Sockets of one set come in runs: most rows find their key made.
         let same = last.as_ref().is_some_and(|(key, owner)| {
-            key.cause == cause
+            key.netns == row.socket.netns
+                && key.cause == cause
                 && key.end == End::One(Service::of(row.socket, row.side))
                 && key.listener == listener(report, &row)
                 && owner.is(&row.owner)
@@ -167,7 +172,9 @@ pub fn sets(report: &Report<'_>) -> Vec<Set> {
         .collect();
     sets.sort_by(|(a, _), (b, _)| {
         (b.sockets.cmp(&a.sockets))
-            .then_with(|| (a.cause, a.end, a.listener).cmp(&(b.cause, b.end, b.listener)))
+            .then_with(|| {
+                (a.cause, a.end, a.listener, a.netns).cmp(&(b.cause, b.end, b.listener, b.netns))
+            })
             .then_with(|| a.owner.pids.cmp(&b.owner.pids))
     });
     let suspicious = sets.iter_mut().filter(|(set, _)| set.is_suspicious());
@@ -205,6 +212,7 @@ fn rolled_up(positions: FxHashMap<Key, Vec<u32>>) -> FxHashMap<Key, Vec<u32>> {
 
 fn gather(report: &Report<'_>, key: &Key, positions: &[u32]) -> Set {
     let mut set = Set {
+        netns: key.netns,
         cause: key.cause,
         end: key.end,
         listener: key.listener,
@@ -321,6 +329,11 @@ impl Set {
         &self.held[start..end]
     }
 
+    /// Whether its unaccepted sockets sit in this queue.
+    pub(super) fn is_in(&self, queue: &Queue) -> bool {
+        self.netns == queue.netns && self.listener == Some(queue.local)
+    }
+
     /// Whether the set is worth asking its owners about.
     pub(super) fn is_suspicious(&self) -> bool {
         !matches!(self.cause, Cause::Transient | Cause::HalfClose)
@@ -331,6 +344,7 @@ impl Set {
 /// is in CLOSE_WAIT yet.
 pub(super) fn unaccepted(report: &Report<'_>, queue: &Queue) -> Set {
     let key = Key {
+        netns: queue.netns,
         cause: Cause::NotAccepted,
         end: End::One(queue.service()),
         listener: Some(queue.local),

@@ -1,30 +1,36 @@
-//! Facts about the host, and about the network namespace of the calling thread.
+//! Facts about the host, and the settings of the network namespace of the calling thread.
 
 use std::fs;
 use std::path::Path;
 use std::str::FromStr;
 
-use crate::model::{Host, PortRange, Users};
+use crate::model::{Host, PortRange, Settings, Users};
 
-/// Reads what can be read; what cannot is unknown.
-///
-/// /proc/sys/net and /proc/net are those of the namespace that the calling thread is in.
-pub fn read(proc_root: &Path) -> Host {
-    let sysctl = |name: &str| fs::read_to_string(proc_root.join("sys/net").join(name)).ok();
-    let netstat = fs::read_to_string(proc_root.join("thread-self/net/netstat"))
-        .or_else(|_| fs::read_to_string(proc_root.join("net/netstat")))
-        .unwrap_or_default();
+/// Reads what can be read of the host itself; what cannot is unknown.
+pub fn read() -> Host {
     Host {
         name: rustix::system::uname()
             .nodename()
             .to_string_lossy()
             .into_owned(),
+        users: users(&fs::read("/etc/passwd").unwrap_or_default()),
+    }
+}
+
+/// Reads the settings of the calling thread's namespace; what cannot be read is unknown.
+///
+/// /proc/sys/net and /proc/net are those of the namespace that the calling thread is in.
+pub fn settings(proc_root: &Path) -> Settings {
+    let sysctl = |name: &str| fs::read_to_string(proc_root.join("sys/net").join(name)).ok();
+    let netstat = fs::read_to_string(proc_root.join("thread-self/net/netstat"))
+        .or_else(|_| fs::read_to_string(proc_root.join("net/netstat")))
+        .unwrap_or_default();
+    Settings {
         ephemeral: sysctl("ipv4/ip_local_port_range").and_then(|text| port_range(&text)),
         fin_timeout_s: sysctl("ipv4/tcp_fin_timeout").and_then(|text| number(&text)),
         somaxconn: sysctl("core/somaxconn").and_then(|text| number(&text)),
         listen_overflows: counter(&netstat, "TcpExt:", "ListenOverflows"),
         listen_drops: counter(&netstat, "TcpExt:", "ListenDrops"),
-        users: users(&fs::read("/etc/passwd").unwrap_or_default()),
     }
 }
 

@@ -94,14 +94,10 @@ pub enum CollectError {
 pub fn collect(request: &Request, progress: &Progress) -> Result<Snapshot, CollectError> {
     let taken_at_ns = jiff::Timestamp::now().as_nanosecond();
     let mut steps = Steps::default();
-    let (netns, table) = read_namespace(request, &mut steps)?;
+    let (namespace, table) = read_namespace(request, &mut steps)?;
     let Table {
-        sockets,
-        source,
-        host,
-        gaps,
+        sockets, mut gaps, ..
     } = table;
-    let mut gaps = gaps;
     if request.udp {
         gaps.push(Gap {
             kind: GapKind::UdpUnread,
@@ -111,11 +107,9 @@ pub fn collect(request: &Request, progress: &Progress) -> Result<Snapshot, Colle
         });
     }
     let mut snapshot = Snapshot {
-        host,
-        netns,
-        netns_asked: request.netns.as_ref().map(|name| name.0.clone()),
+        host: host::read(),
+        namespaces: vec![namespace],
         taken_at_ns,
-        source,
         sockets,
         holders: None,
         scan: Scan::default(),

@@ -73,7 +73,7 @@ impl Names for SystemNames {
     }
 
     fn ephemeral(&self) -> Option<PortRange> {
-        self.within(|| host::read(&self.proc_root).ephemeral)
+        self.within(|| host::settings(&self.proc_root).ephemeral)
     }
 }
 

@@ -14,13 +14,15 @@ use super::sock_diag::wire::{Families, Query};
 use super::sock_diag::{Dump, DumpError, Reader};
 use super::{CollectError, Request, SourceChoice, Steps, host, proc_net};
 use crate::filter::{Filter, Known};
-use crate::model::{Endpoint, Family, Gap, GapKind, Host, Socket, Source, State, StateSet};
+use crate::model::{
+    Endpoint, Family, Gap, GapKind, Namespace, Settings, Socket, Source, State, StateSet,
+};
 
 /// The sockets of a namespace, and the facts that are the namespace's own.
 pub(super) struct Table {
     pub(super) sockets: Vec<Socket>,
     pub(super) source: Source,
-    pub(super) host: Host,
+    pub(super) settings: Settings,
     pub(super) gaps: Vec<Gap>,
 }
 
@@ -29,16 +31,23 @@ pub(super) struct Table {
 pub(super) fn read_namespace(
     request: &Request,
     steps: &mut Steps,
-) -> Result<(Option<String>, Table), CollectError> {
+) -> Result<(Namespace, Table), CollectError> {
     let root = &request.proc_root;
     let Some(name) = &request.netns else {
         let table = read_table(request, None, steps)?;
-        return Ok((netns::current().map(netns_label), table));
+        let inode = netns::current();
+        return Ok((table.namespace(inode.map(netns_label), None, inode), table));
     };
-    let entered =
-        Netns::open(name, root).and_then(|netns| netns.within(|| read_table(request, None, steps)));
+    let label = Some(name.0.clone());
+    let entered = Netns::open(name, root).and_then(|netns| {
+        let table = netns.within(|| read_table(request, None, steps))?;
+        Ok((netns.inode(), table))
+    });
     match entered {
-        Ok(table) => Ok((Some(name.0.clone()), table?)),
+        Ok((inode, table)) => {
+            let table = table?;
+            Ok((table.namespace(label.clone(), label, Some(inode)), table))
+        }
         Err(error) => {
             let net = root.join(&name.0).join("net");
             let is_process = name.0.parse::<u32>().is_ok();
@@ -52,7 +61,25 @@ pub(super) fn read_namespace(
                 detail: format!("{error}: read {} instead", net.display()),
                 hint: "run as root for ages, cookies and accept queue limits".into(),
             });
-            Ok((Some(name.0.clone()), table))
+            Ok((table.namespace(label.clone(), label, None), table))
+        }
+    }
+}
+
+impl Table {
+    /// The namespace that the table is of.
+    fn namespace(
+        &self,
+        label: Option<String>,
+        asked: Option<String>,
+        inode: Option<u64>,
+    ) -> Namespace {
+        Namespace {
+            label,
+            asked,
+            inode,
+            source: self.source,
+            settings: self.settings.clone(),
         }
     }
 }
@@ -67,7 +94,11 @@ fn read_table(
     net: Option<&Path>,
     steps: &mut Steps,
 ) -> Result<Table, CollectError> {
-    let host = host::read(&request.proc_root);
+    let settings = match net {
+        None => host::settings(&request.proc_root),
+        // Its files say nothing of the settings.
+        Some(_) => Settings::default(),
+    };
     let mut gaps = Vec::new();
     let mut sockets = Vec::new();
     if net.is_none() && request.source != SourceChoice::Procfs {
@@ -78,7 +109,7 @@ fn read_table(
                 return Ok(Table {
                     sockets,
                     source: Source::Netlink,
-                    host,
+                    settings,
                     gaps,
                 });
             }
@@ -109,7 +140,7 @@ fn read_table(
     Ok(Table {
         sockets,
         source: Source::Procfs,
-        host,
+        settings,
         gaps,
     })
 }

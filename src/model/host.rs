@@ -2,21 +2,11 @@
 
 use std::ops::RangeInclusive;
 
-/// The host, and the settings of the network namespace that was read.
+/// The host; what each network namespace has for itself is in [`Settings`](super::Settings).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Host {
     /// `uname -n`; any bytes that sethostname(2) took, lossily decoded.
     pub name: String,
-    /// `net.ipv4.ip_local_port_range`: the ports that connecting sockets get.
-    pub ephemeral: Option<PortRange>,
-    /// `net.ipv4.tcp_fin_timeout`, in seconds.
-    pub fin_timeout_s: Option<u32>,
-    /// `net.core.somaxconn`: the most that a listener's backlog can be.
-    pub somaxconn: Option<u32>,
-    /// `TcpExt: ListenOverflows` since boot.
-    pub listen_overflows: Option<u64>,
-    /// `TcpExt: ListenDrops` since boot.
-    pub listen_drops: Option<u64>,
     pub users: Users,
 }
 

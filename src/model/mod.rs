@@ -7,6 +7,7 @@ pub mod evidence;
 pub mod gap;
 pub mod host;
 pub mod judged;
+pub mod namespace;
 pub mod owners;
 pub mod process;
 pub mod snapshot;
@@ -18,6 +19,7 @@ pub use evidence::{Cpu, Epoll, Evidence, Runtime, Threads, Wait, WaitKind, WaitT
 pub use gap::{Gap, GapKind};
 pub use host::{Host, PortRange, Users};
 pub use judged::{Cause, Hiding, Idle, Owner, Side};
+pub use namespace::{Namespace, Settings};
 pub use owners::{Holder, Holders};
 pub use process::{Name, Pid, Process, Scanned};
 pub use snapshot::{Scan, Snapshot, Source, Step};

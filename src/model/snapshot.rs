@@ -2,19 +2,17 @@
 
 use std::time::Duration;
 
-use super::{Gap, Holders, Host, Scanned, Socket};
+use super::{Gap, Holders, Host, Namespace, Scanned, Socket};
 
-/// What the collector hands to the classifier: one moment of one network namespace.
+/// What the collector hands to the classifier: one moment of one network namespace,
+/// or of several.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     pub host: Host,
-    /// The network namespace: the name it was asked for by, or `net:[inode]`.
-    pub netns: Option<String>,
-    /// The name by which another namespace was asked for.
-    pub netns_asked: Option<String>,
+    /// The network namespaces that were read; [`Socket::netns`] is a position in it.
+    pub namespaces: Vec<Namespace>,
     /// When the dump began, in nanoseconds since the Unix epoch.
     pub taken_at_ns: i128,
-    pub source: Source,
     /// Every socket that may be selected, and those that others are judged by: listeners, and
     /// the near ends of connections within the host.
     pub sockets: Vec<Socket>,
@@ -25,6 +23,38 @@ pub struct Snapshot {
     pub scanned: Vec<Scanned>,
     pub gaps: Vec<Gap>,
     pub steps: Vec<Step>,
+}
+
+static UNKNOWN: Namespace = Namespace::UNKNOWN;
+
+impl Snapshot {
+    /// The namespace that a socket is in.
+    pub fn namespace(&self, socket: &Socket) -> &Namespace {
+        self.netns(socket.netns)
+    }
+
+    /// The namespace at a position; one of which nothing is known where there is none.
+    pub fn netns(&self, at: u16) -> &Namespace {
+        self.namespaces.get(usize::from(at)).unwrap_or(&UNKNOWN)
+    }
+
+    /// The only namespace that was read; `None` where there are several.
+    pub fn only_namespace(&self) -> Option<&Namespace> {
+        match self.namespaces.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    /// Where the sockets came from: sock_diag where any of them did. That others did not is a gap.
+    pub fn source(&self) -> Source {
+        let netlink = |namespace: &Namespace| namespace.source == Source::Netlink;
+        if self.namespaces.iter().any(netlink) {
+            Source::Netlink
+        } else {
+            Source::Procfs
+        }
+    }
 }
 
 /// Where the sockets came from.

@@ -1,6 +1,6 @@
 //! A TCP socket as the kernel reports it.
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU16, NonZeroU64};
 
 use super::{Endpoint, State};
 
@@ -9,6 +9,10 @@ use super::{Endpoint, State};
 pub struct Socket {
     pub family: Family,
     pub state: State,
+    /// The position of its network namespace in [`Snapshot::namespaces`].
+    ///
+    /// [`Snapshot::namespaces`]: super::Snapshot::namespaces
+    pub netns: u16,
     pub local: Endpoint,
     pub remote: Endpoint,
     /// Bytes received and not read, a FIN counting as one. For LISTEN: connections in the
@@ -49,6 +53,7 @@ impl Socket {
                 Family::Inet6
             },
             state,
+            netns: 0,
             local,
             remote,
             recv_q: 0,
@@ -153,11 +158,12 @@ impl TimerKind {
 
 /// The figures of `struct tcp_info` (`include/uapi/linux/tcp.h`) that causes rest on.
 ///
-/// The structure has grown with every few kernels. It is taken by prefix: `length` bytes came,
-/// and a field that lies past them is unknown, not zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// The structure has grown with every few kernels. It is taken by prefix: a field
+/// that lies past what came is unknown, not zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcpInfo {
-    pub(crate) length: u16,
+    /// One more than the bytes that came: never 0, so that an `Option` of it is no larger.
+    pub(crate) end: NonZeroU16,
     pub(crate) backoff: u8,
     pub(crate) last_data_sent: u32,
     pub(crate) last_data_recv: u32,
@@ -172,7 +178,7 @@ impl TcpInfo {
     /// Reads the prefix of a `struct tcp_info` that `bytes` holds, of any length.
     pub fn from_prefix(bytes: &[u8]) -> TcpInfo {
         TcpInfo {
-            length: u16::try_from(bytes.len()).unwrap_or(u16::MAX),
+            end: NonZeroU16::MIN.saturating_add(u16::try_from(bytes.len()).unwrap_or(u16::MAX)),
             backoff: bytes.get(4).copied().unwrap_or(0),
             last_data_sent: u32_at(bytes, 44).unwrap_or(0),
             last_data_recv: u32_at(bytes, 52).unwrap_or(0),
@@ -228,7 +234,7 @@ impl TcpInfo {
     }
 
     fn reaches(&self, end: u16) -> bool {
-        self.length >= end
+        self.end.get() > end
     }
 }
 

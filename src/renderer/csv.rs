@@ -42,10 +42,10 @@ fn records(report: &Report<'_>, view: &View, out: &mut impl Write) -> csv::Resul
         .terminator(csv::Terminator::CRLF)
         .from_writer(out);
     records.write_record(HEADING)?;
-    let netns = report.snapshot.netns.as_deref().unwrap_or_default();
     for row in list::order(report, view.sort, view.limit).rows(report) {
         let socket = row.socket;
-        records.write_field(netns)?;
+        let netns = report.snapshot.namespace(socket).label.as_deref();
+        records.write_field(netns.unwrap_or_default())?;
         records.write_field(socket.family.name())?;
         records.write_field(socket.state.name())?;
         records.write_field(socket.local.addr.to_string())?;

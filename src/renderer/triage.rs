@@ -9,7 +9,7 @@ use super::style::{Look, MARK, NO_MARK, Role};
 use super::{View, escape, findings, groups, json, units};
 use crate::classifier::Report;
 use crate::classifier::finding::{FinWait2, Finding};
-use crate::model::{Source, State};
+use crate::model::{Namespace, Source, State};
 
 /// Writes the screen.
 pub fn screen(
@@ -40,7 +40,11 @@ fn by_itself(report: &Report<'_>, look: Look, out: &mut impl Write) -> io::Resul
     }
     let mut parts = Vec::new();
     if orphaned > 0 {
-        let bound = match report.snapshot.host.fin_timeout_s {
+        let timeout = |namespace: &Namespace| namespace.settings.fin_timeout_s;
+        let namespaces = &report.snapshot.namespaces;
+        let first = namespaces.first().and_then(timeout);
+        let shared = first.filter(|_| namespaces.iter().all(|other| timeout(other) == first));
+        let bound = match shared {
             Some(seconds) => format!("tcp_fin_timeout {seconds}s"),
             None => "tcp_fin_timeout".to_owned(),
         };
@@ -80,15 +84,18 @@ fn header(
     let time = json::taken_at(snapshot.taken_at_ns).unwrap_or_default();
     let time = time.get(..19).unwrap_or_default().replace('T', " ");
     let host = escape::text(snapshot.host.name.as_bytes());
-    let netns = snapshot.netns.as_deref().unwrap_or("unknown namespace");
+    let netns = match (snapshot.only_namespace(), snapshot.namespaces.len()) {
+        (None, several) => format!("{several} network namespaces"),
+        (Some(only), _) => match &only.label {
+            Some(label) => escape::text(label.as_bytes()),
+            None => "unknown namespace".to_owned(),
+        },
+    };
     let title = look.paint(Role::Heading, format_args!("closewait on {host}"));
     writeln!(
         out,
         "{title}  {}",
-        look.paint(
-            Role::Quiet,
-            format_args!("{}, {time} UTC", escape::text(netns.as_bytes()))
-        )
+        look.paint(Role::Quiet, format_args!("{netns}, {time} UTC"))
     )?;
     let sockets = units::count(report.states.total());
     let scan = snapshot.scan;
@@ -101,7 +108,7 @@ fn header(
             units::count(seen.into())
         ),
     };
-    let source = match snapshot.source {
+    let source = match snapshot.source() {
         Source::Netlink => "sock_diag",
         Source::Procfs => "/proc/net/tcp: no ages",
     };

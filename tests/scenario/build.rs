@@ -48,15 +48,22 @@ pub fn snapshot(scenario: &Scenario) -> Result<Snapshot, String> {
     }
     let hidden = scenario.host.unreadable_processes;
     Ok(Snapshot {
-        host: host(&scenario.host)?,
-        netns: Some("net:[4026531840]".to_owned()),
-        netns_asked: None,
-        taken_at_ns: 1_700_000_000_000_000_000,
-        source: if netlink {
-            model::Source::Netlink
-        } else {
-            model::Source::Procfs
+        host: model::Host {
+            name: "host".to_owned(),
+            ..model::Host::default()
         },
+        namespaces: vec![model::Namespace {
+            label: Some("net:[4026531840]".to_owned()),
+            asked: None,
+            inode: Some(4026531840),
+            source: if netlink {
+                model::Source::Netlink
+            } else {
+                model::Source::Procfs
+            },
+            settings: settings(&scenario.host)?,
+        }],
+        taken_at_ns: 1_700_000_000_000_000_000,
         sockets: seen.sockets,
         scan: Scan {
             processes_seen: BYSTANDERS + hidden,
@@ -99,7 +106,7 @@ impl Seen {
     }
 }
 
-fn host(host: &file::Host) -> Result<model::Host, String> {
+fn settings(host: &file::Host) -> Result<model::Settings, String> {
     let range = host.ephemeral.as_deref().unwrap_or("32768-60999");
     let ephemeral = range
         .split_once('-')
@@ -110,14 +117,12 @@ fn host(host: &file::Host) -> Result<model::Host, String> {
             })
         })
         .ok_or_else(|| format!("{range:?} is not a range of ports"))?;
-    Ok(model::Host {
-        name: "host".to_owned(),
+    Ok(model::Settings {
         ephemeral: Some(ephemeral),
         fin_timeout_s: Some(60),
         somaxconn: Some(host.somaxconn.unwrap_or(4096)),
         listen_overflows: host.listen_overflows,
         listen_drops: host.listen_drops,
-        ..model::Host::default()
     })
 }
 

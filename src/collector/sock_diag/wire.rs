@@ -229,6 +229,7 @@ pub fn socket(payload: &[u8]) -> Result<Socket, WireError> {
     }
     let id = header.socket_id;
     Ok(Socket {
+        netns: 0,
         family,
         state,
         local: Endpoint::new(id.source_address, id.source_port),

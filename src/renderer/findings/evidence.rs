@@ -199,8 +199,8 @@ fn queue_lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
             format!("{} connections are in SYN_RECV", units::count(half_open)),
         );
     }
-    let host = &report.snapshot.host;
-    if let Some((overflows, drops)) = host.listen_overflows.zip(host.listen_drops)
+    let settings = &report.snapshot.netns(queue.netns).settings;
+    if let Some((overflows, drops)) = settings.listen_overflows.zip(settings.listen_drops)
         && overflows + drops > 0
     {
         lines.add(Rank::Plain, format!(

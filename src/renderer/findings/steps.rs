@@ -69,7 +69,7 @@ pub fn next_steps(report: &Report<'_>, finding: &Finding) -> Vec<String> {
     if let Some(pid) = pid {
         list.push_str(&format!(" --pid {pid}"));
     }
-    let asked = report.snapshot.netns_asked.as_deref();
+    let asked = report.snapshot.netns(set.netns).asked.as_deref();
     if let Some(netns) = asked {
         list.push_str(&format!(" -N {}", escape::text(netns.as_bytes())));
     }

@@ -48,6 +48,7 @@ pub fn document(
             groups
         }
     };
+    let settings = snapshot.only_namespace().map(|only| &only.settings);
     let document = Document {
         schema: SCHEMA,
         tool: Tool {
@@ -57,7 +58,7 @@ pub fn document(
         host: &snapshot.host.name,
         taken_at: taken_at(snapshot.taken_at_ns),
         elapsed_ms: elapsed.as_micros() as f64 / 1000.0,
-        source: snapshot.source.name(),
+        source: snapshot.source().name(),
         complete: report.is_complete(),
         selection: view.selection.as_deref(),
         gaps: report
@@ -84,8 +85,8 @@ pub fn document(
             .collect(),
         counters: Counters {
             scope: "namespace-since-boot",
-            listen_overflows: snapshot.host.listen_overflows,
-            listen_drops: snapshot.host.listen_drops,
+            listen_overflows: settings.and_then(|settings| settings.listen_overflows),
+            listen_drops: settings.and_then(|settings| settings.listen_drops),
         },
         fin_wait2: FinWait2::of(report).into(),
         sockets: order.as_ref().map(|order| Sockets {
@@ -156,15 +157,16 @@ impl Serialize for HoldersJson<'_> {
 /// What every group and socket of a document needs from around it.
 struct Context<'a> {
     report: &'a Report<'a>,
-    netns: Option<&'a str>,
 }
 
 impl<'a> Context<'a> {
     fn of(report: &'a Report<'_>) -> Context<'a> {
-        Context {
-            report,
-            netns: report.snapshot.netns.as_deref(),
-        }
+        Context { report }
+    }
+
+    /// What a namespace is called.
+    fn netns(&self, at: u16) -> Option<&'a str> {
+        self.report.snapshot.netns(at).label.as_deref()
     }
 
     fn processes(&self, pids: &[Pid]) -> Vec<Process<'a>> {
@@ -192,7 +194,7 @@ impl<'a> Context<'a> {
             severity: finding.severity.name(),
             cause: set.cause.name(),
             sockets: set.sockets,
-            netns: self.netns,
+            netns: self.netns(set.netns),
             side: set.end.side().name(),
             local_port,
             remote,
@@ -258,7 +260,7 @@ impl<'a> Context<'a> {
 
     fn listener(&self, queue: &Queue) -> ListenerJson<'a> {
         ListenerJson {
-            netns: self.netns,
+            netns: self.netns(queue.netns),
             local: queue.local.into(),
             owners: self.processes(&queue.pids),
             queue: queue.now,
@@ -274,7 +276,7 @@ impl<'a> Context<'a> {
     fn group(&self, group: &'a Group) -> GroupJson<'a> {
         let (local_port, remote) = service(group.service);
         GroupJson {
-            netns: self.netns,
+            netns: self.netns(group.netns),
             state: group.state.name(),
             side: group.service.side().name(),
             local_port,
@@ -293,7 +295,7 @@ impl<'a> Context<'a> {
         let socket = row.socket;
         let uid = socket.user();
         SocketJson {
-            netns: self.netns,
+            netns: self.netns(socket.netns),
             family: socket.family.name(),
             state: socket.state.name(),
             local: socket.local.into(),

@@ -223,6 +223,7 @@ mod tests {
             let state = if waits { State::CloseWait } else { State::Established };
             let (local, remote) = (Endpoint::new(local, from), Endpoint::new(remote, to));
             Socket {
+                netns: 0,
                 inode,
                 cookie: NonZeroU64::new(cookie),
                 interface,
