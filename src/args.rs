@@ -58,7 +58,7 @@ pub struct Selection {
     /// Conditions: state NAME, exclude NAME, src HOST, dst HOST, sport = PORT, dport = PORT,
     /// port = PORT, dev NAME, fwmark MARK, cgroup PATH, autobound; pid = N, program = NAME,
     /// program ~ REGEX, user = NAME, inode = N, cause = NAME, idle > 5m, recvq > 0, sendq > 0,
-    /// side = server. HOST is an address, a network or a name from /etc/hosts, and may end in
+    /// side = server, netns = NAME. HOST is an address, a network or a name from /etc/hosts, and may end in
     /// :PORT; an IPv6 address with a port stands in brackets. Join them by and, or, not and
     /// parentheses with blanks around them; as in ss, `and` and `or` are read from left to
     /// right.
@@ -170,6 +170,15 @@ pub struct Options {
         help_heading = "Selection"
     )]
     pub netns: Option<String>,
+    /// Every network namespace of the host
+    #[arg(
+        short = 'A',
+        long,
+        conflicts_with = "netns",
+        global = true,
+        help_heading = "Selection"
+    )]
+    pub all_netns: bool,
 
     /// Order by a column, reversed by a leading `-`: --sort=-recvq
     #[arg(
@@ -259,6 +268,7 @@ impl Options {
             cause: [self.cause, after.cause].concat(),
             older_than: after.older_than.or(self.older_than),
             netns: after.netns.or(self.netns),
+            all_netns: self.all_netns || after.all_netns,
             sort: after.sort.or(self.sort),
             limit: after.limit.or(self.limit),
             json: self.json || after.json,

@@ -15,7 +15,7 @@ use crate::classifier::Rules;
 use crate::classifier::cause::GRACE_MS;
 use crate::classifier::severity::Thresholds;
 use crate::collector::names::SystemNames;
-use crate::collector::netns::NetnsName;
+use crate::collector::netns::{NetnsChoice, NetnsName};
 use crate::collector::{Request, SourceChoice};
 use crate::exit::Outcome;
 use crate::explain::Topic;
@@ -83,6 +83,10 @@ pub enum UsageError {
     Filter(#[from] ParseError),
     #[error("`closewait explain` shows the whole host: it takes no filter")]
     NoFilter,
+    #[error("-N is one network namespace and -A all of them: leave one away")]
+    Namespaces,
+    #[error("`dev` means another interface in each network namespace: choose one by -N")]
+    Interface,
     #[error("--no-owners cannot go with {flag}, which needs to know the owners")]
     NeedsOwners { flag: &'static str },
 }
@@ -107,16 +111,36 @@ impl Plan {
         } else {
             Wanted::Triage
         });
-        let netns = options.netns.clone().map(NetnsName);
+        let mut netns = match &options.netns {
+            Some(_) if options.all_netns => return Err(UsageError::Namespaces),
+            Some(name) => NetnsChoice::One(NetnsName(name.clone())),
+            None if options.all_netns => NetnsChoice::All,
+            None => NetnsChoice::Own,
+        };
         let proc_root = options
             .proc
             .clone()
             .unwrap_or_else(|| PathBuf::from("/proc"));
-        let names = SystemNames::new(&proc_root, netns.as_ref());
-        let words = Words::read(&said.filter, &names)
-            .map_err(|error| meant_for_a_command(error, is_bare))?;
+        let names = SystemNames::new(&proc_root, &netns);
+        let read = |names: &SystemNames| {
+            Words::read(&said.filter, names).map_err(|error| meant_for_a_command(error, is_bare))
+        };
+        let mut words = read(&names)?;
+        if netns == NetnsChoice::Own && words.filter.mentions(|term| matches!(term, Term::Netns(_)))
+        {
+            // Whoever names a namespace wants to look into it.
+            netns = NetnsChoice::All;
+            words = read(&SystemNames::new(&proc_root, &netns))?;
+        }
         if matches!(command, Wanted::Explain(_)) && !said.filter.is_empty() {
             return Err(UsageError::NoFilter);
+        }
+        if netns == NetnsChoice::All
+            && words
+                .filter
+                .mentions(|term| matches!(term, Term::Interface(1..)))
+        {
+            return Err(UsageError::Interface);
         }
         let filter = filter(&options, &command, &words);
         let format = format(&options);
@@ -126,7 +150,7 @@ impl Plan {
             Wanted::Triage => Page::Triage,
             Wanted::Explain(_) => Page::Diagram,
             Wanted::List => Page::List {
-                columns: columns(&options),
+                columns: columns(&options, &netns),
                 header: !options.no_header,
             },
         };
@@ -284,8 +308,12 @@ fn format(options: &Options) -> Format {
     }
 }
 
-fn columns(options: &Options) -> Vec<Column> {
-    let mut columns = vec![
+fn columns(options: &Options, netns: &NetnsChoice) -> Vec<Column> {
+    let mut columns = Vec::new();
+    if *netns == NetnsChoice::All {
+        columns.push(Column::Netns);
+    }
+    columns.extend([
         Column::Proto,
         Column::RecvQ,
         Column::SendQ,
@@ -294,7 +322,7 @@ fn columns(options: &Options) -> Vec<Column> {
         Column::State,
         Column::Age,
         Column::Cause,
-    ];
+    ]);
     if options.extend {
         columns.extend([Column::User, Column::Inode, Column::Cookie]);
     }

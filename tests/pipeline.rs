@@ -275,6 +275,60 @@ fn triage_on_terminals_and_in_a_pipe() {
     );
 }
 
+/// The connections once more, in another namespace that has no listener; its name is hostile.
+fn in_two_namespaces() -> Snapshot {
+    let mut snapshot = whole();
+    let others: Vec<Socket> = snapshot
+        .sockets
+        .iter()
+        .filter(|socket| socket.state == State::CloseWait)
+        .map(|socket| Socket {
+            netns: 1,
+            ..socket.clone()
+        })
+        .collect();
+    snapshot.sockets.extend(others);
+    let mut other = namespace("blue \x1b[31mred", Source::Netlink);
+    other.asked = Some("blue".to_owned());
+    other.inode = Some(4_026_532_290);
+    snapshot.namespaces.push(other);
+    snapshot
+}
+
+#[test]
+fn nothing_of_one_namespace_is_taken_for_anothers() {
+    let snapshot = in_two_namespaces();
+    check(
+        "triage-namespaces",
+        &rendered(&snapshot, Some(160), "-A --color never"),
+    );
+    check(
+        "list-namespaces",
+        &rendered(
+            &snapshot,
+            None,
+            "list -A state close-wait sport = :8084 or sport = :8080",
+        ),
+    );
+    let text = rendered(&snapshot, None, "-A --json");
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let finding = |netns: &str| {
+        let findings = document["findings"].as_array().unwrap();
+        let mut of_queue = findings
+            .iter()
+            .filter(|finding| finding["cause"] == "not-accepted");
+        of_queue.find(|finding| finding["netns"] == netns).unwrap()
+    };
+    let served = finding("net:[4026531840]");
+    assert_eq!(served["owners"][0]["name"], "python3");
+    // The listener of the first namespace does not serve the second.
+    let lost = finding("blue \x1b[31mred");
+    assert_eq!(lost["owners"].as_array().unwrap().len(), 0);
+    // Nor are the other ends of its connections there.
+    assert!(served["evidence"].to_string().contains("accept queue"));
+    assert!(!lost["evidence"].to_string().contains("accept queue"));
+}
+
 #[test]
 fn triage_of_a_partial_view_says_what_is_missing() {
     let wide = |snapshot: &Snapshot, command: &str| {

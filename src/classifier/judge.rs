@@ -93,6 +93,7 @@ impl<'a> Judge<'a> {
             owner: Some((row.owner, self.holders())),
             idle: row.idle,
             cause: Some(row.cause),
+            netns: Some(self.snapshot.namespace(row.socket)),
         }
     }
 

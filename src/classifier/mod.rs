@@ -213,6 +213,7 @@ impl<'a> Report<'a> {
             owner: Some((Owner::Listener(&listener.holders), self.holders())),
             idle: None,
             cause: None,
+            netns: Some(self.snapshot.netns(listener.netns)),
         };
         self.filter.decide(&known) != Some(false)
     }
@@ -234,7 +235,10 @@ impl<'a> Report<'a> {
         self.gaps.iter().any(|gap| {
             matches!(
                 gap.kind,
-                GapKind::DumpInterrupted | GapKind::Malformed | GapKind::FamilyUnread
+                GapKind::DumpInterrupted
+                    | GapKind::Malformed
+                    | GapKind::FamilyUnread
+                    | GapKind::NetnsUnread
             )
         })
     }

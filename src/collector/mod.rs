@@ -5,6 +5,7 @@
 
 pub mod host;
 pub mod names;
+mod namespaces;
 pub mod netns;
 pub mod owners;
 pub mod proc_net;
@@ -18,12 +19,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use self::netns::{NetnsError, NetnsName};
+use self::namespaces::Tables;
+use self::netns::{NetnsChoice, NetnsError};
 use self::owners::{Progress, Wanted};
 use self::process::Suspect;
 use self::sock_diag::DumpError;
 use self::sock_diag::wire::Families;
-use self::table::{Table, read_namespace};
+use self::table::read_namespaces;
 use crate::filter::{Filter, Known, Term};
 use crate::model::{
     Evidence, Gap, GapKind, Holders, Pid, Scan, Snapshot, Socket, State, StateSet, Step,
@@ -35,7 +37,7 @@ pub struct Request {
     pub source: SourceChoice,
     /// Where procfs is mounted.
     pub proc_root: PathBuf,
-    pub netns: Option<NetnsName>,
+    pub netns: NetnsChoice,
     pub families: Families,
     pub filter: Filter,
     /// Read who holds the sockets.
@@ -47,7 +49,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// Whether every TCP socket of the namespace is read.
+    /// Whether every TCP socket of the namespaces is read.
     fn sees_all(&self) -> bool {
         let whole = |part: &Filter| {
             matches!(part, Filter::Term(Term::State(states))
@@ -94,10 +96,11 @@ pub enum CollectError {
 pub fn collect(request: &Request, progress: &Progress) -> Result<Snapshot, CollectError> {
     let taken_at_ns = jiff::Timestamp::now().as_nanosecond();
     let mut steps = Steps::default();
-    let (namespace, table) = read_namespace(request, &mut steps)?;
-    let Table {
-        sockets, mut gaps, ..
-    } = table;
+    let Tables {
+        namespaces,
+        sockets,
+        mut gaps,
+    } = read_namespaces(request, &mut steps)?;
     if request.udp {
         gaps.push(Gap {
             kind: GapKind::UdpUnread,
@@ -108,7 +111,7 @@ pub fn collect(request: &Request, progress: &Progress) -> Result<Snapshot, Colle
     }
     let mut snapshot = Snapshot {
         host: host::read(),
-        namespaces: vec![namespace],
+        namespaces,
         taken_at_ns,
         sockets,
         holders: None,
@@ -172,8 +175,8 @@ fn read_all_again(request: &Request) -> Option<Vec<Socket>> {
         tcp_info: false,
         ..request.clone()
     };
-    let (_, table) = read_namespace(&everything, &mut Steps::default()).ok()?;
-    Some(table.sockets)
+    let tables = read_namespaces(&everything, &mut Steps::default()).ok()?;
+    Some(tables.sockets)
 }
 
 /// Finds the holders of the sockets that may be selected, and of those that tell about them:

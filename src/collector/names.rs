@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::net::{AddressFamily, SocketType, netdevice};
 
 use super::host;
-use super::netns::{Netns, NetnsName};
+use super::netns::{Netns, NetnsChoice};
 use crate::filter::Names;
 use crate::model::PortRange;
 
@@ -23,14 +23,14 @@ const CGROUP_MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 #[derive(Debug, Clone)]
 pub struct SystemNames {
     proc_root: PathBuf,
-    netns: Option<NetnsName>,
+    netns: NetnsChoice,
 }
 
 impl SystemNames {
-    pub fn new(proc_root: &Path, netns: Option<&NetnsName>) -> SystemNames {
+    pub fn new(proc_root: &Path, netns: &NetnsChoice) -> SystemNames {
         SystemNames {
             proc_root: proc_root.to_owned(),
-            netns: netns.cloned(),
+            netns: netns.clone(),
         }
     }
 
@@ -38,8 +38,8 @@ impl SystemNames {
     /// when its sockets cannot be read.
     fn within<T: Send>(&self, look: impl FnOnce() -> Option<T> + Send) -> Option<T> {
         match &self.netns {
-            None => look(),
-            Some(name) => Netns::open(name, &self.proc_root).ok()?.within(look).ok()?,
+            NetnsChoice::Own | NetnsChoice::All => look(),
+            NetnsChoice::One(name) => Netns::open(name, &self.proc_root).ok()?.within(look).ok()?,
         }
     }
 }
@@ -73,6 +73,10 @@ impl Names for SystemNames {
     }
 
     fn ephemeral(&self) -> Option<PortRange> {
+        // Each namespace has a range of its own.
+        if self.netns == NetnsChoice::All {
+            return None;
+        }
         self.within(|| host::settings(&self.proc_root).ephemeral)
     }
 }

@@ -1,7 +1,9 @@
 //! Another network namespace: found by name, process or path, and entered by one thread.
 
 use std::fs::File;
+use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -12,8 +14,18 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetnsName(pub String);
 
+/// Which network namespaces are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NetnsChoice {
+    /// The one that the tool runs in.
+    Own,
+    One(NetnsName),
+    /// Every one of the host.
+    All,
+}
+
 /// Where `ip netns` and container runtimes keep named namespaces.
-const PLACES: [&str; 3] = ["/run/netns", "/var/run/netns", "/run/docker/netns"];
+pub(super) const PLACES: [&str; 3] = ["/run/netns", "/var/run/netns", "/run/docker/netns"];
 
 #[derive(Debug, thiserror::Error)]
 pub enum NetnsError {
@@ -57,6 +69,16 @@ impl Netns {
             reason.push_str("; `ip netns list` shows those that have a name");
         }
         Err(NetnsError::Open { name, reason })
+    }
+
+    /// Opens the namespace that a path leads to.
+    pub(super) fn at(path: &Path) -> io::Result<Netns> {
+        let file = File::open(path)?;
+        Ok(Netns {
+            inode: file.metadata()?.ino(),
+            file,
+            name: path.to_string_lossy().into_owned(),
+        })
     }
 
     pub fn name(&self) -> &str {
@@ -108,6 +130,11 @@ fn candidates(name: &str, proc_root: &Path) -> Vec<PathBuf> {
 /// The namespace that the calling thread is in; `None` where /proc does not say.
 pub fn current() -> Option<u64> {
     let link = std::fs::read_link("/proc/thread-self/ns/net").ok()?;
-    let text = link.to_str()?;
-    text.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
+    link_inode(link.as_os_str().as_bytes())
+}
+
+/// The inode in `net:[4026531840]`.
+pub(super) fn link_inode(link: &[u8]) -> Option<u64> {
+    let digits = link.strip_prefix(b"net:[")?.strip_suffix(b"]")?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }

@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use rustc_hash::FxHashSet;
 
-use super::netns::{self, Netns};
+use super::namespaces::{self, Tables};
+use super::netns::{self, Netns, NetnsChoice, NetnsName};
 use super::sock_diag::bytecode::{self, Dialect};
 use super::sock_diag::wire::{Families, Query};
 use super::sock_diag::{Dump, DumpError, Reader};
@@ -26,28 +27,50 @@ pub(super) struct Table {
     pub(super) gaps: Vec<Gap>,
 }
 
-/// Enters the namespace that was asked for, and reads there. Where it may not be entered, a
+/// Enters the namespaces that were asked for, and reads there. Where one may not be entered, a
 /// process's own /proc/PID/net is open to all.
-pub(super) fn read_namespace(
+pub(super) fn read_namespaces(
+    request: &Request,
+    steps: &mut Steps,
+) -> Result<Tables, CollectError> {
+    let (described, table) = match &request.netns {
+        NetnsChoice::All => return namespaces::read_all(request, steps),
+        NetnsChoice::Own => {
+            let inode = netns::current();
+            let described = Namespace {
+                label: inode.map(netns_label),
+                inode,
+                ..Namespace::UNKNOWN
+            };
+            (described, read_table(request, None, steps)?)
+        }
+        NetnsChoice::One(name) => read_other(name, request, steps)?,
+    };
+    Ok(Tables {
+        namespaces: vec![namespace(described, &table)],
+        sockets: table.sockets,
+        gaps: table.gaps,
+    })
+}
+
+fn read_other(
+    name: &NetnsName,
     request: &Request,
     steps: &mut Steps,
 ) -> Result<(Namespace, Table), CollectError> {
     let root = &request.proc_root;
-    let Some(name) = &request.netns else {
-        let table = read_table(request, None, steps)?;
-        let inode = netns::current();
-        return Ok((table.namespace(inode.map(netns_label), None, inode), table));
+    let described = |inode| Namespace {
+        label: Some(name.0.clone()),
+        asked: Some(name.0.clone()),
+        inode,
+        ..Namespace::UNKNOWN
     };
-    let label = Some(name.0.clone());
     let entered = Netns::open(name, root).and_then(|netns| {
         let table = netns.within(|| read_table(request, None, steps))?;
         Ok((netns.inode(), table))
     });
     match entered {
-        Ok((inode, table)) => {
-            let table = table?;
-            Ok((table.namespace(label.clone(), label, Some(inode)), table))
-        }
+        Ok((inode, table)) => Ok((described(Some(inode)), table?)),
         Err(error) => {
             let net = root.join(&name.0).join("net");
             let is_process = name.0.parse::<u32>().is_ok();
@@ -61,35 +84,26 @@ pub(super) fn read_namespace(
                 detail: format!("{error}: read {} instead", net.display()),
                 hint: "run as root for ages, cookies and accept queue limits".into(),
             });
-            Ok((table.namespace(label.clone(), label, None), table))
+            Ok((described(None), table))
         }
     }
 }
 
-impl Table {
-    /// The namespace that the table is of.
-    fn namespace(
-        &self,
-        label: Option<String>,
-        asked: Option<String>,
-        inode: Option<u64>,
-    ) -> Namespace {
-        Namespace {
-            label,
-            asked,
-            inode,
-            source: self.source,
-            settings: self.settings.clone(),
-        }
+/// A namespace with what its table tells of it.
+pub(super) fn namespace(described: Namespace, table: &Table) -> Namespace {
+    Namespace {
+        source: table.source,
+        settings: table.settings.clone(),
+        ..described
     }
 }
 
-fn netns_label(inode: u64) -> String {
+pub(super) fn netns_label(inode: u64) -> String {
     format!("net:[{inode}]")
 }
 
 /// Reads the sockets of the calling thread's namespace, or those in the files of `net`.
-fn read_table(
+pub(super) fn read_table(
     request: &Request,
     net: Option<&Path>,
     steps: &mut Steps,

@@ -161,6 +161,7 @@ impl Key {
             Key::Cause => "a cause",
             Key::Idle => "a duration",
             Key::Side => "server or client",
+            Key::Netns => "a network namespace",
             _ => "a number",
         }
     }
@@ -168,9 +169,6 @@ impl Key {
     /// Why the condition cannot be had, where it cannot.
     pub(super) fn unsupported(self) -> Option<Problem> {
         match self {
-            Key::Netns => Some(
-                Problem::new("`netns` is not supported yet").hint("choose a namespace with -N"),
-            ),
             Key::Unit | Key::Container => Some(
                 Problem::new("`unit` and `container` are not supported yet")
                     .hint("write `cgroup PATH`, or `program = NAME`"),

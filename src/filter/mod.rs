@@ -25,7 +25,7 @@ pub use parse::parse;
 pub use suggest::nearest;
 pub use term::{End, Known, Pattern, Term};
 
-use crate::model::StateSet;
+use crate::model::{Namespace, StateSet};
 
 /// A condition on sockets.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +55,33 @@ impl Filter {
             Filter::Or(parts) => first(parts, known, true).map_or(Some(false), |found| found),
             Filter::Not(part) => part.decide(known).map(|selected| !selected),
             Filter::Term(term) => term.decide(known),
+        }
+    }
+
+    /// Whether no socket of a network namespace can be selected.
+    pub fn excludes(&self, namespace: &Namespace) -> bool {
+        self.within(namespace) == Some(false)
+    }
+
+    /// The answer for all sockets of a namespace; `None` where it is not the same for all.
+    fn within(&self, namespace: &Namespace) -> Option<bool> {
+        let all = |parts: &[Filter], deciding: bool| {
+            let mut same = Some(!deciding);
+            for part in parts {
+                match part.within(namespace) {
+                    Some(answer) if answer == deciding => return Some(deciding),
+                    Some(_) => {}
+                    None => same = None,
+                }
+            }
+            same
+        };
+        match self {
+            Filter::And(parts) => all(parts, false),
+            Filter::Or(parts) => all(parts, true),
+            Filter::Not(part) => part.within(namespace).map(|selected| !selected),
+            Filter::Term(Term::Netns(wanted)) => term::is_called(namespace, wanted),
+            Filter::Term(_) => None,
         }
     }
 

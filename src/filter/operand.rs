@@ -83,6 +83,7 @@ pub(super) fn condition(
             };
             wrong("cause", &hint)
         })?),
+        Key::Netns => Term::Netns(text.to_owned()),
         Key::Side => Term::Side(match text {
             "server" => Side::Server,
             "client" => Side::Client,
@@ -110,7 +111,7 @@ pub(super) fn condition(
             }
         }
         Key::Autobound => return autobound(names),
-        Key::Netns | Key::Unit | Key::Container => {
+        Key::Unit | Key::Container => {
             return Err(key
                 .unsupported()
                 .unwrap_or_else(|| Problem::new("not supported")));

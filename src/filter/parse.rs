@@ -379,7 +379,10 @@ mod tests {
         assert!(refused("sport = and").contains("a port is missing before \"and\""));
         assert!(refused("dst != 10.0.0.1").contains("not dst HOST"));
         assert!(refused("program ~ \"(\"").contains("no regular expression"));
-        assert!(refused("netns = blue").contains("not supported yet"));
+        assert_eq!(
+            read("netns = blue"),
+            Filter::Term(Term::Netns("blue".to_owned()))
+        );
     }
 
     #[test]

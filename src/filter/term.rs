@@ -6,7 +6,7 @@ use regex::bytes::Regex;
 
 use super::Network;
 use crate::model::{
-    Cause, Endpoint, Family, Holders, Idle, Owner, Pid, Side, Socket, State, StateSet,
+    Cause, Endpoint, Family, Holders, Idle, Namespace, Owner, Pid, Side, Socket, State, StateSet,
 };
 
 /// One condition.
@@ -43,6 +43,8 @@ pub enum Term {
     /// How many milliseconds the socket has been idle at least.
     Idle(RangeInclusive<u64>),
     Cause(Cause),
+    /// The name of the socket's network namespace, `net:[N]`, or N.
+    Netns(String),
 }
 
 /// Which end of the socket a term is about.
@@ -95,6 +97,7 @@ pub struct Known<'a> {
     pub idle: Option<Idle>,
     /// `Some(None)`: it is known to have no cause, not being in CLOSE_WAIT.
     pub cause: Option<Option<Cause>>,
+    pub netns: Option<&'a Namespace>,
 }
 
 impl<'a> Known<'a> {
@@ -106,6 +109,7 @@ impl<'a> Known<'a> {
             owner: None,
             idle: None,
             cause: None,
+            netns: None,
         }
     }
 }
@@ -144,6 +148,7 @@ impl Term {
             Term::Idle(_) if !has_age(socket) => Some(false),
             Term::Idle(range) => known.idle.map(|idle| range.contains(&idle.at_least_ms)),
             Term::Cause(cause) => known.cause.map(|found| found == Some(*cause)),
+            Term::Netns(wanted) => is_called(known.netns?, wanted),
         }
     }
 
@@ -202,6 +207,23 @@ fn owned_by(known: &Known<'_>, wanted: impl Fn(&Holders, Pid) -> bool) -> Option
                 .iter()
                 .any(|holder| wanted(holders, holder.pid)),
         ),
+    }
+}
+
+/// Whether a namespace goes by a name, by `net:[N]` or by N; `None` where nothing is known of it
+/// that could tell.
+pub(super) fn is_called(namespace: &Namespace, wanted: &str) -> Option<bool> {
+    let label = namespace.label.as_deref();
+    if label == Some(wanted) || namespace.asked.as_deref() == Some(wanted) {
+        return Some(true);
+    }
+    let digits = wanted
+        .strip_prefix("net:[")
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(wanted);
+    match digits.parse::<u64>() {
+        Ok(inode) => namespace.inode.map(|found| found == inode),
+        Err(_) => label.map(|_| false),
     }
 }
 

@@ -37,6 +37,8 @@ pub enum GapKind {
     AgesMissing,
     /// Sockets that the filter could not decide about.
     Undecided,
+    /// A network namespace that could not be read.
+    NetnsUnread,
     /// UDP was asked for.
     UdpUnread,
     /// A fact about a process that could not be read: not permitted, or it changed meanwhile.
@@ -56,6 +58,7 @@ impl GapKind {
             GapKind::ProcessesUnlisted => "processes-unlisted",
             GapKind::AgesMissing => "ages-missing",
             GapKind::Undecided => "undecided",
+            GapKind::NetnsUnread => "netns-unread",
             GapKind::UdpUnread => "udp-unread",
             GapKind::EvidenceMissing => "evidence-missing",
         }

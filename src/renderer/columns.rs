@@ -12,6 +12,7 @@ use crate::model::{Cause, Endpoint, Hiding, Holders, Owner, Timer};
 /// One column of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Column {
+    Netns,
     Proto,
     RecvQ,
     SendQ,
@@ -31,6 +32,7 @@ impl Column {
     /// The heading, as netstat words it where netstat has the column.
     pub fn heading(self) -> &'static str {
         match self {
+            Column::Netns => "Netns",
             Column::Proto => "Proto",
             Column::RecvQ => "Recv-Q",
             Column::SendQ => "Send-Q",
@@ -56,6 +58,10 @@ impl Column {
     pub fn push(self, row: &Row<'_>, report: &Report<'_>, out: &mut String) {
         let socket = row.socket;
         match self {
+            Column::Netns => {
+                let label = report.snapshot.namespace(socket).label.as_deref();
+                push_word(label.map_or(b"?", str::as_bytes), out);
+            }
             Column::Proto => out.push_str(socket.family.proto()),
             Column::RecvQ => push_number(socket.recv_q, out),
             Column::SendQ => or_dash(report.send_q(socket), push_number, out),
@@ -124,6 +130,16 @@ fn or_dash<T>(value: Option<T>, push: impl FnOnce(T, &mut String), out: &mut Str
     match value {
         Some(value) => push(value, out),
         None => out.push('-'),
+    }
+}
+
+/// A name of any bytes, without a blank in it.
+pub fn push_word(name: &[u8], out: &mut String) {
+    let start = out.len();
+    escape::push(name, out);
+    if out[start..].contains(' ') {
+        let word = out.split_off(start).replace(' ', "\\x20");
+        out.push_str(&word);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{View, escape, list};
+use super::{View, columns, list};
 use crate::classifier::{Report, Row};
 use crate::model::{Cause, Holders};
 
@@ -83,10 +83,7 @@ fn owners(row: &Row<'_>, holders: &Holders) -> String {
         }
         text.push_str(&format!("{}:{}:", holder.pid, holder.fd));
         if let Some(name) = holders.name(holder.pid) {
-            let start = text.len();
-            escape::push(name.bytes(), &mut text);
-            let blanks = text.split_off(start).replace(' ', "\\x20");
-            text.push_str(&blanks);
+            columns::push_word(name.bytes(), &mut text);
         }
     }
     text

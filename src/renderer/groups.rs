@@ -56,10 +56,11 @@ fn compare(key: SortKey, a: &Group, b: &Group, report: &Report<'_>) -> Ordering 
 }
 
 /// The headings; on a narrow terminal the side is told by the service alone (`:80`, `to …`).
-const HEADINGS: [&str; 7] = [
+const HEADINGS: [&str; 8] = [
     "State",
     "Side",
     "Service",
+    "Netns",
     "Owner",
     "Sockets",
     "Recv-Q 0/1/+",
@@ -67,11 +68,15 @@ const HEADINGS: [&str; 7] = [
 ];
 const SIDE: usize = 1;
 const SERVICE: usize = 2;
-const OWNER: usize = 3;
+/// Shown where there are several.
+const NETNS: usize = 3;
+const OWNER: usize = 4;
 /// From this column on they are numbers.
-const FIRST_NUMBER: usize = 4;
+const FIRST_NUMBER: usize = 5;
 /// Below this width the side has no column of its own.
 const WIDE: usize = 100;
+/// The most that is shown of a namespace's name.
+const NETNS_MOST: usize = 24;
 /// What is left of a process's name at the least.
 const NAME_LEAST: usize = 4;
 
@@ -87,7 +92,11 @@ pub fn table(report: &Report<'_>, view: &View, out: &mut impl Write) -> io::Resu
     let look = view.look;
     let narrow = look.width.is_some_and(|width| width < WIDE);
     let shown: Vec<usize> = (0..HEADINGS.len())
-        .filter(|column| !(narrow && *column == SIDE))
+        .filter(|column| match *column {
+            SIDE => !narrow,
+            NETNS => report.snapshot.only_namespace().is_none(),
+            _ => true,
+        })
         .collect();
     let mut rows: Vec<Vec<String>> = groups
         .iter()
@@ -166,7 +175,7 @@ fn marked(cells: Vec<String>, highlighted: bool) -> Vec<Cell> {
         .collect()
 }
 
-fn cells(report: &Report<'_>, group: &Group) -> [String; 7] {
+fn cells(report: &Report<'_>, group: &Group) -> [String; 8] {
     let queue = group.recv_q;
     let queue = match group.state {
         // A listener's Recv-Q counts connections, and its total is in `list`.
@@ -193,11 +202,18 @@ fn cells(report: &Report<'_>, group: &Group) -> [String; 7] {
             Service::Local(port) => format!(":{port}"),
             Service::Remote(remote) => format!("to {remote}"),
         },
+        style::cut(&netns_of(report, group.netns), NETNS_MOST),
         owner_of(report, &group.owner),
         units::count(group.sockets),
         queue,
         age,
     ]
+}
+
+/// What a namespace is called, as a terminal may be shown it.
+pub fn netns_of(report: &Report<'_>, netns: u16) -> String {
+    let label = report.snapshot.netns(netns).label.as_deref();
+    escape::text(label.unwrap_or("?").as_bytes())
 }
 
 /// `java[1234]`, `nginx[10] +3`, `python3[7] (queued)`, `-`, `?`.

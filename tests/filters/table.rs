@@ -415,7 +415,7 @@ pub const TABLE: &[Row] = &[
     Neither("idle > soon"),
     Neither("side = both"),
     Neither("cause = banana"),
-    Neither("netns = blue"),
+    Ours("netns = blue", "not in ss"),
     Neither("unit = x.service"),
     Neither("container = x"),
 ];

@@ -10,6 +10,7 @@ mod causes;
 mod errors;
 mod lab;
 mod mixed;
+mod namespaces;
 mod nobody;
 mod owners;
 mod prepared;

@@ -23,7 +23,10 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
     let set = &finding.set;
     let count = units::count(set.sockets);
     let owner = owner(report, finding);
-    let end = end(set.end);
+    let mut end = end(set.end);
+    if report.snapshot.only_namespace().is_none() {
+        end.push_str(&format!(" in {}", groups::netns_of(report, set.netns)));
+    }
     let age = match set.idle {
         Some(idle) => format!(", ≥ {}", units::duration(idle.p50_ms)),
         None => String::new(),

@@ -59,6 +59,7 @@ pub fn document(
         taken_at: taken_at(snapshot.taken_at_ns),
         elapsed_ms: elapsed.as_micros() as f64 / 1000.0,
         source: snapshot.source().name(),
+        namespaces: snapshot.namespaces.iter().map(Into::into).collect(),
         complete: report.is_complete(),
         selection: view.selection.as_deref(),
         gaps: report

@@ -12,7 +12,7 @@ use super::{HoldersJson, Sockets};
 use crate::classifier::StateCounts;
 use crate::classifier::finding::FinWait2;
 use crate::classifier::group::{RecvQ, Spread};
-use crate::model::{Cause, Endpoint, Idle, Name, State, Timer};
+use crate::model::{Cause, Endpoint, Idle, Name, Namespace, State, Timer};
 
 #[derive(Serialize)]
 pub(super) struct Document<'a> {
@@ -22,6 +22,7 @@ pub(super) struct Document<'a> {
     pub(super) taken_at: Option<String>,
     pub(super) elapsed_ms: f64,
     pub(super) source: &'static str,
+    pub(super) namespaces: Vec<NamespaceJson<'a>>,
     pub(super) complete: bool,
     pub(super) selection: Option<&'a str>,
     pub(super) gaps: Vec<Gap<'a>>,
@@ -33,6 +34,31 @@ pub(super) struct Document<'a> {
     pub(super) fin_wait2: FinWait2Json,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) sockets: Option<Sockets<'a>>,
+}
+
+/// A network namespace that was read.
+#[derive(Serialize)]
+pub(super) struct NamespaceJson<'a> {
+    pub(super) netns: Option<&'a str>,
+    pub(super) inode: Option<u64>,
+    pub(super) source: &'static str,
+    pub(super) somaxconn: Option<u32>,
+    pub(super) listen_overflows: Option<u64>,
+    pub(super) listen_drops: Option<u64>,
+}
+
+impl<'a> From<&'a Namespace> for NamespaceJson<'a> {
+    fn from(namespace: &'a Namespace) -> NamespaceJson<'a> {
+        let settings = &namespace.settings;
+        NamespaceJson {
+            netns: namespace.label.as_deref(),
+            inode: namespace.inode,
+            source: namespace.source.name(),
+            somaxconn: settings.somaxconn,
+            listen_overflows: settings.listen_overflows,
+            listen_drops: settings.listen_drops,
+        }
+    }
 }
 
 #[derive(Serialize)]
