@@ -180,6 +180,15 @@ pub struct Options {
     )]
     pub all_netns: bool,
 
+    /// Count by these, in place of groups and findings: state, side, port, peer, program, user, netns, cause
+    #[arg(
+        long,
+        value_name = "A,B",
+        value_delimiter = ',',
+        global = true,
+        help_heading = "Output"
+    )]
+    pub by: Vec<String>,
     /// Order by a column, reversed by a leading `-`: --sort=-recvq
     #[arg(
         long,
@@ -269,6 +278,7 @@ impl Options {
             older_than: after.older_than.or(self.older_than),
             netns: after.netns.or(self.netns),
             all_netns: self.all_netns || after.all_netns,
+            by: [self.by, after.by].concat(),
             sort: after.sort.or(self.sort),
             limit: after.limit.or(self.limit),
             json: self.json || after.json,

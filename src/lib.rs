@@ -96,6 +96,9 @@ fn inspect(
     {
         tell_beside(plan, &report, err)?;
     }
+    if let (Page::Tally(_), Format::Jsonl | Format::Csv) = (&plan.view.page, plan.view.format) {
+        tell_gaps(&report, err)?;
+    }
     Ok(if plan.strict && !report.is_complete() {
         Outcome::Partial
     } else {

@@ -7,13 +7,16 @@ use std::time::Duration;
 use anstream::AutoStream;
 use thiserror::Error;
 
+mod by;
 mod selection;
 
+use self::by::Needs;
 use self::selection::{Words, families, filter, meant_for_a_command, selection};
 use crate::args::{Cli, ColorChoice, Options, Wanted};
 use crate::classifier::Rules;
 use crate::classifier::cause::GRACE_MS;
 use crate::classifier::severity::Thresholds;
+use crate::classifier::tally::Dimension;
 use crate::collector::names::SystemNames;
 use crate::collector::netns::{NetnsChoice, NetnsName};
 use crate::collector::{Request, SourceChoice};
@@ -83,6 +86,10 @@ pub enum UsageError {
     Filter(#[from] ParseError),
     #[error("`closewait explain` shows the whole host: it takes no filter")]
     NoFilter,
+    #[error("--by counts in triage: it cannot go with `closewait {command}`")]
+    ByNeedsTriage { command: &'static str },
+    #[error("--by {name:?}: {hint}")]
+    By { name: String, hint: String },
     #[error("-N is one network namespace and -A all of them: leave one away")]
     Namespaces,
     #[error("`dev` means another interface in each network namespace: choose one by -N")]
@@ -106,7 +113,7 @@ impl Plan {
             return Ok(Plan::Explain(topic));
         }
         let is_bare = wanted.is_none();
-        let command = wanted.unwrap_or(if options.has_netstat_letter() {
+        let command = wanted.unwrap_or(if options.has_netstat_letter() && options.by.is_empty() {
             Wanted::List
         } else {
             Wanted::Triage
@@ -145,14 +152,21 @@ impl Plan {
         let filter = filter(&options, &command, &words);
         let format = format(&options);
         check(&options, &command, format, &words)?;
+        let by = by::by(&options, &command)?;
+        let needs = Needs::of(by.as_ref(), &filter, format);
         let is_triage = command == Wanted::Triage;
         let page = match command {
-            Wanted::Triage => Page::Triage,
+            Wanted::Triage => by.map_or(Page::Triage, Page::Tally),
             Wanted::Explain(_) => Page::Diagram,
             Wanted::List => Page::List {
                 columns: columns(&options, &netns),
                 header: !options.no_header,
             },
+        };
+        let sort = match page {
+            // It has an order of its own.
+            Page::Tally(_) => None,
+            _ => options.sort.as_deref().map(sort).transpose()?,
         };
         let limit = match (options.limit, &command, format) {
             (Some(0), ..) => None,
@@ -172,9 +186,9 @@ impl Plan {
                 netns,
                 families: families(&options),
                 filter: filter.clone(),
-                owners: !options.no_owners && page != Page::Diagram,
+                owners: !options.no_owners && page != Page::Diagram && needs.owners,
                 udp: options.udp,
-                tcp_info: page != Page::Diagram,
+                tcp_info: page != Page::Diagram && needs.ages,
             },
             rules: Rules {
                 filter,
@@ -194,13 +208,13 @@ impl Plan {
                     marks: terminal.width.is_some() || colour || is_triage,
                     width: terminal.width.filter(|_| !options.wide),
                 },
-                sort: options.sort.as_deref().map(sort).transpose()?,
+                sort,
                 limit,
                 selection: selection(&options, &command, &words),
             },
             quiet: options.quiet,
             strict: options.strict,
-            evidence: !options.no_evidence,
+            evidence: !options.no_evidence && options.by.is_empty(),
             sample: options.sample.unwrap_or(SAMPLE),
             verbose: options.verbose > 0,
         })))
@@ -249,7 +263,7 @@ fn check(
     format: Format,
     words: &Words,
 ) -> Result<(), UsageError> {
-    if *command != Wanted::List {
+    if *command != Wanted::List && options.by.is_empty() {
         match format {
             Format::Jsonl => return Err(UsageError::NeedsList { flag: "--jsonl" }),
             Format::Csv => return Err(UsageError::NeedsList { flag: "--csv" }),
@@ -260,6 +274,14 @@ fn check(
         return Err(UsageError::Udp);
     }
     if options.no_owners {
+        if options
+            .by
+            .iter()
+            .any(|name| name.parse().is_ok_and(Dimension::needs_owner))
+        {
+            let flag = "--by program or --by cause";
+            return Err(UsageError::NeedsOwners { flag });
+        }
         if !options.pid.is_empty() {
             return Err(UsageError::NeedsOwners { flag: "--pid" });
         }

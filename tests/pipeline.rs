@@ -330,6 +330,53 @@ fn nothing_of_one_namespace_is_taken_for_anothers() {
 }
 
 #[test]
+fn counts_by_dimensions_have_every_socket_in_one_row() {
+    let snapshot = whole();
+    let by = |command: &str| rendered(&snapshot, Some(80), &format!("{command} --color never"));
+    check("by-state-port", &by("--by state,port,side"));
+    check("by-program", &by("--by program,user --limit 0"));
+    check(
+        "by-peer-pipe",
+        &rendered(&snapshot, None, "--by peer,cause --color never"),
+    );
+    check(
+        "by-csv",
+        &rendered(&snapshot, None, "--by program,state --csv"),
+    );
+    check(
+        "by-sorted",
+        &by("--by cause,program state close-wait --sort=-program"),
+    );
+    let hidden = rendered(&unprivileged(), Some(80), "--by program --color never");
+    check("by-program-unprivileged", &hidden);
+    for dimensions in [
+        "state",
+        "side,port",
+        "peer",
+        "program",
+        "user,netns",
+        "cause,state,program",
+    ] {
+        let text = rendered(&snapshot, None, &format!("--by {dimensions} --json"));
+        let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let rows = document["by"]["rows"].as_array().unwrap();
+        let sum =
+            |field: &str| -> f64 { rows.iter().map(|row| row[field].as_f64().unwrap()).sum() };
+        assert_eq!(
+            sum("sockets"),
+            snapshot.sockets.len() as f64,
+            "{dimensions}"
+        );
+        assert!((sum("share") - 1.0).abs() < 1e-9, "{dimensions}");
+        assert_eq!(
+            Some(sum("close_wait")),
+            document["states"]["CLOSE_WAIT"].as_f64()
+        );
+        assert_eq!(document["by"]["left_out"], 0);
+    }
+}
+
+#[test]
 fn triage_of_a_partial_view_says_what_is_missing() {
     let wide = |snapshot: &Snapshot, command: &str| {
         let command = format!("{command} --color never");

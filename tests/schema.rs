@@ -350,3 +350,28 @@ fn a_state_that_was_not_looked_for_is_null_and_not_0() {
     assert_eq!(document["states"]["ESTABLISHED"], Value::Null);
     assert_eq!(document["states"]["BOUND_INACTIVE"], Value::Null);
 }
+
+#[test]
+fn counts_by_dimensions_are_as_the_schema_has_them() {
+    let loopback = Loopback::new(Ipv4Addr::LOCALHOST);
+    let every = "state,side,port,peer,program,user,netns,cause";
+    let port = loopback.port();
+    let document = document(&["--by", every, "--port", &port, "--json"]);
+    let rows = document["by"]["rows"].as_array().unwrap();
+    assert!(rows.len() > 1);
+    let waits: u64 = rows
+        .iter()
+        .map(|row| row["close_wait"].as_u64().unwrap())
+        .sum();
+    assert_eq!(waits, 2);
+    let mut schema = strict(schema());
+    let definitions = schema["$defs"].take();
+    let line = validator(&json!({
+        "$schema": schema["$schema"],
+        "$ref": "#/$defs/tally",
+        "$defs": definitions,
+    }));
+    for text in output(&["--by", every, "--port", &port, "--jsonl"]).lines() {
+        check(&line, &serde_json::from_str(text).unwrap());
+    }
+}

@@ -157,7 +157,7 @@ impl<'a> Grouping<'a> {
 
     pub fn add(&mut self, row: &Row<'_>) {
         let owner = self.intern(&row.owner);
-        let service = self.service(row);
+        let service = service(row, self.snapshot);
         let tally = self
             .groups
             .entry((row.socket.netns, row.socket.state, service, owner))
@@ -172,25 +172,6 @@ impl<'a> Grouping<'a> {
         }
         if let Some(cause) = row.cause {
             tally.causes[cause as usize] += 1;
-        }
-    }
-
-    /// The service's end. What is left of a connection between two ephemeral ports, whose listener
-    /// is gone, does not tell which of them served: it goes with all others to that address.
-    fn service(&self, row: &Row<'_>) -> Service {
-        let socket = row.socket;
-        let service = Service::of(socket, row.side);
-        let settings = &self.snapshot.namespace(socket).settings;
-        let ephemeral = |port| settings.ephemeral.is_some_and(|range| range.contains(port));
-        match service {
-            Service::Remote(remote)
-                if socket.state == State::TimeWait
-                    && ephemeral(remote.port)
-                    && ephemeral(socket.local.port) =>
-            {
-                Service::Remote(Endpoint { port: 0, ..remote })
-            }
-            _ => service,
         }
     }
 
@@ -251,6 +232,26 @@ impl<'a> Grouping<'a> {
                 .then_with(|| a.owner.pids.cmp(&b.owner.pids))
         });
         groups
+    }
+}
+
+/// The service's end. What is left of a connection between two ephemeral ports, whose listener
+/// is gone, does not tell which of them served: it goes with all others to that address, with
+/// port 0.
+pub(super) fn service(row: &Row<'_>, snapshot: &Snapshot) -> Service {
+    let socket = row.socket;
+    let service = Service::of(socket, row.side);
+    let settings = &snapshot.namespace(socket).settings;
+    let ephemeral = |port| settings.ephemeral.is_some_and(|range| range.contains(port));
+    match service {
+        Service::Remote(remote)
+            if socket.state == State::TimeWait
+                && ephemeral(remote.port)
+                && ephemeral(socket.local.port) =>
+        {
+            Service::Remote(Endpoint { port: 0, ..remote })
+        }
+        _ => service,
     }
 }
 

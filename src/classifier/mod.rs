@@ -11,6 +11,7 @@ pub mod patience;
 pub mod queue;
 pub mod sets;
 pub mod severity;
+pub mod tally;
 mod unseen;
 
 use self::cause::{Facts, PeerEnd};

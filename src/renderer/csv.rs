@@ -30,11 +30,15 @@ const HEADING: [&str; 19] = [
 
 /// Writes a record for each selected socket. What is unknown is an empty field.
 pub fn rows(report: &Report<'_>, view: &View, out: &mut impl Write) -> io::Result<()> {
-    records(report, view, out).map_err(|error| match error.into_kind() {
-        // As it was, so that a closed pipe is known for one.
+    records(report, view, out).map_err(as_it_was)
+}
+
+/// The error of the output as it was, so that a closed pipe is known for one.
+pub(super) fn as_it_was(error: csv::Error) -> io::Error {
+    match error.into_kind() {
         csv::ErrorKind::Io(error) => error,
         other => io::Error::other(format!("{other:?}")),
-    })
+    }
 }
 
 fn records(report: &Report<'_>, view: &View, out: &mut impl Write) -> csv::Result<()> {

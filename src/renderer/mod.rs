@@ -9,6 +9,7 @@ pub mod groups;
 pub mod json;
 pub mod list;
 pub mod style;
+pub mod tally;
 pub mod triage;
 pub mod units;
 
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use self::columns::Column;
 use self::style::Look;
+use self::tally::By;
 use crate::classifier::Report;
 use crate::classifier::finding::Findings;
 
@@ -38,8 +40,13 @@ pub struct View {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Page {
     Triage,
+    /// Counts by chosen dimensions, in place of groups and findings.
+    Tally(By),
     Diagram,
-    List { columns: Vec<Column>, header: bool },
+    List {
+        columns: Vec<Column>,
+        header: bool,
+    },
 }
 
 /// The form of the output.
@@ -123,11 +130,14 @@ pub fn render(
 ) -> io::Result<()> {
     match (view.format, &view.page) {
         (Format::Json, _) => json::document(report, findings, view, elapsed, out),
+        (Format::Jsonl, Page::Tally(by)) => tally::lines(report, view, by, out),
+        (Format::Csv, Page::Tally(by)) => tally::csv(report, view, by, out),
         (Format::Jsonl, _) => json::lines(report, view, out),
         (Format::Csv, _) => csv::rows(report, view, out),
         (Format::Table, Page::Triage) => {
             triage::screen(report, &findings.findings, view, elapsed, out)
         }
+        (Format::Table, Page::Tally(by)) => tally::screen(report, view, by, elapsed, out),
         (Format::Table, Page::Diagram) => diagram::diagram(&report.states, view.look, out),
         (Format::Table, Page::List { columns, header }) => {
             list::table(report, view, columns, *header, out)

@@ -73,7 +73,8 @@ fn by_itself(report: &Report<'_>, look: Look, out: &mut impl Write) -> io::Resul
 /// The most findings on the screen.
 const FINDINGS: usize = 5;
 
-fn header(
+/// What was read: the host, the sockets, the processes.
+pub(super) fn header(
     report: &Report<'_>,
     view: &View,
     elapsed: Duration,
@@ -199,7 +200,7 @@ fn bar(count: u64, most: u64, width: usize) -> String {
 }
 
 /// What could not be seen, in words.
-fn gaps(report: &Report<'_>, look: Look, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn gaps(report: &Report<'_>, look: Look, out: &mut impl Write) -> io::Result<()> {
     if report.gaps.is_empty() {
         return Ok(());
     }

@@ -16,6 +16,7 @@ use self::types::{
     States, ThreadsJson, TimerJson, Tool, WaitJson,
 };
 use super::list::{self, Order};
+use super::tally::Counts;
 use super::{Page, View, findings, groups};
 use crate::classifier::finding::{End, FinWait2, Finding, Findings};
 use crate::classifier::group::{Group, Service};
@@ -38,10 +39,14 @@ pub fn document(
     let context = Context::of(report);
     let order = match view.page {
         Page::List { .. } => Some(list::order(report, view.sort, view.limit)),
-        Page::Triage | Page::Diagram => None,
+        Page::Triage | Page::Tally(_) | Page::Diagram => None,
+    };
+    let by = match &view.page {
+        Page::Tally(by) => Some(Counts::new(report, by, view.limit)),
+        _ => None,
     };
     let groups = match view.page {
-        Page::List { .. } | Page::Diagram => report.groups(),
+        Page::List { .. } | Page::Tally(_) | Page::Diagram => report.groups(),
         Page::Triage => {
             let mut groups = groups::ordered(report, view.sort);
             groups.truncate(view.limit.unwrap_or(usize::MAX));
@@ -95,6 +100,7 @@ pub fn document(
             report,
             context: &context,
         }),
+        by,
     };
     serde_json::to_writer(&mut *out, &document)?;
     out.write_all(b"\n")

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::{HoldersJson, Sockets};
+use super::{Counts, HoldersJson, Sockets};
 use crate::classifier::StateCounts;
 use crate::classifier::finding::FinWait2;
 use crate::classifier::group::{RecvQ, Spread};
@@ -34,6 +34,8 @@ pub(super) struct Document<'a> {
     pub(super) fin_wait2: FinWait2Json,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) sockets: Option<Sockets<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) by: Option<Counts<'a>>,
 }
 
 /// A network namespace that was read.

@@ -1,0 +1,278 @@
+//! Counts by chosen dimensions: how many of the selected sockets share a state, a peer, a program …
+//!
+//! Every socket is counted once. One that several programs hold counts for the set of them, so
+//! that the shares add up.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use rustc_hash::FxHashMap;
+
+use super::group::{GroupOwner, Service, service};
+use super::{Report, Row};
+use crate::model::{Cause, Name, Owner, Pid, Side, State};
+
+/// What sockets can be counted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dimension {
+    State,
+    Side,
+    /// The port of the service's end, as in groups.
+    Port,
+    /// The remote address.
+    Peer,
+    /// The names of the programs that hold the socket, or the listener that has not accepted it.
+    Program,
+    User,
+    Netns,
+    Cause,
+}
+
+impl Dimension {
+    pub const ALL: [Dimension; 8] = [
+        Dimension::State,
+        Dimension::Side,
+        Dimension::Port,
+        Dimension::Peer,
+        Dimension::Program,
+        Dimension::User,
+        Dimension::Netns,
+        Dimension::Cause,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Dimension::State => "state",
+            Dimension::Side => "side",
+            Dimension::Port => "port",
+            Dimension::Peer => "peer",
+            Dimension::Program => "program",
+            Dimension::User => "user",
+            Dimension::Netns => "netns",
+            Dimension::Cause => "cause",
+        }
+    }
+
+    /// Whether it is told by who holds the socket; a cause rests on that as well.
+    pub fn needs_owner(self) -> bool {
+        matches!(self, Dimension::Program | Dimension::Cause)
+    }
+
+    /// Whether it needs tcp_info.
+    pub fn needs_age(self) -> bool {
+        matches!(self, Dimension::Cause)
+    }
+}
+
+/// A word that names no dimension.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoDimension;
+
+impl FromStr for Dimension {
+    type Err = NoDimension;
+
+    fn from_str(name: &str) -> Result<Dimension, NoDimension> {
+        let plain = name.to_ascii_lowercase();
+        Dimension::ALL
+            .into_iter()
+            .find(|dimension| dimension.name() == plain)
+            .ok_or(NoDimension)
+    }
+}
+
+/// What a socket has in one dimension.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Value {
+    State(State),
+    Side(Side),
+    Port(u16),
+    Peer(IpAddr),
+    /// Each name once, ordered.
+    Programs(Vec<Name>),
+    User(u32),
+    /// As [`Socket::netns`](crate::model::Socket::netns).
+    Netns(u16),
+    Cause(Cause),
+    /// It has none: the kernel's own, a listener's peer, the cause of what is not in CLOSE_WAIT.
+    None,
+    /// It has one that is not known.
+    Unknown,
+}
+
+/// The sockets that have the same values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// In the order of the dimensions.
+    pub values: Vec<Value>,
+    pub sockets: u64,
+    /// How many of them are in CLOSE_WAIT.
+    pub close_wait: u64,
+}
+
+/// The value of each dimension as a number, in the order asked for.
+type Key = [u32; Dimension::ALL.len()];
+const NONE: u32 = u32::MAX;
+const UNKNOWN: u32 = u32::MAX - 1;
+
+/// Counts the selected sockets, the most frequent first. Costs an allocation for a new line or a
+/// new value, and none for a socket.
+pub fn tally(report: &Report<'_>, dimensions: &[Dimension]) -> Vec<Line> {
+    let mut values = Values {
+        report,
+        peers: Interned::default(),
+        programs: Interned::default(),
+        of_process: FxHashMap::default(),
+        last: None,
+    };
+    let mut counts: FxHashMap<Key, (u64, u64)> = FxHashMap::default();
+    for row in report.rows() {
+        let mut key = Key::default();
+        for (part, dimension) in key.iter_mut().zip(dimensions) {
+            *part = values.number(*dimension, &row);
+        }
+        let count = counts.entry(key).or_default();
+        count.0 += 1;
+        count.1 += u64::from(row.socket.state == State::CloseWait);
+    }
+    let mut lines: Vec<Line> = counts
+        .into_iter()
+        .map(|(key, (sockets, close_wait))| Line {
+            values: key
+                .iter()
+                .zip(dimensions)
+                .map(|(number, dimension)| values.value(*dimension, *number))
+                .collect(),
+            sockets,
+            close_wait,
+        })
+        .collect();
+    lines
+        .sort_unstable_by(|a, b| (b.sockets.cmp(&a.sockets)).then_with(|| a.values.cmp(&b.values)));
+    lines
+}
+
+/// Things by number, in the order in which they were met.
+struct Interned<T> {
+    numbers: FxHashMap<T, u32>,
+    things: Vec<T>,
+}
+
+impl<T> Default for Interned<T> {
+    fn default() -> Interned<T> {
+        Interned {
+            numbers: FxHashMap::default(),
+            things: Vec::new(),
+        }
+    }
+}
+
+impl<T: Clone + Eq + std::hash::Hash> Interned<T> {
+    fn number(&mut self, thing: T) -> u32 {
+        if let Some(number) = self.numbers.get(&thing) {
+            return *number;
+        }
+        let number = u32::try_from(self.things.len()).unwrap_or(UNKNOWN);
+        self.numbers.insert(thing.clone(), number);
+        self.things.push(thing);
+        number
+    }
+
+    fn thing(&self, number: u32) -> Option<&T> {
+        self.things.get(usize::try_from(number).ok()?)
+    }
+}
+
+struct Values<'a> {
+    report: &'a Report<'a>,
+    peers: Interned<IpAddr>,
+    programs: Interned<Vec<Name>>,
+    /// The number of the program of a process that is the only holder.
+    of_process: FxHashMap<Pid, u32>,
+    /// The several holders of the last socket that had such: they come in runs.
+    last: Option<(GroupOwner, u32)>,
+}
+
+impl Values<'_> {
+    fn number(&mut self, dimension: Dimension, row: &Row<'_>) -> u32 {
+        let socket = row.socket;
+        match dimension {
+            Dimension::State => socket.state as u32,
+            Dimension::Side => row.side as u32,
+            Dimension::Port => match service(row, self.report.snapshot) {
+                Service::Local(port) => port.into(),
+                Service::Remote(remote) if remote.port > 0 => remote.port.into(),
+                Service::Remote(_) => UNKNOWN,
+            },
+            Dimension::Peer if socket.remote.port == 0 => NONE,
+            Dimension::Peer => self.peers.number(socket.remote.canonical().addr),
+            Dimension::Program => self.program(&row.owner),
+            // The numbers of NONE and UNKNOWN are no users': -1 and -2 as uid_t, which setuid(2)
+            // takes for "none" and nobody is given.
+            Dimension::User => socket.user().unwrap_or(NONE),
+            Dimension::Netns => socket.netns.into(),
+            Dimension::Cause => row.cause.map_or(NONE, |cause| cause as u32),
+        }
+    }
+
+    fn program(&mut self, owner: &Owner<'_>) -> u32 {
+        let holders = owner.holders();
+        let Some(first) = holders.first() else {
+            return match owner {
+                Owner::Kernel => NONE,
+                _ => UNKNOWN,
+            };
+        };
+        if holders.iter().all(|holder| holder.pid == first.pid) {
+            if let Some(number) = self.of_process.get(&first.pid) {
+                return *number;
+            }
+            let number = self.programs.number(vec![self.name(first.pid)]);
+            self.of_process.insert(first.pid, number);
+            return number;
+        }
+        if let Some((last, number)) = &self.last
+            && last.is(owner)
+        {
+            return *number;
+        }
+        let several = GroupOwner::of(owner);
+        let mut names: Vec<Name> = several.pids.iter().map(|pid| self.name(*pid)).collect();
+        names.sort_unstable();
+        names.dedup();
+        let number = self.programs.number(names);
+        self.last = Some((several, number));
+        number
+    }
+
+    fn name(&self, pid: Pid) -> Name {
+        let name = self.report.holders().name(pid);
+        // It ended before its name was read.
+        name.cloned().unwrap_or_else(|| Name::new(*b"?"))
+    }
+
+    fn value(&self, dimension: Dimension, number: u32) -> Value {
+        let narrow = u16::try_from(number).ok();
+        let value = match (dimension, number) {
+            (_, NONE) => return Value::None,
+            (_, UNKNOWN) => return Value::Unknown,
+            (Dimension::State, _) => State::ALL
+                .into_iter()
+                .find(|state| *state as u32 == number)
+                .map(Value::State),
+            (Dimension::Side, _) => [Side::Server, Side::Client]
+                .into_iter()
+                .find(|side| *side as u32 == number)
+                .map(Value::Side),
+            (Dimension::Cause, _) => Cause::ALL
+                .into_iter()
+                .find(|cause| *cause as u32 == number)
+                .map(Value::Cause),
+            (Dimension::Port, _) => narrow.map(Value::Port),
+            (Dimension::Netns, _) => narrow.map(Value::Netns),
+            (Dimension::User, _) => Some(Value::User(number)),
+            (Dimension::Peer, _) => self.peers.thing(number).copied().map(Value::Peer),
+            (Dimension::Program, _) => self.programs.thing(number).cloned().map(Value::Programs),
+        };
+        value.unwrap_or(Value::Unknown)
+    }
+}

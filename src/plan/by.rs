@@ -1,0 +1,92 @@
+//! What `--by` counts by, and what it needs to know.
+
+use super::{Format, UsageError, Wanted};
+use crate::args::Options;
+use crate::classifier::tally::Dimension;
+use crate::filter::{self, Filter, Term};
+use crate::renderer::tally::{By, ByKey, BySort};
+
+/// The dimensions and their order; `None` where nothing was said of them.
+pub(super) fn by(options: &Options, command: &Wanted) -> Result<Option<By>, UsageError> {
+    if options.by.is_empty() {
+        return Ok(None);
+    }
+    match command {
+        Wanted::Triage => {}
+        Wanted::List => return Err(UsageError::ByNeedsTriage { command: "list" }),
+        Wanted::Explain(_) => return Err(UsageError::ByNeedsTriage { command: "explain" }),
+    }
+    let mut dimensions = Vec::new();
+    for name in &options.by {
+        let dimension = name.trim().parse().map_err(|_| UsageError::By {
+            name: name.clone(),
+            hint: meant(name, Dimension::ALL.map(Dimension::name)),
+        })?;
+        if !dimensions.contains(&dimension) {
+            dimensions.push(dimension);
+        }
+    }
+    let sort = match &options.sort {
+        Some(text) => Some(sort(text, &dimensions)?),
+        None => None,
+    };
+    Ok(Some(By { dimensions, sort }))
+}
+
+fn sort(text: &str, dimensions: &[Dimension]) -> Result<BySort, UsageError> {
+    let (descending, name) = match text.strip_prefix('-') {
+        Some(name) => (true, name),
+        None => (false, text),
+    };
+    let plain = name.to_ascii_lowercase().replace(['-', '_'], "");
+    let at = |name: &str| dimensions.iter().position(|by| by.name() == name);
+    let key = match (plain.as_str(), at(&plain)) {
+        (_, Some(at)) => ByKey::Dimension(at),
+        ("sockets" | "share", None) => ByKey::Sockets,
+        ("closewait", None) => ByKey::CloseWait,
+        _ => {
+            let names = dimensions.iter().map(|by| by.name());
+            let all: Vec<&str> = names.chain(["sockets", "close_wait"]).collect();
+            return Err(UsageError::Sort {
+                key: name.to_owned(),
+                all: all.join(", "),
+            });
+        }
+    };
+    Ok(BySort { key, descending })
+}
+
+/// The word that was probably meant, else all that there are.
+fn meant<const N: usize>(name: &str, names: [&'static str; N]) -> String {
+    match filter::nearest(name, names) {
+        Some(meant) => format!("did you mean {meant}?"),
+        None => format!("one of {}", names.join(", ")),
+    }
+}
+
+/// What has to be read besides the sockets.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Needs {
+    pub(super) owners: bool,
+    pub(super) ages: bool,
+}
+
+impl Needs {
+    /// Everything where nothing is counted; else what the dimensions and the filter rest on. A
+    /// document has findings too, which rest on ages.
+    pub(super) fn of(by: Option<&By>, filter: &Filter, format: Format) -> Needs {
+        let Some(by) = by else {
+            return Needs {
+                owners: true,
+                ages: true,
+            };
+        };
+        let any = |needed: fn(Dimension) -> bool| by.dimensions.iter().any(|by| needed(*by));
+        Needs {
+            owners: any(Dimension::needs_owner) || filter.mentions(Term::needs_owner),
+            ages: any(Dimension::needs_age)
+                || filter.mentions(Term::needs_age)
+                || format == Format::Json,
+        }
+    }
+}
