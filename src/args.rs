@@ -58,7 +58,8 @@ pub struct Selection {
     /// Conditions: state NAME, exclude NAME, src HOST, dst HOST, sport = PORT, dport = PORT,
     /// port = PORT, dev NAME, fwmark MARK, cgroup PATH, autobound; pid = N, program = NAME,
     /// program ~ REGEX, user = NAME, inode = N, cause = NAME, idle > 5m, recvq > 0, sendq > 0,
-    /// side = server, netns = NAME. HOST is an address, a network or a name from /etc/hosts, and may end in
+    /// side = server, unit = NAME, container = ID,
+    /// netns = NAME. HOST is an address, a network or a name from /etc/hosts, and may end in
     /// :PORT; an IPv6 address with a port stands in brackets. Join them by and, or, not and
     /// parentheses with blanks around them; as in ss, `and` and `or` are read from left to
     /// right.
@@ -127,7 +128,7 @@ pub struct Options {
     /// Timers
     #[arg(short = 'o', long, help_heading = "netstat letters")]
     pub timers: bool,
-    /// User, inode and cookie
+    /// User, inode, cookie and cgroup; in JSON unit and container too
     #[arg(short = 'e', long, help_heading = "netstat letters")]
     pub extend: bool,
     /// Leave nothing out on a narrow terminal (in a pipe nothing ever is)
@@ -180,7 +181,7 @@ pub struct Options {
     )]
     pub all_netns: bool,
 
-    /// Count by these, in place of groups and findings: state, side, port, peer, program, user, netns, cause
+    /// Count by these, in place of groups and findings: state, side, port, peer, program, user, unit, container, netns, cause
     #[arg(
         long,
         value_name = "A,B",

@@ -153,7 +153,12 @@ impl Plan {
         let format = format(&options);
         check(&options, &command, format, &words)?;
         let by = by::by(&options, &command)?;
-        let needs = Needs::of(by.as_ref(), &filter, format);
+        let needs = Needs::of(
+            by.as_ref(),
+            &filter,
+            format,
+            options.extend && command == Wanted::List,
+        );
         let is_triage = command == Wanted::Triage;
         let page = match command {
             Wanted::Triage => by.map_or(Page::Triage, Page::Tally),
@@ -187,6 +192,7 @@ impl Plan {
                 families: families(&options),
                 filter: filter.clone(),
                 owners: !options.no_owners && page != Page::Diagram && needs.owners,
+                cgroups: needs.cgroups,
                 udp: options.udp,
                 tcp_info: page != Page::Diagram && needs.ages,
             },
@@ -292,7 +298,7 @@ fn check(
             return Err(UsageError::NeedsOwners { flag: "--cause" });
         }
         if words.filter.mentions(Term::needs_owner) {
-            let flag = "a filter by pid, program or cause";
+            let flag = "a filter by pid, program, unit, container or cause";
             return Err(UsageError::NeedsOwners { flag });
         }
     }
@@ -346,7 +352,7 @@ fn columns(options: &Options, netns: &NetnsChoice) -> Vec<Column> {
         Column::Cause,
     ]);
     if options.extend {
-        columns.extend([Column::User, Column::Inode, Column::Cookie]);
+        columns.extend([Column::User, Column::Inode, Column::Cookie, Column::Cgroup]);
     }
     if options.timers {
         columns.push(Column::Timer);

@@ -80,10 +80,11 @@ fn a_filter_that_is_none_shows_where_and_what_was_meant() {
     snapshot("filter-port", &["sport", "=", ":nosuchservice"]);
     snapshot("filter-blanks", &["list", "(sport=:80)"]);
     snapshot("filter-end", &["list", "not", "("]);
-    snapshot(
-        "filter-unsupported",
-        &["list", "unit", "=", "nginx.service"],
-    );
+    snapshot("filter-unit", &["list", "unit", ">", "nginx.service"]);
+    snapshot("by-slip", &["--by", "state,prgram"]);
+    snapshot("by-list", &["list", "--by", "state"]);
+    snapshot("by-sort", &["--by", "peer", "--sort", "recvq"]);
+    snapshot("all-netns-dev", &["-A", "dev", "lo"]);
     snapshot("filter-owners", &["list", "--no-owners", "pid", "=", "1"]);
     snapshot("filter-explain", &["state", "listen", "explain"]);
 }

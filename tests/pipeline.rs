@@ -13,10 +13,11 @@ use clap::Parser;
 use closewait::args::Cli;
 use closewait::classifier::finding::{self, Findings};
 use closewait::classifier::{self, Report, queue};
+use closewait::collector::cgroup;
 use closewait::model::{
-    Cpu, Endpoint, Epoll, Evidence, Gap, GapKind, Holder, Holders, Host, Name, Namespace, Pid,
-    PortRange, Process, Runtime, Scan, Settings, Snapshot, Socket, Source, State, Threads, Users,
-    Wait, WaitKind, WaitTarget,
+    Cgroups, Cpu, Endpoint, Epoll, Evidence, Gap, GapKind, Holder, Holders, Host, Name, Namespace,
+    Pid, PortRange, Process, Runtime, Scan, Settings, Snapshot, Socket, Source, State, Threads,
+    Users, Wait, WaitKind, WaitTarget,
 };
 use closewait::plan::{Inspection, Plan, Terminal};
 use closewait::renderer;
@@ -84,6 +85,7 @@ fn snapshot(source: Source, sockets: Vec<Socket>) -> Snapshot {
             fds_read: 2_345,
             privileged: true,
         },
+        cgroups: None,
         scanned: Vec::new(),
         gaps: Vec::new(),
         steps: Vec::new(),
@@ -374,6 +376,64 @@ fn counts_by_dimensions_have_every_socket_in_one_row() {
         );
         assert_eq!(document["by"]["left_out"], 0);
     }
+}
+
+/// With the control groups of some of the processes.
+fn placed() -> Snapshot {
+    let mut snapshot = whole();
+    let mut cgroups = Cgroups::default();
+    for (pid, path) in [
+        (10, "/system.slice/nginx.service"),
+        (1234, "/system.slice/docker-4f9a2c6e8b1d.scope"),
+        (3225, "/user.slice/a\x1b[31m b.service"),
+        (9000, "/"),
+    ] {
+        cgroups
+            .of_process
+            .insert(Pid(pid), cgroup::of_path(path.as_bytes()));
+    }
+    snapshot.cgroups = Some(cgroups);
+    snapshot
+}
+
+#[test]
+fn units_and_containers_are_told_where_they_are_asked_for() {
+    let snapshot = placed();
+    let shown = |command: &str| rendered(&snapshot, None, &format!("{command} --color never"));
+    check("by-unit", &shown("--by unit,container --limit 0"));
+    check(
+        "list-cgroup",
+        &shown("list -e state close-wait dport != :5432"),
+    );
+    check("by-unit-csv", &shown("--by unit --csv"));
+    let pids = |words: &str| -> Vec<u64> {
+        let text = rendered(&snapshot, None, &format!("list -a --json {words}"));
+        let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let sockets = document["sockets"].as_array().unwrap().iter();
+        let mut pids: Vec<u64> = sockets
+            .flat_map(|socket| socket["owners"].as_array().unwrap())
+            .map(|owner| owner["pid"].as_u64().unwrap())
+            .collect();
+        pids.sort_unstable();
+        pids.dedup();
+        pids
+    };
+    assert_eq!(pids("container = 4f9a"), [1234]);
+    assert_eq!(pids("container = 9a2c"), Vec::<u64>::new());
+    assert_eq!(pids("unit ~ ^docker-"), [1234]);
+    assert_eq!(pids("unit = nginx.service state close-wait"), [10]);
+    assert_eq!(pids("unit = nginx state close-wait"), [10]);
+    // Those of whom it is not known are neither.
+    let others = pids("unit != nginx and container !~ .");
+    assert!(others.contains(&9000) && others.contains(&3225));
+    assert!(!others.contains(&1234) && !others.contains(&300));
+    let text = rendered(&snapshot, None, "unit = nginx --json");
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let gaps = document["gaps"].as_array().unwrap();
+    assert!(
+        gaps.iter().any(|gap| gap["kind"] == "undecided"),
+        "{gaps:?}"
+    );
 }
 
 #[test]

@@ -94,6 +94,7 @@ impl<'a> Judge<'a> {
             idle: row.idle,
             cause: Some(row.cause),
             netns: Some(self.snapshot.namespace(row.socket)),
+            cgroups: self.snapshot.cgroups.as_ref(),
         }
     }
 

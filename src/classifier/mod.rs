@@ -215,6 +215,7 @@ impl<'a> Report<'a> {
             idle: None,
             cause: None,
             netns: Some(self.snapshot.netns(listener.netns)),
+            cgroups: self.snapshot.cgroups.as_ref(),
         };
         self.filter.decide(&known) != Some(false)
     }

@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 
 use super::group::{GroupOwner, Service, service};
 use super::{Report, Row};
-use crate::model::{Cause, Name, Owner, Pid, Side, State};
+use crate::model::{Cause, Cgroup, Name, Owner, Pid, Placed, Side, State};
 
 /// What sockets can be counted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,18 +24,23 @@ pub enum Dimension {
     /// The names of the programs that hold the socket, or the listener that has not accepted it.
     Program,
     User,
+    /// The systemd unit of the first of those who hold it.
+    Unit,
+    Container,
     Netns,
     Cause,
 }
 
 impl Dimension {
-    pub const ALL: [Dimension; 8] = [
+    pub const ALL: [Dimension; 10] = [
         Dimension::State,
         Dimension::Side,
         Dimension::Port,
         Dimension::Peer,
         Dimension::Program,
         Dimension::User,
+        Dimension::Unit,
+        Dimension::Container,
         Dimension::Netns,
         Dimension::Cause,
     ];
@@ -48,6 +53,8 @@ impl Dimension {
             Dimension::Peer => "peer",
             Dimension::Program => "program",
             Dimension::User => "user",
+            Dimension::Unit => "unit",
+            Dimension::Container => "container",
             Dimension::Netns => "netns",
             Dimension::Cause => "cause",
         }
@@ -55,7 +62,17 @@ impl Dimension {
 
     /// Whether it is told by who holds the socket; a cause rests on that as well.
     pub fn needs_owner(self) -> bool {
-        matches!(self, Dimension::Program | Dimension::Cause)
+        matches!(self, Dimension::Cause) || self.tells_owner()
+    }
+
+    /// Whether the kernel's own sockets have none, and hidden owners leave it unknown.
+    pub fn tells_owner(self) -> bool {
+        matches!(self, Dimension::Program) || self.needs_cgroup()
+    }
+
+    /// Whether it needs to know in which control group the holders are.
+    pub fn needs_cgroup(self) -> bool {
+        matches!(self, Dimension::Unit | Dimension::Container)
     }
 
     /// Whether it needs tcp_info.
@@ -90,6 +107,10 @@ pub enum Value {
     /// Each name once, ordered.
     Programs(Vec<Name>),
     User(u32),
+    /// A unit or a container.
+    Scope(Name),
+    /// It is in no unit or container.
+    Outside,
     /// As [`Socket::netns`](crate::model::Socket::netns).
     Netns(u16),
     Cause(Cause),
@@ -113,6 +134,7 @@ pub struct Line {
 type Key = [u32; Dimension::ALL.len()];
 const NONE: u32 = u32::MAX;
 const UNKNOWN: u32 = u32::MAX - 1;
+const OUTSIDE: u32 = u32::MAX - 2;
 
 /// Counts the selected sockets, the most frequent first. Costs an allocation for a new line or a
 /// new value, and none for a socket.
@@ -121,6 +143,7 @@ pub fn tally(report: &Report<'_>, dimensions: &[Dimension]) -> Vec<Line> {
         report,
         peers: Interned::default(),
         programs: Interned::default(),
+        scopes: Interned::default(),
         of_process: FxHashMap::default(),
         last: None,
     };
@@ -177,6 +200,14 @@ impl<T: Clone + Eq + std::hash::Hash> Interned<T> {
         number
     }
 
+    /// The same, without making a copy of what is known.
+    fn number_of(&mut self, thing: &T) -> u32 {
+        match self.numbers.get(thing) {
+            Some(number) => *number,
+            None => self.number(thing.clone()),
+        }
+    }
+
     fn thing(&self, number: u32) -> Option<&T> {
         self.things.get(usize::try_from(number).ok()?)
     }
@@ -186,6 +217,8 @@ struct Values<'a> {
     report: &'a Report<'a>,
     peers: Interned<IpAddr>,
     programs: Interned<Vec<Name>>,
+    /// Units and containers.
+    scopes: Interned<Name>,
     /// The number of the program of a process that is the only holder.
     of_process: FxHashMap<Pid, u32>,
     /// The several holders of the last socket that had such: they come in runs.
@@ -206,11 +239,23 @@ impl Values<'_> {
             Dimension::Peer if socket.remote.port == 0 => NONE,
             Dimension::Peer => self.peers.number(socket.remote.canonical().addr),
             Dimension::Program => self.program(&row.owner),
-            // The numbers of NONE and UNKNOWN are no users': -1 and -2 as uid_t, which setuid(2)
-            // takes for "none" and nobody is given.
+            // -1 is no user's: setuid(2) takes it for "none".
             Dimension::User => socket.user().unwrap_or(NONE),
+            Dimension::Unit => self.scope(row, |cgroup| cgroup.unit.as_ref()),
+            Dimension::Container => self.scope(row, |cgroup| cgroup.container.as_ref()),
             Dimension::Netns => socket.netns.into(),
             Dimension::Cause => row.cause.map_or(NONE, |cause| cause as u32),
+        }
+    }
+
+    fn scope(&mut self, row: &Row<'_>, of: fn(&Cgroup) -> Option<&Name>) -> u32 {
+        let Some(cgroups) = &self.report.snapshot.cgroups else {
+            return UNKNOWN;
+        };
+        match cgroups.of(row.socket, &row.owner) {
+            Placed::In(cgroup) => of(cgroup).map_or(OUTSIDE, |name| self.scopes.number_of(name)),
+            Placed::Nowhere => NONE,
+            Placed::Unknown => UNKNOWN,
         }
     }
 
@@ -271,6 +316,10 @@ impl Values<'_> {
             (Dimension::Netns, _) => narrow.map(Value::Netns),
             (Dimension::User, _) => Some(Value::User(number)),
             (Dimension::Peer, _) => self.peers.thing(number).copied().map(Value::Peer),
+            (Dimension::Unit | Dimension::Container, OUTSIDE) => Some(Value::Outside),
+            (Dimension::Unit | Dimension::Container, _) => {
+                self.scopes.thing(number).cloned().map(Value::Scope)
+            }
             (Dimension::Program, _) => self.programs.thing(number).cloned().map(Value::Programs),
         };
         value.unwrap_or(Value::Unknown)

@@ -3,11 +3,13 @@
 //! sockets (sock_diag, or /proc/net/tcp where that is not to be had) → host facts → owners.
 //! What could not be read is a gap in the snapshot, never an empty answer.
 
+pub mod cgroup;
 pub mod host;
 pub mod names;
 mod namespaces;
 pub mod netns;
 pub mod owners;
+mod placement;
 pub mod proc_net;
 pub mod process;
 pub mod sock_diag;
@@ -42,6 +44,8 @@ pub struct Request {
     pub filter: Filter,
     /// Read who holds the sockets.
     pub owners: bool,
+    /// Read in which control groups the holders are: units and containers.
+    pub cgroups: bool,
     /// UDP is asked for too; it is not read, which is a gap.
     pub udp: bool,
     /// Ask for tcp_info: ages and causes rest on it.
@@ -115,6 +119,7 @@ pub fn collect(request: &Request, progress: &Progress) -> Result<Snapshot, Colle
         taken_at_ns,
         sockets,
         holders: None,
+        cgroups: None,
         scan: Scan::default(),
         scanned: Vec::new(),
         gaps,
@@ -122,6 +127,17 @@ pub fn collect(request: &Request, progress: &Progress) -> Result<Snapshot, Colle
     };
     if request.owners {
         read_owners(request, &mut snapshot, progress, &mut steps);
+    }
+    if request.cgroups {
+        let start = Instant::now();
+        let holders = snapshot.holders.as_ref();
+        let cgroups = placement::read(&request.proc_root, holders, &snapshot.sockets);
+        let (processes, others) = (cgroups.of_process.len(), cgroups.by_id.len());
+        steps.add(
+            format!("cgroups: of {processes} processes, {others} of sockets without one"),
+            start,
+        );
+        snapshot.cgroups = Some(cgroups);
     }
     snapshot.steps = steps.done;
     Ok(snapshot)
@@ -172,6 +188,7 @@ fn read_all_again(request: &Request) -> Option<Vec<Socket>> {
         families: Families::Both,
         filter: Filter::everything(),
         owners: false,
+        cgroups: false,
         tcp_info: false,
         ..request.clone()
     };

@@ -17,7 +17,7 @@ use crate::model::PortRange;
 /// `CGROUP2_SUPER_MAGIC` of `include/uapi/linux/magic.h`.
 const CGROUP2: u64 = 0x6367_7270;
 /// Where the cgroup2 file system is mounted; the second beside version 1.
-const CGROUP_MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
+pub(super) const CGROUP_MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 
 /// The names of this host.
 #[derive(Debug, Clone)]
@@ -88,9 +88,13 @@ fn read(path: &str) -> String {
 
 /// The kernel's number of a cgroup is the inode of its directory (`kernfs_id`).
 fn cgroup(path: &Path) -> Option<u64> {
-    let is_cgroup = rustix::fs::statfs(path).is_ok_and(|found| found.f_type as u64 == CGROUP2);
-    let metadata = fs::metadata(path).ok().filter(|_| is_cgroup)?;
+    let metadata = fs::metadata(path).ok().filter(|_| is_cgroup2(path))?;
     metadata.is_dir().then(|| metadata.ino())
+}
+
+/// Whether a path lies in a cgroup2 file system.
+pub(super) fn is_cgroup2(path: &Path) -> bool {
+    rustix::fs::statfs(path).is_ok_and(|found| found.f_type as u64 == CGROUP2)
 }
 
 /// passwd(5): `name:password:uid:…`.

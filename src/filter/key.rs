@@ -130,7 +130,7 @@ impl Key {
                 !matches!(operator, Operator::Like | Operator::NotLike)
             }
             Key::Idle => operator.is_order(),
-            Key::Program => !operator.is_order(),
+            Key::Program | Key::Unit | Key::Container => !operator.is_order(),
             _ => matches!(operator, Operator::Equal | Operator::NotEqual),
         }
     }
@@ -142,7 +142,7 @@ impl Key {
             Key::Address(_) => "write `dst HOST` or `not dst HOST`",
             Key::Port(_) | Key::RecvQ | Key::SendQ => "it takes = != < <= > >=",
             Key::Idle => "an age is never exact, it takes < <= > >=",
-            Key::Program => "it takes = != ~ !~",
+            Key::Program | Key::Unit | Key::Container => "it takes = != ~ !~",
             _ => "it takes = and !=",
         };
         Problem::new(format!("{operator} cannot stand here")).hint(hint)
@@ -162,18 +162,9 @@ impl Key {
             Key::Idle => "a duration",
             Key::Side => "server or client",
             Key::Netns => "a network namespace",
+            Key::Unit => "a unit",
+            Key::Container => "a container",
             _ => "a number",
-        }
-    }
-
-    /// Why the condition cannot be had, where it cannot.
-    pub(super) fn unsupported(self) -> Option<Problem> {
-        match self {
-            Key::Unit | Key::Container => Some(
-                Problem::new("`unit` and `container` are not supported yet")
-                    .hint("write `cgroup PATH`, or `program = NAME`"),
-            ),
-            _ => None,
         }
     }
 }

@@ -66,14 +66,26 @@ pub(super) fn condition(
                     .map_err(|_| wrong("user", "write a number, or a name from /etc/passwd"))?,
             ),
         }),
-        Key::Program => match operator {
+        Key::Program | Key::Unit | Key::Container => match operator {
             Operator::Like | Operator::NotLike => {
                 // Unquoted, a backslash would have been taken for the filter's own.
-                Term::ProgramLike(Pattern::new(&value.raw).map_err(|reason| {
+                let pattern = Pattern::new(&value.raw).map_err(|reason| {
                     Problem::new(format!("{text:?} is no regular expression")).hint(reason)
-                })?)
+                })?;
+                match key {
+                    Key::Unit => Term::UnitLike(pattern),
+                    Key::Container => Term::ContainerLike(pattern),
+                    _ => Term::ProgramLike(pattern),
+                }
             }
-            _ => Term::Program(text.as_bytes().to_vec()),
+            _ => {
+                let name = text.as_bytes().to_vec();
+                match key {
+                    Key::Unit => Term::Unit(name),
+                    Key::Container => Term::Container(name),
+                    _ => Term::Program(name),
+                }
+            }
         },
         Key::Cause => Term::Cause(text.parse().map_err(|_| {
             let names = Cause::ALL.map(Cause::name);
@@ -111,11 +123,6 @@ pub(super) fn condition(
             }
         }
         Key::Autobound => return autobound(names),
-        Key::Unit | Key::Container => {
-            return Err(key
-                .unsupported()
-                .unwrap_or_else(|| Problem::new("not supported")));
-        }
     };
     Ok(negated(operator, Filter::Term(term)))
 }

@@ -225,9 +225,6 @@ impl<'a> Parser<'a> {
         };
         self.at += 1;
         let of_key = |problem: Problem| problem.at(self.text, word.at.clone());
-        if let Some(problem) = key.unsupported() {
-            return Err(of_key(problem));
-        }
         if key == Key::Autobound {
             return operand::autobound(self.names).map_err(of_key);
         }

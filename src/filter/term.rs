@@ -6,7 +6,8 @@ use regex::bytes::Regex;
 
 use super::Network;
 use crate::model::{
-    Cause, Endpoint, Family, Holders, Idle, Namespace, Owner, Pid, Side, Socket, State, StateSet,
+    Cause, Cgroups, Endpoint, Family, Holders, Idle, Namespace, Owner, Pid, Side, Socket, State,
+    StateSet,
 };
 
 /// One condition.
@@ -43,6 +44,12 @@ pub enum Term {
     /// How many milliseconds the socket has been idle at least.
     Idle(RangeInclusive<u64>),
     Cause(Cause),
+    /// The unit of a process that owns the socket; `nginx` is `nginx.service` too.
+    Unit(Vec<u8>),
+    UnitLike(Pattern),
+    /// The container of such a process: its name, or the beginning of its id.
+    Container(Vec<u8>),
+    ContainerLike(Pattern),
     /// The name of the socket's network namespace, `net:[N]`, or N.
     Netns(String),
 }
@@ -98,6 +105,7 @@ pub struct Known<'a> {
     /// `Some(None)`: it is known to have no cause, not being in CLOSE_WAIT.
     pub cause: Option<Option<Cause>>,
     pub netns: Option<&'a Namespace>,
+    pub cgroups: Option<&'a Cgroups>,
 }
 
 impl<'a> Known<'a> {
@@ -110,6 +118,7 @@ impl<'a> Known<'a> {
             idle: None,
             cause: None,
             netns: None,
+            cgroups: None,
         }
     }
 }
@@ -148,6 +157,10 @@ impl Term {
             Term::Idle(_) if !has_age(socket) => Some(false),
             Term::Idle(range) => known.idle.map(|idle| range.contains(&idle.at_least_ms)),
             Term::Cause(cause) => known.cause.map(|found| found == Some(*cause)),
+            Term::Unit(name) => unit(known, |unit| is_unit(unit, name)),
+            Term::UnitLike(pattern) => unit(known, |unit| pattern.0.is_match(unit)),
+            Term::Container(name) => container(known, |container| is_container(container, name)),
+            Term::ContainerLike(pattern) => container(known, |found| pattern.0.is_match(found)),
             Term::Netns(wanted) => is_called(known.netns?, wanted),
         }
     }
@@ -157,6 +170,14 @@ impl Term {
         matches!(
             self,
             Term::Pid(_) | Term::Program(_) | Term::ProgramLike(_) | Term::Cause(_)
+        ) || self.needs_cgroup()
+    }
+
+    /// Whether the term needs to know in which control group the holders are.
+    pub fn needs_cgroup(&self) -> bool {
+        matches!(
+            self,
+            Term::Unit(_) | Term::UnitLike(_) | Term::Container(_) | Term::ContainerLike(_)
         )
     }
 
@@ -208,6 +229,37 @@ fn owned_by(known: &Known<'_>, wanted: impl Fn(&Holders, Pid) -> bool) -> Option
                 .any(|holder| wanted(holders, holder.pid)),
         ),
     }
+}
+
+/// Whether a process in a unit that is `wanted` owns the socket. One that is in no unit is in none
+/// that is wanted.
+fn unit(known: &Known<'_>, wanted: impl Fn(&[u8]) -> bool) -> Option<bool> {
+    known.cgroups?.any(known.socket, &known.owner?.0, |cgroup| {
+        cgroup
+            .unit
+            .as_ref()
+            .is_some_and(|unit| wanted(unit.bytes()))
+    })
+}
+
+/// The same of containers.
+fn container(known: &Known<'_>, wanted: impl Fn(&[u8]) -> bool) -> Option<bool> {
+    known.cgroups?.any(known.socket, &known.owner?.0, |cgroup| {
+        let container = cgroup.container.as_ref();
+        container.is_some_and(|container| wanted(container.bytes()))
+    })
+}
+
+/// Whether a unit is the one that the user calls `name`: as for systemctl(1), a service where no
+/// kind is given.
+fn is_unit(unit: &[u8], name: &[u8]) -> bool {
+    unit == name || unit.strip_suffix(b".service") == Some(name)
+}
+
+/// Whether a container is the one that the user calls `name`; of an id any beginning will do.
+fn is_container(container: &[u8], name: &[u8]) -> bool {
+    let is_id = container.len() >= 12 && container.iter().all(u8::is_ascii_hexdigit);
+    container == name || (is_id && !name.is_empty() && container.starts_with(name))
 }
 
 /// Whether a namespace goes by a name, by `net:[N]` or by N; `None` where nothing is known of it

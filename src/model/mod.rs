@@ -2,6 +2,7 @@
 //!
 //! Nothing here opens a file, reads a clock or writes a byte.
 
+pub mod cgroup;
 pub mod endpoint;
 pub mod evidence;
 pub mod gap;
@@ -14,6 +15,7 @@ pub mod snapshot;
 pub mod socket;
 pub mod state;
 
+pub use cgroup::{Cgroup, Cgroups, Placed};
 pub use endpoint::Endpoint;
 pub use evidence::{Cpu, Epoll, Evidence, Runtime, Threads, Wait, WaitKind, WaitTarget};
 pub use gap::{Gap, GapKind};

@@ -77,6 +77,10 @@ impl Holders {
         self.process(pid).map_or(&[], |process| &process.forebears)
     }
 
+    pub fn processes(&self) -> &[Process] {
+        &self.processes
+    }
+
     pub fn processes_mut(&mut self) -> &mut [Process] {
         &mut self.processes
     }

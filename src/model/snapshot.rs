@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Gap, Holders, Host, Namespace, Scanned, Socket};
+use super::{Cgroups, Gap, Holders, Host, Namespace, Scanned, Socket};
 
 /// What the collector hands to the classifier: one moment of one network namespace,
 /// or of several.
@@ -18,6 +18,8 @@ pub struct Snapshot {
     pub sockets: Vec<Socket>,
     /// Who holds them; `None` when nobody asked.
     pub holders: Option<Holders>,
+    /// In which control groups they are; `None` when nobody asked.
+    pub cgroups: Option<Cgroups>,
     pub scan: Scan,
     /// More about the processes that hold wanted sockets, ordered by process.
     pub scanned: Vec<Scanned>,

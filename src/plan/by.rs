@@ -69,16 +69,21 @@ fn meant<const N: usize>(name: &str, names: [&'static str; N]) -> String {
 pub(super) struct Needs {
     pub(super) owners: bool,
     pub(super) ages: bool,
+    pub(super) cgroups: bool,
 }
 
 impl Needs {
     /// Everything where nothing is counted; else what the dimensions and the filter rest on. A
     /// document has findings too, which rest on ages.
-    pub(super) fn of(by: Option<&By>, filter: &Filter, format: Format) -> Needs {
+    pub(super) fn of(by: Option<&By>, filter: &Filter, format: Format, extend: bool) -> Needs {
+        let named = filter.mentions(Term::needs_cgroup);
+        let counted = |by: &By| by.dimensions.iter().any(|by| by.needs_cgroup());
+        let cgroups = named || extend || by.is_some_and(counted);
         let Some(by) = by else {
             return Needs {
                 owners: true,
                 ages: true,
+                cgroups,
             };
         };
         let any = |needed: fn(Dimension) -> bool| by.dimensions.iter().any(|by| needed(*by));
@@ -87,6 +92,7 @@ impl Needs {
             ages: any(Dimension::needs_age)
                 || filter.mentions(Term::needs_age)
                 || format == Format::Json,
+            cgroups,
         }
     }
 }

@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{escape, units};
 use crate::classifier::{Report, Row};
-use crate::model::{Cause, Endpoint, Hiding, Holders, Owner, Timer};
+use crate::model::{Cause, Cgroup, Endpoint, Hiding, Holders, Name, Owner, Placed, Timer};
 
 /// One column of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,9 @@ pub enum Column {
     User,
     Inode,
     Cookie,
+    Unit,
+    Container,
+    Cgroup,
     Owner,
 }
 
@@ -45,6 +48,9 @@ impl Column {
             Column::User => "User",
             Column::Inode => "Inode",
             Column::Cookie => "Cookie",
+            Column::Unit => "Unit",
+            Column::Container => "Container",
+            Column::Cgroup => "Cgroup",
             Column::Owner => "Owner",
         }
     }
@@ -76,6 +82,9 @@ impl Column {
                 out,
             ),
             Column::Cookie => or_dash(socket.cookie.map(u64::from), push_number, out),
+            Column::Unit => push_placed(row, report, |found| found.unit.as_ref(), out),
+            Column::Container => push_placed(row, report, |found| found.container.as_ref(), out),
+            Column::Cgroup => push_placed(row, report, |found| Some(&found.path), out),
             Column::Age => or_dash(row.idle, units::push_idle, out),
             Column::Timer => or_dash(socket.timer, push_timer, out),
             Column::Owner => push_owner(&row.owner, report.holders(), out),
@@ -130,6 +139,21 @@ fn or_dash<T>(value: Option<T>, push: impl FnOnce(T, &mut String), out: &mut Str
     match value {
         Some(value) => push(value, out),
         None => out.push('-'),
+    }
+}
+
+/// What the control group of a socket tells; `?` where that is not known.
+fn push_placed(
+    row: &Row<'_>,
+    report: &Report<'_>,
+    of: fn(&Cgroup) -> Option<&Name>,
+    out: &mut String,
+) {
+    let cgroups = report.snapshot.cgroups.as_ref();
+    match cgroups.map_or(Placed::Unknown, |all| all.of(row.socket, &row.owner)) {
+        Placed::In(cgroup) => or_dash(of(cgroup), |name, out| push_word(name.bytes(), out), out),
+        Placed::Nowhere => out.push('-'),
+        Placed::Unknown => out.push('?'),
     }
 }
 

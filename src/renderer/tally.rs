@@ -86,15 +86,17 @@ impl<'a> Counts<'a> {
                 Some(name) => name.to_owned(),
                 None => uid.to_string(),
             },
+            Value::Scope(name) => String::from_utf8_lossy(name.bytes()).into_owned(),
             Value::Netns(at) => return snapshot.netns(*at).label.clone(),
             Value::Cause(cause) => Cause::name(*cause).to_owned(),
-            Value::None | Value::Unknown => return None,
+            Value::None | Value::Outside | Value::Unknown => return None,
         })
     }
 
     fn cell(&self, value: &Value) -> String {
         match (value, self.text(value)) {
             (Value::None, _) => "-".to_owned(),
+            (Value::Outside, _) => "(none)".to_owned(),
             (_, Some(text)) => escape::text(text.as_bytes()),
             (_, None) => "?".to_owned(),
         }
@@ -309,16 +311,14 @@ pub fn lines(report: &Report<'_>, view: &View, by: &By, out: &mut impl Write) ->
 
 /// Whether the lines are of programs, of which the kernel has none and some are hidden.
 fn tells_owner(dimensions: &[Dimension]) -> bool {
-    dimensions.contains(&Dimension::Program)
+    dimensions.iter().any(|by| by.tells_owner())
 }
 
 /// `held` by a process or waiting for one, `kernel` or `hidden`.
 fn owner(dimensions: &[Dimension], line: &Line) -> &'static str {
-    let program = dimensions
-        .iter()
-        .zip(&line.values)
-        .find(|(dimension, _)| **dimension == Dimension::Program);
-    match program {
+    let by = dimensions.iter().zip(&line.values);
+    let mut told = by.filter(|(dimension, _)| dimension.tells_owner());
+    match told.next() {
         Some((_, Value::None)) => "kernel",
         Some((_, Value::Unknown)) => "hidden",
         _ => "held",

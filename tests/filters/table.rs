@@ -416,6 +416,6 @@ pub const TABLE: &[Row] = &[
     Neither("side = both"),
     Neither("cause = banana"),
     Ours("netns = blue", "not in ss"),
-    Neither("unit = x.service"),
-    Neither("container = x"),
+    Neither("unit > x"),
+    Neither("container ~ ("),
 ];

@@ -13,6 +13,7 @@ mod mixed;
 mod namespaces;
 mod nobody;
 mod owners;
+mod placement;
 mod prepared;
 mod text;
 mod view;

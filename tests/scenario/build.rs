@@ -73,6 +73,7 @@ pub fn snapshot(scenario: &Scenario) -> Result<Snapshot, String> {
         },
         holders: (scenario.host.owners != Some(false))
             .then(|| Holders::new(seen.holders, processes)),
+        cgroups: None,
         scanned: Vec::new(),
         gaps: Vec::new(),
         steps: Vec::new(),

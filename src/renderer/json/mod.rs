@@ -12,8 +12,8 @@ use serde::{Serialize, Serializer};
 
 use self::types::{
     Causes, Counters, CpuJson, Document, EndpointJson, EpollJson, EvidenceJson, FindingJson, Gap,
-    GroupJson, IdleJson, ListenerJson, NameJson, PatienceJson, Process, SocketJson, SpreadJson,
-    States, ThreadsJson, TimerJson, Tool, WaitJson,
+    GroupJson, IdleJson, ListenerJson, NameJson, PatienceJson, PlacedJson, Process, SocketJson,
+    SpreadJson, States, ThreadsJson, TimerJson, Tool, WaitJson,
 };
 use super::list::{self, Order};
 use super::tally::Counts;
@@ -22,7 +22,7 @@ use crate::classifier::finding::{End, FinWait2, Finding, Findings};
 use crate::classifier::group::{Group, Service};
 use crate::classifier::queue::Queue;
 use crate::classifier::{Report, Row};
-use crate::model::{Cause, Evidence, Holders, Pid, State, Wait, WaitTarget};
+use crate::model::{Cause, Evidence, Holders, Pid, Placed, State, Wait, WaitTarget};
 
 /// The version of the schema: raised only when a field is renamed or removed.
 const SCHEMA: u32 = 1;
@@ -298,6 +298,20 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// The control group, where somebody asked.
+    fn placed(&self, row: &Row<'_>) -> Option<PlacedJson<'a>> {
+        let cgroups = self.report.snapshot.cgroups.as_ref()?;
+        let cgroup = match cgroups.of(row.socket, &row.owner) {
+            Placed::In(cgroup) => Some(cgroup),
+            Placed::Nowhere | Placed::Unknown => None,
+        };
+        Some(PlacedJson {
+            cgroup: cgroup.map(|found| NameJson(&found.path)),
+            unit: cgroup.and_then(|found| found.unit.as_ref().map(NameJson)),
+            container: cgroup.and_then(|found| found.container.as_ref().map(NameJson)),
+        })
+    }
+
     fn socket<'b>(&'b self, row: &Row<'b>) -> SocketJson<'b> {
         let socket = row.socket;
         let uid = socket.user();
@@ -323,6 +337,7 @@ impl<'a> Context<'a> {
             },
             idle_ms: row.idle.map(IdleJson::from),
             cause: row.cause.map(Cause::name),
+            placed: self.placed(row),
         }
     }
 }

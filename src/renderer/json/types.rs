@@ -324,6 +324,16 @@ pub(super) struct SocketJson<'a> {
     pub(super) owners: HoldersJson<'a>,
     pub(super) idle_ms: Option<IdleJson>,
     pub(super) cause: Option<&'static str>,
+    #[serde(flatten)]
+    pub(super) placed: Option<PlacedJson<'a>>,
+}
+
+/// The control group of a socket, where it is asked for.
+#[derive(Serialize)]
+pub(super) struct PlacedJson<'a> {
+    pub(super) cgroup: Option<NameJson<'a>>,
+    pub(super) unit: Option<NameJson<'a>>,
+    pub(super) container: Option<NameJson<'a>>,
 }
 
 #[derive(Serialize)]

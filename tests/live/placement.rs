@@ -1,0 +1,95 @@
+//! Units and containers, from control groups that the test makes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::lab::{Lab, Nobody, is_root, sockets_of};
+
+/// Where version 2 is mounted; the second beside version 1.
+const MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
+
+/// A control group of the test's own.
+struct Group(PathBuf);
+
+impl Group {
+    /// `None` where groups cannot be made.
+    fn new(name: &str) -> Option<Group> {
+        let is_v2 = |mount: &&&str| Path::new(mount).join("cgroup.procs").exists();
+        let mount = MOUNTS.iter().find(is_v2).filter(|_| is_root())?;
+        let path = Path::new(mount).join(name);
+        fs::create_dir(&path).ok()?;
+        Some(Group(path))
+    }
+
+    fn add(&self, pid: u32) {
+        fs::write(self.0.join("cgroup.procs"), pid.to_string()).unwrap();
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Only an empty one can be removed: its process may still be on its way out.
+        for _ in 0..100 {
+            if fs::remove_dir(&self.0).is_ok() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+}
+
+#[test]
+fn the_unit_of_a_process_selects_its_sockets() {
+    let name = format!("closewait-test-{}.service", std::process::id());
+    let Some(group) = Group::new(&name) else {
+        eprintln!("no control group to be had: left out");
+        return;
+    };
+    let lab = Lab::new();
+    let inside = lab.start("states", &[]);
+    let _outside = lab.start("states", &[]);
+    group.add(inside.pid());
+    let selected = lab.json(&["list", "-a", "-e", "unit", "=", &name]);
+    let mut held = 0;
+    for socket in sockets_of(&selected) {
+        assert_eq!(socket["unit"], name.as_str());
+        assert_eq!(socket["cgroup"], format!("/{name}"));
+        assert!(socket["container"].is_null());
+        let owners = socket["owners"].as_array().unwrap();
+        held += usize::from(owners.iter().any(|owner| owner["pid"] == inside.pid()));
+    }
+    let pid = inside.pid().to_string();
+    let expected = lab.json(&["list", "-a", "pid", "=", &pid]);
+    assert!(held > 3);
+    assert_eq!(held, sockets_of(&expected).count());
+    let all = lab.json(&["list", "-a"]);
+    let others = lab.json(&["list", "-a", "unit", "!=", &name]);
+    assert_eq!(
+        sockets_of(&all).count(),
+        sockets_of(&selected).count() + sockets_of(&others).count()
+    );
+    // What nobody asks for is not read.
+    assert!(sockets_of(&all).all(|socket| socket.get("unit").is_none()));
+}
+
+#[test]
+fn whose_holder_is_hidden_is_in_no_unit_that_is_known() {
+    let name = format!("closewait-hidden-{}.service", std::process::id());
+    let Some(group) = Group::new(&name) else {
+        eprintln!("no control group to be had: left out");
+        return;
+    };
+    let lab = Lab::new();
+    let inside = lab.start("states", &[]);
+    group.add(inside.pid());
+    let nobody = Nobody::new();
+    for operator in ["=", "!="] {
+        let told = nobody.closewait(&["-q", "unit", operator, &name, "state", "close-wait"]);
+        assert_eq!(told.code, 2, "{operator}: {}", told.stderr);
+        assert!(
+            told.stderr.contains("the filter asks for"),
+            "{}",
+            told.stderr
+        );
+    }
+}
