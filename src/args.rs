@@ -131,6 +131,12 @@ pub struct Options {
     /// User, inode, cookie and cgroup; in JSON unit and container too
     #[arg(short = 'e', long, help_heading = "netstat letters")]
     pub extend: bool,
+    /// tcp_info: congestion, round trips, bytes; all of it in JSON
+    #[arg(short = 'i', long, help_heading = "netstat letters")]
+    pub info: bool,
+    /// Memory of the socket
+    #[arg(short = 'm', long, help_heading = "netstat letters")]
+    pub memory: bool,
     /// Leave nothing out on a narrow terminal (in a pipe nothing ever is)
     #[arg(short = 'W', long, help_heading = "netstat letters")]
     pub wide: bool,
@@ -190,6 +196,14 @@ pub struct Options {
         help_heading = "Output"
     )]
     pub by: Vec<String>,
+    /// These columns alone, `+A,B` for more than the usual ones, `help` for all there are (list)
+    #[arg(
+        long,
+        value_name = "A,B|+C|help",
+        global = true,
+        help_heading = "Output"
+    )]
+    pub columns: Option<String>,
     /// Order by a column, reversed by a leading `-`: --sort=-recvq
     #[arg(
         long,
@@ -267,6 +281,8 @@ impl Options {
             programs: self.programs || after.programs,
             timers: self.timers || after.timers,
             extend: self.extend || after.extend,
+            info: self.info || after.info,
+            memory: self.memory || after.memory,
             wide: self.wide || after.wide,
             ipv4: self.ipv4 || after.ipv4,
             ipv6: self.ipv6 || after.ipv6,
@@ -280,6 +296,7 @@ impl Options {
             netns: after.netns.or(self.netns),
             all_netns: self.all_netns || after.all_netns,
             by: [self.by, after.by].concat(),
+            columns: after.columns.or(self.columns),
             sort: after.sort.or(self.sort),
             limit: after.limit.or(self.limit),
             json: self.json || after.json,

@@ -48,6 +48,10 @@ pub fn run(plan: &Plan, out: &mut impl Write, err: &mut impl Write) -> anyhow::R
             .and_then(|()| out.flush())
             .context("could not write the output")
             .map(|()| Outcome::Done),
+        Plan::Columns => renderer::columns::help::help(out)
+            .and_then(|()| out.flush())
+            .context("could not write the output")
+            .map(|()| Outcome::Done),
         Plan::Inspect(inspection) => inspect(inspection, out, err),
     }
 }

@@ -8,9 +8,10 @@ use anstream::AutoStream;
 use thiserror::Error;
 
 mod by;
+mod listing;
+mod needs;
 mod selection;
 
-use self::by::Needs;
 use self::selection::{Words, families, filter, meant_for_a_command, selection};
 use crate::args::{Cli, ColorChoice, Options, Wanted};
 use crate::classifier::Rules;
@@ -23,15 +24,16 @@ use crate::collector::{Request, SourceChoice};
 use crate::exit::Outcome;
 use crate::explain::Topic;
 use crate::filter::{ParseError, Term};
-use crate::renderer::columns::Column;
 use crate::renderer::style::Look;
-use crate::renderer::{Format, Page, Sort, SortKey, View};
+use crate::renderer::{Format, Page, View};
 
 /// What a run does.
 #[derive(Debug)]
 pub enum Plan {
     /// Print a text that needs nothing of the host.
     Explain(Topic),
+    /// Print what columns there are.
+    Columns,
     Inspect(Box<Inspection>),
 }
 
@@ -76,8 +78,12 @@ impl Terminal {
 pub enum UsageError {
     #[error("{flag} prints sockets: use it with `closewait list`")]
     NeedsList { flag: &'static str },
-    #[error("--sort {key:?} is no column; one of: {all}")]
+    #[error("{name:?} is no column: {hint}")]
+    Column { name: String, hint: String },
+    #[error("--sort {key:?} is none of what is counted; one of: {all}")]
     Sort { key: String, all: String },
+    #[error("groups have no {column} to sort by; they have: sockets, {all}")]
+    GroupSort { column: &'static str, all: String },
     #[error("UDP is not read yet: try `closewait -t`, or ss -u")]
     Udp,
     #[error("--threshold {given:?} is not NAME=N with a NAME of: {all}")]
@@ -111,6 +117,9 @@ impl Plan {
         let options = said.options;
         if let Some(Wanted::Explain(Some(topic))) = wanted {
             return Ok(Plan::Explain(topic));
+        }
+        if options.columns.as_deref() == Some("help") {
+            return Ok(Plan::Columns);
         }
         let is_bare = wanted.is_none();
         let command = wanted.unwrap_or(if options.has_netstat_letter() && options.by.is_empty() {
@@ -153,25 +162,11 @@ impl Plan {
         let format = format(&options);
         check(&options, &command, format, &words)?;
         let by = by::by(&options, &command)?;
-        let needs = Needs::of(
-            by.as_ref(),
-            &filter,
-            format,
-            options.extend && command == Wanted::List,
-        );
         let is_triage = command == Wanted::Triage;
         let page = match command {
             Wanted::Triage => by.map_or(Page::Triage, Page::Tally),
             Wanted::Explain(_) => Page::Diagram,
-            Wanted::List => Page::List {
-                columns: columns(&options, &netns),
-                header: !options.no_header,
-            },
-        };
-        let sort = match page {
-            // It has an order of its own.
-            Page::Tally(_) => None,
-            _ => options.sort.as_deref().map(sort).transpose()?,
+            Wanted::List => listing::page(&options, format, netns == NetnsChoice::All)?,
         };
         let limit = match (options.limit, &command, format) {
             (Some(0), ..) => None,
@@ -184,6 +179,23 @@ impl Plan {
             ColorChoice::Never => false,
             ColorChoice::Auto => wants_colour(),
         };
+        let view = View {
+            format,
+            look: Look {
+                colour,
+                marks: terminal.width.is_some() || colour || is_triage,
+                width: terminal.width.filter(|_| !options.wide),
+            },
+            sort: match (&page, options.sort.as_deref()) {
+                // It has an order of its own.
+                (Page::Tally(_), _) | (_, None) => None,
+                (_, Some(key)) => Some(listing::sort(key, &page)?),
+            },
+            page,
+            limit,
+            selection: selection(&options, &command, &words),
+        };
+        let needs = needs::needs(&view, &filter, options.quiet);
         Ok(Plan::Inspect(Box::new(Inspection {
             request: Request {
                 source: options.source.unwrap_or(SourceChoice::Auto),
@@ -191,10 +203,11 @@ impl Plan {
                 netns,
                 families: families(&options),
                 filter: filter.clone(),
-                owners: !options.no_owners && page != Page::Diagram && needs.owners,
+                owners: needs.owners && !options.no_owners,
                 cgroups: needs.cgroups,
                 udp: options.udp,
-                tcp_info: page != Page::Diagram && needs.ages,
+                tcp_info: needs.times,
+                details: needs.details,
             },
             rules: Rules {
                 filter,
@@ -206,18 +219,7 @@ impl Plan {
                 .unwrap_or(u64::MAX),
                 thresholds: thresholds(&options)?,
             },
-            view: View {
-                page,
-                format,
-                look: Look {
-                    colour,
-                    marks: terminal.width.is_some() || colour || is_triage,
-                    width: terminal.width.filter(|_| !options.wide),
-                },
-                sort,
-                limit,
-                selection: selection(&options, &command, &words),
-            },
+            view,
             quiet: options.quiet,
             strict: options.strict,
             evidence: !options.no_evidence && options.by.is_empty(),
@@ -248,6 +250,8 @@ impl Options {
             || self.programs
             || self.timers
             || self.extend
+            || self.info
+            || self.memory
             || self.wide
             || self.ipv4
             || self.ipv6
@@ -274,6 +278,9 @@ fn check(
             Format::Jsonl => return Err(UsageError::NeedsList { flag: "--jsonl" }),
             Format::Csv => return Err(UsageError::NeedsList { flag: "--csv" }),
             Format::Table | Format::Json => {}
+        }
+        if options.columns.is_some() {
+            return Err(UsageError::NeedsList { flag: "--columns" });
         }
     }
     if options.udp && !options.tcp {
@@ -334,47 +341,4 @@ fn format(options: &Options) -> Format {
     } else {
         Format::Table
     }
-}
-
-fn columns(options: &Options, netns: &NetnsChoice) -> Vec<Column> {
-    let mut columns = Vec::new();
-    if *netns == NetnsChoice::All {
-        columns.push(Column::Netns);
-    }
-    columns.extend([
-        Column::Proto,
-        Column::RecvQ,
-        Column::SendQ,
-        Column::Local,
-        Column::Foreign,
-        Column::State,
-        Column::Age,
-        Column::Cause,
-    ]);
-    if options.extend {
-        columns.extend([Column::User, Column::Inode, Column::Cookie, Column::Cgroup]);
-    }
-    if options.timers {
-        columns.push(Column::Timer);
-    }
-    if !options.no_owners {
-        columns.push(Column::Owner);
-    }
-    columns
-}
-
-fn sort(text: &str) -> Result<Sort, UsageError> {
-    let (descending, name) = match text.strip_prefix('-') {
-        Some(name) => (true, name),
-        None => (false, text),
-    };
-    let plain = name.to_ascii_lowercase().replace(['-', '_'], "");
-    SortKey::ALL
-        .into_iter()
-        .find(|key| key.name() == plain)
-        .map(|key| Sort { key, descending })
-        .ok_or_else(|| UsageError::Sort {
-            key: name.to_owned(),
-            all: SortKey::ALL.map(SortKey::name).join(", "),
-        })
 }

@@ -15,9 +15,9 @@ use closewait::classifier::finding::{self, Findings};
 use closewait::classifier::{self, Report, queue};
 use closewait::collector::cgroup;
 use closewait::model::{
-    Cgroups, Cpu, Endpoint, Epoll, Evidence, Gap, GapKind, Holder, Holders, Host, Name, Namespace,
-    Pid, PortRange, Process, Runtime, Scan, Settings, Snapshot, Socket, Source, State, Threads,
-    Users, Wait, WaitKind, WaitTarget,
+    Cgroups, Cpu, Details, Endpoint, Epoll, Evidence, Gap, GapKind, Holder, Holders, Host, Name,
+    Namespace, Pid, PortRange, Process, Runtime, Scan, Settings, Snapshot, Socket, Source, State,
+    Threads, Users, Wait, WaitKind, WaitTarget,
 };
 use closewait::plan::{Inspection, Plan, Terminal};
 use closewait::renderer;
@@ -77,6 +77,7 @@ fn snapshot(source: Source, sockets: Vec<Socket>) -> Snapshot {
         host: host(),
         namespaces: vec![namespace("net:[4026531840]", source)],
         taken_at_ns: TAKEN_AT_NS,
+        details: Details::default(),
         holders: Some(holders(&sockets)),
         sockets,
         scan: Scan {

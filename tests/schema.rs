@@ -276,6 +276,15 @@ fn each_line_of_jsonl_is_a_socket_by_the_schema() {
         &["list", "--jsonl", "--port", &loopback.port()],
         &["list", "--jsonl", "--no-owners", "--port", &loopback.port()],
         &["list", "--jsonl", "-a", "--source", "procfs"],
+        &["list", "--jsonl", "-a", "-i", "-m"],
+        &["list", "--jsonl", "-a", "-im", "--source", "procfs"],
+        &[
+            "list",
+            "--jsonl",
+            "-a",
+            "--columns",
+            "+rtt,sndbuf,state,tos",
+        ],
     ] {
         let text = output(arguments);
         let lines: Vec<Value> = text
@@ -286,6 +295,34 @@ fn each_line_of_jsonl_is_a_socket_by_the_schema() {
         for line in lines {
             check(&validator, &line);
         }
+    }
+}
+
+#[test]
+fn every_column_alone_is_by_the_schema() {
+    let loopback = Loopback::new(Ipv4Addr::LOCALHOST);
+    let port = loopback.port();
+    let help = output(&["list", "--columns", "help"]);
+    let (_, lines) = help.split_once("\n\n").unwrap();
+    let names: Vec<&str> = lines
+        .lines()
+        .map(|line| line.split(' ').next().unwrap())
+        .collect();
+    assert!(names.len() > 100);
+    let all = names.join(",");
+    let document = document(&["list", "-a", "--json", "--port", &port, "--columns", &all]);
+    for socket in document["sockets"].as_array().unwrap() {
+        assert_eq!(socket.as_object().unwrap().len(), names.len());
+    }
+    let mut schema = strict(schema());
+    let definitions = schema["$defs"].take();
+    let row = validator(&json!({
+        "$schema": schema["$schema"],
+        "$ref": "#/$defs/row",
+        "$defs": definitions,
+    }));
+    for line in output(&["list", "-a", "--jsonl", "--port", &port, "--columns", &all]).lines() {
+        check(&row, &serde_json::from_str(line).unwrap());
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use closewait::collector::sock_diag::wire::{self, Families, Query};
-use closewait::model::{Family, StateSet};
+use closewait::model::{DetailSet, Family, StateSet};
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 use netlink_sys::{Socket, SocketAddr};
 
@@ -105,6 +105,7 @@ fn any_ipv4() -> Query {
         families: Families::One(Family::Inet),
         states: StateSet::ALL,
         tcp_info: true,
+        details: DetailSet::NONE,
         bytecode: None,
     }
 }

@@ -23,7 +23,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use closewait::collector::proc_net;
 use closewait::collector::sock_diag::wire::{self, Families, Query, Reply};
-use closewait::model::{Endpoint, Family, State, StateSet};
+use closewait::model::{DetailSet, Endpoint, Family, State, StateSet};
 
 use self::cast::Cast;
 use self::dump::{Dump, Recorder};
@@ -115,6 +115,7 @@ fn take(recorder: &mut Recorder) -> Result<Take> {
         families,
         states,
         tcp_info: true,
+        details: DetailSet::NONE,
         bytecode: None,
     };
     let one = |family| query(Families::One(family), StateSet::ALL);

@@ -46,6 +46,18 @@ pub struct Row<'a> {
     pub cause: Option<Cause>,
 }
 
+impl Row<'_> {
+    /// Whether accept(2) or connect(2) gave the connection to a process; `None` of what is no
+    /// connection of a process: listeners and the kernel's own.
+    pub fn accepted(&self) -> Option<bool> {
+        let socket = self.socket;
+        if socket.is_unaccepted() {
+            return Some(false);
+        }
+        (socket.inode != 0 && socket.state != State::Listen).then_some(true)
+    }
+}
+
 /// How many selected sockets are in each state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StateCounts {

@@ -30,7 +30,7 @@ use self::sock_diag::wire::Families;
 use self::table::read_namespaces;
 use crate::filter::{Filter, Known, Term};
 use crate::model::{
-    Evidence, Gap, GapKind, Holders, Pid, Scan, Snapshot, Socket, State, StateSet, Step,
+    DetailSet, Evidence, Gap, GapKind, Holders, Pid, Scan, Snapshot, Socket, State, StateSet, Step,
 };
 
 /// What a run needs to see.
@@ -50,6 +50,8 @@ pub struct Request {
     pub udp: bool,
     /// Ask for tcp_info: ages and causes rest on it.
     pub tcp_info: bool,
+    /// What else of each socket is shown.
+    pub details: DetailSet,
 }
 
 impl Request {
@@ -102,7 +104,7 @@ pub fn collect(request: &Request, progress: &Progress) -> Result<Snapshot, Colle
     let mut steps = Steps::default();
     let Tables {
         namespaces,
-        sockets,
+        found,
         mut gaps,
     } = read_namespaces(request, &mut steps)?;
     if request.udp {
@@ -117,7 +119,8 @@ pub fn collect(request: &Request, progress: &Progress) -> Result<Snapshot, Colle
         host: host::read(),
         namespaces,
         taken_at_ns,
-        sockets,
+        sockets: found.sockets,
+        details: found.details,
         holders: None,
         cgroups: None,
         scan: Scan::default(),
@@ -127,6 +130,8 @@ pub fn collect(request: &Request, progress: &Progress) -> Result<Snapshot, Colle
     };
     if request.owners {
         read_owners(request, &mut snapshot, progress, &mut steps);
+    } else {
+        steps.add("owners: not needed, not read".to_owned(), Instant::now());
     }
     if request.cgroups {
         let start = Instant::now();
@@ -190,10 +195,11 @@ fn read_all_again(request: &Request) -> Option<Vec<Socket>> {
         owners: false,
         cgroups: false,
         tcp_info: false,
+        details: DetailSet::NONE,
         ..request.clone()
     };
     let tables = read_namespaces(&everything, &mut Steps::default()).ok()?;
-    Some(tables.sockets)
+    Some(tables.found.sockets)
 }
 
 /// Finds the holders of the sockets that may be selected, and of those that tell about them:
@@ -219,6 +225,7 @@ fn read_owners(request: &Request, snapshot: &mut Snapshot, progress: &Progress, 
         .map(|socket| socket.inode);
     let wanted = Wanted::new(inodes, request.sees_all());
     if wanted.is_empty() {
+        steps.add("owners: no selected socket has one".to_owned(), start);
         snapshot.holders = Some(Holders::default());
         return;
     }

@@ -12,9 +12,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::netns::{self, Netns, NetnsError, PLACES};
+use super::sock_diag::Dumped;
 use super::table::{Table, namespace, netns_label, read_table};
 use super::{CollectError, Request, SourceChoice, Steps, owners};
-use crate::model::{Gap, GapKind, Namespace, Pid, Socket};
+use crate::model::{Gap, GapKind, Namespace, Pid};
 
 /// The most processes of a namespace that are remembered, to look at another one where one ended.
 const PIDS_MAX: usize = 8;
@@ -56,7 +57,7 @@ struct Found {
 #[derive(Debug, Default)]
 pub(super) struct Tables {
     pub(super) namespaces: Vec<Namespace>,
-    pub(super) sockets: Vec<Socket>,
+    pub(super) found: Dumped,
     pub(super) gaps: Vec<Gap>,
 }
 
@@ -173,16 +174,12 @@ impl Reading {
         let label = read.label.clone().unwrap_or_default();
         let with_label = |gap| (gap, label.clone());
         self.gaps.extend(table.gaps.into_iter().map(with_label));
-        let mut sockets = table.sockets;
-        for socket in &mut sockets {
+        let mut found = table.found;
+        for socket in &mut found.sockets {
             socket.netns = at;
         }
         self.tables.namespaces.push(read);
-        if self.tables.sockets.is_empty() {
-            self.tables.sockets = sockets;
-        } else {
-            self.tables.sockets.append(&mut sockets);
-        }
+        self.tables.found.append(found);
     }
 }
 

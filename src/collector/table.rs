@@ -12,16 +12,16 @@ use super::namespaces::{self, Tables};
 use super::netns::{self, Netns, NetnsChoice, NetnsName};
 use super::sock_diag::bytecode::{self, Dialect};
 use super::sock_diag::wire::{Families, Query};
-use super::sock_diag::{Dump, DumpError, Reader};
+use super::sock_diag::{Dump, DumpError, Dumped, Reader};
 use super::{CollectError, Request, SourceChoice, Steps, host, proc_net};
 use crate::filter::{Filter, Known};
 use crate::model::{
-    Endpoint, Family, Gap, GapKind, Namespace, Settings, Socket, Source, State, StateSet,
+    DetailSet, Endpoint, Family, Gap, GapKind, Namespace, Settings, Socket, Source, State, StateSet,
 };
 
 /// The sockets of a namespace, and the facts that are the namespace's own.
 pub(super) struct Table {
-    pub(super) sockets: Vec<Socket>,
+    pub(super) found: Dumped,
     pub(super) source: Source,
     pub(super) settings: Settings,
     pub(super) gaps: Vec<Gap>,
@@ -48,7 +48,7 @@ pub(super) fn read_namespaces(
     };
     Ok(Tables {
         namespaces: vec![namespace(described, &table)],
-        sockets: table.sockets,
+        found: table.found,
         gaps: table.gaps,
     })
 }
@@ -114,14 +114,14 @@ pub(super) fn read_table(
         Some(_) => Settings::default(),
     };
     let mut gaps = Vec::new();
-    let mut sockets = Vec::new();
+    let mut found = Dumped::default();
     if net.is_none() && request.source != SourceChoice::Procfs {
-        match read_netlink(request, &mut sockets, steps) {
+        match read_netlink(request, &mut found, steps) {
             Ok(dump) => {
                 gaps.extend(dump_gaps(dump));
-                gaps.extend(age_gap(request, &sockets));
+                gaps.extend(age_gap(request, &found.sockets));
                 return Ok(Table {
-                    sockets,
+                    found,
                     source: Source::Netlink,
                     settings,
                     gaps,
@@ -131,7 +131,7 @@ pub(super) fn read_table(
                 return Err(CollectError::Netlink(error));
             }
             Err(error) => {
-                sockets.clear();
+                found = Dumped::default();
                 gaps.push(Gap {
                     kind: GapKind::ProcSource,
                     count: 1,
@@ -149,10 +149,10 @@ pub(super) fn read_table(
             hint: "leave --source procfs away".into(),
         });
     }
-    let found = net.map_or_else(|| net_dir(&request.proc_root), Path::to_path_buf);
-    read_procfs(request, &found, &mut sockets, &mut gaps, steps)?;
+    let dir = net.map_or_else(|| net_dir(&request.proc_root), Path::to_path_buf);
+    read_procfs(request, &dir, &mut found.sockets, &mut gaps, steps)?;
     Ok(Table {
-        sockets,
+        found,
         source: Source::Procfs,
         settings,
         gaps,
@@ -171,7 +171,7 @@ fn net_dir(proc_root: &Path) -> PathBuf {
 
 fn read_netlink(
     request: &Request,
-    sockets: &mut Vec<Socket>,
+    found: &mut Dumped,
     steps: &mut Steps,
 ) -> Result<Dump, DumpError> {
     let start = Instant::now();
@@ -184,9 +184,10 @@ fn read_netlink(
         families: request.families,
         states: listen,
         tcp_info: false,
+        details: request.details,
         bytecode: None,
     };
-    let mut dump = reader.read(&listeners, &mut keep, sockets)?;
+    let mut dump = reader.read(&listeners, &mut keep, found)?;
     let states = request.filter.states().minus(listen);
     let narrowed = bytecode::compile(&request.filter, Dialect::Whole).is_some()
         || !states.contains(State::FinWait2);
@@ -196,17 +197,18 @@ fn read_netlink(
             families: request.families,
             states,
             tcp_info: request.tcp_info,
+            details: request.details,
             bytecode: None,
         };
-        let (found, refused) =
-            read_filtered(&request.filter, others, &mut reader, &mut keep, sockets)?;
-        dump.add(found);
+        let (brought, refused) =
+            read_filtered(&request.filter, others, &mut reader, &mut keep, found)?;
+        dump.add(brought);
         refusal = refused;
     }
     if narrowed {
-        dump.add(read_other_ends(request, &mut reader, sockets)?);
+        dump.add(read_other_ends(request, &mut reader, found)?);
     }
-    let mut what = format!("sock_diag dump: {} sockets kept", sockets.len());
+    let mut what = format!("sock_diag dump: {} sockets kept", found.sockets.len());
     if dump.repeated > 0 {
         what.push_str(&format!(", {} seen twice", dump.repeated));
     }
@@ -224,7 +226,7 @@ fn read_filtered(
     mut query: Query,
     reader: &mut Reader,
     keep: &mut impl FnMut(&Socket) -> bool,
-    sockets: &mut Vec<Socket>,
+    found: &mut Dumped,
 ) -> Result<(Dump, Option<String>), DumpError> {
     let mut refusal = None;
     let mut refused = None;
@@ -233,7 +235,7 @@ fn read_filtered(
         if query.bytecode.is_none() || query.bytecode == refused {
             continue;
         }
-        match reader.read(&query, keep, sockets) {
+        match reader.read(&query, keep, found) {
             Err(DumpError::Refused(reason)) => {
                 refusal = Some(format!(
                     "; the kernel refused the filter ({reason}): it was applied here"
@@ -244,7 +246,7 @@ fn read_filtered(
         }
     }
     query.bytecode = None;
-    Ok((reader.read(&query, keep, sockets)?, refusal))
+    Ok((reader.read(&query, keep, found)?, refusal))
 }
 
 /// Reads the other ends of the CLOSE_WAIT sockets that were kept, where they are in this
@@ -253,9 +255,10 @@ fn read_filtered(
 fn read_other_ends(
     request: &Request,
     reader: &mut Reader,
-    sockets: &mut Vec<Socket>,
+    found: &mut Dumped,
 ) -> Result<Dump, DumpError> {
-    let mirrored: FxHashSet<(Endpoint, Endpoint)> = sockets
+    let mirrored: FxHashSet<(Endpoint, Endpoint)> = found
+        .sockets
         .iter()
         .filter(|socket| socket.state == State::CloseWait)
         .map(|socket| (socket.remote.canonical(), socket.local.canonical()))
@@ -267,11 +270,12 @@ fn read_other_ends(
         families: Families::Both,
         states: StateSet::of(State::FinWait1).union(StateSet::of(State::FinWait2)),
         tcp_info: request.tcp_info,
+        details: DetailSet::NONE,
         bytecode: None,
     };
     let mut keep =
         |socket: &Socket| mirrored.contains(&(socket.local.canonical(), socket.remote.canonical()));
-    let mut dump = reader.read(&closers, &mut keep, sockets)?;
+    let mut dump = reader.read(&closers, &mut keep, found)?;
     // Those that were selected have been read before: nothing came twice.
     dump.repeated = 0;
     Ok(dump)

@@ -3,8 +3,10 @@
 //! Nothing here opens a file, reads a clock or writes a byte.
 
 pub mod cgroup;
+pub mod detail;
 pub mod endpoint;
 pub mod evidence;
+pub mod figures;
 pub mod gap;
 pub mod host;
 pub mod judged;
@@ -16,8 +18,10 @@ pub mod socket;
 pub mod state;
 
 pub use cgroup::{Cgroup, Cgroups, Placed};
+pub use detail::{Detail, DetailRef, DetailSet, Details};
 pub use endpoint::Endpoint;
 pub use evidence::{Cpu, Epoll, Evidence, Runtime, Threads, Wait, WaitKind, WaitTarget};
+pub use figures::{Figure, FigureValue};
 pub use gap::{Gap, GapKind};
 pub use host::{Host, PortRange, Users};
 pub use judged::{Cause, Hiding, Idle, Owner, Side};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Cgroups, Gap, Holders, Host, Namespace, Scanned, Socket};
+use super::{Cgroups, Detail, Details, Gap, Holders, Host, Namespace, Scanned, Socket};
 
 /// What the collector hands to the classifier: one moment of one network namespace,
 /// or of several.
@@ -16,6 +16,8 @@ pub struct Snapshot {
     /// Every socket that may be selected, and those that others are judged by: listeners, and
     /// the near ends of connections within the host.
     pub sockets: Vec<Socket>,
+    /// More of these sockets, where it was asked for.
+    pub details: Details,
     /// Who holds them; `None` when nobody asked.
     pub holders: Option<Holders>,
     /// In which control groups they are; `None` when nobody asked.
@@ -30,6 +32,11 @@ pub struct Snapshot {
 static UNKNOWN: Namespace = Namespace::UNKNOWN;
 
 impl Snapshot {
+    /// More of a socket; `None` where nobody asked.
+    pub fn detail(&self, socket: &Socket) -> Option<&Detail> {
+        self.details.get(socket.detail?)
+    }
+
     /// The namespace that a socket is in.
     pub fn namespace(&self, socket: &Socket) -> &Namespace {
         self.netns(socket.netns)

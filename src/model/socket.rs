@@ -2,7 +2,7 @@
 
 use std::num::{NonZeroU16, NonZeroU64};
 
-use super::{Endpoint, State};
+use super::{DetailRef, Endpoint, State};
 
 /// One TCP socket. A host may have a million: plain values, nothing on the heap.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +40,8 @@ pub struct Socket {
     /// The kernel's number of the cgroup (of version 2) that the socket was made in.
     pub cgroup: Option<NonZeroU64>,
     pub tcp: Option<TcpInfo>,
+    /// Where more of it stands; `None` where nobody asked.
+    pub detail: Option<DetailRef>,
 }
 
 impl Socket {
@@ -67,6 +69,7 @@ impl Socket {
             mark: None,
             cgroup: None,
             tcp: None,
+            detail: None,
         }
     }
 

@@ -1,9 +1,9 @@
-//! What `--by` counts by, and what it needs to know.
+//! What `--by` counts by.
 
-use super::{Format, UsageError, Wanted};
+use super::{UsageError, Wanted};
 use crate::args::Options;
 use crate::classifier::tally::Dimension;
-use crate::filter::{self, Filter, Term};
+use crate::filter;
 use crate::renderer::tally::{By, ByKey, BySort};
 
 /// The dimensions and their order; `None` where nothing was said of them.
@@ -61,38 +61,5 @@ fn meant<const N: usize>(name: &str, names: [&'static str; N]) -> String {
     match filter::nearest(name, names) {
         Some(meant) => format!("did you mean {meant}?"),
         None => format!("one of {}", names.join(", ")),
-    }
-}
-
-/// What has to be read besides the sockets.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Needs {
-    pub(super) owners: bool,
-    pub(super) ages: bool,
-    pub(super) cgroups: bool,
-}
-
-impl Needs {
-    /// Everything where nothing is counted; else what the dimensions and the filter rest on. A
-    /// document has findings too, which rest on ages.
-    pub(super) fn of(by: Option<&By>, filter: &Filter, format: Format, extend: bool) -> Needs {
-        let named = filter.mentions(Term::needs_cgroup);
-        let counted = |by: &By| by.dimensions.iter().any(|by| by.needs_cgroup());
-        let cgroups = named || extend || by.is_some_and(counted);
-        let Some(by) = by else {
-            return Needs {
-                owners: true,
-                ages: true,
-                cgroups,
-            };
-        };
-        let any = |needed: fn(Dimension) -> bool| by.dimensions.iter().any(|by| needed(*by));
-        Needs {
-            owners: any(Dimension::needs_owner) || filter.mentions(Term::needs_owner),
-            ages: any(Dimension::needs_age)
-                || filter.mentions(Term::needs_age)
-                || format == Format::Json,
-            cgroups,
-        }
     }
 }

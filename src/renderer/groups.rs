@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use unicode_width::UnicodeWidthStr;
 
+use super::columns::Column;
 use super::style::{self, MARK, NO_MARK, Role};
 use super::{Sort, SortKey, View, columns, escape, units};
 use crate::classifier::group::{Group, GroupOwner, Service, first_name};
@@ -34,26 +35,42 @@ fn compare(key: SortKey, a: &Group, b: &Group, report: &Report<'_>) -> Ordering 
         Service::Remote(remote) => remote.port,
     };
     let name = |group: &Group| first_name(&group.owner, |pid| report.holders().name(pid)).cloned();
-    match key {
-        SortKey::Sockets => a.sockets.cmp(&b.sockets),
-        SortKey::State => a.state.name().cmp(b.state.name()),
-        SortKey::Port | SortKey::Local => service(a).cmp(&service(b)),
-        SortKey::Remote => a.service.cmp(&b.service),
-        SortKey::RecvQ => a.recv_q.max.cmp(&b.recv_q.max),
-        SortKey::SendQ => a.send_q_max.cmp(&b.send_q_max),
-        SortKey::Age => {
+    let column = match key {
+        SortKey::Sockets => return a.sockets.cmp(&b.sockets),
+        SortKey::Column(column) => column,
+    };
+    match column {
+        Column::State => a.state.name().cmp(b.state.name()),
+        Column::LocalPort | Column::Local => service(a).cmp(&service(b)),
+        Column::Remote => a.service.cmp(&b.service),
+        Column::RecvQ => a.recv_q.max.cmp(&b.recv_q.max),
+        Column::SendQ => a.send_q_max.cmp(&b.send_q_max),
+        Column::Age => {
             let oldest = |group: &Group| group.idle.map(|idle| idle.max_ms);
             oldest(a).cmp(&oldest(b))
         }
-        SortKey::Owner => name(a).cmp(&name(b)),
-        SortKey::Pid => a.owner.pids.cmp(&b.owner.pids),
-        SortKey::Cause => {
+        Column::Owner => name(a).cmp(&name(b)),
+        Column::Pids => a.owner.pids.cmp(&b.owner.pids),
+        Column::Cause => {
             let first = |group: &Group| group.causes.first().map(|(cause, _)| cause.name());
             first(a).cmp(&first(b))
         }
-        SortKey::Uid | SortKey::Inode => Ordering::Equal,
+        _ => Ordering::Equal,
     }
 }
+
+/// The columns that groups can be ordered by.
+pub const SORTED_BY: [Column; 9] = [
+    Column::State,
+    Column::LocalPort,
+    Column::Remote,
+    Column::RecvQ,
+    Column::SendQ,
+    Column::Age,
+    Column::Owner,
+    Column::Pids,
+    Column::Cause,
+];
 
 /// The headings; on a narrow terminal the side is told by the service alone (`:80`, `to …`).
 const HEADINGS: [&str; 8] = [

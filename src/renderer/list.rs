@@ -4,18 +4,18 @@
 //! memory that stays and no allocation. Long listings are formatted by all processors, a batch
 //! each, and written in order.
 
-use std::cmp::Ordering;
 use std::io::{self, Write};
 use std::ops::Range;
 use std::thread;
 
 use unicode_width::UnicodeWidthStr;
 
+use super::columns::order::compare;
 use super::columns::{self, Column};
 use super::style::{Look, MARK, NO_MARK, Role};
 use super::{Sort, SortKey, View};
 use crate::classifier::{Report, Row};
-use crate::model::{Holders, State};
+use crate::model::State;
 
 /// Rows that one thread formats before they are written: bounds the memory that a listing takes,
 /// however long it is.
@@ -262,51 +262,13 @@ pub fn order(report: &Report<'_>, sort: Option<Sort>, limit: Option<usize>) -> O
     let Some(sort) = sort else {
         return Order::AsRead { limit };
     };
-    let holders = report.holders();
     let mut positions: Vec<u32> = (0u32..).take(report.len()).collect();
-    positions.sort_by(|a, b| {
-        let (a, b) = (report.row(*a as usize), report.row(*b as usize));
-        let order = compare(sort.key, &a, &b, holders);
-        if sort.descending {
-            order.reverse()
-        } else {
-            order
-        }
-    });
+    if let SortKey::Column(column) = sort.key {
+        positions.sort_by(|a, b| {
+            let (a, b) = (report.row(*a as usize), report.row(*b as usize));
+            compare(column, sort.descending, &a, &b, report)
+        });
+    }
     positions.truncate(limit);
     Order::Sorted(positions)
-}
-
-fn compare(key: SortKey, a: &Row<'_>, b: &Row<'_>, holders: &Holders) -> Ordering {
-    let by = |value: fn(&Row<'_>) -> u64| value(a).cmp(&value(b));
-    match key {
-        SortKey::Sockets => Ordering::Equal,
-        SortKey::State => a.socket.state.name().cmp(b.socket.state.name()),
-        SortKey::Local => a.socket.local.cmp(&b.socket.local),
-        SortKey::Remote => a.socket.remote.cmp(&b.socket.remote),
-        SortKey::Port => by(|row| u64::from(row.socket.local.port)),
-        SortKey::RecvQ => by(|row| u64::from(row.socket.recv_q)),
-        SortKey::SendQ => by(|row| u64::from(row.socket.send_q)),
-        SortKey::Age => {
-            let age = |row: &Row<'_>| row.idle.map(|idle| idle.at_least_ms);
-            age(a).cmp(&age(b))
-        }
-        SortKey::Cause => a
-            .cause
-            .map(|cause| cause.name())
-            .cmp(&b.cause.map(|cause| cause.name())),
-        SortKey::Owner => owner_text(a, holders).cmp(&owner_text(b, holders)),
-        SortKey::Pid => {
-            let pid = |row: &Row<'_>| row.owner.holders().first().map(|holder| holder.pid);
-            pid(a).cmp(&pid(b))
-        }
-        SortKey::Uid => a.socket.user().cmp(&b.socket.user()),
-        SortKey::Inode => by(|row| u64::from(row.socket.inode)),
-    }
-}
-
-fn owner_text(row: &Row<'_>, holders: &Holders) -> String {
-    let mut text = String::new();
-    columns::push_owner(&row.owner, holders, &mut text);
-    text
 }

@@ -44,9 +44,26 @@ pub enum Page {
     Tally(By),
     Diagram,
     List {
+        /// The columns of a table and of CSV.
         columns: Vec<Column>,
         header: bool,
+        object: Object,
     },
+}
+
+/// What a socket is in JSON.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Object {
+    /// The whole of it, by the schema, and what was asked for besides.
+    Whole {
+        tcp_info: bool,
+        memory: bool,
+        /// The control group, with unit and container.
+        cgroups: bool,
+        more: Vec<Column>,
+    },
+    /// These columns alone, and the cookie.
+    Columns(Vec<Column>),
 }
 
 /// The form of the output.
@@ -70,54 +87,7 @@ pub struct Sort {
 pub enum SortKey {
     /// How many sockets a group has; in a list every row has one.
     Sockets,
-    State,
-    Local,
-    Remote,
-    Port,
-    RecvQ,
-    SendQ,
-    Age,
-    Cause,
-    Owner,
-    Pid,
-    Uid,
-    Inode,
-}
-
-impl SortKey {
-    pub const ALL: [SortKey; 13] = [
-        SortKey::Sockets,
-        SortKey::State,
-        SortKey::Local,
-        SortKey::Remote,
-        SortKey::Port,
-        SortKey::RecvQ,
-        SortKey::SendQ,
-        SortKey::Age,
-        SortKey::Cause,
-        SortKey::Owner,
-        SortKey::Pid,
-        SortKey::Uid,
-        SortKey::Inode,
-    ];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            SortKey::Sockets => "sockets",
-            SortKey::State => "state",
-            SortKey::Local => "local",
-            SortKey::Remote => "remote",
-            SortKey::Port => "port",
-            SortKey::RecvQ => "recvq",
-            SortKey::SendQ => "sendq",
-            SortKey::Age => "age",
-            SortKey::Cause => "cause",
-            SortKey::Owner => "owner",
-            SortKey::Pid => "pid",
-            SortKey::Uid => "uid",
-            SortKey::Inode => "inode",
-        }
-    }
+    Column(Column),
 }
 
 /// Prints what the view asks for. `elapsed` is how long the run has taken so far.
@@ -139,8 +109,11 @@ pub fn render(
         }
         (Format::Table, Page::Tally(by)) => tally::screen(report, view, by, elapsed, out),
         (Format::Table, Page::Diagram) => diagram::diagram(&report.states, view.look, out),
-        (Format::Table, Page::List { columns, header }) => {
-            list::table(report, view, columns, *header, out)
-        }
+        (
+            Format::Table,
+            Page::List {
+                columns, header, ..
+            },
+        ) => list::table(report, view, columns, *header, out),
     }
 }

@@ -7,6 +7,7 @@
 mod accuse;
 mod agreement;
 mod causes;
+mod columns;
 mod errors;
 mod lab;
 mod mixed;

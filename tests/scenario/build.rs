@@ -65,6 +65,7 @@ pub fn snapshot(scenario: &Scenario) -> Result<Snapshot, String> {
         }],
         taken_at_ns: 1_700_000_000_000_000_000,
         sockets: seen.sockets,
+        details: model::Details::default(),
         scan: Scan {
             processes_seen: BYSTANDERS + hidden,
             processes_read: BYSTANDERS,

@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use rustix::net::sockopt;
 
 use self::wire::{Families, Query, Reply};
-use crate::model::{Family, Socket, State};
+use crate::model::{Details, Family, Socket, State};
 
 /// The kernel fills at most 32 KiB a datagram when the reader's buffer is that large
 /// (`netlink_recvmsg`, `netlink_dump`).
@@ -45,6 +45,26 @@ pub enum DumpError {
     Cut { got: usize },
     #[error("the sock_diag dump ended in the middle of a message: {0}")]
     Truncated(DecodeError),
+}
+
+/// What dumps brought.
+#[derive(Debug, Default)]
+pub struct Dumped {
+    pub sockets: Vec<Socket>,
+    /// More of these sockets, where the query asks for it.
+    pub details: Details,
+}
+
+impl Dumped {
+    /// Takes over what another table has.
+    pub fn append(&mut self, mut others: Dumped) {
+        if self.sockets.is_empty() {
+            *self = others;
+            return;
+        }
+        self.details.append(others.details, &mut others.sockets);
+        self.sockets.append(&mut others.sockets);
+    }
 }
 
 /// What a dump brought besides sockets.
@@ -103,9 +123,9 @@ impl Reader {
         &mut self,
         query: &Query,
         keep: &mut impl FnMut(&Socket) -> bool,
-        sockets: &mut Vec<Socket>,
+        found: &mut Dumped,
     ) -> Result<Dump, DumpError> {
-        match self.read_whole(query, keep, sockets) {
+        match self.read_whole(query, keep, found) {
             Err(DumpError::Refused(_)) if query.families == Families::Both => {
                 let mut dump = Dump::default();
                 for family in [Family::Inet, Family::Inet6] {
@@ -113,7 +133,7 @@ impl Reader {
                         families: Families::One(family),
                         ..query.clone()
                     };
-                    dump.add(self.read_whole(&query, keep, sockets)?);
+                    dump.add(self.read_whole(&query, keep, found)?);
                 }
                 Ok(dump)
             }
@@ -126,18 +146,19 @@ impl Reader {
         &mut self,
         query: &Query,
         keep: &mut impl FnMut(&Socket) -> bool,
-        sockets: &mut Vec<Socket>,
+        found: &mut Dumped,
     ) -> Result<Dump, DumpError> {
-        let start = sockets.len();
+        let start = (found.sockets.len(), found.details.len());
         let mut tries = 1;
         loop {
             self.fresh.clear();
-            let dump = self.read_once(query, keep, sockets)?;
+            let dump = self.read_once(query, keep, found)?;
             if !dump.interrupted || tries == TRIES {
                 self.seen.extend(self.fresh.drain());
                 return Ok(dump);
             }
-            sockets.truncate(start);
+            found.sockets.truncate(start.0);
+            found.details.truncate(start.1);
             tries += 1;
         }
     }
@@ -146,7 +167,7 @@ impl Reader {
         &mut self,
         query: &Query,
         keep: &mut impl FnMut(&Socket) -> bool,
-        sockets: &mut Vec<Socket>,
+        found: &mut Dumped,
     ) -> Result<Dump, DumpError> {
         self.sequence += 1;
         let request = wire::request(query, self.sequence);
@@ -174,7 +195,10 @@ impl Reader {
                             if socket.cookie.is_some_and(known) {
                                 dump.repeated += 1;
                             } else if keep(&socket) {
-                                sockets.push(socket);
+                                if !query.details.is_empty() {
+                                    socket.detail = found.details.push(wire::detail(payload));
+                                }
+                                found.sockets.push(socket);
                             }
                         }
                         Err(_) => dump.malformed += 1,

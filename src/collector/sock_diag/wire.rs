@@ -10,13 +10,16 @@ use netlink_packet_core::{
 };
 use netlink_packet_sock_diag::SOCK_DIAG_BY_FAMILY;
 use netlink_packet_sock_diag::constants::{
-    AF_INET, AF_INET6, INET_DIAG_INFO, INET_DIAG_SKV6ONLY, IPPROTO_TCP,
+    AF_INET, AF_INET6, INET_DIAG_CONG, INET_DIAG_INFO, INET_DIAG_SHUTDOWN, INET_DIAG_SKMEMINFO,
+    INET_DIAG_SKV6ONLY, INET_DIAG_TCLASS, INET_DIAG_TOS, IPPROTO_TCP,
 };
 use netlink_packet_sock_diag::inet::{
     ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags,
 };
 
-use crate::model::{Endpoint, Family, Socket, State, StateSet, TcpInfo, Timer, TimerKind};
+use crate::model::{
+    Detail, DetailSet, Endpoint, Family, Socket, State, StateSet, TcpInfo, Timer, TimerKind,
+};
 
 /// The request that dumps IPv4 and IPv6 in one walk of the hash table (`TCPDIAG_GETSOCK`).
 pub const TCPDIAG_GETSOCK: u16 = 18;
@@ -38,6 +41,8 @@ pub struct Query {
     pub families: Families,
     pub states: StateSet,
     pub tcp_info: bool,
+    /// What else to tell of each socket.
+    pub details: DetailSet,
     /// A program in the kernel's filter language; see [`super::bytecode`].
     pub bytecode: Option<Vec<u8>>,
 }
@@ -52,11 +57,7 @@ pub enum Families {
 
 /// The bytes of a dump request, with the sequence number that the replies will carry.
 pub fn request(query: &Query, sequence: u32) -> Vec<u8> {
-    let extensions = if query.tcp_info {
-        ExtensionFlags::INFO
-    } else {
-        ExtensionFlags::empty()
-    };
+    let extensions = extensions(query);
     let (message_type, body) = match query.families {
         Families::Both => (TCPDIAG_GETSOCK, both_families(query.states, extensions)),
         Families::One(family) => (
@@ -80,6 +81,21 @@ pub fn request(query: &Query, sequence: u32) -> Vec<u8> {
     header.sequence_number = sequence;
     header.emit(&mut bytes[..HEADER]);
     bytes
+}
+
+/// The attributes to ask for: bit n − 1 stands for attribute n (`include/uapi/linux/inet_diag.h`).
+fn extensions(query: &Query) -> ExtensionFlags {
+    let attribute = |wanted: bool, number: u16| u8::from(wanted) << (number - 1);
+    let details = |set: DetailSet| query.details.contains(set);
+    let class = details(DetailSet::CLASS);
+    ExtensionFlags::from_bits_retain(
+        attribute(query.tcp_info || details(DetailSet::INFO), INET_DIAG_INFO)
+            | attribute(details(DetailSet::MEMORY), INET_DIAG_SKMEMINFO)
+            | attribute(details(DetailSet::CONGESTION), INET_DIAG_CONG)
+            | attribute(class, INET_DIAG_TOS)
+            | attribute(class, INET_DIAG_TCLASS)
+            | attribute(details(DetailSet::SHUTDOWN), INET_DIAG_SHUTDOWN),
+    )
 }
 
 /// `struct inet_diag_req`: the request of the days before families, which asks for every one.
@@ -245,7 +261,30 @@ pub fn socket(payload: &[u8]) -> Result<Socket, WireError> {
         mark,
         cgroup,
         tcp,
+        detail: None,
     })
+}
+
+/// Reads the attributes behind a `struct inet_diag_msg` that only some views show. What is broken
+/// ends it; [`socket`] has told by then.
+pub fn detail(payload: &[u8]) -> Detail {
+    // `inet_diag_msg.idiag_state`; a listener's tcp_info is zeros, and its queue in other places.
+    let listens = payload.get(1).copied().and_then(State::from_kernel) == Some(State::Listen);
+    let mut detail = Detail::default();
+    let attributes = NlasIterator::new(payload.get(MESSAGE..).unwrap_or(&[]));
+    for attribute in attributes.map_while(Result::ok) {
+        let value = attribute.value();
+        match attribute.kind() {
+            INET_DIAG_INFO if !listens => detail.set_info(value),
+            INET_DIAG_SKMEMINFO => detail.set_memory(value),
+            INET_DIAG_CONG => detail.set_congestion(value),
+            INET_DIAG_TOS => detail.tos = value.first().copied(),
+            INET_DIAG_TCLASS => detail.tclass = value.first().copied(),
+            INET_DIAG_SHUTDOWN => detail.shutdown = value.first().copied(),
+            _ => {}
+        }
+    }
+    detail
 }
 
 /// `idiag_timer`, `idiag_retrans` and `idiag_expires`; the header has been checked to be there.

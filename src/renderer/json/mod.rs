@@ -2,6 +2,7 @@
 //!
 //! Sockets are written as they are met; nothing is built for all of them.
 
+mod row;
 mod types;
 
 use std::io::{self, Write};
@@ -10,6 +11,7 @@ use std::time::Duration;
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
+use self::row::RowJson;
 use self::types::{
     Causes, Counters, CpuJson, Document, EndpointJson, EpollJson, EvidenceJson, FindingJson, Gap,
     GroupJson, IdleJson, ListenerJson, NameJson, PatienceJson, PlacedJson, Process, SocketJson,
@@ -17,12 +19,12 @@ use self::types::{
 };
 use super::list::{self, Order};
 use super::tally::Counts;
-use super::{Page, View, findings, groups};
+use super::{Object, Page, View, findings, groups};
 use crate::classifier::finding::{End, FinWait2, Finding, Findings};
 use crate::classifier::group::{Group, Service};
 use crate::classifier::queue::Queue;
 use crate::classifier::{Report, Row};
-use crate::model::{Cause, Evidence, Holders, Pid, Placed, State, Wait, WaitTarget};
+use crate::model::{Cause, Evidence, Holders, Pid, Placed, Wait, WaitTarget};
 
 /// The version of the schema: raised only when a field is renamed or removed.
 const SCHEMA: u32 = 1;
@@ -37,8 +39,8 @@ pub fn document(
 ) -> io::Result<()> {
     let snapshot = report.snapshot;
     let context = Context::of(report);
-    let order = match view.page {
-        Page::List { .. } => Some(list::order(report, view.sort, view.limit)),
+    let order = match &view.page {
+        Page::List { object, .. } => Some((list::order(report, view.sort, view.limit), object)),
         Page::Triage | Page::Tally(_) | Page::Diagram => None,
     };
     let by = match &view.page {
@@ -95,8 +97,9 @@ pub fn document(
             listen_drops: settings.and_then(|settings| settings.listen_drops),
         },
         fin_wait2: FinWait2::of(report).into(),
-        sockets: order.as_ref().map(|order| Sockets {
+        sockets: order.as_ref().map(|(order, object)| Sockets {
             order,
+            object,
             report,
             context: &context,
         }),
@@ -109,8 +112,16 @@ pub fn document(
 /// Writes one socket a line.
 pub fn lines(report: &Report<'_>, view: &View, out: &mut impl Write) -> io::Result<()> {
     let context = Context::of(report);
+    let Page::List { object, .. } = &view.page else {
+        return Ok(());
+    };
     for row in list::order(report, view.sort, view.limit).rows(report) {
-        serde_json::to_writer(&mut *out, &context.socket(&row))?;
+        let line = RowJson {
+            row,
+            object,
+            context: &context,
+        };
+        serde_json::to_writer(&mut *out, &line)?;
         out.write_all(b"\n")?;
     }
     Ok(())
@@ -125,6 +136,7 @@ pub fn taken_at(nanoseconds: i128) -> Option<String> {
 /// The sockets of a list, written one by one.
 struct Sockets<'a> {
     order: &'a Order,
+    object: &'a Object,
     report: &'a Report<'a>,
     context: &'a Context<'a>,
 }
@@ -133,7 +145,11 @@ impl Serialize for Sockets<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut seq = serializer.serialize_seq(None)?;
         for row in self.order.rows(self.report) {
-            seq.serialize_element(&self.context.socket(&row))?;
+            seq.serialize_element(&RowJson {
+                row,
+                object: self.object,
+                context: self.context,
+            })?;
         }
         seq.end()
     }
@@ -329,7 +345,7 @@ impl<'a> Context<'a> {
             user: uid.and_then(|uid| self.report.snapshot.host.users.name(uid)),
             inode: (socket.inode != 0).then_some(socket.inode),
             cookie: socket.cookie.map(u64::from),
-            accepted: accepted(row),
+            accepted: row.accepted(),
             owner_kind: row.owner.kind(),
             owners: HoldersJson {
                 row: *row,
@@ -340,16 +356,6 @@ impl<'a> Context<'a> {
             placed: self.placed(row),
         }
     }
-}
-
-/// Whether accept(2) or connect(2) gave the connection to a process; `None` of what is no
-/// connection of a process: listeners and the kernel's own.
-fn accepted(row: &Row<'_>) -> Option<bool> {
-    let socket = row.socket;
-    if socket.is_unaccepted() {
-        return Some(false);
-    }
-    (socket.inode != 0 && socket.state != State::Listen).then_some(true)
 }
 
 /// A service end as the two fields of which one is set.

@@ -1,0 +1,193 @@
+//! What the kernel tells of a socket beyond what judgement needs: all of `struct tcp_info`, its
+//! memory, its congestion control. Kept apart from [`Socket`](super::Socket), and only for those
+//! who ask, since a host may have a million.
+
+use std::num::NonZeroU32;
+
+/// Bytes of `struct tcp_info` that are kept: it has grown to 280 by Linux 6.18.
+const INFO: usize = 280;
+/// `SK_MEMINFO_VARS` (`include/uapi/linux/sock_diag.h`), four bytes each.
+const MEMORY: usize = 36;
+/// `TCP_CA_NAME_MAX` (`include/net/tcp.h`).
+const NAME: usize = 16;
+
+/// The details of one socket. The structures are taken by prefix: what an older kernel does not
+/// send is unknown, not zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Detail {
+    pub(super) info: Prefix<INFO>,
+    pub(super) memory: Prefix<MEMORY>,
+    pub(super) congestion: Prefix<NAME>,
+    /// `IP_TOS`.
+    pub tos: Option<u8>,
+    /// `IPV6_TCLASS`.
+    pub tclass: Option<u8>,
+    /// Which directions are shut down: 1 for receiving, 2 for sending (`RCV_SHUTDOWN`,
+    /// `SEND_SHUTDOWN`).
+    pub shutdown: Option<u8>,
+}
+
+impl Detail {
+    /// Takes the prefix of a `struct tcp_info` that came.
+    pub fn set_info(&mut self, bytes: &[u8]) {
+        self.info = Prefix::of(bytes);
+    }
+
+    /// Takes the figures of an `INET_DIAG_SKMEMINFO`, as many as came.
+    pub fn set_memory(&mut self, bytes: &[u8]) {
+        self.memory = Prefix::of(bytes);
+    }
+
+    /// Takes the name of the congestion control, which ends at the first NUL.
+    pub fn set_congestion(&mut self, bytes: &[u8]) {
+        let end = bytes.iter().position(|byte| *byte == 0);
+        self.congestion = Prefix::of(bytes.get(..end.unwrap_or(bytes.len())).unwrap_or(bytes));
+    }
+
+    /// The name of the congestion control, as bytes; `None` when not told.
+    pub fn congestion(&self) -> Option<&[u8]> {
+        let name = self.congestion.bytes();
+        (!name.is_empty()).then_some(name)
+    }
+}
+
+/// The first bytes of something that may be shorter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Prefix<const MOST: usize> {
+    length: u16,
+    bytes: [u8; MOST],
+}
+
+impl<const MOST: usize> Default for Prefix<MOST> {
+    fn default() -> Self {
+        Prefix {
+            length: 0,
+            bytes: [0; MOST],
+        }
+    }
+}
+
+impl<const MOST: usize> Prefix<MOST> {
+    fn of(source: &[u8]) -> Self {
+        let mut prefix = Prefix::default();
+        for (to, from) in prefix.bytes.iter_mut().zip(source) {
+            *to = *from;
+        }
+        prefix.length = u16::try_from(source.len().min(MOST)).unwrap_or(0);
+        prefix
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.length)).unwrap_or(&[])
+    }
+}
+
+/// Where a socket's details stand in [`Details`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DetailRef(NonZeroU32);
+
+/// The details of those sockets that have any.
+#[derive(Debug, Clone, Default)]
+pub struct Details(Vec<Detail>);
+
+impl Details {
+    pub fn push(&mut self, detail: Detail) -> Option<DetailRef> {
+        self.0.push(detail);
+        let place = u32::try_from(self.0.len()).ok().and_then(NonZeroU32::new);
+        place.map(DetailRef)
+    }
+
+    pub fn get(&self, place: DetailRef) -> Option<&Detail> {
+        self.0.get(place.0.get() as usize - 1)
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Forgets all but the first `length`.
+    pub fn truncate(&mut self, length: usize) {
+        self.0.truncate(length);
+    }
+
+    /// Takes over another table's details, and tells its sockets where theirs are now.
+    pub fn append(&mut self, mut others: Details, sockets: &mut [super::Socket]) {
+        let offset = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
+        self.0.append(&mut others.0);
+        for socket in sockets {
+            socket.detail = socket
+                .detail
+                .and_then(|place| place.0.checked_add(offset))
+                .map(DetailRef);
+        }
+    }
+}
+
+/// Which details to ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DetailSet(u8);
+
+impl DetailSet {
+    pub const NONE: DetailSet = DetailSet(0);
+    /// All of tcp_info.
+    pub const INFO: DetailSet = DetailSet(1);
+    /// Memory: `INET_DIAG_SKMEMINFO`.
+    pub const MEMORY: DetailSet = DetailSet(2);
+    /// The congestion control's name.
+    pub const CONGESTION: DetailSet = DetailSet(4);
+    /// The type of service and the traffic class.
+    pub const CLASS: DetailSet = DetailSet(8);
+    /// The directions that are shut down.
+    pub const SHUTDOWN: DetailSet = DetailSet(16);
+
+    pub fn union(self, other: DetailSet) -> DetailSet {
+        DetailSet(self.0 | other.0)
+    }
+
+    pub fn contains(self, other: DetailSet) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_longer_than_this_program_knows_is_taken_as_far_as_it_goes() {
+        let mut detail = Detail::default();
+        detail.set_info(&[7; 400]);
+        assert_eq!(detail.info.bytes().len(), INFO);
+        detail.set_congestion(b"cubic\0\0\0");
+        assert_eq!(detail.congestion(), Some(&b"cubic"[..]));
+        detail.set_congestion(b"\0");
+        assert_eq!(detail.congestion(), None);
+    }
+
+    #[test]
+    fn details_that_move_are_found_where_they_went() {
+        let end = crate::model::Endpoint::new(std::net::Ipv4Addr::LOCALHOST, 1);
+        let bare = || crate::model::Socket::bare(crate::model::State::Established, end, end);
+        let with = |tos| Detail {
+            tos: Some(tos),
+            ..Detail::default()
+        };
+        let mut all = Details::default();
+        all.push(with(1));
+        let mut others = Details::default();
+        let mut sockets = [bare(), bare()];
+        sockets[1].detail = others.push(with(2));
+        all.append(others, &mut sockets);
+        assert_eq!(sockets[0].detail, None);
+        let found = sockets[1].detail.and_then(|place| all.get(place));
+        assert_eq!(found.and_then(|detail| detail.tos), Some(2));
+    }
+}

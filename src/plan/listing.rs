@@ -1,0 +1,157 @@
+//! What a listing shows: its columns and their order.
+
+use super::UsageError;
+use crate::args::Options;
+use crate::filter;
+use crate::renderer::columns::Column;
+use crate::renderer::{Format, Object, Page, Sort, SortKey, csv, groups};
+
+/// The page of a list.
+pub(super) fn page(
+    options: &Options,
+    format: Format,
+    several_namespaces: bool,
+) -> Result<Page, UsageError> {
+    let usual = || match format {
+        Format::Csv => csv::USUAL.to_vec(),
+        _ => usual(options, several_namespaces),
+    };
+    let whole = |more: Vec<Column>| Object::Whole {
+        tcp_info: options.info,
+        memory: options.memory,
+        cgroups: options.extend || more.iter().any(|column| column.needs().cgroups),
+        more: more
+            .into_iter()
+            .filter(|column| !column.is_field())
+            .collect(),
+    };
+    let (columns, object) = match asked(options)? {
+        Asked::Usual => (usual(), whole(Vec::new())),
+        Asked::More(more) => {
+            let mut columns = usual();
+            // The owner stays last, since it may have blanks.
+            let owner = columns.pop_if(|column| *column == Column::Owner);
+            for column in more.iter().copied().chain(owner) {
+                if !columns.contains(&column) {
+                    columns.push(column);
+                }
+            }
+            (columns, whole(more))
+        }
+        Asked::Only(columns) => (columns.clone(), Object::Columns(columns)),
+    };
+    Ok(Page::List {
+        columns,
+        header: !options.no_header,
+        object,
+    })
+}
+
+/// What --columns asks for.
+enum Asked {
+    Usual,
+    More(Vec<Column>),
+    Only(Vec<Column>),
+}
+
+fn asked(options: &Options) -> Result<Asked, UsageError> {
+    let Some(text) = options.columns.as_deref() else {
+        return Ok(Asked::Usual);
+    };
+    let (adds, names) = match text.strip_prefix('+') {
+        Some(names) => (true, names),
+        None => (false, text),
+    };
+    let mut columns = Vec::new();
+    for name in names.split(',') {
+        // A plus before each of several says no more than one before the first.
+        let name = name.trim();
+        let column = find(if adds {
+            name.trim_start_matches('+')
+        } else {
+            name
+        })?;
+        if !columns.contains(&column) {
+            columns.push(column);
+        }
+    }
+    Ok(if adds {
+        Asked::More(columns)
+    } else {
+        Asked::Only(columns)
+    })
+}
+
+fn find(name: &str) -> Result<Column, UsageError> {
+    Column::find(name).ok_or_else(|| UsageError::Column {
+        name: name.to_owned(),
+        hint: hint(name),
+    })
+}
+
+/// What a name that is no column's was probably meant to be.
+fn hint(name: &str) -> String {
+    let plain = name.replace(['-', '_'], "");
+    let bare = |column: Column| column.name().replace('_', "");
+    let names: Vec<String> = Column::all().map(bare).collect();
+    let meant = filter::nearest(&plain, names.iter().map(String::as_str)).and_then(Column::find);
+    match meant {
+        Some(column) => format!("did you mean {}?", column.name()),
+        None => "`closewait list --columns help` lists them".to_owned(),
+    }
+}
+
+/// The columns of a table, by the letters.
+fn usual(options: &Options, several_namespaces: bool) -> Vec<Column> {
+    let mut columns = Vec::new();
+    if several_namespaces {
+        columns.push(Column::Netns);
+    }
+    columns.extend([
+        Column::Proto,
+        Column::RecvQ,
+        Column::SendQ,
+        Column::Local,
+        Column::Remote,
+        Column::State,
+        Column::Age,
+        Column::Cause,
+    ]);
+    if options.extend {
+        columns.extend([Column::Uid, Column::Inode, Column::Cookie, Column::Cgroup]);
+    }
+    if options.timers {
+        columns.push(Column::Timer);
+    }
+    if options.info {
+        columns.extend(Column::info());
+    }
+    if options.memory {
+        columns.extend(Column::memory());
+    }
+    if !options.no_owners {
+        columns.push(Column::Owner);
+    }
+    columns
+}
+
+/// The order that --sort asks for.
+pub(super) fn sort(text: &str, page: &Page) -> Result<Sort, UsageError> {
+    let (descending, name) = match text.strip_prefix('-') {
+        Some(name) => (true, name),
+        None => (false, text),
+    };
+    let key = match name {
+        "sockets" => SortKey::Sockets,
+        _ => SortKey::Column(find(name)?),
+    };
+    if let (SortKey::Column(column), Page::Triage) = (key, page)
+        && !groups::SORTED_BY.contains(&column)
+    {
+        return Err(UsageError::GroupSort {
+            column: column.name(),
+            all: groups::SORTED_BY.map(Column::name).join(", "),
+        });
+    }
+    Ok(Sort { key, descending })
+}
