@@ -17,6 +17,7 @@ pub mod syscalls;
 mod table;
 mod threads;
 
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -85,6 +86,8 @@ pub enum SourceChoice {
 pub enum CollectError {
     #[error(transparent)]
     Netns(#[from] NetnsError),
+    #[error("no network namespace is as the filter has it: `closewait -A --by netns` shows them")]
+    NoNetns,
     #[error("could not read sockets through sock_diag: {0}; try --source procfs")]
     Netlink(DumpError),
     #[error("could not read {}: {reason}{hint}", path.display())]
@@ -165,21 +168,25 @@ pub fn examine(
                 .as_ref()
                 .is_some_and(|strays| !strays.is_empty())
     });
-    // A stray may be a connection that was made after the dump, and a thread may wait for one
-    // that is not selected: only the whole table, as it is now, can tell.
+    // A stray may be a connection that was made after the dump, or in another namespace, and a
+    // thread may wait for one that is not selected: only the whole tables, as they are now, can
+    // tell.
     let now = if suspects.is_empty() || (request.sees_all() && !strays) {
         None
     } else {
-        read_all_again(request)
+        read_all_again(request, strays)
     };
-    let sockets = now.as_deref().unwrap_or(&snapshot.sockets);
-    let evidence = process::examine(
-        &request.proc_root,
-        suspects,
-        &snapshot.scanned,
-        sockets,
-        sample,
-    );
+    let told = !strays || now.as_ref().is_some_and(|(_, whole)| *whole);
+    let sockets = now
+        .as_ref()
+        .map_or(&snapshot.sockets, |(sockets, _)| sockets);
+    let mut scanned = Cow::Borrowed(snapshot.scanned.as_slice());
+    if !told {
+        for scanned in scanned.to_mut() {
+            scanned.strays = None;
+        }
+    }
+    let evidence = process::examine(&request.proc_root, suspects, &scanned, sockets, sample);
     let step = Step {
         what: format!("evidence of {} processes", suspects.len()),
         took: start.elapsed(),
@@ -187,8 +194,9 @@ pub fn examine(
     (evidence, step)
 }
 
-/// The whole table without tcp_info; `None` when it cannot be had.
-fn read_all_again(request: &Request) -> Option<Vec<Socket>> {
+/// The whole table without tcp_info, of all namespaces where it is asked for, and whether nothing
+/// is missing from it; `None` when it cannot be had.
+fn read_all_again(request: &Request, everywhere: bool) -> Option<(Vec<Socket>, bool)> {
     let everything = Request {
         families: Families::Both,
         filter: Filter::everything(),
@@ -196,10 +204,22 @@ fn read_all_again(request: &Request) -> Option<Vec<Socket>> {
         cgroups: false,
         tcp_info: false,
         details: DetailSet::NONE,
+        netns: if everywhere {
+            NetnsChoice::All
+        } else {
+            request.netns.clone()
+        },
         ..request.clone()
     };
     let tables = read_namespaces(&everything, &mut Steps::default()).ok()?;
-    Some(tables.found.sockets)
+    let missing = |gap: &Gap| {
+        matches!(
+            gap.kind,
+            GapKind::NetnsUnread | GapKind::DumpInterrupted | GapKind::FamilyUnread
+        )
+    };
+    let whole = !tables.gaps.iter().any(missing);
+    Some((tables.found.sockets, whole))
 }
 
 /// Finds the holders of the sockets that may be selected, and of those that tell about them:

@@ -6,11 +6,11 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd};
 use std::process::Command;
 
-use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
 
-use crate::lab::{Lab, Nobody, closewait, run, sockets_of, until};
+use crate::lab::{Age, Lab, Nobody, closewait, run, sockets_of, until};
 
 /// Neither is one that the kernel gives to a connecting socket.
 const SERVER: u16 = 18080;
@@ -28,7 +28,9 @@ impl Connection {
     fn new(keeps_listener: bool, keeps_client: bool) -> Connection {
         let at = |port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
         let listener = TcpListener::bind(at(SERVER)).unwrap();
-        let end = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        // What other tests start must not inherit it.
+        let flags = SocketFlags::CLOEXEC;
+        let end = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).unwrap();
         bind(&end, &at(CLIENT)).unwrap();
         connect(&end, &at(SERVER)).unwrap();
         let client = TcpStream::from(end);
@@ -169,7 +171,14 @@ fn a_namespace_is_selected_by_its_name_and_by_its_number() {
     assert_eq!(labels(number, "="), [label.as_str()]);
     let others = labels(&label, "!=");
     assert!(others.contains(&named.0) && !others.contains(&label));
-    assert!(labels("closewait-no-such-namespace", "=").is_empty());
+    // Nothing was looked at, which is not the same as nothing found.
+    let none = lab.closewait(&["netns", "=", "closewait-no-such-namespace"]);
+    assert_eq!(none.code, 1);
+    assert!(
+        none.stderr.contains("no network namespace"),
+        "{}",
+        none.stderr
+    );
 }
 
 #[test]
@@ -218,4 +227,27 @@ fn one_namespace_and_all_of_them_cannot_be_asked_for_at_once() {
     let told = run(Command::new(closewait()).args(["-A", "dev", "lo"]));
     assert_eq!(told.code, 2);
     assert!(told.stderr.contains("choose one by -N"), "{}", told.stderr);
+}
+
+#[test]
+fn a_connection_in_another_namespace_is_not_dead() {
+    let lab = Lab::new();
+    if label(&lab).is_none() {
+        eprintln!("no namespace to be had: left out");
+        return;
+    }
+    let named = Named::new("else");
+    let elsewhere = format!("elsewhere=/run/netns/{}", named.0);
+    let leak = lab.start("leak", &["dead=2", "connections=3", &elsewhere]);
+    lab.lingering(leak.port(), 3, Age::Least);
+    let triage = lab.json(&[]);
+    let dead: Vec<&Value> = triage["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|finding| finding["processes"].as_array().unwrap())
+        .filter(|process| process["pid"] == leak.pid())
+        .map(|process| &process["dead_sockets"])
+        .collect();
+    assert_eq!(dead, [2]);
 }

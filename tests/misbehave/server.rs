@@ -1,7 +1,9 @@
 //! Servers that do not do with a closed connection what they should, and two that do.
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -11,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use rustix::event::epoll;
 use rustix::net::sockopt;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::json;
 
 use crate::family::Child;
@@ -23,12 +26,14 @@ const WORK: Duration = Duration::from_secs(120);
 /// Reads the end of file and never closes. With `keepalive=true` the clients keep their ends
 /// half open, and so answer a probe a second. With `epoll=` an epoll set watches the connections,
 /// has them without interest (`muted`), or is there without them (`absent`). `dead=` as many more
-/// connections have been reset by the client, and are held just so.
+/// connections have been reset by the client, and are held just so. `elsewhere=` a network namespace
+/// in which a connection more is held that is well.
 pub fn leak(settings: &mut Settings) -> Result<Ready> {
     let connections = settings.take("connections", 1)?;
     let keepalive = settings.take("keepalive", false)?;
     let set = settings.take("epoll", String::new())?;
     let dead = settings.take("dead", 0)?;
+    let elsewhere = settings.take("elsewhere", String::new())?;
     let listener = wire::listen(wire::ROOMY)?;
     let mut kept = Vec::new();
     for _ in 0..connections {
@@ -67,8 +72,17 @@ pub fn leak(settings: &mut Settings) -> Result<Ready> {
         kept.push(server);
     }
     let facts = json!({ "port": wire::port(&listener)?, "connections": connections });
+    let mut other = None;
+    if !elsewhere.is_empty() {
+        // Only this thread moves.
+        let namespace = File::open(elsewhere)?;
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+        let listener = wire::listen(wire::ROOMY)?;
+        let pair = wire::pair(&listener)?;
+        other = Some((listener, pair));
+    }
     let epoll = (!set.is_empty()).then_some(epoll);
-    Ok(Ready::new(facts, (listener, kept, epoll)))
+    Ok(Ready::new(facts, (listener, kept, epoll, other)))
 }
 
 /// Reads the request and works on it, a thread each, until long after the client has gone.
