@@ -273,8 +273,10 @@ fn check(
     format: Format,
     words: &Words,
 ) -> Result<(), UsageError> {
-    if *command != Wanted::List && options.by.is_empty() {
+    if *command != Wanted::List {
         match format {
+            // Counts are rows too.
+            _ if !options.by.is_empty() => {}
             Format::Jsonl => return Err(UsageError::NeedsList { flag: "--jsonl" }),
             Format::Csv => return Err(UsageError::NeedsList { flag: "--csv" }),
             Format::Table | Format::Json => {}

@@ -82,6 +82,7 @@ fn a_filter_that_is_none_shows_where_and_what_was_meant() {
     snapshot("filter-end", &["list", "not", "("]);
     snapshot("filter-unit", &["list", "unit", ">", "nginx.service"]);
     snapshot("by-slip", &["--by", "state,prgram"]);
+    snapshot("by-columns", &["--by", "state", "--columns", "peer"]);
     snapshot("by-list", &["list", "--by", "state"]);
     snapshot("by-sort", &["--by", "peer", "--sort", "recvq"]);
     snapshot("all-netns-dev", &["-A", "dev", "lo"]);

@@ -30,7 +30,11 @@ pub(super) fn by(options: &Options, command: &Wanted) -> Result<Option<By>, Usag
         Some(text) => Some(sort(text, &dimensions)?),
         None => None,
     };
-    Ok(Some(By { dimensions, sort }))
+    Ok(Some(By {
+        dimensions,
+        sort,
+        heading: !options.no_header,
+    }))
 }
 
 fn sort(text: &str, dimensions: &[Dimension]) -> Result<BySort, UsageError> {

@@ -19,6 +19,8 @@ pub struct By {
     pub dimensions: Vec<Dimension>,
     /// `None`: the most frequent first.
     pub sort: Option<BySort>,
+    /// Of the table.
+    pub heading: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +136,7 @@ pub fn screen(
     triage::header(report, view, elapsed, out)?;
     let counts = Counts::new(report, by, view.limit);
     writeln!(out)?;
-    table(&counts, view, out)?;
+    table(&counts, view, by.heading, out)?;
     triage::gaps(report, view.look, out)
 }
 
@@ -142,7 +144,7 @@ const SOCKETS: &str = "Sockets";
 const SHARE: &str = "Share";
 const CLOSE_WAIT: &str = "CLOSE_WAIT";
 
-fn table(counts: &Counts<'_>, view: &View, out: &mut impl Write) -> io::Result<()> {
+fn table(counts: &Counts<'_>, view: &View, heading: bool, out: &mut impl Write) -> io::Result<()> {
     let words = counts.dimensions.len();
     // Where each line is of one state, its colour tells.
     let numbers = if counts.dimensions.contains(&Dimension::State) {
@@ -157,12 +159,12 @@ fn table(counts: &Counts<'_>, view: &View, out: &mut impl Write) -> io::Result<(
         cells.truncate(words + numbers);
         (cells, close_wait > 0)
     };
-    let heading = |dimension: &Dimension| {
+    let title = |dimension: &Dimension| {
         let name = dimension.name();
         let (first, rest) = name.split_at(1);
         format!("{}{rest}", first.to_uppercase())
     };
-    let mut headings: Vec<String> = counts.dimensions.iter().map(heading).collect();
+    let mut headings: Vec<String> = counts.dimensions.iter().map(title).collect();
     headings.extend([SOCKETS, SHARE, CLOSE_WAIT].map(str::to_owned));
     headings.truncate(words + numbers);
     let mut rows: Vec<(Vec<String>, bool)> = counts
@@ -208,11 +210,10 @@ fn table(counts: &Counts<'_>, view: &View, out: &mut impl Write) -> io::Result<(
         text
     };
     let look = view.look;
-    writeln!(
-        out,
-        "{}",
-        look.paint(Role::Heading, line(&headings, NO_MARK))
-    )?;
+    if heading {
+        let text = line(&headings, NO_MARK);
+        writeln!(out, "{}", look.paint(Role::Heading, text))?;
+    }
     let last = rows.len().saturating_sub(1);
     for (at, (cells, waits)) in rows.iter().enumerate() {
         if at == last {
