@@ -330,6 +330,12 @@ fn nothing_of_one_namespace_is_taken_for_anothers() {
     // Nor are the other ends of its connections there.
     assert!(served["evidence"].to_string().contains("accept queue"));
     assert!(!lost["evidence"].to_string().contains("accept queue"));
+    // What a shell would take for more than a name is not put into a command.
+    assert!(lost["next_steps"].to_string().contains(" -N blue"));
+    let mut hostile = snapshot.clone();
+    hostile.namespaces[1].asked = Some("$(reboot) \x1b[31m".to_owned());
+    let text = rendered(&hostile, None, "-A --json --limit 0");
+    assert!(text.contains(" netns = 4026532290") && !text.contains("reboot"));
 }
 
 #[test]

@@ -415,7 +415,7 @@ pub const TABLE: &[Row] = &[
     Neither("idle > soon"),
     Neither("side = both"),
     Neither("cause = banana"),
-    Ours("netns = blue", "not in ss"),
+    Neither("netns > blue"),
     Neither("unit > x"),
     Neither("container ~ ("),
 ];

@@ -1,10 +1,9 @@
 //! What to do next: commands that fit the owner, its runtime and the cause.
 
-use super::super::escape;
 use super::words::{Descriptors, awaited, descriptors};
 use crate::classifier::finding::{Finding, Set};
 use crate::classifier::{Report, hiding};
-use crate::model::{Cause, Hiding, Pid, Runtime};
+use crate::model::{Cause, Hiding, Namespace, Pid, Runtime};
 
 /// Commands that fit the owner and the cause.
 pub fn next_steps(report: &Report<'_>, finding: &Finding) -> Vec<String> {
@@ -69,13 +68,24 @@ pub fn next_steps(report: &Report<'_>, finding: &Finding) -> Vec<String> {
     if let Some(pid) = pid {
         list.push_str(&format!(" --pid {pid}"));
     }
-    let asked = report.snapshot.netns(set.netns).asked.as_deref();
-    if let Some(netns) = asked {
-        list.push_str(&format!(" -N {}", escape::text(netns.as_bytes())));
-    }
+    list.push_str(&within(report.snapshot.netns(set.netns)));
     steps.push(list);
     steps.push(format!("closewait explain {}", set.cause));
     steps
+}
+
+/// The words that choose a namespace. A name that a shell would not take as it is is left out: who
+/// made it may have meant that.
+fn within(namespace: &Namespace) -> String {
+    let is_plain = |name: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "_./-".contains(c);
+        !name.is_empty() && !name.starts_with('-') && name.chars().all(plain)
+    };
+    match (&namespace.asked, namespace.inode) {
+        (Some(name), _) if is_plain(name) => format!(" -N {name}"),
+        (Some(_), Some(inode)) => format!(" netns = {inode}"),
+        _ => String::new(),
+    }
 }
 
 fn stack_command(runtime: Runtime, pid: Pid) -> String {
