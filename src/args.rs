@@ -113,10 +113,10 @@ pub struct Options {
     /// LISTEN only (-a wins)
     #[arg(short = 'l', long, help_heading = "netstat letters")]
     pub listening: bool,
-    /// TCP (always on)
+    /// TCP (what neither -t nor -u means)
     #[arg(short = 't', long, help_heading = "netstat letters")]
     pub tcp: bool,
-    /// UDP: not read yet, and said so; accepted so that -atunlp works as typed
+    /// UDP; with -t both
     #[arg(short = 'u', long, help_heading = "netstat letters")]
     pub udp: bool,
     /// Numeric (always on)

@@ -12,7 +12,7 @@ mod listing;
 mod needs;
 mod selection;
 
-use self::selection::{Words, families, filter, meant_for_a_command, selection};
+use self::selection::{Words, families, filter, meant_for_a_command, protocols, selection};
 use crate::args::{Cli, ColorChoice, Options, Wanted};
 use crate::classifier::Rules;
 use crate::classifier::cause::GRACE_MS;
@@ -84,8 +84,6 @@ pub enum UsageError {
     Sort { key: String, all: String },
     #[error("groups have no {column} to sort by; they have: sockets, {all}")]
     GroupSort { column: &'static str, all: String },
-    #[error("UDP is not read yet: try `closewait -t`, or ss -u")]
-    Udp,
     #[error("--threshold {given:?} is not NAME=N with a NAME of: {all}")]
     Threshold { given: String, all: String },
     #[error(transparent)]
@@ -158,6 +156,7 @@ impl Plan {
         {
             return Err(UsageError::Interface);
         }
+        let protocols = protocols(&options);
         let filter = filter(&options, &command, &words);
         let format = format(&options);
         check(&options, &command, format, &words)?;
@@ -205,12 +204,13 @@ impl Plan {
                 filter: filter.clone(),
                 owners: needs.owners && !options.no_owners,
                 cgroups: needs.cgroups,
-                udp: options.udp,
+                protocols,
                 tcp_info: needs.times,
                 details: needs.details,
             },
             rules: Rules {
                 filter,
+                protocols,
                 grace_ms: u64::try_from(
                     options
                         .grace
@@ -284,9 +284,6 @@ fn check(
         if options.columns.is_some() {
             return Err(UsageError::NeedsList { flag: "--columns" });
         }
-    }
-    if options.udp && !options.tcp {
-        return Err(UsageError::Udp);
     }
     if options.no_owners {
         if options

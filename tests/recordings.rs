@@ -439,7 +439,14 @@ fn our_reading_of_the_text_is_that_of_the_procfs_crate() {
         .unwrap()
         .0;
         let mut ours = Vec::new();
-        proc_net::read(text.as_bytes(), family, &mut |_| true, &mut ours).unwrap();
+        proc_net::read(
+            text.as_bytes(),
+            closewait::model::Protocol::Tcp,
+            family,
+            &mut |_| true,
+            &mut ours,
+        )
+        .unwrap();
         assert_eq!(ours.len(), theirs.len());
         for (ours, theirs) in ours.iter().zip(theirs) {
             let end = |end: std::net::SocketAddr| Endpoint::new(end.ip(), end.port());
@@ -461,6 +468,7 @@ fn what_is_not_kept_is_not_there_and_leaves_the_rest() {
     let text = recorded::text(Family::Inet);
     let reading = proc_net::read(
         text.as_bytes(),
+        closewait::model::Protocol::Tcp,
         Family::Inet,
         &mut |socket| waits.contains(socket.state),
         &mut kept,
@@ -473,7 +481,7 @@ fn what_is_not_kept_is_not_there_and_leaves_the_rest() {
 fn parse(datagram: &[u8], sequence: u32, port: u32) {
     for reply in wire::replies(datagram, sequence, port) {
         if let Ok((wire::Reply::Socket(payload), _)) = reply {
-            let _ = wire::socket(payload);
+            let _ = wire::socket(payload, closewait::model::Protocol::Tcp);
         }
     }
 }
@@ -517,16 +525,16 @@ proptest! {
     #[test]
     fn no_bytes_make_the_netlink_parser_panic(bytes: Vec<u8>, sequence in 0u32..2) {
         parse(&bytes, sequence, 0);
-        let _ = wire::socket(&bytes);
+        let _ = wire::socket(&bytes, closewait::model::Protocol::Tcp);
     }
 
     #[test]
     fn no_message_behind_a_true_header_makes_it_panic(mut bytes in prop::collection::vec(any::<u8>(), 72..400)) {
         bytes[0] = libc::AF_INET as u8;
         bytes[1] = 8;
-        let _ = wire::socket(&bytes);
+        let _ = wire::socket(&bytes, closewait::model::Protocol::Tcp);
         bytes[0] = libc::AF_INET6 as u8;
-        let _ = wire::socket(&bytes);
+        let _ = wire::socket(&bytes, closewait::model::Protocol::Tcp);
     }
 
     #[test]
@@ -537,14 +545,14 @@ proptest! {
     #[test]
     fn no_bytes_make_the_text_parser_panic_and_each_line_is_counted(bytes: Vec<u8>) {
         let mut sockets = Vec::new();
-        let reading = proc_net::read(bytes.as_slice(), Family::Inet6, &mut |_| true, &mut sockets);
+        let reading = proc_net::read(bytes.as_slice(), closewait::model::Protocol::Tcp, Family::Inet6, &mut |_| true, &mut sockets);
         prop_assert_eq!(reading.is_err(), bytes.is_empty());
     }
 
     #[test]
     fn no_change_to_a_recording_makes_the_text_parser_panic((text, family) in mutated_text()) {
         let mut sockets = Vec::new();
-        let reading = proc_net::read(text.as_slice(), family, &mut |_| true, &mut sockets);
+        let reading = proc_net::read(text.as_slice(), closewait::model::Protocol::Tcp, family, &mut |_| true, &mut sockets);
         let lines = text.split(|byte| *byte == b'\n').count();
         let Ok(reading) = reading else {
             prop_assert!(text.is_empty());

@@ -102,6 +102,7 @@ impl Recorder {
 
 fn any_ipv4() -> Query {
     Query {
+        protocol: closewait::model::Protocol::Tcp,
         families: Families::One(Family::Inet),
         states: StateSet::ALL,
         tcp_info: true,

@@ -112,6 +112,7 @@ fn take_consistently() -> Result<Take> {
 
 fn take(recorder: &mut Recorder) -> Result<Take> {
     let query = |families, states| Query {
+        protocol: closewait::model::Protocol::Tcp,
         families,
         states,
         tcp_info: true,
@@ -139,7 +140,13 @@ type Seen = BTreeSet<(Endpoint, Endpoint, u32, State)>;
 fn seen_in_text(take: &Take) -> Result<Seen> {
     let mut sockets = Vec::new();
     for (text, family) in [(&take.tcp, Family::Inet), (&take.tcp6, Family::Inet6)] {
-        proc_net::read(text.as_bytes(), family, &mut |_| true, &mut sockets)?;
+        proc_net::read(
+            text.as_bytes(),
+            closewait::model::Protocol::Tcp,
+            family,
+            &mut |_| true,
+            &mut sockets,
+        )?;
     }
     Ok(seen(sockets))
 }
@@ -151,7 +158,7 @@ fn seen_in_dumps(dumps: &[&Dump]) -> Result<Seen> {
         for datagram in &dump.datagrams {
             for reply in wire::replies(datagram, sequence, port) {
                 if let (Reply::Socket(payload), _) = reply? {
-                    sockets.push(wire::socket(payload)?);
+                    sockets.push(wire::socket(payload, closewait::model::Protocol::Tcp)?);
                 }
             }
         }

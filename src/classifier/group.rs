@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use super::Row;
-use crate::model::{Cause, Endpoint, Name, Owner, Pid, Side, Snapshot, Socket, State};
+use crate::model::{Cause, Endpoint, Name, Owner, Pid, Protocol, Side, Snapshot, Socket, State};
 
 /// The end of a connection that names the service: never an ephemeral port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -66,6 +66,7 @@ impl GroupOwner {
 pub struct Group {
     /// The namespace, as [`Socket::netns`].
     pub netns: u16,
+    pub protocol: Protocol,
     pub state: State,
     pub service: Service,
     pub owner: GroupOwner,
@@ -130,7 +131,7 @@ pub fn first_name<'a>(
 /// Gathers rows into groups; a row costs an allocation only where it opens a group.
 pub struct Grouping<'a> {
     snapshot: &'a Snapshot,
-    groups: FxHashMap<(u16, State, Service, u32), Tally>,
+    groups: FxHashMap<(u16, Protocol, State, Service, u32), Tally>,
     owners: FxHashMap<GroupOwner, u32>,
     /// The owner of the last row: rows of one owner come in runs.
     last: Option<(GroupOwner, u32)>,
@@ -160,7 +161,13 @@ impl<'a> Grouping<'a> {
         let service = service(row, self.snapshot);
         let tally = self
             .groups
-            .entry((row.socket.netns, row.socket.state, service, owner))
+            .entry((
+                row.socket.netns,
+                row.socket.protocol,
+                row.socket.state,
+                service,
+                owner,
+            ))
             .or_default();
         tally.sockets += 1;
         tally.recv_q.add(row.socket.recv_q);
@@ -198,9 +205,10 @@ impl<'a> Grouping<'a> {
         let mut groups: Vec<Group> = self
             .groups
             .into_iter()
-            .filter_map(|((netns, state, service, owner), mut tally)| {
+            .filter_map(|((netns, protocol, state, service, owner), mut tally)| {
                 Some(Group {
                     netns,
+                    protocol,
                     state,
                     service,
                     owner: owners[owner as usize].clone()?,
@@ -221,6 +229,7 @@ impl<'a> Grouping<'a> {
                 (
                     group.state != State::CloseWait,
                     std::cmp::Reverse(group.sockets),
+                    group.protocol,
                     group.state,
                     group.service,
                     group.netns,

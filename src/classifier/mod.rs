@@ -23,13 +23,15 @@ use self::unseen::Hidden;
 pub use self::unseen::hiding;
 use crate::filter::{Filter, Known};
 use crate::model::{
-    Cause, Gap, GapKind, Holder, Holders, Idle, Owner, Side, Snapshot, Socket, State, StateSet,
+    Cause, Gap, GapKind, Holder, Holders, Idle, Owner, Protocol, Protocols, Side, Snapshot, Socket,
+    State, StateSet,
 };
 
 /// What to select and how to judge it.
 #[derive(Debug, Clone)]
 pub struct Rules {
     pub filter: Filter,
+    pub protocols: Protocols,
     /// How long a CLOSE_WAIT may last before it counts, in milliseconds.
     pub grace_ms: u64,
     pub thresholds: Thresholds,
@@ -47,6 +49,11 @@ pub struct Row<'a> {
 }
 
 impl Row<'_> {
+    /// The side, where something tells it: of UDP nothing does.
+    pub fn told_side(&self) -> Option<Side> {
+        (self.socket.protocol == Protocol::Tcp).then_some(self.side)
+    }
+
     /// Whether accept(2) or connect(2) gave the connection to a process; `None` of what is no
     /// connection of a process: listeners and the kernel's own.
     pub fn accepted(&self) -> Option<bool> {
@@ -98,7 +105,10 @@ pub struct Report<'a> {
     judge: Judge<'a>,
     /// The selected sockets, in netstat's order: by namespace and family, listeners first.
     selected: Vec<Selected>,
+    /// Of TCP.
     pub states: StateCounts,
+    /// Of UDP; `None` where it was not asked for.
+    pub udp: Option<StateCounts>,
     /// What could not be seen, of the collection and of the judgement.
     pub gaps: Vec<Gap>,
     /// Sockets of which the filter asks what is not known: they are not selected, and may be
@@ -121,14 +131,26 @@ pub fn classify<'a>(snapshot: &'a Snapshot, rules: &Rules) -> Report<'a> {
     let mut selected = Vec::new();
     let mut undecided = 0;
     let mut hidden = Hidden::default();
-    let mut states = StateCounts::none_of(rules.filter.states());
+    let none_of = |protocol| {
+        let asked = rules.protocols.contains(protocol);
+        StateCounts::none_of(if asked {
+            rules.filter.of_protocol(protocol).states()
+        } else {
+            StateSet::NONE
+        })
+    };
+    let mut states = none_of(Protocol::Tcp);
+    let mut udp = none_of(Protocol::Udp);
     for (at, socket) in snapshot.sockets.iter().enumerate() {
         let Ok(number) = u32::try_from(at) else { break };
         let owner = judge.owner_ref(socket);
         let row = judge.row(socket, owner);
         match rules.filter.decide(&judge.known(&row)) {
             Some(true) => {
-                states.add(socket.state);
+                match socket.protocol {
+                    Protocol::Tcp => states.add(socket.state),
+                    Protocol::Udp => udp.add(socket.state),
+                }
                 hidden.add(&row);
                 selected.push(Selected {
                     socket: number,
@@ -143,7 +165,12 @@ pub fn classify<'a>(snapshot: &'a Snapshot, rules: &Rules) -> Report<'a> {
     }
     selected.sort_by_key(|selected| {
         let socket = &snapshot.sockets[selected.socket as usize];
-        (socket.netns, socket.family, socket.state != State::Listen)
+        (
+            socket.netns,
+            socket.protocol,
+            socket.family,
+            socket.state != State::Listen,
+        )
     });
     let mut gaps = snapshot.gaps.clone();
     gaps.extend(hidden.gaps(snapshot, undecided));
@@ -153,6 +180,7 @@ pub fn classify<'a>(snapshot: &'a Snapshot, rules: &Rules) -> Report<'a> {
         judge,
         selected,
         states,
+        udp: rules.protocols.contains(Protocol::Udp).then_some(udp),
         gaps,
         undecided,
     }

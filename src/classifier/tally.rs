@@ -10,11 +10,12 @@ use rustc_hash::FxHashMap;
 
 use super::group::{GroupOwner, Service, service};
 use super::{Report, Row};
-use crate::model::{Cause, Cgroup, Name, Owner, Pid, Placed, Side, State};
+use crate::model::{Cause, Cgroup, Name, Owner, Pid, Placed, Protocol, Side, State};
 
 /// What sockets can be counted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dimension {
+    Protocol,
     State,
     Side,
     /// The port of the service's end, as in groups.
@@ -32,7 +33,8 @@ pub enum Dimension {
 }
 
 impl Dimension {
-    pub const ALL: [Dimension; 10] = [
+    pub const ALL: [Dimension; 11] = [
+        Dimension::Protocol,
         Dimension::State,
         Dimension::Side,
         Dimension::Port,
@@ -47,6 +49,7 @@ impl Dimension {
 
     pub fn name(self) -> &'static str {
         match self {
+            Dimension::Protocol => "protocol",
             Dimension::State => "state",
             Dimension::Side => "side",
             Dimension::Port => "port",
@@ -100,7 +103,10 @@ impl FromStr for Dimension {
 /// What a socket has in one dimension.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Value {
+    Protocol(Protocol),
     State(State),
+    /// UDP without a peer.
+    Unconnected,
     Side(Side),
     Port(u16),
     Peer(IpAddr),
@@ -135,6 +141,7 @@ type Key = [u32; Dimension::ALL.len()];
 const NONE: u32 = u32::MAX;
 const UNKNOWN: u32 = u32::MAX - 1;
 const OUTSIDE: u32 = u32::MAX - 2;
+const UNCONNECTED: u32 = u32::MAX - 3;
 
 /// Counts the selected sockets, the most frequent first. Costs an allocation for a new line or a
 /// new value, and none for a socket.
@@ -229,8 +236,10 @@ impl Values<'_> {
     fn number(&mut self, dimension: Dimension, row: &Row<'_>) -> u32 {
         let socket = row.socket;
         match dimension {
+            Dimension::Protocol => socket.protocol as u32,
+            Dimension::State if socket.is_unconnected() => UNCONNECTED,
             Dimension::State => socket.state as u32,
-            Dimension::Side => row.side as u32,
+            Dimension::Side => row.told_side().map_or(UNKNOWN, |side| side as u32),
             Dimension::Port => match service(row, self.report.snapshot) {
                 Service::Local(port) => port.into(),
                 Service::Remote(remote) if remote.port > 0 => remote.port.into(),
@@ -300,6 +309,11 @@ impl Values<'_> {
         let value = match (dimension, number) {
             (_, NONE) => return Value::None,
             (_, UNKNOWN) => return Value::Unknown,
+            (Dimension::Protocol, _) => [Protocol::Tcp, Protocol::Udp]
+                .into_iter()
+                .find(|protocol| *protocol as u32 == number)
+                .map(Value::Protocol),
+            (Dimension::State, UNCONNECTED) => Some(Value::Unconnected),
             (Dimension::State, _) => State::ALL
                 .into_iter()
                 .find(|state| *state as u32 == number)

@@ -16,6 +16,7 @@ pub mod sock_diag;
 pub mod syscalls;
 mod table;
 mod threads;
+mod udp;
 
 use std::borrow::Cow;
 use std::io;
@@ -31,7 +32,8 @@ use self::sock_diag::wire::Families;
 use self::table::read_namespaces;
 use crate::filter::{Filter, Known, Term};
 use crate::model::{
-    DetailSet, Evidence, Gap, GapKind, Holders, Pid, Scan, Snapshot, Socket, State, StateSet, Step,
+    DetailSet, Evidence, Gap, GapKind, Holders, Pid, Protocol, Protocols, Scan, Snapshot, Socket,
+    State, StateSet, Step,
 };
 
 /// What a run needs to see.
@@ -47,8 +49,7 @@ pub struct Request {
     pub owners: bool,
     /// Read in which control groups the holders are: units and containers.
     pub cgroups: bool,
-    /// UDP is asked for too; it is not read, which is a gap.
-    pub udp: bool,
+    pub protocols: Protocols,
     /// Ask for tcp_info: ages and causes rest on it.
     pub tcp_info: bool,
     /// What else of each socket is shown.
@@ -66,7 +67,7 @@ impl Request {
             Filter::And(parts) => parts.iter().all(whole),
             other => whole(other),
         };
-        unfiltered && self.families == Families::Both
+        unfiltered && self.families == Families::Both && self.protocols.contains(Protocol::Tcp)
     }
 }
 
@@ -108,16 +109,8 @@ pub fn collect(request: &Request, progress: &Progress) -> Result<Snapshot, Colle
     let Tables {
         namespaces,
         found,
-        mut gaps,
+        gaps,
     } = read_namespaces(request, &mut steps)?;
-    if request.udp {
-        gaps.push(Gap {
-            kind: GapKind::UdpUnread,
-            count: 1,
-            detail: "UDP sockets are not read yet".to_owned(),
-            hint: "ss -uanp shows them".into(),
-        });
-    }
     let mut snapshot = Snapshot {
         host: host::read(),
         namespaces,
@@ -199,6 +192,7 @@ pub fn examine(
 fn read_all_again(request: &Request, everywhere: bool) -> Option<(Vec<Socket>, bool)> {
     let everything = Request {
         families: Families::Both,
+        protocols: Protocols::One(Protocol::Tcp),
         filter: Filter::everything(),
         owners: false,
         cgroups: false,

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rustc_hash::FxHashSet;
 
-use crate::model::{Endpoint, Family, Socket, State, Timer, TimerKind};
+use crate::model::{Endpoint, Family, Protocol, Socket, State, Timer, TimerKind};
 
 /// A clock tick of `tm->when` in milliseconds: `USER_HZ` is 100 on every architecture that Rust
 /// runs on under Linux.
@@ -25,13 +25,14 @@ pub struct Reading {
     pub repeated: u64,
 }
 
-/// Reads the text of `/proc/net/tcp` (`Family::Inet`) or `tcp6`. Lines that cannot be understood
+/// Reads the text of `/proc/net/tcp` (`Family::Inet`) or `tcp6`, or of `udp` and `udp6`. Lines that cannot be understood
 /// are counted and passed over; no line costs an allocation.
 ///
 /// # Errors
 /// When the text cannot be read, or there is none: a table of no sockets has a heading still.
 pub fn read(
     text: impl Read,
+    protocol: Protocol,
     family: Family,
     keep: &mut impl FnMut(&Socket) -> bool,
     sockets: &mut Vec<Socket>,
@@ -46,7 +47,7 @@ pub fn read(
         if header || line.trim_ascii().is_empty() {
             continue;
         }
-        match socket(&line, family) {
+        match socket(&line, protocol, family) {
             Some(socket) if !seen.insert(socket.key()) => reading.repeated += 1,
             Some(socket) if keep(&socket) => sockets.push(socket),
             Some(_) => {}
@@ -75,7 +76,7 @@ fn read_line(lines: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
 
 /// Reads one line: `sl local remote st tx:rx tr:when retrnsmt uid timeout inode …`.
 /// `None` when it is not of that form.
-pub fn socket(line: &[u8], family: Family) -> Option<Socket> {
+pub fn socket(line: &[u8], protocol: Protocol, family: Family) -> Option<Socket> {
     let line = std::str::from_utf8(line).ok()?;
     let mut fields = line.split_ascii_whitespace();
     fields.next()?.strip_suffix(':')?;
@@ -90,6 +91,7 @@ pub fn socket(line: &[u8], family: Family) -> Option<Socket> {
     let inode = fields.next()?.parse().ok()?;
     let kind = TimerKind::from_kernel(u8::try_from(timer).ok()?);
     Some(Socket {
+        protocol,
         recv_q,
         send_q,
         timer: kind.map(|kind| Timer {
@@ -145,7 +147,14 @@ mod tests {
 
     fn read_all(text: &str, family: Family) -> (Vec<Socket>, Reading) {
         let mut sockets = Vec::new();
-        let reading = read(text.as_bytes(), family, &mut |_| true, &mut sockets).unwrap();
+        let reading = read(
+            text.as_bytes(),
+            Protocol::Tcp,
+            family,
+            &mut |_| true,
+            &mut sockets,
+        )
+        .unwrap();
         (sockets, reading)
     }
 
@@ -199,7 +208,25 @@ mod tests {
     #[test]
     fn a_table_without_even_a_heading_is_not_a_table_of_no_sockets() {
         let mut keep = |_: &Socket| true;
-        assert!(read(&b""[..], Family::Inet, &mut keep, &mut Vec::new()).is_err());
-        assert!(read(HEADER.as_bytes(), Family::Inet, &mut keep, &mut Vec::new()).is_ok());
+        assert!(
+            read(
+                &b""[..],
+                Protocol::Tcp,
+                Family::Inet,
+                &mut keep,
+                &mut Vec::new()
+            )
+            .is_err()
+        );
+        assert!(
+            read(
+                HEADER.as_bytes(),
+                Protocol::Tcp,
+                Family::Inet,
+                &mut keep,
+                &mut Vec::new()
+            )
+            .is_ok()
+        );
     }
 }

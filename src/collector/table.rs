@@ -13,10 +13,11 @@ use super::netns::{self, Netns, NetnsChoice, NetnsName};
 use super::sock_diag::bytecode::{self, Dialect};
 use super::sock_diag::wire::{Families, Query};
 use super::sock_diag::{Dump, DumpError, Dumped, Reader};
-use super::{CollectError, Request, SourceChoice, Steps, host, proc_net};
+use super::{CollectError, Request, SourceChoice, Steps, host, proc_net, udp};
 use crate::filter::{Filter, Known};
 use crate::model::{
-    DetailSet, Endpoint, Family, Gap, GapKind, Namespace, Settings, Socket, Source, State, StateSet,
+    DetailSet, Endpoint, Family, Gap, GapKind, Namespace, Protocol, Settings, Socket, Source,
+    State, StateSet,
 };
 
 /// The sockets of a namespace, and the facts that are the namespace's own.
@@ -115,23 +116,58 @@ pub(super) fn read_table(
     };
     let mut gaps = Vec::new();
     let mut found = Dumped::default();
+    let mut source = None;
+    if request.protocols.contains(Protocol::Tcp) {
+        source = Some(read_tcp(request, net, &mut found, &mut gaps, steps)?);
+    }
+    if request.protocols.contains(Protocol::Udp) {
+        match (
+            udp::read(request, net, &mut found, &mut gaps, steps),
+            source,
+        ) {
+            (Ok(read), None) => source = Some(read),
+            (Ok(_), Some(_)) => {}
+            (Err(error), None) => return Err(error),
+            (Err(error), Some(_)) => gaps.push(Gap {
+                kind: GapKind::UdpSource,
+                count: 1,
+                detail: format!("no UDP socket was read: {error}"),
+                hint: "leave -u away, or see `ss -uan`".into(),
+            }),
+        }
+    }
+    Ok(Table {
+        found,
+        source: source.unwrap_or(Source::Procfs),
+        settings,
+        gaps,
+    })
+}
+
+/// Reads TCP; says where from.
+fn read_tcp(
+    request: &Request,
+    net: Option<&Path>,
+    found: &mut Dumped,
+    gaps: &mut Vec<Gap>,
+    steps: &mut Steps,
+) -> Result<Source, CollectError> {
+    let request = &Request {
+        filter: request.filter.of_protocol(Protocol::Tcp),
+        ..request.clone()
+    };
     if net.is_none() && request.source != SourceChoice::Procfs {
-        match read_netlink(request, &mut found, steps) {
+        match read_netlink(request, found, steps) {
             Ok(dump) => {
                 gaps.extend(dump_gaps(dump));
                 gaps.extend(age_gap(request, &found.sockets));
-                return Ok(Table {
-                    found,
-                    source: Source::Netlink,
-                    settings,
-                    gaps,
-                });
+                return Ok(Source::Netlink);
             }
             Err(error) if request.source == SourceChoice::Netlink => {
                 return Err(CollectError::Netlink(error));
             }
             Err(error) => {
-                found = Dumped::default();
+                *found = Dumped::default();
                 gaps.push(Gap {
                     kind: GapKind::ProcSource,
                     count: 1,
@@ -150,17 +186,12 @@ pub(super) fn read_table(
         });
     }
     let dir = net.map_or_else(|| net_dir(&request.proc_root), Path::to_path_buf);
-    read_procfs(request, &dir, &mut found.sockets, &mut gaps, steps)?;
-    Ok(Table {
-        found,
-        source: Source::Procfs,
-        settings,
-        gaps,
-    })
+    read_procfs(request, &dir, &mut found.sockets, gaps, steps)?;
+    Ok(Source::Procfs)
 }
 
 /// The directory that shows the calling thread's namespace: `net` alone is the main thread's.
-fn net_dir(proc_root: &Path) -> PathBuf {
+pub(super) fn net_dir(proc_root: &Path) -> PathBuf {
     let of_thread = proc_root.join("thread-self/net");
     if of_thread.join("tcp").exists() {
         of_thread
@@ -181,6 +212,7 @@ fn read_netlink(
     let listen = StateSet::of(State::Listen);
     let mut keep = |socket: &Socket| may_matter(&request.filter, socket);
     let listeners = Query {
+        protocol: Protocol::Tcp,
         families: request.families,
         states: listen,
         tcp_info: false,
@@ -194,6 +226,7 @@ fn read_netlink(
     let mut refusal = None;
     if !states.is_empty() {
         let others = Query {
+            protocol: Protocol::Tcp,
             families: request.families,
             states,
             tcp_info: request.tcp_info,
@@ -221,7 +254,7 @@ fn read_netlink(
 
 /// Reads with as much of the filter as the kernel takes: an older one does not know every
 /// operation, and marks are not for everyone. Says what it refused.
-fn read_filtered(
+pub(super) fn read_filtered(
     filter: &Filter,
     mut query: Query,
     reader: &mut Reader,
@@ -267,6 +300,7 @@ fn read_other_ends(
         return Ok(Dump::default());
     }
     let closers = Query {
+        protocol: Protocol::Tcp,
         families: Families::Both,
         states: StateSet::of(State::FinWait1).union(StateSet::of(State::FinWait2)),
         tcp_info: request.tcp_info,
@@ -286,7 +320,7 @@ fn may_matter(filter: &Filter, socket: &Socket) -> bool {
     socket.state == State::Listen || filter.decide(&Known::of(socket)) != Some(false)
 }
 
-fn dump_gaps(dump: Dump) -> Vec<Gap> {
+pub(super) fn dump_gaps(dump: Dump) -> Vec<Gap> {
     let mut gaps = Vec::new();
     if dump.interrupted {
         gaps.push(Gap {
@@ -350,8 +384,8 @@ fn read_procfs(
             let closer = matches!(socket.state, State::FinWait1 | State::FinWait2);
             may_matter(&request.filter, socket) || (waits && closer)
         };
-        let reading =
-            File::open(&path).and_then(|text| proc_net::read(text, family, &mut keep, sockets));
+        let reading = File::open(&path)
+            .and_then(|text| proc_net::read(text, Protocol::Tcp, family, &mut keep, sockets));
         match reading {
             Ok(reading) => malformed += reading.malformed,
             // A kernel without IPv6 has no such file, and no such sockets.

@@ -25,7 +25,7 @@ pub use parse::parse;
 pub use suggest::nearest;
 pub use term::{End, Known, Pattern, Term};
 
-use crate::model::{Namespace, StateSet};
+use crate::model::{Namespace, Protocol, StateSet};
 
 /// A condition on sockets.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,6 +101,24 @@ impl Filter {
             },
             Filter::Term(Term::State(set)) => *set,
             Filter::Term(_) => every,
+        }
+    }
+
+    /// What is left of it for sockets of one protocol.
+    pub fn of_protocol(&self, protocol: Protocol) -> Filter {
+        let parts = |parts: &[Filter]| {
+            parts
+                .iter()
+                .map(|part| part.of_protocol(protocol))
+                .collect()
+        };
+        match self {
+            Filter::And(all) => Filter::And(parts(all)),
+            Filter::Or(any) => Filter::Or(parts(any)),
+            Filter::Not(part) => Filter::Not(Box::new(part.of_protocol(protocol))),
+            Filter::Term(Term::Protocol(one)) if *one == protocol => Filter::everything(),
+            Filter::Term(Term::Protocol(_)) => Filter::Or(Vec::new()),
+            Filter::Term(term) => Filter::Term(term.clone()),
         }
     }
 

@@ -6,14 +6,15 @@ use regex::bytes::Regex;
 
 use super::Network;
 use crate::model::{
-    Cause, Cgroups, Endpoint, Family, Holders, Idle, Namespace, Owner, Pid, Side, Socket, State,
-    StateSet,
+    Cause, Cgroups, Endpoint, Family, Holders, Idle, Namespace, Owner, Pid, Protocol, Side, Socket,
+    State, StateSet,
 };
 
 /// One condition.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Term {
     State(StateSet),
+    Protocol(Protocol),
     Family(Family),
     /// The port of an end is one of these.
     Port(End, RangeInclusive<u16>),
@@ -131,6 +132,7 @@ impl Term {
         let socket = known.socket;
         match self {
             Term::State(states) => Some(states.contains(socket.state)),
+            Term::Protocol(protocol) => Some(socket.protocol == *protocol),
             Term::Family(family) => Some(socket.family == *family),
             Term::Port(end, ports) => Some(end.holds(socket, |end| ports.contains(&end.port))),
             Term::Host(end, network) => Some(end.holds(socket, |end| network.contains(end.addr))),
@@ -150,6 +152,8 @@ impl Term {
                 let told = socket.state != State::Listen || is_from_kernel(socket);
                 told.then_some(bytes.contains(&socket.send_q))
             }
+            // Nothing tells which end of UDP serves.
+            Term::Side(_) if socket.protocol == Protocol::Udp => None,
             Term::Side(side) => known.side.map(|found| found == *side),
             Term::Pid(pid) => owned_by(known, |_, holder| holder == *pid),
             Term::Program(name) => program(known, |comm| is_named(comm, name)),
@@ -190,6 +194,9 @@ impl Term {
 /// Whether the kernel keeps the times of a socket's last bytes in this state. One that has none
 /// is not idle, however long it lasts: listeners, and what is a minisocket only.
 fn has_age(socket: &Socket) -> bool {
+    if socket.protocol == Protocol::Udp {
+        return false;
+    }
     match socket.state {
         State::Established
         | State::CloseWait

@@ -40,7 +40,8 @@ pub enum GapKind {
     /// A network namespace that could not be read.
     NetnsUnread,
     /// UDP was asked for.
-    UdpUnread,
+    /// UDP sockets came from /proc/net/udp, or not at all.
+    UdpSource,
     /// A fact about a process that could not be read: not permitted, or it changed meanwhile.
     EvidenceMissing,
 }
@@ -59,7 +60,7 @@ impl GapKind {
             GapKind::AgesMissing => "ages-missing",
             GapKind::Undecided => "undecided",
             GapKind::NetnsUnread => "netns-unread",
-            GapKind::UdpUnread => "udp-unread",
+            GapKind::UdpSource => "udp-source",
             GapKind::EvidenceMissing => "evidence-missing",
         }
     }

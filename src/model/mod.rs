@@ -29,5 +29,5 @@ pub use namespace::{Namespace, Settings};
 pub use owners::{Holder, Holders};
 pub use process::{Name, Pid, Process, Scanned};
 pub use snapshot::{Scan, Snapshot, Source, Step};
-pub use socket::{Family, Socket, TcpInfo, Timer, TimerKind};
+pub use socket::{Family, Protocol, Protocols, Socket, TcpInfo, Timer, TimerKind};
 pub use state::{State, StateSet};

@@ -1,12 +1,13 @@
-//! A TCP socket as the kernel reports it.
+//! A TCP or UDP socket as the kernel reports it.
 
 use std::num::{NonZeroU16, NonZeroU64};
 
 use super::{DetailRef, Endpoint, State};
 
-/// One TCP socket. A host may have a million: plain values, nothing on the heap.
+/// One socket. A host may have a million: plain values, nothing on the heap.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Socket {
+    pub protocol: Protocol,
     pub family: Family,
     pub state: State,
     /// The position of its network namespace in [`Snapshot::namespaces`].
@@ -55,6 +56,7 @@ impl Socket {
                 Family::Inet6
             },
             state,
+            protocol: Protocol::Tcp,
             netns: 0,
             local,
             remote,
@@ -84,12 +86,74 @@ impl Socket {
     /// A connection gets its inode in accept(2) (`net/ipv4/inet_connection_sock.c`,
     /// `sock_graft`); one that lost its process is no longer in these states.
     pub fn is_unaccepted(&self) -> bool {
-        self.inode == 0 && matches!(self.state, State::Established | State::CloseWait)
+        self.protocol == Protocol::Tcp
+            && self.inode == 0
+            && matches!(self.state, State::Established | State::CloseWait)
+    }
+
+    /// The name in netstat's first column.
+    pub fn proto(&self) -> &'static str {
+        match (self.protocol, self.family) {
+            (Protocol::Tcp, Family::Inet) => "tcp",
+            (Protocol::Tcp, Family::Inet6) => "tcp6",
+            (Protocol::Udp, Family::Inet) => "udp",
+            (Protocol::Udp, Family::Inet6) => "udp6",
+        }
+    }
+
+    /// Whether it is a UDP socket without a peer.
+    pub fn is_unconnected(&self) -> bool {
+        self.protocol == Protocol::Udp && self.state == State::Close
+    }
+
+    /// The state's name; a UDP socket without a peer is UNCONN, as in ss.
+    pub fn state_name(&self) -> &'static str {
+        self.protocol.state_name(self.state)
     }
 
     /// What tells this socket from every other of one namespace at one moment.
     pub fn key(&self) -> (Endpoint, Endpoint, u32) {
         (self.local, self.remote, self.inode)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    Tcp,
+    /// Its states are ESTABLISHED, with a peer, and CLOSE, without.
+    Udp,
+}
+
+impl Protocol {
+    pub fn name(self) -> &'static str {
+        match self {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+        }
+    }
+
+    /// What a state is called.
+    pub fn state_name(self, state: State) -> &'static str {
+        match (self, state) {
+            (Protocol::Udp, State::Close) => "UNCONN",
+            _ => state.name(),
+        }
+    }
+}
+
+/// Which protocols are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocols {
+    One(Protocol),
+    Both,
+}
+
+impl Protocols {
+    pub fn contains(self, protocol: Protocol) -> bool {
+        match self {
+            Protocols::One(one) => one == protocol,
+            Protocols::Both => true,
+        }
     }
 }
 
@@ -100,14 +164,6 @@ pub enum Family {
 }
 
 impl Family {
-    /// The name in netstat's first column.
-    pub fn proto(self) -> &'static str {
-        match self {
-            Family::Inet => "tcp",
-            Family::Inet6 => "tcp6",
-        }
-    }
-
     /// The name in JSON.
     pub fn name(self) -> &'static str {
         match self {

@@ -4,7 +4,7 @@ use crate::args::{Options, Wanted};
 use crate::collector::names::SystemNames;
 use crate::collector::sock_diag::wire::Families;
 use crate::filter::{self, End, Filter, ParseError, Term};
-use crate::model::{Family, Pid, State, StateSet};
+use crate::model::{Family, Pid, Protocol, Protocols, State, StateSet};
 
 pub(super) fn families(options: &Options) -> Families {
     match (options.ipv4, options.ipv6) {
@@ -16,18 +16,12 @@ pub(super) fn families(options: &Options) -> Families {
 
 /// The condition that the flags make up: different flags must all hold, of the same flag one.
 pub(super) fn filter(options: &Options, command: &Wanted, words: &Words) -> Filter {
-    let mut parts = Vec::new();
+    let mut parts: Vec<Filter> = of_states(options, command, words).into_iter().collect();
     let mut one_of = |terms: Vec<Term>| match terms.len() {
         0 => {}
         1 => parts.extend(terms.into_iter().map(Filter::Term)),
         _ => parts.push(Filter::Or(terms.into_iter().map(Filter::Term).collect())),
     };
-    one_of(
-        states(options, command, words)
-            .map(Term::State)
-            .into_iter()
-            .collect(),
-    );
     // The collector reads the other ends of what is selected too, whatever their family.
     one_of(match families(options) {
         Families::Both => Vec::new(),
@@ -126,14 +120,61 @@ pub(super) fn meant_for_a_command(error: ParseError, is_bare: bool) -> ParseErro
     error.with_hint(hint)
 }
 
+/// The protocols that the letters ask for.
+pub(super) fn protocols(options: &Options) -> Protocols {
+    match (options.tcp, options.udp) {
+        (true, true) => Protocols::Both,
+        (false, true) => Protocols::One(Protocol::Udp),
+        (_, false) => Protocols::One(Protocol::Tcp),
+    }
+}
+
+/// The states that are selected of each protocol.
+fn of_states(options: &Options, command: &Wanted, words: &Words) -> Option<Filter> {
+    let tcp = states(options, command, words).map(|set| Filter::Term(Term::State(set)));
+    let udp = || {
+        let of_udp = Filter::Term(Term::Protocol(Protocol::Udp));
+        let set = udp_states(options, command, words);
+        Filter::And(vec![of_udp, Filter::Term(Term::State(set))])
+    };
+    match protocols(options) {
+        Protocols::One(Protocol::Tcp) => tcp,
+        Protocols::One(Protocol::Udp) => Some(udp()),
+        Protocols::Both => {
+            let of_tcp = Filter::Term(Term::Protocol(Protocol::Tcp));
+            let tcp = Filter::And(std::iter::once(of_tcp).chain(tcp).collect());
+            Some(Filter::Or(vec![tcp, udp()]))
+        }
+    }
+}
+
+/// The states of UDP that are selected: a list shows sockets with a peer, and with -l those
+/// without, as in ss and netstat.
+fn udp_states(options: &Options, command: &Wanted, words: &Words) -> StateSet {
+    let named = named(options);
+    match command {
+        _ if !named.is_empty() => named,
+        _ if words.states().is_some() => StateSet::ALL,
+        _ if options.all => StateSet::ALL,
+        _ if options.listening => StateSet::of(State::Close),
+        Wanted::List => StateSet::of(State::Established),
+        Wanted::Triage | Wanted::Explain(_) => StateSet::ALL,
+    }
+}
+
+/// The states that --state names.
+fn named(options: &Options) -> StateSet {
+    options
+        .state
+        .iter()
+        .fold(StateSet::NONE, |all, set| all.union(*set))
+}
+
 /// The states that are selected: those that are named, else those that the letters mean. A list
 /// shows all but LISTEN, as netstat's does.
 fn states(options: &Options, command: &Wanted, words: &Words) -> Option<StateSet> {
     let listen = StateSet::of(State::Listen);
-    let named = options
-        .state
-        .iter()
-        .fold(StateSet::NONE, |all, set| all.union(*set));
+    let named = named(options);
     match command {
         _ if !named.is_empty() => Some(named),
         // As in ss, states in words outweigh -a and -l.
@@ -179,6 +220,11 @@ pub(super) fn selection(options: &Options, command: &Wanted, words: &Words) -> O
             .map(|age| format!("{}s", age.as_secs_f64()))
             .collect(),
     );
+    match protocols(options) {
+        Protocols::One(Protocol::Tcp) => {}
+        Protocols::One(Protocol::Udp) => said.push("UDP".to_owned()),
+        Protocols::Both => said.push("TCP and UDP".to_owned()),
+    }
     match families(options) {
         Families::Both => {}
         Families::One(family) => said.push(family.name().to_owned()),

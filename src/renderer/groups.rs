@@ -11,7 +11,7 @@ use super::style::{self, MARK, NO_MARK, Role};
 use super::{Sort, SortKey, View, columns, escape, units};
 use crate::classifier::group::{Group, GroupOwner, Service, first_name};
 use crate::classifier::{Report, hiding};
-use crate::model::State;
+use crate::model::{Protocol, State};
 
 /// The groups in the order that a view asks for.
 pub fn ordered(report: &Report<'_>, sort: Option<Sort>) -> Vec<Group> {
@@ -193,6 +193,10 @@ fn marked(cells: Vec<String>, highlighted: bool) -> Vec<Cell> {
 }
 
 fn cells(report: &Report<'_>, group: &Group) -> [String; 8] {
+    let protocol = match group.protocol {
+        Protocol::Tcp => "",
+        Protocol::Udp => " udp",
+    };
     let queue = group.recv_q;
     let queue = match group.state {
         // A listener's Recv-Q counts connections, and its total is in `list`.
@@ -213,11 +217,14 @@ fn cells(report: &Report<'_>, group: &Group) -> [String; 8] {
         None => "-".to_owned(),
     };
     [
-        group.state.to_string(),
-        group.service.side().name().to_owned(),
+        group.protocol.state_name(group.state).to_owned(),
+        match group.protocol {
+            Protocol::Tcp => group.service.side().name().to_owned(),
+            Protocol::Udp => "-".to_owned(),
+        },
         match group.service {
-            Service::Local(port) => format!(":{port}"),
-            Service::Remote(remote) => format!("to {remote}"),
+            Service::Local(port) => format!(":{port}{protocol}"),
+            Service::Remote(remote) => format!("to {remote}{protocol}"),
         },
         style::cut(&netns_of(report, group.netns), NETNS_MOST),
         owner_of(report, &group.owner),

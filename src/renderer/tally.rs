@@ -11,7 +11,7 @@ use super::style::{self, MARK, NO_MARK, Role};
 use super::{View, columns, escape, triage, units};
 use crate::classifier::Report;
 use crate::classifier::tally::{Dimension, Line, Value, tally};
-use crate::model::{Cause, Name};
+use crate::model::{Cause, Name, Protocol, State};
 
 /// What to count by, and in which order to show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +79,9 @@ impl<'a> Counts<'a> {
     fn text(&self, value: &Value) -> Option<String> {
         let snapshot = self.report.snapshot;
         Some(match value {
+            Value::Protocol(protocol) => protocol.name().to_owned(),
             Value::State(state) => state.name().to_owned(),
+            Value::Unconnected => Protocol::Udp.state_name(State::Close).to_owned(),
             Value::Side(side) => side.name().to_owned(),
             Value::Port(port) => port.to_string(),
             Value::Peer(addr) => addr.to_string(),
@@ -179,7 +181,7 @@ fn table(counts: &Counts<'_>, view: &View, heading: bool, out: &mut impl Write) 
     if let Some(first) = total.first_mut() {
         "total".clone_into(first);
     }
-    let all_waits = counts.report.states.of(crate::model::State::CloseWait);
+    let all_waits = counts.report.states.of(State::CloseWait);
     rows.push((row(total, counts.total, all_waits.unwrap_or(0)).0, false));
     let mut widths: Vec<usize> = headings.iter().map(|text| columns::width(text)).collect();
     for (cells, _) in &rows {

@@ -7,9 +7,9 @@ use unicode_width::UnicodeWidthStr;
 
 use super::style::{Look, MARK, NO_MARK, Role};
 use super::{View, escape, findings, groups, json, units};
-use crate::classifier::Report;
 use crate::classifier::finding::{FinWait2, Finding};
-use crate::model::{Namespace, Source, State};
+use crate::classifier::{Report, StateCounts};
+use crate::model::{Namespace, Protocol, Source, State, StateSet};
 
 /// Writes the screen.
 pub fn screen(
@@ -20,7 +20,12 @@ pub fn screen(
     out: &mut impl Write,
 ) -> io::Result<()> {
     header(report, view, elapsed, out)?;
-    states(report, view, out)?;
+    if report.states.asked != StateSet::NONE {
+        states(report, view, out)?;
+    } else {
+        writeln!(out)?;
+    }
+    udp(report, out)?;
     groups::table(report, view, out)?;
     by_itself(report, view.look, out)?;
     let limit = view.limit.map_or(usize::MAX, |limit| limit.min(FINDINGS));
@@ -98,7 +103,7 @@ pub(super) fn header(
         "{title}  {}",
         look.paint(Role::Quiet, format_args!("{netns}, {time} UTC"))
     )?;
-    let sockets = units::count(report.states.total());
+    let sockets = sockets(report);
     let scan = snapshot.scan;
     let processes = match (&snapshot.holders, scan.processes_seen) {
         (None, _) => "owners not read".to_owned(),
@@ -113,16 +118,44 @@ pub(super) fn header(
         Source::Netlink => "sock_diag",
         Source::Procfs => "/proc/net/tcp: no ages",
     };
-    let plural = if report.states.total() == 1 { "" } else { "s" };
     writeln!(
         out,
-        "{sockets} TCP socket{plural} · {processes} · {source} · {}",
+        "{sockets} · {processes} · {source} · {}",
         units::duration(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
     )?;
     if let Some(selection) = &view.selection {
         writeln!(out, "selected: {}", escape::text(selection.as_bytes()))?;
     }
     Ok(())
+}
+
+/// `1,904 TCP sockets`, `3 TCP and 5 UDP sockets`.
+fn sockets(report: &Report<'_>) -> String {
+    let tcp = report.states.total();
+    let tcp_too = report.states.asked != StateSet::NONE;
+    let of = |protocol: &str, count: u64| {
+        let plural = if count == 1 { "" } else { "s" };
+        format!("{} {protocol} socket{plural}", units::count(count))
+    };
+    match report.udp.as_ref().map(StateCounts::total) {
+        None => of("TCP", tcp),
+        Some(udp) if tcp_too => format!("{} TCP and {}", units::count(tcp), of("UDP", udp)),
+        Some(udp) => of("UDP", udp),
+    }
+}
+
+/// The states of UDP, on a line of their own.
+fn udp(report: &Report<'_>, out: &mut impl Write) -> io::Result<()> {
+    let Some(counts) = &report.udp else {
+        return Ok(());
+    };
+    let told = [State::Established, State::Close].map(|state| {
+        let name = Protocol::Udp.state_name(state);
+        let count = counts.of(state);
+        let count = count.map_or_else(|| "not looked for".to_owned(), units::count);
+        format!("{name} {count}")
+    });
+    writeln!(out, "{NO_MARK}UDP: {}", told.join(" · "))
 }
 
 /// The states that occur, with a bar each; CLOSE_WAIT always.

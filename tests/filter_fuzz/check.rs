@@ -106,6 +106,7 @@ fn socket(seed: &[u8]) -> Socket {
     let family = [Family::Inet, Family::Inet6][inet6];
     let kernel = pick(9) % 2 == 0;
     Socket {
+        protocol: closewait::model::Protocol::Tcp,
         netns: 0,
         family,
         state: State::ALL[pick(1) % State::ALL.len()],

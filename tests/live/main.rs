@@ -17,4 +17,5 @@ mod owners;
 mod placement;
 mod prepared;
 mod text;
+mod udp;
 mod view;

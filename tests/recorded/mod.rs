@@ -65,7 +65,9 @@ impl Dump {
                         read.interrupted |= interrupted;
                         match reply {
                             Reply::Socket(payload) => {
-                                read.sockets.push(wire::socket(payload).unwrap());
+                                read.sockets.push(
+                                    wire::socket(payload, closewait::model::Protocol::Tcp).unwrap(),
+                                );
                             }
                             Reply::Done(errno) => read.done = Some(errno),
                             Reply::Refused(errno) => read.refused = Some(errno),
@@ -99,7 +101,14 @@ pub fn printed() -> Vec<Socket> {
     let mut sockets = Vec::new();
     for family in [Family::Inet, Family::Inet6] {
         let text = text(family);
-        let reading = proc_net::read(text.as_bytes(), family, &mut |_| true, &mut sockets).unwrap();
+        let reading = proc_net::read(
+            text.as_bytes(),
+            closewait::model::Protocol::Tcp,
+            family,
+            &mut |_| true,
+            &mut sockets,
+        )
+        .unwrap();
         assert_eq!(reading, proc_net::Reading::default());
     }
     sockets

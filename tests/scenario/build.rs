@@ -132,6 +132,7 @@ fn settings(host: &file::Host) -> Result<model::Settings, String> {
 pub fn rules(rules: &file::Rules) -> Result<Rules, String> {
     let usual = Thresholds::default();
     Ok(Rules {
+        protocols: model::Protocols::One(model::Protocol::Tcp),
         filter: Filter::everything(),
         grace_ms: match &rules.grace {
             Some(text) => syntax::duration(text)?,

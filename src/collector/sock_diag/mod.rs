@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use rustix::net::sockopt;
 
 use self::wire::{Families, Query, Reply};
-use crate::model::{Details, Family, Socket, State};
+use crate::model::{Details, Family, Protocol, Socket, State};
 
 /// The kernel fills at most 32 KiB a datagram when the reader's buffer is that large
 /// (`netlink_recvmsg`, `netlink_dump`).
@@ -125,7 +125,12 @@ impl Reader {
         keep: &mut impl FnMut(&Socket) -> bool,
         found: &mut Dumped,
     ) -> Result<Dump, DumpError> {
-        match self.read_whole(query, keep, found) {
+        let whole = match (query.protocol, query.families) {
+            // There is no request for both families of UDP.
+            (Protocol::Udp, Families::Both) => Err(DumpError::Refused(Errno::NOSYS)),
+            _ => self.read_whole(query, keep, found),
+        };
+        match whole {
             Err(DumpError::Refused(_)) if query.families == Families::Both => {
                 let mut dump = Dump::default();
                 for family in [Family::Inet, Family::Inet6] {
@@ -181,7 +186,7 @@ impl Reader {
                 let (reply, interrupted) = reply.map_err(DumpError::Truncated)?;
                 dump.interrupted |= interrupted;
                 match reply {
-                    Reply::Socket(payload) => match wire::socket(payload) {
+                    Reply::Socket(payload) => match wire::socket(payload, query.protocol) {
                         Ok(mut socket) => {
                             // The kernel says CLOSE of a socket that is bound and no more, and
                             // shows those only when they are asked for (`inet_diag_dump_icsk`).

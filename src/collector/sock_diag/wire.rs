@@ -11,14 +11,15 @@ use netlink_packet_core::{
 use netlink_packet_sock_diag::SOCK_DIAG_BY_FAMILY;
 use netlink_packet_sock_diag::constants::{
     AF_INET, AF_INET6, INET_DIAG_CONG, INET_DIAG_INFO, INET_DIAG_SHUTDOWN, INET_DIAG_SKMEMINFO,
-    INET_DIAG_SKV6ONLY, INET_DIAG_TCLASS, INET_DIAG_TOS, IPPROTO_TCP,
+    INET_DIAG_SKV6ONLY, INET_DIAG_TCLASS, INET_DIAG_TOS, IPPROTO_TCP, IPPROTO_UDP,
 };
 use netlink_packet_sock_diag::inet::{
     ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags,
 };
 
 use crate::model::{
-    Detail, DetailSet, Endpoint, Family, Socket, State, StateSet, TcpInfo, Timer, TimerKind,
+    Detail, DetailSet, Endpoint, Family, Protocol, Socket, State, StateSet, TcpInfo, Timer,
+    TimerKind,
 };
 
 /// The request that dumps IPv4 and IPv6 in one walk of the hash table (`TCPDIAG_GETSOCK`).
@@ -38,6 +39,7 @@ const INET_DIAG_CGROUP_ID: u16 = 21;
 /// Which sockets one dump asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
+    pub protocol: Protocol,
     pub families: Families,
     pub states: StateSet,
     pub tcp_info: bool,
@@ -59,10 +61,11 @@ pub enum Families {
 pub fn request(query: &Query, sequence: u32) -> Vec<u8> {
     let extensions = extensions(query);
     let (message_type, body) = match query.families {
+        // The older request knows TCP alone.
         Families::Both => (TCPDIAG_GETSOCK, both_families(query.states, extensions)),
         Families::One(family) => (
             SOCK_DIAG_BY_FAMILY,
-            one_family(family, query.states, extensions),
+            one_family(query.protocol, family, query.states, extensions),
         ),
     };
     let mut bytes = vec![0; HEADER];
@@ -111,14 +114,22 @@ fn both_families(states: StateSet, extensions: ExtensionFlags) -> Vec<u8> {
 }
 
 /// `struct inet_diag_req_v2`.
-fn one_family(family: Family, states: StateSet, extensions: ExtensionFlags) -> Vec<u8> {
+fn one_family(
+    protocol: Protocol,
+    family: Family,
+    states: StateSet,
+    extensions: ExtensionFlags,
+) -> Vec<u8> {
     let (family, socket_id) = match family {
         Family::Inet => (AF_INET, SocketId::new_v4()),
         Family::Inet6 => (AF_INET6, SocketId::new_v6()),
     };
     let request = InetRequest {
         family,
-        protocol: IPPROTO_TCP,
+        protocol: match protocol {
+            Protocol::Tcp => IPPROTO_TCP,
+            Protocol::Udp => IPPROTO_UDP,
+        },
         extensions,
         states: StateFlags::from_bits_retain(states.kernel_mask()),
         socket_id,
@@ -213,7 +224,7 @@ pub enum WireError {
 /// Reads a `struct inet_diag_msg` and the attributes behind it.
 ///
 /// Attributes that are not understood are passed over; a tcp_info of any length is taken.
-pub fn socket(payload: &[u8]) -> Result<Socket, WireError> {
+pub fn socket(payload: &[u8], protocol: Protocol) -> Result<Socket, WireError> {
     let header = InetResponseHeader::parse(payload)?;
     let state = State::from_kernel(header.state).ok_or(WireError::State(header.state))?;
     let family = match header.family {
@@ -245,6 +256,7 @@ pub fn socket(payload: &[u8]) -> Result<Socket, WireError> {
     }
     let id = header.socket_id;
     Ok(Socket {
+        protocol,
         netns: 0,
         family,
         state,

@@ -35,14 +35,15 @@ pub fn value<'a>(column: Column, row: &Row<'a>, report: &'a Report<'_>) -> Optio
             .label
             .as_deref()
             .map(|label| Value::Text(label.as_bytes())),
-        Column::Proto => Some(Value::Word(socket.family.proto())),
+        Column::Proto => Some(Value::Word(socket.proto())),
+        Column::Protocol => Some(Value::Word(socket.protocol.name())),
         Column::Family => Some(Value::Word(socket.family.name())),
         Column::RecvQ => number(Some(socket.recv_q.into())),
         Column::SendQ => number(report.send_q(socket).map(u64::from)),
         Column::LocalPort => number(Some(socket.local.port.into())),
         Column::RemotePort => number(Some(socket.remote.port.into())),
-        Column::State => Some(Value::Word(socket.state.name())),
-        Column::Side => Some(Value::Word(row.side.name())),
+        Column::State => Some(Value::Word(socket.state_name())),
+        Column::Side => row.told_side().map(|side| Value::Word(side.name())),
         Column::IdleAtLeast => number(idle.map(|idle| idle.at_least_ms)),
         Column::IdleAtMost => number(idle.and_then(|idle| idle.at_most_ms)),
         Column::Cause => row.cause.map(|cause| Value::Word(cause.name())),
@@ -215,9 +216,9 @@ impl Column {
     pub fn width(self, row: &Row<'_>, report: &Report<'_>, scratch: &mut String) -> usize {
         let socket = row.socket;
         match self {
-            Column::Proto => socket.family.proto().len(),
+            Column::Proto => socket.proto().len(),
             Column::RecvQ => digits(socket.recv_q),
-            Column::State => socket.state.name().len(),
+            Column::State => socket.state_name().len(),
             Column::Cause => row.cause.map_or(1, |cause| cause.name().len()),
             Column::Local if socket.local.addr.is_ipv4() => ipv4_width(socket.local),
             Column::Remote if socket.remote.addr.is_ipv4() => ipv4_width(socket.remote),

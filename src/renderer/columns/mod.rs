@@ -16,6 +16,7 @@ use crate::model::{DetailSet, Figure};
 pub enum Column {
     Netns,
     Proto,
+    Protocol,
     Family,
     RecvQ,
     SendQ,
@@ -60,9 +61,10 @@ pub enum Column {
 }
 
 /// The columns that are no figures, in the order in which they are listed.
-const PLAIN: [Column; 41] = [
+const PLAIN: [Column; 42] = [
     Column::Netns,
     Column::Proto,
+    Column::Protocol,
     Column::Family,
     Column::RecvQ,
     Column::SendQ,
@@ -201,7 +203,8 @@ impl Column {
     fn words(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Column::Netns => ("netns", "Netns", "network namespace"),
-            Column::Proto => ("proto", "Proto", "tcp or tcp6, as in netstat"),
+            Column::Proto => ("proto", "Proto", "tcp, tcp6, udp or udp6, as in netstat"),
+            Column::Protocol => ("protocol", "Protocol", "tcp or udp"),
             Column::Family => ("family", "Family", "ipv4 or ipv6"),
             Column::RecvQ => (
                 "recv_q",
@@ -286,6 +289,7 @@ impl Column {
         matches!(
             self,
             Column::Netns
+                | Column::Protocol
                 | Column::Family
                 | Column::State
                 | Column::Local

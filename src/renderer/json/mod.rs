@@ -15,7 +15,7 @@ use self::row::RowJson;
 use self::types::{
     Causes, Counters, CpuJson, Document, EndpointJson, EpollJson, EvidenceJson, FindingJson, Gap,
     GroupJson, IdleJson, ListenerJson, NameJson, PatienceJson, PlacedJson, Process, SocketJson,
-    SpreadJson, States, ThreadsJson, TimerJson, Tool, WaitJson,
+    SpreadJson, States, ThreadsJson, TimerJson, Tool, UdpJson, WaitJson,
 };
 use super::list::{self, Order};
 use super::tally::Counts;
@@ -24,7 +24,7 @@ use crate::classifier::finding::{End, FinWait2, Finding, Findings};
 use crate::classifier::group::{Group, Service};
 use crate::classifier::queue::Queue;
 use crate::classifier::{Report, Row};
-use crate::model::{Cause, Evidence, Holders, Pid, Placed, Wait, WaitTarget};
+use crate::model::{Cause, Evidence, Holders, Pid, Placed, Protocol, Wait, WaitTarget};
 
 /// The version of the schema: raised only when a field is renamed or removed.
 const SCHEMA: u32 = 1;
@@ -80,6 +80,7 @@ pub fn document(
             })
             .collect(),
         states: States(&report.states),
+        udp: report.udp.as_ref().map(UdpJson::from),
         groups: groups.iter().map(|group| context.group(group)).collect(),
         findings: found
             .findings
@@ -300,8 +301,9 @@ impl<'a> Context<'a> {
         let (local_port, remote) = service(group.service);
         GroupJson {
             netns: self.netns(group.netns),
-            state: group.state.name(),
-            side: group.service.side().name(),
+            protocol: group.protocol.name(),
+            state: group.protocol.state_name(group.state),
+            side: (group.protocol == Protocol::Tcp).then(|| group.service.side().name()),
             local_port,
             remote,
             owner_kind: group.owner.kind,
@@ -333,11 +335,12 @@ impl<'a> Context<'a> {
         let uid = socket.user();
         SocketJson {
             netns: self.netns(socket.netns),
+            protocol: socket.protocol.name(),
             family: socket.family.name(),
-            state: socket.state.name(),
+            state: socket.state_name(),
             local: socket.local.into(),
             remote: socket.remote.into(),
-            side: row.side.name(),
+            side: row.told_side().map(|side| side.name()),
             recv_q: socket.recv_q,
             send_q: self.report.send_q(socket),
             timer: socket.timer.map(TimerJson::from),

@@ -27,6 +27,8 @@ pub(super) struct Document<'a> {
     pub(super) selection: Option<&'a str>,
     pub(super) gaps: Vec<Gap<'a>>,
     pub(super) states: States<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) udp: Option<UdpJson>,
     pub(super) groups: Vec<GroupJson<'a>>,
     pub(super) findings: Vec<FindingJson<'a>>,
     pub(super) listeners: Vec<ListenerJson<'a>>,
@@ -77,6 +79,24 @@ pub(super) struct Gap<'a> {
     pub(super) hint: &'a str,
 }
 
+/// How many UDP sockets are in each of their two states.
+#[derive(Serialize)]
+pub(super) struct UdpJson {
+    #[serde(rename = "ESTABLISHED")]
+    established: Option<u64>,
+    #[serde(rename = "UNCONN")]
+    unconnected: Option<u64>,
+}
+
+impl From<&StateCounts> for UdpJson {
+    fn from(counts: &StateCounts) -> UdpJson {
+        UdpJson {
+            established: counts.of(State::Established),
+            unconnected: counts.of(State::Close),
+        }
+    }
+}
+
 /// Every state, with its count, or null where it was not looked for.
 pub(super) struct States<'a>(pub(super) &'a StateCounts);
 
@@ -93,8 +113,9 @@ impl Serialize for States<'_> {
 #[derive(Serialize)]
 pub(super) struct GroupJson<'a> {
     pub(super) netns: Option<&'a str>,
+    pub(super) protocol: &'static str,
     pub(super) state: &'static str,
-    pub(super) side: &'static str,
+    pub(super) side: Option<&'static str>,
     pub(super) local_port: Option<u16>,
     pub(super) remote: Option<EndpointJson>,
     pub(super) owner_kind: Option<&'static str>,
@@ -307,11 +328,12 @@ impl From<FinWait2> for FinWait2Json {
 #[derive(Serialize)]
 pub(super) struct SocketJson<'a> {
     pub(super) netns: Option<&'a str>,
+    pub(super) protocol: &'static str,
     pub(super) family: &'static str,
     pub(super) state: &'static str,
     pub(super) local: EndpointJson,
     pub(super) remote: EndpointJson,
-    pub(super) side: &'static str,
+    pub(super) side: Option<&'static str>,
     pub(super) recv_q: u32,
     pub(super) send_q: Option<u32>,
     pub(super) timer: Option<TimerJson>,
