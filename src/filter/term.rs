@@ -282,7 +282,8 @@ pub(super) fn is_called(namespace: &Namespace, wanted: &str) -> Option<bool> {
         .unwrap_or(wanted);
     match digits.parse::<u64>() {
         Ok(inode) => namespace.inode.map(|found| found == inode),
-        Err(_) => label.map(|_| false),
+        // Which name belongs to which namespace is told by the inode.
+        Err(_) => namespace.inode.and(label).map(|_| false),
     }
 }
 
@@ -315,5 +316,44 @@ mod tests {
         assert!(!is_named(b"java", b"javac"));
         assert!(is_named(b"a-very-long-nam", b"a-very-long-name-indeed"));
         assert!(!is_named(b"a-very-long-nam", b"a-very-long-nose"));
+    }
+
+    #[test]
+    fn a_namespace_goes_by_its_names_and_by_its_number() {
+        let blue = Namespace {
+            label: Some("blue".to_owned()),
+            inode: Some(7),
+            ..Namespace::UNKNOWN
+        };
+        for (wanted, answer) in [
+            ("blue", Some(true)),
+            ("red", Some(false)),
+            ("7", Some(true)),
+            ("net:[7]", Some(true)),
+            ("net:[8]", Some(false)),
+            ("net:[x]", Some(false)),
+        ] {
+            assert_eq!(is_called(&blue, wanted), answer, "{wanted}");
+        }
+        // One that may not be looked at can be any.
+        let closed = Namespace {
+            label: Some("/proc/9/ns/net".to_owned()),
+            ..Namespace::UNKNOWN
+        };
+        assert_eq!(is_called(&closed, "blue"), None);
+        assert_eq!(is_called(&closed, "7"), None);
+        assert_eq!(is_called(&closed, "/proc/9/ns/net"), Some(true));
+    }
+
+    #[test]
+    fn a_unit_and_a_container_go_by_what_people_type() {
+        assert!(is_unit(b"nginx.service", b"nginx"));
+        assert!(is_unit(b"nginx.service", b"nginx.service"));
+        assert!(!is_unit(b"nginx.scope", b"nginx"));
+        assert!(is_container(b"4f9a2c6e8b1d3f5a", b"4f9a"));
+        assert!(!is_container(b"4f9a2c6e8b1d3f5a", b"9a"));
+        assert!(!is_container(b"4f9a2c6e8b1d3f5a", b""));
+        assert!(is_container(b"web", b"web"));
+        assert!(!is_container(b"web", b"we"));
     }
 }

@@ -5,8 +5,9 @@ use super::{PortRange, Source};
 /// A network namespace whose sockets were read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Namespace {
-    /// The name that it was asked for by, or that `ip netns` knows it by, or `net:[inode]`; `None`
-    /// where /proc does not tell.
+    /// The name that it was asked for by, or that `ip netns` knows it by, `net:[inode]`, or,
+    /// where that may not be read, `/proc/PID/ns/net` of a process in it; `None` where /proc does not
+    /// tell.
     pub label: Option<String>,
     /// What chooses it with `-N`; `None` for the one that the tool runs in.
     pub asked: Option<String>,

@@ -66,7 +66,15 @@ impl Reading {
             Key::Inode(inode) => Some(inode),
             Key::Table(_) => None,
         };
-        let label = place.name.clone().or_else(|| inode.map(netns_label));
+        let through = || {
+            let process = request.proc_root.join(place.pids.first()?.to_string());
+            Some(process.join("ns/net").to_string_lossy().into_owned())
+        };
+        let label = place
+            .name
+            .clone()
+            .or_else(|| inode.map(netns_label))
+            .or_else(through);
         let asked = match key {
             Key::Own => None,
             _ => place.asked(),
