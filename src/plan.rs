@@ -291,7 +291,7 @@ fn check(
             .iter()
             .any(|name| name.parse().is_ok_and(Dimension::needs_owner))
         {
-            let flag = "--by program or --by cause";
+            let flag = "--by program, unit, container or cause";
             return Err(UsageError::NeedsOwners { flag });
         }
         if !options.pid.is_empty() {

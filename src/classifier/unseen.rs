@@ -70,7 +70,7 @@ impl Hidden {
             (
                 GapKind::Undecided,
                 undecided,
-                "left out: the filter asks for an owner, an age or a mark that is not known"
+                "left out: the filter asks for an owner, a unit, an age or a mark that is not known"
                     .to_owned(),
                 "run as root, or select by state and port alone",
             ),
