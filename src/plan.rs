@@ -24,6 +24,7 @@ use crate::collector::{Request, SourceChoice};
 use crate::exit::Outcome;
 use crate::explain::Topic;
 use crate::filter::{ParseError, Term};
+use crate::model::{Protocol, Protocols};
 use crate::renderer::style::Look;
 use crate::renderer::{Format, Page, View};
 
@@ -156,7 +157,11 @@ impl Plan {
         {
             return Err(UsageError::Interface);
         }
-        let protocols = protocols(&options);
+        let protocols = match command {
+            // The diagram is TCP's.
+            Wanted::Explain(_) => Protocols::One(Protocol::Tcp),
+            Wanted::Triage | Wanted::List => protocols(&options),
+        };
         let filter = filter(&options, &command, &words);
         let format = format(&options);
         check(&options, &command, format, &words)?;

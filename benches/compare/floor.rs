@@ -20,6 +20,8 @@ pub enum Order {
     Overlapped,
     /// The dump first, then the scan on all threads
     Sequential,
+    /// The dump of CLOSE_WAIT alone, and no scan
+    CloseWait,
 }
 
 /// What one bare scan saw.
@@ -41,6 +43,7 @@ pub fn command(order: Order) -> Result<Vec<String>> {
     let order = match order {
         Order::Overlapped => "overlapped",
         Order::Sequential => "sequential",
+        Order::CloseWait => "close-wait",
     };
     Ok(vec![
         this.display().to_string(),
@@ -85,15 +88,20 @@ pub fn run(order: Order) -> Result<()> {
     let threads = std::thread::available_parallelism()?.get();
 
     let mut sum = Tally::default();
-    if order == Order::Sequential {
-        dump(&mut sum)?;
+    match order {
+        Order::Sequential => dump(ALL_STATES, &mut sum)?,
+        Order::Overlapped => {}
+        Order::CloseWait => {
+            dump(1 << CLOSE_WAIT, &mut sum)?;
+            return sum.print();
+        }
     }
     std::thread::scope(|scope| -> Result<()> {
         let workers: Vec<_> = (1..threads)
             .map(|_| scope.spawn(|| scan(proc.as_fd(), &pids, &next)))
             .collect();
         if order == Order::Overlapped {
-            dump(&mut sum)?;
+            dump(ALL_STATES, &mut sum)?;
         }
         sum.add(scan(proc.as_fd(), &pids, &next));
         for worker in workers {
@@ -104,14 +112,24 @@ pub fn run(order: Order) -> Result<()> {
         }
         Ok(())
     })?;
-    println!(
-        "{} {} {} {} {} {}",
-        sum.sockets, sum.close_wait, sum.processes, sum.files, sum.socket_files, sum.refused
-    );
-    Ok(())
+    sum.print()
 }
 
 impl Tally {
+    /// Hands the figures to [`tally`].
+    fn print(&self) -> Result<()> {
+        println!(
+            "{} {} {} {} {} {}",
+            self.sockets,
+            self.close_wait,
+            self.processes,
+            self.files,
+            self.socket_files,
+            self.refused
+        );
+        Ok(())
+    }
+
     fn add(&mut self, part: Tally) {
         self.sockets += part.sockets;
         self.close_wait += part.close_wait;
@@ -139,15 +157,15 @@ const REQUEST: usize = HEADER + 60;
 /// The kernel fills what it is given up to 32 KiB; with less the dump takes more calls.
 const RECEIVE_BUFFER: usize = 32 * 1024;
 
-/// Dump every TCP socket of this network namespace and count the messages.
-fn dump(tally: &mut Tally) -> Result<()> {
+/// Dump the TCP sockets of this network namespace in some states, and count the messages.
+fn dump(states: u32, tally: &mut Tally) -> Result<()> {
     let mut request = [0u8; REQUEST];
     request[..4].copy_from_slice(&(REQUEST as u32).to_ne_bytes());
     request[4..6].copy_from_slice(&TCPDIAG_GETSOCK.to_ne_bytes());
     request[6..8].copy_from_slice(&NLM_F_REQUEST_DUMP.to_ne_bytes());
     // struct inet_diag_req: family, lengths and ext in 4 bytes, 48 of socket id, states, tables.
     request[HEADER + 3] = WITH_TCP_INFO;
-    request[HEADER + 52..HEADER + 56].copy_from_slice(&ALL_STATES.to_ne_bytes());
+    request[HEADER + 52..HEADER + 56].copy_from_slice(&states.to_ne_bytes());
 
     let socket = Socket::new(NETLINK_SOCK_DIAG).context("could not open a sock_diag socket")?;
     socket

@@ -83,10 +83,29 @@ fn contenders(options: &Options) -> Result<Vec<Contender>> {
     let closewait = options.bin.display().to_string();
     let words = |args: &[&str]| args.iter().map(ToString::to_string).collect::<Vec<_>>();
 
-    let mut all = vec![
-        Contender::new("floor", floor::command(options.floor_order)?, rounds),
-        Contender::new("closewait list", words(&[&closewait, "list"]), rounds),
-    ];
+    let floor = floor::command(options.floor())?;
+    let mut all = vec![Contender::new("floor", floor, rounds)];
+    if options.selective {
+        for more in [
+            &[][..],
+            &["--no-owners"],
+            &["--columns", "local,remote,recvq"],
+        ] {
+            let said = [&["list", "state", "close-wait"], more].concat();
+            let argv = words(&[&[closewait.as_str()], &said[..]].concat());
+            all.push(Contender::new(&said.join(" "), argv, rounds));
+        }
+        let argv = words(&["ss", "-tn", "state", "close-wait"]);
+        if measure::available("ss") && !options.no_ss {
+            all.push(Contender::new("ss -tn state close-wait", argv, rounds));
+        }
+        return Ok(all);
+    }
+    all.push(Contender::new(
+        "closewait list",
+        words(&[&closewait, "list"]),
+        rounds,
+    ));
     if !options.quiet_host {
         let triage = Contender::new("closewait", words(&[&closewait]), rounds);
         all.push(triage);
@@ -115,12 +134,17 @@ fn check(
     expected: workload::Expected,
     isolation: &Isolation,
 ) -> Result<()> {
-    let seen = floor::tally(options.floor_order)?;
+    let seen = floor::tally(options.floor())?;
     report::floor(&seen);
     if !options.quiet_host {
         let exact = matches!(isolation, Isolation::Own);
         let agrees = if exact {
-            seen.sockets == expected.sockets && seen.close_wait == expected.close_wait
+            let all = if options.selective {
+                expected.close_wait
+            } else {
+                expected.sockets
+            };
+            seen.sockets == all && seen.close_wait == expected.close_wait
         } else {
             seen.sockets >= expected.sockets && seen.close_wait >= expected.close_wait
         };

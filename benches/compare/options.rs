@@ -19,7 +19,12 @@ pub struct Options {
     pub processes: u32,
 
     /// Sockets to leave in CLOSE_WAIT: their peers have shut down
-    #[arg(long, value_name = "N", default_value_t = 1000)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1000,
+        default_value_if("selective", "true", "200")
+    )]
     pub close_wait: u32,
 
     /// Rounds; each runs every command once, in turn [default: 5, or 21 with --quiet-host]
@@ -29,6 +34,11 @@ pub struct Options {
     /// No sockets at all: `closewait list` against `ss -tanp` in an empty network namespace
     #[arg(long, conflicts_with_all = ["sockets", "processes", "close_wait"])]
     pub quiet_host: bool,
+
+    /// `list state close-wait`, of 200 among all unless --close-wait says otherwise, against a bare
+    /// dump with the same states
+    #[arg(long, conflicts_with = "quiet_host")]
+    pub selective: bool,
 
     /// The closewait to measure
     #[arg(long, value_name = "PATH", default_value = env!("CARGO_BIN_EXE_closewait"))]
@@ -64,9 +74,22 @@ pub struct Options {
 }
 
 impl Options {
+    /// What the floor does.
+    pub fn floor(&self) -> Order {
+        if self.selective {
+            Order::CloseWait
+        } else {
+            self.floor_order
+        }
+    }
+
     pub fn rounds(&self) -> usize {
         // Runs on a quiet host take milliseconds: noisier, and more of them cost nothing.
-        let default = if self.quiet_host { 21 } else { 5 };
+        let default = if self.quiet_host || self.selective {
+            21
+        } else {
+            5
+        };
         self.runs.unwrap_or(default) as usize
     }
 }

@@ -58,6 +58,9 @@ impl Row<'_> {
     /// connection of a process: listeners and the kernel's own.
     pub fn accepted(&self) -> Option<bool> {
         let socket = self.socket;
+        if socket.protocol == Protocol::Udp {
+            return None;
+        }
         if socket.is_unaccepted() {
             return Some(false);
         }
@@ -280,6 +283,7 @@ impl<'a> Report<'a> {
                 GapKind::DumpInterrupted
                     | GapKind::Malformed
                     | GapKind::FamilyUnread
+                    | GapKind::UdpUnread
                     | GapKind::NetnsUnread
             )
         })

@@ -59,15 +59,19 @@ pub struct Request {
 impl Request {
     /// Whether every TCP socket of the namespaces is read.
     fn sees_all(&self) -> bool {
-        let whole = |part: &Filter| {
-            matches!(part, Filter::Term(Term::State(states))
-                if states.intersection(StateSet::ALL) == StateSet::ALL)
-        };
-        let unfiltered = match &self.filter {
-            Filter::And(parts) => parts.iter().all(whole),
-            other => whole(other),
-        };
-        unfiltered && self.families == Families::Both && self.protocols.contains(Protocol::Tcp)
+        fn whole(filter: &Filter) -> bool {
+            match filter {
+                Filter::And(parts) => parts.iter().all(whole),
+                Filter::Or(parts) => parts.iter().any(whole),
+                Filter::Term(Term::State(states)) => {
+                    states.intersection(StateSet::ALL) == StateSet::ALL
+                }
+                Filter::Not(_) | Filter::Term(_) => false,
+            }
+        }
+        whole(&self.filter.of_protocol(Protocol::Tcp))
+            && self.families == Families::Both
+            && self.protocols.contains(Protocol::Tcp)
     }
 }
 

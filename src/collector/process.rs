@@ -232,6 +232,8 @@ impl Reading<'_> {
         let found = socket_inode(name).and_then(|inode| self.ends.find(inode));
         Some(match found {
             Some(socket) if socket.state == State::Listen => WaitTarget::Listener(socket.local),
+            // A UDP socket without a peer waits for anybody.
+            Some(socket) if socket.is_unconnected() => WaitTarget::File(name.into()),
             Some(socket) => WaitTarget::Remote(canonical(socket.remote)),
             None => WaitTarget::File(name.into()),
         })

@@ -129,7 +129,7 @@ pub(super) fn read_table(
             (Ok(_), Some(_)) => {}
             (Err(error), None) => return Err(error),
             (Err(error), Some(_)) => gaps.push(Gap {
-                kind: GapKind::UdpSource,
+                kind: GapKind::UdpUnread,
                 count: 1,
                 detail: format!("no UDP socket was read: {error}"),
                 hint: "leave -u away, or see `ss -uan`".into(),
@@ -211,6 +211,7 @@ fn read_netlink(
     // table of their own, so asking for them alone does not walk the large one.
     let listen = StateSet::of(State::Listen);
     let mut keep = |socket: &Socket| may_matter(&request.filter, socket);
+    let walk = Walk::of(request);
     let listeners = Query {
         protocol: Protocol::Tcp,
         families: request.families,
@@ -221,10 +222,15 @@ fn read_netlink(
     };
     let mut dump = reader.read(&listeners, &mut keep, found)?;
     let states = request.filter.states().minus(listen);
-    let narrowed = bytecode::compile(&request.filter, Dialect::Whole).is_some()
-        || !states.contains(State::FinWait2);
     let mut refusal = None;
     if !states.is_empty() {
+        let mut keep = |socket: &Socket| {
+            may_matter(&request.filter, socket) || (walk == Walk::Along && is_closer(socket))
+        };
+        let states = match walk {
+            Walk::Along => states.union(closers()),
+            Walk::None | Walk::Again => states,
+        };
         let others = Query {
             protocol: Protocol::Tcp,
             families: request.families,
@@ -238,8 +244,10 @@ fn read_netlink(
         dump.add(brought);
         refusal = refused;
     }
-    if narrowed {
-        dump.add(read_other_ends(request, &mut reader, found)?);
+    match walk {
+        Walk::None => {}
+        Walk::Along => drop_strangers(&request.filter, found),
+        Walk::Again => dump.add(read_other_ends(request, &mut reader, found)?),
     }
     let mut what = format!("sock_diag dump: {} sockets kept", found.sockets.len());
     if dump.repeated > 0 {
@@ -282,27 +290,78 @@ pub(super) fn read_filtered(
     Ok((reader.read(&query, keep, found)?, refusal))
 }
 
-/// Reads the other ends of the CLOSE_WAIT sockets that were kept, where they are in this
-/// namespace too and the selection left them out: whether such an end is still held decides what
-/// the CLOSE_WAIT is.
+/// How the other ends of CLOSE_WAIT sockets are read, where they are in this namespace too and
+/// the selection leaves them out: whether such an end is still held decides what the CLOSE_WAIT
+/// is. A walk over the kernel's table costs much the same whatever it brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Walk {
+    /// Not at all: they are selected themselves, or nothing rests on them.
+    None,
+    /// With the selected ones.
+    Along,
+    /// After them, since the kernel applies a condition that they do not satisfy.
+    Again,
+}
+
+impl Walk {
+    fn of(request: &Request) -> Walk {
+        let states = request.filter.states();
+        let judged = request.tcp_info || request.owners;
+        let program = bytecode::compile(&request.filter, Dialect::Whole);
+        if !states.contains(State::CloseWait) || !judged {
+            Walk::None
+        } else if program.is_some() || request.families != Families::Both {
+            Walk::Again
+        } else if states.intersection(closers()) == closers() {
+            Walk::None
+        } else {
+            Walk::Along
+        }
+    }
+}
+
+/// The states of an end that closed first and waits for the other.
+fn closers() -> StateSet {
+    StateSet::of(State::FinWait1).union(StateSet::of(State::FinWait2))
+}
+
+fn is_closer(socket: &Socket) -> bool {
+    closers().contains(socket.state)
+}
+
+/// The other ends of the CLOSE_WAIT sockets that were kept.
+fn mirrored(found: &Dumped) -> FxHashSet<(Endpoint, Endpoint)> {
+    let waits = found.sockets.iter();
+    waits
+        .filter(|socket| socket.state == State::CloseWait)
+        .map(|socket| (socket.remote.canonical(), socket.local.canonical()))
+        .collect()
+}
+
+/// Forgets ends that are neither selected nor another one's.
+fn drop_strangers(filter: &Filter, found: &mut Dumped) {
+    let mirrored = mirrored(found);
+    found.sockets.retain(|socket| {
+        !is_closer(socket)
+            || mirrored.contains(&(socket.local.canonical(), socket.remote.canonical()))
+            || may_matter(filter, socket)
+    });
+}
+
+/// Reads the other ends of the CLOSE_WAIT sockets that were kept; see [`Walk`].
 fn read_other_ends(
     request: &Request,
     reader: &mut Reader,
     found: &mut Dumped,
 ) -> Result<Dump, DumpError> {
-    let mirrored: FxHashSet<(Endpoint, Endpoint)> = found
-        .sockets
-        .iter()
-        .filter(|socket| socket.state == State::CloseWait)
-        .map(|socket| (socket.remote.canonical(), socket.local.canonical()))
-        .collect();
+    let mirrored = mirrored(found);
     if mirrored.is_empty() {
         return Ok(Dump::default());
     }
     let closers = Query {
         protocol: Protocol::Tcp,
         families: Families::Both,
-        states: StateSet::of(State::FinWait1).union(StateSet::of(State::FinWait2)),
+        states: closers(),
         tcp_info: request.tcp_info,
         details: DetailSet::NONE,
         bytecode: None,

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::sock_diag::wire::{Families, Query};
-use super::sock_diag::{Dumped, Reader};
+use super::sock_diag::{DumpError, Dumped, Reader};
 use super::table::{dump_gaps, net_dir, read_filtered};
 use super::{CollectError, Request, SourceChoice, Steps, proc_net};
 use crate::filter::{Filter, Known};
@@ -30,10 +30,14 @@ pub(super) fn read(
     let before = found.sockets.len();
     if net.is_none() && request.source != SourceChoice::Procfs {
         match read_netlink(request, &filter, found) {
-            Ok(told) => {
+            Ok((told, refusal)) => {
                 gaps.extend(told);
                 let kept = found.sockets.len() - before;
-                steps.add(format!("sock_diag dump of UDP: {kept} sockets kept"), start);
+                let refusal = refusal.unwrap_or_default();
+                steps.add(
+                    format!("sock_diag dump of UDP: {kept} sockets kept{refusal}"),
+                    start,
+                );
                 return Ok(Source::Netlink);
             }
             Err(error) if request.source == SourceChoice::Netlink => {
@@ -49,6 +53,14 @@ pub(super) fn read(
                 });
             }
         }
+    } else if !request.protocols.contains(Protocol::Tcp) {
+        // With TCP it has been said.
+        gaps.push(Gap {
+            kind: GapKind::UdpSource,
+            count: 1,
+            detail: "/proc/net/udp was read: it has no cookies".to_owned(),
+            hint: "leave --source procfs away".into(),
+        });
     }
     let dir = net.map_or_else(|| net_dir(&request.proc_root), Path::to_path_buf);
     read_procfs(request, &filter, &dir, &mut found.sockets, gaps)?;
@@ -64,12 +76,12 @@ fn read_netlink(
     request: &Request,
     filter: &Filter,
     found: &mut Dumped,
-) -> Result<Vec<Gap>, super::sock_diag::DumpError> {
+) -> Result<(Vec<Gap>, Option<String>), DumpError> {
     let mut reader = Reader::open()?;
     let states = StateSet::of(State::Established).union(StateSet::of(State::Close));
     let states = filter.states().intersection(states);
     if states.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), None));
     }
     let query = Query {
         protocol: Protocol::Udp,
@@ -80,8 +92,8 @@ fn read_netlink(
         bytecode: None,
     };
     let mut keep = |socket: &Socket| may_be_selected(filter, socket);
-    let (dump, _) = read_filtered(filter, query, &mut reader, &mut keep, found)?;
-    Ok(dump_gaps(dump))
+    let (dump, refusal) = read_filtered(filter, query, &mut reader, &mut keep, found)?;
+    Ok((dump_gaps(dump), refusal))
 }
 
 fn read_procfs(
@@ -108,6 +120,12 @@ fn read_procfs(
             Ok(reading) => malformed += reading.malformed,
             // A kernel without IPv6 has no such file, and no such sockets.
             Err(error) if family == Family::Inet6 && error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if family == Family::Inet6 && families.len() > 1 => gaps.push(Gap {
+                kind: GapKind::FamilyUnread,
+                count: 1,
+                detail: format!("could not read {}: {error}", path.display()),
+                hint: "IPv6 sockets of UDP are missing".into(),
+            }),
             Err(reason) => {
                 let hint = "; is /proc mounted?".to_owned();
                 return Err(CollectError::Procfs { path, reason, hint });

@@ -152,8 +152,8 @@ impl Term {
                 let told = socket.state != State::Listen || is_from_kernel(socket);
                 told.then_some(bytes.contains(&socket.send_q))
             }
-            // Nothing tells which end of UDP serves.
-            Term::Side(_) if socket.protocol == Protocol::Udp => None,
+            // Nothing tells which end of UDP serves: it is neither, to root as well.
+            Term::Side(_) if socket.protocol == Protocol::Udp => Some(false),
             Term::Side(side) => known.side.map(|found| found == *side),
             Term::Pid(pid) => owned_by(known, |_, holder| holder == *pid),
             Term::Program(name) => program(known, |comm| is_named(comm, name)),

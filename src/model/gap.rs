@@ -40,8 +40,10 @@ pub enum GapKind {
     /// A network namespace that could not be read.
     NetnsUnread,
     /// UDP was asked for.
-    /// UDP sockets came from /proc/net/udp, or not at all.
+    /// UDP sockets came from /proc/net/udp.
     UdpSource,
+    /// UDP sockets were asked for and could not be read.
+    UdpUnread,
     /// A fact about a process that could not be read: not permitted, or it changed meanwhile.
     EvidenceMissing,
 }
@@ -61,6 +63,7 @@ impl GapKind {
             GapKind::Undecided => "undecided",
             GapKind::NetnsUnread => "netns-unread",
             GapKind::UdpSource => "udp-source",
+            GapKind::UdpUnread => "udp-unread",
             GapKind::EvidenceMissing => "evidence-missing",
         }
     }

@@ -26,6 +26,10 @@ pub(super) fn by(options: &Options, command: &Wanted) -> Result<Option<By>, Usag
             dimensions.push(dimension);
         }
     }
+    // Nobody wants the states of TCP and UDP summed.
+    if options.tcp && options.udp && !dimensions.contains(&Dimension::Protocol) {
+        dimensions.insert(0, Dimension::Protocol);
+    }
     let sort = match &options.sort {
         Some(text) => Some(sort(text, &dimensions)?),
         None => None,

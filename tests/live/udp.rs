@@ -123,7 +123,7 @@ fn a_socket_of_udp_has_an_owner_and_no_side_age_or_cause() {
     let me = u64::from(std::process::id());
     for socket in found {
         assert_eq!(socket["owners"][0]["pid"].as_u64(), Some(me));
-        for unknown in ["side", "idle_ms", "cause"] {
+        for unknown in ["side", "idle_ms", "cause", "accepted"] {
             assert!(socket[unknown].is_null(), "{unknown}");
         }
         assert_eq!(socket["owner_kind"], "process");
@@ -152,6 +152,13 @@ fn udp_is_counted_apart_from_tcp() {
     assert_eq!(both["states"]["LISTEN"], 1);
     assert_eq!(both["states"]["ESTABLISHED"], 0);
     assert_eq!(both["states"]["CLOSE"], 0);
+    let by = sockets
+        .lab
+        .json(&["triage", "-tu", "--by", "state", "--json"]);
+    assert_eq!(
+        by["by"]["dimensions"],
+        serde_json::json!(["protocol", "state"])
+    );
     let udp = triage("-u");
     // TCP was not looked at: its counts are unknown, not 0.
     assert!(udp["states"]["CLOSE_WAIT"].is_null());
@@ -202,6 +209,22 @@ fn a_proc_without_udp_is_a_gap_beside_tcp_and_an_error_alone() {
         both.stderr.contains("no UDP socket was read"),
         "{}",
         both.stderr
+    );
+    let quiet = [&["-q"][..], &["state", "close-wait"]].concat();
+    let args = [
+        "list",
+        "-atu",
+        "--proc",
+        root,
+        "--source",
+        "procfs",
+        "--no-owners",
+    ];
+    let quiet = run(Command::new(closewait()).args(args).args(quiet));
+    assert_eq!(
+        quiet.code, 2,
+        "what was not read may be there: {}",
+        quiet.stderr
     );
     let alone = from("-au");
     assert_eq!(alone.code, 1, "{}", alone.stderr);

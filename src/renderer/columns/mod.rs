@@ -168,6 +168,7 @@ impl Column {
             "interface" | "if" => "dev",
             "cong" => "congestion",
             "idle" => "age",
+            "backlog" => "skbacklog",
             "lastsnd" => "lastdatasent",
             "lastrcv" => "lastdatarecv",
             "lastack" => "lastackrecv",

@@ -7,7 +7,7 @@ use super::types::{EndpointJson, SocketJson, TimerJson};
 use super::{Context, HoldersJson};
 use crate::classifier::Row;
 use crate::model::figures::{MEMORY, TCP_INFO};
-use crate::model::{Detail, Figure, FigureValue};
+use crate::model::{Detail, Figure, FigureValue, Owner};
 use crate::renderer::Object;
 use crate::renderer::columns::Column;
 use crate::renderer::columns::cell::{self, Value};
@@ -151,6 +151,11 @@ impl RowJson<'_> {
                     holders: report.holders(),
                 },
             ),
+            Column::Pids | Column::Programs
+                if matches!(self.row.owner, Owner::Hidden(_) | Owner::Unread) =>
+            {
+                map.serialize_entry(name, &None::<u64>)
+            }
             Column::Pids => {
                 let mut pids: Vec<u32> = self.holders().map(|holder| holder.pid.0).collect();
                 pids.dedup();
