@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use crate::collector::SourceChoice;
 use crate::explain::Topic;
@@ -46,6 +47,13 @@ pub enum Command {
         #[command(flatten)]
         options: Box<Options>,
     },
+    /// Print completions for a shell to read
+    Completions {
+        /// Whose
+        shell: Shell,
+    },
+    /// Print the manual page: closewait man | man -l -
+    Man,
 }
 
 /// Flags, and the words of a filter.
@@ -81,7 +89,8 @@ impl Cli {
     pub fn said(self) -> (Option<Wanted>, Selection) {
         let before = self.selection;
         match self.command {
-            None => (None, before),
+            // These two print a text and know no option.
+            None | Some(Command::Completions { .. } | Command::Man) => (None, before),
             Some(Command::Triage(after)) => (Some(Wanted::Triage), before.and(*after)),
             Some(Command::List(after)) => (Some(Wanted::List), before.and(*after)),
             Some(Command::Explain { topic, options }) => {

@@ -17,6 +17,7 @@ pub mod collector;
 pub mod exit;
 pub mod explain;
 pub mod filter;
+pub mod manual;
 pub mod model;
 pub mod plan;
 pub mod progress;
@@ -49,6 +50,14 @@ pub fn run(plan: &Plan, out: &mut impl Write, err: &mut impl Write) -> anyhow::R
             .context("could not write the output")
             .map(|()| Outcome::Done),
         Plan::Columns => renderer::columns::help::help(out)
+            .and_then(|()| out.flush())
+            .context("could not write the output")
+            .map(|()| Outcome::Done),
+        Plan::Completions(shell) => manual::completions(*shell, out)
+            .and_then(|()| out.flush())
+            .context("could not write the output")
+            .map(|()| Outcome::Done),
+        Plan::Man => manual::page(out)
             .and_then(|()| out.flush())
             .context("could not write the output")
             .map(|()| Outcome::Done),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anstream::AutoStream;
+use clap_complete::Shell;
 use thiserror::Error;
 
 mod by;
@@ -13,7 +14,7 @@ mod needs;
 mod selection;
 
 use self::selection::{Words, families, filter, meant_for_a_command, protocols, selection};
-use crate::args::{Cli, ColorChoice, Options, Wanted};
+use crate::args::{Cli, ColorChoice, Command, Options, Wanted};
 use crate::classifier::Rules;
 use crate::classifier::cause::GRACE_MS;
 use crate::classifier::severity::Thresholds;
@@ -35,6 +36,10 @@ pub enum Plan {
     Explain(Topic),
     /// Print what columns there are.
     Columns,
+    /// Print completions for a shell.
+    Completions(Shell),
+    /// Print the manual page.
+    Man,
     Inspect(Box<Inspection>),
 }
 
@@ -112,6 +117,11 @@ const GROUPS: usize = 10;
 
 impl Plan {
     pub fn new(cli: Cli, terminal: Terminal) -> Result<Plan, UsageError> {
+        match cli.command {
+            Some(Command::Completions { shell }) => return Ok(Plan::Completions(shell)),
+            Some(Command::Man) => return Ok(Plan::Man),
+            _ => {}
+        }
         let (wanted, said) = cli.said();
         let options = said.options;
         if let Some(Wanted::Explain(Some(topic))) = wanted {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The stages, and what each may know besides itself.
-const MAY_KNOW: [(&str, &[&str]); 10] = [
+const MAY_KNOW: [(&str, &[&str]); 11] = [
     ("model", &[]),
     ("filter", &["model"]),
     ("collector", &["model", "filter"]),
@@ -17,6 +17,7 @@ const MAY_KNOW: [(&str, &[&str]); 10] = [
     ("progress", &["collector"]),
     // The types that flags are read into.
     ("args", &["model", "filter", "collector", "explain"]),
+    ("manual", &["args"]),
     ("main", &[]),
 ];
 /// These know every stage.

@@ -1,0 +1,111 @@
+//! Completions and the manual page, as a shell and a formatter read them.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+/// What the command prints.
+fn printed(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_closewait"))
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs a tool on a text; `None`, said, where it is not installed.
+fn fed(tool: &str, arguments: &[&str], text: &str) -> Option<Output> {
+    let started = Command::new(tool)
+        .args(arguments)
+        .env("LC_ALL", "C.UTF-8")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut child) = started else {
+        eprintln!("left out: {tool} is not installed");
+        return None;
+    };
+    let mut stdin = child.stdin.take().unwrap();
+    let text = text.to_owned();
+    let writer = std::thread::spawn(move || stdin.write_all(text.as_bytes()));
+    let output = child.wait_with_output().unwrap();
+    let _ = writer.join();
+    Some(output)
+}
+
+/// What bash offers behind the words of a line.
+fn bash(line: &[&str]) -> Option<Vec<String>> {
+    let words: Vec<String> = line.iter().map(|word| format!("'{word}'")).collect();
+    let mut script = printed(&["completions", "bash"]);
+    script.push_str(&format!(
+        "\nCOMP_WORDS=({})\nCOMP_CWORD={}\n_closewait closewait '{}' '{}'\n\
+         printf '%s\\n' \"${{COMPREPLY[@]}}\"\n",
+        words.join(" "),
+        line.len() - 1,
+        line[line.len() - 1],
+        line[line.len() - 2],
+    ));
+    let output = fed("bash", &["--norc", "--noprofile"], &script)?;
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    Some(text.lines().map(str::to_owned).collect())
+}
+
+#[test]
+fn bash_completes_commands_options_and_values() {
+    let Some(offered) = bash(&["closewait", "li"]) else {
+        return;
+    };
+    assert_eq!(offered, ["list"]);
+    let offered = bash(&["closewait", "list", "--js"]).unwrap();
+    assert_eq!(offered, ["--json", "--jsonl"]);
+    let offered = bash(&["closewait", "list", "--color", ""]).unwrap();
+    assert_eq!(offered, ["auto", "always", "never"]);
+    assert!(
+        !bash(&["closewait", "zz"])
+            .unwrap()
+            .contains(&"list".to_owned())
+    );
+}
+
+#[test]
+fn zsh_and_fish_read_their_completions_without_a_complaint() {
+    for shell in ["zsh", "fish"] {
+        let text = printed(&["completions", shell]);
+        assert!(
+            text.contains("close-wait") || text.contains("never-closed") || text.contains("list")
+        );
+        if let Some(output) = fed(shell, &["-n"], &text) {
+            assert!(output.status.success(), "{output:?}");
+            assert!(output.stderr.is_empty(), "{output:?}");
+        }
+    }
+}
+
+#[test]
+fn a_shell_that_is_none_is_a_usage_error() {
+    let output = Command::new(env!("CARGO_BIN_EXE_closewait"))
+        .args(["completions", "tcsh"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn groff_formats_the_page_without_a_warning() {
+    let page = printed(&["man"]);
+    // -c -b -u: plain text, neither struck over nor in colours.
+    let arguments = ["-man", "-ww", "-Tutf8", "-Wbreak", "-P-cbu"];
+    let Some(output) = fed("groff", &arguments, &page) else {
+        return;
+    };
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.is_empty(), "{said}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    for wanted in ["EXIT STATUS", "closewait explain", "list --state close"] {
+        assert!(text.contains(wanted), "{wanted} is not in {text}");
+    }
+}
