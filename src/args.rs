@@ -128,7 +128,7 @@ pub struct Options {
     /// UDP; with -t both
     #[arg(short = 'u', long, help_heading = "netstat letters")]
     pub udp: bool,
-    /// Numeric (always on)
+    /// Numbers (what no -r means); with -r, ports stay numbers
     #[arg(short = 'n', long, help_heading = "netstat letters")]
     pub numeric: bool,
     /// Owners (always on; see --no-owners)
@@ -222,6 +222,13 @@ pub struct Options {
         help_heading = "Output"
     )]
     pub sort: Option<String>,
+    /// Names in place of addresses and ports: /etc/services, /etc/hosts, and DNS by the servers
+    /// of /etc/resolv.conf; no other module of nsswitch.conf
+    #[arg(short = 'r', long, global = true, help_heading = "Output")]
+    pub resolve: bool,
+    /// How long to wait for all names together [default: 2s]
+    #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Output")]
+    pub resolve_timeout: Option<std::time::Duration>,
     /// At most this many rows or groups; 0 for all
     #[arg(long, value_name = "N", help_heading = "Output")]
     pub limit: Option<usize>,
@@ -287,6 +294,8 @@ impl Options {
             tcp: self.tcp || after.tcp,
             udp: self.udp || after.udp,
             numeric: self.numeric || after.numeric,
+            resolve: self.resolve || after.resolve,
+            resolve_timeout: after.resolve_timeout.or(self.resolve_timeout),
             programs: self.programs || after.programs,
             timers: self.timers || after.timers,
             extend: self.extend || after.extend,

@@ -29,9 +29,11 @@ use std::time::Instant;
 use anyhow::Context;
 
 use crate::classifier::finding::{self, Findings};
+use crate::classifier::group::Service;
 use crate::classifier::queue;
 use crate::collector::owners::Progress;
 use crate::collector::process::Suspect;
+use crate::collector::resolve;
 use crate::exit::Outcome;
 use crate::model::{Gap, GapKind, Snapshot, Step};
 use crate::plan::{Inspection, Plan};
@@ -90,11 +92,12 @@ fn inspect(
         return Ok(outcome);
     }
     let (findings, examined) = find(plan, &snapshot, &mut report);
+    let named = plan.naming.map(|naming| name(naming, plan, &mut report));
     renderer::render(&report, &findings, &plan.view, start.elapsed(), out)
         .and_then(|()| out.flush())
         .context("could not write the output")?;
     if plan.verbose {
-        for step in snapshot.steps.iter().chain(&examined) {
+        for step in snapshot.steps.iter().chain(&examined).chain(&named) {
             writeln!(err, "closewait: {} in {:.1?}", step.what, step.took)?;
         }
         writeln!(
@@ -102,6 +105,18 @@ fn inspect(
             "closewait: judged in {:.1?}, printed in {:.1?}",
             classified - collected,
             classified.elapsed()
+        )?;
+    }
+    if report.resolved.unanswered > 0 {
+        let unanswered = report.resolved.unanswered;
+        let have = if unanswered == 1 {
+            "address has"
+        } else {
+            "addresses have"
+        };
+        writeln!(
+            err,
+            "closewait: {unanswered} {have} no name yet: no answer in time; see --resolve-timeout"
         )?;
     }
     if let (Page::List { .. }, Format::Table | Format::Jsonl | Format::Csv) =
@@ -117,6 +132,33 @@ fn inspect(
     } else {
         Outcome::Done
     })
+}
+
+/// Names what will be printed.
+fn name(naming: plan::Naming, plan: &Inspection, report: &mut classifier::Report<'_>) -> Step {
+    let start = Instant::now();
+    let sources = resolve::Sources::of_host(naming.services);
+    report.resolved = match plan.view.page {
+        Page::List { .. } => {
+            let order = list::order(report, plan.view.sort, plan.view.limit);
+            let ends = order
+                .rows(report)
+                .flat_map(|row| [row.socket.local.addr, row.socket.remote.addr]);
+            resolve::resolve(&sources, ends, naming.deadline)
+        }
+        _ => {
+            let groups = report.groups();
+            let ends = groups.iter().filter_map(|group| match group.service {
+                Service::Remote(remote) => Some(remote.addr),
+                Service::Local(_) => None,
+            });
+            resolve::resolve(&sources, ends, naming.deadline)
+        }
+    };
+    Step {
+        what: "names".to_owned(),
+        took: start.elapsed(),
+    }
 }
 
 /// Findings, where the page has a place for them: asks those whom they name for evidence.

@@ -57,6 +57,17 @@ pub struct Inspection {
     /// How long lies between two readings of processor use; zero for one reading.
     pub sample: Duration,
     pub verbose: bool,
+    /// Names in place of numbers, where they are wanted.
+    pub naming: Option<Naming>,
+}
+
+/// How names are looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Naming {
+    /// Ports too.
+    pub services: bool,
+    /// How long all of it may take.
+    pub deadline: Duration,
 }
 
 /// The place that the output goes to.
@@ -111,6 +122,8 @@ pub enum UsageError {
 /// Long enough for twenty ticks of the clock that processor time is counted in, and short enough
 /// not to be noticed.
 const SAMPLE: Duration = Duration::from_millis(200);
+/// As long as a person at a prompt waits.
+const NAMING: Duration = Duration::from_secs(2);
 /// How many groups triage shows: CLOSE_WAIT comes first, and with the states above they fit one
 /// screen of 24 lines.
 const GROUPS: usize = 10;
@@ -240,6 +253,10 @@ impl Plan {
             evidence: !options.no_evidence && options.by.is_empty(),
             sample: options.sample.unwrap_or(SAMPLE),
             verbose: options.verbose > 0,
+            naming: (options.resolve && !options.quiet).then_some(Naming {
+                services: !options.numeric,
+                deadline: options.resolve_timeout.unwrap_or(NAMING),
+            }),
         })))
     }
 }

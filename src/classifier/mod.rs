@@ -23,8 +23,8 @@ use self::unseen::Hidden;
 pub use self::unseen::hiding;
 use crate::filter::{Filter, Known};
 use crate::model::{
-    Cause, Gap, GapKind, Holder, Holders, Idle, Owner, Protocol, Protocols, Side, Snapshot, Socket,
-    State, StateSet,
+    Cause, Gap, GapKind, Holder, Holders, Idle, Owner, Protocol, Protocols, Resolved, Side,
+    Snapshot, Socket, State, StateSet,
 };
 
 /// What to select and how to judge it.
@@ -117,6 +117,8 @@ pub struct Report<'a> {
     /// Sockets of which the filter asks what is not known: they are not selected, and may be
     /// what was looked for.
     pub undecided: u64,
+    /// Names of addresses and ports; none where nobody asked.
+    pub resolved: Resolved,
 }
 
 /// A selected socket and what was dear to conclude: 20 bytes, since there may be a million.
@@ -186,6 +188,7 @@ pub fn classify<'a>(snapshot: &'a Snapshot, rules: &Rules) -> Report<'a> {
         udp: rules.protocols.contains(Protocol::Udp).then_some(udp),
         gaps,
         undecided,
+        resolved: Resolved::default(),
     }
 }
 

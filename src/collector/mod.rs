@@ -12,6 +12,7 @@ pub mod owners;
 mod placement;
 pub mod proc_net;
 pub mod process;
+pub mod resolve;
 pub mod sock_diag;
 pub mod syscalls;
 mod table;

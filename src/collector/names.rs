@@ -82,7 +82,7 @@ impl Names for SystemNames {
 }
 
 /// The text of a file, as far as it is one; nothing where there is none.
-fn read(path: &str) -> String {
+pub(super) fn read(path: &str) -> String {
     String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
 }
 
@@ -107,7 +107,7 @@ fn user(passwd: &str, name: &str) -> Option<u32> {
 }
 
 /// The words of the lines of a file with comments.
-fn entries(text: &str) -> impl Iterator<Item = Vec<&str>> {
+pub(super) fn entries(text: &str) -> impl Iterator<Item = Vec<&str>> {
     text.lines().map(|line| {
         let line = line.split('#').next().unwrap_or_default();
         line.split_ascii_whitespace().collect()

@@ -13,6 +13,11 @@ pub(super) fn page(
     several_namespaces: bool,
 ) -> Result<Page, UsageError> {
     let usual = || match format {
+        // Its addresses and ports stay numbers; the names come behind them.
+        Format::Csv if options.resolve => {
+            let named = [Column::Local, Column::Remote];
+            csv::USUAL.into_iter().chain(named).collect()
+        }
         Format::Csv => csv::USUAL.to_vec(),
         _ => usual(options, several_namespaces),
     };

@@ -193,6 +193,7 @@ fn marked(cells: Vec<String>, highlighted: bool) -> Vec<Cell> {
 }
 
 fn cells(report: &Report<'_>, group: &Group) -> [String; 8] {
+    let names = &report.resolved;
     let protocol = match group.protocol {
         Protocol::Tcp => "",
         Protocol::Udp => " udp",
@@ -223,8 +224,15 @@ fn cells(report: &Report<'_>, group: &Group) -> [String; 8] {
             Protocol::Udp => "-".to_owned(),
         },
         match group.service {
-            Service::Local(port) => format!(":{port}{protocol}"),
-            Service::Remote(remote) => format!("to {remote}{protocol}"),
+            Service::Local(port) => match names.service(group.protocol, port) {
+                Some(service) => format!(":{service}{protocol}"),
+                None => format!(":{port}{protocol}"),
+            },
+            Service::Remote(remote) => {
+                let mut text = "to ".to_owned();
+                columns::push_end(remote, group.protocol, names, &mut text);
+                text + protocol
+            }
         },
         style::cut(&netns_of(report, group.netns), NETNS_MOST),
         owner_of(report, &group.owner),

@@ -11,6 +11,7 @@ mod columns;
 mod errors;
 mod lab;
 mod mixed;
+mod names;
 mod namespaces;
 mod nobody;
 mod owners;

@@ -8,7 +8,9 @@ use unicode_width::UnicodeWidthStr;
 use super::super::{escape, units};
 use super::Column;
 use crate::classifier::{Report, Row};
-use crate::model::{Endpoint, FigureValue, Hiding, Holders, Owner, Placed, Timer};
+use crate::model::{
+    Endpoint, FigureValue, Hiding, Holders, Owner, Placed, Protocol, Resolved, Timer,
+};
 
 /// What a column says of a row, where it is one plain value.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
@@ -106,8 +108,8 @@ fn placed<'a>(row: &Row<'_>, report: &'a Report<'_>) -> Placed<'a> {
 pub fn push_known(column: Column, row: &Row<'_>, report: &Report<'_>, out: &mut String) -> bool {
     let socket = row.socket;
     match column {
-        Column::Local => push_endpoint(socket.local, out),
-        Column::Remote => push_endpoint(socket.remote, out),
+        Column::Local => push_end(socket.local, socket.protocol, &report.resolved, out),
+        Column::Remote => push_end(socket.remote, socket.protocol, &report.resolved, out),
         Column::LocalAddr => push_addr(socket.local.addr, out),
         Column::RemoteAddr => push_addr(socket.remote.addr, out),
         Column::Age => match row.idle {
@@ -220,14 +222,40 @@ impl Column {
             Column::RecvQ => digits(socket.recv_q),
             Column::State => socket.state_name().len(),
             Column::Cause => row.cause.map_or(1, |cause| cause.name().len()),
-            Column::Local if socket.local.addr.is_ipv4() => ipv4_width(socket.local),
-            Column::Remote if socket.remote.addr.is_ipv4() => ipv4_width(socket.remote),
+            Column::Local if is_plain(socket.local, report) => ipv4_width(socket.local),
+            Column::Remote if is_plain(socket.remote, report) => ipv4_width(socket.remote),
             _ => {
                 scratch.clear();
                 self.push(row, report, scratch);
                 width(scratch)
             }
         }
+    }
+}
+
+/// Whether an end is shown as an IPv4 address and a number.
+fn is_plain(end: Endpoint, report: &Report<'_>) -> bool {
+    end.addr.is_ipv4() && report.resolved.is_empty()
+}
+
+/// Appends an end by its names, as far as it has any.
+pub fn push_end(end: Endpoint, protocol: Protocol, names: &Resolved, out: &mut String) {
+    if names.is_empty() {
+        return push_endpoint(end, out);
+    }
+    let (host, service) = (names.host(end.addr), names.service(protocol, end.port));
+    match (host, end.addr) {
+        (Some(host), _) => out.push_str(host),
+        (None, IpAddr::V4(_)) => push_addr(end.addr, out),
+        (None, IpAddr::V6(addr)) => {
+            let _ = write!(out, "[{addr}]");
+        }
+    }
+    out.push(':');
+    match (service, end.port) {
+        (Some(service), 1..) => out.push_str(service),
+        (_, 0) => out.push('*'),
+        (None, port) => push_number(port, out),
     }
 }
 

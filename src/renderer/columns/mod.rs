@@ -5,7 +5,7 @@ pub mod cell;
 pub mod help;
 pub mod order;
 
-pub use cell::{hidden, push_owner, push_word, width};
+pub use cell::{hidden, push_end, push_owner, push_word, width};
 
 use crate::model::figures::{MEMORY, TCP_INFO};
 use crate::model::{DetailSet, Figure};

@@ -24,7 +24,9 @@ use crate::classifier::finding::{End, FinWait2, Finding, Findings};
 use crate::classifier::group::{Group, Service};
 use crate::classifier::queue::Queue;
 use crate::classifier::{Report, Row};
-use crate::model::{Cause, Evidence, Holders, Pid, Placed, Protocol, Wait, WaitTarget};
+use crate::model::{
+    Cause, Endpoint, Evidence, Holders, Pid, Placed, Protocol, Resolved, Wait, WaitTarget,
+};
 
 /// The version of the schema: raised only when a field is renamed or removed.
 const SCHEMA: u32 = 1;
@@ -188,6 +190,22 @@ impl<'a> Context<'a> {
         Context { report }
     }
 
+    fn end(&self, end: Endpoint, protocol: Protocol) -> EndpointJson<'a> {
+        EndpointJson::named(end, protocol, &self.report.resolved)
+    }
+
+    /// A service end as the two fields of which one is set.
+    fn service(
+        &self,
+        service: Service,
+        protocol: Protocol,
+    ) -> (Option<u16>, Option<EndpointJson<'a>>) {
+        match service {
+            Service::Local(port) => (Some(port), None),
+            Service::Remote(remote) => (None, Some(self.end(remote, protocol))),
+        }
+    }
+
     /// What a namespace is called.
     fn netns(&self, at: u16) -> Option<&'a str> {
         self.report.snapshot.netns(at).label.as_deref()
@@ -209,7 +227,7 @@ impl<'a> Context<'a> {
         let set = &finding.set;
         let (local_port, remote, ends) = match set.end {
             End::One(one) => {
-                let (local_port, remote) = service(one);
+                let (local_port, remote) = self.service(one, Protocol::Tcp);
                 (local_port, remote, 1)
             }
             End::Several(_, ends) => (None, None, ends),
@@ -269,10 +287,12 @@ impl<'a> Context<'a> {
                 busiest_thread: cpu.busiest.map(|(thread, _)| thread.0),
                 busiest_percent: cpu.busiest.map(|(_, percent)| percent),
             }),
-            waits: evidence
-                .waits
-                .as_ref()
-                .map(|waits| waits.iter().map(wait).collect()),
+            waits: evidence.waits.as_ref().map(|waits| {
+                waits
+                    .iter()
+                    .map(|one| wait(one, &self.report.resolved))
+                    .collect()
+            }),
             epoll: evidence.epoll.map(|epoll| EpollJson {
                 watched: epoll.watched,
                 muted: epoll.muted,
@@ -285,7 +305,7 @@ impl<'a> Context<'a> {
     fn listener(&self, queue: &Queue) -> ListenerJson<'a> {
         ListenerJson {
             netns: self.netns(queue.netns),
-            local: queue.local.into(),
+            local: self.end(queue.local, Protocol::Tcp),
             owners: self.processes(&queue.pids),
             queue: queue.now,
             limit: queue.limit,
@@ -298,7 +318,7 @@ impl<'a> Context<'a> {
     }
 
     fn group(&self, group: &'a Group) -> GroupJson<'a> {
-        let (local_port, remote) = service(group.service);
+        let (local_port, remote) = self.service(group.service, group.protocol);
         GroupJson {
             netns: self.netns(group.netns),
             protocol: group.protocol.name(),
@@ -338,8 +358,8 @@ impl<'a> Context<'a> {
             protocol: socket.protocol.name(),
             family: socket.family.name(),
             state: socket.state_name(),
-            local: socket.local.into(),
-            remote: socket.remote.into(),
+            local: self.end(socket.local, socket.protocol),
+            remote: self.end(socket.remote, socket.protocol),
             side: row.told_side().map(|side| side.name()),
             recv_q: socket.recv_q,
             send_q: self.report.send_q(socket),
@@ -361,18 +381,18 @@ impl<'a> Context<'a> {
     }
 }
 
-/// A service end as the two fields of which one is set.
-fn service(service: Service) -> (Option<u16>, Option<EndpointJson>) {
-    match service {
-        Service::Local(port) => (Some(port), None),
-        Service::Remote(remote) => (None, Some(remote.into())),
-    }
-}
-
-fn wait(wait: &Wait) -> WaitJson<'_> {
+fn wait<'a>(wait: &'a Wait, names: &'a Resolved) -> WaitJson<'a> {
     let (remote, listener, file) = match &wait.target {
-        Some(WaitTarget::Remote(end)) => (Some((*end).into()), None, None),
-        Some(WaitTarget::Listener(end)) => (None, Some((*end).into()), None),
+        Some(WaitTarget::Remote(end)) => (
+            Some(EndpointJson::named(*end, Protocol::Tcp, names)),
+            None,
+            None,
+        ),
+        Some(WaitTarget::Listener(end)) => (
+            None,
+            Some(EndpointJson::named(*end, Protocol::Tcp, names)),
+            None,
+        ),
         Some(WaitTarget::File(name)) => (None, None, Some(String::from_utf8_lossy(name).into())),
         None => (None, None, None),
     };

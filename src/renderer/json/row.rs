@@ -3,7 +3,7 @@
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::types::{EndpointJson, SocketJson, TimerJson};
+use super::types::{SocketJson, TimerJson};
 use super::{Context, HoldersJson};
 use crate::classifier::Row;
 use crate::model::figures::{MEMORY, TCP_INFO};
@@ -139,8 +139,12 @@ impl RowJson<'_> {
         let socket = self.row.socket;
         let name = column.name();
         match column {
-            Column::Local => map.serialize_entry(name, &EndpointJson::from(socket.local)),
-            Column::Remote => map.serialize_entry(name, &EndpointJson::from(socket.remote)),
+            Column::Local => {
+                map.serialize_entry(name, &self.context.end(socket.local, socket.protocol))
+            }
+            Column::Remote => {
+                map.serialize_entry(name, &self.context.end(socket.remote, socket.protocol))
+            }
             Column::LocalAddr => map.serialize_entry(name, &socket.local.addr),
             Column::RemoteAddr => map.serialize_entry(name, &socket.remote.addr),
             Column::Timer => map.serialize_entry(name, &socket.timer.map(TimerJson::from)),

@@ -12,7 +12,7 @@ use super::{Counts, HoldersJson, Sockets};
 use crate::classifier::StateCounts;
 use crate::classifier::finding::FinWait2;
 use crate::classifier::group::{RecvQ, Spread};
-use crate::model::{Cause, Endpoint, Idle, Name, Namespace, State, Timer};
+use crate::model::{Cause, Endpoint, Idle, Name, Namespace, Protocol, Resolved, State, Timer};
 
 #[derive(Serialize)]
 pub(super) struct Document<'a> {
@@ -117,7 +117,7 @@ pub(super) struct GroupJson<'a> {
     pub(super) state: &'static str,
     pub(super) side: Option<&'static str>,
     pub(super) local_port: Option<u16>,
-    pub(super) remote: Option<EndpointJson>,
+    pub(super) remote: Option<EndpointJson<'a>>,
     pub(super) owner_kind: Option<&'static str>,
     pub(super) owners: Vec<Process<'a>>,
     pub(super) sockets: u64,
@@ -128,16 +128,23 @@ pub(super) struct GroupJson<'a> {
 }
 
 #[derive(Serialize)]
-pub(super) struct EndpointJson {
+pub(super) struct EndpointJson<'a> {
     pub(super) addr: IpAddr,
     pub(super) port: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) host: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) service: Option<&'a str>,
 }
 
-impl From<Endpoint> for EndpointJson {
-    fn from(end: Endpoint) -> EndpointJson {
+impl<'a> EndpointJson<'a> {
+    /// An end with its names, where it has any.
+    pub(super) fn named(end: Endpoint, protocol: Protocol, names: &'a Resolved) -> Self {
         EndpointJson {
             addr: end.addr,
             port: end.port,
+            host: names.host(end.addr),
+            service: names.service(protocol, end.port),
         }
     }
 }
@@ -209,7 +216,7 @@ pub(super) struct FindingJson<'a> {
     pub(super) netns: Option<&'a str>,
     pub(super) side: &'static str,
     pub(super) local_port: Option<u16>,
-    pub(super) remote: Option<EndpointJson>,
+    pub(super) remote: Option<EndpointJson<'a>>,
     pub(super) ends: u32,
     pub(super) owner_kind: Option<&'static str>,
     pub(super) owners: Vec<Process<'a>>,
@@ -273,8 +280,8 @@ pub(super) struct CpuJson {
 pub(super) struct WaitJson<'a> {
     pub(super) call: &'a str,
     pub(super) threads: u32,
-    pub(super) remote: Option<EndpointJson>,
-    pub(super) listener: Option<EndpointJson>,
+    pub(super) remote: Option<EndpointJson<'a>>,
+    pub(super) listener: Option<EndpointJson<'a>>,
     pub(super) file: Option<String>,
 }
 
@@ -289,7 +296,7 @@ pub(super) struct EpollJson {
 #[derive(Serialize)]
 pub(super) struct ListenerJson<'a> {
     pub(super) netns: Option<&'a str>,
-    pub(super) local: EndpointJson,
+    pub(super) local: EndpointJson<'a>,
     pub(super) owners: Vec<Process<'a>>,
     pub(super) queue: u32,
     pub(super) limit: Option<u32>,
@@ -331,8 +338,8 @@ pub(super) struct SocketJson<'a> {
     pub(super) protocol: &'static str,
     pub(super) family: &'static str,
     pub(super) state: &'static str,
-    pub(super) local: EndpointJson,
-    pub(super) remote: EndpointJson,
+    pub(super) local: EndpointJson<'a>,
+    pub(super) remote: EndpointJson<'a>,
     pub(super) side: Option<&'static str>,
     pub(super) recv_q: u32,
     pub(super) send_q: Option<u32>,
