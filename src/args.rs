@@ -1,12 +1,16 @@
 //! What the user said: flags and commands, as clap reads them. No I/O and no meaning; that is
 //! [`plan`](crate::plan)'s.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, ArgMatches, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::classifier::range::{Limits, NoRange, Range};
+use crate::classifier::verdict::Status;
 use crate::collector::SourceChoice;
+use crate::exit::Outcome;
 use crate::explain::Topic;
 use crate::filter::{Network, duration};
 use crate::model::{Cause, StateSet};
@@ -40,6 +44,8 @@ pub enum Command {
     Triage(Box<Selection>),
     /// One line a socket, as netstat does
     List(Box<Selection>),
+    /// One-shot check for monitoring: one line, performance data, exit code 0, 1, 2 or 3
+    Check(Box<Check>),
     /// What a state or a cause means and what to do; alone: the state diagram with live counts
     Explain {
         /// A state such as CLOSE_WAIT, or a cause such as never-closed
@@ -75,15 +81,121 @@ pub struct Selection {
     pub filter: Vec<String>,
 }
 
+/// What `closewait check` judges. Its `-t`, `-w` and `-c` are those that every monitoring plugin has.
+#[derive(Debug, Args)]
+#[command(
+    mut_arg("tcp", |arg| arg.short(None).hide(true)),
+    mut_arg("by", |arg| arg
+        .hide(false)
+        .value_delimiter(None)
+        .value_name("WHAT")
+        .help("What to count by; the worst is judged: total, owner, port or listener [default: owner]")),
+    mut_arg("state", |arg| arg.help("Sockets in this state [default: CLOSE_WAIT]; any other needs -w or -c")),
+    mut_args(|arg| {
+        const OTHERS: [&str; 22] = [
+            "all", "listening", "udp", "numeric", "programs", "timers", "extend", "info",
+            "memory", "wide", "columns", "sort", "limit", "json", "jsonl", "csv", "no_header",
+            "color", "quiet", "strict", "resolve", "resolve_timeout",
+        ];
+        let hidden = OTHERS.contains(&arg.get_id().as_str());
+        if hidden { arg.hide(true) } else { arg }
+    }),
+    after_help = "Exit codes: 0 OK · 1 WARNING · 2 CRITICAL · 3 UNKNOWN, and for a mistake in the \
+                  arguments\nA RANGE alerts outside of it: 10 (0 to 10), 10: (10 and more), ~:10 (10 \
+                  and less), 10:20; @10:20 alerts inside. LIMITS are WARNING,CRITICAL, a range each."
+)]
+pub struct Check {
+    #[command(flatten)]
+    pub selection: Selection,
+    /// WARNING where the worst count alerts; without -w and -c findings decide
+    #[arg(
+        short = 'w',
+        long,
+        value_name = "RANGE",
+        allow_hyphen_values = true,
+        help_heading = "Check"
+    )]
+    pub warning: Option<Range>,
+    /// CRITICAL where the worst count alerts
+    #[arg(
+        short = 'c',
+        long,
+        value_name = "RANGE",
+        allow_hyphen_values = true,
+        help_heading = "Check"
+    )]
+    pub critical: Option<Range>,
+    /// The share of an owner's limit of open files that CLOSE_WAIT takes, in percent: 20,50
+    #[arg(
+        long,
+        value_name = "LIMITS",
+        allow_hyphen_values = true,
+        help_heading = "Check"
+    )]
+    pub fd_share: Option<Limits>,
+    /// The fullness of the fullest accept queue, in percent: 50,90
+    #[arg(
+        long,
+        value_name = "LIMITS",
+        allow_hyphen_values = true,
+        help_heading = "Check"
+    )]
+    pub queue: Option<Limits>,
+    /// How much the count grows a minute, by two readings: 10/min or 10,100
+    #[arg(long, value_name = "LIMITS", allow_hyphen_values = true, value_parser = growth, help_heading = "Check")]
+    pub growth: Option<Limits>,
+    /// How long lies between the two readings of --growth [default: 5s]
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration, help_heading = "Check")]
+    pub between: Option<std::time::Duration>,
+    /// UNKNOWN where there is no verdict after so many seconds [default: 10]
+    #[arg(short = 't', long, value_name = "SECONDS", value_parser = duration, help_heading = "Check")]
+    pub timeout: Option<std::time::Duration>,
+    /// Judge what was seen, however much was not
+    #[arg(long, help_heading = "Check")]
+    pub allow_partial: bool,
+}
+
+/// Limits of a growth, of which each may end in `/min`.
+fn growth(text: &str) -> Result<Limits, NoRange> {
+    text.replace("/min", "").parse()
+}
+
 /// The page that a command asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
     Triage,
     List,
+    Check,
     Explain(Option<Topic>),
 }
 
 impl Cli {
+    /// How a mistake in the arguments ends: to monitoring it is UNKNOWN.
+    pub fn mistake(&self) -> Outcome {
+        match self.command {
+            Some(Command::Check(_)) => Outcome::Checked(Status::Unknown),
+            _ => Outcome::Usage,
+        }
+    }
+
+    /// The same of arguments that could not be understood, as far as they can be.
+    pub fn mistake_of(words: impl IntoIterator<Item = OsString>) -> Outcome {
+        let words: Vec<OsString> = words.into_iter().collect();
+        let command = Cli::command().ignore_errors(true);
+        let matches = command.try_get_matches_from(&words).ok();
+        let subcommand = matches.as_ref().and_then(ArgMatches::subcommand_name);
+        let is_check = match subcommand {
+            Some(name) => name == "check",
+            // Where no command was found, whoever wrote the word meant it for one.
+            None => words.iter().any(|word| word == "check"),
+        };
+        if is_check {
+            Outcome::Checked(Status::Unknown)
+        } else {
+            Outcome::Usage
+        }
+    }
+
     /// The page, if a command names one; all options and words: those before the command and
     /// those after it.
     pub fn said(self) -> (Option<Wanted>, Selection) {
@@ -93,6 +205,7 @@ impl Cli {
             None | Some(Command::Completions { .. } | Command::Man) => (None, before),
             Some(Command::Triage(after)) => (Some(Wanted::Triage), before.and(*after)),
             Some(Command::List(after)) => (Some(Wanted::List), before.and(*after)),
+            Some(Command::Check(check)) => (Some(Wanted::Check), before.and(check.selection)),
             Some(Command::Explain { topic, options }) => {
                 let after = Selection {
                     options: *options,

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::classifier::verdict::Status;
+
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -19,13 +21,18 @@ pub enum Outcome {
     NoMatch,
     /// -q: it cannot be told.
     Undecided,
+    /// check: its status.
+    Checked(Status),
 }
 
 impl Outcome {
     pub fn code(self) -> u8 {
         match self {
-            Outcome::Done | Outcome::Matched => 0,
+            Outcome::Done | Outcome::Matched | Outcome::Checked(Status::Ok) => 0,
             Outcome::Partial | Outcome::Unread | Outcome::NoMatch => 1,
+            Outcome::Checked(Status::Warning) => 1,
+            Outcome::Checked(Status::Critical) => 2,
+            Outcome::Checked(Status::Unknown) => 3,
             Outcome::Usage | Outcome::Undecided => 2,
         }
     }

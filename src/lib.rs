@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+mod check;
 pub mod classifier;
 pub mod collector;
 pub mod exit;
@@ -63,6 +64,7 @@ pub fn run(plan: &Plan, out: &mut impl Write, err: &mut impl Write) -> anyhow::R
             .and_then(|()| out.flush())
             .context("could not write the output")
             .map(|()| Outcome::Done),
+        Plan::Check(check) => Ok(check::run(check, out)),
         Plan::Inspect(inspection) => inspect(inspection, out, err),
     }
 }

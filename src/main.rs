@@ -6,17 +6,19 @@ use std::process::ExitCode;
 use clap::Parser;
 use closewait::args::Cli;
 use closewait::exit::Outcome;
+use closewait::model::{State, StateSet};
 use closewait::plan::{Plan, Terminal, UsageError};
-use closewait::renderer::escape;
+use closewait::renderer::{check, escape};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
+    let mistake = cli.mistake();
     let plan = match Plan::new(cli, Terminal::of_stdout()) {
         Ok(plan) => plan,
-        Err(error) => return fail(&error.into(), Outcome::Usage),
+        Err(error) => return fail(&error.into(), mistake),
     };
     let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
     match closewait::run(&plan, &mut out, &mut io::stderr()) {
@@ -42,8 +44,10 @@ fn usage(error: &clap::Error) -> ExitCode {
     let text = error.render().to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     let lines: Vec<String> = text.lines().map(escape::line).collect();
+    let outcome = Cli::mistake_of(std::env::args_os());
+    tell_monitoring(lines.first(), outcome);
     let _ = writeln!(io::stderr(), "closewait: {}", lines.join("\n"));
-    Outcome::Usage.into()
+    outcome.into()
 }
 
 /// Says the error: in one line what could not be done, why, and what to try; below a filter's
@@ -58,9 +62,18 @@ fn fail(error: &anyhow::Error, outcome: Outcome) -> ExitCode {
         }
         _ => escape::line(&text),
     };
+    tell_monitoring(text.lines().next(), outcome);
     // Nothing to do about a stderr that is gone.
     let _ = writeln!(io::stderr(), "closewait: {text}");
     outcome.into()
+}
+
+/// Monitoring reads stdout alone.
+fn tell_monitoring(reason: Option<impl AsRef<str>>, outcome: Outcome) {
+    if let (Some(reason), Outcome::Checked(_)) = (reason, outcome) {
+        let states = StateSet::of(State::CloseWait);
+        let _ = check::unknown(states, reason.as_ref(), &mut io::stdout());
+    }
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

@@ -9,16 +9,19 @@ use clap_complete::Shell;
 use thiserror::Error;
 
 mod by;
+pub mod check;
 mod listing;
 mod needs;
 mod selection;
 
+pub use self::check::Check;
 use self::selection::{Words, families, filter, meant_for_a_command, protocols, selection};
 use crate::args::{Cli, ColorChoice, Command, Options, Wanted};
 use crate::classifier::Rules;
 use crate::classifier::cause::GRACE_MS;
 use crate::classifier::severity::Thresholds;
 use crate::classifier::tally::Dimension;
+use crate::classifier::verdict::Status;
 use crate::collector::names::SystemNames;
 use crate::collector::netns::{NetnsChoice, NetnsName};
 use crate::collector::{Request, SourceChoice};
@@ -41,10 +44,11 @@ pub enum Plan {
     /// Print the manual page.
     Man,
     Inspect(Box<Inspection>),
+    Check(Box<Check>),
 }
 
 /// A reading of the host, its judgement and its form.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Inspection {
     pub request: Request,
     pub rules: Rules,
@@ -103,6 +107,19 @@ pub enum UsageError {
     GroupSort { column: &'static str, all: String },
     #[error("--threshold {given:?} is not NAME=N with a NAME of: {all}")]
     Threshold { given: String, all: String },
+    #[error("{flag} has no place in a check")]
+    NotInCheck { flag: &'static str },
+    #[error("--by {given:?}: one of total, owner, port, listener")]
+    CheckBy { given: String },
+    #[error("--state {states} needs -w or -c: nothing says how many are too many")]
+    NeedsLimits { states: String },
+    #[error("--for says how long --growth watches: give that too")]
+    NeedsGrowth,
+    #[error("--for {between:?} leaves no time before --timeout {timeout:?}")]
+    NoTime {
+        between: Duration,
+        timeout: Duration,
+    },
     #[error(transparent)]
     Filter(#[from] ParseError),
     #[error("`closewait explain` shows the whole host: it takes no filter")]
@@ -135,8 +152,15 @@ impl Plan {
             Some(Command::Man) => return Ok(Plan::Man),
             _ => {}
         }
+        let judged = match &cli.command {
+            Some(Command::Check(check)) => Some(check::Said::of(check)),
+            _ => None,
+        };
         let (wanted, said) = cli.said();
-        let options = said.options;
+        if judged.is_some() {
+            check::restrict(&said.options)?;
+        }
+        let mut options = said.options;
         if let Some(Wanted::Explain(Some(topic))) = wanted {
             return Ok(Plan::Explain(topic));
         }
@@ -183,15 +207,22 @@ impl Plan {
         let protocols = match command {
             // The diagram is TCP's.
             Wanted::Explain(_) => Protocols::One(Protocol::Tcp),
-            Wanted::Triage | Wanted::List => protocols(&options),
+            Wanted::Triage | Wanted::List | Wanted::Check => protocols(&options),
+        };
+        let test = match &judged {
+            Some(judged) => Some(judged.test(&mut options, &words.filter)?),
+            None => None,
         };
         let filter = filter(&options, &command, &words);
         let format = format(&options);
-        check(&options, &command, format, &words)?;
-        let by = by::by(&options, &command)?;
+        cross_check(&options, &command, format, &words)?;
+        let by = match command {
+            Wanted::Check => None,
+            _ => by::by(&options, &command)?,
+        };
         let is_triage = command == Wanted::Triage;
         let page = match command {
-            Wanted::Triage => by.map_or(Page::Triage, Page::Tally),
+            Wanted::Triage | Wanted::Check => by.map_or(Page::Triage, Page::Tally),
             Wanted::Explain(_) => Page::Diagram,
             Wanted::List => listing::page(&options, format, netns == NetnsChoice::All)?,
         };
@@ -223,7 +254,7 @@ impl Plan {
             selection: selection(&options, &command, &words),
         };
         let needs = needs::needs(&view, &filter, options.quiet);
-        Ok(Plan::Inspect(Box::new(Inspection {
+        let inspection = Inspection {
             request: Request {
                 source: options.source.unwrap_or(SourceChoice::Auto),
                 proc_root,
@@ -257,7 +288,11 @@ impl Plan {
                 services: !options.numeric,
                 deadline: options.resolve_timeout.unwrap_or(NAMING),
             }),
-        })))
+        };
+        Ok(match test {
+            Some(test) => Plan::Check(Box::new(test.with(inspection))),
+            None => Plan::Inspect(Box::new(inspection)),
+        })
     }
 }
 
@@ -265,6 +300,7 @@ impl Plan {
     /// What an error while it is carried out comes to.
     pub fn failure(&self) -> Outcome {
         match self {
+            Plan::Check(_) => Outcome::Checked(Status::Unknown),
             Plan::Inspect(inspection) if inspection.quiet => Outcome::Undecided,
             _ => Outcome::Unread,
         }
@@ -299,7 +335,7 @@ fn wants_colour() -> bool {
         && AutoStream::choice(&stdout) != anstream::ColorChoice::Never
 }
 
-fn check(
+fn cross_check(
     options: &Options,
     command: &Wanted,
     format: Format,

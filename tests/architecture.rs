@@ -12,16 +12,27 @@ const MAY_KNOW: [(&str, &[&str]); 11] = [
     ("classifier", &["model", "filter"]),
     ("renderer", &["model", "filter", "classifier"]),
     ("explain", &["model"]),
-    ("exit", &[]),
+    // A check ends in its status.
+    ("exit", &["classifier"]),
     // How far the collector has come.
     ("progress", &["collector"]),
     // The types that flags are read into.
-    ("args", &["model", "filter", "collector", "explain"]),
+    (
+        "args",
+        &[
+            "model",
+            "filter",
+            "collector",
+            "classifier",
+            "explain",
+            "exit",
+        ],
+    ),
     ("manual", &["args"]),
     ("main", &[]),
 ];
 /// These know every stage.
-const KNOW_ALL: [&str; 2] = ["lib", "plan"];
+const KNOW_ALL: [&str; 3] = ["lib", "plan", "check"];
 /// The stages that are functions of their arguments, and what they therefore never name.
 const PURE: [&str; 5] = ["model", "filter", "classifier", "renderer", "explain"];
 const IMPURE: [&str; 10] = [

@@ -9,10 +9,12 @@ pub mod listeners;
 pub mod pairs;
 pub mod patience;
 pub mod queue;
+pub mod range;
 pub mod sets;
 pub mod severity;
 pub mod tally;
 mod unseen;
+pub mod verdict;
 
 use self::cause::{Facts, PeerEnd};
 use self::group::{Group, Grouping};

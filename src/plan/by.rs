@@ -12,7 +12,7 @@ pub(super) fn by(options: &Options, command: &Wanted) -> Result<Option<By>, Usag
         return Ok(None);
     }
     match command {
-        Wanted::Triage => {}
+        Wanted::Triage | Wanted::Check => {}
         Wanted::List => return Err(UsageError::ByNeedsTriage { command: "list" }),
         Wanted::Explain(_) => return Err(UsageError::ByNeedsTriage { command: "explain" }),
     }

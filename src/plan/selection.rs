@@ -102,7 +102,7 @@ impl Words {
 
 /// A word that begins no condition may have been meant for a command.
 pub(super) fn meant_for_a_command(error: ParseError, is_bare: bool) -> ParseError {
-    const COMMANDS: [&str; 3] = ["triage", "list", "explain"];
+    const COMMANDS: [&str; 4] = ["triage", "list", "check", "explain"];
     let hint = match error.unknown() {
         Some((word, false)) if COMMANDS.contains(&word) => {
             format!("the command stands first: closewait {word} …")
@@ -158,7 +158,7 @@ fn udp_states(options: &Options, command: &Wanted, words: &Words) -> StateSet {
         _ if options.all => StateSet::ALL,
         _ if options.listening => StateSet::of(State::Close),
         Wanted::List => StateSet::of(State::Established),
-        Wanted::Triage | Wanted::Explain(_) => StateSet::ALL,
+        Wanted::Triage | Wanted::Check | Wanted::Explain(_) => StateSet::ALL,
     }
 }
 
@@ -182,7 +182,7 @@ fn states(options: &Options, command: &Wanted, words: &Words) -> Option<StateSet
         _ if options.all => Some(StateSet::ALL),
         _ if options.listening => Some(listen),
         Wanted::List => Some(StateSet::ALL.minus(listen)),
-        Wanted::Triage | Wanted::Explain(_) => Some(StateSet::ALL),
+        Wanted::Triage | Wanted::Check | Wanted::Explain(_) => Some(StateSet::ALL),
     }
 }
 

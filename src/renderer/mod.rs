@@ -1,5 +1,6 @@
 //! Words and bytes: a report goes into a given `impl Write`, one file for each form.
 
+pub mod check;
 pub mod columns;
 pub mod csv;
 pub mod diagram;

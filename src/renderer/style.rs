@@ -34,6 +34,15 @@ pub const MARK: &str = "! ";
 pub const NO_MARK: &str = "  ";
 
 impl Look {
+    /// Text alone, as wide as it is.
+    pub fn plain() -> Look {
+        Look {
+            colour: false,
+            marks: false,
+            width: None,
+        }
+    }
+
     /// The text in the colour of its role, or plain.
     pub fn paint(self, role: Role, text: impl Display) -> String {
         if !self.colour {

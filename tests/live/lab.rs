@@ -153,7 +153,7 @@ pub fn closewait() -> &'static Path {
 }
 
 /// The helper program, beside the directory of this one.
-fn misbehave() -> PathBuf {
+pub fn misbehave() -> PathBuf {
     let this = std::env::current_exe().unwrap();
     let profile = this.ancestors().nth(2).expect("a target directory");
     let program = profile.join("examples/misbehave");

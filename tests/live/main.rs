@@ -7,6 +7,7 @@
 mod accuse;
 mod agreement;
 mod causes;
+mod check;
 mod columns;
 mod errors;
 mod lab;

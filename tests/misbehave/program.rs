@@ -6,6 +6,7 @@
 //! outlives either.
 
 mod client;
+mod confined;
 mod family;
 mod queue;
 mod server;
@@ -60,6 +61,9 @@ fn run() -> Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     let mut args = std::env::args().skip(1);
     let role = args.next().context("which role?")?;
+    if role == "confined" {
+        return confined::run(args);
+    }
     let mut settings = Settings::parse(args)?;
     take_on_common(&mut settings)?;
     let ready = play(&role, &mut settings).with_context(|| role.clone())?;

@@ -1,0 +1,172 @@
+//! What a check judges, and every rule across its flags.
+
+use std::time::Duration;
+
+use super::{Inspection, UsageError};
+use crate::args::{self, Options};
+use crate::classifier::range::Limits;
+use crate::classifier::verdict::{By, Test};
+use crate::filter::{Filter, Term};
+use crate::model::{State, StateSet};
+
+/// As long as monitoring usually waits.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Long enough for a leak of a dozen a minute to show, and short enough for the timeout.
+const BETWEEN: Duration = Duration::from_secs(5);
+/// What a reading and its judgement may take beside the watching.
+const MARGIN: Duration = Duration::from_secs(1);
+
+/// A check: a reading, what is judged of it, and by when.
+#[derive(Debug, Clone)]
+pub struct Check {
+    pub inspection: Inspection,
+    pub test: Test,
+    pub timeout: Duration,
+    /// How long lies between two readings; `None` for one reading.
+    pub between: Option<Duration>,
+}
+
+/// The flags that are check's own.
+pub(super) struct Said {
+    count: Limits,
+    fd_share: Limits,
+    queue: Limits,
+    growth: Limits,
+    between: Option<Duration>,
+    timeout: Duration,
+    allow_partial: bool,
+}
+
+/// What a check knows of its reading before that is planned.
+pub(super) struct Planned {
+    test: Test,
+    timeout: Duration,
+    between: Option<Duration>,
+}
+
+/// Refuses flags that would be ignored.
+pub(super) fn restrict(options: &Options) -> Result<(), UsageError> {
+    let given = [
+        (options.json, "--json"),
+        (options.jsonl, "--jsonl"),
+        (options.csv, "--csv"),
+        (options.quiet, "-q"),
+        (options.udp, "-u"),
+        (options.all, "-a"),
+        (options.listening, "-l"),
+        (options.columns.is_some(), "--columns"),
+        (options.sort.is_some(), "--sort"),
+        (options.limit.is_some(), "--limit"),
+        (options.resolve, "-r"),
+    ];
+    match given.into_iter().find(|(given, _)| *given) {
+        Some((_, flag)) => Err(UsageError::NotInCheck { flag }),
+        None => Ok(()),
+    }
+}
+
+impl Said {
+    pub(super) fn of(said: &args::Check) -> Said {
+        Said {
+            count: Limits {
+                warning: said.warning,
+                critical: said.critical,
+            },
+            fd_share: said.fd_share.unwrap_or_default(),
+            queue: said.queue.unwrap_or_default(),
+            growth: said.growth.unwrap_or_default(),
+            between: said.between,
+            timeout: said.timeout.unwrap_or(TIMEOUT),
+            allow_partial: said.allow_partial,
+        }
+    }
+
+    /// What is judged. The states are taken out of the options where more than them must be read.
+    pub(super) fn test(
+        &self,
+        options: &mut Options,
+        words: &Filter,
+    ) -> Result<Planned, UsageError> {
+        let close_wait = StateSet::of(State::CloseWait);
+        let named = options.state.iter().copied().reduce(StateSet::union);
+        let states = match named {
+            Some(states) => states,
+            None if words.mentions(|term| matches!(term, Term::State(_))) => {
+                words.states().intersection(StateSet::ALL)
+            }
+            None => close_wait,
+        };
+        // Given before the command and after it, it is the same.
+        options.by.dedup();
+        let by = match options.by.as_slice() {
+            [] => By::Owner,
+            [one] => match one.as_str() {
+                "total" => By::Total,
+                "owner" => By::Owner,
+                "port" => By::Port,
+                "listener" => By::Listener,
+                _ => return Err(UsageError::CheckBy { given: one.clone() }),
+            },
+            several => {
+                let given = several.join(",");
+                return Err(UsageError::CheckBy { given });
+            }
+        };
+        let test = Test {
+            states,
+            by,
+            count: self.count,
+            fd_share: self.fd_share,
+            queue: self.queue,
+            growth: self.growth,
+            allow_partial: self.allow_partial,
+        };
+        if states != close_wait && test.is_by_severity() {
+            let names: Vec<&str> = states.iter().map(State::name).collect();
+            return Err(UsageError::NeedsLimits {
+                states: names.join(","),
+            });
+        }
+        let needs_owner = test.is_by_severity() || by == By::Owner || !self.fd_share.is_empty();
+        if options.no_owners && needs_owner {
+            let flag = "a check by owner";
+            return Err(UsageError::NeedsOwners { flag });
+        }
+        // Findings speak of accept queues too, which are of other states.
+        options.state = if test.is_by_severity() || !self.queue.is_empty() {
+            Vec::new()
+        } else {
+            vec![states]
+        };
+        let between = match (self.growth.is_empty(), self.between) {
+            (true, Some(_)) => return Err(UsageError::NeedsGrowth),
+            (true, None) => None,
+            (false, between) => Some(between.unwrap_or(BETWEEN)),
+        };
+        if let Some(between) = between
+            && between + MARGIN > self.timeout
+        {
+            return Err(UsageError::NoTime {
+                between,
+                timeout: self.timeout,
+            });
+        }
+        Ok(Planned {
+            test,
+            timeout: self.timeout,
+            between,
+        })
+    }
+}
+
+impl Planned {
+    /// The check, with the reading that it needs.
+    pub(super) fn with(self, inspection: Inspection) -> Check {
+        Check {
+            inspection,
+            test: self.test,
+            timeout: self.timeout,
+            between: self.between,
+        }
+    }
+}

@@ -1,0 +1,469 @@
+//! `closewait check`: its output, held to the guidelines of monitoring plugins, and its codes, also
+//! where something is broken.
+
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use crate::lab::{Age, Lab, Run, closewait, is_root, misbehave, run, until};
+
+/// What is wrong with a plugin's output by the Monitoring Plugins Development Guidelines.
+fn faults(text: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    let Some((line, below)) = text.split_once('\n') else {
+        return vec!["no line".to_owned()];
+    };
+    if below.contains('|') {
+        faults.push("a bar below the first line".to_owned());
+    }
+    let mut parts = line.split('|');
+    let words: Vec<&str> = parts.next().unwrap_or_default().split(' ').collect();
+    let statuses = ["OK", "WARNING", "CRITICAL", "UNKNOWN"];
+    if words.len() < 4 || !statuses.contains(&words[1]) || words[2] != "-" {
+        faults.push("not SERVICE STATUS - text".to_owned());
+    }
+    if text.chars().any(|c| c.is_control() && c != '\n') {
+        faults.push("a control character".to_owned());
+    }
+    if let Some(data) = parts.next() {
+        faults.extend(data_faults(data));
+    }
+    if parts.next().is_some() {
+        faults.push("a second bar".to_owned());
+    }
+    faults
+}
+
+/// What is wrong with performance data: `'label'=value[unit];[warn];[crit];[min];[max]`, parted by
+/// blanks.
+fn data_faults(data: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut rest = data.trim_start();
+    if rest.is_empty() {
+        faults.push("a bar without data".to_owned());
+    }
+    while !rest.is_empty() {
+        let label;
+        (label, rest) = match rest.strip_prefix('\'') {
+            Some(quoted) => {
+                let mut end = 0;
+                let bytes = quoted.as_bytes();
+                while end < bytes.len() {
+                    if bytes[end] == b'\'' {
+                        if bytes.get(end + 1) != Some(&b'\'') {
+                            break;
+                        }
+                        end += 1;
+                    }
+                    end += 1;
+                }
+                let tail = quoted.get(end + 1..).unwrap_or_default();
+                (&quoted[..end.min(quoted.len())], tail)
+            }
+            None => rest.split_at(rest.find('=').unwrap_or(rest.len())),
+        };
+        if label.is_empty() || label.contains('=') {
+            faults.push(format!("label {label:?}"));
+        }
+        if label.contains(' ') && !data.contains(&format!("'{label}'")) {
+            faults.push(format!("label {label:?} with a blank and no quotes"));
+        }
+        let Some(figures) = rest.strip_prefix('=') else {
+            faults.push(format!("no value of {label:?}"));
+            return faults;
+        };
+        let (figure, tail) = figures.split_once(' ').unwrap_or((figures, ""));
+        rest = tail.trim_start();
+        let fields: Vec<&str> = figure.split(';').collect();
+        if fields.len() > 5 {
+            faults.push(format!("{label}: too many fields"));
+        }
+        let unit = fields[0].trim_start_matches(|c: char| c.is_ascii_digit() || "-.".contains(c));
+        let number = &fields[0][..fields[0].len() - unit.len()];
+        let unknown = fields[0] == "U";
+        let units = ["", "s", "us", "ms", "%", "B", "KB", "MB", "TB", "c"];
+        if !unknown && (number.parse::<f64>().is_err() || !units.contains(&unit)) {
+            faults.push(format!("{label}: value {:?}", fields[0]));
+        }
+        for range in fields
+            .iter()
+            .skip(1)
+            .take(2)
+            .filter(|range| !range.is_empty())
+        {
+            if range
+                .parse::<closewait::classifier::range::Range>()
+                .is_err()
+            {
+                faults.push(format!("{label}: range {range:?}"));
+            }
+        }
+        for bound in fields.iter().skip(3).filter(|bound| !bound.is_empty()) {
+            if bound.parse::<f64>().is_err() {
+                faults.push(format!("{label}: bound {bound:?}"));
+            }
+        }
+    }
+    faults
+}
+
+#[test]
+fn the_validator_finds_what_is_broken() {
+    let fine =
+        "CLOSE_WAIT OK - none | close_wait=0;10;@5:20;0 'a b'=1.5s 'it''s'=U;;;0;100\nmore\n";
+    assert_eq!(faults(fine), Vec::<String>::new());
+    for broken in [
+        "",
+        "CLOSE_WAIT\n",
+        "CLOSE_WAIT FINE - none\n",
+        "CLOSE_WAIT OK none at all\n",
+        "CLOSE_WAIT OK - none | \n",
+        "CLOSE_WAIT OK - none | a\n",
+        "CLOSE_WAIT OK - none | =1\n",
+        "CLOSE_WAIT OK - none | a=\n",
+        "CLOSE_WAIT OK - none | a=x\n",
+        "CLOSE_WAIT OK - none | a=1km\n",
+        "CLOSE_WAIT OK - none | a=1;20:10\n",
+        "CLOSE_WAIT OK - none | a=1;;x\n",
+        "CLOSE_WAIT OK - none | a=1;;;y\n",
+        "CLOSE_WAIT OK - none | a=1;;;0;1;2\n",
+        "CLOSE_WAIT OK - none | a b=1\n",
+        "CLOSE_WAIT OK - none | a=1 | b=2\n",
+        "CLOSE_WAIT OK - none | a=1\nx | y\n",
+        "CLOSE_WAIT OK - n\x1b[0m | a=1\n",
+    ] {
+        assert!(!faults(broken).is_empty(), "{broken:?}");
+    }
+}
+
+/// Runs a check in the lab, and holds its output to the guidelines.
+fn check(lab: &Lab, args: &[&str]) -> Run {
+    let found = lab.closewait(&[&["check"], args].concat());
+    assert_eq!(
+        faults(&found.stdout),
+        Vec::<String>::new(),
+        "{}",
+        found.stdout
+    );
+    let status = found.stdout.split(' ').nth(1);
+    let code = ["OK", "WARNING", "CRITICAL", "UNKNOWN"]
+        .iter()
+        .position(|name| Some(*name) == status);
+    assert_eq!(code, usize::try_from(found.code).ok(), "{}", found.stdout);
+    found
+}
+
+#[test]
+fn a_leak_goes_from_ok_to_critical_by_its_limits() {
+    let lab = Lab::new();
+    let held = lab.start("leak", &["connections=12"]);
+    let port = held.port().to_string();
+    lab.lingering(held.port(), 12, Age::Least);
+    let of = |args: &[&str]| {
+        let always = ["--port", &port, "--grace", "0", "--sample", "0"];
+        check(&lab, &[&always, args].concat())
+    };
+    for (args, code) in [
+        (&[][..], 0),
+        (&["-w", "12"], 0),
+        (&["-w", "11"], 1),
+        (&["-w", "5", "-c", "11"], 2),
+        (&["-c", "12"], 0),
+        (&["-w", "13:"], 1),
+        (&["-c", "@12:12"], 2),
+        (&["-w", "~:12"], 0),
+        (&["-w", "11", "--by", "total"], 1),
+        (&["-w", "11", "--by", "port"], 1),
+        (&["-w", "11", "--by", "listener"], 1),
+        (&["-w", "11", "--by", "owner"], 1),
+        (&["--threshold", "warning=12"], 1),
+        (&["--threshold", "critical=12"], 2),
+        (&["--state", "listen", "-w", "0"], 1),
+        (&["--state", "time-wait", "-w", "1000000"], 0),
+        (&["--growth", "10/min", "--for", "200ms"], 0),
+        (&["--growth", "~:-1,~:-0.5", "--for", "200ms"], 2),
+        (&["--queue", "50,90"], 0),
+        (&["-w", "0", "-v"], 1),
+        (&["-t", "30", "-w", "0"], 1),
+    ] {
+        let found = of(args);
+        assert_eq!(
+            found.code, code,
+            "{args:?}: {}{}",
+            found.stdout, found.stderr
+        );
+    }
+    let worst = of(&["-w", "11"]).stdout;
+    let expected = format!(
+        "12 lingering, worst misbehave[{}] :{port} never-closed 12",
+        held.pid()
+    );
+    assert!(worst.contains(&expected), "{worst}");
+    assert!(worst.contains("worst=12;11;;0"), "{worst}");
+    let verbose = of(&["-w", "0", "-v"]).stdout;
+    assert!(
+        verbose.lines().count() > 3 && verbose.contains("never-closed"),
+        "{verbose}"
+    );
+    // What nobody asked about does not count.
+    assert_eq!(of(&["-w", "0", "sport", "=", ":1"]).code, 0);
+}
+
+#[test]
+fn a_transient_never_counts() {
+    let lab = Lab::new();
+    let held = lab.start("leak", &["connections=5"]);
+    let port = held.port().to_string();
+    lab.lingering(held.port(), 5, Age::Least);
+    let found = check(
+        &lab,
+        &["--port", &port, "-c", "0", "--grace", "1h", "--by", "total"],
+    );
+    assert_eq!(found.code, 0, "{}", found.stdout);
+    assert!(
+        found.stdout.contains("none lingering of 5"),
+        "{}",
+        found.stdout
+    );
+}
+
+#[test]
+fn a_mistake_is_unknown_and_says_so_on_stdout() {
+    for args in [
+        &["-w", "20:10"][..],
+        &["-w", "x"],
+        &["--nonsense"],
+        &["--by", "nonsense"],
+        &["--by", "total,port"],
+        &["--state", "nonsense"],
+        &["--state", "established"],
+        &["sprot = :9"],
+        &["--json"],
+        &["-q"],
+        &["--for", "5s"],
+        &["--growth", "1", "--for", "1h"],
+        &["--no-owners"],
+        &["-t", "x"],
+        &["-N", "no-such-namespace"],
+    ] {
+        let found = run(Command::new(closewait()).arg("check").args(args));
+        assert_eq!(found.code, 3, "{args:?}: {}{}", found.stdout, found.stderr);
+        assert!(
+            found.stdout.contains(" UNKNOWN - "),
+            "{args:?}: {}",
+            found.stdout
+        );
+        assert_eq!(
+            faults(&found.stdout),
+            Vec::<String>::new(),
+            "{}",
+            found.stdout
+        );
+    }
+    for (args, code) in [
+        (&["check", "--help"][..], 0),
+        (&["--nonsense", "check"], 3),
+        (&["list", "--nonsense", "check"], 2),
+        (&["list", "--nonsense", "program", "=", "check"], 2),
+    ] {
+        let found = run(Command::new(closewait()).args(args));
+        assert_eq!(found.code, code, "{args:?}: {}", found.stderr);
+    }
+}
+
+#[test]
+fn a_verdict_that_nobody_hears_stands() {
+    let lab = Lab::new();
+    let held = lab.start("leak", &["connections=3"]);
+    let port = held.port().to_string();
+    lab.lingering(held.port(), 3, Age::Least);
+    lab.enter();
+    let args = ["check", "--port", &port, "--grace", "0", "-c", "1"];
+    let closed = Command::new("sh")
+        .args(["-c", "exec \"$@\" >&-", "sh"])
+        .arg(closewait())
+        .args(args)
+        .status()
+        .unwrap();
+    assert_eq!(closed.code(), Some(2));
+    let mut piped = Command::new(closewait())
+        .args(args)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(piped.stdout.take());
+    assert_eq!(piped.wait().unwrap().code(), Some(2));
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let full = Command::new(closewait()).args(args).stdout(full).status();
+    assert_eq!(full.unwrap().code(), Some(2));
+}
+
+#[test]
+fn a_read_that_hangs_is_unknown_when_time_is_up() {
+    let root = tempfile::tempdir().unwrap();
+    let net = root.path().join("net");
+    std::fs::create_dir(&net).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        net.join("tcp"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR,
+        0,
+    )
+    .unwrap();
+    let start = Instant::now();
+    let found = run(Command::new(closewait())
+        .args(["check", "--source", "procfs", "-t", "300ms", "--proc"])
+        .arg(root.path()));
+    assert_eq!(found.code, 3, "{}", found.stdout);
+    assert!(
+        found.stdout.contains("no verdict within 0.3 s"),
+        "{}",
+        found.stdout
+    );
+    // It did not wait for ever; how long it took is nobody's business.
+    assert!(start.elapsed().as_secs() < 60);
+}
+
+#[test]
+fn what_cannot_be_read_is_unknown() {
+    let root = tempfile::tempdir().unwrap();
+    let nothing = run(Command::new(closewait())
+        .args(["check", "--source", "procfs", "--proc"])
+        .arg(root.path()));
+    assert_eq!(nothing.code, 3, "{}", nothing.stdout);
+    // A line that is not the kernel's may have been the socket that counts.
+    let net = root.path().join("net");
+    std::fs::create_dir(&net).unwrap();
+    let heading = "  sl  local_address rem_address   st tx_queue\n";
+    std::fs::write(net.join("tcp"), format!("{heading}nonsense\n")).unwrap();
+    let broken = |more: &[&str]| {
+        run(Command::new(closewait())
+            .args(["check", "--source", "procfs", "--by", "total", "-c", "5"])
+            .args(more)
+            .arg("--proc")
+            .arg(root.path()))
+    };
+    let found = broken(&[]);
+    assert_eq!(found.code, 3, "{}", found.stdout);
+    assert!(
+        found.stdout.contains("could not be understood"),
+        "{}",
+        found.stdout
+    );
+    assert_eq!(broken(&["--allow-partial"]).code, 0);
+}
+
+#[test]
+fn a_refused_sock_diag_is_unknown_where_it_must_be_the_source() {
+    let lab = Lab::new();
+    let held = lab.start("leak", &["connections=4"]);
+    let port = held.port().to_string();
+    lab.lingering(held.port(), 4, Age::Least);
+    let check = |args: &[&str]| {
+        lab.enter();
+        let mut command = Command::new(misbehave());
+        command.arg("confined").arg(closewait());
+        run(command.args(["check", "--port", &port]).args(args))
+    };
+    let refused = check(&["--source", "netlink", "-c", "1"]);
+    assert_eq!(refused.code, 3, "{}", refused.stdout);
+    assert!(refused.stdout.contains("sock_diag"), "{}", refused.stdout);
+    // /proc has the sockets too, and no ages: all of them count, and that is said.
+    for (args, code) in [(["-c", "3"], 2), (["-c", "4"], 0)] {
+        let found = check(&args);
+        assert_eq!(found.code, code, "{}", found.stdout);
+        assert!(
+            found.stdout.contains("ages unknown: all count"),
+            "{}",
+            found.stdout
+        );
+    }
+    // Of full accept queues /proc tells nothing.
+    assert_eq!(check(&["--queue", "50"]).code, 3);
+}
+
+#[test]
+fn hidden_owners_are_unknown_where_owners_are_judged() {
+    if !is_root() {
+        eprintln!("left out: only root can become nobody");
+        return;
+    }
+    let lab = Lab::new();
+    let held = lab.start("leak", &["connections=6"]);
+    let port = held.port().to_string();
+    lab.lingering(held.port(), 6, Age::Least);
+    let nobody = |args: &[&str]| {
+        lab.enter();
+        let all = ["--reuid", "65534", "--clear-groups"];
+        let mut command = Command::new("setpriv");
+        command.args(all).arg(closewait());
+        command
+            .args(["check", "--port", &port, "--grace", "0"])
+            .args(args);
+        let found = run(&mut command);
+        assert_eq!(
+            faults(&found.stdout),
+            Vec::<String>::new(),
+            "{}",
+            found.stdout
+        );
+        found
+    };
+    // The table: what is known to be bad is bad, what is not known is no all-clear.
+    for (args, code) in [
+        (&[][..], 3),
+        (&["-w", "100"], 3),
+        // Six that may be six owners' prove nothing of one.
+        (&["-w", "5"], 3),
+        (&["-w", "100", "--by", "total"], 0),
+        (&["-w", "5", "--by", "total"], 1),
+        (&["-c", "5", "--by", "port"], 2),
+        (&["-w", "100", "--allow-partial"], 0),
+        (&["-w", "5", "--allow-partial"], 1),
+    ] {
+        let found = nobody(args);
+        assert_eq!(found.code, code, "{args:?}: {}", found.stdout);
+    }
+    assert!(nobody(&[]).stdout.contains("run as root"));
+}
+
+#[test]
+fn growth_is_counted_between_two_readings() {
+    let lab = Lab::new();
+    lab.enter();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut checking = Command::new(closewait())
+        .args(["check", "--growth", "1", "--for", "3s", "--grace", "0"])
+        .args(["--port", &port.to_string(), "--sample", "0"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Between the readings, some more, which the first cannot have seen all of.
+    let mut kept = Vec::new();
+    until("more connections", || {
+        lab.enter();
+        let client = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        drop(client);
+        kept.push(accepted);
+        match checking.try_wait().unwrap() {
+            Some(_) => Ok(()),
+            None => Err("it is still watching".to_owned()),
+        }
+    });
+    let mut text = String::new();
+    checking
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut text)
+        .unwrap();
+    assert_eq!(checking.wait().unwrap().code(), Some(1), "{text}");
+    assert!(text.contains(" WARNING - "), "{text}");
+    assert!(text.contains("growth="), "{text}");
+}
