@@ -92,7 +92,8 @@ pub struct Selection {
         .help("What to count by; the worst is judged: total, owner, port or listener [default: owner]")),
     mut_arg("state", |arg| arg.help("Sockets in this state [default: CLOSE_WAIT]; any other needs -w or -c")),
     mut_args(|arg| {
-        const OTHERS: [&str; 22] = [
+        const OTHERS: [&str; 25] = [
+            "prometheus", "label_limit", "output",
             "all", "listening", "udp", "numeric", "programs", "timers", "extend", "info",
             "memory", "wide", "columns", "sort", "limit", "json", "jsonl", "csv", "no_header",
             "color", "quiet", "strict", "resolve", "resolve_timeout",
@@ -354,6 +355,16 @@ pub struct Options {
     /// Comma-separated values, RFC 4180 (list)
     #[arg(long, help_heading = "Output", group = "form")]
     pub csv: bool,
+    /// OpenMetrics text, for Prometheus (triage)
+    #[arg(long, help_heading = "Output", group = "form")]
+    pub prometheus: bool,
+    /// With --prometheus: at most this many series of ports, programs or queues; the rest is
+    /// summed [default: 100]
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    pub label_limit: Option<usize>,
+    /// Write to this file, whole or not at all; an older one is replaced
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Output")]
+    pub output: Option<PathBuf>,
     /// No heading
     #[arg(short = 'H', long, help_heading = "Output")]
     pub no_header: bool,
@@ -433,6 +444,9 @@ impl Options {
             json: self.json || after.json,
             jsonl: self.jsonl || after.jsonl,
             csv: self.csv || after.csv,
+            prometheus: self.prometheus || after.prometheus,
+            label_limit: after.label_limit.or(self.label_limit),
+            output: after.output.or(self.output),
             no_header: self.no_header || after.no_header,
             color: after.color.or(self.color),
             quiet: self.quiet || after.quiet,

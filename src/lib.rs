@@ -20,11 +20,13 @@ pub mod explain;
 pub mod filter;
 pub mod manual;
 pub mod model;
+mod output;
 pub mod plan;
 pub mod progress;
 pub mod renderer;
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -65,8 +67,22 @@ pub fn run(plan: &Plan, out: &mut impl Write, err: &mut impl Write) -> anyhow::R
             .context("could not write the output")
             .map(|()| Outcome::Done),
         Plan::Check(check) => Ok(check::run(check, out)),
-        Plan::Inspect(inspection) => inspect(inspection, out, err),
+        Plan::Inspect(inspection) => match &inspection.output {
+            None => inspect(inspection, out, err),
+            Some(path) => inspect_into(path, inspection, err),
+        },
     }
+}
+
+/// The same into a file. Metrics of a reading that failed say so: those of an older one would look
+/// fresh.
+fn inspect_into(path: &Path, plan: &Inspection, err: &mut impl Write) -> anyhow::Result<Outcome> {
+    let failed = match output::replace(path, |mut out| inspect(plan, &mut out, err)) {
+        Err(error) if matches!(plan.view.format, Format::Prometheus { .. }) => error,
+        answer => return answer,
+    };
+    output::replace(path, |mut out| Ok(renderer::prometheus::failure(&mut out)?))?;
+    Err(failed)
 }
 
 fn inspect(

@@ -61,6 +61,8 @@ pub struct Inspection {
     /// How long lies between two readings of processor use; zero for one reading.
     pub sample: Duration,
     pub verbose: bool,
+    /// The file that takes the output, whole or not at all; stdout where there is none.
+    pub output: Option<PathBuf>,
     /// Names in place of numbers, where they are wanted.
     pub naming: Option<Naming>,
 }
@@ -120,6 +122,8 @@ pub enum UsageError {
         between: Duration,
         timeout: Duration,
     },
+    #[error("--prometheus counts TCP sockets: use it without a command, --by, or -u")]
+    NoMetrics,
     #[error(transparent)]
     Filter(#[from] ParseError),
     #[error("`closewait explain` shows the whole host: it takes no filter")]
@@ -141,6 +145,8 @@ pub enum UsageError {
 const SAMPLE: Duration = Duration::from_millis(200);
 /// As long as a person at a prompt waits.
 const NAMING: Duration = Duration::from_secs(2);
+/// How many series of ports, programs or queues metrics have: each lives on in a database.
+const LABELS: usize = 100;
 /// How many groups triage shows: CLOSE_WAIT comes first, and with the states above they fit one
 /// screen of 24 lines.
 const GROUPS: usize = 10;
@@ -284,6 +290,7 @@ impl Plan {
             evidence: !options.no_evidence && options.by.is_empty(),
             sample: options.sample.unwrap_or(SAMPLE),
             verbose: options.verbose > 0,
+            output: options.output.clone(),
             naming: (options.resolve && !options.quiet).then_some(Naming {
                 services: !options.numeric,
                 deadline: options.resolve_timeout.unwrap_or(NAMING),
@@ -347,11 +354,15 @@ fn cross_check(
             _ if !options.by.is_empty() => {}
             Format::Jsonl => return Err(UsageError::NeedsList { flag: "--jsonl" }),
             Format::Csv => return Err(UsageError::NeedsList { flag: "--csv" }),
-            Format::Table | Format::Json => {}
+            Format::Table | Format::Json | Format::Prometheus { .. } => {}
         }
         if options.columns.is_some() {
             return Err(UsageError::NeedsList { flag: "--columns" });
         }
+    }
+    let of_triage = *command == Wanted::Triage && options.by.is_empty() && !options.udp;
+    if matches!(format, Format::Prometheus { .. }) && !of_triage {
+        return Err(UsageError::NoMetrics);
     }
     if options.no_owners {
         if options
@@ -399,7 +410,11 @@ fn thresholds(options: &Options) -> Result<Thresholds, UsageError> {
 }
 
 fn format(options: &Options) -> Format {
-    if options.json {
+    if options.prometheus {
+        Format::Prometheus {
+            label_limit: options.label_limit.unwrap_or(LABELS),
+        }
+    } else if options.json {
         Format::Json
     } else if options.jsonl {
         Format::Jsonl

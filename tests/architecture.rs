@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The stages, and what each may know besides itself.
-const MAY_KNOW: [(&str, &[&str]); 11] = [
+const MAY_KNOW: [(&str, &[&str]); 12] = [
     ("model", &[]),
     ("filter", &["model"]),
     ("collector", &["model", "filter"]),
@@ -29,6 +29,7 @@ const MAY_KNOW: [(&str, &[&str]); 11] = [
         ],
     ),
     ("manual", &["args"]),
+    ("output", &[]),
     ("main", &[]),
 ];
 /// These know every stage.

@@ -4,6 +4,7 @@
 
 #![cfg(target_endian = "little")]
 
+mod openmetrics;
 mod recorded;
 
 use std::collections::BTreeMap;
@@ -529,6 +530,25 @@ fn csv_has_a_record_for_each_socket() {
     check("list-csv", &text);
     let mut records = csv::Reader::from_reader(text.as_bytes());
     assert_eq!(records.records().map(Result::unwrap).count(), 85);
+}
+
+#[test]
+fn metrics_hold_whatever_a_program_calls_itself() {
+    let text = rendered(&whole(), None, "--prometheus");
+    assert_eq!(openmetrics::faults(&text), Vec::<String>::new());
+    assert!(text.contains("red\\n"), "the hostile name is there");
+    check("prometheus", &text);
+    let few = rendered(&whole(), None, "--prometheus --label-limit 3");
+    assert_eq!(openmetrics::faults(&few), Vec::<String>::new());
+    let sum = |text: &str, state: &str| -> f64 {
+        let of_state = format!("closewait_sockets{{state=\"{state}\"");
+        let lines = text.lines().filter(|line| line.starts_with(&of_state));
+        let counts = lines.map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>());
+        counts.map(Result::unwrap).sum()
+    };
+    for state in State::ALL {
+        assert_eq!(sum(&text, state.name()), sum(&few, state.name()), "{state}");
+    }
 }
 
 #[test]

@@ -50,6 +50,8 @@ pub(super) fn restrict(options: &Options) -> Result<(), UsageError> {
         (options.json, "--json"),
         (options.jsonl, "--jsonl"),
         (options.csv, "--csv"),
+        (options.prometheus, "--prometheus"),
+        (options.output.is_some(), "--output"),
         (options.quiet, "-q"),
         (options.udp, "-u"),
         (options.all, "-a"),

@@ -34,7 +34,9 @@ pub(super) fn needs(view: &View, filter: &Filter, quiet: bool) -> Needs {
                 cgroups: by.dimensions.iter().any(|by| by.needs_cgroup()),
             }
         }
-        (Page::List { columns, .. }, Format::Table | Format::Csv) => Needs::of(columns),
+        (Page::List { columns, .. }, Format::Table | Format::Csv | Format::Prometheus { .. }) => {
+            Needs::of(columns)
+        }
         // The document has groups and findings too.
         (Page::List { object, .. }, Format::Json) => object.needs().and(everything),
         (Page::List { object, .. }, Format::Jsonl) => object.needs(),

@@ -9,6 +9,7 @@ pub mod findings;
 pub mod groups;
 pub mod json;
 pub mod list;
+pub mod prometheus;
 pub mod style;
 pub mod tally;
 pub mod triage;
@@ -74,6 +75,10 @@ pub enum Format {
     Json,
     Jsonl,
     Csv,
+    /// OpenMetrics text with at most so many series of ports, programs or queues.
+    Prometheus {
+        label_limit: usize,
+    },
 }
 
 /// An order by a column.
@@ -105,6 +110,9 @@ pub fn render(
         (Format::Csv, Page::Tally(by)) => tally::csv(report, view, by, out),
         (Format::Jsonl, _) => json::lines(report, view, out),
         (Format::Csv, _) => csv::rows(report, view, out),
+        (Format::Prometheus { label_limit }, _) => {
+            prometheus::exposition(report, findings, label_limit, elapsed, out)
+        }
         (Format::Table, Page::Triage) => {
             triage::screen(report, &findings.findings, view, elapsed, out)
         }
