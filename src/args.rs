@@ -53,6 +53,8 @@ pub enum Command {
         #[command(flatten)]
         options: Box<Options>,
     },
+    /// Save everything that a run sees, to be looked at later with --from, here or elsewhere
+    Record(Box<Record>),
     /// Print completions for a shell to read
     Completions {
         /// Whose
@@ -79,6 +81,37 @@ pub struct Selection {
     /// right.
     #[arg(value_name = "FILTER")]
     pub filter: Vec<String>,
+}
+
+/// What `closewait record` does.
+#[derive(Debug, Args)]
+#[command(mut_args(|arg| {
+    const KNOWN: [&str; 13] = [
+        "file", "redact", "force", "netns", "all_netns", "proc", "source", "from", "sample",
+        "no_evidence", "strict", "verbose", "color",
+    ];
+    let known = KNOWN.contains(&arg.get_id().as_str());
+    if known { arg } else { arg.hide(true) }
+}))]
+pub struct Record {
+    #[command(flatten)]
+    pub target: Target,
+    #[command(flatten)]
+    pub options: Box<Options>,
+}
+
+/// What becomes of a recording.
+#[derive(Debug, Clone, Args)]
+pub struct Target {
+    /// The file to write, readable to its owner only; `-` is stdout
+    pub file: PathBuf,
+    /// Put others in the place of addresses and of the names of hosts, users, programs, units,
+    /// containers and namespaces; with --from those of an older recording
+    #[arg(long, help_heading = "Recording")]
+    pub redact: bool,
+    /// Replace a file that is there
+    #[arg(long, help_heading = "Recording")]
+    pub force: bool,
 }
 
 /// What `closewait check` judges. Its `-t`, `-w` and `-c` are those that every monitoring plugin has.
@@ -167,7 +200,7 @@ pub enum Wanted {
     Triage,
     List,
     Check,
-    Explain(Option<Topic>),
+    Explain,
 }
 
 impl Cli {
@@ -176,6 +209,20 @@ impl Cli {
         match self.command {
             Some(Command::Check(_)) => Outcome::Checked(Status::Unknown),
             _ => Outcome::Usage,
+        }
+    }
+
+    /// How a run ends of which the recording cannot be read.
+    pub fn failure(&self) -> Outcome {
+        let is_quiet = match &self.command {
+            Some(Command::Triage(after) | Command::List(after)) => after.options.quiet,
+            Some(Command::Check(_)) => return Outcome::Checked(Status::Unknown),
+            _ => false,
+        };
+        if is_quiet || self.selection.options.quiet {
+            Outcome::Undecided
+        } else {
+            Outcome::Unread
         }
     }
 
@@ -196,30 +243,11 @@ impl Cli {
             Outcome::Usage
         }
     }
-
-    /// The page, if a command names one; all options and words: those before the command and
-    /// those after it.
-    pub fn said(self) -> (Option<Wanted>, Selection) {
-        let before = self.selection;
-        match self.command {
-            // These two print a text and know no option.
-            None | Some(Command::Completions { .. } | Command::Man) => (None, before),
-            Some(Command::Triage(after)) => (Some(Wanted::Triage), before.and(*after)),
-            Some(Command::List(after)) => (Some(Wanted::List), before.and(*after)),
-            Some(Command::Check(check)) => (Some(Wanted::Check), before.and(check.selection)),
-            Some(Command::Explain { topic, options }) => {
-                let after = Selection {
-                    options: *options,
-                    filter: Vec::new(),
-                };
-                (Some(Wanted::Explain(topic)), before.and(after))
-            }
-        }
-    }
 }
 
 impl Selection {
-    fn and(self, after: Selection) -> Selection {
+    /// What was said before a command and after it.
+    pub fn and(self, after: Selection) -> Selection {
         Selection {
             options: self.options.and(after.options),
             filter: [self.filter, after.filter].concat(),
@@ -401,9 +429,21 @@ pub struct Options {
     /// Where procfs is mounted [default: /proc]
     #[arg(long, value_name = "DIR", help_heading = "Reading")]
     pub proc: Option<PathBuf>,
+    /// Look at a recording in place of this host; `-` is stdin
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Reading")]
+    pub from: Option<PathBuf>,
     /// A partial view is an error
     #[arg(long, help_heading = "Reading")]
     pub strict: bool,
+}
+
+impl From<Options> for Selection {
+    fn from(options: Options) -> Selection {
+        Selection {
+            options,
+            filter: Vec::new(),
+        }
+    }
 }
 
 impl Options {
@@ -413,6 +453,7 @@ impl Options {
         Options {
             source: after.source.or(self.source),
             proc: after.proc.or(self.proc),
+            from: after.from.or(self.from),
             all: self.all || after.all,
             listening: self.listening || after.listening,
             tcp: self.tcp || after.tcp,
@@ -475,6 +516,16 @@ mod tests {
 
     use super::*;
 
+    /// Whether `list` was said, and all that stands before a command and behind it.
+    fn said(line: &str) -> (bool, Selection) {
+        let Cli { selection, command } = Cli::try_parse_from(line.split(' ')).unwrap();
+        match command {
+            Some(Command::List(after)) => (true, selection.and(*after)),
+            Some(Command::Triage(after)) => (false, selection.and(*after)),
+            _ => (false, selection),
+        }
+    }
+
     #[test]
     fn the_definitions_are_consistent() {
         Cli::command().debug_assert();
@@ -482,24 +533,23 @@ mod tests {
 
     #[test]
     fn netstat_letters_bundle_before_and_after_the_command() {
-        let said = |line: &str| Cli::try_parse_from(line.split(' ')).unwrap().said();
-        let (wanted, Selection { options, .. }) = said("closewait -atunlp");
-        assert!(options.all && options.programs && wanted.is_none());
+        let (is_list, Selection { options, .. }) = said("closewait -atunlp");
+        assert!(options.all && options.programs && !is_list);
         for line in [
             "closewait list -at4",
             "closewait -at4 list",
             "closewait -a list -t4",
         ] {
-            let (wanted, Selection { options, .. }) = said(line);
+            let (is_list, Selection { options, .. }) = said(line);
             assert!(options.all && options.tcp && options.ipv4, "{line}");
-            assert_eq!(wanted, Some(Wanted::List));
+            assert!(is_list, "{line}");
         }
     }
 
     #[test]
     fn nothing_that_was_said_before_a_command_is_lost() {
         let line = "closewait --state listen --limit 1 list --state close-wait --limit 2 -a -a";
-        let (_, said) = Cli::try_parse_from(line.split(' ')).unwrap().said();
+        let (_, said) = said(line);
         assert_eq!(said.options.state.len(), 2);
         assert_eq!(said.options.limit, Some(2));
     }
@@ -511,7 +561,7 @@ mod tests {
             "closewait -a sport = :80 ( dst 10.0.0.1 ) --json",
             "closewait triage --json sport = :80 -a ( dst 10.0.0.1 )",
         ] {
-            let (_, said) = Cli::try_parse_from(line.split(' ')).unwrap().said();
+            let (_, said) = said(line);
             assert_eq!(
                 said.filter.join(" "),
                 "sport = :80 ( dst 10.0.0.1 )",

@@ -23,6 +23,7 @@ pub mod model;
 mod output;
 pub mod plan;
 pub mod progress;
+mod record;
 pub mod renderer;
 
 use std::io::{self, Write};
@@ -67,6 +68,7 @@ pub fn run(plan: &Plan, out: &mut impl Write, err: &mut impl Write) -> anyhow::R
             .context("could not write the output")
             .map(|()| Outcome::Done),
         Plan::Check(check) => Ok(check::run(check, out)),
+        Plan::Record(record) => record::run(record, out, err),
         Plan::Inspect(inspection) => match &inspection.output {
             None => inspect(inspection, out, err),
             Some(path) => inspect_into(path, inspection, err),
@@ -105,7 +107,7 @@ fn inspect(
             (0, _) => Outcome::Undecided,
         };
         if outcome == Outcome::Undecided {
-            tell_gaps(&report, err)?;
+            tell_gaps(&report.gaps, err)?;
         }
         return Ok(outcome);
     }
@@ -143,7 +145,7 @@ fn inspect(
         tell_beside(plan, &report, err)?;
     }
     if let (Page::Tally(_), Format::Jsonl | Format::Csv) = (&plan.view.page, plan.view.format) {
-        tell_gaps(&report, err)?;
+        tell_gaps(&report.gaps, err)?;
     }
     Ok(if plan.strict && !report.is_complete() {
         Outcome::Partial
@@ -212,12 +214,22 @@ fn find(
         .into_iter()
         .map(|(pid, stuck)| Suspect { pid, stuck })
         .collect();
+    let asked = suspects.len();
     let (evidence, step) = if suspects.is_empty() || !plan.evidence {
         (Vec::new(), None)
     } else {
         let (evidence, step) = collector::examine(&plan.request, snapshot, &suspects, plan.sample);
         (evidence, Some(step))
     };
+    if plan.request.from.is_some() && plan.evidence && evidence.len() < asked {
+        let missing = (asked - evidence.len()) as u64;
+        report.gaps.push(Gap {
+            kind: GapKind::EvidenceMissing,
+            count: missing,
+            detail: format!("nothing was recorded of what {missing} of the processes do"),
+            hint: "".into(),
+        });
+    }
     let findings = finding::findings(report, sets, queues, &evidence, thresholds);
     (findings, step)
 }
@@ -232,11 +244,11 @@ fn tell_beside(
     if left_out > 0 {
         writeln!(err, "closewait: {left_out} more sockets: --limit 0")?;
     }
-    tell_gaps(report, err)
+    tell_gaps(&report.gaps, err)
 }
 
-fn tell_gaps(report: &classifier::Report<'_>, err: &mut impl Write) -> io::Result<()> {
-    for gap in &report.gaps {
+fn tell_gaps(gaps: &[Gap], err: &mut impl Write) -> io::Result<()> {
+    for gap in gaps {
         let hint = if gap.hint.is_empty() { "" } else { "; " };
         writeln!(
             err,

@@ -15,10 +15,11 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    let mistake = cli.mistake();
+    let (mistake, failure) = (cli.mistake(), cli.failure());
     let plan = match Plan::new(cli, Terminal::of_stdout()) {
         Ok(plan) => plan,
-        Err(error) => return fail(&error.into(), mistake),
+        Err(error) if error.is_mistake() => return fail(&error.into(), mistake),
+        Err(error) => return fail(&error.into(), failure),
     };
     let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
     match closewait::run(&plan, &mut out, &mut io::stderr()) {

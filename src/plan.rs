@@ -1,36 +1,32 @@
 //! What the arguments mean: each stage's own input, and every check across flags.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anstream::AutoStream;
 use clap_complete::Shell;
 use thiserror::Error;
 
+mod asked;
 mod by;
 pub mod check;
+mod given;
 mod listing;
 mod needs;
+pub mod record;
 mod selection;
 
+use self::asked::Asked;
 pub use self::check::Check;
-use self::selection::{Words, families, filter, meant_for_a_command, protocols, selection};
-use crate::args::{Cli, ColorChoice, Command, Options, Wanted};
+pub use self::record::Record;
+use crate::args::{Cli, Command, Options, Wanted};
 use crate::classifier::Rules;
-use crate::classifier::cause::GRACE_MS;
-use crate::classifier::severity::Thresholds;
-use crate::classifier::tally::Dimension;
 use crate::classifier::verdict::Status;
-use crate::collector::names::SystemNames;
-use crate::collector::netns::{NetnsChoice, NetnsName};
-use crate::collector::{Request, SourceChoice};
+use crate::collector::Request;
+use crate::collector::recording::RecordingError;
 use crate::exit::Outcome;
 use crate::explain::Topic;
-use crate::filter::{ParseError, Term};
-use crate::model::{Protocol, Protocols};
-use crate::renderer::style::Look;
-use crate::renderer::{Format, Page, View};
+use crate::filter::ParseError;
+use crate::renderer::View;
 
 /// What a run does.
 #[derive(Debug)]
@@ -45,6 +41,7 @@ pub enum Plan {
     Man,
     Inspect(Box<Inspection>),
     Check(Box<Check>),
+    Record(Box<Record>),
 }
 
 /// A reading of the host, its judgement and its form.
@@ -109,8 +106,20 @@ pub enum UsageError {
     GroupSort { column: &'static str, all: String },
     #[error("--threshold {given:?} is not NAME=N with a NAME of: {all}")]
     Threshold { given: String, all: String },
-    #[error("{flag} has no place in a check")]
-    NotInCheck { flag: &'static str },
+    #[error("{flag} has no place in {place}")]
+    NoPlace {
+        flag: &'static str,
+        place: &'static str,
+    },
+    #[error("a recording has everything: filter when it is read, with --from")]
+    RecordsAll,
+    #[error("what --from has is recorded already: --redact masks it")]
+    NothingToRecord,
+    #[error("could not use the recording {}: {reason}", path.display())]
+    Recording {
+        path: PathBuf,
+        reason: RecordingError,
+    },
     #[error("--by {given:?}: one of total, owner, port, listener")]
     CheckBy { given: String },
     #[error("--state {states} needs -w or -c: nothing says how many are too many")]
@@ -140,6 +149,13 @@ pub enum UsageError {
     NeedsOwners { flag: &'static str },
 }
 
+impl UsageError {
+    /// Whether the arguments are wrong, and not what they name.
+    pub fn is_mistake(&self) -> bool {
+        !matches!(self, UsageError::Recording { .. })
+    }
+}
+
 /// Long enough for twenty ticks of the clock that processor time is counted in, and short enough
 /// not to be noticed.
 const SAMPLE: Duration = Duration::from_millis(200);
@@ -153,153 +169,52 @@ const GROUPS: usize = 10;
 
 impl Plan {
     pub fn new(cli: Cli, terminal: Terminal) -> Result<Plan, UsageError> {
-        match cli.command {
+        let Cli {
+            selection: before,
+            command,
+        } = cli;
+        let (command, said) = match command {
             Some(Command::Completions { shell }) => return Ok(Plan::Completions(shell)),
             Some(Command::Man) => return Ok(Plan::Man),
-            _ => {}
-        }
-        let judged = match &cli.command {
-            Some(Command::Check(check)) => Some(check::Said::of(check)),
-            _ => None,
+            Some(Command::Explain {
+                topic: Some(topic), ..
+            }) => return Ok(Plan::Explain(topic)),
+            Some(Command::Record(record)) => {
+                let said = before.and((*record.options).into());
+                let record = Record::new(record.target, said)?;
+                return Ok(Plan::Record(Box::new(record)));
+            }
+            Some(Command::Check(said)) => {
+                let judged = check::Said::of(&said);
+                let said = before.and(said.selection);
+                check::restrict(&said.options)?;
+                let mut asked = Asked::read(said, false)?;
+                let test = judged.test(&mut asked.options, &asked.words.filter)?;
+                let inspection = asked.inspection(Wanted::Check, terminal)?;
+                return Ok(Plan::Check(Box::new(test.with(inspection))));
+            }
+            Some(Command::Explain { options, .. }) => {
+                (Some(Wanted::Explain), before.and((*options).into()))
+            }
+            Some(Command::List(after)) => (Some(Wanted::List), before.and(*after)),
+            Some(Command::Triage(after)) => (Some(Wanted::Triage), before.and(*after)),
+            None => (None, before),
         };
-        let (wanted, said) = cli.said();
-        if judged.is_some() {
-            check::restrict(&said.options)?;
-        }
-        let mut options = said.options;
-        if let Some(Wanted::Explain(Some(topic))) = wanted {
-            return Ok(Plan::Explain(topic));
-        }
+        let options = &said.options;
         if options.columns.as_deref() == Some("help") {
             return Ok(Plan::Columns);
         }
-        let is_bare = wanted.is_none();
-        let command = wanted.unwrap_or(if options.has_netstat_letter() && options.by.is_empty() {
+        let meant = if options.has_netstat_letter() && options.by.is_empty() {
             Wanted::List
         } else {
             Wanted::Triage
-        });
-        let mut netns = match &options.netns {
-            Some(_) if options.all_netns => return Err(UsageError::Namespaces),
-            Some(name) => NetnsChoice::One(NetnsName(name.clone())),
-            None if options.all_netns => NetnsChoice::All,
-            None => NetnsChoice::Own,
         };
-        let proc_root = options
-            .proc
-            .clone()
-            .unwrap_or_else(|| PathBuf::from("/proc"));
-        let names = SystemNames::new(&proc_root, &netns);
-        let read = |names: &SystemNames| {
-            Words::read(&said.filter, names).map_err(|error| meant_for_a_command(error, is_bare))
-        };
-        let mut words = read(&names)?;
-        if netns == NetnsChoice::Own && words.filter.mentions(|term| matches!(term, Term::Netns(_)))
-        {
-            // Whoever names a namespace wants to look into it.
-            netns = NetnsChoice::All;
-            words = read(&SystemNames::new(&proc_root, &netns))?;
-        }
-        if matches!(command, Wanted::Explain(_)) && !said.filter.is_empty() {
+        if command == Some(Wanted::Explain) && !said.filter.is_empty() {
             return Err(UsageError::NoFilter);
         }
-        if netns == NetnsChoice::All
-            && words
-                .filter
-                .mentions(|term| matches!(term, Term::Interface(1..)))
-        {
-            return Err(UsageError::Interface);
-        }
-        let protocols = match command {
-            // The diagram is TCP's.
-            Wanted::Explain(_) => Protocols::One(Protocol::Tcp),
-            Wanted::Triage | Wanted::List | Wanted::Check => protocols(&options),
-        };
-        let test = match &judged {
-            Some(judged) => Some(judged.test(&mut options, &words.filter)?),
-            None => None,
-        };
-        let filter = filter(&options, &command, &words);
-        let format = format(&options);
-        cross_check(&options, &command, format, &words)?;
-        let by = match command {
-            Wanted::Check => None,
-            _ => by::by(&options, &command)?,
-        };
-        let is_triage = command == Wanted::Triage;
-        let page = match command {
-            Wanted::Triage | Wanted::Check => by.map_or(Page::Triage, Page::Tally),
-            Wanted::Explain(_) => Page::Diagram,
-            Wanted::List => listing::page(&options, format, netns == NetnsChoice::All)?,
-        };
-        let limit = match (options.limit, &command, format) {
-            (Some(0), ..) => None,
-            (Some(limit), ..) => Some(limit),
-            (None, Wanted::Triage, Format::Table) => Some(GROUPS),
-            (None, ..) => None,
-        };
-        let colour = match options.color.unwrap_or(ColorChoice::Auto) {
-            ColorChoice::Always => true,
-            ColorChoice::Never => false,
-            ColorChoice::Auto => wants_colour(),
-        };
-        let view = View {
-            format,
-            look: Look {
-                colour,
-                marks: terminal.width.is_some() || colour || is_triage,
-                width: terminal.width.filter(|_| !options.wide),
-            },
-            sort: match (&page, options.sort.as_deref()) {
-                // It has an order of its own.
-                (Page::Tally(_), _) | (_, None) => None,
-                (_, Some(key)) => Some(listing::sort(key, &page)?),
-            },
-            page,
-            limit,
-            selection: selection(&options, &command, &words),
-        };
-        let needs = needs::needs(&view, &filter, options.quiet);
-        let inspection = Inspection {
-            request: Request {
-                source: options.source.unwrap_or(SourceChoice::Auto),
-                proc_root,
-                netns,
-                families: families(&options),
-                filter: filter.clone(),
-                owners: needs.owners && !options.no_owners,
-                cgroups: needs.cgroups,
-                protocols,
-                tcp_info: needs.times,
-                details: needs.details,
-            },
-            rules: Rules {
-                filter,
-                protocols,
-                grace_ms: u64::try_from(
-                    options
-                        .grace
-                        .map_or(u128::from(GRACE_MS), |grace| grace.as_millis()),
-                )
-                .unwrap_or(u64::MAX),
-                thresholds: thresholds(&options)?,
-            },
-            view,
-            quiet: options.quiet,
-            strict: options.strict,
-            evidence: !options.no_evidence && options.by.is_empty(),
-            sample: options.sample.unwrap_or(SAMPLE),
-            verbose: options.verbose > 0,
-            output: options.output.clone(),
-            naming: (options.resolve && !options.quiet).then_some(Naming {
-                services: !options.numeric,
-                deadline: options.resolve_timeout.unwrap_or(NAMING),
-            }),
-        };
-        Ok(match test {
-            Some(test) => Plan::Check(Box::new(test.with(inspection))),
-            None => Plan::Inspect(Box::new(inspection)),
-        })
+        let asked = Asked::read(said, command.is_none())?;
+        let inspection = asked.inspection(command.unwrap_or(meant), terminal)?;
+        Ok(Plan::Inspect(Box::new(inspection)))
     }
 }
 
@@ -330,97 +245,5 @@ impl Options {
             || self.wide
             || self.ipv4
             || self.ipv6
-    }
-}
-
-/// What stdout and the environment say about colour.
-fn wants_colour() -> bool {
-    let stdout = std::io::stdout();
-    // By convention 0 forces nothing; anstream takes any value for a wish.
-    let not_forced = std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value == "0");
-    (stdout.is_terminal() || !not_forced)
-        && AutoStream::choice(&stdout) != anstream::ColorChoice::Never
-}
-
-fn cross_check(
-    options: &Options,
-    command: &Wanted,
-    format: Format,
-    words: &Words,
-) -> Result<(), UsageError> {
-    if *command != Wanted::List {
-        match format {
-            // Counts are rows too.
-            _ if !options.by.is_empty() => {}
-            Format::Jsonl => return Err(UsageError::NeedsList { flag: "--jsonl" }),
-            Format::Csv => return Err(UsageError::NeedsList { flag: "--csv" }),
-            Format::Table | Format::Json | Format::Prometheus { .. } => {}
-        }
-        if options.columns.is_some() {
-            return Err(UsageError::NeedsList { flag: "--columns" });
-        }
-    }
-    let of_triage = *command == Wanted::Triage && options.by.is_empty() && !options.udp;
-    if matches!(format, Format::Prometheus { .. }) && !of_triage {
-        return Err(UsageError::NoMetrics);
-    }
-    if options.no_owners {
-        if options
-            .by
-            .iter()
-            .any(|name| name.parse().is_ok_and(Dimension::needs_owner))
-        {
-            let flag = "--by program, unit, container or cause";
-            return Err(UsageError::NeedsOwners { flag });
-        }
-        if !options.pid.is_empty() {
-            return Err(UsageError::NeedsOwners { flag: "--pid" });
-        }
-        if !options.program.is_empty() {
-            return Err(UsageError::NeedsOwners { flag: "--program" });
-        }
-        if !options.cause.is_empty() {
-            return Err(UsageError::NeedsOwners { flag: "--cause" });
-        }
-        if words.filter.mentions(Term::needs_owner) {
-            let flag = "a filter by pid, program, unit, container or cause";
-            return Err(UsageError::NeedsOwners { flag });
-        }
-    }
-    Ok(())
-}
-
-fn thresholds(options: &Options) -> Result<Thresholds, UsageError> {
-    let mut thresholds = Thresholds::default();
-    for given in &options.threshold {
-        let value = given
-            .split_once('=')
-            .and_then(|(name, number)| Some((thresholds.by_name(name)?, number.parse().ok()?)));
-        match value {
-            Some((threshold, number)) => *threshold = number,
-            None => {
-                return Err(UsageError::Threshold {
-                    given: given.clone(),
-                    all: Thresholds::NAMES.join(", "),
-                });
-            }
-        }
-    }
-    Ok(thresholds)
-}
-
-fn format(options: &Options) -> Format {
-    if options.prometheus {
-        Format::Prometheus {
-            label_limit: options.label_limit.unwrap_or(LABELS),
-        }
-    } else if options.json {
-        Format::Json
-    } else if options.jsonl {
-        Format::Jsonl
-    } else if options.csv {
-        Format::Csv
-    } else {
-        Format::Table
     }
 }

@@ -33,7 +33,7 @@ const MAY_KNOW: [(&str, &[&str]); 12] = [
     ("main", &[]),
 ];
 /// These know every stage.
-const KNOW_ALL: [&str; 3] = ["lib", "plan", "check"];
+const KNOW_ALL: [&str; 4] = ["lib", "plan", "check", "record"];
 /// The stages that are functions of their arguments, and what they therefore never name.
 const PURE: [&str; 5] = ["model", "filter", "classifier", "renderer", "explain"];
 const IMPURE: [&str; 10] = [
@@ -87,7 +87,10 @@ fn sources() -> Vec<Source> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 walk(&path, found);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
+            } else if path.extension().is_some_and(|extension| extension == "rs")
+                // The tests of the module that it stands in.
+                && !path.ends_with("tests.rs")
+            {
                 found.push(path);
             }
         }

@@ -16,9 +16,9 @@ use closewait::classifier::finding::{self, Findings};
 use closewait::classifier::{self, Report, queue};
 use closewait::collector::cgroup;
 use closewait::model::{
-    Cgroups, Cpu, Details, Endpoint, Epoll, Evidence, Gap, GapKind, Holder, Holders, Host, Name,
-    Namespace, Pid, PortRange, Process, Runtime, Scan, Settings, Snapshot, Socket, Source, State,
-    Threads, Users, Wait, WaitKind, WaitTarget,
+    Cgroups, Cpu, Details, Endpoint, Epoll, Evidence, FdLimit, Gap, GapKind, Holder, Holders, Host,
+    Name, Namespace, Pid, PortRange, Process, Runtime, Scan, Settings, Snapshot, Socket, Source,
+    State, Threads, Users, Wait, WaitKind, WaitTarget,
 };
 use closewait::plan::{Inspection, Plan, Terminal};
 use closewait::renderer;
@@ -51,6 +51,7 @@ fn host() -> Host {
     Host {
         name: "web-1".to_owned(),
         users: Users::new(vec![(0, "root".to_owned()), (1000, "app".to_owned())]),
+        ..Host::default()
     }
 }
 
@@ -79,6 +80,7 @@ fn snapshot(source: Source, sockets: Vec<Socket>) -> Snapshot {
         namespaces: vec![namespace("net:[4026531840]", source)],
         taken_at_ns: TAKEN_AT_NS,
         details: Details::default(),
+        recorded: false,
         holders: Some(holders(&sockets)),
         sockets,
         scan: Scan {
@@ -198,7 +200,7 @@ fn evidence() -> Vec<Evidence> {
         age_ms: Some(3_600_000),
         runtime: Runtime::Java,
         open_fds: Some(29),
-        fd_limit: Some(Some(32)),
+        fd_limit: Some(FdLimit::Files(32)),
         dead_sockets: Some(4),
         threads: Some(Threads {
             total: 40,

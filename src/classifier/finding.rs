@@ -9,7 +9,7 @@ use super::queue::Queue;
 use super::sets::unaccepted;
 pub use super::sets::{End, Peers, Set, sets};
 use super::severity::{Severity, Thresholds, Weight, severity};
-use crate::model::{Evidence, Pid, State};
+use crate::model::{Evidence, FdLimit, Pid, State};
 
 /// The most processes that are asked for evidence: each costs some milliseconds.
 const SUSPECTS_MAX: usize = 32;
@@ -126,7 +126,7 @@ fn judge(set: Set, queues: &[Queue], evidence: &[Evidence], thresholds: &Thresho
     let fd_percent = evidence
         .iter()
         .filter_map(|evidence| {
-            let limit = evidence.fd_limit.flatten()?;
+            let limit = evidence.fd_limit.and_then(FdLimit::files)?;
             let held = set.holds(evidence.pid).len() as u64;
             Some(held * 100 / limit.max(1))
         })
@@ -143,7 +143,7 @@ fn judge(set: Set, queues: &[Queue], evidence: &[Evidence], thresholds: &Thresho
         queue_percent: queue.as_ref().and_then(Queue::lasting_percent),
         stopped,
         out_of_fds: evidence.iter().any(|evidence| {
-            let limit = evidence.fd_limit.flatten();
+            let limit = evidence.fd_limit.and_then(FdLimit::files);
             evidence
                 .open_fds
                 .zip(limit)

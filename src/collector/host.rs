@@ -7,12 +7,13 @@ use std::str::FromStr;
 use crate::model::{Host, PortRange, Settings, Users};
 
 /// Reads what can be read of the host itself; what cannot is unknown.
-pub fn read() -> Host {
+pub fn read(proc_root: &Path) -> Host {
+    let uname = rustix::system::uname();
+    let boot_id = fs::read_to_string(proc_root.join("sys/kernel/random/boot_id")).ok();
     Host {
-        name: rustix::system::uname()
-            .nodename()
-            .to_string_lossy()
-            .into_owned(),
+        name: uname.nodename().to_string_lossy().into_owned(),
+        kernel: Some(uname.release().to_string_lossy().into_owned()),
+        boot_id: boot_id.map(|text| text.trim().to_owned()),
         users: users(&fs::read("/etc/passwd").unwrap_or_default()),
     }
 }

@@ -12,6 +12,7 @@ pub mod owners;
 mod placement;
 pub mod proc_net;
 pub mod process;
+pub mod recording;
 pub mod resolve;
 pub mod sock_diag;
 pub mod syscalls;
@@ -22,12 +23,15 @@ mod udp;
 use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::namespaces::Tables;
 use self::netns::{NetnsChoice, NetnsError};
 use self::owners::{Progress, Wanted};
-use self::process::Suspect;
+use self::process::{Suspect, Testimony};
+use self::recording::tape::Tape;
+use self::recording::{Recording, RecordingError};
 use self::sock_diag::DumpError;
 use self::sock_diag::wire::Families;
 use self::table::read_namespaces;
@@ -55,9 +59,18 @@ pub struct Request {
     pub tcp_info: bool,
     /// What else of each socket is shown.
     pub details: DetailSet,
+    /// Keep what comes, as it comes, for a recording.
+    pub taped: bool,
+    /// Read this in place of the host.
+    pub from: Option<Arc<Recording>>,
 }
 
 impl Request {
+    /// Whether every network namespace is read.
+    pub fn is_of_all_namespaces(&self) -> bool {
+        self.netns == NetnsChoice::All
+    }
+
     /// Whether every TCP socket of the namespaces is read.
     fn sees_all(&self) -> bool {
         fn whole(filter: &Filter) -> bool {
@@ -94,6 +107,8 @@ pub enum CollectError {
     Netns(#[from] NetnsError),
     #[error("no network namespace is as the filter has it: `closewait -A --by netns` shows them")]
     NoNetns,
+    #[error("the recording cannot be used: {0}")]
+    Recording(#[from] RecordingError),
     #[error("could not read sockets through sock_diag: {0}; try --source procfs")]
     Netlink(DumpError),
     #[error("could not read {}: {reason}{hint}", path.display())]
@@ -109,15 +124,40 @@ pub enum CollectError {
 /// # Errors
 /// When no socket table could be read. Everything less is a gap.
 pub fn collect(request: &Request, progress: &Progress) -> Result<Snapshot, CollectError> {
-    let taken_at_ns = jiff::Timestamp::now().as_nanosecond();
     let mut steps = Steps::default();
+    if let Some(recording) = &request.from {
+        let mut snapshot = recording.collect(request, &mut steps)?;
+        snapshot.steps = steps.done;
+        return Ok(snapshot);
+    }
+    collect_taped(request, progress, steps).map(|(snapshot, _)| snapshot)
+}
+
+/// Reads everything that the request asks for, and keeps it as it comes.
+///
+/// # Errors
+/// When no socket table could be read. Everything less is a gap.
+pub fn record(request: &Request, progress: &Progress) -> Result<(Snapshot, Tape), CollectError> {
+    let request = Request {
+        taped: true,
+        ..request.clone()
+    };
+    collect_taped(&request, progress, Steps::default())
+}
+
+fn collect_taped(
+    request: &Request,
+    progress: &Progress,
+    mut steps: Steps,
+) -> Result<(Snapshot, Tape), CollectError> {
+    let taken_at_ns = jiff::Timestamp::now().as_nanosecond();
     let Tables {
         namespaces,
         found,
         gaps,
     } = read_namespaces(request, &mut steps)?;
     let mut snapshot = Snapshot {
-        host: host::read(),
+        host: host::read(&request.proc_root),
         namespaces,
         taken_at_ns,
         sockets: found.sockets,
@@ -128,7 +168,9 @@ pub fn collect(request: &Request, progress: &Progress) -> Result<Snapshot, Colle
         scanned: Vec::new(),
         gaps,
         steps: Vec::new(),
+        recorded: false,
     };
+    let tape = found.tape.unwrap_or_default();
     if request.owners {
         read_owners(request, &mut snapshot, progress, &mut steps);
     } else {
@@ -137,7 +179,12 @@ pub fn collect(request: &Request, progress: &Progress) -> Result<Snapshot, Colle
     if request.cgroups {
         let start = Instant::now();
         let holders = snapshot.holders.as_ref();
-        let cgroups = placement::read(&request.proc_root, holders, &snapshot.sockets);
+        let cgroups = placement::read(
+            &request.proc_root,
+            holders,
+            &snapshot.sockets,
+            request.taped,
+        );
         let (processes, others) = (cgroups.of_process.len(), cgroups.by_id.len());
         steps.add(
             format!("cgroups: of {processes} processes, {others} of sockets without one"),
@@ -146,17 +193,42 @@ pub fn collect(request: &Request, progress: &Progress) -> Result<Snapshot, Colle
         snapshot.cgroups = Some(cgroups);
     }
     snapshot.steps = steps.done;
-    Ok(snapshot)
+    Ok((snapshot, tape))
 }
 
-/// Reads what the suspects can tell about themselves; see [`process::examine`]. Its times go to
-/// the snapshot's steps.
+/// What the suspects tell of their stuck sockets, in no order. Those of whom a recording has
+/// nothing are missing.
 pub fn examine(
     request: &Request,
     snapshot: &Snapshot,
     suspects: &[Suspect],
     sample: Duration,
 ) -> (Vec<Evidence>, Step) {
+    if let Some(recording) = &request.from {
+        let start = Instant::now();
+        let evidence = recording.examine(request, suspects);
+        let step = Step {
+            what: format!("recorded evidence of {} processes", evidence.len()),
+            took: start.elapsed(),
+        };
+        return (evidence, step);
+    }
+    let (testimonies, step) = testify(request, snapshot, suspects, sample);
+    let evidence = testimonies
+        .iter()
+        .zip(suspects)
+        .map(|(testimony, suspect)| testimony.about(&suspect.stuck))
+        .collect();
+    (evidence, step)
+}
+
+/// Asks the suspects for what they can tell about themselves; see [`process::examine`].
+pub fn testify(
+    request: &Request,
+    snapshot: &Snapshot,
+    suspects: &[Suspect],
+    sample: Duration,
+) -> (Vec<Testimony>, Step) {
     let start = Instant::now();
     let strays = snapshot.scanned.iter().any(|scanned| {
         let suspected = suspects.iter().any(|suspect| suspect.pid == scanned.pid);
@@ -184,12 +256,12 @@ pub fn examine(
             scanned.strays = None;
         }
     }
-    let evidence = process::examine(&request.proc_root, suspects, &scanned, sockets, sample);
+    let testimonies = process::examine(&request.proc_root, suspects, &scanned, sockets, sample);
     let step = Step {
         what: format!("evidence of {} processes", suspects.len()),
         took: start.elapsed(),
     };
-    (evidence, step)
+    (testimonies, step)
 }
 
 /// The whole table without tcp_info, of all namespaces where it is asked for, and whether nothing
@@ -203,6 +275,7 @@ fn read_all_again(request: &Request, everywhere: bool) -> Option<(Vec<Socket>, b
         cgroups: false,
         tcp_info: false,
         details: DetailSet::NONE,
+        taped: false,
         netns: if everywhere {
             NetnsChoice::All
         } else {

@@ -16,8 +16,13 @@ use crate::model::{Cgroups, Holders, Socket};
 const GROUPS_MAX: usize = 100_000;
 
 /// Reads the groups of all holders, and, where some sockets have none, those in which such sockets
-/// were made.
-pub(super) fn read(proc_root: &Path, holders: Option<&Holders>, sockets: &[Socket]) -> Cgroups {
+/// were made; with `all`, those in which any was.
+pub(super) fn read(
+    proc_root: &Path,
+    holders: Option<&Holders>,
+    sockets: &[Socket],
+    all: bool,
+) -> Cgroups {
     let mut cgroups = Cgroups::default();
     for process in holders.map_or([].as_slice(), Holders::processes) {
         let path = proc_root.join(process.pid.to_string()).join("cgroup");
@@ -32,7 +37,7 @@ pub(super) fn read(proc_root: &Path, holders: Option<&Holders>, sockets: &[Socke
         |socket: &Socket| holders.is_some_and(|holders| !holders.range(socket.inode).is_empty());
     let mut wanted: FxHashSet<u64> = sockets
         .iter()
-        .filter(|socket| !is_held(socket))
+        .filter(|socket| all || !is_held(socket))
         .filter_map(|socket| socket.cgroup.map(u64::from))
         .collect();
     if let Some(mount) = CGROUP_MOUNTS

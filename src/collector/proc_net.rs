@@ -8,6 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rustc_hash::FxHashSet;
 
+use super::recording::tape::Form;
+use super::sock_diag::Dumped;
 use crate::model::{Endpoint, Family, Protocol, Socket, State, Timer, TimerKind};
 
 /// A clock tick of `tm->when` in milliseconds: `USER_HZ` is 100 on every architecture that Rust
@@ -58,6 +60,24 @@ pub fn read(
         let nothing = "it is empty, without even the kernel's heading";
         return Err(io::Error::new(io::ErrorKind::InvalidData, nothing));
     }
+    Ok(reading)
+}
+
+/// The same into `found`, and as it is onto its tape where it has one.
+pub(super) fn read_into(
+    found: &mut Dumped,
+    text: impl Read,
+    protocol: Protocol,
+    family: Family,
+    keep: &mut impl FnMut(&Socket) -> bool,
+) -> io::Result<Reading> {
+    let Dumped { sockets, tape, .. } = found;
+    let Some(tape) = tape else {
+        return read(text, protocol, family, keep, sockets);
+    };
+    tape.begin(Form::of_text(protocol, family));
+    let reading = read(tape.copy(text), protocol, family, keep, sockets)?;
+    tape.end();
     Ok(reading)
 }
 

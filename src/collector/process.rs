@@ -14,12 +14,13 @@ use std::time::{Duration, Instant};
 
 use procfs::FromRead;
 use procfs::process::{LimitValue, Process, Stat};
+use serde::{Deserialize, Serialize};
 
 use super::owners::socket_inode;
 use super::syscalls::{self, Call};
 use super::threads::{Ticks, cpu, ticks};
 use crate::model::{
-    Endpoint, Epoll, Evidence, Name, Pid, Runtime, Scanned, Socket, State, Wait, WaitKind,
+    Endpoint, Epoll, Evidence, FdLimit, Name, Pid, Runtime, Scanned, Socket, State, Wait, WaitKind,
     WaitTarget,
 };
 
@@ -38,6 +39,55 @@ pub struct Suspect {
     pub stuck: Vec<u32>,
 }
 
+/// What one process said.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Testimony {
+    /// All but what is said of certain sockets.
+    evidence: Evidence,
+    epoll: Option<EpollSets>,
+}
+
+/// The inodes of the sockets that were asked about in the epoll sets of a process, ordered.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct EpollSets {
+    /// Watched for input.
+    watched: Vec<u32>,
+    /// Registered, but not for input.
+    muted: Vec<u32>,
+}
+
+impl Testimony {
+    pub fn pid(&self) -> Pid {
+        self.evidence.pid
+    }
+
+    /// What it said of these sockets, which were among those that it was asked about.
+    pub fn about(&self, stuck: &[u32]) -> Evidence {
+        let among = |inodes: &[u32]| {
+            let is_stuck = |inode: &&u32| stuck.binary_search(inode).is_ok();
+            inodes.iter().filter(is_stuck).count()
+        };
+        let told = self.epoll.as_ref().filter(|_| !stuck.is_empty());
+        let epoll = told.map(|sets| {
+            let (watched, muted) = (among(&sets.watched), among(&sets.muted));
+            Epoll {
+                watched: watched as u64,
+                muted: muted as u64,
+                absent: stuck.len().saturating_sub(watched + muted) as u64,
+            }
+        });
+        Evidence {
+            epoll,
+            ..self.evidence.clone()
+        }
+    }
+
+    /// All but what is said of certain sockets, to be changed.
+    pub(super) fn evidence_mut(&mut self) -> &mut Evidence {
+        &mut self.evidence
+    }
+}
+
 /// Examines the suspects. Between the two readings of processor time the rest is read, and what
 /// remains of `sample` is slept; with a zero `sample` there is one reading and no processor use.
 pub fn examine(
@@ -46,7 +96,7 @@ pub fn examine(
     scanned: &[Scanned],
     sockets: &[Socket],
     sample: Duration,
-) -> Vec<Evidence> {
+) -> Vec<Testimony> {
     let uptime_ms = uptime_ms(proc_root);
     let open: Vec<Option<Process>> = suspects
         .iter()
@@ -55,7 +105,7 @@ pub fn examine(
     let start = Instant::now();
     let before: Vec<Ticks> = open.iter().map(|process| ticks(process.as_ref())).collect();
     let ends = Ends::of(sockets);
-    let mut evidence: Vec<Evidence> = suspects
+    let mut testimonies: Vec<Testimony> = suspects
         .iter()
         .zip(&open)
         .zip(&before)
@@ -68,23 +118,29 @@ pub fn examine(
                 ends: &ends,
             };
             match process {
-                Some(process) => reading.evidence(process, before, uptime_ms),
-                None => Evidence {
-                    pid: suspect.pid,
-                    unread: vec!["it ended, or may not be read".to_owned()],
-                    ..Evidence::default()
+                Some(process) => Testimony {
+                    evidence: reading.evidence(process, before, uptime_ms),
+                    epoll: reading.epoll(),
+                },
+                None => Testimony {
+                    evidence: Evidence {
+                        pid: suspect.pid,
+                        unread: vec!["it ended, or may not be read".to_owned()],
+                        ..Evidence::default()
+                    },
+                    epoll: None,
                 },
             }
         })
         .collect();
     if !sample.is_zero() && !suspects.is_empty() {
         thread::sleep(sample.saturating_sub(start.elapsed()));
-        for ((evidence, process), before) in evidence.iter_mut().zip(&open).zip(&before) {
+        for ((testimony, process), before) in testimonies.iter_mut().zip(&open).zip(&before) {
             let after = ticks(process.as_ref());
-            evidence.cpu = cpu(before, &after, start.elapsed());
+            testimony.evidence.cpu = cpu(before, &after, start.elapsed());
         }
     }
-    evidence
+    testimonies
 }
 
 fn open(proc_root: &Path, pid: Pid) -> Option<Process> {
@@ -152,14 +208,14 @@ impl Reading<'_> {
             fd_limit: limits
                 .ok()
                 .map(|limits| match limits.max_open_files.soft_limit {
-                    LimitValue::Unlimited => None,
-                    LimitValue::Value(files) => Some(files),
+                    LimitValue::Unlimited => FdLimit::Unlimited,
+                    LimitValue::Value(files) => FdLimit::Files(files),
                 }),
             dead_sockets: self.dead_sockets(),
             threads: (ticks.threads.total > 0).then_some(ticks.threads),
             cpu: None,
             waits,
-            epoll: self.epoll(),
+            epoll: None,
             unread,
         }
     }
@@ -233,14 +289,14 @@ impl Reading<'_> {
         Some(match found {
             Some(socket) if socket.state == State::Listen => WaitTarget::Listener(socket.local),
             // A UDP socket without a peer waits for anybody.
-            Some(socket) if socket.is_unconnected() => WaitTarget::File(name.into()),
+            Some(socket) if socket.is_unconnected() => WaitTarget::File(Name::new(name)),
             Some(socket) => WaitTarget::Remote(canonical(socket.remote)),
-            None => WaitTarget::File(name.into()),
+            None => WaitTarget::File(Name::new(name)),
         })
     }
 
-    /// Where the stuck sockets stand in the process's epoll sets.
-    fn epoll(&self) -> Option<Epoll> {
+    /// Which of the stuck sockets stand in the process's epoll sets.
+    fn epoll(&self) -> Option<EpollSets> {
         let scanned = self.scanned?;
         if scanned.epolls.is_empty() || self.suspect.stuck.is_empty() {
             return None;
@@ -266,11 +322,14 @@ impl Reading<'_> {
             }
         }
         muted.retain(|inode| !watched.contains(inode));
-        let stuck = self.suspect.stuck.len();
-        Some(Epoll {
-            watched: watched.len() as u64,
-            muted: muted.len() as u64,
-            absent: (stuck - watched.len() - muted.len()) as u64,
+        let ordered = |set: HashSet<u32>| {
+            let mut inodes: Vec<u32> = set.into_iter().collect();
+            inodes.sort_unstable();
+            inodes
+        };
+        Some(EpollSets {
+            watched: ordered(watched),
+            muted: ordered(muted),
         })
     }
 }
@@ -441,6 +500,7 @@ mod tests {
         };
         let sample = Duration::from_millis(1);
         let found = examine(Path::new("/proc"), &[suspect], &[], &[], sample);
+        let found: Vec<Evidence> = found.iter().map(|said| said.about(&[])).collect();
         let threads = found[0].threads.unwrap();
         assert!(threads.total >= 1);
         assert!(found[0].fd_limit.is_some());

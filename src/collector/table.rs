@@ -10,6 +10,7 @@ use rustc_hash::FxHashSet;
 
 use super::namespaces::{self, Tables};
 use super::netns::{self, Netns, NetnsChoice, NetnsName};
+use super::recording::tape::Tape;
 use super::sock_diag::bytecode::{self, Dialect};
 use super::sock_diag::wire::{Families, Query};
 use super::sock_diag::{Dump, DumpError, Dumped, Reader};
@@ -115,7 +116,10 @@ pub(super) fn read_table(
         Some(_) => Settings::default(),
     };
     let mut gaps = Vec::new();
-    let mut found = Dumped::default();
+    let mut found = Dumped {
+        tape: request.taped.then(Tape::default),
+        ..Dumped::default()
+    };
     let mut source = None;
     if request.protocols.contains(Protocol::Tcp) {
         source = Some(read_tcp(request, net, &mut found, &mut gaps, steps)?);
@@ -156,6 +160,7 @@ fn read_tcp(
         filter: request.filter.of_protocol(Protocol::Tcp),
         ..request.clone()
     };
+    let start = found.mark();
     if net.is_none() && request.source != SourceChoice::Procfs {
         match read_netlink(request, found, steps) {
             Ok(dump) => {
@@ -167,7 +172,7 @@ fn read_tcp(
                 return Err(CollectError::Netlink(error));
             }
             Err(error) => {
-                *found = Dumped::default();
+                found.back_to(start);
                 gaps.push(Gap {
                     kind: GapKind::ProcSource,
                     count: 1,
@@ -186,7 +191,7 @@ fn read_tcp(
         });
     }
     let dir = net.map_or_else(|| net_dir(&request.proc_root), Path::to_path_buf);
-    read_procfs(request, &dir, &mut found.sockets, gaps, steps)?;
+    read_procfs(request, &dir, found, gaps, steps)?;
     Ok(Source::Procfs)
 }
 
@@ -325,7 +330,7 @@ fn closers() -> StateSet {
     StateSet::of(State::FinWait1).union(StateSet::of(State::FinWait2))
 }
 
-fn is_closer(socket: &Socket) -> bool {
+pub(super) fn is_closer(socket: &Socket) -> bool {
     closers().contains(socket.state)
 }
 
@@ -339,7 +344,7 @@ fn mirrored(found: &Dumped) -> FxHashSet<(Endpoint, Endpoint)> {
 }
 
 /// Forgets ends that are neither selected nor another one's.
-fn drop_strangers(filter: &Filter, found: &mut Dumped) {
+pub(super) fn drop_strangers(filter: &Filter, found: &mut Dumped) {
     let mirrored = mirrored(found);
     found.sockets.retain(|socket| {
         !is_closer(socket)
@@ -375,7 +380,7 @@ fn read_other_ends(
 }
 
 /// Whether a socket may be selected, or is one that others are judged by.
-fn may_matter(filter: &Filter, socket: &Socket) -> bool {
+pub(super) fn may_matter(filter: &Filter, socket: &Socket) -> bool {
     socket.state == State::Listen || filter.decide(&Known::of(socket)) != Some(false)
 }
 
@@ -405,7 +410,7 @@ pub(super) fn dump_gaps(dump: Dump) -> Vec<Gap> {
 }
 
 /// CLOSE_WAIT sockets without tcp_info, where it was asked for.
-fn age_gap(request: &Request, sockets: &[Socket]) -> Option<Gap> {
+pub(super) fn age_gap(request: &Request, sockets: &[Socket]) -> Option<Gap> {
     let missing = sockets
         .iter()
         .filter(|socket| socket.state == State::CloseWait && socket.tcp.is_none())
@@ -423,7 +428,7 @@ fn age_gap(request: &Request, sockets: &[Socket]) -> Option<Gap> {
 fn read_procfs(
     request: &Request,
     net: &Path,
-    sockets: &mut Vec<Socket>,
+    found: &mut Dumped,
     gaps: &mut Vec<Gap>,
     steps: &mut Steps,
 ) -> Result<(), CollectError> {
@@ -439,12 +444,10 @@ fn read_procfs(
             Family::Inet6 => "tcp6",
         });
         let waits = request.filter.states().contains(State::CloseWait);
-        let mut keep = |socket: &Socket| {
-            let closer = matches!(socket.state, State::FinWait1 | State::FinWait2);
-            may_matter(&request.filter, socket) || (waits && closer)
-        };
+        let mut keep =
+            |socket: &Socket| may_matter(&request.filter, socket) || (waits && is_closer(socket));
         let reading = File::open(&path)
-            .and_then(|text| proc_net::read(text, Protocol::Tcp, family, &mut keep, sockets));
+            .and_then(|text| proc_net::read_into(found, text, Protocol::Tcp, family, &mut keep));
         match reading {
             Ok(reading) => malformed += reading.malformed,
             // A kernel without IPv6 has no such file, and no such sockets.
@@ -480,7 +483,7 @@ fn read_procfs(
         format!(
             "{}/tcp, tcp6: {} sockets kept",
             net.display(),
-            sockets.len()
+            found.sockets.len()
         ),
         start,
     );

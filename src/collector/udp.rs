@@ -28,6 +28,7 @@ pub(super) fn read(
     let start = Instant::now();
     let filter = request.filter.of_protocol(Protocol::Udp);
     let before = found.sockets.len();
+    let start_of_udp = found.mark();
     if net.is_none() && request.source != SourceChoice::Procfs {
         match read_netlink(request, &filter, found) {
             Ok((told, refusal)) => {
@@ -44,7 +45,7 @@ pub(super) fn read(
                 return Err(CollectError::Netlink(error));
             }
             Err(error) => {
-                found.sockets.truncate(before);
+                found.back_to(start_of_udp);
                 gaps.push(Gap {
                     kind: GapKind::UdpSource,
                     count: 1,
@@ -63,7 +64,7 @@ pub(super) fn read(
         });
     }
     let dir = net.map_or_else(|| net_dir(&request.proc_root), Path::to_path_buf);
-    read_procfs(request, &filter, &dir, &mut found.sockets, gaps)?;
+    read_procfs(request, &filter, &dir, found, gaps)?;
     let kept = found.sockets.len() - before;
     steps.add(
         format!("{}/udp, udp6: {kept} sockets kept", dir.display()),
@@ -100,7 +101,7 @@ fn read_procfs(
     request: &Request,
     filter: &Filter,
     net: &Path,
-    sockets: &mut Vec<Socket>,
+    found: &mut Dumped,
     gaps: &mut Vec<Gap>,
 ) -> Result<(), CollectError> {
     let families: &[Family] = match &request.families {
@@ -115,13 +116,13 @@ fn read_procfs(
         });
         let mut keep = |socket: &Socket| may_be_selected(filter, socket);
         let reading = File::open(&path)
-            .and_then(|text| proc_net::read(text, Protocol::Udp, family, &mut keep, sockets));
+            .and_then(|text| proc_net::read_into(found, text, Protocol::Udp, family, &mut keep));
         match reading {
             Ok(reading) => malformed += reading.malformed,
             // A kernel without IPv6 has no such file, and no such sockets.
             Err(error) if family == Family::Inet6 && error.kind() == io::ErrorKind::NotFound => {}
             Err(error) if family == Family::Inet6 && families.len() > 1 => gaps.push(Gap {
-                kind: GapKind::FamilyUnread,
+                kind: GapKind::UdpUnread,
                 count: 1,
                 detail: format!("could not read {}: {error}", path.display()),
                 hint: "IPv6 sockets of UDP are missing".into(),
@@ -146,6 +147,6 @@ fn read_procfs(
     Ok(())
 }
 
-fn may_be_selected(filter: &Filter, socket: &Socket) -> bool {
+pub(super) fn may_be_selected(filter: &Filter, socket: &Socket) -> bool {
     filter.decide(&Known::of(socket)) != Some(false)
 }

@@ -2,11 +2,12 @@
 //! that it tells.
 
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 use super::{Name, Owner, Pid, Socket};
 
 /// A control group. A path is any bytes but NUL.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Cgroup {
     /// From the root of the hierarchy, with a leading slash.
     pub path: Name,

@@ -144,6 +144,9 @@ impl DetailSet {
     /// The directions that are shut down.
     pub const SHUTDOWN: DetailSet = DetailSet(16);
 
+    /// Everything that there is.
+    pub const ALL: DetailSet = DetailSet(31);
+
     pub fn union(self, other: DetailSet) -> DetailSet {
         DetailSet(self.0 | other.0)
     }

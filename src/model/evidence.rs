@@ -1,18 +1,20 @@
 //! What a process that a finding names can tell about itself. Every part is optional: what may
 //! not be read, or changed meanwhile, is `None` and never zero.
 
-use super::{Endpoint, Pid};
+use serde::{Deserialize, Serialize};
+
+use super::{Endpoint, Name, Pid};
 
 /// Facts about one process, read once it is suspected.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
     pub pid: Pid,
     /// How long ago it started, in milliseconds.
     pub age_ms: Option<u64>,
     pub runtime: Runtime,
     pub open_fds: Option<u64>,
-    /// The soft limit of open files; `Some(None)` is unlimited.
-    pub fd_limit: Option<Option<u64>>,
+    /// The soft limit of open files; `None` when it could not be read.
+    pub fd_limit: Option<FdLimit>,
     /// TCP descriptors whose connection is in no table any more: reset, or reaped by keepalive,
     /// and still held.
     pub dead_sockets: Option<u64>,
@@ -26,8 +28,27 @@ pub struct Evidence {
     pub unread: Vec<String>,
 }
 
+/// A limit of open files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FdLimit {
+    Files(u64),
+    Unlimited,
+}
+
+impl FdLimit {
+    /// How many files; `None` where there is no limit.
+    pub fn files(self) -> Option<u64> {
+        match self {
+            FdLimit::Files(files) => Some(files),
+            FdLimit::Unlimited => None,
+        }
+    }
+}
+
 /// What runs the program, as far as its files tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Runtime {
     Java,
     Python,
@@ -41,7 +62,7 @@ pub enum Runtime {
 }
 
 /// Threads by state (`/proc/PID/task/TID/stat`, field 3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Threads {
     pub total: u32,
     pub running: u32,
@@ -54,7 +75,7 @@ pub struct Threads {
 }
 
 /// Use of the processor between two readings.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cpu {
     /// How long lay between the readings, in milliseconds.
     pub sample_ms: u64,
@@ -65,7 +86,7 @@ pub struct Cpu {
 }
 
 /// Threads that wait for the same.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wait {
     /// The name of the system call, or its number where it is not known.
     pub call: String,
@@ -75,7 +96,8 @@ pub struct Wait {
 }
 
 /// What a system call waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum WaitKind {
     /// Data, or room for data, on one descriptor.
     Descriptor,
@@ -89,18 +111,19 @@ pub enum WaitKind {
 }
 
 /// What the descriptor of a waiting thread refers to.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum WaitTarget {
     /// A TCP connection to there.
     Remote(Endpoint),
     /// A listener, in accept(2).
     Listener(Endpoint),
     /// Anything else, as /proc/PID/fd names it.
-    File(Box<[u8]>),
+    File(Name),
 }
 
 /// Where the stuck descriptors of a process stand in its epoll sets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Epoll {
     /// Watched for input: the loop is told and does not act.
     pub watched: u64,

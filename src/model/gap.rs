@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 /// Something that a run could not see or read. A snapshot with a gap is not complete.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
     pub kind: GapKind,
     /// How many sockets, processes or lines are concerned.
@@ -15,7 +17,8 @@ pub struct Gap {
 }
 
 /// The kinds of gaps; their names are part of the JSON contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum GapKind {
     /// Processes whose open files could not be read: not permitted.
     ProcessesUnreadable,
@@ -39,7 +42,6 @@ pub enum GapKind {
     Undecided,
     /// A network namespace that could not be read.
     NetnsUnread,
-    /// UDP was asked for.
     /// UDP sockets came from /proc/net/udp.
     UdpSource,
     /// UDP sockets were asked for and could not be read.

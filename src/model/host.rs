@@ -2,16 +2,22 @@
 
 use std::ops::RangeInclusive;
 
+use serde::{Deserialize, Serialize};
+
 /// The host; what each network namespace has for itself is in [`Settings`](super::Settings).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
     /// `uname -n`; any bytes that sethostname(2) took, lossily decoded.
     pub name: String,
+    /// `uname -r`.
+    pub kernel: Option<String>,
+    /// What tells this run of the kernel from every other: /proc/sys/kernel/random/boot_id.
+    pub boot_id: Option<String>,
     pub users: Users,
 }
 
 /// The names of users, from /etc/passwd.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Users(Vec<(u32, String)>);
 
 impl Users {
@@ -22,6 +28,19 @@ impl Users {
         Users(users)
     }
 
+    /// All of them, ordered by number.
+    pub fn all(&self) -> &[(u32, String)] {
+        &self.0
+    }
+
+    /// The number that a name stands for.
+    pub fn number(&self, name: &str) -> Option<u32> {
+        self.0
+            .iter()
+            .find(|(_, known)| known == name)
+            .map(|(uid, _)| *uid)
+    }
+
     pub fn name(&self, uid: u32) -> Option<&str> {
         let at = self.0.binary_search_by_key(&uid, |(uid, _)| *uid).ok()?;
         Some(&self.0[at].1)
@@ -29,7 +48,7 @@ impl Users {
 }
 
 /// An inclusive range of ports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortRange {
     pub first: u16,
     pub last: u16,

@@ -21,7 +21,7 @@ pub mod state;
 pub use cgroup::{Cgroup, Cgroups, Placed};
 pub use detail::{Detail, DetailRef, DetailSet, Details};
 pub use endpoint::Endpoint;
-pub use evidence::{Cpu, Epoll, Evidence, Runtime, Threads, Wait, WaitKind, WaitTarget};
+pub use evidence::{Cpu, Epoll, Evidence, FdLimit, Runtime, Threads, Wait, WaitKind, WaitTarget};
 pub use figures::{Figure, FigureValue};
 pub use gap::{Gap, GapKind};
 pub use host::{Host, PortRange, Users};

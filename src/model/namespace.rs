@@ -1,9 +1,11 @@
 //! A network namespace: how it is called, and the settings that are its own.
 
+use serde::{Deserialize, Serialize};
+
 use super::{PortRange, Source};
 
 /// A network namespace whose sockets were read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Namespace {
     /// The name that it was asked for by, or that `ip netns` knows it by, `net:[inode]`, or,
     /// where that may not be read, `/proc/PID/ns/net` of a process in it; `None` where /proc does not
@@ -18,7 +20,7 @@ pub struct Namespace {
 }
 
 /// What each network namespace has for itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// `net.ipv4.ip_local_port_range`: the ports that connecting sockets get.
     pub ephemeral: Option<PortRange>,

@@ -63,6 +63,11 @@ impl Holders {
         self.holders.get(range).unwrap_or(&[])
     }
 
+    /// All of them.
+    pub fn all(&self) -> &[Holder] {
+        &self.holders
+    }
+
     pub fn name(&self, pid: Pid) -> Option<&Name> {
         self.process(pid)?.name.as_ref()
     }

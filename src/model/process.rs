@@ -2,8 +2,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// A process id, as the /proc that was read numbers it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 pub struct Pid(pub u32);
 
 impl fmt::Display for Pid {
@@ -15,8 +19,35 @@ impl fmt::Display for Pid {
 /// A name that a process chose for itself (`comm`): any bytes but NUL.
 ///
 /// It has no `Display`: the renderer escapes it for where it goes.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "Bytes", into = "Bytes")]
 pub struct Name(Box<[u8]>);
+
+/// How any bytes are kept in a recording: as text where they are one.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Bytes {
+    Text(String),
+    Raw(Vec<u8>),
+}
+
+impl From<Bytes> for Name {
+    fn from(bytes: Bytes) -> Name {
+        match bytes {
+            Bytes::Text(text) => Name::new(text.into_bytes()),
+            Bytes::Raw(raw) => Name::new(raw),
+        }
+    }
+}
+
+impl From<Name> for Bytes {
+    fn from(name: Name) -> Bytes {
+        match String::from_utf8(name.0.into_vec()) {
+            Ok(text) => Bytes::Text(text),
+            Err(error) => Bytes::Raw(error.into_bytes()),
+        }
+    }
+}
 
 impl Name {
     pub fn new(bytes: impl Into<Box<[u8]>>) -> Name {
@@ -35,7 +66,7 @@ impl fmt::Debug for Name {
 }
 
 /// A process that holds a socket.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     pub pid: Pid,
     /// `None` when it was gone before its name was read.

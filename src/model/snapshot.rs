@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Cgroups, Detail, Details, Gap, Holders, Host, Namespace, Scanned, Socket};
 
 /// What the collector hands to the classifier: one moment of one network namespace,
@@ -27,6 +29,8 @@ pub struct Snapshot {
     pub scanned: Vec<Scanned>,
     pub gaps: Vec<Gap>,
     pub steps: Vec<Step>,
+    /// It was read from a recording: what it tells is of the past, and maybe of another host.
+    pub recorded: bool,
 }
 
 static UNKNOWN: Namespace = Namespace::UNKNOWN;
@@ -67,7 +71,8 @@ impl Snapshot {
 }
 
 /// Where the sockets came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Source {
     /// sock_diag over netlink.
     Netlink,
@@ -90,7 +95,7 @@ impl Source {
 }
 
 /// How much of /proc could be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Scan {
     pub processes_seen: u32,
     pub processes_read: u32,

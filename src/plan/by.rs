@@ -14,7 +14,7 @@ pub(super) fn by(options: &Options, command: &Wanted) -> Result<Option<By>, Usag
     match command {
         Wanted::Triage | Wanted::Check => {}
         Wanted::List => return Err(UsageError::ByNeedsTriage { command: "list" }),
-        Wanted::Explain(_) => return Err(UsageError::ByNeedsTriage { command: "explain" }),
+        Wanted::Explain => return Err(UsageError::ByNeedsTriage { command: "explain" }),
     }
     let mut dimensions = Vec::new();
     for name in &options.by {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Inspection, UsageError};
+use super::{Inspection, UsageError, given};
 use crate::args::{self, Options};
 use crate::classifier::range::Limits;
 use crate::classifier::verdict::{By, Test};
@@ -46,25 +46,22 @@ pub(super) struct Planned {
 
 /// Refuses flags that would be ignored.
 pub(super) fn restrict(options: &Options) -> Result<(), UsageError> {
-    let given = [
-        (options.json, "--json"),
-        (options.jsonl, "--jsonl"),
-        (options.csv, "--csv"),
-        (options.prometheus, "--prometheus"),
-        (options.output.is_some(), "--output"),
-        (options.quiet, "-q"),
-        (options.udp, "-u"),
-        (options.all, "-a"),
-        (options.listening, "-l"),
-        (options.columns.is_some(), "--columns"),
-        (options.sort.is_some(), "--sort"),
-        (options.limit.is_some(), "--limit"),
-        (options.resolve, "-r"),
+    const REFUSED: [&str; 13] = [
+        "--json",
+        "--jsonl",
+        "--csv",
+        "--prometheus",
+        "--output",
+        "-q",
+        "-u",
+        "-a",
+        "-l",
+        "--columns",
+        "--sort",
+        "--limit",
+        "-r",
     ];
-    match given.into_iter().find(|(given, _)| *given) {
-        Some((_, flag)) => Err(UsageError::NotInCheck { flag }),
-        None => Ok(()),
-    }
+    given::refuse(options, &REFUSED, "a check")
 }
 
 impl Said {
@@ -140,6 +137,12 @@ impl Said {
         } else {
             vec![states]
         };
+        if !self.growth.is_empty() && options.from.is_some() {
+            return Err(UsageError::NoPlace {
+                flag: "--growth",
+                place: "a look at a recording",
+            });
+        }
         let between = match (self.growth.is_empty(), self.between) {
             (true, Some(_)) => return Err(UsageError::NeedsGrowth),
             (true, None) => None,

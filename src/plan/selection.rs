@@ -1,9 +1,8 @@
 //! Which sockets the flags and the words of a filter select.
 
 use crate::args::{Options, Wanted};
-use crate::collector::names::SystemNames;
 use crate::collector::sock_diag::wire::Families;
-use crate::filter::{self, End, Filter, ParseError, Term};
+use crate::filter::{self, End, Filter, Names, ParseError, Term};
 use crate::model::{Family, Pid, Protocol, Protocols, State, StateSet};
 
 pub(super) fn families(options: &Options) -> Families {
@@ -76,7 +75,7 @@ pub(super) struct Words {
 }
 
 impl Words {
-    pub(super) fn read(words: &[String], names: &SystemNames) -> Result<Words, ParseError> {
+    pub(super) fn read(words: &[String], names: &dyn Names) -> Result<Words, ParseError> {
         let text = words.join(" ");
         let filter = filter::parse(&text, names)?;
         Ok(Words { filter, text })
@@ -102,7 +101,7 @@ impl Words {
 
 /// A word that begins no condition may have been meant for a command.
 pub(super) fn meant_for_a_command(error: ParseError, is_bare: bool) -> ParseError {
-    const COMMANDS: [&str; 4] = ["triage", "list", "check", "explain"];
+    const COMMANDS: [&str; 5] = ["triage", "list", "check", "explain", "record"];
     let hint = match error.unknown() {
         Some((word, false)) if COMMANDS.contains(&word) => {
             format!("the command stands first: closewait {word} …")
@@ -158,7 +157,7 @@ fn udp_states(options: &Options, command: &Wanted, words: &Words) -> StateSet {
         _ if options.all => StateSet::ALL,
         _ if options.listening => StateSet::of(State::Close),
         Wanted::List => StateSet::of(State::Established),
-        Wanted::Triage | Wanted::Check | Wanted::Explain(_) => StateSet::ALL,
+        Wanted::Triage | Wanted::Check | Wanted::Explain => StateSet::ALL,
     }
 }
 
@@ -182,7 +181,7 @@ fn states(options: &Options, command: &Wanted, words: &Words) -> Option<StateSet
         _ if options.all => Some(StateSet::ALL),
         _ if options.listening => Some(listen),
         Wanted::List => Some(StateSet::ALL.minus(listen)),
-        Wanted::Triage | Wanted::Check | Wanted::Explain(_) => Some(StateSet::ALL),
+        Wanted::Triage | Wanted::Check | Wanted::Explain => Some(StateSet::ALL),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::classifier::Report;
 use crate::classifier::finding::Findings;
 use crate::classifier::group::{GroupOwner, Service};
 use crate::classifier::severity::Severity;
-use crate::model::{Cause, Holders, Pid, State};
+use crate::model::{Cause, FdLimit, Holders, Pid, State};
 
 /// The upper bounds of the ages, in seconds.
 const AGES: [u64; 9] = [1, 5, 15, 60, 300, 900, 3_600, 14_400, 86_400];
@@ -319,7 +319,7 @@ fn processes<W: Write>(
     for (at, (metric, unit, help)) in figures.into_iter().enumerate() {
         metrics.family(metric, unit, help)?;
         for (pid, evidence) in &told {
-            let limit = evidence.fd_limit.flatten();
+            let limit = evidence.fd_limit.and_then(FdLimit::files);
             let value = match at {
                 0 => evidence.open_fds.map(|files| files as f64),
                 1 => limit.map(|limit| limit as f64),

@@ -118,9 +118,14 @@ pub(super) fn header(
         Source::Netlink => "sock_diag",
         Source::Procfs => "/proc/net/tcp: no ages",
     };
+    let recorded = if snapshot.recorded {
+        "a recording · "
+    } else {
+        ""
+    };
     writeln!(
         out,
-        "{sockets} · {processes} · {source} · {}",
+        "{recorded}{sockets} · {processes} · {source} · {}",
         units::duration(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
     )?;
     if let Some(selection) = &view.selection {

@@ -12,6 +12,7 @@ use crate::accuse::{
 };
 use crate::lab::{Age, Lab, PATIENCE, Program, sockets_of, until};
 use crate::prepared::prepared;
+use crate::replay::means_the_same_replayed;
 
 /// How exact the patience of peers must come out, in milliseconds.
 const PATIENCE_MARGIN: u64 = 50;
@@ -358,6 +359,7 @@ fn a_half_close_that_is_used_is_not_accused() {
     );
     assert_eq!(array(&finding, "next_steps").count(), 0, "{finding:#}");
     check_evidence(&finding, &["other end of 3", "FIN_WAIT2"]);
+    means_the_same_replayed(&lab);
     // Whenever one looks, and whatever else is selected.
     let port = stream.port().to_string();
     let end = Instant::now() + Duration::from_secs(1);

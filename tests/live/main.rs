@@ -18,6 +18,7 @@ mod nobody;
 mod owners;
 mod placement;
 mod prepared;
+mod replay;
 mod text;
 mod udp;
 mod view;

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::accuse::{Expected, array, check_list, check_triage};
 use crate::lab::{Age, Lab, Program};
+use crate::replay::is_the_same_replayed;
 
 /// What is to be found of a program that has been started.
 struct Suspect {
@@ -121,4 +122,10 @@ fn all_at_once_are_told_apart() {
     };
     let ranks: Vec<u32> = array(&document, "findings").map(rank).collect();
     assert!(ranks.is_sorted(), "the most severe first: {ranks:?}");
+    let (streams, others): (Vec<Suspect>, Vec<Suspect>) = suspects
+        .into_iter()
+        .partition(|suspect| suspect.cause == "half-close");
+    drop(streams);
+    is_the_same_replayed(&lab);
+    drop(others);
 }

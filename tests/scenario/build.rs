@@ -7,8 +7,8 @@ use closewait::classifier::Rules;
 use closewait::classifier::severity::Thresholds;
 use closewait::filter::Filter;
 use closewait::model::{
-    self, Cpu, Epoll, Evidence, Holder, Holders, Name, Pid, PortRange, Runtime, Scan, Snapshot,
-    Threads, Wait, WaitKind, WaitTarget,
+    self, Cpu, Epoll, Evidence, FdLimit, Holder, Holders, Name, Pid, PortRange, Runtime, Scan,
+    Snapshot, Threads, Wait, WaitKind, WaitTarget,
 };
 
 use super::file::{self, Limit, Scenario, Source};
@@ -66,6 +66,7 @@ pub fn snapshot(scenario: &Scenario) -> Result<Snapshot, String> {
         taken_at_ns: 1_700_000_000_000_000_000,
         sockets: seen.sockets,
         details: model::Details::default(),
+        recorded: false,
         scan: Scan {
             processes_seen: BYSTANDERS + hidden,
             processes_read: BYSTANDERS,
@@ -167,8 +168,8 @@ pub fn evidence(process: &file::Process) -> Result<Evidence, String> {
         runtime: runtime(process.runtime.as_deref())?,
         open_fds: process.fds,
         fd_limit: match &process.fd_limit {
-            Some(Limit::Files(files)) => Some(Some(*files)),
-            Some(Limit::Word(word)) if word == "unlimited" => Some(None),
+            Some(Limit::Files(files)) => Some(FdLimit::Files(*files)),
+            Some(Limit::Word(word)) if word == "unlimited" => Some(FdLimit::Unlimited),
             Some(Limit::Word(word)) => return Err(format!("fd_limit {word:?} is no limit")),
             None => None,
         },
@@ -226,7 +227,7 @@ fn wait(text: &str) -> Result<Wait, String> {
     let target = match (words.next(), words.next()) {
         (None, _) => None,
         (Some("listener"), Some(end)) => Some(WaitTarget::Listener(syntax::endpoint(end)?)),
-        (Some("file"), Some(name)) => Some(WaitTarget::File(name.as_bytes().into())),
+        (Some("file"), Some(name)) => Some(WaitTarget::File(Name::new(name.as_bytes()))),
         (Some(end), None) => Some(WaitTarget::Remote(syntax::endpoint(end)?)),
         _ => return Err(format!("{text:?} is not a wait")),
     };

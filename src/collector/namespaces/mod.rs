@@ -141,6 +141,9 @@ impl Reading {
         let with_label = |gap| (gap, label.clone());
         self.gaps.extend(table.gaps.into_iter().map(with_label));
         let mut found = table.found;
+        if let Some(tape) = &mut found.tape {
+            tape.place(at);
+        }
         for socket in &mut found.sockets {
             socket.netns = at;
         }

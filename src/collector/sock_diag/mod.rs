@@ -18,6 +18,7 @@ use rustix::io::Errno;
 use rustix::net::sockopt;
 
 use self::wire::{Families, Query, Reply};
+use super::recording::tape::{Form, Tape};
 use crate::model::{Details, Family, Protocol, Socket, State};
 
 /// The kernel fills at most 32 KiB a datagram when the reader's buffer is that large
@@ -53,18 +54,51 @@ pub struct Dumped {
     pub sockets: Vec<Socket>,
     /// More of these sockets, where the query asks for it.
     pub details: Details,
+    /// All of it as it came, where that is to be recorded.
+    pub tape: Option<Tape>,
 }
 
 impl Dumped {
     /// Takes over what another table has.
     pub fn append(&mut self, mut others: Dumped) {
+        match (&mut self.tape, others.tape) {
+            (Some(tape), Some(more)) => tape.append(more),
+            (None, more) => self.tape = more,
+            (Some(_), None) => {}
+        }
         if self.sockets.is_empty() {
-            *self = others;
+            (self.sockets, self.details) = (others.sockets, others.details);
             return;
         }
         self.details.append(others.details, &mut others.sockets);
         self.sockets.append(&mut others.sockets);
     }
+
+    /// How much there is.
+    pub(super) fn mark(&self) -> Mark {
+        Mark {
+            sockets: self.sockets.len(),
+            details: self.details.len(),
+            dumps: self.tape.as_ref().map_or(0, Tape::dumps),
+        }
+    }
+
+    /// Forgets what came after a mark: it is read anew.
+    pub(super) fn back_to(&mut self, mark: Mark) {
+        self.sockets.truncate(mark.sockets);
+        self.details.truncate(mark.details);
+        if let Some(tape) = &mut self.tape {
+            tape.truncate(mark.dumps);
+        }
+    }
+}
+
+/// A moment of the reading.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mark {
+    sockets: usize,
+    details: usize,
+    dumps: usize,
 }
 
 /// What a dump brought besides sockets.
@@ -153,7 +187,7 @@ impl Reader {
         keep: &mut impl FnMut(&Socket) -> bool,
         found: &mut Dumped,
     ) -> Result<Dump, DumpError> {
-        let start = (found.sockets.len(), found.details.len());
+        let start = found.mark();
         let mut tries = 1;
         loop {
             self.fresh.clear();
@@ -162,8 +196,7 @@ impl Reader {
                 self.seen.extend(self.fresh.drain());
                 return Ok(dump);
             }
-            found.sockets.truncate(start.0);
-            found.details.truncate(start.1);
+            found.back_to(start);
             tries += 1;
         }
     }
@@ -180,20 +213,22 @@ impl Reader {
             .send_to(&request, &SocketAddr::new(0, 0), 0)
             .map_err(DumpError::Send)?;
         let mut dump = Dump::default();
+        if let Some(tape) = &mut found.tape {
+            tape.begin(Form::of(query));
+        }
         loop {
             self.receive()?;
             for reply in wire::replies(&self.buffer, self.sequence, self.port) {
                 let (reply, interrupted) = reply.map_err(DumpError::Truncated)?;
                 dump.interrupted |= interrupted;
+                if let (Reply::Socket(payload), Some(tape)) = (&reply, &mut found.tape) {
+                    tape.message(payload);
+                }
                 match reply {
                     Reply::Socket(payload) => match wire::socket(payload, query.protocol) {
                         Ok(mut socket) => {
-                            // The kernel says CLOSE of a socket that is bound and no more, and
-                            // shows those only when they are asked for (`inet_diag_dump_icsk`).
-                            if socket.state == State::Close
-                                && query.states.contains(State::BoundInactive)
-                            {
-                                socket.state = State::BoundInactive;
+                            if query.states.contains(State::BoundInactive) {
+                                socket = bound(socket);
                             }
                             let known =
                                 |cookie| self.seen.contains(&cookie) || !self.fresh.insert(cookie);
@@ -208,7 +243,12 @@ impl Reader {
                         }
                         Err(_) => dump.malformed += 1,
                     },
-                    Reply::Done(0) => return Ok(dump),
+                    Reply::Done(0) => {
+                        if let Some(tape) = &mut found.tape {
+                            tape.end();
+                        }
+                        return Ok(dump);
+                    }
                     Reply::Done(errno) => return Err(DumpError::Failed(from_kernel(errno))),
                     Reply::Refused(errno) => return Err(DumpError::Refused(from_kernel(errno))),
                     Reply::Other => {}
@@ -230,6 +270,18 @@ impl Reader {
                 Err(error) => return Err(DumpError::Receive(error)),
             }
         }
+    }
+}
+
+/// A socket of a dump that asked for those that are bound and no more: the kernel says CLOSE of
+/// them, and shows them only then (`inet_diag_dump_icsk`).
+pub(super) fn bound(socket: Socket) -> Socket {
+    match socket.state {
+        State::Close => Socket {
+            state: State::BoundInactive,
+            ..socket
+        },
+        _ => socket,
     }
 }
 

@@ -7,7 +7,7 @@ use super::words::{
 };
 use crate::classifier::Report;
 use crate::classifier::finding::{Finding, Set};
-use crate::model::{Cause, Evidence, Runtime, Side, Wait, WaitKind, WaitTarget};
+use crate::model::{Cause, Evidence, FdLimit, Runtime, Side, Wait, WaitKind, WaitTarget};
 
 /// How much a line of evidence tells: the screen has room for a few.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -251,7 +251,7 @@ fn process_lines(report: &Report<'_>, finding: &Finding, evidence: &Evidence, li
     for wait in other.into_iter().chain(most) {
         wait_line(&name, wait, evidence, awaited == Some(wait), lines);
     }
-    if let (Some(open), Some(Some(limit))) = (evidence.open_fds, evidence.fd_limit) {
+    if let (Some(open), Some(FdLimit::Files(limit))) = (evidence.open_fds, evidence.fd_limit) {
         let (rank, near) = match descriptors_of(open, limit) {
             Descriptors::Gone => (Rank::Decisive, ": accept() and open() fail (EMFILE)"),
             Descriptors::Short => (Rank::Decisive, ": nearly all of them, EMFILE is near"),
@@ -328,7 +328,7 @@ fn wait_line(name: &str, wait: &Wait, evidence: &Evidence, awaited: bool, lines:
     let on = match &wait.target {
         Some(WaitTarget::Remote(remote)) => format!(" on {remote}"),
         Some(WaitTarget::Listener(local)) => format!(" on its listener {local}"),
-        Some(WaitTarget::File(file)) => format!(" on {}", escape::text(file)),
+        Some(WaitTarget::File(file)) => format!(" on {}", escape::text(file.bytes())),
         None => match wait.kind {
             WaitKind::Lock if parks_threads(evidence.runtime) => {
                 ": a lock, or nothing to do".to_owned()

@@ -6,7 +6,9 @@ use crate::classifier::cause::GRACE_MS;
 use crate::classifier::finding::{End, Finding, Set};
 use crate::classifier::group::Service;
 use crate::classifier::severity::Severity;
-use crate::model::{Cause, Endpoint, Evidence, Pid, Runtime, Side, Wait, WaitKind, WaitTarget};
+use crate::model::{
+    Cause, Endpoint, Evidence, FdLimit, Pid, Runtime, Side, Wait, WaitKind, WaitTarget,
+};
 
 /// The share of a limit, in percent, from which on the limit is as good as reached.
 pub(super) const LIMIT_PERCENT: u64 = 90;
@@ -254,7 +256,9 @@ pub(super) enum Descriptors {
 
 pub(super) fn descriptors(finding: &Finding) -> Descriptors {
     let of_one = |evidence: &Evidence| {
-        let (open, limit) = evidence.open_fds.zip(evidence.fd_limit.flatten())?;
+        let (open, limit) = evidence
+            .open_fds
+            .zip(evidence.fd_limit.and_then(FdLimit::files))?;
         Some(descriptors_of(open, limit))
     };
     let all = finding.evidence.iter().filter_map(of_one);

@@ -25,7 +25,7 @@ use crate::classifier::group::{Group, Service};
 use crate::classifier::queue::Queue;
 use crate::classifier::{Report, Row};
 use crate::model::{
-    Cause, Endpoint, Evidence, Holders, Pid, Placed, Protocol, Resolved, Wait, WaitTarget,
+    Cause, Endpoint, Evidence, FdLimit, Holders, Pid, Placed, Protocol, Resolved, Wait, WaitTarget,
 };
 
 /// The version of the schema: raised only when a field is renamed or removed.
@@ -67,7 +67,11 @@ pub fn document(
         host: &snapshot.host.name,
         taken_at: taken_at(snapshot.taken_at_ns),
         elapsed_ms: elapsed.as_micros() as f64 / 1000.0,
-        source: snapshot.source().name(),
+        source: if snapshot.recorded {
+            "recording"
+        } else {
+            snapshot.source().name()
+        },
         namespaces: snapshot.namespaces.iter().map(Into::into).collect(),
         complete: report.is_complete(),
         selection: view.selection.as_deref(),
@@ -271,7 +275,7 @@ impl<'a> Context<'a> {
             runtime: findings::runtime_name(evidence.runtime),
             age_ms: evidence.age_ms,
             open_fds: evidence.open_fds,
-            fd_limit: evidence.fd_limit.flatten(),
+            fd_limit: evidence.fd_limit.and_then(FdLimit::files),
             dead_sockets: evidence.dead_sockets,
             threads: evidence.threads.map(|threads| ThreadsJson {
                 total: threads.total,
@@ -393,7 +397,11 @@ fn wait<'a>(wait: &'a Wait, names: &'a Resolved) -> WaitJson<'a> {
             Some(EndpointJson::named(*end, Protocol::Tcp, names)),
             None,
         ),
-        Some(WaitTarget::File(name)) => (None, None, Some(String::from_utf8_lossy(name).into())),
+        Some(WaitTarget::File(name)) => (
+            None,
+            None,
+            Some(String::from_utf8_lossy(name.bytes()).into()),
+        ),
         None => (None, None, None),
     };
     WaitJson {

@@ -1,0 +1,252 @@
+//! A recording read again, as a request asks for it: the same sockets are kept and the same facts
+//! told as if the host were read.
+
+use std::io::BufReader;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Instant;
+
+use rustc_hash::FxHashSet;
+
+use super::tape::{Dump, Form};
+use super::{DUMPS_MAX, Recording, RecordingError, cookie};
+use crate::collector::names::{CGROUP_MOUNTS, SystemNames};
+use crate::collector::netns::NetnsChoice;
+use crate::collector::process::{Suspect, Testimony};
+use crate::collector::sock_diag::wire::{self, Families};
+use crate::collector::sock_diag::{self, Dumped};
+use crate::collector::table::{drop_strangers, is_closer, may_matter};
+use crate::collector::udp::may_be_selected;
+use crate::collector::{CollectError, Request, Steps, proc_net};
+use crate::filter::{Filter, Names};
+use crate::model::{
+    DetailSet, Evidence, Gap, GapKind, PortRange, Protocol, Scan, Scanned, Snapshot, Socket, State,
+};
+
+impl Recording {
+    /// What a reading of the host would have brought when this was recorded.
+    pub(in crate::collector) fn collect(
+        &self,
+        request: &Request,
+        steps: &mut Steps,
+    ) -> Result<Snapshot, CollectError> {
+        let start = Instant::now();
+        let wanted: Vec<bool> = self
+            .facts
+            .namespaces
+            .iter()
+            .map(|namespace| !request.filter.excludes(namespace))
+            .collect();
+        if !wanted.contains(&true) {
+            return Err(CollectError::NoNetns);
+        }
+        let mut found = Dumped::default();
+        let mut namespaces = Vec::new();
+        let mut room = DUMPS_MAX;
+        for (at, namespace) in (0u16..).zip(&self.facts.namespaces) {
+            if !wanted.get(usize::from(at)).is_some_and(|wanted| *wanted) {
+                continue;
+            }
+            let place = u16::try_from(namespaces.len()).unwrap_or(u16::MAX);
+            let mut here = self.table(at, request, &mut room)?;
+            for socket in &mut here.sockets {
+                socket.netns = place;
+            }
+            found.append(here);
+            namespaces.push(namespace.clone());
+        }
+        let what = format!("recording: {} sockets kept", found.sockets.len());
+        steps.add(what, start);
+        let owners = request.owners;
+        Ok(Snapshot {
+            host: self.facts.host.clone(),
+            namespaces,
+            taken_at_ns: self.facts.taken_at_ns.into(),
+            sockets: found.sockets,
+            details: found.details,
+            holders: owners.then(|| self.owners.holders()),
+            cgroups: request.cgroups.then(|| self.cgroups.cgroups()),
+            scan: if owners {
+                self.facts.scan
+            } else {
+                Scan::default()
+            },
+            scanned: self.scanned(),
+            gaps: self.gaps(request),
+            steps: Vec::new(),
+            recorded: true,
+        })
+    }
+
+    /// What the suspects said then; those of whom nothing was recorded are missing.
+    pub(in crate::collector) fn examine(
+        &self,
+        request: &Request,
+        suspects: &[Suspect],
+    ) -> Vec<Evidence> {
+        let said = |suspect: &Suspect| {
+            let mut testimonies = self.evidence.iter();
+            let testimony = testimonies.find(|testimony| testimony.pid() == suspect.pid)?;
+            let mut evidence = Testimony::about(testimony, &suspect.stuck);
+            // What is in no table is told by those who read the tables whole.
+            evidence.dead_sockets = evidence.dead_sockets.filter(|_| request.sees_all());
+            Some(evidence)
+        };
+        suspects.iter().filter_map(said).collect()
+    }
+
+    /// The sockets of one namespace.
+    fn table(
+        &self,
+        netns: u16,
+        request: &Request,
+        room: &mut u64,
+    ) -> Result<Dumped, RecordingError> {
+        let mut found = Dumped::default();
+        for protocol in [Protocol::Tcp, Protocol::Udp] {
+            if !request.protocols.contains(protocol) {
+                continue;
+            }
+            let filter = request.filter.of_protocol(protocol);
+            let mut keep = |socket: &Socket| is_kept(socket, &filter, request);
+            let mut seen = FxHashSet::default();
+            for dump in &self.dumps {
+                if dump.netns == netns && dump.form.protocol() == protocol {
+                    dump.read(request, room, &mut seen, &mut keep, &mut found)?;
+                }
+            }
+            if protocol == Protocol::Tcp {
+                drop_strangers(&filter, &mut found);
+            }
+        }
+        Ok(found)
+    }
+
+    fn scanned(&self) -> Vec<Scanned> {
+        let scanned = |(pid, fds): &_| Scanned {
+            pid: *pid,
+            fds: *fds,
+            epolls: Vec::new(),
+            strays: None,
+        };
+        self.owners.open_files.iter().map(scanned).collect()
+    }
+
+    /// What could not be seen then, as far as it is asked for now.
+    fn gaps(&self, request: &Request) -> Vec<Gap> {
+        let concerns = |gap: &&Gap| match gap.kind {
+            GapKind::UdpSource | GapKind::UdpUnread => request.protocols.contains(Protocol::Udp),
+            GapKind::ProcessesUnlisted => request.owners,
+            GapKind::AgesMissing => request.tcp_info,
+            _ => true,
+        };
+        self.facts.gaps.iter().filter(concerns).cloned().collect()
+    }
+}
+
+/// Whether a socket may be selected, or is one that others are judged by.
+fn is_kept(socket: &Socket, filter: &Filter, request: &Request) -> bool {
+    if socket.protocol == Protocol::Udp {
+        return may_be_selected(filter, socket);
+    }
+    let of_family = match request.families {
+        Families::Both => true,
+        Families::One(family) => socket.family == family,
+    };
+    let waits = filter.states().contains(State::CloseWait);
+    (of_family && may_matter(filter, socket)) || (waits && is_closer(socket))
+}
+
+impl Dump {
+    fn read(
+        &self,
+        request: &Request,
+        room: &mut u64,
+        seen: &mut FxHashSet<u64>,
+        keep: &mut impl FnMut(&Socket) -> bool,
+        found: &mut Dumped,
+    ) -> Result<(), RecordingError> {
+        if let Some(family) = self.form.text_family() {
+            let text = BufReader::new(self.content(room));
+            proc_net::read(text, self.form.protocol(), family, keep, &mut found.sockets)?;
+            return Ok(());
+        }
+        let with_info = request.tcp_info || request.details.contains(DetailSet::INFO);
+        self.messages(room, |message| {
+            // What could not be understood was counted when it was recorded.
+            let Ok(mut socket) = wire::socket(message, self.form.protocol()) else {
+                return;
+            };
+            if self.form == Form::TcpBound {
+                socket = sock_diag::bound(socket);
+            }
+            let is_new = cookie(&socket).is_none_or(|cookie| seen.insert(cookie));
+            if !is_new || !keep(&socket) {
+                return;
+            }
+            if !with_info {
+                socket.tcp = None;
+            }
+            if !request.details.is_empty() {
+                socket.detail = found.details.push(wire::detail(message));
+            }
+            found.sockets.push(socket);
+        })
+    }
+}
+
+/// The names of a recorded host: its users and control groups; those of services and hosts are of
+/// the machine that reads it.
+pub struct RecordedNames<'a> {
+    recording: &'a Recording,
+    here: SystemNames,
+}
+
+impl<'a> RecordedNames<'a> {
+    pub fn new(recording: &'a Recording) -> RecordedNames<'a> {
+        RecordedNames {
+            recording,
+            here: SystemNames::new(Path::new("/proc"), &NetnsChoice::Own),
+        }
+    }
+}
+
+impl Names for RecordedNames<'_> {
+    fn service(&self, name: &str) -> Option<u16> {
+        self.here.service(name)
+    }
+
+    fn hosts(&self, name: &str) -> Vec<IpAddr> {
+        self.here.hosts(name)
+    }
+
+    /// Not recorded.
+    fn interface(&self, _: &str) -> Option<u32> {
+        None
+    }
+
+    fn user(&self, name: &str) -> Option<u32> {
+        self.recording.facts.host.users.number(name)
+    }
+
+    fn cgroup(&self, path: &str) -> Option<u64> {
+        let path = Path::new(path);
+        let below = CGROUP_MOUNTS
+            .iter()
+            .rev()
+            .find_map(|mount| path.strip_prefix(mount).ok())
+            .unwrap_or(path);
+        let below = below.strip_prefix("/").unwrap_or(below);
+        let wanted = format!("/{}", below.display());
+        let mut groups = self.recording.cgroups.numbers.iter();
+        let found = groups.find(|(_, cgroup)| cgroup.path.bytes() == wanted.as_bytes());
+        found.map(|(number, _)| *number)
+    }
+
+    fn ephemeral(&self) -> Option<PortRange> {
+        match self.recording.facts.namespaces.as_slice() {
+            [only] => only.settings.ephemeral,
+            _ => None,
+        }
+    }
+}

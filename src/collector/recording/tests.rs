@@ -1,0 +1,156 @@
+//! Recordings whose checksum is right and whose content is not: made by someone who means harm.
+
+use std::path::PathBuf;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use proptest::prelude::*;
+
+use super::*;
+use crate::collector::netns::NetnsChoice;
+use crate::collector::owners::Progress;
+use crate::collector::sock_diag::wire::Families;
+use crate::collector::{Request, SourceChoice, collect};
+use crate::filter::Filter;
+use crate::model::{DetailSet, Protocols};
+
+const FIXTURE: &[u8] = include_bytes!("../../../fixtures/recordings/leak.cw");
+
+/// A recording with these sections, and the checksum that belongs to them.
+fn made_of(sections: &[(Tag, Vec<u8>)]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = Writer::new(&mut bytes).unwrap();
+    for (tag, body) in sections {
+        writer.section(*tag, body).unwrap();
+    }
+    writer.end().unwrap();
+    bytes
+}
+
+fn packed(content: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn unpacked(body: &[u8]) -> Vec<u8> {
+    let mut content = Vec::new();
+    flate2::read::GzDecoder::new(body)
+        .read_to_end(&mut content)
+        .unwrap();
+    content
+}
+
+fn sections() -> Vec<(Tag, Vec<u8>)> {
+    let sections = format::sections(FIXTURE).unwrap();
+    sections
+        .into_iter()
+        .map(|(tag, body)| (tag, body.to_vec()))
+        .collect()
+}
+
+/// Opens a recording and looks at everything in it; what comes of it does not matter.
+fn look(bytes: &[u8]) {
+    let Ok(recording) = Recording::read(bytes) else {
+        return;
+    };
+    let _ = recording.redacted();
+    let request = Request {
+        source: SourceChoice::Auto,
+        proc_root: PathBuf::from("/proc"),
+        netns: NetnsChoice::Own,
+        families: Families::Both,
+        filter: Filter::everything(),
+        owners: true,
+        cgroups: true,
+        protocols: Protocols::Both,
+        tcp_info: true,
+        details: DetailSet::ALL,
+        taped: false,
+        from: Some(recording.into()),
+    };
+    let _ = collect(&request, &Progress::default());
+}
+
+#[test]
+fn sections_that_are_missing_or_there_twice_are_found_out() {
+    let all = sections();
+    for at in 0..all.len() {
+        let mut fewer = all.clone();
+        let section = fewer.remove(at);
+        assert!(
+            Recording::read(&made_of(&fewer)).is_err(),
+            "without {:?}",
+            section.0
+        );
+        let mut more = all.clone();
+        more.push(section.clone());
+        assert!(
+            Recording::read(&made_of(&more)).is_err(),
+            "two {:?}",
+            section.0
+        );
+    }
+    assert!(Recording::read(&made_of(&all)).is_ok());
+}
+
+#[test]
+fn a_dump_of_a_namespace_that_is_not_there_is_found_out() {
+    let mut recording = Recording::read(FIXTURE).unwrap();
+    recording.facts.dumps[0].netns = 7;
+    let mut bytes = Vec::new();
+    recording.write(&mut bytes).unwrap();
+    assert!(matches!(
+        Recording::read(&bytes),
+        Err(RecordingError::Altered(_))
+    ));
+}
+
+#[test]
+fn a_recording_of_the_other_byte_order_is_not_read() {
+    let mut recording = Recording::read(FIXTURE).unwrap();
+    recording.facts.byte_order = ByteOrder::Big;
+    let mut bytes = Vec::new();
+    recording.write(&mut bytes).unwrap();
+    assert!(matches!(
+        Recording::read(&bytes),
+        Err(RecordingError::ByteOrder)
+    ));
+}
+
+#[test]
+fn masked_twice_it_says_what_it_says_masked_once() {
+    let once = Recording::read(FIXTURE).unwrap();
+    let twice = once.redacted().unwrap();
+    assert_eq!(once.facts.host.name, twice.facts.host.name);
+    assert_eq!(once.owners.holders, twice.owners.holders);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 300 } else { 3_000 }))]
+
+    #[test]
+    fn whatever_a_section_holds_nothing_panics(
+        section in 0..8usize,
+        at in any::<prop::sample::Index>(),
+        bytes in prop::collection::vec(any::<u8>(), 1..12),
+    ) {
+        let mut all = sections();
+        let last = all.len() - 1;
+        let (_, body) = &mut all[section.min(last)];
+        let mut content = unpacked(body);
+        let start = at.index(content.len().max(1));
+        for (to, from) in content.iter_mut().skip(start).zip(&bytes) {
+            *to = *from;
+        }
+        *body = packed(&content);
+        look(&made_of(&all));
+    }
+
+    #[test]
+    fn any_bytes_can_be_read(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        look(&bytes);
+        let line = [b"closewait recording 1\n", bytes.as_slice()].concat();
+        look(&line);
+    }
+}
