@@ -55,6 +55,10 @@ pub enum Command {
     },
     /// Save everything that a run sees, to be looked at later with --from, here or elsewhere
     Record(Box<Record>),
+    /// Two readings of one host, socket by socket: what is still there, new, gone
+    Diff(Box<Diff>),
+    /// Recordings of many hosts, summed by group, with the hosts of each
+    Merge(Box<Merge>),
     /// Print completions for a shell to read
     Completions {
         /// Whose
@@ -65,7 +69,7 @@ pub enum Command {
 }
 
 /// Flags, and the words of a filter.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Selection {
     #[command(flatten)]
     pub options: Options,
@@ -112,6 +116,50 @@ pub struct Target {
     /// Replace a file that is there
     #[arg(long, help_heading = "Recording")]
     pub force: bool,
+}
+
+/// What `closewait diff` compares.
+#[derive(Debug, Args)]
+#[command(mut_args(|arg| {
+    const OTHERS: [&str; 16] = [
+        "timers", "extend", "info", "memory", "columns", "sort", "resolve", "resolve_timeout",
+        "prometheus", "label_limit", "quiet", "sample", "no_evidence", "threshold", "numeric",
+        "programs",
+    ];
+    let hidden = OTHERS.contains(&arg.get_id().as_str());
+    if hidden { arg.hide(true) } else { arg }
+}))]
+pub struct Diff {
+    /// Two recordings, the earlier one first, and the words of a filter
+    ///
+    /// With --from only the later one is named, with --against none: closewait diff --from A
+    /// --against now. CLOSE_WAIT is compared unless other states are named.
+    #[arg(value_name = "A B [FILTER]")]
+    pub words: Vec<String>,
+    /// What the earlier reading is compared with: a recording, or `now` for this host as it is
+    #[arg(long, value_name = "FILE|now", help_heading = "Reading")]
+    pub against: Option<PathBuf>,
+    #[command(flatten)]
+    pub options: Box<Options>,
+}
+
+/// What `closewait merge` sums.
+#[derive(Debug, Args)]
+#[command(mut_args(|arg| {
+    const OTHERS: [&str; 21] = [
+        "timers", "extend", "info", "memory", "columns", "sort", "resolve", "resolve_timeout",
+        "prometheus", "label_limit", "quiet", "sample", "no_evidence", "threshold", "numeric",
+        "programs", "netns", "all_netns", "source", "proc", "from",
+    ];
+    let hidden = OTHERS.contains(&arg.get_id().as_str());
+    if hidden { arg.hide(true) } else { arg }
+}))]
+pub struct Merge {
+    /// The recordings, one a host. CLOSE_WAIT is counted unless other states are named
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub options: Box<Options>,
 }
 
 /// What `closewait check` judges. Its `-t`, `-w` and `-c` are those that every monitoring plugin has.
@@ -256,7 +304,7 @@ impl Selection {
 }
 
 /// Flags that every command takes, before it or after it.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Options {
     /// All states, LISTEN too (in a list: else all but LISTEN)
     #[arg(short = 'a', long, help_heading = "netstat letters")]

@@ -15,10 +15,12 @@ pub mod args;
 mod check;
 pub mod classifier;
 pub mod collector;
+mod diff;
 pub mod exit;
 pub mod explain;
 pub mod filter;
 pub mod manual;
+mod merge;
 pub mod model;
 mod output;
 pub mod plan;
@@ -69,6 +71,8 @@ pub fn run(plan: &Plan, out: &mut impl Write, err: &mut impl Write) -> anyhow::R
             .map(|()| Outcome::Done),
         Plan::Check(check) => Ok(check::run(check, out)),
         Plan::Record(record) => record::run(record, out, err),
+        Plan::Diff(diff) => diff::run(diff, out, err),
+        Plan::Merge(merge) => merge::run(merge, out),
         Plan::Inspect(inspection) => match &inspection.output {
             None => inspect(inspection, out, err),
             Some(path) => inspect_into(path, inspection, err),

@@ -9,14 +9,18 @@ use thiserror::Error;
 mod asked;
 mod by;
 pub mod check;
+pub mod diff;
 mod given;
 mod listing;
+pub mod merge;
 mod needs;
 pub mod record;
 mod selection;
 
 use self::asked::Asked;
 pub use self::check::Check;
+pub use self::diff::Diff;
+pub use self::merge::Merge;
 pub use self::record::Record;
 use crate::args::{Cli, Command, Options, Wanted};
 use crate::classifier::Rules;
@@ -42,6 +46,8 @@ pub enum Plan {
     Inspect(Box<Inspection>),
     Check(Box<Check>),
     Record(Box<Record>),
+    Diff(Box<Diff>),
+    Merge(Box<Merge>),
 }
 
 /// A reading of the host, its judgement and its form.
@@ -113,6 +119,10 @@ pub enum UsageError {
     },
     #[error("a recording has everything: filter when it is read, with --from")]
     RecordsAll,
+    #[error(
+        "two readings are compared: closewait diff EARLIER LATER, or --from EARLIER --against now"
+    )]
+    TwoReadings,
     #[error("what --from has is recorded already: --redact masks it")]
     NothingToRecord,
     #[error("could not use the recording {}: {reason}", path.display())]
@@ -154,6 +164,14 @@ impl UsageError {
     pub fn is_mistake(&self) -> bool {
         !matches!(self, UsageError::Recording { .. })
     }
+
+    /// Why, where what is concerned has been named.
+    pub fn reason(&self) -> String {
+        match self {
+            UsageError::Recording { reason, .. } => reason.to_string(),
+            other => other.to_string(),
+        }
+    }
 }
 
 /// Long enough for twenty ticks of the clock that processor time is counted in, and short enough
@@ -183,6 +201,16 @@ impl Plan {
                 let said = before.and((*record.options).into());
                 let record = Record::new(record.target, said)?;
                 return Ok(Plan::Record(Box::new(record)));
+            }
+            Some(Command::Diff(diff)) => {
+                let said = before.and((*diff.options).into());
+                let diff = Diff::new(diff.against, diff.words, said, terminal)?;
+                return Ok(Plan::Diff(Box::new(diff)));
+            }
+            Some(Command::Merge(merge)) => {
+                let said = before.and((*merge.options).into());
+                let merge = Merge::new(merge.files, said, terminal)?;
+                return Ok(Plan::Merge(Box::new(merge)));
             }
             Some(Command::Check(said)) => {
                 let judged = check::Said::of(&said);

@@ -2,10 +2,12 @@
 
 pub mod age;
 pub mod cause;
+pub mod diff;
 pub mod finding;
 pub mod group;
 mod judge;
 pub mod listeners;
+pub mod merge;
 pub mod pairs;
 pub mod patience;
 pub mod queue;

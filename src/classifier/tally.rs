@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 
 use super::group::{GroupOwner, Service, service};
 use super::{Report, Row};
-use crate::model::{Cause, Cgroup, Name, Owner, Pid, Placed, Protocol, Side, State};
+use crate::model::{Cause, Cgroup, Name, Owner, Pid, Placed, Protocol, Side, Snapshot, State};
 
 /// What sockets can be counted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,6 +126,55 @@ pub enum Value {
     Unknown,
 }
 
+/// What a value says, apart from the snapshot that it was read in.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Told {
+    Number(u64),
+    /// Any text, as it was read.
+    Text(String),
+    /// In no unit or container.
+    Outside,
+    None,
+    Unknown,
+}
+
+impl Value {
+    /// What it says of the snapshot that it was read in.
+    pub fn told(&self, snapshot: &Snapshot) -> Told {
+        Told::Text(match self {
+            Value::Protocol(protocol) => protocol.name().to_owned(),
+            Value::State(state) => state.name().to_owned(),
+            Value::Unconnected => Protocol::Udp.state_name(State::Close).to_owned(),
+            Value::Side(side) => side.name().to_owned(),
+            Value::Port(port) => return Told::Number((*port).into()),
+            Value::Peer(addr) => addr.to_string(),
+            Value::Programs(names) => joined(names),
+            Value::User(uid) => match snapshot.host.users.name(*uid) {
+                Some(name) => name.to_owned(),
+                None => uid.to_string(),
+            },
+            Value::Scope(name) => String::from_utf8_lossy(name.bytes()).into_owned(),
+            Value::Netns(at) => match &snapshot.netns(*at).label {
+                Some(label) => label.clone(),
+                None => return Told::Unknown,
+            },
+            Value::Cause(cause) => Cause::name(*cause).to_owned(),
+            Value::Outside => return Told::Outside,
+            Value::None => return Told::None,
+            Value::Unknown => return Told::Unknown,
+        })
+    }
+}
+
+/// The names of a set of programs, joined by commas.
+fn joined(names: &[Name]) -> String {
+    let names: Vec<_> = names
+        .iter()
+        .map(|name| String::from_utf8_lossy(name.bytes()))
+        .collect();
+    names.join(",")
+}
+
 /// The sockets that have the same values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
@@ -143,35 +192,57 @@ const UNKNOWN: u32 = u32::MAX - 1;
 const OUTSIDE: u32 = u32::MAX - 2;
 const UNCONNECTED: u32 = u32::MAX - 3;
 
-/// Counts the selected sockets, the most frequent first. Costs an allocation for a new line or a
-/// new value, and none for a socket.
-pub fn tally(report: &Report<'_>, dimensions: &[Dimension]) -> Vec<Line> {
-    let mut values = Values {
-        report,
-        peers: Interned::default(),
-        programs: Interned::default(),
-        scopes: Interned::default(),
-        of_process: FxHashMap::default(),
-        last: None,
-    };
-    let mut counts: FxHashMap<Key, (u64, u64)> = FxHashMap::default();
-    for row in report.rows() {
-        let mut key = Key::default();
-        for (part, dimension) in key.iter_mut().zip(dimensions) {
-            *part = values.number(*dimension, &row);
+/// Tells for each selected socket on which line it stands, by numbers from 0.
+pub struct Sorter<'a> {
+    values: Values<'a>,
+    dimensions: &'a [Dimension],
+    keys: Interned<Key>,
+}
+
+impl<'a> Sorter<'a> {
+    pub fn new(report: &'a Report<'a>, dimensions: &'a [Dimension]) -> Sorter<'a> {
+        Sorter {
+            values: Values::of(report),
+            dimensions,
+            keys: Interned::default(),
         }
-        let count = counts.entry(key).or_default();
-        count.0 += 1;
-        count.1 += u64::from(row.socket.state == State::CloseWait);
     }
-    let mut lines: Vec<Line> = counts
+
+    /// The line of a socket of the report. Costs an allocation for a new line or a new value, and
+    /// none for a socket.
+    pub fn line(&mut self, row: &Row<'_>) -> usize {
+        let key = self.values.key(self.dimensions, row);
+        self.keys.number(key) as usize
+    }
+
+    /// The values of each line.
+    pub fn lines(&self) -> Vec<Vec<Value>> {
+        let keys = self.keys.things.iter();
+        keys.map(|key| self.values.of_key(self.dimensions, key))
+            .collect()
+    }
+}
+
+/// Counts the selected sockets, the most frequent first.
+pub fn tally(report: &Report<'_>, dimensions: &[Dimension]) -> Vec<Line> {
+    let mut sorter = Sorter::new(report, dimensions);
+    let mut counts: Vec<(u64, u64)> = Vec::new();
+    for row in report.rows() {
+        let line = sorter.line(&row);
+        if counts.len() <= line {
+            counts.resize(line + 1, (0, 0));
+        }
+        if let Some((sockets, close_wait)) = counts.get_mut(line) {
+            *sockets += 1;
+            *close_wait += u64::from(row.socket.state == State::CloseWait);
+        }
+    }
+    let mut lines: Vec<Line> = sorter
+        .lines()
         .into_iter()
-        .map(|(key, (sockets, close_wait))| Line {
-            values: key
-                .iter()
-                .zip(dimensions)
-                .map(|(number, dimension)| values.value(*dimension, *number))
-                .collect(),
+        .zip(counts)
+        .map(|(values, (sockets, close_wait))| Line {
+            values,
             sockets,
             close_wait,
         })
@@ -232,7 +303,33 @@ struct Values<'a> {
     last: Option<(GroupOwner, u32)>,
 }
 
-impl Values<'_> {
+impl<'a> Values<'a> {
+    fn of(report: &'a Report<'a>) -> Values<'a> {
+        Values {
+            report,
+            peers: Interned::default(),
+            programs: Interned::default(),
+            scopes: Interned::default(),
+            of_process: FxHashMap::default(),
+            last: None,
+        }
+    }
+
+    fn key(&mut self, dimensions: &[Dimension], row: &Row<'_>) -> Key {
+        let mut key = Key::default();
+        for (part, dimension) in key.iter_mut().zip(dimensions) {
+            *part = self.number(*dimension, row);
+        }
+        key
+    }
+
+    fn of_key(&self, dimensions: &[Dimension], key: &Key) -> Vec<Value> {
+        let parts = key.iter().zip(dimensions);
+        parts
+            .map(|(number, dimension)| self.value(*dimension, *number))
+            .collect()
+    }
+
     fn number(&mut self, dimension: Dimension, row: &Row<'_>) -> u32 {
         let socket = row.socket;
         match dimension {

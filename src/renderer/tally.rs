@@ -7,11 +7,11 @@ use std::time::Duration;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::style::{self, MARK, NO_MARK, Role};
-use super::{View, columns, escape, triage, units};
+use super::grid::Grid;
+use super::{View, escape, triage, units};
 use crate::classifier::Report;
-use crate::classifier::tally::{Dimension, Line, Value, tally};
-use crate::model::{Cause, Name, Protocol, State};
+use crate::classifier::tally::{Dimension, Line, Told, Value, tally};
+use crate::model::State;
 
 /// What to count by, and in which order to show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,46 +77,41 @@ impl<'a> Counts<'a> {
 
     /// What a value is called; `None` where there is none, or none is known.
     fn text(&self, value: &Value) -> Option<String> {
-        let snapshot = self.report.snapshot;
-        Some(match value {
-            Value::Protocol(protocol) => protocol.name().to_owned(),
-            Value::State(state) => state.name().to_owned(),
-            Value::Unconnected => Protocol::Udp.state_name(State::Close).to_owned(),
-            Value::Side(side) => side.name().to_owned(),
-            Value::Port(port) => port.to_string(),
-            Value::Peer(addr) => addr.to_string(),
-            Value::Programs(names) => joined(names),
-            Value::User(uid) => match snapshot.host.users.name(*uid) {
-                Some(name) => name.to_owned(),
-                None => uid.to_string(),
-            },
-            Value::Scope(name) => String::from_utf8_lossy(name.bytes()).into_owned(),
-            Value::Netns(at) => return snapshot.netns(*at).label.clone(),
-            Value::Cause(cause) => Cause::name(*cause).to_owned(),
-            Value::None | Value::Outside | Value::Unknown => return None,
-        })
+        match value.told(self.report.snapshot) {
+            Told::Text(text) => Some(text),
+            Told::Number(number) => Some(number.to_string()),
+            Told::Outside | Told::None | Told::Unknown => None,
+        }
     }
 
     fn cell(&self, value: &Value) -> String {
-        match (value, self.text(value)) {
-            (Value::None, _) => "-".to_owned(),
-            (Value::Outside, _) => "(none)".to_owned(),
-            (_, Some(text)) => escape::text(text.as_bytes()),
-            (_, None) => "?".to_owned(),
-        }
+        cell(&value.told(self.report.snapshot))
     }
 }
 
-/// The names of a set of programs, joined by commas.
-fn joined(names: &[Name]) -> String {
-    let mut text = String::new();
-    for name in names {
-        if !text.is_empty() {
-            text.push(',');
-        }
-        text.push_str(&String::from_utf8_lossy(name.bytes()));
+/// A value in a table.
+pub(super) fn cell(told: &Told) -> String {
+    match told {
+        Told::Text(text) => escape::text(text.as_bytes()),
+        Told::Number(number) => number.to_string(),
+        Told::Outside => "(none)".to_owned(),
+        Told::None => "-".to_owned(),
+        Told::Unknown => "?".to_owned(),
     }
-    text
+}
+
+/// A value in CSV: nothing where there is none, or none is known.
+pub(super) fn field(told: &Told) -> String {
+    match told {
+        Told::Outside | Told::None | Told::Unknown => String::new(),
+        told => cell(told),
+    }
+}
+
+/// The heading of a dimension.
+pub(super) fn heading(dimension: Dimension) -> String {
+    let (first, rest) = dimension.name().split_at(1);
+    format!("{}{rest}", first.to_uppercase())
 }
 
 fn compare(key: ByKey, a: &Line, b: &Line) -> Ordering {
@@ -161,15 +156,15 @@ fn table(counts: &Counts<'_>, view: &View, heading: bool, out: &mut impl Write) 
         cells.truncate(words + numbers);
         (cells, close_wait > 0)
     };
-    let title = |dimension: &Dimension| {
-        let name = dimension.name();
-        let (first, rest) = name.split_at(1);
-        format!("{}{rest}", first.to_uppercase())
-    };
-    let mut headings: Vec<String> = counts.dimensions.iter().map(title).collect();
+    let mut headings: Vec<String> = counts
+        .dimensions
+        .iter()
+        .copied()
+        .map(self::heading)
+        .collect();
     headings.extend([SOCKETS, SHARE, CLOSE_WAIT].map(str::to_owned));
     headings.truncate(words + numbers);
-    let mut rows: Vec<(Vec<String>, bool)> = counts
+    let rows: Vec<(Vec<String>, bool)> = counts
         .lines
         .iter()
         .map(|line| {
@@ -182,81 +177,27 @@ fn table(counts: &Counts<'_>, view: &View, heading: bool, out: &mut impl Write) 
         "total".clone_into(first);
     }
     let all_waits = counts.report.states.of(State::CloseWait);
-    rows.push((row(total, counts.total, all_waits.unwrap_or(0)).0, false));
-    let mut widths: Vec<usize> = headings.iter().map(|text| columns::width(text)).collect();
-    for (cells, _) in &rows {
-        for (width, cell) in widths.iter_mut().zip(cells) {
-            *width = (*width).max(columns::width(cell));
-        }
-    }
-    if let Some(most) = view.look.width {
-        fit(&mut widths, words, most.saturating_sub(MARK.len()));
-    }
-    let line = |cells: &[String], mark: &str| {
-        let mut text = mark.to_owned();
-        for (at, (cell, width)) in cells.iter().zip(&widths).enumerate() {
-            let cell = style::cut(cell, *width);
-            let blanks = " ".repeat(width.saturating_sub(columns::width(&cell)));
-            if at > 0 {
-                text.push(' ');
-            }
-            if at < words {
-                text.push_str(&cell);
-                text.push_str(&blanks);
-            } else {
-                text.push_str(&blanks);
-                text.push_str(&cell);
-            }
-        }
-        text.truncate(text.trim_end().len());
-        text
+    let grid = Grid {
+        words,
+        headings,
+        rows,
+        note: left_out(counts),
+        total: Some(row(total, counts.total, all_waits.unwrap_or(0)).0),
     };
-    let look = view.look;
-    if heading {
-        let text = line(&headings, NO_MARK);
-        writeln!(out, "{}", look.paint(Role::Heading, text))?;
-    }
-    let last = rows.len().saturating_sub(1);
-    for (at, (cells, waits)) in rows.iter().enumerate() {
-        if at == last {
-            left_out(counts, view, out)?;
-        }
-        if *waits {
-            writeln!(out, "{}", look.paint(Role::CloseWait, line(cells, MARK)))?;
-        } else {
-            writeln!(out, "{}", line(cells, NO_MARK))?;
-        }
-    }
-    Ok(())
+    grid.write(view.look, heading, out)
 }
 
-/// Says what a limit leaves out.
-fn left_out(counts: &Counts<'_>, view: &View, out: &mut impl Write) -> io::Result<()> {
+/// What a limit leaves out.
+fn left_out(counts: &Counts<'_>) -> Option<String> {
     let (lines, sockets) = counts.left_out;
-    if lines == 0 {
-        return Ok(());
-    }
-    let text = format!(
-        "… {} more with {} sockets ({}): --limit 0",
-        units::count(lines as u64),
-        units::count(sockets),
-        percent(counts.share(sockets)).trim_start()
-    );
-    writeln!(out, "{NO_MARK}{}", view.look.paint(Role::Quiet, text))
-}
-
-/// Takes from the widest of the words until a line fits.
-fn fit(widths: &mut [usize], words: usize, most: usize) {
-    const LEAST: usize = 4;
-    loop {
-        let line: usize = widths.iter().sum::<usize>() + widths.len().saturating_sub(1);
-        let over = line.saturating_sub(most);
-        let widest = widths.iter_mut().take(words).max_by_key(|width| **width);
-        match widest {
-            Some(width) if over > 0 && *width > LEAST => *width -= 1,
-            _ => return,
-        }
-    }
+    (lines > 0).then(|| {
+        format!(
+            "… {} more with {} sockets ({}): --limit 0",
+            units::count(lines as u64),
+            units::count(sockets),
+            percent(counts.share(sockets)).trim_start()
+        )
+    })
 }
 
 /// `41.9 %`.

@@ -178,6 +178,55 @@ fn a_redacted_recording_has_no_address_or_name_of_the_host_in_its_bytes() {
     drop((kept, mapped, client));
 }
 
+#[test]
+fn a_diff_with_now_tells_the_same_sockets_from_others_of_the_same_number() {
+    let lab = Lab::new();
+    let stays = lab.start("leak", &["connections=6"]);
+    let goes = lab.start("leak", &["connections=9"]);
+    let dir = tempfile::tempdir().unwrap();
+    for source in ["netlink", "procfs"] {
+        let file = dir.path().join(source);
+        let file = file.to_str().unwrap();
+        let recorded = lab.closewait(&["record", file, "--source", source]);
+        assert_eq!(recorded.code, 0, "{}", recorded.stderr);
+    }
+    let (stays_at, goes_at) = (stays.port().to_string(), goes.port().to_string());
+    let diff = |source: &str, port: &str| {
+        let file = dir.path().join(source);
+        let file = file.to_str().unwrap();
+        let words = ["sport", "=", &format!(":{port}")].map(str::to_owned);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let diff = lab.json(&[&["diff", "--from", file, "--against", "now"], &words[..]].concat());
+        let told_by = if source == "netlink" {
+            "cookie"
+        } else {
+            "ends"
+        };
+        // Where nothing was there before, nothing lacks a cookie.
+        assert!(
+            diff["told_by"] == told_by || diff["total"]["before"] == 0,
+            "{diff}"
+        );
+        ["still", "new", "gone"].map(|name| diff["total"][name].as_u64().unwrap())
+    };
+    for source in ["netlink", "procfs"] {
+        assert_eq!(diff(source, &stays_at), [6, 0, 0], "{source}");
+        assert_eq!(diff(source, &goes_at), [9, 0, 0], "{source}");
+    }
+    drop(goes);
+    let comes = lab.start("leak", &["connections=9"]);
+    for source in ["netlink", "procfs"] {
+        assert_eq!(diff(source, &stays_at), [6, 0, 0], "{source}");
+        assert_eq!(diff(source, &goes_at), [0, 0, 9], "{source}");
+        assert_eq!(
+            diff(source, &comes.port().to_string()),
+            [0, 9, 0],
+            "{source}"
+        );
+    }
+    drop(stays);
+}
+
 /// How often live and recorded are looked at before a difference counts: streams that go on, and
 /// ages that pass a bound, may change what is said between the two.
 const TRIES: usize = 5;

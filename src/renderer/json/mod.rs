@@ -13,10 +13,11 @@ use serde::{Serialize, Serializer};
 
 use self::row::RowJson;
 use self::types::{
-    Causes, Counters, CpuJson, Document, EndpointJson, EpollJson, EvidenceJson, FindingJson, Gap,
+    Causes, Counters, CpuJson, Document, EndpointJson, EpollJson, EvidenceJson, FindingJson,
     GroupJson, IdleJson, ListenerJson, NameJson, PatienceJson, PlacedJson, Process, SocketJson,
-    SpreadJson, States, ThreadsJson, TimerJson, Tool, UdpJson, WaitJson,
+    SpreadJson, ThreadsJson, TimerJson, UdpJson, WaitJson,
 };
+pub(super) use self::types::{Gap, Reading, States, Tool};
 use super::list::{self, Order};
 use super::tally::Counts;
 use super::{Object, Page, View, findings, groups};
@@ -25,11 +26,12 @@ use crate::classifier::group::{Group, Service};
 use crate::classifier::queue::Queue;
 use crate::classifier::{Report, Row};
 use crate::model::{
-    Cause, Endpoint, Evidence, FdLimit, Holders, Pid, Placed, Protocol, Resolved, Wait, WaitTarget,
+    Cause, Endpoint, Evidence, FdLimit, Holders, Pid, Placed, Protocol, Resolved, Snapshot, Wait,
+    WaitTarget,
 };
 
 /// The version of the schema: raised only when a field is renamed or removed.
-const SCHEMA: u32 = 1;
+pub(super) const SCHEMA: u32 = 1;
 
 /// Writes the whole document.
 pub fn document(
@@ -60,31 +62,15 @@ pub fn document(
     let settings = snapshot.only_namespace().map(|only| &only.settings);
     let document = Document {
         schema: SCHEMA,
-        tool: Tool {
-            name: env!("CARGO_PKG_NAME"),
-            version: env!("CARGO_PKG_VERSION"),
-        },
+        tool: Tool::THIS,
         host: &snapshot.host.name,
         taken_at: taken_at(snapshot.taken_at_ns),
         elapsed_ms: elapsed.as_micros() as f64 / 1000.0,
-        source: if snapshot.recorded {
-            "recording"
-        } else {
-            snapshot.source().name()
-        },
+        source: source(snapshot),
         namespaces: snapshot.namespaces.iter().map(Into::into).collect(),
         complete: report.is_complete(),
         selection: view.selection.as_deref(),
-        gaps: report
-            .gaps
-            .iter()
-            .map(|gap| Gap {
-                kind: gap.kind.name(),
-                count: gap.count,
-                detail: &gap.detail,
-                hint: &gap.hint,
-            })
-            .collect(),
+        gaps: gaps(report),
         states: States(&report.states),
         udp: report.udp.as_ref().map(UdpJson::from),
         groups: groups.iter().map(|group| context.group(group)).collect(),
@@ -114,6 +100,44 @@ pub fn document(
     };
     serde_json::to_writer(&mut *out, &document)?;
     out.write_all(b"\n")
+}
+
+/// Where the sockets came from.
+fn source(snapshot: &Snapshot) -> &'static str {
+    if snapshot.recorded {
+        "recording"
+    } else {
+        snapshot.source().name()
+    }
+}
+
+fn gaps<'a>(report: &'a Report<'_>) -> Vec<Gap<'a>> {
+    report.gaps.iter().map(Gap::of).collect()
+}
+
+impl<'a> Gap<'a> {
+    pub(super) fn of(gap: &'a crate::model::Gap) -> Gap<'a> {
+        Gap {
+            kind: gap.kind.name(),
+            count: gap.count,
+            detail: &gap.detail,
+            hint: &gap.hint,
+        }
+    }
+}
+
+impl<'a> Reading<'a> {
+    /// One of several readings that a document is about.
+    pub(super) fn of(report: &'a Report<'_>) -> Reading<'a> {
+        let snapshot = report.snapshot;
+        Reading {
+            host: &snapshot.host.name,
+            taken_at: taken_at(snapshot.taken_at_ns),
+            source: source(snapshot),
+            complete: report.is_complete(),
+            gaps: gaps(report),
+        }
+    }
 }
 
 /// Writes one socket a line.

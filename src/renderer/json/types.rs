@@ -66,13 +66,30 @@ impl<'a> From<&'a Namespace> for NamespaceJson<'a> {
 }
 
 #[derive(Serialize)]
-pub(super) struct Tool {
-    pub(super) name: &'static str,
-    pub(super) version: &'static str,
+pub struct Tool {
+    name: &'static str,
+    version: &'static str,
+}
+
+impl Tool {
+    pub const THIS: Tool = Tool {
+        name: env!("CARGO_PKG_NAME"),
+        version: env!("CARGO_PKG_VERSION"),
+    };
+}
+
+/// One of several readings.
+#[derive(Serialize)]
+pub struct Reading<'a> {
+    pub(super) host: &'a str,
+    pub(super) taken_at: Option<String>,
+    pub(super) source: &'static str,
+    pub(super) complete: bool,
+    pub(super) gaps: Vec<Gap<'a>>,
 }
 
 #[derive(Serialize)]
-pub(super) struct Gap<'a> {
+pub struct Gap<'a> {
     pub(super) kind: &'static str,
     pub(super) count: u64,
     pub(super) detail: &'a str,
@@ -98,7 +115,7 @@ impl From<&StateCounts> for UdpJson {
 }
 
 /// Every state, with its count, or null where it was not looked for.
-pub(super) struct States<'a>(pub(super) &'a StateCounts);
+pub struct States<'a>(pub &'a StateCounts);
 
 impl Serialize for States<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
