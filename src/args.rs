@@ -223,7 +223,7 @@ pub struct Check {
         help_heading = "Check"
     )]
     pub queue: Option<Limits>,
-    /// How much the count grows a minute, by two readings: 10/min or 10,100
+    /// How much the count that grows most grows a minute, by two readings: 10/min or 10,100
     #[arg(long, value_name = "LIMITS", allow_hyphen_values = true, value_parser = growth, help_heading = "Check")]
     pub growth: Option<Limits>,
     /// How long lies between the two readings of --growth [default: 5s]
@@ -239,7 +239,11 @@ pub struct Check {
 
 /// Limits of a growth, of which each may end in `/min`.
 fn growth(text: &str) -> Result<Limits, NoRange> {
-    text.replace("/min", "").parse()
+    let limits: Vec<&str> = text
+        .split(',')
+        .map(|limit| limit.strip_suffix("/min").unwrap_or(limit))
+        .collect();
+    limits.join(",").parse()
 }
 
 /// The page that a command asks for.

@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Instant;
 
-use crate::classifier::verdict::{self, Status, Verdict};
+use crate::classifier::verdict::{self, Earlier, Growth, Status, Verdict};
 use crate::collector::owners::Progress;
 use crate::model::Snapshot;
 use crate::plan::{Check, Inspection};
@@ -45,7 +45,7 @@ fn judge(check: &Check) -> anyhow::Result<(Status, Vec<u8>)> {
         None => None,
         Some(between) => {
             let start = Instant::now();
-            let before = counted(plan, check)?;
+            let before = earlier(plan, check)?;
             thread::sleep(between);
             Some((start, before))
         }
@@ -53,11 +53,11 @@ fn judge(check: &Check) -> anyhow::Result<(Status, Vec<u8>)> {
     let read = Instant::now();
     let snapshot = read_all(plan)?;
     let mut report = classifier::classify(&snapshot, &plan.rules);
-    let growth = growth.map(|(start, before)| {
-        let more = verdict::counted(&report, &check.test) as f64 - before as f64;
-        more * 60.0 / (read - start).as_secs_f64()
-    });
     let (found, _) = find(plan, &snapshot, &mut report);
+    let growth = growth.as_ref().map(|(start, earlier)| Growth {
+        earlier,
+        minutes: (read - *start).as_secs_f64() / 60.0,
+    });
     let verdict: Verdict = verdict::verdict(&report, &found, growth, &check.test);
     let mut text = Vec::new();
     renderer::check::result(
@@ -71,10 +71,10 @@ fn judge(check: &Check) -> anyhow::Result<(Status, Vec<u8>)> {
     Ok((verdict.status, text))
 }
 
-fn counted(plan: &Inspection, check: &Check) -> anyhow::Result<u64> {
+fn earlier(plan: &Inspection, check: &Check) -> anyhow::Result<Earlier> {
     let snapshot = read_all(plan)?;
     let report = classifier::classify(&snapshot, &plan.rules);
-    Ok(verdict::counted(&report, &check.test))
+    Ok(Earlier::of(&report, &check.test))
 }
 
 fn read_all(plan: &Inspection) -> anyhow::Result<Snapshot> {

@@ -11,6 +11,19 @@ use closewait::plan::{Plan, Terminal, UsageError};
 use closewait::renderer::{check, escape};
 
 fn main() -> ExitCode {
+    // Whatever happens, a check ends with a status. The panic itself goes to stderr.
+    std::panic::catch_unwind(run).unwrap_or_else(|_| {
+        let outcome = Cli::mistake_of(std::env::args_os());
+        tell_monitoring(Some("a fault in closewait itself"), outcome);
+        match outcome {
+            Outcome::Checked(_) => outcome.into(),
+            // As of every Rust program.
+            _ => ExitCode::from(101),
+        }
+    })
+}
+
+fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
@@ -37,7 +50,12 @@ fn usage(error: &clap::Error) -> ExitCode {
         return match error.print().and_then(|()| io::stdout().flush()) {
             Err(error) if error.kind() != ErrorKind::BrokenPipe => {
                 let error = anyhow::Error::new(error).context("could not write the output");
-                fail(&error, Outcome::Unread)
+                // To monitoring it is no WARNING.
+                let outcome = match Cli::mistake_of(std::env::args_os()) {
+                    Outcome::Usage => Outcome::Unread,
+                    outcome => outcome,
+                };
+                fail(&error, outcome)
             }
             _ => Outcome::Done.into(),
         };

@@ -124,10 +124,46 @@ pub struct Verdict {
     pub no_ages: bool,
 }
 
-/// Judges a report. `growth` is in sockets a minute, `None` where it was not measured.
-pub fn verdict(report: &Report<'_>, found: &Findings, growth: Option<f64>, test: &Test) -> Verdict {
+/// An earlier reading, as far as growth rests on it.
+#[derive(Debug, Clone, Default)]
+pub struct Earlier {
+    counts: FxHashMap<(u64, Key), u64>,
+    /// Why its view did not suffice.
+    unseen: Vec<String>,
+}
+
+impl Earlier {
+    pub fn of(report: &Report<'_>, test: &Test) -> Earlier {
+        let counts = Counts::of(report, test);
+        Earlier {
+            unseen: unseen(report, test, counts.hidden),
+            counts: counts.by_place(report),
+        }
+    }
+}
+
+/// Growth since an earlier reading.
+#[derive(Debug, Clone, Copy)]
+pub struct Growth<'a> {
+    pub earlier: &'a Earlier,
+    pub minutes: f64,
+}
+
+/// Judges a report; growth where it was measured.
+pub fn verdict(
+    report: &Report<'_>,
+    found: &Findings,
+    growth: Option<Growth<'_>>,
+    test: &Test,
+) -> Verdict {
     let counts = Counts::of(report, test);
-    let unseen = unseen(report, test, counts.hidden);
+    let mut unseen = unseen(report, test, counts.hidden);
+    for reason in growth.iter().flat_map(|growth| &growth.earlier.unseen) {
+        if !unseen.contains(reason) {
+            unseen.push(reason.clone());
+        }
+    }
+    let growth = growth.map(|growth| counts.growth(report, growth.earlier) as f64 / growth.minutes);
     let severity = test
         .is_by_severity()
         .then(|| found.findings.iter().map(|finding| finding.severity).max())
@@ -216,11 +252,6 @@ fn judge(value: Option<f64>, limits: Limits, partial: bool) -> Status {
     warning.max(critical)
 }
 
-/// How many sockets count, of which growth is a difference.
-pub fn counted(report: &Report<'_>, test: &Test) -> u64 {
-    report.rows().filter(|row| counts(row, test)).count() as u64
-}
-
 fn counts(row: &Row<'_>, test: &Test) -> bool {
     test.states.contains(row.socket.state)
         && !matches!(row.cause, Some(Cause::Transient | Cause::HalfClose))
@@ -280,6 +311,39 @@ impl Counts {
             *group.services.entry((service, owner)).or_default() += 1;
         }
         all
+    }
+
+    /// The count of each group, with what its namespace is in every reading.
+    fn by_place(&self, report: &Report<'_>) -> FxHashMap<(u64, Key), u64> {
+        let place = |netns: u16| {
+            let inode = report.snapshot.netns(netns).inode;
+            inode.unwrap_or(netns.into())
+        };
+        let placed = |key: &Key| match key.clone() {
+            Key::Total => (0, Key::Total),
+            Key::Owner(netns, owner) => (place(netns), Key::Owner(0, owner)),
+            Key::Port(netns, service) => (place(netns), Key::Port(0, service)),
+            Key::Listener(netns, end) => (place(netns), Key::Listener(0, end)),
+        };
+        let groups = self.groups.iter();
+        groups
+            .map(|(key, group)| (placed(key), group.sockets))
+            .collect()
+    }
+
+    /// By how many sockets the group grew that grew most: what one loses is no comfort to another.
+    /// Where none did, how the whole changed.
+    fn growth(&self, report: &Report<'_>, earlier: &Earlier) -> i64 {
+        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let now = self.by_place(report);
+        let before = |key: &(u64, Key)| earlier.counts.get(key).copied().unwrap_or(0);
+        let grown = now
+            .iter()
+            .map(|(key, sockets)| signed(*sockets) - signed(before(key)));
+        match grown.max() {
+            Some(most) if most > 0 => most,
+            _ => signed(self.counted) - signed(earlier.counts.values().sum()),
+        }
     }
 
     /// The worst status of any group; of none, that of 0.

@@ -3,7 +3,7 @@
 
 use std::io::Read;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::lab::{Age, Lab, Run, closewait, is_root, misbehave, run, until};
 
@@ -466,4 +466,53 @@ fn growth_is_counted_between_two_readings() {
     assert_eq!(checking.wait().unwrap().code(), Some(1), "{text}");
     assert!(text.contains(" WARNING - "), "{text}");
     assert!(text.contains("growth="), "{text}");
+}
+
+#[test]
+fn what_one_service_loses_does_not_hide_what_another_gains() {
+    let lab = Lab::new();
+    let lost = lab.start("leak", &["connections=60"]);
+    let mut checking = Command::new(closewait())
+        .args(["check", "--growth", "100", "--for", "6s", "--grace", "0"])
+        .args(["--sample", "0"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Long enough for the first reading, and not for the second.
+    std::thread::sleep(Duration::from_secs(2));
+    let gained = lab.start("leak", &["connections=20"]);
+    drop(lost);
+    let mut text = String::new();
+    let mut out = checking.stdout.take().unwrap();
+    out.read_to_string(&mut text).unwrap();
+    // 20 in 6 s are 200 a minute.
+    assert_eq!(checking.wait().unwrap().code(), Some(1), "{text}");
+    let growth = text.split("growth=").nth(1).unwrap();
+    let growth: f64 = growth.split(';').next().unwrap().parse().unwrap();
+    assert!((150.0..=200.0).contains(&growth), "{text}");
+    drop(gained);
+}
+
+#[test]
+fn a_slash_min_is_the_end_of_a_limit_and_nothing_else() {
+    for (limits, code) in [
+        ("10/min", 0),
+        ("10/min,20/min", 0),
+        ("10/min/min", 3),
+        ("1/min0", 3),
+        ("/min", 3),
+    ] {
+        let args = [
+            "check",
+            "--growth",
+            limits,
+            "--for",
+            "1ms",
+            "state",
+            "close-wait",
+        ];
+        let run = run(Command::new(closewait()).args(args));
+        let is_mistake = run.stdout.contains("invalid value");
+        assert_eq!(is_mistake, code == 3, "{limits}: {}", run.stdout);
+    }
 }

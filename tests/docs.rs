@@ -1,0 +1,116 @@
+//! Every command that the documents show is one that the tool takes.
+
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use closewait::args::Cli;
+
+fn documents() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = vec![root.join("README.md"), root.join("CONTRIBUTING.md")];
+    for dir in ["docs", "docs/examples"] {
+        let entries = std::fs::read_dir(root.join(dir)).unwrap();
+        found.extend(entries.map(|entry| entry.unwrap().path()).filter(|path| {
+            let is_text = |extension: &str| path.extension().is_some_and(|of| of == extension);
+            path.is_file() && !is_text("json")
+        }));
+    }
+    found
+}
+
+/// The words of a shell's command from `closewait` on, up to whatever ends it.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word = String::new();
+    let mut quote = None;
+    let mut is_word = false;
+    for c in line.chars() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (Some(_), c) => word.push(c),
+            (None, '\'' | '"') => (quote, is_word) = (Some(c), true),
+            (None, '|' | '>' | '&' | ';' | ')' | '`' | '#') => break,
+            (None, ' ') if is_word => {
+                words.push(std::mem::take(&mut word));
+                is_word = false;
+            }
+            (None, ' ') => {}
+            (None, c) => {
+                word.push(c);
+                is_word = true;
+            }
+        }
+    }
+    // A quote that is open was opened before: the command is an argument of another one.
+    if is_word {
+        words.push(word);
+    }
+    words
+}
+
+/// The commands of a document: lines of code that call the tool.
+fn commands(text: &str) -> Vec<Vec<String>> {
+    let mut in_code = true;
+    let mut commands = Vec::new();
+    let is_markdown = text.contains("```");
+    if is_markdown {
+        in_code = false;
+    }
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            in_code = !in_code;
+            continue;
+        }
+        if !in_code || line.trim_start().starts_with(['#', '-']) && is_markdown {
+            continue;
+        }
+        for (at, _) in line.match_indices("closewait ") {
+            let before = line[..at].chars().next_back();
+            let is_called = before.is_none_or(|c| matches!(c, ' ' | '/' | '\'' | '"' | '='));
+            // What ends a quotation that began before ends the command.
+            let mut rest = &line[at..];
+            for quote in ['\'', '"'] {
+                if line[..at].matches(quote).count() % 2 == 1 {
+                    rest = rest.split(quote).next().unwrap();
+                }
+            }
+            let command = words(rest);
+            let is_path = command
+                .get(1)
+                .is_some_and(|word| word.contains('=') || word.ends_with(':'));
+            if is_called && !is_path && command.len() > 1 {
+                commands.push(command);
+            }
+        }
+    }
+    commands
+}
+
+#[test]
+fn every_command_that_is_shown_is_taken() {
+    let mut seen = 0;
+    let mut refused = Vec::new();
+    for path in documents() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for mut command in commands(&text) {
+            let prose = ["on", "of", "diff of", "merge of", "CRITICAL"];
+            if prose.contains(&command[1].as_str())
+                || command[2..].first().is_some_and(|word| word == "of")
+            {
+                continue;
+            }
+            for word in &mut command {
+                // Macros of Nagios, and what stands for a number.
+                *word = word.replace("$ARG1$", "-v").replace("PID", "1");
+            }
+            seen += 1;
+            if let Err(error) = Cli::try_parse_from(&command) {
+                let error = error.to_string();
+                let first = error.lines().next().unwrap_or_default().to_owned();
+                refused.push(format!("{}: {command:?}: {first}", path.display()));
+            }
+        }
+    }
+    assert!(refused.is_empty(), "{refused:#?}");
+    assert!(seen > 40, "{seen}");
+}
