@@ -433,30 +433,58 @@ fn read_procfs(
     steps: &mut Steps,
 ) -> Result<(), CollectError> {
     let start = Instant::now();
+    let waits = request.filter.states().contains(State::CloseWait);
+    let mut keep =
+        |socket: &Socket| may_matter(&request.filter, socket) || (waits && is_closer(socket));
+    read_texts(request, Protocol::Tcp, net, &mut keep, found, gaps)?;
+    steps.add(
+        format!(
+            "{}/tcp, tcp6: {} sockets kept",
+            net.display(),
+            found.sockets.len()
+        ),
+        start,
+    );
+    Ok(())
+}
+
+/// Reads the texts of a protocol in the directory `net`.
+pub(super) fn read_texts(
+    request: &Request,
+    protocol: Protocol,
+    net: &Path,
+    keep: &mut impl FnMut(&Socket) -> bool,
+    found: &mut Dumped,
+    gaps: &mut Vec<Gap>,
+) -> Result<(), CollectError> {
     let families: &[Family] = match &request.families {
         Families::Both => &[Family::Inet, Family::Inet6],
         Families::One(family) => std::slice::from_ref(family),
     };
+    let name = protocol.name();
     let mut malformed = 0;
     for &family in families {
         let path = net.join(match family {
-            Family::Inet => "tcp",
-            Family::Inet6 => "tcp6",
+            Family::Inet => name.to_owned(),
+            Family::Inet6 => format!("{name}6"),
         });
-        let waits = request.filter.states().contains(State::CloseWait);
-        let mut keep =
-            |socket: &Socket| may_matter(&request.filter, socket) || (waits && is_closer(socket));
         let reading = File::open(&path)
-            .and_then(|text| proc_net::read_into(found, text, Protocol::Tcp, family, &mut keep));
+            .and_then(|text| proc_net::read_into(found, text, protocol, family, keep));
         match reading {
             Ok(reading) => malformed += reading.malformed,
             // A kernel without IPv6 has no such file, and no such sockets.
             Err(error) if family == Family::Inet6 && error.kind() == io::ErrorKind::NotFound => {}
             Err(error) if family == Family::Inet6 && families.len() > 1 => gaps.push(Gap {
-                kind: GapKind::FamilyUnread,
+                kind: match protocol {
+                    Protocol::Tcp => GapKind::FamilyUnread,
+                    Protocol::Udp => GapKind::UdpUnread,
+                },
                 count: 1,
                 detail: format!("could not read {}: {error}", path.display()),
-                hint: "IPv6 sockets are missing".into(),
+                hint: match protocol {
+                    Protocol::Tcp => "IPv6 sockets are missing".into(),
+                    Protocol::Udp => "IPv6 sockets of UDP are missing".into(),
+                },
             }),
             Err(reason) => {
                 let hint = if request.proc_root == Path::new("/proc") {
@@ -473,19 +501,11 @@ fn read_procfs(
             kind: GapKind::Malformed,
             count: malformed,
             detail: format!(
-                "{malformed} lines of {}/tcp or tcp6 could not be understood",
+                "{malformed} lines of {0}/{name} or {name}6 could not be understood",
                 net.display()
             ),
             hint: "compare with the file itself".into(),
         });
     }
-    steps.add(
-        format!(
-            "{}/tcp, tcp6: {} sockets kept",
-            net.display(),
-            found.sockets.len()
-        ),
-        start,
-    );
     Ok(())
 }

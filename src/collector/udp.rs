@@ -1,17 +1,15 @@
 //! The UDP sockets of one network namespace: through sock_diag, or from /proc/net/udp where that
 //! is not to be had.
 
-use std::fs::File;
-use std::io;
 use std::path::Path;
 use std::time::Instant;
 
-use super::sock_diag::wire::{Families, Query};
+use super::sock_diag::wire::Query;
 use super::sock_diag::{DumpError, Dumped, Reader};
-use super::table::{dump_gaps, net_dir, read_filtered};
-use super::{CollectError, Request, SourceChoice, Steps, proc_net};
+use super::table::{dump_gaps, net_dir, read_filtered, read_texts};
+use super::{CollectError, Request, SourceChoice, Steps};
 use crate::filter::{Filter, Known};
-use crate::model::{Family, Gap, GapKind, Protocol, Socket, Source, State, StateSet};
+use crate::model::{Gap, GapKind, Protocol, Socket, Source, State, StateSet};
 
 /// Appends the sockets that may be selected, of the calling thread's namespace or from the files
 /// of `net`.
@@ -64,7 +62,8 @@ pub(super) fn read(
         });
     }
     let dir = net.map_or_else(|| net_dir(&request.proc_root), Path::to_path_buf);
-    read_procfs(request, &filter, &dir, found, gaps)?;
+    let mut keep = |socket: &Socket| may_be_selected(&filter, socket);
+    read_texts(request, Protocol::Udp, &dir, &mut keep, found, gaps)?;
     let kept = found.sockets.len() - before;
     steps.add(
         format!("{}/udp, udp6: {kept} sockets kept", dir.display()),
@@ -95,56 +94,6 @@ fn read_netlink(
     let mut keep = |socket: &Socket| may_be_selected(filter, socket);
     let (dump, refusal) = read_filtered(filter, query, &mut reader, &mut keep, found)?;
     Ok((dump_gaps(dump), refusal))
-}
-
-fn read_procfs(
-    request: &Request,
-    filter: &Filter,
-    net: &Path,
-    found: &mut Dumped,
-    gaps: &mut Vec<Gap>,
-) -> Result<(), CollectError> {
-    let families: &[Family] = match &request.families {
-        Families::Both => &[Family::Inet, Family::Inet6],
-        Families::One(family) => std::slice::from_ref(family),
-    };
-    let mut malformed = 0;
-    for &family in families {
-        let path = net.join(match family {
-            Family::Inet => "udp",
-            Family::Inet6 => "udp6",
-        });
-        let mut keep = |socket: &Socket| may_be_selected(filter, socket);
-        let reading = File::open(&path)
-            .and_then(|text| proc_net::read_into(found, text, Protocol::Udp, family, &mut keep));
-        match reading {
-            Ok(reading) => malformed += reading.malformed,
-            // A kernel without IPv6 has no such file, and no such sockets.
-            Err(error) if family == Family::Inet6 && error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) if family == Family::Inet6 && families.len() > 1 => gaps.push(Gap {
-                kind: GapKind::UdpUnread,
-                count: 1,
-                detail: format!("could not read {}: {error}", path.display()),
-                hint: "IPv6 sockets of UDP are missing".into(),
-            }),
-            Err(reason) => {
-                let hint = "; is /proc mounted?".to_owned();
-                return Err(CollectError::Procfs { path, reason, hint });
-            }
-        }
-    }
-    if malformed > 0 {
-        gaps.push(Gap {
-            kind: GapKind::Malformed,
-            count: malformed,
-            detail: format!(
-                "{malformed} lines of {}/udp or udp6 could not be understood",
-                net.display()
-            ),
-            hint: "compare with the file itself".into(),
-        });
-    }
-    Ok(())
 }
 
 pub(super) fn may_be_selected(filter: &Filter, socket: &Socket) -> bool {
