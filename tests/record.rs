@@ -198,3 +198,37 @@ fn a_file_that_is_there_is_not_replaced_unasked() {
     assert_eq!(code, 0, "{stderr}");
     assert!(Recording::open(&file).unwrap().facts.redacted);
 }
+
+#[test]
+fn udp_is_replayed_from_messages_and_from_text() {
+    let listed = |name: &str, letters: &str| -> Vec<(String, String, u64, u64)> {
+        let file = path(name);
+        let (code, stdout, stderr) =
+            closewait(&["--from", file.to_str().unwrap(), "list", letters, "--json"]);
+        assert_eq!(code, 0, "{stderr}");
+        let document: Value = serde_json::from_str(&stdout).unwrap();
+        let mut sockets: Vec<_> = document["sockets"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|socket| {
+                let text = |name: &str| socket[name].as_str().unwrap().to_owned();
+                let port = socket["local"]["port"].as_u64().unwrap();
+                let queue = socket["recv_q"].as_u64().unwrap();
+                (text("protocol"), text("state"), queue, port)
+            })
+            .collect();
+        sockets.sort();
+        sockets
+    };
+    for letters in ["-u", "-ua", "-ul", "-tua", "-ta", "-ua4", "-ua6"] {
+        let messages = listed("udp.cw", letters);
+        assert_eq!(messages, listed("udp-procfs.cw", letters), "{letters}");
+        assert!(!messages.is_empty(), "{letters}");
+    }
+    let all = listed("udp.cw", "-tua");
+    assert_eq!(all.len(), 8, "{all:?}");
+    assert!(all.contains(&("udp".into(), "UNCONN".into(), 832, 5353)));
+    let connected = listed("udp.cw", "-u");
+    assert_eq!(connected.len(), 3, "{connected:?}");
+}

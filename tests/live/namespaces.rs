@@ -11,6 +11,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
 
 use crate::lab::{Age, Lab, Nobody, closewait, run, sockets_of, until};
+use crate::replay::is_the_same_replayed_of_all;
 
 /// Neither is one that the kernel gives to a connecting socket.
 const SERVER: u16 = 18080;
@@ -171,6 +172,7 @@ fn a_namespace_is_selected_by_its_name_and_by_its_number() {
     assert_eq!(labels(number, "="), [label.as_str()]);
     let others = labels(&label, "!=");
     assert!(others.contains(&named.0) && !others.contains(&label));
+    is_the_same_replayed_of_all(&lab, &named.0);
     // Nothing was looked at, which is not the same as nothing found.
     let none = lab.closewait(&["netns", "=", "closewait-no-such-namespace"]);
     assert_eq!(none.code, 1);

@@ -52,12 +52,19 @@ const VIEWS: [&str; 34] = [
 
 /// Looks at the lab in every view, live and recorded.
 pub fn is_the_same_replayed(lab: &Lab) {
-    agree(lab, &VIEWS);
+    agree(lab, &[], &VIEWS);
 }
 
 /// The same of what every view rests on, where traffic changes the figures of the sockets.
 pub fn means_the_same_replayed(lab: &Lab) {
-    agree(lab, &["--json", "list", "check -v"]);
+    agree(lab, &[], &["--json", "list", "check -v"]);
+}
+
+/// The same of one namespace among all that are recorded.
+pub fn is_the_same_replayed_of_all(lab: &Lab, netns: &str) {
+    let views = ["--json", "list -a -e", "list -a --csv", "--by netns,state"];
+    let views = views.map(|view| format!("{view} netns = {netns}"));
+    agree(lab, &["-A"], &views.each_ref().map(String::as_str));
 }
 
 /// Bytes of a recording, unpacked.
@@ -231,13 +238,14 @@ fn a_diff_with_now_tells_the_same_sockets_from_others_of_the_same_number() {
 /// ages that pass a bound, may change what is said between the two.
 const TRIES: usize = 5;
 
-fn agree(lab: &Lab, views: &[&str]) {
+fn agree(lab: &Lab, flags: &[&str], views: &[&str]) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("lab.cw");
     let file = file.to_str().unwrap();
     let mut left: Vec<(&str, String)> = views.iter().map(|view| (*view, String::new())).collect();
     for _ in 0..TRIES {
-        let recorded = lab.closewait(&["record", file, "--force", "--sample", "0"]);
+        let record = ["record", file, "--force", "--sample", "0"];
+        let recorded = lab.closewait(&[&record[..], flags].concat());
         assert_eq!(recorded.code, 0, "{}", recorded.stderr);
         left = left
             .into_iter()

@@ -113,6 +113,53 @@ fn the_letters_show_the_sockets_of_ss() {
     assert!(tcp_alone.iter().all(|(protocol, ..)| protocol == "tcp"));
 }
 
+/// Family, Recv-Q, Send-Q, both ends and the state of each line of netstat's, ordered.
+fn of_netstat(text: &str) -> Vec<[String; 6]> {
+    let line = |line: &str| {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [proto, recv_q, send_q, local, remote, ..] = words[..] else {
+            return None;
+        };
+        let state = words.get(5).copied().unwrap_or("UNCONN");
+        // It has no brackets around IPv6.
+        let end = |end: &str| end.replace(['[', ']'], "");
+        let line = [proto, recv_q, send_q, &end(local), &end(remote), state].map(str::to_owned);
+        proto.starts_with("udp").then_some(line)
+    };
+    let mut lines: Vec<[String; 6]> = text.lines().filter_map(line).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn all_of_udp_is_what_netstat_lists_link_local_addresses_too() {
+    let sockets = Sockets::new();
+    if !sockets.lab.is_private() {
+        eprintln!("left out: no namespace of its own");
+        return;
+    }
+    let added = ["addr", "add", "fe80::77/64", "dev", "lo", "nodad"];
+    assert_eq!(run(Command::new("ip").args(added)).code, 0);
+    let lo = 1;
+    let at = |port| std::net::SocketAddrV6::new("fe80::77".parse().unwrap(), port, 0, lo);
+    let server = UdpSocket::bind(at(0)).unwrap();
+    let client = UdpSocket::bind("[::]:0").unwrap();
+    client
+        .connect(at(server.local_addr().unwrap().port()))
+        .unwrap();
+    client.send(&[0; 9]).unwrap();
+    let Ok(netstat) = Command::new("netstat").args(["-W", "-uan"]).output() else {
+        eprintln!("left out: there is no netstat here");
+        return;
+    };
+    let netstat = of_netstat(&String::from_utf8(netstat.stdout).unwrap());
+    assert_eq!(netstat.len(), 8, "{netstat:?}");
+    for source in ["netlink", "procfs"] {
+        let ours = sockets.lab.closewait(&["-uanW", "--source", source]);
+        assert_eq!(of_netstat(&ours.stdout), netstat, "{source}");
+    }
+}
+
 #[test]
 fn a_socket_of_udp_has_an_owner_and_no_side_age_or_cause() {
     let sockets = Sockets::new();

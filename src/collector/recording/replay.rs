@@ -138,6 +138,8 @@ impl Recording {
             GapKind::UdpSource | GapKind::UdpUnread => request.protocols.contains(Protocol::Udp),
             GapKind::ProcessesUnlisted => request.owners,
             GapKind::AgesMissing => request.tcp_info,
+            // Whether any is missed now shows when it is asked for.
+            GapKind::EvidenceMissing => false,
             _ => true,
         };
         self.facts.gaps.iter().filter(concerns).cloned().collect()
