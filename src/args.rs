@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, ArgMatches, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -14,6 +15,9 @@ use crate::exit::Outcome;
 use crate::explain::Topic;
 use crate::filter::{Network, duration};
 use crate::model::{Cause, StateSet};
+
+/// As long as monitoring usually waits for a check.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// TCP socket states: how many CLOSE_WAIT, whose, since when, why, and what to do next.
 #[derive(Debug, Parser)]
@@ -228,10 +232,10 @@ pub struct Check {
     pub growth: Option<Limits>,
     /// How long lies between the two readings of --growth [default: 5s]
     #[arg(long = "for", value_name = "DURATION", value_parser = duration, help_heading = "Check")]
-    pub between: Option<std::time::Duration>,
+    pub between: Option<Duration>,
     /// UNKNOWN where there is no verdict after so many seconds [default: 10]
     #[arg(short = 't', long, value_name = "SECONDS", value_parser = duration, help_heading = "Check")]
-    pub timeout: Option<std::time::Duration>,
+    pub timeout: Option<Duration>,
     /// Judge what was seen, however much was not
     #[arg(long, help_heading = "Check")]
     pub allow_partial: bool,
@@ -261,6 +265,14 @@ impl Cli {
         match self.command {
             Some(Command::Check(_)) => Outcome::Checked(Status::Unknown),
             _ => Outcome::Usage,
+        }
+    }
+
+    /// Within which time a check must have its answer; `None` of everything else.
+    pub fn timeout(&self) -> Option<Duration> {
+        match &self.command {
+            Some(Command::Check(check)) => Some(check.timeout.unwrap_or(TIMEOUT)),
+            _ => None,
         }
     }
 
@@ -370,7 +382,7 @@ pub struct Options {
     pub cause: Vec<Cause>,
     /// Sockets idle for at least this long: 90, 90s, 5m, 1h30m
     #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Selection")]
-    pub older_than: Option<std::time::Duration>,
+    pub older_than: Option<Duration>,
     /// Another network namespace: a name, a PID or a path
     #[arg(
         short = 'N',
@@ -422,7 +434,7 @@ pub struct Options {
     pub resolve: bool,
     /// How long to wait for all names together [default: 2s]
     #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Output")]
-    pub resolve_timeout: Option<std::time::Duration>,
+    pub resolve_timeout: Option<Duration>,
     /// At most this many rows or groups; 0 for all
     #[arg(long, value_name = "N", help_heading = "Output")]
     pub limit: Option<usize>,
@@ -467,10 +479,10 @@ pub struct Options {
     /// How long to watch the processor use of processes that findings name; 0 turns it off
     /// [default: 200ms]
     #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Reading")]
-    pub sample: Option<std::time::Duration>,
+    pub sample: Option<Duration>,
     /// How long a CLOSE_WAIT may last before it counts [default: 5s]
     #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Judgement")]
-    pub grace: Option<std::time::Duration>,
+    pub grace: Option<Duration>,
     /// Another threshold of severity: warning=N, critical=N (sockets), fd-warning=N, fd-critical=N, queue-warning=N, queue-critical=N (percent)
     #[arg(long, value_name = "NAME=N", help_heading = "Judgement")]
     pub threshold: Vec<String>,

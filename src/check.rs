@@ -18,7 +18,7 @@ pub fn run(check: &Check, out: &mut impl Write) -> Outcome {
     let of_thread = check.clone();
     // Not joined: where it hangs, the process ends without it.
     thread::spawn(move || answer.send(judge(&of_thread)));
-    let (status, text) = match answers.recv_timeout(check.timeout) {
+    let (status, text) = match answers.recv_timeout(check.timeout.saturating_sub(check.spent)) {
         Ok(Ok(judged)) => judged,
         Ok(Err(error)) => unknown(check, &format!("{error:#}")),
         Err(RecvTimeoutError::Timeout) => {

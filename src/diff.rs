@@ -21,7 +21,8 @@ pub fn run(plan: &Diff, out: &mut impl Write, err: &mut impl Write) -> anyhow::R
     comparable(&earlier, &later)?;
     let before = classifier::classify(&earlier, &plan.before.rules);
     let after = classifier::classify(&later, &plan.after.rules);
-    let changes = diff(&before, &after, &plan.by.dimensions);
+    let all = is_of_all(&plan.before) && is_of_all(&plan.after);
+    let changes = diff(&before, &after, &plan.by.dimensions, all);
     let view = &plan.before.view;
     let print = |mut out: &mut dyn Write| {
         renderer::diff::render(&changes, &before, &after, view, &plan.by, &mut out)
@@ -38,6 +39,14 @@ pub fn run(plan: &Diff, out: &mut impl Write, err: &mut impl Write) -> anyhow::R
     } else {
         Outcome::Done
     })
+}
+
+/// Whether every network namespace of the host was looked into.
+fn is_of_all(plan: &Inspection) -> bool {
+    match &plan.request.from {
+        Some(recording) => recording.facts.all_namespaces,
+        None => plan.request.is_of_all_namespaces(),
+    }
 }
 
 fn read(plan: &Inspection, err: &mut impl Write) -> anyhow::Result<Snapshot> {

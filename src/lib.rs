@@ -140,7 +140,7 @@ fn inspect(
         };
         writeln!(
             err,
-            "closewait: {unanswered} {have} no name yet: no answer in time; see --resolve-timeout"
+            "closewait: {unanswered} {have} no name yet: no name server answered in time; see --resolve-timeout"
         )?;
     }
     if let (Page::List { .. }, Format::Table | Format::Jsonl | Format::Csv) =

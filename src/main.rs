@@ -2,6 +2,9 @@
 
 use std::io::{self, BufWriter, ErrorKind};
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Instant;
 
 use clap::Parser;
 use closewait::args::Cli;
@@ -29,7 +32,7 @@ fn run() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let (mistake, failure) = (cli.mistake(), cli.failure());
-    let plan = match Plan::new(cli, Terminal::of_stdout()) {
+    let plan = match planned(cli) {
         Ok(plan) => plan,
         Err(error) if error.is_mistake() => return fail(&error.into(), mistake),
         Err(error) => return fail(&error.into(), failure),
@@ -38,8 +41,23 @@ fn run() -> ExitCode {
     match closewait::run(&plan, &mut out, &mut io::stderr()) {
         Ok(outcome) => outcome.into(),
         // `closewait list | head`: the reader has seen enough.
-        Err(error) if is_closed_pipe(&error) => Outcome::Done.into(),
+        Err(error) if is_closed_pipe(&error) && !plan.must_be_whole() => Outcome::Done.into(),
         Err(error) => fail(&error, plan.failure()),
+    }
+}
+
+/// What the arguments mean. A recording that does not come must not keep a check from its answer.
+fn planned(cli: Cli) -> Result<Plan, UsageError> {
+    let Some(timeout) = cli.timeout() else {
+        return Plan::new(cli, Terminal::of_stdout());
+    };
+    let start = Instant::now();
+    let (answer, answers) = mpsc::channel();
+    // Not joined: where it hangs, the process ends without it.
+    thread::spawn(move || answer.send(Plan::new(cli, Terminal::of_stdout())));
+    match answers.recv_timeout(timeout) {
+        Ok(plan) => plan.map(|plan| plan.later(start.elapsed())),
+        Err(_) => Err(UsageError::NoAnswer { timeout }),
     }
 }
 

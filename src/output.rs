@@ -1,13 +1,13 @@
 //! A file that is written whole or not at all: the textfile collector of node_exporter, and
 //! whoever else reads it, never sees half of one.
 
-use std::fs::Permissions;
+use std::fs::{OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::Context;
-use tempfile::{Builder, NamedTempFile};
+use tempfile::Builder;
 
 /// For whom the file is: everyone may read it, as far as the process's umask lets them.
 const MODE: u32 = 0o644;
@@ -16,7 +16,7 @@ const MODE: u32 = 0o644;
 const PRIVATE: u32 = 0o600;
 
 /// Lets `write` write, and puts what it wrote in the place of `path`. Where that fails the old
-/// file stays as it was.
+/// file stays as it was. What is no regular file (a pipe, a device) is written into.
 ///
 /// # Errors
 /// When the file could not be written, or `write` failed.
@@ -24,10 +24,7 @@ pub fn replace<T>(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let (file, answer) = written(path, MODE, write)?;
-    let failed = || format!("could not write {}", path.display());
-    file.persist(path).with_context(failed)?;
-    Ok(answer)
+    into(path, MODE, true, write)
 }
 
 /// The same of a file for its owner only, which replaces another only by `force`.
@@ -39,24 +36,37 @@ pub fn save<T>(
     force: bool,
     write: impl FnOnce(&mut dyn Write) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let (file, answer) = written(path, PRIVATE, write)?;
-    let failed = || format!("could not write {}", path.display());
-    if force {
-        file.persist(path).with_context(failed)?;
-    } else {
-        file.persist_noclobber(path).with_context(failed)?;
-    }
-    Ok(answer)
+    into(path, PRIVATE, force, write)
 }
 
-/// A file beside `path`, written whole.
-fn written<T>(
+/// Whether writing to `path` takes something away that is there.
+pub fn replaces(path: &Path) -> bool {
+    path.symlink_metadata().is_ok() && !is_stream(path)
+}
+
+/// Whether a path leads to a pipe or a device.
+fn is_stream(path: &Path) -> bool {
+    path.metadata()
+        .is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+fn into<T>(
     path: &Path,
     mode: u32,
+    force: bool,
     write: impl FnOnce(&mut dyn Write) -> anyhow::Result<T>,
-) -> anyhow::Result<(NamedTempFile, T)> {
+) -> anyhow::Result<T> {
     let failed = || format!("could not write {}", path.display());
-    let directory = match path.parent() {
+    if is_stream(path) {
+        let file = OpenOptions::new().write(true).open(path);
+        let mut out = io::BufWriter::new(file.with_context(failed)?);
+        let answer = write(&mut out).with_context(failed)?;
+        out.flush().with_context(failed)?;
+        return Ok(answer);
+    }
+    // A link stays one.
+    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let directory = match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
@@ -66,9 +76,15 @@ fn written<T>(
         .tempfile_in(directory)
         .with_context(failed)?;
     let mut out = io::BufWriter::new(file.as_file_mut());
-    let answer = write(&mut out)?;
+    let answer = write(&mut out).with_context(failed)?;
     out.flush().with_context(failed)?;
     drop(out);
     file.as_file().sync_all().with_context(failed)?;
-    Ok((file, answer))
+    let done = if force {
+        file.persist(&target)
+    } else {
+        file.persist_noclobber(&target)
+    };
+    done.with_context(failed)?;
+    Ok(answer)
 }

@@ -1,6 +1,6 @@
 //! What the arguments mean: each stage's own input, and every check across flags.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap_complete::Shell;
@@ -125,7 +125,7 @@ pub enum UsageError {
     TwoReadings,
     #[error("what --from has is recorded already: --redact masks it")]
     NothingToRecord,
-    #[error("could not use the recording {}: {reason}", path.display())]
+    #[error("could not use the recording {}: {reason}", shown(path))]
     Recording {
         path: PathBuf,
         reason: RecordingError,
@@ -134,6 +134,12 @@ pub enum UsageError {
     CheckBy { given: String },
     #[error("--state {states} needs -w or -c: nothing says how many are too many")]
     NeedsLimits { states: String },
+    #[error(
+        "--no-evidence leaves out what findings are judged by: give -w or -c, or leave it away"
+    )]
+    NeedsEvidence,
+    #[error("no verdict within {timeout:?}; the recording did not come")]
+    NoAnswer { timeout: Duration },
     #[error("--for says how long --growth watches: give that too")]
     NeedsGrowth,
     #[error("--for {between:?} leaves no time before --timeout {timeout:?}")]
@@ -159,10 +165,21 @@ pub enum UsageError {
     NeedsOwners { flag: &'static str },
 }
 
+/// A file as an error names it.
+fn shown(path: &Path) -> String {
+    match path.as_os_str().as_encoded_bytes() {
+        b"-" => "on stdin".to_owned(),
+        _ => path.display().to_string(),
+    }
+}
+
 impl UsageError {
     /// Whether the arguments are wrong, and not what they name.
     pub fn is_mistake(&self) -> bool {
-        !matches!(self, UsageError::Recording { .. })
+        !matches!(
+            self,
+            UsageError::Recording { .. } | UsageError::NoAnswer { .. }
+        )
     }
 
     /// Why, where what is concerned has been named.
@@ -247,6 +264,19 @@ impl Plan {
 }
 
 impl Plan {
+    /// Whether output that nobody took to its end is worth nothing.
+    pub fn must_be_whole(&self) -> bool {
+        matches!(self, Plan::Record(_))
+    }
+
+    /// The same with so much less time left.
+    pub fn later(mut self, spent: Duration) -> Plan {
+        if let Plan::Check(check) = &mut self {
+            check.spent = spent;
+        }
+        self
+    }
+
     /// What an error while it is carried out comes to.
     pub fn failure(&self) -> Outcome {
         match self {

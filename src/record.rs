@@ -26,7 +26,7 @@ const SUSPECTS_MAX: usize = 256;
 pub fn run(plan: &Record, out: &mut impl Write, err: &mut impl Write) -> anyhow::Result<Outcome> {
     let file = plan.target.file.as_path();
     let is_stdout = file == Path::new("-");
-    if !is_stdout && !plan.target.force && file.symlink_metadata().is_ok() {
+    if !is_stdout && !plan.target.force && output::replaces(file) {
         bail!("{} exists: --force replaces it", file.display());
     }
     let (snapshot, mut recording) = match &plan.request.from {

@@ -74,6 +74,25 @@ pub fn cause(facts: &Facts, grace_ms: u64) -> Cause {
     }
 }
 
+/// The causes that a socket may have in place of the one that it was given, where the facts that
+/// would tell are missing: the times, or who holds it. Without times nothing is taken for
+/// transient.
+pub fn doubts(cause: Cause, owner_is_hidden: bool) -> &'static [Cause] {
+    match (cause, owner_is_hidden) {
+        (Cause::Unclear, false) => &[Cause::HalfClose, Cause::SlowHandler, Cause::Abandoned],
+        (Cause::Unclear, true) => &[
+            Cause::HalfClose,
+            Cause::SlowHandler,
+            Cause::Abandoned,
+            Cause::Inherited,
+        ],
+        // These are told before anybody asks who holds it.
+        (Cause::Transient | Cause::NotAccepted | Cause::HalfClose | Cause::SendStuck, _)
+        | (_, false) => &[],
+        (_, true) => &[Cause::Inherited],
+    }
+}
+
 /// The FIN came within the grace, and no other acknowledgement explains that.
 fn is_transient(facts: &Facts, grace_ms: u64) -> bool {
     let Some(idle) = facts.idle else {

@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::Report;
 use super::tally::{Dimension, Sorter, Told};
-use crate::model::{Endpoint, Protocol, Snapshot, Socket, State};
+use crate::model::{Endpoint, Namespace, Protocol, Snapshot, Socket, State};
 
 /// By what a socket of one reading is found in the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +77,8 @@ pub struct Diff {
     /// What lies between the readings, in milliseconds; `None` where the clock says nothing: it
     /// stood still, or went back.
     pub between_ms: Option<u64>,
+    /// Network namespaces that one of the readings did not look into: their sockets are left out.
+    pub one_sided: usize,
     /// Every socket that is counted is in CLOSE_WAIT.
     pub of_close_wait: bool,
 }
@@ -89,8 +91,24 @@ impl Diff {
     }
 }
 
-/// Compares the selected sockets of two readings of one host.
-pub fn diff(before: &Report<'_>, after: &Report<'_>, dimensions: &[Dimension]) -> Diff {
+/// Compares the selected sockets of two readings of one host. Unless both were of `all` network
+/// namespaces, so that one which is missing is gone, those that both have are compared.
+pub fn diff(before: &Report<'_>, after: &Report<'_>, dimensions: &[Dimension], all: bool) -> Diff {
+    let shared = |report: &Report<'_>, other: &Report<'_>| -> Vec<bool> {
+        let namespaces = report.snapshot.namespaces.iter();
+        let is_shared = |namespace: &Namespace| {
+            let mut others = other.snapshot.namespaces.iter();
+            all || others.any(|other| Place::of(namespace) == Place::of(other))
+        };
+        namespaces.map(is_shared).collect()
+    };
+    let of_before = shared(before, after);
+    let of_after = shared(after, before);
+    let counts = |shared: &[bool], socket: &Socket| {
+        shared
+            .get(usize::from(socket.netns))
+            .is_none_or(|shared| *shared)
+    };
     let has_cookies = |report: &Report<'_>| report.rows().all(|row| row.socket.cookie.is_some());
     let identity = if has_cookies(before) && has_cookies(after) {
         Identity::Cookie
@@ -101,13 +119,13 @@ pub fn diff(before: &Report<'_>, after: &Report<'_>, dimensions: &[Dimension]) -
     let mut there = Sorter::new(before, dimensions);
     // Where sockets are told by their ends, several listeners may be one: each is counted.
     let mut earlier: FxHashMap<Key, Vec<usize>> = FxHashMap::default();
-    for row in before.rows() {
+    for row in before.rows().filter(|row| counts(&of_before, row.socket)) {
         let key = places.key(identity, before.snapshot, row.socket);
         earlier.entry(key).or_default().push(there.line(&row));
     }
     let mut here = Sorter::new(after, dimensions);
     let mut fates: Vec<(usize, Fate)> = Vec::new();
-    for row in after.rows() {
+    for row in after.rows().filter(|row| counts(&of_after, row.socket)) {
         let key = places.key(identity, after.snapshot, row.socket);
         let fate = match earlier.get_mut(&key).and_then(Vec::pop) {
             Some(_) => Fate::Still,
@@ -134,6 +152,11 @@ pub fn diff(before: &Report<'_>, after: &Report<'_>, dimensions: &[Dimension]) -
         identity,
         lines: changes.lines(),
         total: changes.total,
+        one_sided: of_before
+            .iter()
+            .chain(&of_after)
+            .filter(|shared| !**shared)
+            .count(),
         between_ms: u64::try_from(between_ns / 1_000_000)
             .ok()
             .filter(|between| *between > 0),
@@ -160,6 +183,15 @@ enum Place {
     Label(Option<String>),
 }
 
+impl Place {
+    fn of(namespace: &Namespace) -> Place {
+        match namespace.inode {
+            Some(inode) => Place::Inode(inode),
+            None => Place::Label(namespace.label.clone()),
+        }
+    }
+}
+
 impl Places {
     fn key(&mut self, identity: Identity, snapshot: &Snapshot, socket: &Socket) -> Key {
         let at = self.at(snapshot, socket);
@@ -178,10 +210,7 @@ impl Places {
         if let Some(at) = self.0.iter().position(is_this) {
             return at;
         }
-        self.0.push(match namespace.inode {
-            Some(inode) => Place::Inode(inode),
-            None => Place::Label(namespace.label.clone()),
-        });
+        self.0.push(Place::of(namespace));
         self.0.len() - 1
     }
 }

@@ -93,6 +93,10 @@ impl<'a> Judge<'a> {
             owner: Some((row.owner, self.holders())),
             idle: row.idle,
             cause: Some(row.cause),
+            doubts: row.cause.map_or(&[], |cause| {
+                let is_hidden = matches!(row.owner, Owner::Hidden(_));
+                cause::doubts(cause, is_hidden)
+            }),
             netns: Some(self.snapshot.namespace(row.socket)),
             cgroups: self.snapshot.cgroups.as_ref(),
         }

@@ -264,6 +264,7 @@ impl<'a> Report<'a> {
             owner: Some((Owner::Listener(&listener.holders), self.holders())),
             idle: None,
             cause: None,
+            doubts: &[],
             netns: Some(self.snapshot.netns(listener.netns)),
             cgroups: self.snapshot.cgroups.as_ref(),
         };
@@ -292,6 +293,7 @@ impl<'a> Report<'a> {
                     | GapKind::FamilyUnread
                     | GapKind::UdpUnread
                     | GapKind::NetnsUnread
+                    | GapKind::StateUnread
             )
         })
     }

@@ -10,7 +10,7 @@ use super::group::{GroupOwner, Service, service};
 use super::range::{Alert, Limits, Range};
 use super::severity::Severity;
 use super::{Report, Row};
-use crate::model::{Cause, Endpoint, GapKind, Hiding, Owner, StateSet};
+use crate::model::{Cause, Endpoint, GapKind, Hiding, Owner, State, StateSet};
 
 /// The status of a check, by weight: what is known to be bad outweighs what is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,6 +67,11 @@ impl Test {
             && self.fd_share.is_empty()
             && self.queue.is_empty()
             && self.growth.is_empty()
+    }
+
+    /// Whether it rests on what processes tell about themselves.
+    pub fn needs_evidence(&self) -> bool {
+        self.is_by_severity() || !self.fd_share.is_empty()
     }
 }
 
@@ -179,7 +184,11 @@ pub fn verdict(
     let count = counts.measure(test.count, partial, largest);
     let fd_share = (!test.fd_share.is_empty()).then(|| {
         // Of no counted socket, nothing is held.
-        let shares = found.findings.iter().map(|finding| finding.fd_percent);
+        let counting = found
+            .findings
+            .iter()
+            .filter(|finding| !matches!(finding.set.cause, Cause::Transient | Cause::HalfClose));
+        let shares = counting.map(|finding| finding.fd_percent);
         let known: Vec<u64> = shares.clone().flatten().collect();
         let all_known = known.len() == shares.count() || counts.counted == 0;
         let most = known.into_iter().max().unwrap_or(0) as f64;
@@ -385,6 +394,14 @@ impl Counts {
     }
 }
 
+/// Whether an accept queue has something in it, and nothing tells how full that makes it.
+fn has_queue_without_limit(report: &Report<'_>) -> bool {
+    report.rows().any(|row| {
+        let socket = row.socket;
+        socket.state == State::Listen && socket.recv_q > 0 && report.send_q(socket).is_none()
+    })
+}
+
 /// What hides something that the test asks for.
 fn unseen(report: &Report<'_>, test: &Test, hidden: u64) -> Vec<String> {
     if test.allow_partial {
@@ -404,12 +421,21 @@ fn unseen(report: &Report<'_>, test: &Test, hidden: u64) -> Vec<String> {
             | GapKind::FamilyUnread
             | GapKind::UdpUnread
             | GapKind::NetnsUnread
+            | GapKind::StateUnread
             | GapKind::Undecided => true,
             GapKind::ProcessesUnlisted => by_owner,
+            // A stopped process, or one that runs out of files, is told by its evidence alone.
+            GapKind::EvidenceMissing => test.needs_evidence(),
             _ => false,
         })
         .map(|gap| with_hint(&gap.detail, &gap.hint))
         .collect();
+    if test.is_by_severity() && has_queue_without_limit(report) {
+        reasons.push(
+            "connections wait to be accepted, and /proc does not tell how many may; allow sock_diag"
+                .to_owned(),
+        );
+    }
     if by_owner && hidden > 0 && reasons.is_empty() {
         let hint = match super::hiding(report.snapshot) {
             Hiding::NeedsRoot => "run as root, or judge --by total",

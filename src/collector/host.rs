@@ -9,7 +9,10 @@ use crate::model::{Host, PortRange, Settings, Users};
 /// Reads what can be read of the host itself; what cannot is unknown.
 pub fn read(proc_root: &Path) -> Host {
     let uname = rustix::system::uname();
-    let boot_id = fs::read_to_string(proc_root.join("sys/kernel/random/boot_id")).ok();
+    // The kernel's own, whatever the processes that are looked at.
+    let boot_id = [proc_root, Path::new("/proc")]
+        .iter()
+        .find_map(|root| fs::read_to_string(root.join("sys/kernel/random/boot_id")).ok());
     Host {
         name: uname.nodename().to_string_lossy().into_owned(),
         kernel: Some(uname.release().to_string_lossy().into_owned()),

@@ -108,7 +108,7 @@ pub enum CollectError {
     #[error("no network namespace is as the filter has it: `closewait -A --by netns` shows them")]
     NoNetns,
     #[error("the recording cannot be used: {0}")]
-    Recording(#[from] RecordingError),
+    Recording(RecordingError),
     #[error("could not read sockets through sock_diag: {0}; try --source procfs")]
     Netlink(DumpError),
     #[error("could not read {}: {reason}{hint}", path.display())]
@@ -117,6 +117,12 @@ pub enum CollectError {
         reason: io::Error,
         hint: String,
     },
+}
+
+impl From<RecordingError> for CollectError {
+    fn from(error: RecordingError) -> CollectError {
+        CollectError::Recording(error)
+    }
 }
 
 /// Reads everything that the request asks for.

@@ -90,14 +90,18 @@ pub fn resolve(
     let left_out = unknown.len().saturating_sub(MOST);
     unknown.truncate(MOST);
     let mut open = unknown;
-    for server in &sources.servers {
+    for (at, server) in sources.servers.iter().enumerate() {
+        // Of several, one that is silent must leave time to the next.
+        let patience = match at + 1 < sources.servers.len() {
+            true => PATIENCE,
+            false => deadline,
+        };
         if open.is_empty() || Instant::now() >= end {
             break;
         }
-        // Of several, one that is silent must leave time to the next.
         open = Exchange::new(*server, end).map_or_else(
             |_| open.clone(),
-            |exchange| exchange.run(&open, &mut resolved),
+            |exchange| exchange.run(&open, patience, &mut resolved),
         );
     }
     resolved.unanswered = open.len() + left_out;
@@ -150,7 +154,12 @@ impl Exchange {
     }
 
     /// Asks about all of them; gives back those that were not answered.
-    fn run(mut self, addresses: &[IpAddr], resolved: &mut Resolved) -> Vec<IpAddr> {
+    fn run(
+        mut self,
+        addresses: &[IpAddr],
+        patience: Duration,
+        resolved: &mut Resolved,
+    ) -> Vec<IpAddr> {
         let mut rest = addresses.iter();
         let mut buffer = [0; 4096];
         let mut heard = Instant::now();
@@ -163,7 +172,7 @@ impl Exchange {
                 }
             }
             let now = Instant::now();
-            let until = self.end.min(heard + PATIENCE);
+            let until = self.end.min(heard + patience);
             let Some(left) = until
                 .checked_duration_since(now)
                 .filter(|left| !left.is_zero())

@@ -284,7 +284,7 @@ pub(super) fn read_filtered(
         match reader.read(&query, keep, found) {
             Err(DumpError::Refused(reason)) => {
                 refusal = Some(format!(
-                    "; the kernel refused the filter ({reason}): it was applied here"
+                    "; the kernel refused the filter, or a part of it ({reason}): that was applied here"
                 ));
                 refused = query.bytecode.take();
             }
@@ -437,6 +437,15 @@ fn read_procfs(
     let mut keep =
         |socket: &Socket| may_matter(&request.filter, socket) || (waits && is_closer(socket));
     read_texts(request, Protocol::Tcp, net, &mut keep, found, gaps)?;
+    if request.filter.states().contains(State::BoundInactive) {
+        gaps.push(Gap {
+            kind: GapKind::StateUnread,
+            count: 1,
+            detail: "/proc/net/tcp does not show BOUND_INACTIVE: such sockets are missing"
+                .to_owned(),
+            hint: "allow sock_diag (Linux 6.8 and later)".into(),
+        });
+    }
     steps.add(
         format!(
             "{}/tcp, tcp6: {} sockets kept",

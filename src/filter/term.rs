@@ -105,6 +105,8 @@ pub struct Known<'a> {
     pub idle: Option<Idle>,
     /// `Some(None)`: it is known to have no cause, not being in CLOSE_WAIT.
     pub cause: Option<Option<Cause>>,
+    /// The causes that it may have as well, by what is not known of it.
+    pub doubts: &'static [Cause],
     pub netns: Option<&'a Namespace>,
     pub cgroups: Option<&'a Cgroups>,
 }
@@ -118,6 +120,7 @@ impl<'a> Known<'a> {
             owner: None,
             idle: None,
             cause: None,
+            doubts: &[],
             netns: None,
             cgroups: None,
         }
@@ -160,7 +163,11 @@ impl Term {
             Term::ProgramLike(pattern) => program(known, |comm| pattern.0.is_match(comm)),
             Term::Idle(_) if !has_age(socket) => Some(false),
             Term::Idle(range) => known.idle.map(|idle| range.contains(&idle.at_least_ms)),
-            Term::Cause(cause) => known.cause.map(|found| found == Some(*cause)),
+            Term::Cause(cause) => match known.cause? {
+                Some(found) if found == *cause => Some(true),
+                Some(_) if known.doubts.contains(cause) => None,
+                _ => Some(false),
+            },
             Term::Unit(name) => unit(known, |unit| is_unit(unit, name)),
             Term::UnitLike(pattern) => unit(known, |unit| pattern.0.is_match(unit)),
             Term::Container(name) => container(known, |container| is_container(container, name)),

@@ -42,6 +42,8 @@ pub enum GapKind {
     Undecided,
     /// A network namespace that could not be read.
     NetnsUnread,
+    /// A state that the source does not show.
+    StateUnread,
     /// UDP sockets came from /proc/net/udp.
     UdpSource,
     /// UDP sockets were asked for and could not be read.
@@ -64,6 +66,7 @@ impl GapKind {
             GapKind::AgesMissing => "ages-missing",
             GapKind::Undecided => "undecided",
             GapKind::NetnsUnread => "netns-unread",
+            GapKind::StateUnread => "state-unread",
             GapKind::UdpSource => "udp-source",
             GapKind::UdpUnread => "udp-unread",
             GapKind::EvidenceMissing => "evidence-missing",

@@ -9,8 +9,6 @@ use crate::classifier::verdict::{By, Test};
 use crate::filter::{Filter, Term};
 use crate::model::{State, StateSet};
 
-/// As long as monitoring usually waits.
-const TIMEOUT: Duration = Duration::from_secs(10);
 /// Long enough for a leak of a dozen a minute to show, and short enough for the timeout.
 const BETWEEN: Duration = Duration::from_secs(5);
 /// What a reading and its judgement may take beside the watching.
@@ -22,6 +20,8 @@ pub struct Check {
     pub inspection: Inspection,
     pub test: Test,
     pub timeout: Duration,
+    /// How much of that is gone already.
+    pub spent: Duration,
     /// How long lies between two readings; `None` for one reading.
     pub between: Option<Duration>,
 }
@@ -75,7 +75,7 @@ impl Said {
             queue: said.queue.unwrap_or_default(),
             growth: said.growth.unwrap_or_default(),
             between: said.between,
-            timeout: said.timeout.unwrap_or(TIMEOUT),
+            timeout: said.timeout.unwrap_or(args::TIMEOUT),
             allow_partial: said.allow_partial,
         }
     }
@@ -131,6 +131,9 @@ impl Said {
             let flag = "a check by owner";
             return Err(UsageError::NeedsOwners { flag });
         }
+        if options.no_evidence && test.needs_evidence() {
+            return Err(UsageError::NeedsEvidence);
+        }
         // Findings speak of accept queues too, which are of other states.
         options.state = if test.is_by_severity() || !self.queue.is_empty() {
             Vec::new()
@@ -171,6 +174,7 @@ impl Planned {
             inspection,
             test: self.test,
             timeout: self.timeout,
+            spent: Duration::ZERO,
             between: self.between,
         }
     }

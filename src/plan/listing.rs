@@ -13,12 +13,7 @@ pub(super) fn page(
     several_namespaces: bool,
 ) -> Result<Page, UsageError> {
     let usual = || match format {
-        // Its addresses and ports stay numbers; the names come behind them.
-        Format::Csv if options.resolve => {
-            let named = [Column::Local, Column::Remote];
-            csv::USUAL.into_iter().chain(named).collect()
-        }
-        Format::Csv => csv::USUAL.to_vec(),
+        Format::Csv => usual_of_csv(options),
         _ => usual(options, several_namespaces),
     };
     let whole = |more: Vec<Column>| Object::Whole {
@@ -50,6 +45,25 @@ pub(super) fn page(
         header: !options.no_header,
         object,
     })
+}
+
+/// The columns of CSV: those of every socket, and what the letters add.
+fn usual_of_csv(options: &Options) -> Vec<Column> {
+    let mut columns = csv::USUAL.to_vec();
+    if options.extend {
+        columns.push(Column::Cgroup);
+    }
+    if options.info {
+        columns.extend(Column::info());
+    }
+    if options.memory {
+        columns.extend(Column::memory());
+    }
+    if options.resolve {
+        // Addresses and ports stay numbers; the names come behind them.
+        columns.extend([Column::Local, Column::Remote]);
+    }
+    columns
 }
 
 /// What --columns asks for.

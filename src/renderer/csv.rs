@@ -7,8 +7,9 @@ use super::{Page, View, list};
 use crate::classifier::Report;
 
 /// The columns that are written unless others are asked for.
-pub const USUAL: [Column; 19] = [
+pub const USUAL: [Column; 20] = [
     Column::Netns,
+    Column::Protocol,
     Column::Family,
     Column::State,
     Column::LocalAddr,

@@ -52,7 +52,15 @@ fn screen(
     if let Some(selection) = &view.selection {
         writeln!(out, "selected: {}", escape::text(selection.as_bytes()))?;
     }
-    triage::write_wrapped(&verdict(diff), look.width, 0, out)?;
+    let complete = before.is_complete() && after.is_complete();
+    triage::write_wrapped(&verdict(diff, complete), look.width, 0, out)?;
+    if diff.one_sided > 0 {
+        let text = format!(
+            "{} network namespaces are in one of the readings only: left out",
+            diff.one_sided
+        );
+        triage::write_wrapped(&text, look.width, 0, out)?;
+    }
     if diff.identity == Identity::Ends {
         let text = "told by their ends: one of the readings has no cookies";
         triage::write_wrapped(text, look.width, 0, out)?;
@@ -70,7 +78,7 @@ fn screen(
 }
 
 /// The whole in a sentence: whether those of before are those of now.
-fn verdict(diff: &Diff) -> String {
+fn verdict(diff: &Diff, complete: bool) -> String {
     let Change { still, new, gone } = diff.total;
     let (before, after) = (diff.total.before(), diff.total.after());
     let rate = match diff.per_minute(&diff.total) {
@@ -95,7 +103,8 @@ fn verdict(diff: &Diff) -> String {
             units::count(gone)
         ),
     };
-    counts + &said
+    let seen = if complete { "" } else { "as far as was seen: " };
+    format!("{seen}{counts}{said}")
 }
 
 fn time(report: &Report<'_>) -> String {
@@ -213,6 +222,7 @@ fn document(
             Identity::Cookie => "cookie",
             Identity::Ends => "ends",
         },
+        namespaces_left_out: diff.one_sided,
         total: ChangeJson {
             diff,
             change: &diff.total,
@@ -235,6 +245,7 @@ struct Document<'a> {
     selection: Option<&'a str>,
     between_ms: Option<u64>,
     told_by: &'static str,
+    namespaces_left_out: usize,
     total: ChangeJson<'a>,
     dimensions: Vec<&'static str>,
     rows: Vec<LineJson<'a>>,

@@ -6,9 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
-use netlink_packet_core::NlasIterator;
-
-use super::tape::{Dump, Tape};
+use super::tape::{self, ATTRIBUTES, Dump, Tape};
 use super::{DUMPS_MAX, Recording, RecordingError, facts_of};
 use crate::collector::proc_net;
 use crate::collector::sock_diag::wire;
@@ -17,15 +15,9 @@ use crate::model::{
 };
 
 /// Where the addresses stand in a `struct inet_diag_msg` (`idiag_src`, `idiag_dst`), 16 bytes
-/// each, and where its attributes begin.
+/// each.
 const SOURCE: usize = 8;
 const DESTINATION: usize = 24;
-const ATTRIBUTES: usize = 72;
-/// Attributes that tell neither addresses nor names (`include/uapi/linux/inet_diag.h`): MEMINFO,
-/// INFO, CONG, TOS, TCLASS, SKMEMINFO, SHUTDOWN, SKV6ONLY, MARK, CGROUP_ID.
-const HARMLESS: [u16; 10] = [1, 2, 4, 5, 6, 7, 8, 11, 15, 21];
-/// `struct nlattr`.
-const ATTRIBUTE: usize = 4;
 /// The fields of a line of /proc/net/tcp that are read: all up to the inode.
 const FIELDS: usize = 10;
 
@@ -60,7 +52,7 @@ impl Recording {
         }
         for gap in &mut facts.gaps {
             // Its words may have names.
-            gap.detail = format!("{}: {} (redacted)", gap.kind.name(), gap.count);
+            gap.detail = format!("{}: {}, the words are redacted", gap.kind.name(), gap.count);
         }
         for process in &mut recording.owners.processes {
             process.name = process
@@ -308,16 +300,8 @@ impl Masks {
             }
         }
         let attributes = message.get(ATTRIBUTES..).unwrap_or_default();
-        for attribute in NlasIterator::new(attributes).map_while(Result::ok) {
-            if !HARMLESS.contains(&attribute.kind()) {
-                continue;
-            }
-            let value = attribute.value();
-            let length = u16::try_from(value.len() + ATTRIBUTE).unwrap_or(u16::MAX);
-            masked.extend(length.to_ne_bytes());
-            masked.extend(attribute.kind().to_ne_bytes());
-            masked.extend(value);
-            masked.resize(masked.len().next_multiple_of(4), 0);
+        for (_, attribute) in tape::harmless(attributes) {
+            masked.extend(attribute);
         }
         masked
     }

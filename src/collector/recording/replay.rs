@@ -137,6 +137,10 @@ impl Recording {
         let concerns = |gap: &&Gap| match gap.kind {
             GapKind::UdpSource | GapKind::UdpUnread => request.protocols.contains(Protocol::Udp),
             GapKind::ProcessesUnlisted => request.owners,
+            GapKind::StateUnread => {
+                let tcp = request.filter.of_protocol(Protocol::Tcp);
+                tcp.states().contains(State::BoundInactive)
+            }
             GapKind::AgesMissing => request.tcp_info,
             // Whether any is missed now shows when it is asked for.
             GapKind::EvidenceMissing => false,

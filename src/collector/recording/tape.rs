@@ -14,6 +14,29 @@ use crate::model::{Family, Protocol, State};
 /// A message is at most a datagram, which is at most this.
 const MESSAGE_MAX: usize = 64 * 1024;
 
+/// Where the attributes of a `struct inet_diag_msg` begin.
+pub(super) const ATTRIBUTES: usize = 72;
+/// Attributes that tell neither keys, addresses nor names (`include/uapi/linux/inet_diag.h`):
+/// MEMINFO, INFO, VEGASINFO, CONG, TOS, TCLASS, SKMEMINFO, SHUTDOWN, DCTCPINFO, SKV6ONLY, MARK,
+/// BBRINFO, CLASS_ID, CGROUP_ID.
+const HARMLESS: [u16; 14] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 15, 16, 17, 21];
+
+/// The attributes that are harmless: the kind, and the whole with its header and padding.
+pub(super) fn harmless(attributes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    let mut rest = attributes;
+    std::iter::from_fn(move || {
+        let (length, kind) = match rest {
+            [a, b, c, d, ..] => (u16::from_ne_bytes([*a, *b]), u16::from_ne_bytes([*c, *d])),
+            _ => return None,
+        };
+        let padded = usize::from(length.max(4)).next_multiple_of(4);
+        let (attribute, after) = rest.split_at(padded.min(rest.len()));
+        rest = after;
+        Some((kind, attribute))
+    })
+    .filter(|(kind, _)| HARMLESS.contains(kind))
+}
+
 /// What a dump is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -91,15 +114,25 @@ impl Tape {
         self.open = Some((form, GzEncoder::new(Vec::new(), Compression::fast())));
     }
 
+    /// Keeps a message without the attributes that are not known to be harmless: to root the kernel
+    /// tells the keys of TCP MD5 signatures too.
     pub fn message(&mut self, message: &[u8]) {
         let Some((_, encoder)) = &mut self.open else {
             return;
         };
-        let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
+        let (head, attributes) = message
+            .split_at_checked(ATTRIBUTES)
+            .unwrap_or((message, &[]));
+        let kept = || harmless(attributes).map(|(_, attribute)| attribute);
+        let length = head.len() + kept().map(<[u8]>::len).sum::<usize>();
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
         // Writing to a Vec does not fail.
         let _ = encoder
             .write_all(&length.to_le_bytes())
-            .and_then(|()| encoder.write_all(message));
+            .and_then(|()| encoder.write_all(head));
+        for attribute in kept() {
+            let _ = encoder.write_all(attribute);
+        }
     }
 
     /// A part of a text.
@@ -246,18 +279,37 @@ mod tests {
 
     #[test]
     fn messages_come_back_as_they_were_whatever_their_length() {
-        let messages: [&[u8]; 4] = [b"one", b"", &[7; 5000], b"last"];
+        let messages: [&[u8]; 4] = [b"one", b"", &[7; ATTRIBUTES], b"last"];
         assert_eq!(read(&dump(&messages), 10_000).unwrap(), messages);
         assert!(read(&dump(&[]), 0).unwrap().is_empty());
     }
 
     #[test]
     fn a_few_bytes_that_stand_for_very_many_are_not_unpacked() {
-        let zeros = vec![0; 60_000];
+        // An attribute of 60,000 zeros: INFO.
+        let mut zeros = vec![0; ATTRIBUTES + 60_000];
+        zeros[ATTRIBUTES..ATTRIBUTES + 2].copy_from_slice(&60_000u16.to_ne_bytes());
+        zeros[ATTRIBUTES + 2..ATTRIBUTES + 4].copy_from_slice(&2u16.to_ne_bytes());
         let bomb = dump(&vec![zeros.as_slice(); 100]);
         assert!(bomb.stored.len() < 60_000);
         let error = read(&bomb, 1_000_000).unwrap_err();
         assert!(matches!(error, RecordingError::TooLarge), "{error}");
+    }
+
+    #[test]
+    fn a_key_that_the_kernel_tells_root_is_not_kept() {
+        let attribute = |kind: u16, value: &[u8]| {
+            let length = u16::try_from(value.len() + 4).unwrap();
+            [&length.to_ne_bytes(), &kind.to_ne_bytes(), value].concat()
+        };
+        let head = [7; ATTRIBUTES];
+        let (mark, key) = (
+            attribute(15, &[1, 0, 0, 0]),
+            attribute(14, b"SECRETKEYSECRETK"),
+        );
+        let message = [&head[..], &key, &mark].concat();
+        let kept = read(&dump(&[&message]), 1000).unwrap();
+        assert_eq!(kept, [[&head[..], &mark].concat()]);
     }
 
     #[test]

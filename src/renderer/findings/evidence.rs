@@ -350,7 +350,8 @@ fn wait_line(name: &str, wait: &Wait, evidence: &Evidence, awaited: bool, lines:
         rank,
         format!(
             "{} of {total} thread{plural} of {name} {verb} in {}{on}",
-            wait.threads, wait.call
+            wait.threads,
+            escape::text(wait.call.as_bytes())
         ),
     );
 }
