@@ -402,7 +402,7 @@ pub struct Options {
     )]
     pub all_netns: bool,
 
-    /// Count by these, in place of groups and findings: protocol, state, side, port, peer, program, user, unit, container, netns, cause
+    /// Count by these, in place of groups and findings: protocol, state, side, port, peer, program, pid, user, unit, container, netns, cause
     #[arg(
         long,
         value_name = "A,B",

@@ -232,3 +232,30 @@ fn udp_is_replayed_from_messages_and_from_text() {
     let connected = listed("udp.cw", "-u");
     assert_eq!(connected.len(), 3, "{connected:?}");
 }
+
+#[test]
+fn which_worker_holds_most_is_counted_by_process() {
+    let file = path("leak.cw");
+    let words = [
+        "--from",
+        file.to_str().unwrap(),
+        "--by",
+        "pid",
+        "--json",
+        "state",
+        "close-wait",
+    ];
+    let (code, stdout, stderr) = closewait(&words);
+    assert_eq!(code, 0, "{stderr}");
+    let document: Value = serde_json::from_str(&stdout).unwrap();
+    let rows = document["by"]["rows"].as_array().unwrap().iter();
+    let counts: Vec<(u64, u64)> = rows
+        .map(|row| {
+            (
+                row["pid"].as_u64().unwrap(),
+                row["sockets"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(counts, [(20228, 12), (20230, 6), (20232, 5), (20234, 5)]);
+}

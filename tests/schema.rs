@@ -391,7 +391,7 @@ fn a_state_that_was_not_looked_for_is_null_and_not_0() {
 #[test]
 fn counts_by_dimensions_are_as_the_schema_has_them() {
     let loopback = Loopback::new(Ipv4Addr::LOCALHOST);
-    let every = "state,side,port,peer,program,user,unit,container,netns,cause";
+    let every = "state,side,port,peer,program,pid,user,unit,container,netns,cause";
     let port = loopback.port();
     let document = document(&["--by", every, "--port", &port, "--json"]);
     let rows = document["by"]["rows"].as_array().unwrap();

@@ -24,6 +24,8 @@ pub enum Dimension {
     Peer,
     /// The names of the programs that hold the socket, or the listener that has not accepted it.
     Program,
+    /// The processes that hold it, or the listener's.
+    Pid,
     User,
     /// The systemd unit of the first of those who hold it.
     Unit,
@@ -33,13 +35,14 @@ pub enum Dimension {
 }
 
 impl Dimension {
-    pub const ALL: [Dimension; 11] = [
+    pub const ALL: [Dimension; 12] = [
         Dimension::Protocol,
         Dimension::State,
         Dimension::Side,
         Dimension::Port,
         Dimension::Peer,
         Dimension::Program,
+        Dimension::Pid,
         Dimension::User,
         Dimension::Unit,
         Dimension::Container,
@@ -55,6 +58,7 @@ impl Dimension {
             Dimension::Port => "port",
             Dimension::Peer => "peer",
             Dimension::Program => "program",
+            Dimension::Pid => "pid",
             Dimension::User => "user",
             Dimension::Unit => "unit",
             Dimension::Container => "container",
@@ -70,7 +74,7 @@ impl Dimension {
 
     /// Whether the kernel's own sockets have none, and hidden owners leave it unknown.
     pub fn tells_owner(self) -> bool {
-        matches!(self, Dimension::Program) || self.needs_cgroup()
+        matches!(self, Dimension::Program | Dimension::Pid) || self.needs_cgroup()
     }
 
     /// Whether it needs to know in which control group the holders are.
@@ -112,6 +116,8 @@ pub enum Value {
     Peer(IpAddr),
     /// Each name once, ordered.
     Programs(Vec<Name>),
+    /// Each once, ordered.
+    Pids(Vec<Pid>),
     User(u32),
     /// A unit or a container.
     Scope(Name),
@@ -149,6 +155,13 @@ impl Value {
             Value::Port(port) => return Told::Number((*port).into()),
             Value::Peer(addr) => addr.to_string(),
             Value::Programs(names) => joined(names),
+            Value::Pids(pids) => match pids.as_slice() {
+                [only] => return Told::Number(only.0.into()),
+                several => {
+                    let pids: Vec<String> = several.iter().map(Pid::to_string).collect();
+                    pids.join(",")
+                }
+            },
             Value::User(uid) => match snapshot.host.users.name(*uid) {
                 Some(name) => name.to_owned(),
                 None => uid.to_string(),
@@ -295,10 +308,14 @@ struct Values<'a> {
     report: &'a Report<'a>,
     peers: Interned<IpAddr>,
     programs: Interned<Vec<Name>>,
+    pids: Interned<Vec<Pid>>,
     /// Units and containers.
     scopes: Interned<Name>,
     /// The number of the program of a process that is the only holder.
     of_process: FxHashMap<Pid, u32>,
+    /// The number of a process that is the only holder, among `pids`.
+    of_pid: FxHashMap<Pid, u32>,
+    last_pids: Option<(GroupOwner, u32)>,
     /// The several holders of the last socket that had such: they come in runs.
     last: Option<(GroupOwner, u32)>,
 }
@@ -309,8 +326,11 @@ impl<'a> Values<'a> {
             report,
             peers: Interned::default(),
             programs: Interned::default(),
+            pids: Interned::default(),
             scopes: Interned::default(),
             of_process: FxHashMap::default(),
+            of_pid: FxHashMap::default(),
+            last_pids: None,
             last: None,
         }
     }
@@ -345,6 +365,7 @@ impl<'a> Values<'a> {
             Dimension::Peer if socket.remote.port == 0 => NONE,
             Dimension::Peer => self.peers.number(socket.remote.canonical().addr),
             Dimension::Program => self.program(&row.owner),
+            Dimension::Pid => self.pids(&row.owner),
             // -1 is no user's: setuid(2) takes it for "none".
             Dimension::User => socket.user().unwrap_or(NONE),
             Dimension::Unit => self.scope(row, |cgroup| cgroup.unit.as_ref()),
@@ -363,6 +384,33 @@ impl<'a> Values<'a> {
             Placed::Nowhere => NONE,
             Placed::Unknown => UNKNOWN,
         }
+    }
+
+    fn pids(&mut self, owner: &Owner<'_>) -> u32 {
+        let holders = owner.holders();
+        let Some(first) = holders.first() else {
+            return match owner {
+                Owner::Kernel => NONE,
+                _ => UNKNOWN,
+            };
+        };
+        if holders.iter().any(|holder| holder.pid != first.pid) {
+            if let Some((last, number)) = &self.last_pids
+                && last.is(owner)
+            {
+                return *number;
+            }
+            let several = GroupOwner::of(owner);
+            let number = self.pids.number(several.pids.clone());
+            self.last_pids = Some((several, number));
+            return number;
+        }
+        if let Some(number) = self.of_pid.get(&first.pid) {
+            return *number;
+        }
+        let number = self.pids.number(vec![first.pid]);
+        self.of_pid.insert(first.pid, number);
+        number
     }
 
     fn program(&mut self, owner: &Owner<'_>) -> u32 {
@@ -431,6 +479,7 @@ impl<'a> Values<'a> {
             (Dimension::Unit | Dimension::Container, _) => {
                 self.scopes.thing(number).cloned().map(Value::Scope)
             }
+            (Dimension::Pid, _) => self.pids.thing(number).cloned().map(Value::Pids),
             (Dimension::Program, _) => self.programs.thing(number).cloned().map(Value::Programs),
         };
         value.unwrap_or(Value::Unknown)

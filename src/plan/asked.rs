@@ -261,7 +261,7 @@ fn cross_check(
             .iter()
             .any(|name| name.parse().is_ok_and(Dimension::needs_owner))
         {
-            let flag = "--by program, unit, container or cause";
+            let flag = "--by program, pid, unit, container or cause";
             return Err(UsageError::NeedsOwners { flag });
         }
         if !options.pid.is_empty() {

@@ -301,6 +301,9 @@ impl Serialize for LineJson<'_> {
         for (dimension, value) in counts.dimensions.iter().zip(&self.line.values) {
             match value {
                 Value::Port(port) => map.serialize_entry(dimension.name(), port)?,
+                Value::Pids(pids) if pids.len() == 1 => {
+                    map.serialize_entry(dimension.name(), &pids.first().map(|pid| pid.0))?;
+                }
                 _ => map.serialize_entry(dimension.name(), &counts.text(value))?,
             }
             if let (Dimension::User, Value::User(uid)) = (dimension, value) {

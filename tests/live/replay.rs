@@ -26,7 +26,7 @@ const VIEWS: [&str; 34] = [
     "-u --by state",
     "-tu --by state,side,port,peer,user,netns --json",
     "--by program,cause,unit,container",
-    "--by cause --csv",
+    "--by cause,pid --csv",
     "--by port --jsonl",
     "--prometheus",
     "--prometheus --label-limit 2",
