@@ -516,3 +516,38 @@ fn a_slash_min_is_the_end_of_a_limit_and_nothing_else() {
         assert_eq!(is_mistake, code == 3, "{limits}: {}", run.stdout);
     }
 }
+
+#[test]
+fn what_the_source_cannot_tell_is_no_all_clear() {
+    let lab = Lab::new();
+    let slow = lab.start("slow", &["connections=3", "patience_ms=300"]);
+    let port = slow.port().to_string();
+    lab.lingering(slow.port(), 3, Age::Least);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("no-evidence.cw");
+    let file = file.to_str().unwrap();
+    let recorded = lab.closewait(&["record", "--no-evidence", file]);
+    assert_eq!(recorded.code, 0, "{}", recorded.stderr);
+    let procfs = ["--source", "procfs", "--port", &port];
+    for (args, code) in [
+        // Without times a slow handler is not told from others.
+        (&["check", "--cause", "slow-handler", "-w", "0"][..], 3),
+        (&["-q", "--cause", "slow-handler"], 2),
+        (&["check", "--state", "bound-inactive", "-w", "0"], 3),
+        (&["-q", "state", "bound-inactive"], 2),
+    ] {
+        let words = [args, &procfs[..2]].concat();
+        let found = lab.closewait(&words);
+        assert_eq!(found.code, code, "{words:?}: {}", found.stdout);
+    }
+    let told = lab.closewait(&["check", "--cause", "slow-handler", "-w", "0"]);
+    assert_eq!(told.code, 1, "{}", told.stdout);
+    for (args, code) in [
+        (&["check", "--from", file][..], 3),
+        (&["check", "--from", file, "-w", "10"], 0),
+        (&["check", "--no-evidence"], 3),
+    ] {
+        let found = lab.closewait(args);
+        assert_eq!(found.code, code, "{args:?}: {}", found.stdout);
+    }
+}
