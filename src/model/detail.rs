@@ -11,6 +11,9 @@ const MEMORY: usize = 36;
 /// `TCP_CA_NAME_MAX` (`include/net/tcp.h`).
 const NAME: usize = 16;
 
+/// `union tcp_cc_info`.
+const CONTROL: usize = 20;
+
 /// The details of one socket. The structures are taken by prefix: what an older kernel does not
 /// send is unknown, not zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,6 +21,8 @@ pub struct Detail {
     pub(super) info: Prefix<INFO>,
     pub(super) memory: Prefix<MEMORY>,
     pub(super) congestion: Prefix<NAME>,
+    /// What the congestion control says of itself, and the attribute that it came as.
+    pub(super) control: Option<(u16, Prefix<CONTROL>)>,
     /// `IP_TOS`.
     pub tos: Option<u8>,
     /// `IPV6_TCLASS`.
@@ -42,6 +47,17 @@ impl Detail {
     pub fn set_congestion(&mut self, bytes: &[u8]) {
         let end = bytes.iter().position(|byte| *byte == 0);
         self.congestion = Prefix::of(bytes.get(..end.unwrap_or(bytes.len())).unwrap_or(bytes));
+    }
+
+    /// Takes what the congestion control says of itself.
+    pub fn set_control(&mut self, kind: u16, bytes: &[u8]) {
+        self.control = Some((kind, Prefix::of(bytes)));
+    }
+
+    /// The same, where it came as this attribute.
+    pub(super) fn control(&self, kind: u16) -> Option<&[u8]> {
+        let (came, bytes) = self.control.as_ref()?;
+        (*came == kind).then(|| bytes.bytes())
     }
 
     /// The name of the congestion control, as bytes; `None` when not told.

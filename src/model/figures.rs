@@ -3,7 +3,7 @@
 //! The places are those of `struct tcp_info` (`include/uapi/linux/tcp.h`) and of the `SK_MEMINFO_`
 //! numbers (`include/uapi/linux/sock_diag.h`). A name ends with its unit where it has one.
 
-use super::Detail;
+use super::{Detail, DetailSet};
 
 /// One figure.
 #[derive(Debug)]
@@ -39,6 +39,16 @@ enum Place {
     U64(usize),
     /// One of the memory figures, by number.
     Memory(usize),
+    /// Of the structure that a congestion control sends as this attribute: at which byte, and how
+    /// wide.
+    Control {
+        kind: u16,
+        at: usize,
+        width: usize,
+    },
+    /// The congestion window's bytes over the round trip time, as ss computes it; `None` where there
+    /// was no round trip, or the product is none that a kernel could mean.
+    Send,
 }
 
 /// What a figure says of a socket.
@@ -49,32 +59,51 @@ pub enum FigureValue {
 }
 
 impl Figure {
-    /// Whether it is one of memory, and not of tcp_info.
-    pub fn is_memory(&self) -> bool {
-        matches!(self.place, Place::Memory(_))
+    /// What has to be asked for to know it.
+    pub fn needs(&self) -> DetailSet {
+        match self.place {
+            Place::Memory(_) => DetailSet::MEMORY,
+            Place::Control { .. } => DetailSet::CONGESTION,
+            _ => DetailSet::INFO,
+        }
     }
 
     /// What it says of a socket; `None` where the kernel did not tell it.
     pub fn of(&self, detail: &Detail) -> Option<FigureValue> {
         let info = detail.info.bytes();
-        let byte = |at: usize| info.get(at).copied();
         let number = match self.place {
             Place::Bit { at, bit } => {
-                return byte(at).map(|byte| FigureValue::Flag(byte >> bit & 1 == 1));
+                let options = number(info, at, 1)?;
+                return Some(FigureValue::Flag(options >> bit & 1 == 1));
             }
-            Place::Low4(at) => u64::from(byte(at)? & 0xf),
-            Place::High4(at) => u64::from(byte(at)? >> 4),
-            Place::U8(at) => u64::from(byte(at)?),
-            Place::U16(at) => u64::from(u16::from_ne_bytes(*info.get(at..)?.first_chunk()?)),
-            Place::U32(at) => u64::from(u32::from_ne_bytes(*info.get(at..)?.first_chunk()?)),
-            Place::U64(at) => u64::from_ne_bytes(*info.get(at..)?.first_chunk()?),
-            Place::Memory(number) => {
-                let bytes = detail.memory.bytes().get(number * 4..)?;
-                u64::from(u32::from_ne_bytes(*bytes.first_chunk()?))
+            Place::Low4(at) => number(info, at, 1)? & 0xf,
+            Place::High4(at) => number(info, at, 1)? >> 4,
+            Place::U8(at) => number(info, at, 1)?,
+            Place::U16(at) => number(info, at, 2)?,
+            Place::U32(at) => number(info, at, 4)?,
+            Place::U64(at) => number(info, at, 8)?,
+            Place::Control { kind, at, width } => number(detail.control(kind)?, at, width)?,
+            Place::Send => {
+                let (mss, rtt_us) = (number(info, 16, 4)?, number(info, 68, 4)?);
+                let window = number(info, 80, 4)?.checked_mul(mss)?;
+                window.checked_mul(1_000_000)?.checked_div(rtt_us)?
             }
+            Place::Memory(place) => number(detail.memory.bytes(), place * 4, 4)?,
         };
         (self.unset != Some(number)).then_some(FigureValue::Number(number))
     }
+}
+
+/// The number of so many bytes, in this machine's order, that begins at one; `None` where they are
+/// not all there.
+fn number(bytes: &[u8], at: usize, width: usize) -> Option<u64> {
+    let bytes = bytes.get(at..at.checked_add(width)?)?;
+    Some(match width {
+        1 => u64::from(*bytes.first()?),
+        2 => u64::from(u16::from_ne_bytes(*bytes.first_chunk()?)),
+        4 => u64::from(u32::from_ne_bytes(*bytes.first_chunk()?)),
+        _ => u64::from_ne_bytes(*bytes.first_chunk()?),
+    })
 }
 
 const fn figure(name: &'static str, place: Place, about: &'static str) -> Figure {
@@ -89,6 +118,16 @@ const fn figure(name: &'static str, place: Place, about: &'static str) -> Figure
 const fn or_unset(unset: u64, mut figure: Figure) -> Figure {
     figure.unset = Some(unset);
     figure
+}
+
+/// `INET_DIAG_VEGASINFO`, `INET_DIAG_DCTCPINFO` and `INET_DIAG_BBRINFO`: which of the structures of
+/// `include/uapi/linux/inet_diag.h` came.
+const VEGAS: u16 = 3;
+const DCTCP: u16 = 9;
+const BBR: u16 = 16;
+
+const fn control(kind: u16, at: usize, width: usize) -> Place {
+    Place::Control { kind, at, width }
 }
 
 const fn option(bit: u8) -> Place {
@@ -279,6 +318,76 @@ pub static TCP_INFO: &[Figure] = &[
         "timestamps count microseconds",
     ),
     figure("tfo_child", option(7), "accepted with data in the SYN"),
+    figure(
+        "send_bytes_per_s",
+        Place::Send,
+        "rate that the window and the round trip allow (ss: send)",
+    ),
+    figure(
+        "bbr_bw_bytes_per_s",
+        control(BBR, 0, 8),
+        "BBR: bandwidth estimate",
+    ),
+    figure(
+        "bbr_minrtt_us",
+        control(BBR, 8, 4),
+        "BBR: least round trip time",
+    ),
+    figure(
+        "bbr_pacing_gain",
+        control(BBR, 12, 4),
+        "BBR: gain of the pacing rate, in 256ths",
+    ),
+    figure(
+        "bbr_cwnd_gain",
+        control(BBR, 16, 4),
+        "BBR: gain of the congestion window, in 256ths",
+    ),
+    figure(
+        "dctcp_enabled",
+        control(DCTCP, 0, 2),
+        "DCTCP: 1 where it is in use, 0 where it fell back",
+    ),
+    figure(
+        "dctcp_ce_state",
+        control(DCTCP, 2, 2),
+        "DCTCP: 1 where the last packet had a congestion mark",
+    ),
+    figure(
+        "dctcp_alpha",
+        control(DCTCP, 4, 4),
+        "DCTCP: part of the bytes that were marked, in 1024ths",
+    ),
+    figure(
+        "dctcp_ab_ecn",
+        control(DCTCP, 8, 4),
+        "DCTCP: acknowledged bytes that were marked",
+    ),
+    figure(
+        "dctcp_ab_tot",
+        control(DCTCP, 12, 4),
+        "DCTCP: acknowledged bytes",
+    ),
+    figure(
+        "vegas_enabled",
+        control(VEGAS, 0, 4),
+        "Vegas and its like: 1 where it is in use",
+    ),
+    figure(
+        "vegas_rttcnt",
+        control(VEGAS, 4, 4),
+        "Vegas: round trips measured in this window",
+    ),
+    figure(
+        "vegas_rtt_us",
+        control(VEGAS, 8, 4),
+        "Vegas: round trip time",
+    ),
+    figure(
+        "vegas_minrtt_us",
+        control(VEGAS, 12, 4),
+        "Vegas: least round trip time",
+    ),
 ];
 
 /// The figures of memory, in bytes but for the last, in the order in which ss -m prints them.
@@ -327,10 +436,7 @@ mod tests {
         info[5] = 0b11;
         info[6] = 0x7a;
         detail.set_info(&info);
-        let of = |name: &str| {
-            let figure = TCP_INFO.iter().find(|figure| figure.name == name);
-            figure.unwrap().of(&detail)
-        };
+        let of = |name: &str| of(name, &detail);
         assert_eq!(of("rtt_us"), Some(FigureValue::Number(1500)));
         assert_eq!(of("ssthresh"), None);
         assert_eq!(of("sack"), Some(FigureValue::Flag(true)));
@@ -340,6 +446,53 @@ mod tests {
         assert_eq!(of("total_retrans"), Some(FigureValue::Number(0)));
         assert_eq!(of("pacing_rate_bytes_per_s"), None);
         assert!(MEMORY.iter().all(|figure| figure.of(&detail).is_none()));
+    }
+
+    fn of(name: &str, detail: &Detail) -> Option<FigureValue> {
+        let figure = TCP_INFO.iter().find(|figure| figure.name == name);
+        figure.unwrap().of(detail)
+    }
+
+    #[test]
+    fn what_a_congestion_control_says_of_itself_is_read_only_as_its_own() {
+        let mut detail = Detail::default();
+        let bbr: Vec<u8> = [0x89ab_cdefu32, 1, 40, 739, 512]
+            .iter()
+            .flat_map(|word| word.to_ne_bytes())
+            .collect();
+        detail.set_control(BBR, &bbr);
+        let number = |name| of(name, &detail);
+        let expected = u64::from_ne_bytes(*bbr.first_chunk().unwrap());
+        assert_eq!(
+            number("bbr_bw_bytes_per_s"),
+            Some(FigureValue::Number(expected))
+        );
+        assert_eq!(number("bbr_minrtt_us"), Some(FigureValue::Number(40)));
+        assert_eq!(number("bbr_pacing_gain"), Some(FigureValue::Number(739)));
+        assert_eq!(number("bbr_cwnd_gain"), Some(FigureValue::Number(512)));
+        assert_eq!(number("vegas_enabled"), None);
+        assert_eq!(number("dctcp_alpha"), None);
+        // Cut off within a figure.
+        detail.set_control(DCTCP, &bbr[..6]);
+        assert!(of("dctcp_ce_state", &detail).is_some());
+        assert_eq!(of("dctcp_alpha", &detail), None);
+        assert_eq!(of("bbr_bw_bytes_per_s", &detail), None);
+    }
+
+    #[test]
+    fn a_rate_that_no_kernel_could_mean_is_unknown() {
+        let mut info = [0; 104];
+        let mut send = |mss: u32, rtt_us: u32, cwnd: u32| {
+            for (at, word) in [(16, mss), (68, rtt_us), (80, cwnd)] {
+                info[at..at + 4].copy_from_slice(&word.to_ne_bytes());
+            }
+            let mut detail = Detail::default();
+            detail.set_info(&info);
+            of("send_bytes_per_s", &detail)
+        };
+        assert_eq!(send(1460, 1000, 10), Some(FigureValue::Number(14_600_000)));
+        assert_eq!(send(1460, 0, 10), None);
+        assert_eq!(send(u32::MAX, 1, u32::MAX), None);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //! column asks for.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
 use serde_json::Value;
@@ -17,12 +19,23 @@ fn of_ss(lab: &Lab) -> Option<BTreeMap<String, BTreeMap<String, u64>>> {
     for line in text.lines() {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
         let mut figures = BTreeMap::new();
-        for word in &words[5..] {
+        let mut words_after = words[5..].iter().peekable();
+        while let Some(word) = words_after.next() {
             if let Some(memory) = word.strip_prefix("skmem:(") {
                 for part in memory.trim_end_matches(')').split(',') {
                     let digits = part.find(|c: char| c.is_ascii_digit()).unwrap();
                     let (name, number) = part.split_at(digits);
                     figures.insert(format!("skmem {name}"), number.parse().unwrap());
+                }
+            } else if *word == "send" {
+                let rate = words_after.peek().and_then(|rate| rate.strip_suffix("bps"));
+                figures.insert("send".to_owned(), rate.unwrap().parse().unwrap());
+            } else if let Some(bbr) = word.strip_prefix("bbr:(") {
+                for part in bbr.trim_end_matches(')').split(',') {
+                    let (name, number) = part.split_once(':').unwrap();
+                    if let Ok(number) = number.trim_end_matches("bps").parse() {
+                        figures.insert(format!("bbr {name}"), number);
+                    }
                 }
             } else if let Some((name, number)) = word.split_once(':')
                 && let Ok(number) = number.parse()
@@ -102,6 +115,57 @@ fn the_figures_are_those_of_ss() {
         } else {
             Err(format!("{compared} compared"))
         }
+    });
+}
+
+/// Rates of ss are bits a second, rounded where it pleases ss; ours are bytes a second.
+fn is_that_rate(bits: u64, bytes: Option<u64>) -> bool {
+    bytes.is_some_and(|bytes| (bytes * 8).abs_diff(bits) <= 8)
+}
+
+#[test]
+fn the_rate_to_send_and_what_bbr_tells_are_those_of_ss() {
+    let lab = Lab::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let has_bbr = rustix::net::sockopt::set_tcp_congestion(&client, "bbr").is_ok();
+    let (mut server, _) = listener.accept().unwrap();
+    client.write_all(b"question").unwrap();
+    server.read_exact(&mut [0; 8]).unwrap();
+    if of_ss(&lab).is_none() {
+        eprintln!("left out: there is no ss here");
+        return;
+    }
+    let key = format!(
+        "{} {}",
+        client.local_addr().unwrap(),
+        client.peer_addr().unwrap()
+    );
+    let sport = client.local_addr().unwrap().port().to_string();
+    until("rates that agree", || {
+        let document = lab.json(&["list", "-i", "sport", "=", &sport]);
+        let ours = &document["sockets"][0]["tcp_info"];
+        let of_ss = of_ss(&lab).unwrap_or_default();
+        let theirs = of_ss.get(&key).ok_or("not in ss")?;
+        let rate = |theirs: Option<&u64>, ours: &Value| {
+            theirs.is_some_and(|theirs| is_that_rate(*theirs, ours.as_u64()))
+        };
+        if !rate(theirs.get("send"), &ours["send_bytes_per_s"]) {
+            return Err(format!("{theirs:?} {ours}"));
+        }
+        if !has_bbr {
+            eprintln!("left out: this kernel has no bbr");
+            return Ok(());
+        }
+        if ours["congestion"] != "bbr"
+            || !rate(theirs.get("bbr bw"), &ours["bbr_bw_bytes_per_s"])
+            || ours["bbr_pacing_gain"].as_u64() < Some(256)
+            || !ours["vegas_enabled"].is_null()
+        {
+            return Err(format!("{theirs:?} {ours}"));
+        }
+        Ok(())
     });
 }
 

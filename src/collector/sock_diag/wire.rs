@@ -10,8 +10,9 @@ use netlink_packet_core::{
 };
 use netlink_packet_sock_diag::SOCK_DIAG_BY_FAMILY;
 use netlink_packet_sock_diag::constants::{
-    AF_INET, AF_INET6, INET_DIAG_CONG, INET_DIAG_INFO, INET_DIAG_SHUTDOWN, INET_DIAG_SKMEMINFO,
-    INET_DIAG_SKV6ONLY, INET_DIAG_TCLASS, INET_DIAG_TOS, IPPROTO_TCP, IPPROTO_UDP,
+    AF_INET, AF_INET6, INET_DIAG_BBRINFO, INET_DIAG_CONG, INET_DIAG_DCTCPINFO, INET_DIAG_INFO,
+    INET_DIAG_SHUTDOWN, INET_DIAG_SKMEMINFO, INET_DIAG_SKV6ONLY, INET_DIAG_TCLASS, INET_DIAG_TOS,
+    INET_DIAG_VEGASINFO, IPPROTO_TCP, IPPROTO_UDP,
 };
 use netlink_packet_sock_diag::inet::{
     ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags,
@@ -95,6 +96,8 @@ fn extensions(query: &Query) -> ExtensionFlags {
         attribute(query.tcp_info || details(DetailSet::INFO), INET_DIAG_INFO)
             | attribute(details(DetailSet::MEMORY), INET_DIAG_SKMEMINFO)
             | attribute(details(DetailSet::CONGESTION), INET_DIAG_CONG)
+            // Whichever of the three the congestion control has, it comes for this one.
+            | attribute(details(DetailSet::CONGESTION), INET_DIAG_VEGASINFO)
             | attribute(class, INET_DIAG_TOS)
             | attribute(class, INET_DIAG_TCLASS)
             | attribute(details(DetailSet::SHUTDOWN), INET_DIAG_SHUTDOWN),
@@ -289,6 +292,9 @@ pub fn detail(payload: &[u8]) -> Detail {
         match attribute.kind() {
             INET_DIAG_INFO if !listens => detail.set_info(value),
             INET_DIAG_SKMEMINFO => detail.set_memory(value),
+            INET_DIAG_VEGASINFO | INET_DIAG_DCTCPINFO | INET_DIAG_BBRINFO => {
+                detail.set_control(attribute.kind(), value);
+            }
             INET_DIAG_CONG => detail.set_congestion(value),
             INET_DIAG_TOS => detail.tos = value.first().copied(),
             INET_DIAG_TCLASS => detail.tclass = value.first().copied(),

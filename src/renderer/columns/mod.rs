@@ -330,8 +330,7 @@ impl Column {
             Column::Congestion => needs.details = DetailSet::CONGESTION,
             Column::Tos | Column::Tclass => needs.details = DetailSet::CLASS,
             Column::Shutdown => needs.details = DetailSet::SHUTDOWN,
-            Column::Figure(figure) if figure.is_memory() => needs.details = DetailSet::MEMORY,
-            Column::Figure(_) => needs.details = DetailSet::INFO,
+            Column::Figure(figure) => needs.details = figure.needs(),
             _ => {}
         }
         needs
