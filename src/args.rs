@@ -11,6 +11,7 @@ use clap_complete::Shell;
 use crate::classifier::range::{Limits, NoRange, Range};
 use crate::classifier::verdict::Status;
 use crate::collector::SourceChoice;
+use crate::collector::owners::ScanChoice;
 use crate::exit::Outcome;
 use crate::explain::Topic;
 use crate::filter::{Network, duration};
@@ -94,8 +95,8 @@ pub struct Selection {
 /// What `closewait record` does.
 #[derive(Debug, Args)]
 #[command(mut_args(|arg| {
-    const KNOWN: [&str; 13] = [
-        "file", "redact", "force", "netns", "all_netns", "proc", "source", "from", "sample",
+    const KNOWN: [&str; 14] = [
+        "file", "redact", "force", "netns", "all_netns", "proc", "source", "scan", "from", "sample",
         "no_evidence", "strict", "verbose", "color",
     ];
     let known = KNOWN.contains(&arg.get_id().as_str());
@@ -150,10 +151,10 @@ pub struct Diff {
 /// What `closewait merge` sums.
 #[derive(Debug, Args)]
 #[command(mut_args(|arg| {
-    const OTHERS: [&str; 21] = [
+    const OTHERS: [&str; 22] = [
         "timers", "extend", "info", "memory", "columns", "sort", "resolve", "resolve_timeout",
         "prometheus", "label_limit", "quiet", "sample", "no_evidence", "threshold", "numeric",
-        "programs", "netns", "all_netns", "source", "proc", "from",
+        "programs", "netns", "all_netns", "source", "scan", "proc", "from",
     ];
     let hidden = OTHERS.contains(&arg.get_id().as_str());
     if hidden { arg.hide(true) } else { arg }
@@ -490,6 +491,9 @@ pub struct Options {
     /// Where sockets are read from [default: auto]
     #[arg(long, value_enum, help_heading = "Reading")]
     pub source: Option<SourceChoice>,
+    /// How the holders of sockets are found [default: auto; procfs with --source procfs]
+    #[arg(long, value_name = "HOW", value_enum, help_heading = "Reading")]
+    pub scan: Option<ScanChoice>,
     /// Where procfs is mounted [default: /proc]
     #[arg(long, value_name = "DIR", help_heading = "Reading")]
     pub proc: Option<PathBuf>,
@@ -516,6 +520,7 @@ impl Options {
     fn and(self, after: Options) -> Options {
         Options {
             source: after.source.or(self.source),
+            scan: after.scan.or(self.scan),
             proc: after.proc.or(self.proc),
             from: after.from.or(self.from),
             all: self.all || after.all,

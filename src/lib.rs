@@ -9,7 +9,7 @@
 //! Only the collector (and `main`) touches the system. Everything between is a function of its
 //! arguments.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod args;
 mod check;

@@ -157,6 +157,8 @@ pub enum UsageError {
     ByNeedsTriage { command: &'static str },
     #[error("--by {name:?}: {hint}")]
     By { name: String, hint: String },
+    #[error("--scan bpf looks at the processes of this host: leave --proc away")]
+    ScanElsewhere,
     #[error("-N is one network namespace and -A all of them: leave one away")]
     Namespaces,
     #[error("`dev` means another interface in each network namespace: choose one by -N")]

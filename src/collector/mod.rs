@@ -28,14 +28,14 @@ use std::time::{Duration, Instant};
 
 use self::namespaces::Tables;
 use self::netns::{NetnsChoice, NetnsError};
-use self::owners::{Progress, Wanted};
+use self::owners::{Progress, ScanChoice, ScanError, Search, Wanted};
 use self::process::{Suspect, Testimony};
 use self::recording::tape::Tape;
 use self::recording::{Recording, RecordingError};
 use self::sock_diag::DumpError;
 use self::sock_diag::wire::Families;
-use self::table::read_namespaces;
-use crate::filter::{Filter, Known, Term};
+use self::table::{may_be_selected, read_namespaces};
+use crate::filter::{Filter, Term};
 use crate::model::{
     DetailSet, Evidence, Gap, GapKind, Holders, Pid, Protocol, Protocols, Scan, Snapshot, Socket,
     State, StateSet, Step,
@@ -52,6 +52,8 @@ pub struct Request {
     pub filter: Filter,
     /// Read who holds the sockets.
     pub owners: bool,
+    /// How that is found.
+    pub scan: ScanChoice,
     /// Read in which control groups the holders are: units and containers.
     pub cgroups: bool,
     pub protocols: Protocols,
@@ -111,6 +113,8 @@ pub enum CollectError {
     Recording(RecordingError),
     #[error("could not read sockets through sock_diag: {0}; try --source procfs")]
     Netlink(DumpError),
+    #[error("{0}; try --scan procfs")]
+    Scan(ScanError),
     #[error("could not read {}: {reason}{hint}", path.display())]
     Procfs {
         path: PathBuf,
@@ -157,6 +161,9 @@ fn collect_taped(
     mut steps: Steps,
 ) -> Result<(Snapshot, Tape), CollectError> {
     let taken_at_ns = jiff::Timestamp::now().as_nanosecond();
+    steps.search = request
+        .owners
+        .then(|| Search::new(request.scan, &request.proc_root));
     let Tables {
         namespaces,
         found,
@@ -177,10 +184,9 @@ fn collect_taped(
         recorded: false,
     };
     let tape = found.tape.unwrap_or_default();
-    if request.owners {
-        read_owners(request, &mut snapshot, progress, &mut steps);
-    } else {
-        steps.add("owners: not needed, not read".to_owned(), Instant::now());
+    match steps.search.take() {
+        Some(search) => read_owners(request, &mut snapshot, search, progress, &mut steps)?,
+        None => steps.add("owners: not needed, not read".to_owned(), Instant::now()),
     }
     if request.cgroups {
         let start = Instant::now();
@@ -302,10 +308,19 @@ fn read_all_again(request: &Request, everywhere: bool) -> Option<(Vec<Socket>, b
 
 /// Finds the holders of the sockets that may be selected, and of those that tell about them:
 /// listeners, and the other ends of CLOSE_WAIT. Where no such socket has an inode, nothing is read.
-fn read_owners(request: &Request, snapshot: &mut Snapshot, progress: &Progress, steps: &mut Steps) {
+///
+/// # Errors
+/// When they cannot be found in the way that was asked for.
+fn read_owners(
+    request: &Request,
+    snapshot: &mut Snapshot,
+    search: Search,
+    progress: &Progress,
+    steps: &mut Steps,
+) -> Result<(), CollectError> {
     let start = Instant::now();
     let sockets = &snapshot.sockets;
-    let selectable = |socket: &Socket| request.filter.decide(&Known::of(socket)) != Some(false);
+    let selectable = |socket: &Socket| may_be_selected(&request.filter, socket);
     let unaccepted = sockets
         .iter()
         .any(|socket| socket.is_unaccepted() && selectable(socket));
@@ -325,14 +340,17 @@ fn read_owners(request: &Request, snapshot: &mut Snapshot, progress: &Progress, 
     if wanted.is_empty() {
         steps.add("owners: no selected socket has one".to_owned(), start);
         snapshot.holders = Some(Holders::default());
-        return;
+        return Ok(());
     }
-    match owners::scan(&request.proc_root, &wanted, progress) {
+    match search.find(&wanted, progress) {
         Ok(mut found) => {
             steps.add(
                 format!(
-                    "owners: {} of {} processes, {} open files",
-                    found.scan.processes_read, found.scan.processes_seen, found.scan.fds_read
+                    "owners: {} of {} processes, {} open files, by {}",
+                    found.scan.processes_read,
+                    found.scan.processes_seen,
+                    found.scan.fds_read,
+                    found.way
                 ),
                 start,
             );
@@ -355,19 +373,18 @@ fn read_owners(request: &Request, snapshot: &mut Snapshot, progress: &Progress, 
             snapshot.scanned = found.scanned;
             snapshot.holders = Some(holders);
         }
-        Err(error) => {
+        Err(error @ ScanError::Bpf(_)) => return Err(CollectError::Scan(error)),
+        Err(error @ ScanError::Unlisted { .. }) => {
             snapshot.holders = Some(Holders::default());
             snapshot.gaps.push(Gap {
                 kind: GapKind::ProcessesUnlisted,
                 count: 1,
-                detail: format!(
-                    "could not list the processes of {}: {error}: no owner is known",
-                    request.proc_root.display()
-                ),
+                detail: format!("{error}: no owner is known"),
                 hint: "give the right --proc, or leave owners out with --no-owners".into(),
             });
         }
     }
+    Ok(())
 }
 
 /// Reads when the holders of CLOSE_WAIT sockets started: a socket that is older than its holder
@@ -392,13 +409,22 @@ fn read_ages(proc_root: &Path, sockets: &[Socket], holders: &mut Holders) {
     }
 }
 
-/// The steps done so far, with their times.
+/// The steps done so far, with their times, and what goes on beside them.
 #[derive(Default)]
 struct Steps {
     done: Vec<Step>,
+    /// The search for holders, where they are asked for.
+    search: Option<Search>,
 }
 
 impl Steps {
+    /// A socket came that will be shown or counted: if it is held, it will be asked by whom.
+    fn selected(&self, socket: &Socket) {
+        if let Some(search) = self.search.as_ref().filter(|_| socket.inode != 0) {
+            search.begin();
+        }
+    }
+
     fn add(&mut self, what: String, start: Instant) {
         self.done.push(Step {
             what,

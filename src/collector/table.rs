@@ -215,7 +215,14 @@ fn read_netlink(
     // Listeners decide the side of every other socket, whatever is selected. They are in a hash
     // table of their own, so asking for them alone does not walk the large one.
     let listen = StateSet::of(State::Listen);
-    let mut keep = |socket: &Socket| may_matter(&request.filter, socket);
+    let selected = |socket: &Socket| {
+        let selected = may_be_selected(&request.filter, socket);
+        if selected {
+            steps.selected(socket);
+        }
+        selected
+    };
+    let mut keep = |socket: &Socket| selected(socket) || socket.state == State::Listen;
     let walk = Walk::of(request);
     let listeners = Query {
         protocol: Protocol::Tcp,
@@ -229,9 +236,12 @@ fn read_netlink(
     let states = request.filter.states().minus(listen);
     let mut refusal = None;
     if !states.is_empty() {
-        let mut keep = |socket: &Socket| {
-            may_matter(&request.filter, socket) || (walk == Walk::Along && is_closer(socket))
-        };
+        if steps.search.is_some() {
+            // The sooner a socket comes, the sooner its holders are looked for.
+            reader.renew()?;
+        }
+        let mut keep =
+            |socket: &Socket| selected(socket) || (walk == Walk::Along && is_closer(socket));
         let states = match walk {
             Walk::Along => states.union(closers()),
             Walk::None | Walk::Again => states,
@@ -381,7 +391,12 @@ fn read_other_ends(
 
 /// Whether a socket may be selected, or is one that others are judged by.
 pub(super) fn may_matter(filter: &Filter, socket: &Socket) -> bool {
-    socket.state == State::Listen || filter.decide(&Known::of(socket)) != Some(false)
+    socket.state == State::Listen || may_be_selected(filter, socket)
+}
+
+/// Whether a socket may be selected, once all is known of it.
+pub(super) fn may_be_selected(filter: &Filter, socket: &Socket) -> bool {
+    filter.decide(&Known::of(socket)) != Some(false)
 }
 
 pub(super) fn dump_gaps(dump: Dump) -> Vec<Gap> {

@@ -19,6 +19,7 @@ use crate::classifier::severity::Thresholds;
 use crate::classifier::tally::Dimension;
 use crate::collector::names::SystemNames;
 use crate::collector::netns::{NetnsChoice, NetnsName};
+use crate::collector::owners::ScanChoice;
 use crate::collector::recording::{RecordedNames, Recording};
 use crate::collector::{Request, SourceChoice};
 use crate::filter::{Names, Term};
@@ -38,7 +39,8 @@ impl Place {
         let recording = match &options.from {
             None => None,
             Some(path) => {
-                const OF_A_HOST: [&str; 5] = ["-N", "-A", "--proc", "--source", "--sample"];
+                const OF_A_HOST: [&str; 6] =
+                    ["-N", "-A", "--proc", "--source", "--scan", "--sample"];
                 given::refuse(options, &OF_A_HOST, "a look at a recording")?;
                 Some(open(path)?)
             }
@@ -186,6 +188,7 @@ impl Asked {
         Ok(Inspection {
             request: Request {
                 source: options.source.unwrap_or(SourceChoice::Auto),
+                scan: scan(&options)?,
                 proc_root: place.proc_root,
                 netns: place.netns,
                 families: families(&options),
@@ -313,5 +316,16 @@ fn format(options: &Options) -> Format {
         Format::Csv
     } else {
         Format::Table
+    }
+}
+
+/// How holders are found. Whoever wants /proc in place of the kernel's own tables wants it there
+/// too.
+pub(super) fn scan(options: &Options) -> Result<ScanChoice, UsageError> {
+    match (options.scan, options.source) {
+        (Some(ScanChoice::Bpf), _) if options.proc.is_some() => Err(UsageError::ScanElsewhere),
+        (Some(scan), _) => Ok(scan),
+        (None, Some(SourceChoice::Procfs)) => Ok(ScanChoice::Procfs),
+        (None, _) => Ok(ScanChoice::Auto),
     }
 }

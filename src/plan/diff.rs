@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::asked::{Asked, open};
+use super::asked::{Asked, open, scan};
 use super::{Inspection, Terminal, UsageError, given};
 use crate::args::{Options, Selection, Wanted};
 use crate::collector::netns::{NetnsChoice, NetnsName};
+use crate::collector::owners::ScanChoice;
 use crate::collector::recording::Recording;
 use crate::collector::{Request, SourceChoice};
 use crate::filter::Term;
@@ -55,7 +56,7 @@ pub(super) const COUNTING: [&str; 30] = [
     "--strict",
 ];
 /// Those of the host, where the later reading is one of it.
-const OF_A_HOST: [&str; 4] = ["-N", "-A", "--proc", "--source"];
+const OF_A_HOST: [&str; 5] = ["-N", "-A", "--proc", "--source", "--scan"];
 
 impl Diff {
     /// `words` are the files that are not given otherwise, and the words of a filter.
@@ -82,7 +83,7 @@ impl Diff {
             false => COUNTING.to_vec(),
         };
         given::allow(&options, &known, "`closewait diff`")?;
-        let now = Now::of(&mut options);
+        let now = Now::of(&mut options)?;
         options.from = Some(before);
         let filter = filter.into_iter().chain(words).collect();
         let (before, by) = counting(Selection { options, filter }, terminal)?;
@@ -106,27 +107,32 @@ struct Now {
     netns: Option<NetnsChoice>,
     proc_root: Option<PathBuf>,
     source: Option<SourceChoice>,
+    scan: ScanChoice,
 }
 
 impl Now {
     /// Takes it out of the options, where the rest is of a recording.
-    fn of(options: &mut Options) -> Now {
+    fn of(options: &mut Options) -> Result<Now, UsageError> {
         let netns = options
             .netns
             .take()
             .map(|name| NetnsChoice::One(NetnsName(name)));
         let all = std::mem::take(&mut options.all_netns);
-        Now {
+        let scan = scan(options)?;
+        options.scan = None;
+        Ok(Now {
             netns: netns.or_else(|| all.then_some(NetnsChoice::All)),
             proc_root: options.proc.take(),
             source: options.source.take(),
-        }
+            scan,
+        })
     }
 
     /// Asks for the namespaces that were recorded, unless others were named.
     fn ask(self, request: &mut Request, recording: Option<&Recording>) {
         request.proc_root = self.proc_root.unwrap_or_else(|| PathBuf::from("/proc"));
         request.source = self.source.unwrap_or(SourceChoice::Auto);
+        request.scan = self.scan;
         let recorded = recording.map(|recording| &recording.facts);
         request.netns = self.netns.unwrap_or_else(|| {
             let asked = recorded.and_then(|facts| facts.namespaces.first()?.asked.clone());

@@ -50,6 +50,7 @@ fn given(options: &Options) -> impl Iterator<Item = &'static str> {
         (options.grace.is_some(), "--grace"),
         (!options.threshold.is_empty(), "--threshold"),
         (options.source.is_some(), "--source"),
+        (options.scan.is_some(), "--scan"),
         (options.proc.is_some(), "--proc"),
         (options.from.is_some(), "--from"),
         (options.strict, "--strict"),

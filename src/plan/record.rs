@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::asked::Place;
+use super::asked::{Place, scan};
 use super::{SAMPLE, UsageError, given};
 use crate::args::{Selection, Target};
 use crate::classifier::Rules;
@@ -43,6 +43,7 @@ impl Record {
                 "-A",
                 "--proc",
                 "--source",
+                "--scan",
                 "--sample",
                 "--no-evidence",
                 "-v",
@@ -74,6 +75,7 @@ impl Record {
             },
             request: Request {
                 source: options.source.unwrap_or(SourceChoice::Auto),
+                scan: scan(options)?,
                 proc_root,
                 netns,
                 families: Families::Both,

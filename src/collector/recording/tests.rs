@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::collector::netns::NetnsChoice;
-use crate::collector::owners::Progress;
+use crate::collector::owners::{Progress, ScanChoice};
 use crate::collector::sock_diag::wire::Families;
 use crate::collector::{Request, SourceChoice, collect};
 use crate::filter::Filter;
@@ -62,6 +62,7 @@ fn look(bytes: &[u8]) {
         families: Families::Both,
         filter: Filter::everything(),
         owners: true,
+        scan: ScanChoice::Procfs,
         cgroups: true,
         protocols: Protocols::Both,
         tcp_info: true,

@@ -1,81 +1,30 @@
-//! Who holds which socket: a scan of /proc/*/fd.
-//!
-//! The scan is the dearest part of a run: one readlinkat(2) and no allocation for each open file
-//! of the host, spread over the processors. Every holder of every wanted socket is kept.
+//! The scan of /proc/*/fd: one readlinkat(2) and no allocation for each open file of the host,
+//! spread over the processors. See proc_pid_fd(5).
 
 use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use rustc_hash::FxHashSet;
 use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw};
 use rustix::io::Errno;
 
-use crate::model::{Holder, Name, Pid, Process, Scan, Scanned};
+use super::{Found, Progress, STRAYS_MAX, Wanted};
+use crate::model::{Holder, Name, Pid, Process, Scanned};
 
 /// Room for the entries of one getdents64(2): about 1,300 descriptors.
 const DIRENTS: usize = 32 * 1024;
 /// "socket:[4294967295]" and some.
 const LINK: usize = 32;
 
-/// How far a scan has come; shared with whoever shows it.
-#[derive(Debug, Default)]
-pub struct Progress {
-    pub processes: AtomicUsize,
-    pub done: AtomicUsize,
-    pub fds: AtomicU64,
-}
-
-/// The most descriptors of one process that are kept as strays.
-const STRAYS_MAX: usize = 65_536;
-
-/// The sockets whose holders are wanted, by inode.
-pub struct Wanted {
-    inodes: FxHashSet<u32>,
-    /// They are all TCP sockets of the namespace: one that is not among them is in no table.
-    whole: bool,
-}
-
-/// What a scan found, in no order.
-#[derive(Debug, Default)]
-pub struct Found {
-    pub holders: Vec<Holder>,
-    /// The processes that hold a wanted socket.
-    pub processes: Vec<Process>,
-    pub scanned: Vec<Scanned>,
-    pub scan: Scan,
-}
-
-impl Wanted {
-    /// Inode 0 is no socket's, and passed over.
-    pub fn new(inodes: impl Iterator<Item = u32>, whole: bool) -> Wanted {
-        Wanted {
-            inodes: inodes.filter(|inode| *inode != 0).collect(),
-            whole,
-        }
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.inodes.is_empty()
-    }
-
-    fn contains(&self, inode: u32) -> bool {
-        self.inodes.contains(&inode)
-    }
-}
-
 /// Finds every holder of the wanted sockets among the processes under `proc_root`.
-///
-/// A process that ends meanwhile is no error: it holds nothing any more. One that may not be
-/// read counts as seen and not as read.
 ///
 /// # Errors
 /// When the processes cannot be listed at all.
-pub fn scan(proc_root: &Path, wanted: &Wanted, progress: &Progress) -> io::Result<Found> {
+pub(super) fn scan(proc_root: &Path, wanted: &Wanted, progress: &Progress) -> io::Result<Found> {
     let root = open_dir(CWD, proc_root)?;
     let pids = list_processes(&root)?;
     progress.processes.store(pids.len(), Ordering::Relaxed);
@@ -215,8 +164,29 @@ fn number(digits: &[u8]) -> Option<u32> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
+/// What is read of single processes.
+pub(super) struct Processes {
+    root: OwnedFd,
+    path: PathBuffer,
+}
+
+impl Processes {
+    /// `None` where there is no procfs.
+    pub(super) fn open(proc_root: &Path) -> Option<Processes> {
+        Some(Processes {
+            root: open_dir(CWD, proc_root).ok()?,
+            path: PathBuffer::default(),
+        })
+    }
+
+    /// Its name; `None` when it is gone.
+    pub(super) fn name(&mut self, pid: Pid) -> Option<Name> {
+        read_name(&self.root, pid, &mut self.path)
+    }
+}
+
 /// The processes under `proc_root`.
-pub(super) fn processes(proc_root: &Path) -> io::Result<Vec<Pid>> {
+pub(in crate::collector) fn processes(proc_root: &Path) -> io::Result<Vec<Pid>> {
     list_processes(&open_dir(CWD, proc_root)?)
 }
 

@@ -1,0 +1,333 @@
+//! What the running kernel says of its own types, and where in them the walk's fields are.
+//!
+//! `/sys/kernel/btf/vmlinux` in the format of the kernel's `Documentation/bpf/btf.rst`: a header,
+//! types of which the n-th has the id n, and their names. It is several megabytes, of which a few
+//! hundred bytes are wanted, so it streams by: memory for all of it would take longer to get than
+//! it takes to read. No file is opened here.
+
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+/// Why the types could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BtfError {
+    #[error("the kernel's types (BTF) could not be read: {0}")]
+    Read(io::Error),
+    #[error("the kernel's types (BTF) are not in a form that is known here")]
+    Malformed,
+    #[error("the kernel has no {0}")]
+    Missing(&'static str),
+}
+
+impl From<io::Error> for BtfError {
+    fn from(error: io::Error) -> BtfError {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => BtfError::Malformed,
+            _ => BtfError::Read(error),
+        }
+    }
+}
+
+/// Where the kernel keeps what the walk reads: offsets in bytes, and BTF ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    pub task_pid: i16,
+    pub task_tgid: i16,
+    pub task_files: i16,
+    pub files_fdt: i16,
+    pub fdt_max: i16,
+    pub fdt_fd: i16,
+    pub file_inode: i16,
+    pub file_operations: i16,
+    pub inode_number: i16,
+    /// The id of `struct file`.
+    pub file: u32,
+    /// The ids of functions.
+    pub iter_task: u32,
+    pub rdonly_cast: u32,
+    pub num_new: u32,
+    pub num_next: u32,
+    pub num_destroy: u32,
+}
+
+impl Layout {
+    /// # Errors
+    /// When it cannot be read, is no BTF of this machine's byte order, or lacks something.
+    pub fn read(file: impl Read + Seek) -> Result<Layout, BtfError> {
+        let mut file = BufReader::with_capacity(BUFFER, file);
+        let sections = Sections::read(&mut file)?;
+        let names = Names::find(&mut file, &sections)?;
+        let types = Types::find(&mut file, &sections, &names)?;
+        let offset = |of, field| types.offset(names.of(of), names.of(field), field);
+        let structure = |name| types.id(STRUCT, names.of(name), name);
+        let function = |name| types.id(FUNC, names.of(name), name);
+        Ok(Layout {
+            task_pid: offset("task_struct", "pid")?,
+            task_tgid: offset("task_struct", "tgid")?,
+            task_files: offset("task_struct", "files")?,
+            files_fdt: offset("files_struct", "fdt")?,
+            fdt_max: offset("fdtable", "max_fds")?,
+            fdt_fd: offset("fdtable", "fd")?,
+            file_inode: offset("file", "f_inode")?,
+            file_operations: offset("file", "f_op")?,
+            inode_number: offset("inode", "i_ino")?,
+            file: structure("file")?,
+            iter_task: function("bpf_iter_task")?,
+            rdonly_cast: function("bpf_rdonly_cast")?,
+            num_new: function("bpf_iter_num_new")?,
+            num_next: function("bpf_iter_num_next")?,
+            num_destroy: function("bpf_iter_num_destroy")?,
+        })
+    }
+}
+
+/// Every name that [`Layout::read`] asks for.
+const WANTED: [&str; 19] = [
+    "task_struct",
+    "files_struct",
+    "fdtable",
+    "file",
+    "inode",
+    "pid",
+    "tgid",
+    "files",
+    "fdt",
+    "max_fds",
+    "fd",
+    "f_inode",
+    "f_op",
+    "i_ino",
+    "bpf_iter_task",
+    "bpf_rdonly_cast",
+    "bpf_iter_num_new",
+    "bpf_iter_num_next",
+    "bpf_iter_num_destroy",
+];
+
+const MAGIC: u16 = 0xeb9f;
+const BUFFER: usize = 64 * 1024;
+/// Kinds of types.
+const ARRAY: u32 = 3;
+const STRUCT: u32 = 4;
+const UNION: u32 = 5;
+const FUNC: u32 = 12;
+/// Members of members of members: as deep as a nameless one is looked into.
+const DEPTH: u32 = 4;
+/// Name, type and offset of a member.
+const MEMBER: usize = 12;
+
+/// Where types and names are in the file, and how long they are, in bytes.
+struct Sections {
+    types: (u64, u64),
+    names: (u64, u64),
+}
+
+impl Sections {
+    fn read(file: &mut impl Read) -> Result<Sections, BtfError> {
+        let mut header = [0; 24];
+        file.read_exact(&mut header)?;
+        if header.first_chunk().copied().map(u16::from_ne_bytes) != Some(MAGIC) {
+            return Err(BtfError::Malformed);
+        }
+        let word = |at| word(&header, at).map(u64::from).ok_or(BtfError::Malformed);
+        // Both are counted from the end of the header, which may have grown.
+        let end = word(4)?;
+        Ok(Sections {
+            types: (end + word(8)?, word(12)?),
+            names: (end + word(16)?, word(20)?),
+        })
+    }
+}
+
+/// Where the wanted names are; every type says its own in this way.
+struct Names(FxHashMap<&'static [u8], u32>);
+
+impl Names {
+    fn find(file: &mut (impl BufRead + Seek), sections: &Sections) -> Result<Names, BtfError> {
+        let (start, length) = sections.names;
+        file.seek(SeekFrom::Start(start))?;
+        let mut section = file.take(length);
+        let wanted: FxHashSet<&[u8]> = WANTED.iter().map(|name| name.as_bytes()).collect();
+        // The lengths of the wanted names that begin with a byte: few others have one of them.
+        let mut lengths = [0u32; 256];
+        for name in &wanted {
+            lengths[usize::from(name[0])] |= 1 << name.len();
+        }
+        let mut found = FxHashMap::default();
+        let mut name = Vec::new();
+        let mut at = 0;
+        loop {
+            name.clear();
+            let read = section.read_until(0, &mut name)?;
+            if read == 0 {
+                return Ok(Names(found));
+            }
+            let bytes = name.strip_suffix(&[0]).ok_or(BtfError::Malformed)?;
+            let length = 1u32.checked_shl(bytes.len() as u32).unwrap_or(0);
+            if let [first, ..] = bytes
+                && lengths[usize::from(*first)] & length != 0
+                && let Some(wanted) = wanted.get(bytes)
+            {
+                found.insert(*wanted, at);
+            }
+            at = u32::try_from(read)
+                .ok()
+                .and_then(|read| at.checked_add(read))
+                .ok_or(BtfError::Malformed)?;
+        }
+    }
+
+    /// `None` for one that the kernel does not have, or that nobody said is wanted.
+    fn of(&self, name: &str) -> Option<u32> {
+        self.0.get(name.as_bytes()).copied()
+    }
+}
+
+/// `struct btf_type`: a name; kind, number of members and a flag; a size or a type.
+struct Head {
+    name: u32,
+    info: u32,
+}
+
+impl Head {
+    fn read(file: &mut impl Read) -> io::Result<Head> {
+        let mut words = [[0; 4]; 3];
+        file.read_exact(words.as_flattened_mut())?;
+        let [name, info, _] = words.map(u32::from_ne_bytes);
+        Ok(Head { name, info })
+    }
+
+    fn kind(&self) -> u32 {
+        (self.info >> 24) & 31
+    }
+
+    /// Offsets of members share their word with the sizes of bit fields.
+    fn has_bit_sizes(&self) -> bool {
+        self.info >> 31 == 1
+    }
+
+    /// How many bytes follow it; `None` for a kind that is not known.
+    fn tail(&self) -> Option<u32> {
+        let members = self.info & 0xffff;
+        Some(match self.kind() {
+            // An integer's encoding, a variable's linkage, a tag's place.
+            1 | 14 | 17 => 4,
+            ARRAY => 12,
+            // Members, variables of a section, 64-bit constants.
+            STRUCT | UNION | 15 | 19 => 12 * members,
+            // Constants, parameters.
+            6 | 13 => 8 * members,
+            // Pointers, forward declarations, typedefs, qualifiers, functions, floats, type tags.
+            2 | 7..=FUNC | 16 | 18 => 0,
+            _ => return None,
+        })
+    }
+}
+
+/// The types that may matter.
+#[derive(Default)]
+struct Types {
+    /// The first one of each wanted name, by kind.
+    ids: FxHashMap<(u32, u32), u32>,
+    /// The members of those, and of nameless structures and unions.
+    members: FxHashMap<u32, Members>,
+    /// The bytes of all these members.
+    bytes: Vec<u8>,
+}
+
+#[derive(Clone, Copy)]
+struct Members {
+    start: usize,
+    end: usize,
+    has_bit_sizes: bool,
+}
+
+impl Types {
+    fn find(
+        file: &mut BufReader<impl Read + Seek>,
+        sections: &Sections,
+        names: &Names,
+    ) -> Result<Types, BtfError> {
+        let (start, length) = sections.types;
+        file.seek(SeekFrom::Start(start))?;
+        let wanted: FxHashSet<u32> = names.0.values().copied().collect();
+        let mut types = Types::default();
+        let mut left = length;
+        let mut id = 0;
+        while left > 0 {
+            id += 1;
+            let head = Head::read(file)?;
+            let tail = head.tail().ok_or(BtfError::Malformed)?;
+            left = left
+                .checked_sub(12 + u64::from(tail))
+                .ok_or(BtfError::Malformed)?;
+            let kind = head.kind();
+            let is_wanted = matches!(kind, STRUCT | FUNC)
+                && wanted.contains(&head.name)
+                && !types.ids.contains_key(&(kind, head.name));
+            if is_wanted {
+                types.ids.insert((kind, head.name), id);
+            }
+            if matches!(kind, STRUCT | UNION) && (is_wanted || head.name == 0) {
+                let start = types.bytes.len();
+                types.bytes.resize(start + tail as usize, 0);
+                file.read_exact(&mut types.bytes[start..])?;
+                let members = Members {
+                    start,
+                    end: types.bytes.len(),
+                    has_bit_sizes: head.has_bit_sizes(),
+                };
+                types.members.insert(id, members);
+            } else {
+                file.seek_relative(tail.into())?;
+            }
+        }
+        Ok(types)
+    }
+
+    fn id(&self, kind: u32, name: Option<u32>, missing: &'static str) -> Result<u32, BtfError> {
+        let id = name.and_then(|name| self.ids.get(&(kind, name)));
+        id.copied().ok_or(BtfError::Missing(missing))
+    }
+
+    /// Where a field is in a structure, in bytes. An instruction has room for 32,767.
+    fn offset(
+        &self,
+        structure: Option<u32>,
+        field: Option<u32>,
+        missing: &'static str,
+    ) -> Result<i16, BtfError> {
+        let id = self.id(STRUCT, structure, missing)?;
+        let bits = field.and_then(|field| self.bits(id, field, DEPTH));
+        bits.filter(|bits| bits.is_multiple_of(8))
+            .and_then(|bits| i16::try_from(bits / 8).ok())
+            .ok_or(BtfError::Missing(missing))
+    }
+
+    /// Where a field begins in a structure or union, in bits. The fields of a nameless member are
+    /// the structure's own.
+    fn bits(&self, id: u32, field: u32, depth: u32) -> Option<u32> {
+        let members = self.members.get(&id)?;
+        let bytes = self.bytes.get(members.start..members.end)?;
+        let depth = depth.checked_sub(1)?;
+        let (bytes, _) = bytes.as_chunks::<MEMBER>();
+        bytes.iter().find_map(|member| {
+            let (name, of) = (word(member, 0)?, word(member, 4)?);
+            let mut offset = word(member, 8)?;
+            if members.has_bit_sizes {
+                offset &= 0x00ff_ffff;
+            }
+            match name {
+                _ if name == field => Some(offset),
+                0 => offset.checked_add(self.bits(of, field, depth)?),
+                _ => None,
+            }
+        })
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    let bytes = bytes.get(at..)?.first_chunk()?;
+    Some(u32::from_ne_bytes(*bytes))
+}

@@ -1,0 +1,196 @@
+//! Who holds which socket: every holder of every wanted one, or what it was that could not be seen.
+//!
+//! /proc/*/fd tells it on every kernel, one descriptor a system call. On a host with many open
+//! files root has the kernel look into the tables of descriptors itself, beside the dump of the
+//! sockets: see [`bpf`]. Both give the same answer.
+
+mod bpf;
+mod gather;
+mod procfs;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle};
+
+use rustc_hash::FxHashSet;
+
+use self::bpf::{BpfError, Seen, Walk};
+use crate::model::{Holder, Process, Scan, Scanned};
+
+pub(super) use self::procfs::{processes, socket_inode};
+
+/// With fewer open files than this, /proc is read sooner than a program is loaded.
+const MANY_FILES: u32 = 10_000;
+/// The most descriptors of one process that are kept as strays.
+const STRAYS_MAX: usize = 65_536;
+
+/// How holders are to be found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ScanChoice {
+    /// A BPF iterator where many files are open and the kernel allows it, /proc/*/fd otherwise
+    Auto,
+    /// A BPF iterator or an error
+    Bpf,
+    /// /proc/*/fd
+    Procfs,
+}
+
+/// Why no holder was looked for. The message says the reason, so there is no source.
+#[derive(Debug, thiserror::Error)]
+pub enum ScanError {
+    #[error("could not list the processes of {}: {reason}", proc_root.display())]
+    Unlisted {
+        proc_root: PathBuf,
+        reason: io::Error,
+    },
+    #[error("no holder was looked for by a BPF iterator: {0}")]
+    Bpf(BpfError),
+}
+
+/// How far a scan has come; shared with whoever shows it.
+#[derive(Debug, Default)]
+pub struct Progress {
+    pub processes: AtomicUsize,
+    pub done: AtomicUsize,
+    pub fds: AtomicU64,
+}
+
+/// The sockets whose holders are wanted, by inode.
+pub struct Wanted {
+    inodes: FxHashSet<u32>,
+    /// They are all TCP sockets of the namespace: one that is not among them is in no table.
+    whole: bool,
+}
+
+impl Wanted {
+    /// Inode 0 is no socket's, and passed over.
+    pub fn new(inodes: impl Iterator<Item = u32>, whole: bool) -> Wanted {
+        Wanted {
+            inodes: inodes.filter(|inode| *inode != 0).collect(),
+            whole,
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.inodes.is_empty()
+    }
+
+    fn contains(&self, inode: u32) -> bool {
+        self.inodes.contains(&inode)
+    }
+
+    /// Whether every one of them has a holder among these, which have no other sockets.
+    fn are_all_in(&self, holders: &[Holder]) -> bool {
+        let held: FxHashSet<u32> = holders.iter().map(|holder| holder.inode).collect();
+        held.len() == self.inodes.len()
+    }
+}
+
+/// What a scan found, in no order.
+#[derive(Debug, Default)]
+pub struct Found {
+    pub holders: Vec<Holder>,
+    /// The processes that hold a wanted socket.
+    pub processes: Vec<Process>,
+    pub scanned: Vec<Scanned>,
+    pub scan: Scan,
+    /// How it was found, in words.
+    pub way: String,
+}
+
+/// The search for holders, which may begin before it is known whose.
+#[derive(Debug)]
+pub struct Search {
+    choice: ScanChoice,
+    proc_root: PathBuf,
+    beside: Option<Beside>,
+}
+
+/// The kernel's walk, on a thread of its own.
+#[derive(Debug)]
+struct Beside {
+    /// Set when it is to be done.
+    go: Arc<OnceLock<()>>,
+    thread: JoinHandle<Result<(Walk, Seen), BpfError>>,
+}
+
+impl Search {
+    /// What the kernel needs for its walk is made ready while the sockets are read.
+    pub fn new(choice: ScanChoice, proc_root: &Path) -> Search {
+        let beside = walkable(choice, proc_root).map(|open_files| {
+            let go = Arc::new(OnceLock::new());
+            let start = Arc::clone(&go);
+            let walk = move || {
+                let mut walk = Walk::prepare(open_files)?;
+                start.wait();
+                let seen = walk.walk()?;
+                Ok((walk, seen))
+            };
+            Beside {
+                go,
+                thread: thread::spawn(walk),
+            }
+        });
+        Search {
+            choice,
+            proc_root: proc_root.to_owned(),
+            beside,
+        }
+    }
+
+    /// There will be a socket whose holders are wanted: what can be done beside the dump, begins.
+    pub fn begin(&self) {
+        if let Some(beside) = &self.beside {
+            beside.go.get_or_init(|| ());
+        }
+    }
+
+    /// Finds every holder of the wanted sockets.
+    ///
+    /// A process that ends meanwhile is no error: it holds nothing any more. One that may not be
+    /// read counts as seen and not as read.
+    ///
+    /// # Errors
+    /// When the processes cannot be listed at all, or not in the way that was asked for.
+    pub fn find(self, wanted: &Wanted, progress: &Progress) -> Result<Found, ScanError> {
+        self.begin();
+        let walked = self.beside.map(|beside| {
+            let walk = beside.thread.join();
+            let walk = walk.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let (walk, seen) = walk?;
+            gather::gather(walk, seen, &self.proc_root, wanted)
+        });
+        let refusal = match walked {
+            Some(Ok(found)) => return Ok(found),
+            Some(Err(error)) if self.choice == ScanChoice::Bpf => {
+                return Err(ScanError::Bpf(error));
+            }
+            Some(Err(error)) => format!(", since there was no BPF iterator: {error}"),
+            None => String::new(),
+        };
+        match procfs::scan(&self.proc_root, wanted, progress) {
+            Ok(found) => Ok(Found {
+                way: format!("/proc/*/fd{refusal}"),
+                ..found
+            }),
+            Err(reason) => Err(ScanError::Unlisted {
+                proc_root: self.proc_root,
+                reason,
+            }),
+        }
+    }
+}
+
+/// How many files are open, if the kernel is to look at them.
+fn walkable(choice: ScanChoice, proc_root: &Path) -> Option<u32> {
+    match choice {
+        ScanChoice::Procfs => None,
+        ScanChoice::Bpf => Some(bpf::open_files().unwrap_or_default()),
+        // Another procfs may number the processes otherwise. Whoever is not root is not let.
+        ScanChoice::Auto if proc_root != Path::new("/proc") => None,
+        ScanChoice::Auto if !rustix::process::geteuid().is_root() => None,
+        ScanChoice::Auto => bpf::open_files().filter(|files| *files >= MANY_FILES),
+    }
+}
