@@ -18,7 +18,7 @@ use std::os::fd::OwnedFd;
 
 use self::btf::{BtfError, Layout};
 use self::program::{CHUNK, Parts, WINDOW, block, state};
-use self::seen::Own;
+use self::seen::{Blocks, Kinds, Own};
 use self::syscall::Array;
 
 pub use self::seen::Seen;
@@ -130,7 +130,7 @@ impl Walk {
         for _ in 0..TRIES {
             let needed = self.pass_windows()?;
             if needed <= self.room {
-                return Seen::of(&self.take(needed)?, &self.own).ok_or(BpfError::Untrue);
+                return self.seen(needed);
             }
             *self = Walk::load(self.layout, needed.saturating_add(needed / 4))?;
         }
@@ -176,18 +176,40 @@ impl Walk {
         }
     }
 
-    /// Copies so many blocks.
-    fn take(&self, count: u32) -> Result<Vec<u8>, BpfError> {
-        let chunk = (CHUNK * block::SIZE) as usize;
-        let chunks = count.div_ceil(CHUNK);
-        let mut blocks = vec![0; chunks as usize * chunk];
-        for (index, chunk) in (0..chunks).zip(blocks.chunks_exact_mut(chunk)) {
-            self.blocks
-                .read(index, chunk)
-                .map_err(refused("reading a BPF map"))?;
+    /// Takes so many blocks, a chunk at a time.
+    fn seen(&self, count: u32) -> Result<Seen, BpfError> {
+        let chunks = 0..count.div_ceil(CHUNK);
+        let mut buffer = vec![0; (CHUNK * block::SIZE) as usize];
+        // The youngest processes come last, and this is one.
+        let mut kinds = Kinds::default();
+        for chunk in chunks.clone().rev() {
+            self.own
+                .tell(self.chunk(chunk, count, &mut buffer)?, &mut kinds);
+            if kinds.are_known() {
+                break;
+            }
         }
-        blocks.truncate(count as usize * block::SIZE as usize);
-        Ok(blocks)
+        if !kinds.are_known() {
+            return Err(BpfError::Untrue);
+        }
+        let mut seen = Seen::with_room_for(count);
+        for chunk in chunks {
+            seen.add(self.chunk(chunk, count, &mut buffer)?, &kinds);
+        }
+        Ok(seen)
+    }
+
+    /// Those in a chunk, of so many in all.
+    fn chunk<'a>(
+        &self,
+        chunk: u32,
+        count: u32,
+        buffer: &'a mut [u8],
+    ) -> Result<Blocks<'a>, BpfError> {
+        self.blocks
+            .read(chunk, buffer)
+            .map_err(refused("reading a BPF map"))?;
+        Ok(Blocks::of(buffer, count.saturating_sub(chunk * CHUNK)))
     }
 }
 

@@ -22,42 +22,61 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Takes the program's blocks; `None` when what this process holds is not among them, so that
-    /// they cannot be relied upon.
-    pub fn of(blocks: &[u8], own: &Own) -> Option<Seen> {
-        let (blocks, _) = blocks.as_chunks();
-        let pid = Pid(process::id());
-        let operations = |(fd, inode)| {
-            let own = blocks.iter().map(Block).filter(|block| block.pid() == pid);
-            let is_own = |file: &File| (file.fd, file.inode) == (fd, inode);
-            Some(own.flat_map(Block::files).find(is_own)?.operations)
-        };
-        let (socket, epoll) = (operations(own.socket())?, operations(own.epoll())?);
-        if socket == epoll {
-            return None;
-        }
-        let mut seen = Seen {
-            sockets: Vec::with_capacity(blocks.len() * usize::from(block::FILES)),
+    pub fn with_room_for(blocks: u32) -> Seen {
+        Seen {
+            sockets: Vec::with_capacity(blocks as usize * usize::from(block::FILES)),
             ..Seen::default()
-        };
-        for block in blocks.iter().map(Block) {
+        }
+    }
+
+    pub fn add(&mut self, blocks: Blocks<'_>, kinds: &Kinds) {
+        for block in blocks.each() {
             let pid = block.pid();
             let mut open = 0;
             for file in block.files() {
                 open += 1;
-                if file.operations == socket {
-                    seen.sockets.push(Holder {
+                if Some(file.operations) == kinds.socket {
+                    self.sockets.push(Holder {
                         inode: file.inode,
                         pid,
                         fd: file.fd,
                     });
-                } else if file.operations == epoll {
-                    seen.epolls.push((pid, file.fd));
+                } else if Some(file.operations) == kinds.epoll {
+                    self.epolls.push((pid, file.fd));
                 }
             }
-            *seen.fds.entry(pid).or_default() += open;
+            *self.fds.entry(pid).or_default() += open;
         }
-        Some(seen)
+    }
+}
+
+/// The operations by which it is told what a file is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Kinds {
+    socket: Option<u64>,
+    epoll: Option<u64>,
+}
+
+impl Kinds {
+    /// They are, and can be told apart.
+    pub fn are_known(&self) -> bool {
+        self.socket.is_some() && self.epoll.is_some() && self.socket != self.epoll
+    }
+}
+
+/// Some of what the program wrote.
+#[derive(Debug, Clone, Copy)]
+pub struct Blocks<'a>(&'a [[u8; block::SIZE as usize]]);
+
+impl<'a> Blocks<'a> {
+    /// The first `count` of them, or as many as there are.
+    pub fn of(bytes: &'a [u8], count: u32) -> Blocks<'a> {
+        let (blocks, _) = bytes.as_chunks();
+        Blocks(blocks.get(..count as usize).unwrap_or(blocks))
+    }
+
+    fn each(self) -> impl Iterator<Item = Block<'a>> {
+        self.0.iter().map(Block)
     }
 }
 
@@ -131,6 +150,21 @@ impl Own {
             socket,
             epoll,
         })
+    }
+
+    /// Looks among the blocks for what this process holds.
+    pub fn tell(&self, blocks: Blocks<'_>, kinds: &mut Kinds) {
+        let pid = Pid(process::id());
+        for block in blocks.each().filter(|block| block.pid() == pid) {
+            for file in block.files() {
+                if (file.fd, file.inode) == self.socket() {
+                    kinds.socket = Some(file.operations);
+                }
+                if (file.fd, file.inode) == self.epoll() {
+                    kinds.epoll = Some(file.operations);
+                }
+            }
+        }
     }
 
     /// Descriptor and inode.
