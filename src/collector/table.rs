@@ -236,10 +236,6 @@ fn read_netlink(
     let states = request.filter.states().minus(listen);
     let mut refusal = None;
     if !states.is_empty() {
-        if steps.search.is_some() {
-            // The sooner a socket comes, the sooner its holders are looked for.
-            reader.renew()?;
-        }
         let mut keep =
             |socket: &Socket| selected(socket) || (walk == Walk::Along && is_closer(socket));
         let states = match walk {

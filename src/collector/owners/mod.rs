@@ -60,6 +60,8 @@ pub struct Progress {
 /// The sockets whose holders are wanted, by inode.
 pub struct Wanted {
     inodes: FxHashSet<u32>,
+    /// A bit for the low half of each inode: where few are wanted, most others end here.
+    low: Box<[u64; LOW_WORDS]>,
     /// They are all TCP sockets of the namespace: one that is not among them is in no table.
     whole: bool,
 }
@@ -67,10 +69,13 @@ pub struct Wanted {
 impl Wanted {
     /// Inode 0 is no socket's, and passed over.
     pub fn new(inodes: impl Iterator<Item = u32>, whole: bool) -> Wanted {
-        Wanted {
-            inodes: inodes.filter(|inode| *inode != 0).collect(),
-            whole,
+        let inodes: FxHashSet<u32> = inodes.filter(|inode| *inode != 0).collect();
+        let mut low = Box::new([0; LOW_WORDS]);
+        for inode in &inodes {
+            let (word, bit) = low_bit(*inode);
+            low[word] |= bit;
         }
+        Wanted { inodes, low, whole }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -78,7 +83,8 @@ impl Wanted {
     }
 
     fn contains(&self, inode: u32) -> bool {
-        self.inodes.contains(&inode)
+        let (word, bit) = low_bit(inode);
+        self.low[word] & bit != 0 && self.inodes.contains(&inode)
     }
 
     /// Whether every one of them has a holder among these, which have no other sockets.
@@ -86,6 +92,14 @@ impl Wanted {
         let held: FxHashSet<u32> = holders.iter().map(|holder| holder.inode).collect();
         held.len() == self.inodes.len()
     }
+}
+
+const LOW_WORDS: usize = 1 << 10;
+
+/// The place of an inode in [`Wanted::low`].
+fn low_bit(inode: u32) -> (usize, u64) {
+    let low = inode as u16;
+    (usize::from(low / 64), 1 << (low % 64))
 }
 
 /// What a scan found, in no order.

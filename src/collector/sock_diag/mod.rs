@@ -135,7 +135,10 @@ pub struct Reader {
 
 impl Reader {
     pub fn open() -> Result<Reader, DumpError> {
-        let (socket, port) = connect()?;
+        let mut socket = NetlinkSocket::new(NETLINK_SOCK_DIAG).map_err(DumpError::Open)?;
+        let port = socket.bind_auto().map_err(DumpError::Open)?.port_number();
+        sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(SILENCE))
+            .map_err(|error| DumpError::Open(error.into()))?;
         Ok(Reader {
             socket,
             port,
@@ -144,17 +147,6 @@ impl Reader {
             seen: FxHashSet::default(),
             fresh: FxHashSet::default(),
         })
-    }
-
-    /// Goes on with another netlink socket: to one that has received nothing yet, the kernel's
-    /// first datagram is a page, and so comes after a few sockets in place of a hundred
-    /// (`netlink_dump`).
-    ///
-    /// # Errors
-    /// As [`Reader::open`].
-    pub fn renew(&mut self) -> Result<(), DumpError> {
-        (self.socket, self.port) = connect()?;
-        Ok(())
     }
 
     /// Appends the sockets that a query asks for. Those that an earlier query of this reader
@@ -279,15 +271,6 @@ impl Reader {
             }
         }
     }
-}
-
-/// A netlink socket, and its port.
-fn connect() -> Result<(NetlinkSocket, u32), DumpError> {
-    let mut socket = NetlinkSocket::new(NETLINK_SOCK_DIAG).map_err(DumpError::Open)?;
-    let port = socket.bind_auto().map_err(DumpError::Open)?.port_number();
-    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(SILENCE))
-        .map_err(|error| DumpError::Open(error.into()))?;
-    Ok((socket, port))
 }
 
 /// A socket of a dump that asked for those that are bound and no more: the kernel says CLOSE of

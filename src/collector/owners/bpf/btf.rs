@@ -331,3 +331,150 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
     let bytes = bytes.get(at..)?.first_chunk()?;
     Some(u32::from_ne_bytes(*bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    /// A BTF file while it is written.
+    #[derive(Default)]
+    struct Writer {
+        types: Vec<u8>,
+        names: Vec<u8>,
+        count: u32,
+    }
+
+    impl Writer {
+        fn name(&mut self, name: &str) -> u32 {
+            if self.names.is_empty() {
+                self.names.push(0);
+            }
+            if name.is_empty() {
+                return 0;
+            }
+            let at = self.names.len() as u32;
+            self.names.extend(name.as_bytes());
+            self.names.push(0);
+            at
+        }
+
+        fn words(&mut self, words: &[u32]) {
+            for word in words {
+                self.types.extend(word.to_ne_bytes());
+            }
+        }
+
+        fn head(&mut self, name: &str, kind: u32, members: u32, flag: u32) -> u32 {
+            let name = self.name(name);
+            self.words(&[name, flag << 31 | kind << 24 | members, 0]);
+            self.count += 1;
+            self.count
+        }
+
+        /// Members are a name, a type and an offset in bits.
+        fn structure(&mut self, name: &str, flag: u32, members: &[(&str, u32, u32)]) -> u32 {
+            let id = self.head(name, STRUCT, members.len() as u32, flag);
+            for (name, of, bits) in members {
+                let name = self.name(name);
+                self.words(&[name, *of, *bits]);
+            }
+            id
+        }
+
+        fn file(&self) -> Vec<u8> {
+            let mut file = Vec::new();
+            file.extend(MAGIC.to_ne_bytes());
+            file.extend([1, 0]);
+            let types = self.types.len() as u32;
+            for word in [24, 0, types, types, self.names.len() as u32] {
+                file.extend(u32::to_ne_bytes(word));
+            }
+            [file, self.types.clone(), self.names.clone()].concat()
+        }
+    }
+
+    /// What a kernel would say, with the fields of tasks in a nameless structure of their own.
+    fn kernel() -> Writer {
+        let mut btf = Writer::default();
+        // An integer, an array, an enumeration: each with a tail that must be stepped over.
+        btf.head("int", 1, 0, 0);
+        btf.words(&[32]);
+        btf.head("", ARRAY, 0, 0);
+        btf.words(&[1, 1, 3]);
+        btf.head("colours", 6, 2, 0);
+        btf.words(&[0, 1, 0, 2]);
+        let inner = btf.structure("", 0, &[("pid", 1, 32), ("tgid", 1, 64)]);
+        btf.structure("task_struct", 0, &[("", inner, 640), ("files", 1, 960)]);
+        btf.structure("files_struct", 0, &[("fdt", 1, 256)]);
+        // With the sizes of bit fields in the upper byte.
+        btf.structure("fdtable", 1, &[("max_fds", 1, 0), ("fd", 1, 64 | 3 << 24)]);
+        btf.structure("file", 0, &[("f_op", 1, 128), ("f_inode", 1, 256)]);
+        btf.structure("inode", 0, &[("i_ino", 1, 512)]);
+        // A second bearer of a name, which does not count.
+        btf.structure("inode", 0, &[("i_ino", 1, 0)]);
+        for function in ["task", "num_new", "num_next", "num_destroy"] {
+            btf.head(&format!("bpf_iter_{function}"), FUNC, 0, 0);
+        }
+        btf.head("bpf_rdonly_cast", FUNC, 0, 0);
+        btf
+    }
+
+    #[test]
+    fn fields_are_found_also_in_nameless_members() {
+        let layout = Layout::read(Cursor::new(kernel().file())).unwrap();
+        let expected = Layout {
+            task_pid: 84,
+            task_tgid: 88,
+            task_files: 120,
+            files_fdt: 32,
+            fdt_max: 0,
+            fdt_fd: 8,
+            file_inode: 32,
+            file_operations: 16,
+            inode_number: 64,
+            file: 8,
+            iter_task: 11,
+            num_new: 12,
+            num_next: 13,
+            num_destroy: 14,
+            rdonly_cast: 15,
+        };
+        assert_eq!(layout, expected);
+    }
+
+    #[test]
+    fn what_a_kernel_lacks_is_named() {
+        let mut btf = Writer::default();
+        btf.structure("task_struct", 0, &[("pid", 1, 0)]);
+        let missing = Layout::read(Cursor::new(btf.file())).unwrap_err();
+        assert_eq!(missing.to_string(), "the kernel has no tgid");
+        // Too far away for an instruction, and not at a byte.
+        for bits in [8 * 40_000, 3] {
+            let mut btf = Writer::default();
+            btf.structure("task_struct", 0, &[("pid", 1, bits)]);
+            let error = Layout::read(Cursor::new(btf.file())).unwrap_err();
+            assert!(matches!(error, BtfError::Missing("pid")));
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_cut_or_changed_is_an_error_or_another_answer_but_no_panic() {
+        let whole = kernel().file();
+        for length in 0..whole.len() {
+            let error = Layout::read(Cursor::new(&whole[..length])).unwrap_err();
+            assert!(
+                matches!(error, BtfError::Malformed | BtfError::Missing(_)),
+                "{length}"
+            );
+        }
+        for at in 0..whole.len() {
+            for value in [0, 1, 0x7f, 0xff] {
+                let mut changed = whole.clone();
+                changed[at] = value;
+                let _ = Layout::read(Cursor::new(changed));
+            }
+        }
+    }
+}

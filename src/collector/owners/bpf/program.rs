@@ -418,3 +418,60 @@ impl Code {
         self.instructions
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAYOUT: Layout = Layout {
+        task_pid: 1264,
+        task_tgid: 1268,
+        task_files: 1824,
+        files_fdt: 32,
+        fdt_max: 0,
+        fdt_fd: 8,
+        file_inode: 32,
+        file_operations: 16,
+        inode_number: 64,
+        file: 1,
+        iter_task: 2,
+        rdonly_cast: 3,
+        num_new: 4,
+        num_next: 5,
+        num_destroy: 6,
+    };
+
+    fn code(instruction: u64) -> u8 {
+        instruction as u8
+    }
+
+    #[test]
+    fn every_jump_ends_at_an_instruction_and_the_last_one_is_the_end() {
+        let program = assemble(&Parts {
+            layout: &LAYOUT,
+            state: 3,
+            blocks: 4,
+        });
+        assert_eq!(code(*program.last().unwrap()), 0x95);
+        let mut jumps = 0;
+        for (at, instruction) in program.iter().enumerate() {
+            // Jumps that are neither calls nor the end.
+            if code(*instruction) & 7 == 5 && !matches!(code(*instruction), 0x85 | 0x95) {
+                let distance = (instruction >> 16) as i16;
+                let target = at as i64 + 1 + i64::from(distance);
+                assert!(target >= 0 && target < program.len() as i64, "{at}");
+                // The second half of a wide instruction is none.
+                assert_ne!(code(program[target as usize]), 0, "{at}");
+                jumps += 1;
+            }
+        }
+        assert_eq!(jumps, 11);
+    }
+
+    #[test]
+    fn tables_and_windows_end_where_blocks_do() {
+        let files = u32::from(block::FILES);
+        assert!(64 % files == 0 && WINDOW.is_multiple_of(files) && files.is_power_of_two());
+        assert!(CHUNK.is_power_of_two() && block::SIZE.is_multiple_of(8));
+    }
+}

@@ -181,3 +181,80 @@ fn inode(fd: BorrowedFd<'_>) -> io::Result<u32> {
     let number = rustix::fs::fstat(fd)?.st_ino;
     u32::try_from(number).map_err(io::Error::other)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(pid: u32, first: u32, files: &[(u64, u64)]) -> Vec<u8> {
+        let mut bytes = [pid.to_ne_bytes(), first.to_ne_bytes()].concat();
+        let word =
+            |at: usize, of: fn(&(u64, u64)) -> u64| files.get(at).map_or(0, of).to_ne_bytes();
+        for at in 0..usize::from(block::FILES) {
+            bytes.extend(word(at, |file| file.0));
+        }
+        for at in 0..usize::from(block::FILES) {
+            bytes.extend(word(at, |file| file.1));
+        }
+        bytes
+    }
+
+    #[test]
+    fn a_walk_that_did_not_meet_this_process_tells_no_kinds() {
+        let own = Own::open().unwrap();
+        let ((socket, socket_inode), (epoll, epoll_inode)) = (own.socket(), own.epoll());
+        let socket_block = |inode: u32| block(process::id(), socket, &[(0xa0, inode.into())]);
+        let epoll_block = |kind| block(process::id(), epoll, &[(kind, epoll_inode.into())]);
+        let told = |bytes: Vec<u8>| {
+            let mut kinds = Kinds::default();
+            own.tell(Blocks::of(&bytes, u32::MAX), &mut kinds);
+            kinds.are_known().then_some(kinds)
+        };
+        let both = [socket_block(socket_inode), epoll_block(0xb0)].concat();
+        let known = Kinds {
+            socket: Some(0xa0),
+            epoll: Some(0xb0),
+        };
+        assert_eq!(told(both), Some(known));
+        assert_eq!(told(socket_block(socket_inode)), None);
+        assert_eq!(
+            told([socket_block(socket_inode + 1), epoll_block(0xb0)].concat()),
+            None
+        );
+        assert_eq!(
+            told([socket_block(socket_inode), epoll_block(0xa0)].concat()),
+            None
+        );
+    }
+
+    #[test]
+    fn blocks_are_sockets_epoll_sets_and_numbers_of_open_files() {
+        let kinds = Kinds {
+            socket: Some(0xa0),
+            epoll: Some(0xb0),
+        };
+        let bytes = [
+            // What is in a process's own block is of an earlier walk.
+            block(7, block::PROCESS, &[(0xa0, 1)]),
+            block(7, 0, &[(0xc0, 5), (0, 6), (0xa0, 77), (0xb0, 9)]),
+            block(7, 32_768, &[(0xa0, 1 << 32 | 78)]),
+            block(8, block::PROCESS, &[]),
+            block(9, 0, &[(0xa0, 79)]),
+        ]
+        .concat();
+        let mut seen = Seen::with_room_for(5);
+        // The last one is of an earlier walk.
+        seen.add(Blocks::of(&bytes, 4), &kinds);
+        let sockets: Vec<_> = seen
+            .sockets
+            .iter()
+            .map(|socket| (socket.pid.0, socket.fd, socket.inode))
+            .collect();
+        assert_eq!(sockets, [(7, 2, 77), (7, 32_768, 78)]);
+        assert_eq!(seen.epolls, [(Pid(7), 3)]);
+        assert_eq!(
+            (seen.fds.len(), seen.fds[&Pid(7)], seen.fds[&Pid(8)]),
+            (2, 4, 0)
+        );
+    }
+}
