@@ -19,6 +19,7 @@ mod owners;
 mod placement;
 mod prepared;
 mod replay;
+mod scan;
 mod text;
 mod udp;
 mod view;

@@ -344,6 +344,8 @@ mod tests {
         types: Vec<u8>,
         names: Vec<u8>,
         count: u32,
+        /// Each name is there once.
+        places: FxHashMap<String, u32>,
     }
 
     impl Writer {
@@ -354,9 +356,12 @@ mod tests {
             if name.is_empty() {
                 return 0;
             }
-            let at = self.names.len() as u32;
-            self.names.extend(name.as_bytes());
-            self.names.push(0);
+            let end = self.names.len() as u32;
+            let at = *self.places.entry(name.to_owned()).or_insert(end);
+            if at == end {
+                self.names.extend(name.as_bytes());
+                self.names.push(0);
+            }
             at
         }
 

@@ -465,7 +465,7 @@ mod tests {
                 jumps += 1;
             }
         }
-        assert_eq!(jumps, 11);
+        assert_eq!(jumps, 13);
     }
 
     #[test]

@@ -1,0 +1,154 @@
+//! The two ways of finding holders: /proc/*/fd, and the kernel's own walk by a BPF iterator.
+
+use std::fs::File;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::lab::{Age, Lab, closewait, run, sockets_of};
+
+/// Whether the kernel walks for us here; says so where it does not.
+fn walks(lab: &Lab) -> bool {
+    let run = lab.closewait(&["list", "-a", "--scan", "bpf"]);
+    if run.code != 0 {
+        eprintln!("skipped: {}", run.stderr.trim());
+    }
+    run.code == 0
+}
+
+/// Every holder of every socket of the lab, as a scan finds them.
+fn holders(lab: &Lab, scan: &str) -> Vec<Value> {
+    let list = lab.json(&["list", "-a", "--scan", scan]);
+    let sockets = sockets_of(&list);
+    let mut holders: Vec<Value> = sockets
+        .map(|socket| {
+            serde_json::json!([
+                socket["cookie"],
+                socket["owner_kind"],
+                socket["owners"],
+                socket["inode"]
+            ])
+        })
+        .collect();
+    holders.sort_by_key(Value::to_string);
+    holders
+}
+
+#[test]
+fn the_kernels_walk_finds_the_same_holders_as_proc() {
+    let lab = Lab::new();
+    let states = lab.start("states", &["name=first"]);
+    let _pool = lab.start("pool", &[]);
+    if !walks(&lab) || !lab.is_private() {
+        return;
+    }
+    let from_proc = holders(&lab, "procfs");
+    let from_kernel = holders(&lab, "bpf");
+    assert!(from_proc.len() > 10, "{from_proc:?}");
+    assert_eq!(from_kernel, from_proc);
+    let shared = states.number("child_pid").to_string();
+    assert!(
+        from_kernel
+            .iter()
+            .any(|socket| socket[2].to_string().contains(&shared))
+    );
+}
+
+#[test]
+fn findings_and_their_evidence_are_the_same_by_either_scan() {
+    let lab = Lab::new();
+    let leak = lab.start("leak", &["connections=150"]);
+    if !walks(&lab) || !lab.is_private() {
+        return;
+    }
+    let port = leak.number("port") as u16;
+    lab.lingering(port, 150, Age::AtLeast);
+    let told = |scan: &str| {
+        let triage = lab.json(&["--scan", scan]);
+        let finding = &triage["findings"][0];
+        assert_eq!(finding["cause"], "never-closed", "{triage:#}");
+        serde_json::json!([
+            finding["owners"],
+            finding["sockets"],
+            finding["fd_percent"],
+            finding["severity"]
+        ])
+    };
+    assert_eq!(told("bpf"), told("procfs"));
+}
+
+#[test]
+fn where_the_walk_is_refused_it_is_an_error_only_if_it_was_asked_for() {
+    let lab = Lab::new();
+    let _states = lab.start("states", &[]);
+    if !walks(&lab) {
+        return;
+    }
+    // Another PID namespace numbers processes otherwise.
+    let inside = |args: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--pid", "--fork", "--mount-proc"]);
+        run(command.arg(closewait()).args(args))
+    };
+    let asked = inside(&["list", "-a", "--scan", "bpf"]);
+    assert_eq!(asked.code, 1, "{}", asked.stderr);
+    assert!(
+        asked.stderr.contains("PID namespace") && asked.stderr.contains("try --scan procfs"),
+        "{}",
+        asked.stderr
+    );
+    assert_eq!(inside(&["list", "-a"]).code, 0);
+}
+
+#[test]
+fn with_many_open_files_root_has_the_kernel_walk_and_proc_is_read_where_it_does_not() {
+    let lab = Lab::new();
+    let states = lab.start("states", &[]);
+    if !walks(&lab) || !lab.is_private() {
+        return;
+    }
+    let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limit.current = limit.maximum;
+    let raised = rustix::process::setrlimit(rustix::process::Resource::Nofile, limit);
+    let files: Vec<File> = (0..10_000)
+        .map_while(|_| File::open("/dev/null").ok())
+        .collect();
+    if raised.is_err() || files.len() < 10_000 {
+        eprintln!("skipped: only {} files may be open", files.len());
+        return;
+    }
+    let port = states.fact("shared_port").to_string();
+    let args = ["list", "-v", "--port", &port];
+    let walked = lab.closewait(&args);
+    assert!(
+        walked.stderr.contains("by a BPF iterator"),
+        "{}",
+        walked.stderr
+    );
+    let scanned = lab.closewait(&[&args[..], &["--scan", "procfs"]].concat());
+    assert!(
+        scanned.stderr.contains("by /proc/*/fd"),
+        "{}",
+        scanned.stderr
+    );
+    assert_eq!(walked.stdout, scanned.stdout);
+    // Without the right to load programs (capability 39, CAP_BPF; 21 has it too, CAP_SYS_ADMIN).
+    let mut command = Command::new("setpriv");
+    command.args(["--bounding-set", "-bpf,-sys_admin"]);
+    let refused = run(command.arg(closewait()).args(args));
+    assert!(
+        refused
+            .stderr
+            .contains("by /proc/*/fd, since there was no BPF iterator"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(refused.stdout, scanned.stdout);
+    // Nothing that matches is held: nobody walks.
+    let none = lab.closewait(&["list", "-v", "--port", "1"]);
+    assert!(
+        none.stderr.contains("no selected socket has one"),
+        "{}",
+        none.stderr
+    );
+}
