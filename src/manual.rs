@@ -40,11 +40,15 @@ const EXAMPLES: [(&str, &str); 7] = [
 ];
 
 /// What is read, as far as a user can put something else in its place or forbid it.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     (
         "/proc",
         "Holders of sockets, settings of the kernel and, where sock_diag(7) is not to be had, the \
          sockets themselves (see --proc).",
+    ),
+    (
+        "/sys/kernel/btf/vmlinux",
+        "Where the kernel keeps what a BPF iterator looks at (see --scan).",
     ),
     ("/etc/services", "Names of ports in filters."),
     ("/etc/hosts", "Names of hosts in filters."),

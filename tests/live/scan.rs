@@ -62,7 +62,7 @@ fn findings_and_their_evidence_are_the_same_by_either_scan() {
         return;
     }
     let port = leak.number("port") as u16;
-    lab.lingering(port, 150, Age::AtLeast);
+    lab.lingering(port, 150, Age::Least);
     let told = |scan: &str| {
         let triage = lab.json(&["--scan", scan]);
         let finding = &triage["findings"][0];
@@ -118,7 +118,8 @@ fn with_many_open_files_root_has_the_kernel_walk_and_proc_is_read_where_it_does_
         return;
     }
     let port = states.fact("shared_port").to_string();
-    let args = ["list", "-v", "--port", &port];
+    let columns = "local,remote,state,owner";
+    let args = ["list", "-v", "--columns", columns, "--port", &port];
     let walked = lab.closewait(&args);
     assert!(
         walked.stderr.contains("by a BPF iterator"),
