@@ -125,22 +125,35 @@ pub struct Search {
 /// The kernel's walk, on a thread of its own.
 #[derive(Debug)]
 struct Beside {
-    /// Set when it is to be done.
-    go: Arc<OnceLock<()>>,
-    thread: JoinHandle<Result<(Walk, Seen), BpfError>>,
+    /// Set when it is known whether it is to be done.
+    go: Arc<OnceLock<bool>>,
+    thread: JoinHandle<Result<Option<(Walk, Seen)>, BpfError>>,
+}
+
+impl Beside {
+    /// Waits for the walk; `None` where there was none to be done.
+    fn found(self, proc_root: &Path, wanted: &Wanted) -> Result<Option<Found>, BpfError> {
+        let walked = self.thread.join();
+        match walked.unwrap_or_else(|panic| std::panic::resume_unwind(panic))? {
+            Some((walk, seen)) => gather::gather(walk, seen, proc_root, wanted).map(Some),
+            None => Ok(None),
+        }
+    }
 }
 
 impl Search {
     /// What the kernel needs for its walk is made ready while the sockets are read.
     pub fn new(choice: ScanChoice, proc_root: &Path) -> Search {
         let beside = walkable(choice, proc_root).map(|open_files| {
-            let go = Arc::new(OnceLock::new());
+            let go = Arc::new(OnceLock::<bool>::new());
             let start = Arc::clone(&go);
             let walk = move || {
                 let mut walk = Walk::prepare(open_files)?;
-                start.wait();
+                if !*start.wait() {
+                    return Ok(None);
+                }
                 let seen = walk.walk()?;
-                Ok((walk, seen))
+                Ok(Some((walk, seen)))
             };
             Beside {
                 go,
@@ -157,7 +170,7 @@ impl Search {
     /// There will be a socket whose holders are wanted: what can be done beside the dump, begins.
     pub fn begin(&self) {
         if let Some(beside) = &self.beside {
-            beside.go.get_or_init(|| ());
+            beside.go.get_or_init(|| true);
         }
     }
 
@@ -168,21 +181,17 @@ impl Search {
     ///
     /// # Errors
     /// When the processes cannot be listed at all, or not in the way that was asked for.
-    pub fn find(self, wanted: &Wanted, progress: &Progress) -> Result<Found, ScanError> {
+    pub fn find(mut self, wanted: &Wanted, progress: &Progress) -> Result<Found, ScanError> {
         self.begin();
-        let walked = self.beside.map(|beside| {
-            let walk = beside.thread.join();
-            let walk = walk.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            let (walk, seen) = walk?;
-            gather::gather(walk, seen, &self.proc_root, wanted)
-        });
+        let walked = match self.beside.take() {
+            Some(beside) => beside.found(&self.proc_root, wanted),
+            None => Ok(None),
+        };
         let refusal = match walked {
-            Some(Ok(found)) => return Ok(found),
-            Some(Err(error)) if self.choice == ScanChoice::Bpf => {
-                return Err(ScanError::Bpf(error));
-            }
-            Some(Err(error)) => format!(", since there was no BPF iterator: {error}"),
-            None => String::new(),
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) => String::new(),
+            Err(error) if self.choice == ScanChoice::Bpf => return Err(ScanError::Bpf(error)),
+            Err(error) => format!(", since there was no BPF iterator: {error}"),
         };
         match procfs::scan(&self.proc_root, wanted, progress) {
             Ok(found) => Ok(Found {
@@ -190,9 +199,18 @@ impl Search {
                 ..found
             }),
             Err(reason) => Err(ScanError::Unlisted {
-                proc_root: self.proc_root,
+                proc_root: self.proc_root.clone(),
                 reason,
             }),
+        }
+    }
+}
+
+impl Drop for Search {
+    /// Where nothing was to be found, the thread that waits for it ends.
+    fn drop(&mut self) {
+        if let Some(beside) = &self.beside {
+            beside.go.get_or_init(|| false);
         }
     }
 }
