@@ -271,7 +271,7 @@ fn only_what_a_column_a_condition_or_the_order_needs_is_read() {
     };
     let reads_owners = |args: &[&str]| {
         let steps = steps(args);
-        let reads = steps.contains("open files in ");
+        let reads = steps.contains("open files, by ");
         assert_eq!(!reads, steps.contains("owners: not needed"), "{steps}");
         reads
     };
