@@ -58,11 +58,12 @@ pub mod block {
     pub const PROCESS: u32 = u32::MAX;
     /// How many descriptors are looked at together.
     pub const FILES: u8 = 8;
-    /// The addresses of the files' operations, 64-bit words: 0 where none is open.
+    /// The addresses of the files' operations, 32-bit words: 0 where none is open. They are in the
+    /// kernel's image or a module, which lie closer together than the halves that are left out.
     pub const OPERATIONS: i16 = 8;
-    /// The inodes, 64-bit words.
-    pub const INODES: i16 = OPERATIONS + 8 * FILES as i16;
-    pub const SIZE: u32 = INODES as u32 + 8 * FILES as u32;
+    /// The inodes, 32-bit words: sockets' have no more (`get_next_ino`).
+    pub const INODES: i16 = OPERATIONS + 4 * FILES as i16;
+    pub const SIZE: u32 = INODES as u32 + 4 * FILES as u32;
 }
 
 /// What a program is made for.
@@ -161,12 +162,12 @@ fn look(code: &mut Code, parts: &Parts<'_>) {
         code.load64(R1, R0, layout.file_inode);
         code.store64(STACK, INODES + at, R1);
         code.load64(R1, R0, layout.file_operations);
-        code.store64(R7, block::OPERATIONS + at, R1);
+        code.store32(R7, block::OPERATIONS + at / 2, R1);
     }
     for at in all() {
         code.load64(R1, STACK, INODES + at);
         code.load64(R1, R1, layout.inode_number);
-        code.store64(R7, block::INODES + at, R1);
+        code.store32(R7, block::INODES + at / 2, R1);
     }
     code.read_slots(AGAIN);
     for at in all() {
@@ -179,9 +180,9 @@ fn look(code: &mut Code, parts: &Parts<'_>) {
         code.or(R1, R2);
         code.shift_right(R1, 63);
         code.add(R1, -1);
-        code.load64(R2, R7, block::OPERATIONS + at);
+        code.load32(R2, R7, block::OPERATIONS + at / 2);
         code.and(R2, R1);
-        code.store64(R7, block::OPERATIONS + at, R2);
+        code.store32(R7, block::OPERATIONS + at / 2, R2);
     }
 }
 

@@ -53,8 +53,8 @@ impl Seen {
 /// The operations by which it is told what a file is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Kinds {
-    socket: Option<u64>,
-    epoll: Option<u64>,
+    socket: Option<u32>,
+    epoll: Option<u32>,
 }
 
 impl Kinds {
@@ -86,19 +86,18 @@ struct Block<'a>(&'a [u8; block::SIZE as usize]);
 /// An open file.
 struct File {
     fd: u32,
-    /// The low half: sockets' inodes have no more (`get_next_ino`).
     inode: u32,
     /// What it is: all sockets have the same.
-    operations: u64,
+    operations: u32,
 }
 
 impl<'a> Block<'a> {
     fn pid(&self) -> Pid {
-        Pid(self.word(block::PID))
+        Pid(self.word(block::PID, 0))
     }
 
     fn files(self) -> impl Iterator<Item = File> + 'a {
-        let first = self.word(block::FIRST);
+        let first = self.word(block::FIRST, 0);
         // Where there is a process only, the rest is of another time.
         let files = if first == block::PROCESS {
             0
@@ -106,27 +105,19 @@ impl<'a> Block<'a> {
             block::FILES
         };
         (0..files).filter_map(move |at| {
-            let operations = self.long(block::OPERATIONS, at);
+            let operations = self.word(block::OPERATIONS, at);
             (operations != 0).then(|| File {
                 fd: first + u32::from(at),
-                inode: self.long(block::INODES, at) as u32,
+                inode: self.word(block::INODES, at),
                 operations,
             })
         })
     }
 
-    fn word(&self, at: i16) -> u32 {
-        let bytes = self
-            .0
-            .get(at as usize..)
-            .and_then(|bytes| bytes.first_chunk());
-        bytes.copied().map_or(0, u32::from_ne_bytes)
-    }
-
-    fn long(&self, from: i16, at: u8) -> u64 {
-        let start = from as usize + 8 * usize::from(at);
+    fn word(&self, from: i16, at: u8) -> u32 {
+        let start = from as usize + 4 * usize::from(at);
         let bytes = self.0.get(start..).and_then(|bytes| bytes.first_chunk());
-        bytes.copied().map_or(0, u64::from_ne_bytes)
+        bytes.copied().map_or(0, u32::from_ne_bytes)
     }
 }
 
@@ -186,10 +177,10 @@ fn inode(fd: BorrowedFd<'_>) -> io::Result<u32> {
 mod tests {
     use super::*;
 
-    fn block(pid: u32, first: u32, files: &[(u64, u64)]) -> Vec<u8> {
+    fn block(pid: u32, first: u32, files: &[(u32, u32)]) -> Vec<u8> {
         let mut bytes = [pid.to_ne_bytes(), first.to_ne_bytes()].concat();
         let word =
-            |at: usize, of: fn(&(u64, u64)) -> u64| files.get(at).map_or(0, of).to_ne_bytes();
+            |at: usize, of: fn(&(u32, u32)) -> u32| files.get(at).map_or(0, of).to_ne_bytes();
         for at in 0..usize::from(block::FILES) {
             bytes.extend(word(at, |file| file.0));
         }
@@ -203,8 +194,8 @@ mod tests {
     fn a_walk_that_did_not_meet_this_process_tells_no_kinds() {
         let own = Own::open().unwrap();
         let ((socket, socket_inode), (epoll, epoll_inode)) = (own.socket(), own.epoll());
-        let socket_block = |inode: u32| block(process::id(), socket, &[(0xa0, inode.into())]);
-        let epoll_block = |kind| block(process::id(), epoll, &[(kind, epoll_inode.into())]);
+        let socket_block = |inode: u32| block(process::id(), socket, &[(0xa0, inode)]);
+        let epoll_block = |kind| block(process::id(), epoll, &[(kind, epoll_inode)]);
         let told = |bytes: Vec<u8>| {
             let mut kinds = Kinds::default();
             own.tell(Blocks::of(&bytes, u32::MAX), &mut kinds);
@@ -237,7 +228,7 @@ mod tests {
             // What is in a process's own block is of an earlier walk.
             block(7, block::PROCESS, &[(0xa0, 1)]),
             block(7, 0, &[(0xc0, 5), (0, 6), (0xa0, 77), (0xb0, 9)]),
-            block(7, 32_768, &[(0xa0, 1 << 32 | 78)]),
+            block(7, 32_768, &[(0xa0, 78)]),
             block(8, block::PROCESS, &[]),
             block(9, 0, &[(0xa0, 79)]),
         ]
