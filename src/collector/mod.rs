@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 use self::namespaces::Tables;
 use self::netns::{NetnsChoice, NetnsError};
 use self::owners::{Progress, ScanChoice, ScanError, Search, Wanted};
-use self::process::{Suspect, Testimony};
+use self::process::{Origins, Suspect, Testimony};
 use self::recording::tape::Tape;
 use self::recording::{Recording, RecordingError};
 use self::sock_diag::DumpError;
@@ -401,10 +401,10 @@ fn read_ages(proc_root: &Path, sockets: &[Socket], holders: &mut Holders) {
     let Some(uptime_ms) = process::uptime_ms(proc_root) else {
         return;
     };
+    let mut origins = Origins::new(proc_root, uptime_ms);
     for process in holders.processes_mut() {
         if pids.binary_search(&process.pid).is_ok() {
-            (process.age_ms, process.forebears) =
-                process::origin(proc_root, process.pid, uptime_ms);
+            (process.age_ms, process.forebears) = origins.of(process.pid);
         }
     }
 }

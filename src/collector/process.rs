@@ -4,7 +4,7 @@
 //! readings, the system call that each thread is in, epoll sets. See proc_pid_task(5),
 //! proc_pid_syscall(5) and proc_pid_fdinfo(5).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
@@ -150,22 +150,60 @@ fn open(proc_root: &Path, pid: Pid) -> Option<Process> {
 /// The farthest that forebears are looked for.
 const FOREBEARS_MAX: usize = 8;
 
-/// How long ago a process started, in milliseconds, and its forebears, the parent first.
-pub fn origin(proc_root: &Path, pid: Pid, uptime_ms: u64) -> (Option<u64>, Vec<(Pid, Name)>) {
-    let stat = |pid: Pid| Stat::from_file(proc_root.join(pid.to_string()).join("stat")).ok();
-    let Some(own) = stat(pid) else {
-        return (None, Vec::new());
-    };
-    let mut forebears = Vec::new();
-    let mut parent = own.ppid;
-    while forebears.len() < FOREBEARS_MAX
-        && let Some(next) = u32::try_from(parent).ok().filter(|pid| *pid > 0).map(Pid)
-        && let Some(found) = stat(next)
-    {
-        forebears.push((next, Name::new(found.comm.into_bytes())));
-        parent = found.ppid;
+/// Where processes come from. Each is read once: those of one service have their forebears in
+/// common.
+pub struct Origins<'a> {
+    proc_root: &'a Path,
+    uptime_ms: u64,
+    read: HashMap<Pid, Option<Origin>>,
+}
+
+/// What is kept of a `/proc/PID/stat`.
+struct Origin {
+    name: Name,
+    parent: i32,
+    start_ms: u64,
+}
+
+impl Origins<'_> {
+    pub fn new(proc_root: &Path, uptime_ms: u64) -> Origins<'_> {
+        Origins {
+            proc_root,
+            uptime_ms,
+            read: HashMap::new(),
+        }
     }
-    (uptime_ms.checked_sub(own.starttime * TICK_MS), forebears)
+
+    /// How long ago a process started, in milliseconds, and its forebears, the parent first.
+    pub fn of(&mut self, pid: Pid) -> (Option<u64>, Vec<(Pid, Name)>) {
+        let Some(own) = self.read(pid) else {
+            return (None, Vec::new());
+        };
+        let (start_ms, mut parent) = (own.start_ms, own.parent);
+        let mut forebears = Vec::new();
+        while forebears.len() < FOREBEARS_MAX
+            && let Some(next) = u32::try_from(parent).ok().filter(|pid| *pid > 0).map(Pid)
+            && let Some(found) = self.read(next)
+        {
+            forebears.push((next, found.name.clone()));
+            parent = found.parent;
+        }
+        (self.uptime_ms.checked_sub(start_ms), forebears)
+    }
+
+    fn read(&mut self, pid: Pid) -> Option<&Origin> {
+        let proc_root = self.proc_root;
+        let read = self.read.entry(pid).or_insert_with(|| {
+            let path = proc_root.join(pid.to_string()).join("stat");
+            let stat = Stat::from_file(path).ok()?;
+            Some(Origin {
+                name: Name::new(stat.comm.into_bytes()),
+                parent: stat.ppid,
+                start_ms: stat.starttime.saturating_mul(TICK_MS),
+            })
+        });
+        read.as_ref()
+    }
 }
 
 /// How long the host has been up, in milliseconds.
