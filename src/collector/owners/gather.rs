@@ -5,51 +5,78 @@ use std::path::Path;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::bpf::{BpfError, Seen, Walk};
-use super::procfs::Processes;
-use super::{Found, STRAYS_MAX, Wanted};
+use super::procfs::{self, Processes};
+use super::{Found, Progress, STRAYS_MAX, Wanted};
 use crate::model::{Holder, Pid, Process, Scan, Scanned};
 
-/// Takes what a walk met. Where a wanted socket has no holder in it, that may have been opened
-/// since: it is walked once more, and the holders of both times count.
-pub(super) fn gather(
-    mut walk: Walk,
-    mut seen: Seen,
-    proc_root: &Path,
-    wanted: &Wanted,
-) -> Result<Found, BpfError> {
-    let mut way = "a BPF iterator";
-    let mut holders: Vec<Holder> = holders(&seen, wanted).collect();
-    if !wanted.are_all_in(&holders) {
-        seen = walk.walk()?;
-        holders.extend(self::holders(&seen, wanted));
-        way = "a BPF iterator, twice";
-    }
-    let holding: FxHashSet<Pid> = holders.iter().map(|holder| holder.pid).collect();
-    let processes = seen.fds.len() as u32;
-    let mut procfs = Processes::open(proc_root);
-    let process = |pid: &Pid| Process {
-        pid: *pid,
-        name: procfs.as_mut().and_then(|procfs| procfs.name(*pid)),
-        age_ms: None,
-        forebears: Vec::new(),
-    };
-    Ok(Found {
-        holders,
-        processes: holding.iter().map(process).collect(),
-        scanned: describe(&seen, wanted, &holding),
-        scan: Scan {
-            processes_seen: processes,
-            processes_read: processes,
-            fds_read: seen.fds.values().sum(),
-            privileged: rustix::process::geteuid().is_root(),
-        },
-        way: way.to_owned(),
-    })
+/// What the holders are gathered from, besides walks.
+pub(super) struct Gather<'a> {
+    pub(super) proc_root: &'a Path,
+    pub(super) wanted: &'a Wanted,
+    pub(super) progress: &'a Progress,
 }
 
-fn holders(seen: &Seen, wanted: &Wanted) -> impl Iterator<Item = Holder> {
-    let sockets = seen.sockets.iter().copied();
-    sockets.filter(|socket| wanted.contains(socket.inode))
+impl Gather<'_> {
+    /// Takes what a walk met. Where a wanted socket has no holder in it, that may have been opened
+    /// since: it is walked once more, and the holders of both times count.
+    ///
+    /// # Errors
+    /// When that walk fails.
+    pub(super) fn found(&self, mut walk: Walk, seen: Seen) -> Result<Found, BpfError> {
+        let mut found = self.look(&seen);
+        found.way = "a BPF iterator".to_owned();
+        if self.wanted.are_all_in(&found.holders) {
+            return Ok(found);
+        }
+        let before = found;
+        let mut found = self.look(&walk.walk()?);
+        found.way = "a BPF iterator, twice".to_owned();
+        let again: FxHashSet<Pid> = found.processes.iter().map(|process| process.pid).collect();
+        let ended = before.processes.into_iter();
+        found
+            .processes
+            .extend(ended.filter(|process| !again.contains(&process.pid)));
+        found.holders.extend(before.holders);
+        Ok(found)
+    }
+
+    /// The holders of one time. Processes that the walk did not come by are read in /proc: they
+    /// are younger than it, or kept from it, which only /proc tells.
+    fn look(&self, seen: &Seen) -> Found {
+        let sockets = seen.sockets.iter().copied();
+        let holders: Vec<Holder> = sockets
+            .filter(|socket| self.wanted.contains(socket.inode))
+            .collect();
+        let holding: FxHashSet<Pid> = holders.iter().map(|holder| holder.pid).collect();
+        let processes = seen.fds.len() as u32;
+        let mut procfs = Processes::open(self.proc_root);
+        let process = |pid: &Pid| Process {
+            pid: *pid,
+            name: procfs.as_mut().and_then(|procfs| procfs.name(*pid)),
+            age_ms: None,
+            forebears: Vec::new(),
+        };
+        let mut found = Found {
+            holders,
+            processes: holding.iter().map(process).collect(),
+            scanned: describe(seen, self.wanted, &holding),
+            scan: Scan {
+                processes_seen: processes,
+                processes_read: processes,
+                fds_read: seen.fds.values().sum(),
+                privileged: rustix::process::geteuid().is_root(),
+            },
+            way: String::new(),
+        };
+        let is_known = |pid| seen.fds.contains_key(&pid);
+        // Where there is no /proc, the walk is all there is.
+        if let Ok(others) =
+            procfs::scan_others(self.proc_root, is_known, self.wanted, self.progress)
+        {
+            found.append(others);
+        }
+        found
+    }
 }
 
 /// What else is open in the processes that hold wanted sockets.

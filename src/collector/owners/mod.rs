@@ -17,6 +17,7 @@ use std::thread::{self, JoinHandle};
 use rustc_hash::FxHashSet;
 
 use self::bpf::{BpfError, Seen, Walk};
+use self::gather::Gather;
 use crate::model::{Holder, Process, Scan, Scanned};
 
 pub(super) use self::procfs::{processes, socket_inode};
@@ -114,6 +115,18 @@ pub struct Found {
     pub way: String,
 }
 
+impl Found {
+    /// Takes over what was found in other processes.
+    fn append(&mut self, others: Found) {
+        self.holders.extend(others.holders);
+        self.processes.extend(others.processes);
+        self.scanned.extend(others.scanned);
+        self.scan.processes_seen += others.scan.processes_seen;
+        self.scan.processes_read += others.scan.processes_read;
+        self.scan.fds_read += others.scan.fds_read;
+    }
+}
+
 /// The search for holders, which may begin before it is known whose.
 #[derive(Debug)]
 pub struct Search {
@@ -132,10 +145,22 @@ struct Beside {
 
 impl Beside {
     /// Waits for the walk; `None` where there was none to be done.
-    fn found(self, proc_root: &Path, wanted: &Wanted) -> Result<Option<Found>, BpfError> {
+    fn found(
+        self,
+        proc_root: &Path,
+        wanted: &Wanted,
+        progress: &Progress,
+    ) -> Result<Option<Found>, BpfError> {
         let walked = self.thread.join();
         match walked.unwrap_or_else(|panic| std::panic::resume_unwind(panic))? {
-            Some((walk, seen)) => gather::gather(walk, seen, proc_root, wanted).map(Some),
+            Some((walk, seen)) => {
+                let gather = Gather {
+                    proc_root,
+                    wanted,
+                    progress,
+                };
+                gather.found(walk, seen).map(Some)
+            }
             None => Ok(None),
         }
     }
@@ -184,7 +209,7 @@ impl Search {
     pub fn find(mut self, wanted: &Wanted, progress: &Progress) -> Result<Found, ScanError> {
         self.begin();
         let walked = match self.beside.take() {
-            Some(beside) => beside.found(&self.proc_root, wanted),
+            Some(beside) => beside.found(&self.proc_root, wanted, progress),
             None => Ok(None),
         };
         let refusal = match walked {

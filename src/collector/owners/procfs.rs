@@ -27,12 +27,32 @@ const LINK: usize = 32;
 pub(super) fn scan(proc_root: &Path, wanted: &Wanted, progress: &Progress) -> io::Result<Found> {
     let root = open_dir(CWD, proc_root)?;
     let pids = list_processes(&root)?;
+    Ok(scan_these(&root, &pids, wanted, progress))
+}
+
+/// Finds every holder of the wanted sockets among all processes but those that are known.
+///
+/// # Errors
+/// When the processes cannot be listed.
+pub(super) fn scan_others(
+    proc_root: &Path,
+    is_known: impl Fn(Pid) -> bool,
+    wanted: &Wanted,
+    progress: &Progress,
+) -> io::Result<Found> {
+    let root = open_dir(CWD, proc_root)?;
+    let mut pids = list_processes(&root)?;
+    pids.retain(|pid| !is_known(*pid));
+    Ok(scan_these(&root, &pids, wanted, progress))
+}
+
+fn scan_these(root: &OwnedFd, pids: &[Pid], wanted: &Wanted, progress: &Progress) -> Found {
     progress.processes.store(pids.len(), Ordering::Relaxed);
     let next = AtomicUsize::new(0);
     let workers = thread::available_parallelism().map_or(1, usize::from);
     let parts: Vec<Found> = thread::scope(|scope| {
         let threads: Vec<_> = (0..workers.min(pids.len()))
-            .map(|_| scope.spawn(|| work(&root, &pids, &next, wanted, progress)))
+            .map(|_| scope.spawn(|| work(root, pids, &next, wanted, progress)))
             .collect();
         threads
             .into_iter()
@@ -44,15 +64,10 @@ pub(super) fn scan(proc_root: &Path, wanted: &Wanted, progress: &Progress) -> io
     });
     let mut whole = Found::default();
     for part in parts {
-        whole.holders.extend(part.holders);
-        whole.processes.extend(part.processes);
-        whole.scanned.extend(part.scanned);
-        whole.scan.processes_seen += part.scan.processes_seen;
-        whole.scan.processes_read += part.scan.processes_read;
-        whole.scan.fds_read += part.scan.fds_read;
+        whole.append(part);
     }
     whole.scan.privileged = rustix::process::geteuid().is_root();
-    Ok(whole)
+    whole
 }
 
 fn work(
