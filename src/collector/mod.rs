@@ -8,6 +8,7 @@ pub mod host;
 pub mod names;
 mod namespaces;
 pub mod netns;
+mod origin;
 pub mod owners;
 mod placement;
 pub mod proc_net;
@@ -28,8 +29,9 @@ use std::time::{Duration, Instant};
 
 use self::namespaces::Tables;
 use self::netns::{NetnsChoice, NetnsError};
+use self::origin::Origins;
 use self::owners::{Progress, ScanChoice, ScanError, Search, Wanted};
-use self::process::{Origins, Suspect, Testimony};
+use self::process::{Suspect, Testimony};
 use self::recording::tape::Tape;
 use self::recording::{Recording, RecordingError};
 use self::sock_diag::DumpError;

@@ -4,7 +4,7 @@
 //! readings, the system call that each thread is in, epoll sets. See proc_pid_task(5),
 //! proc_pid_syscall(5) and proc_pid_fdinfo(5).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use procfs::FromRead;
-use procfs::process::{LimitValue, Process, Stat};
+use procfs::process::{LimitValue, Process};
 use serde::{Deserialize, Serialize};
 
 use super::owners::socket_inode;
@@ -145,65 +145,6 @@ pub fn examine(
 
 fn open(proc_root: &Path, pid: Pid) -> Option<Process> {
     Process::new_with_root(proc_root.join(pid.to_string())).ok()
-}
-
-/// The farthest that forebears are looked for.
-const FOREBEARS_MAX: usize = 8;
-
-/// Where processes come from. Each is read once: those of one service have their forebears in
-/// common.
-pub struct Origins<'a> {
-    proc_root: &'a Path,
-    uptime_ms: u64,
-    read: HashMap<Pid, Option<Origin>>,
-}
-
-/// What is kept of a `/proc/PID/stat`.
-struct Origin {
-    name: Name,
-    parent: i32,
-    start_ms: u64,
-}
-
-impl Origins<'_> {
-    pub fn new(proc_root: &Path, uptime_ms: u64) -> Origins<'_> {
-        Origins {
-            proc_root,
-            uptime_ms,
-            read: HashMap::new(),
-        }
-    }
-
-    /// How long ago a process started, in milliseconds, and its forebears, the parent first.
-    pub fn of(&mut self, pid: Pid) -> (Option<u64>, Vec<(Pid, Name)>) {
-        let Some(own) = self.read(pid) else {
-            return (None, Vec::new());
-        };
-        let (start_ms, mut parent) = (own.start_ms, own.parent);
-        let mut forebears = Vec::new();
-        while forebears.len() < FOREBEARS_MAX
-            && let Some(next) = u32::try_from(parent).ok().filter(|pid| *pid > 0).map(Pid)
-            && let Some(found) = self.read(next)
-        {
-            forebears.push((next, found.name.clone()));
-            parent = found.parent;
-        }
-        (self.uptime_ms.checked_sub(start_ms), forebears)
-    }
-
-    fn read(&mut self, pid: Pid) -> Option<&Origin> {
-        let proc_root = self.proc_root;
-        let read = self.read.entry(pid).or_insert_with(|| {
-            let path = proc_root.join(pid.to_string()).join("stat");
-            let stat = Stat::from_file(path).ok()?;
-            Some(Origin {
-                name: Name::new(stat.comm.into_bytes()),
-                parent: stat.ppid,
-                start_ms: stat.starttime.saturating_mul(TICK_MS),
-            })
-        });
-        read.as_ref()
-    }
 }
 
 /// How long the host has been up, in milliseconds.

@@ -8,6 +8,7 @@
 //! What the program says is taken for true only if it found what this process holds itself.
 
 mod btf;
+mod code;
 mod program;
 mod seen;
 mod syscall;

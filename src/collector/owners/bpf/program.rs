@@ -30,6 +30,7 @@
 //! address gives 0. It writes into its own two maps and nowhere else.
 
 use super::btf::Layout;
+use super::code::{Code, Is, R0, R1, R2, R3, R6, R7, R8, R9, Register, STACK};
 
 /// How many descriptors of a process one call looks at: a call is not preempted on every kernel,
 /// and this many take a few milliseconds.
@@ -79,7 +80,7 @@ pub struct Parts<'a> {
 /// The instructions, one a word, for a machine of little endian.
 pub fn assemble(parts: &Parts<'_>) -> Vec<u64> {
     let layout = parts.layout;
-    let mut code = Code::default();
+    let mut code = Code::new();
 
     code.load64(R7, R1, CONTEXT_TASK);
     code.jump_if(R7, Is::Equal(0), Label::Exit);
@@ -91,7 +92,7 @@ pub fn assemble(parts: &Parts<'_>) -> Vec<u64> {
     code.map_value(R9, parts.state);
     code.load32(R1, R9, state::START);
     code.jump_if(R1, Is::Not(0), Label::Table);
-    code.reserve(parts.blocks, Label::Table);
+    reserve(&mut code, parts.blocks, Label::Table);
     code.load32(R1, STACK, TGID);
     code.store32(R0, block::PID, R1);
     code.store32_constant(R0, block::FIRST, block::PROCESS.cast_signed());
@@ -140,10 +141,10 @@ pub fn assemble(parts: &Parts<'_>) -> Vec<u64> {
 }
 
 /// Fills a block with the descriptors from R6 on, of the table at R8.
-fn look(code: &mut Code, parts: &Parts<'_>) {
+fn look(code: &mut Code<Label>, parts: &Parts<'_>) {
     let layout = parts.layout;
     let all = || (0..i16::from(block::FILES)).map(|at| 8 * at);
-    code.read_slots(FILES);
+    read_slots(code, FILES);
     code.set(R1, 0);
     for at in all() {
         code.load64(R2, STACK, FILES + at);
@@ -151,14 +152,14 @@ fn look(code: &mut Code, parts: &Parts<'_>) {
     }
     code.jump_if(R1, Is::Equal(0), Label::Loop);
 
-    code.reserve(parts.blocks, Label::Loop);
+    reserve(code, parts.blocks, Label::Loop);
     code.copy(R7, R0);
     code.load32(R1, STACK, TGID);
     code.store32(R7, block::PID, R1);
     code.store32(R7, block::FIRST, R6);
     for at in all() {
         code.load64(R1, STACK, FILES + at);
-        code.cast(R1, layout.file, layout);
+        cast(code, R1, layout.file, layout);
         code.load64(R1, R0, layout.file_inode);
         code.store64(STACK, INODES + at, R1);
         code.load64(R1, R0, layout.file_operations);
@@ -169,7 +170,7 @@ fn look(code: &mut Code, parts: &Parts<'_>) {
         code.load64(R1, R1, layout.inode_number);
         code.store32(R7, block::INODES + at / 2, R1);
     }
-    code.read_slots(AGAIN);
+    read_slots(code, AGAIN);
     for at in all() {
         // R1 becomes 0 if the slot has changed, and all ones if it has not.
         code.load64(R1, STACK, FILES + at);
@@ -184,6 +185,42 @@ fn look(code: &mut Code, parts: &Parts<'_>) {
         code.and(R2, R1);
         code.store32(R7, block::OPERATIONS + at / 2, R2);
     }
+}
+
+/// Takes an address for that of a structure, by its BTF id, to be read only. In R0.
+fn cast(code: &mut Code<Label>, address: Register, structure: u32, layout: &Layout) {
+    code.copy(R1, address);
+    code.set(R2, structure.cast_signed());
+    code.kernel_function(layout.rdonly_cast);
+}
+
+/// Reads the slots of the descriptors from R6 on, of the table at R8, into the frame.
+fn read_slots(code: &mut Code<Label>, into: i16) {
+    code.stack_address(R1, into);
+    code.set(R2, 8 * i32::from(block::FILES));
+    code.copy(R3, R6);
+    code.shift_left(R3, 3);
+    code.add_register(R3, R8);
+    code.helper(PROBE_READ_KERNEL);
+}
+
+/// Counts a block, and puts its address into R0. R9 is the state.
+fn reserve(code: &mut Code<Label>, blocks: i32, no_room: Label) {
+    code.load32(R1, R9, state::BLOCKS);
+    code.copy(R2, R1);
+    code.shift_right(R2, CHUNK.ilog2().cast_signed());
+    code.store32(STACK, KEY, R2);
+    code.add(R1, 1);
+    code.store32(R9, state::BLOCKS, R1);
+    code.map(R1, blocks);
+    code.stack_address(R2, KEY);
+    code.helper(MAP_LOOKUP_ELEM);
+    code.jump_if(R0, Is::Equal(0), no_room);
+    code.load32(R1, R9, state::BLOCKS);
+    code.add(R1, -1);
+    code.and_constant(R1, (CHUNK - 1).cast_signed());
+    code.multiply(R1, block::SIZE.cast_signed());
+    code.add_register(R0, R1);
 }
 
 /// Where the walk of tasks passes the task (`struct bpf_iter__task`).
@@ -201,20 +238,6 @@ const AGAIN: i16 = -208;
 const MAP_LOOKUP_ELEM: i32 = 1;
 const PROBE_READ_KERNEL: i32 = 113;
 
-/// A register. Those up to R5 are lost with every call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Register(u8);
-
-const R0: Register = Register(0);
-const R1: Register = Register(1);
-const R2: Register = Register(2);
-const R3: Register = Register(3);
-const R6: Register = Register(6);
-const R7: Register = Register(7);
-const R8: Register = Register(8);
-const R9: Register = Register(9);
-const STACK: Register = Register(10);
-
 /// A place to jump to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Label {
@@ -224,200 +247,6 @@ enum Label {
     Loop,
     Done,
     Exit,
-}
-
-/// When a jump is taken.
-#[derive(Debug, Clone, Copy)]
-enum Is {
-    Equal(i32),
-    Not(i32),
-    Other(Register),
-    AtLeast(Register),
-}
-
-/// Instructions while they are written; see the kernel's
-/// `Documentation/bpf/standardization/instruction-set.rst`.
-#[derive(Default)]
-struct Code {
-    instructions: Vec<u64>,
-    labels: Vec<(Label, usize)>,
-    jumps: Vec<(usize, Label)>,
-}
-
-impl Code {
-    fn push(&mut self, code: u8, to: Register, from: Register, offset: i16, immediate: i32) {
-        let immediate = u64::from(immediate.cast_unsigned());
-        let offset = u64::from(offset.cast_unsigned());
-        let registers = u64::from(to.0 | from.0 << 4);
-        let word = immediate << 32 | offset << 16 | registers << 8 | u64::from(code);
-        self.instructions.push(word);
-    }
-
-    fn load32(&mut self, to: Register, from: Register, offset: i16) {
-        self.push(0x61, to, from, offset, 0);
-    }
-
-    fn load64(&mut self, to: Register, from: Register, offset: i16) {
-        self.push(0x79, to, from, offset, 0);
-    }
-
-    fn store32(&mut self, to: Register, offset: i16, from: Register) {
-        self.push(0x63, to, from, offset, 0);
-    }
-
-    fn store64(&mut self, to: Register, offset: i16, from: Register) {
-        self.push(0x7b, to, from, offset, 0);
-    }
-
-    fn store32_constant(&mut self, to: Register, offset: i16, value: i32) {
-        self.push(0x62, to, R0, offset, value);
-    }
-
-    fn copy(&mut self, to: Register, from: Register) {
-        self.push(0xbf, to, from, 0, 0);
-    }
-
-    fn set(&mut self, to: Register, value: i32) {
-        self.push(0xb7, to, R0, 0, value);
-    }
-
-    fn add(&mut self, to: Register, value: i32) {
-        self.push(0x07, to, R0, 0, value);
-    }
-
-    fn add_register(&mut self, to: Register, from: Register) {
-        self.push(0x0f, to, from, 0, 0);
-    }
-
-    fn or(&mut self, to: Register, from: Register) {
-        self.push(0x4f, to, from, 0, 0);
-    }
-
-    fn and(&mut self, to: Register, from: Register) {
-        self.push(0x5f, to, from, 0, 0);
-    }
-
-    fn and_constant(&mut self, to: Register, value: i32) {
-        self.push(0x57, to, R0, 0, value);
-    }
-
-    fn xor(&mut self, to: Register, from: Register) {
-        self.push(0xaf, to, from, 0, 0);
-    }
-
-    fn negate(&mut self, to: Register) {
-        self.push(0x87, to, R0, 0, 0);
-    }
-
-    fn multiply(&mut self, to: Register, value: i32) {
-        self.push(0x27, to, R0, 0, value);
-    }
-
-    fn shift_left(&mut self, to: Register, bits: i32) {
-        self.push(0x67, to, R0, 0, bits);
-    }
-
-    fn shift_right(&mut self, to: Register, bits: i32) {
-        self.push(0x77, to, R0, 0, bits);
-    }
-
-    fn stack_address(&mut self, to: Register, offset: i16) {
-        self.copy(to, STACK);
-        self.add(to, offset.into());
-    }
-
-    /// An array map, by its descriptor.
-    fn map(&mut self, to: Register, map: i32) {
-        self.push(0x18, to, Register(1), 0, map);
-        self.push(0, R0, R0, 0, 0);
-    }
-
-    /// The address of an array map's only value.
-    fn map_value(&mut self, to: Register, map: i32) {
-        self.push(0x18, to, Register(2), 0, map);
-        self.push(0, R0, R0, 0, 0);
-    }
-
-    /// A function of the kernel, by its BTF id; the result is in R0.
-    fn kernel_function(&mut self, id: u32) {
-        self.push(0x85, R0, Register(2), 0, id.cast_signed());
-    }
-
-    /// Takes an address for that of a structure, by its BTF id, to be read only. In R0.
-    fn cast(&mut self, address: Register, structure: u32, layout: &Layout) {
-        self.copy(R1, address);
-        self.set(R2, structure.cast_signed());
-        self.kernel_function(layout.rdonly_cast);
-    }
-
-    /// Reads the slots of the descriptors from R6 on, of the table at R8, into the frame.
-    fn read_slots(&mut self, into: i16) {
-        self.stack_address(R1, into);
-        self.set(R2, 8 * i32::from(block::FILES));
-        self.copy(R3, R6);
-        self.shift_left(R3, 3);
-        self.add_register(R3, R8);
-        self.helper(PROBE_READ_KERNEL);
-    }
-
-    /// A function for all programs, by its number; the result is in R0.
-    fn helper(&mut self, number: i32) {
-        self.push(0x85, R0, R0, 0, number);
-    }
-
-    fn jump(&mut self, to: Label) {
-        self.jumps.push((self.instructions.len(), to));
-        self.push(0x05, R0, R0, 0, 0);
-    }
-
-    fn jump_if(&mut self, register: Register, is: Is, to: Label) {
-        let (code, other, value) = match is {
-            Is::Equal(value) => (0x15, R0, value),
-            Is::Not(value) => (0x55, R0, value),
-            Is::Other(other) => (0x5d, other, 0),
-            Is::AtLeast(other) => (0x3d, other, 0),
-        };
-        self.jumps.push((self.instructions.len(), to));
-        self.push(code, register, other, 0, value);
-    }
-
-    /// Counts a block, and puts its address into R0. R9 is the state.
-    fn reserve(&mut self, blocks: i32, no_room: Label) {
-        self.load32(R1, R9, state::BLOCKS);
-        self.copy(R2, R1);
-        self.shift_right(R2, CHUNK.ilog2().cast_signed());
-        self.store32(STACK, KEY, R2);
-        self.add(R1, 1);
-        self.store32(R9, state::BLOCKS, R1);
-        self.map(R1, blocks);
-        self.stack_address(R2, KEY);
-        self.helper(MAP_LOOKUP_ELEM);
-        self.jump_if(R0, Is::Equal(0), no_room);
-        self.load32(R1, R9, state::BLOCKS);
-        self.add(R1, -1);
-        self.and_constant(R1, (CHUNK - 1).cast_signed());
-        self.multiply(R1, block::SIZE.cast_signed());
-        self.add_register(R0, R1);
-    }
-
-    fn exit(&mut self) {
-        self.push(0x95, R0, R0, 0, 0);
-    }
-
-    fn label(&mut self, label: Label) {
-        self.labels.push((label, self.instructions.len()));
-    }
-
-    /// Fills in how far each jump goes: counted from the instruction after it.
-    fn finish(mut self) -> Vec<u64> {
-        for (at, label) in &self.jumps {
-            let target = self.labels.iter().find(|(other, _)| other == label);
-            let target = target.map_or(self.instructions.len(), |(_, place)| *place);
-            let distance = target as i64 - *at as i64 - 1;
-            self.instructions[*at] |= u64::from((distance as i16).cast_unsigned()) << 16;
-        }
-        self.instructions
-    }
 }
 
 #[cfg(test)]
