@@ -48,7 +48,7 @@ impl<'a> Judge<'a> {
             closers.extend(
                 (0u32..)
                     .zip(sockets)
-                    .filter(|(_, socket)| is_closer(socket))
+                    .filter(|(_, socket)| socket.is_closer())
                     .map(|(at, _)| at),
             );
             closers.sort_unstable_by_key(|at| ends(&sockets[*at as usize]));
@@ -281,10 +281,6 @@ fn received_ms(socket: &Socket, tcp: &TcpInfo) -> Option<u64> {
     } else {
         received
     })
-}
-
-fn is_closer(socket: &Socket) -> bool {
-    matches!(socket.state, State::FinWait1 | State::FinWait2)
 }
 
 /// The namespace, and the two ends.

@@ -7,6 +7,7 @@ pub mod cgroup;
 pub mod host;
 pub mod names;
 mod namespaces;
+mod netlink;
 pub mod netns;
 mod origin;
 pub mod owners;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::namespaces::Tables;
+use self::netlink::may_be_selected;
 use self::netns::{NetnsChoice, NetnsError};
 use self::origin::Origins;
 use self::owners::{Progress, ScanChoice, ScanError, Search, Wanted};
@@ -36,7 +38,7 @@ use self::recording::tape::Tape;
 use self::recording::{Recording, RecordingError};
 use self::sock_diag::DumpError;
 use self::sock_diag::wire::Families;
-use self::table::{may_be_selected, read_namespaces};
+use self::table::read_namespaces;
 use crate::filter::{Filter, Term};
 use crate::model::{
     DetailSet, Evidence, Gap, GapKind, Holders, Pid, Protocol, Protocols, Scan, Snapshot, Socket,

@@ -4,9 +4,10 @@
 use std::path::Path;
 use std::time::Instant;
 
+use super::netlink::{dump_gaps, read_filtered};
 use super::sock_diag::wire::Query;
 use super::sock_diag::{DumpError, Dumped, Reader};
-use super::table::{dump_gaps, net_dir, read_filtered, read_texts};
+use super::table::{net_dir, read_texts};
 use super::{CollectError, Request, SourceChoice, Steps};
 use crate::filter::{Filter, Known};
 use crate::model::{Gap, GapKind, Protocol, Socket, Source, State, StateSet};

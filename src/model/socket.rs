@@ -2,7 +2,7 @@
 
 use std::num::{NonZeroU16, NonZeroU64};
 
-use super::{DetailRef, Endpoint, State};
+use super::{DetailRef, Endpoint, State, StateSet};
 
 /// One socket. A host may have a million: plain values, nothing on the heap.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,6 +79,11 @@ impl Socket {
     /// without being root's, or the listener's, depending on the state and the source.
     pub fn user(&self) -> Option<u32> {
         (self.inode != 0).then_some(self.uid)
+    }
+
+    /// Whether this end closed first and waits for the other.
+    pub fn is_closer(&self) -> bool {
+        StateSet::CLOSER.contains(self.state)
     }
 
     /// Whether the state is one in which a connection without an inode waits to be accepted.

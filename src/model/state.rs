@@ -95,6 +95,8 @@ impl StateSet {
     pub const BUCKET: StateSet = StateSet(1 << State::SynRecv as u8 | 1 << State::TimeWait as u8);
     /// What ss calls `big`: the opposite of `bucket`.
     pub const BIG: StateSet = StateSet(StateSet::ALL.0 & !StateSet::BUCKET.0);
+    /// The end that closed first and waits for the other.
+    pub const CLOSER: StateSet = StateSet(1 << State::FinWait1 as u8 | 1 << State::FinWait2 as u8);
 
     pub const fn of(state: State) -> StateSet {
         StateSet(1 << state as u8)

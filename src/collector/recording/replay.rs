@@ -11,11 +11,11 @@ use rustc_hash::FxHashSet;
 use super::tape::{Dump, Form};
 use super::{DUMPS_MAX, Recording, RecordingError, cookie};
 use crate::collector::names::{CGROUP_MOUNTS, SystemNames};
+use crate::collector::netlink::{drop_strangers, may_matter};
 use crate::collector::netns::NetnsChoice;
 use crate::collector::process::{Suspect, Testimony};
 use crate::collector::sock_diag::wire::{self, Families};
 use crate::collector::sock_diag::{self, Dumped};
-use crate::collector::table::{drop_strangers, is_closer, may_matter};
 use crate::collector::udp::may_be_selected;
 use crate::collector::{CollectError, Request, Steps, proc_net};
 use crate::filter::{Filter, Names};
@@ -160,7 +160,7 @@ fn is_kept(socket: &Socket, filter: &Filter, request: &Request) -> bool {
         Families::One(family) => socket.family == family,
     };
     let waits = filter.states().contains(State::CloseWait);
-    (of_family && may_matter(filter, socket)) || (waits && is_closer(socket))
+    (of_family && may_matter(filter, socket)) || (waits && socket.is_closer())
 }
 
 impl Dump {

@@ -1,0 +1,239 @@
+//! The TCP table through sock_diag: which dumps are asked for, how much of the filter the kernel
+//! applies to them, and which of their sockets are kept.
+
+use std::time::Instant;
+
+use rustc_hash::FxHashSet;
+
+use super::sock_diag::bytecode::{self, Dialect};
+use super::sock_diag::wire::{Families, Query};
+use super::sock_diag::{Dump, DumpError, Dumped, Reader};
+use super::{Request, Steps};
+use crate::filter::{Filter, Known};
+use crate::model::{DetailSet, Endpoint, Gap, GapKind, Protocol, Socket, State, StateSet};
+
+/// Reads the TCP sockets of the calling thread's namespace that the request may be about.
+///
+/// # Errors
+/// When sock_diag is not to be had, or breaks off.
+pub(super) fn read_netlink(
+    request: &Request,
+    found: &mut Dumped,
+    steps: &mut Steps,
+) -> Result<Dump, DumpError> {
+    let start = Instant::now();
+    let mut reader = Reader::open()?;
+    // Listeners decide the side of every other socket, whatever is selected. They are in a hash
+    // table of their own, so asking for them alone does not walk the large one.
+    let listen = StateSet::of(State::Listen);
+    let selected = |socket: &Socket| {
+        let selected = may_be_selected(&request.filter, socket);
+        if selected {
+            steps.selected(socket);
+        }
+        selected
+    };
+    let mut keep = |socket: &Socket| selected(socket) || socket.state == State::Listen;
+    let walk = Walk::of(request);
+    let listeners = Query {
+        protocol: Protocol::Tcp,
+        families: request.families,
+        states: listen,
+        tcp_info: false,
+        details: request.details,
+        bytecode: None,
+    };
+    let mut dump = reader.read(&listeners, &mut keep, found)?;
+    let states = request.filter.states().minus(listen);
+    let mut refusal = None;
+    if !states.is_empty() {
+        let mut keep =
+            |socket: &Socket| selected(socket) || (walk == Walk::Along && socket.is_closer());
+        let states = match walk {
+            Walk::Along => states.union(StateSet::CLOSER),
+            Walk::None | Walk::Again => states,
+        };
+        let others = Query {
+            protocol: Protocol::Tcp,
+            families: request.families,
+            states,
+            tcp_info: request.tcp_info,
+            details: request.details,
+            bytecode: None,
+        };
+        let (brought, refused) =
+            read_filtered(&request.filter, others, &mut reader, &mut keep, found)?;
+        dump.add(brought);
+        refusal = refused;
+    }
+    match walk {
+        Walk::None => {}
+        Walk::Along => drop_strangers(&request.filter, found),
+        Walk::Again => dump.add(read_other_ends(request, &mut reader, found)?),
+    }
+    let mut what = format!("sock_diag dump: {} sockets kept", found.sockets.len());
+    if dump.repeated > 0 {
+        what.push_str(&format!(", {} seen twice", dump.repeated));
+    }
+    if let Some(refusal) = refusal {
+        what.push_str(&refusal);
+    }
+    steps.add(what, start);
+    Ok(dump)
+}
+
+/// Reads with as much of the filter as the kernel takes: an older one does not know every
+/// operation, and marks are not for everyone. Says what it refused.
+pub(super) fn read_filtered(
+    filter: &Filter,
+    mut query: Query,
+    reader: &mut Reader,
+    keep: &mut impl FnMut(&Socket) -> bool,
+    found: &mut Dumped,
+) -> Result<(Dump, Option<String>), DumpError> {
+    let mut refusal = None;
+    let mut refused = None;
+    for dialect in [Dialect::Whole, Dialect::Early] {
+        query.bytecode = bytecode::compile(filter, dialect);
+        if query.bytecode.is_none() || query.bytecode == refused {
+            continue;
+        }
+        match reader.read(&query, keep, found) {
+            Err(DumpError::Refused(reason)) => {
+                refusal = Some(format!(
+                    "; the kernel refused the filter, or a part of it ({reason}): that was applied here"
+                ));
+                refused = query.bytecode.take();
+            }
+            answer => return Ok((answer?, refusal)),
+        }
+    }
+    query.bytecode = None;
+    Ok((reader.read(&query, keep, found)?, refusal))
+}
+
+/// How the other ends of CLOSE_WAIT sockets are read, where they are in this namespace too and
+/// the selection leaves them out: whether such an end is still held decides what the CLOSE_WAIT
+/// is. A walk over the kernel's table costs much the same whatever it brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Walk {
+    /// Not at all: they are selected themselves, or nothing rests on them.
+    None,
+    /// With the selected ones.
+    Along,
+    /// After them, since the kernel applies a condition that they do not satisfy.
+    Again,
+}
+
+impl Walk {
+    fn of(request: &Request) -> Walk {
+        let states = request.filter.states();
+        let judged = request.tcp_info || request.owners;
+        let program = bytecode::compile(&request.filter, Dialect::Whole);
+        if !states.contains(State::CloseWait) || !judged {
+            Walk::None
+        } else if program.is_some() || request.families != Families::Both {
+            Walk::Again
+        } else if states.intersection(StateSet::CLOSER) == StateSet::CLOSER {
+            Walk::None
+        } else {
+            Walk::Along
+        }
+    }
+}
+
+/// The other ends of the CLOSE_WAIT sockets that were kept.
+fn mirrored(found: &Dumped) -> FxHashSet<(Endpoint, Endpoint)> {
+    let waits = found.sockets.iter();
+    waits
+        .filter(|socket| socket.state == State::CloseWait)
+        .map(|socket| (socket.remote.canonical(), socket.local.canonical()))
+        .collect()
+}
+
+/// Forgets ends that are neither selected nor another one's.
+pub(super) fn drop_strangers(filter: &Filter, found: &mut Dumped) {
+    let mirrored = mirrored(found);
+    found.sockets.retain(|socket| {
+        !socket.is_closer()
+            || mirrored.contains(&(socket.local.canonical(), socket.remote.canonical()))
+            || may_matter(filter, socket)
+    });
+}
+
+/// Reads the other ends of the CLOSE_WAIT sockets that were kept; see [`Walk`].
+fn read_other_ends(
+    request: &Request,
+    reader: &mut Reader,
+    found: &mut Dumped,
+) -> Result<Dump, DumpError> {
+    let mirrored = mirrored(found);
+    if mirrored.is_empty() {
+        return Ok(Dump::default());
+    }
+    let closers = Query {
+        protocol: Protocol::Tcp,
+        families: Families::Both,
+        states: StateSet::CLOSER,
+        tcp_info: request.tcp_info,
+        details: DetailSet::NONE,
+        bytecode: None,
+    };
+    let mut keep =
+        |socket: &Socket| mirrored.contains(&(socket.local.canonical(), socket.remote.canonical()));
+    let mut dump = reader.read(&closers, &mut keep, found)?;
+    // Those that were selected have been read before: nothing came twice.
+    dump.repeated = 0;
+    Ok(dump)
+}
+
+/// Whether a socket may be selected, or is one that others are judged by.
+pub(super) fn may_matter(filter: &Filter, socket: &Socket) -> bool {
+    socket.state == State::Listen || may_be_selected(filter, socket)
+}
+
+/// Whether a socket may be selected, once all is known of it.
+pub(super) fn may_be_selected(filter: &Filter, socket: &Socket) -> bool {
+    filter.decide(&Known::of(socket)) != Some(false)
+}
+
+pub(super) fn dump_gaps(dump: Dump) -> Vec<Gap> {
+    let mut gaps = Vec::new();
+    if dump.interrupted {
+        gaps.push(Gap {
+            kind: GapKind::DumpInterrupted,
+            count: 1,
+            detail: "the socket table changed under every dump: some sockets may be missing"
+                .to_owned(),
+            hint: "run it again".into(),
+        });
+    }
+    if dump.malformed > 0 {
+        gaps.push(Gap {
+            kind: GapKind::Malformed,
+            count: dump.malformed,
+            detail: format!(
+                "{} sock_diag messages could not be understood",
+                dump.malformed
+            ),
+            hint: "report the kernel's version".into(),
+        });
+    }
+    gaps
+}
+
+/// CLOSE_WAIT sockets without tcp_info, where it was asked for.
+pub(super) fn age_gap(request: &Request, sockets: &[Socket]) -> Option<Gap> {
+    let missing = sockets
+        .iter()
+        .filter(|socket| socket.state == State::CloseWait && socket.tcp.is_none())
+        .count() as u64;
+    (request.tcp_info && missing > 0).then(|| Gap {
+        kind: GapKind::AgesMissing,
+        count: missing,
+        detail: format!(
+            "the kernel sent no tcp_info with {missing} CLOSE_WAIT sockets: their age is unknown"
+        ),
+        hint: "".into(),
+    })
+}
