@@ -1,7 +1,11 @@
 //! Completions and the manual page, as a shell and a formatter read them.
 
+mod left_out;
+
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
+
+use left_out::{Lack, left_out};
 
 /// What the command prints.
 fn printed(arguments: &[&str]) -> String {
@@ -24,7 +28,7 @@ fn fed(tool: &str, arguments: &[&str], text: &str) -> Option<Output> {
         .stderr(Stdio::piped())
         .spawn();
     let Ok(mut child) = started else {
-        eprintln!("left out: {tool} is not installed");
+        left_out(Lack::Program(tool));
         return None;
     };
     let mut stdin = child.stdin.take().unwrap();

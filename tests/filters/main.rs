@@ -10,7 +10,7 @@ mod table;
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use lab::{Lab, Nobody, Run, run};
+use lab::{Lab, Lack, Nobody, Run, left_out, run};
 use sockets::{Seen, Sockets};
 use table::{Row, TABLE};
 
@@ -60,12 +60,12 @@ impl Differences {
 #[test]
 fn every_filter_of_the_table_is_read_as_by_ss() {
     if Command::new("ss").arg("-V").output().is_err() {
-        eprintln!("there is no ss here: nothing is compared with it");
+        left_out(Lack::Program("ss"));
         return;
     }
     let lab = Lab::new();
     if !lab.is_private() {
-        eprintln!("no namespace of our own: nothing is compared with ss");
+        left_out(Lack::Namespace);
         return;
     }
     let _sockets = Sockets::open();
@@ -76,7 +76,7 @@ fn every_filter_of_the_table_is_read_as_by_ss() {
     let mut same = 0;
     for (row, filter) in TABLE.iter().map(|row| (row, row.filter())) {
         let Some(words) = words(filter, cgroup.as_deref()) else {
-            eprintln!("no cgroup2 here: {filter:?} is left out");
+            left_out(Lack::Kernel("no cgroup 2 to filter by"));
             continue;
         };
         let (theirs, ours) = (ss(&words), closewait(&lab, &words, &[]));
@@ -138,7 +138,7 @@ fn every_filter_of_the_table_is_read_as_by_ss() {
 fn the_kernel_selects_what_is_selected_without_it() {
     let lab = Lab::new();
     if !lab.is_private() {
-        eprintln!("no namespace of our own: nothing is compared");
+        left_out(Lack::Namespace);
         return;
     }
     let _sockets = Sockets::open();
@@ -173,7 +173,7 @@ fn the_kernel_selects_what_is_selected_without_it() {
 fn proc_gives_the_same_answers_where_it_tells_enough() {
     let lab = Lab::new();
     if !lab.is_private() {
-        eprintln!("no namespace of our own: nothing is compared");
+        left_out(Lack::Namespace);
         return;
     }
     let _sockets = Sockets::open();
@@ -196,7 +196,7 @@ fn proc_gives_the_same_answers_where_it_tells_enough() {
 fn what_the_kernel_refuses_is_applied_here_and_said() {
     let lab = Lab::new();
     if !lab.is_private() {
-        eprintln!("no namespace of our own, or not root: nobody is refused anything");
+        left_out(Lack::Namespace);
         return;
     }
     let _sockets = Sockets::open();

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::lab::{Age, Lab, Run, closewait, is_root, misbehave, run, until};
+use crate::lab::{Age, Lab, Lack, Run, closewait, is_root, left_out, misbehave, run, until};
 
 /// What is wrong with a plugin's output by the Monitoring Plugins Development Guidelines.
 fn faults(text: &str) -> Vec<String> {
@@ -389,7 +389,7 @@ fn a_refused_sock_diag_is_unknown_where_it_must_be_the_source() {
 #[test]
 fn hidden_owners_are_unknown_where_owners_are_judged() {
     if !is_root() {
-        eprintln!("left out: only root can become nobody");
+        left_out(Lack::Root);
         return;
     }
     let lab = Lab::new();

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::lab::{Lab, run, sockets_of, until};
+use crate::lab::{Lab, Lack, left_out, run, sockets_of, until};
 
 /// The figures that `ss -tinmO` prints of each socket, by its two ends.
 fn of_ss(lab: &Lab) -> Option<BTreeMap<String, BTreeMap<String, u64>>> {
@@ -77,7 +77,7 @@ fn the_figures_are_those_of_ss() {
     let lab = Lab::new();
     let _held = lab.start("leak", &["connections=5"]);
     if of_ss(&lab).is_none() {
-        eprintln!("left out: there is no ss here");
+        left_out(Lack::Program("ss"));
         return;
     }
     until("figures that agree", || {
@@ -134,7 +134,7 @@ fn the_rate_to_send_and_what_bbr_tells_are_those_of_ss() {
     client.write_all(b"question").unwrap();
     server.read_exact(&mut [0; 8]).unwrap();
     if of_ss(&lab).is_none() {
-        eprintln!("left out: there is no ss here");
+        left_out(Lack::Program("ss"));
         return;
     }
     let key = format!(
@@ -155,7 +155,7 @@ fn the_rate_to_send_and_what_bbr_tells_are_those_of_ss() {
             return Err(format!("{theirs:?} {ours}"));
         }
         if !has_bbr {
-            eprintln!("left out: this kernel has no bbr");
+            left_out(Lack::Kernel("no bbr"));
             return Ok(());
         }
         if ours["congestion"] != "bbr"

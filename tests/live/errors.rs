@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use crate::lab::{Lab, Nobody, Run};
+use crate::lab::{Lab, Lack, Nobody, Run, left_out};
 
 fn says(run: &Run, code: i32, words: &[&str]) {
     assert_eq!(run.code, code, "{run:?}");
@@ -47,7 +47,7 @@ fn a_namespace_that_does_not_exist_is_named_in_the_error() {
 fn a_file_that_is_no_namespace_is_an_error() {
     let lab = Lab::new();
     if !lab.is_private() {
-        eprintln!("not root: the error would be another one");
+        left_out(Lack::Namespace);
         return;
     }
     says(
@@ -107,7 +107,7 @@ fn quiet_answers_with_the_exit_code_alone() {
 fn quiet_does_not_say_none_when_owners_are_hidden() {
     let lab = Lab::new();
     if !crate::lab::is_root() {
-        eprintln!("not root: nothing is hidden from us that we made");
+        left_out(Lack::Root);
         return;
     }
     let held = lab.start("leak", &["connections=1"]);

@@ -8,12 +8,18 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Once;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
+
+#[path = "../left_out/mod.rs"]
+mod left_out;
+
+pub use left_out::{Lack, left_out};
 
 /// How long a condition is waited for before a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -32,7 +38,11 @@ impl Lab {
     pub fn new() -> Lab {
         let holder = own_namespace();
         if holder.is_none() {
-            eprintln!("not root, or no namespace to be had: on the loopback that is there");
+            left_out::may_lack(Lack::Namespace);
+            static SAID: Once = Once::new();
+            SAID.call_once(|| {
+                left_out::say("no network namespaces: on the loopback that is there\n");
+            });
         }
         Lab { holder }
     }

@@ -6,7 +6,7 @@ use std::thread;
 
 use serde_json::Value;
 
-use crate::lab::{Lab, closewait, run};
+use crate::lab::{Lab, Lack, closewait, left_out, run};
 
 /// Answers every question for the name of an address by `peer.example`; of 127.0.0.9 nothing.
 fn serve(socket: UdpSocket) {
@@ -32,7 +32,7 @@ fn serve(socket: UdpSocket) {
 fn names_are_looked_up_only_where_they_are_asked_for_and_for_a_bounded_time() {
     let lab = Lab::new();
     if !lab.is_private() {
-        eprintln!("left out: no namespace of our own for a name server");
+        left_out(Lack::Namespace);
         return;
     }
     lab.enter();

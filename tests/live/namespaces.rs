@@ -10,7 +10,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
 
-use crate::lab::{Age, Lab, Nobody, closewait, run, sockets_of, until};
+use crate::lab::{Age, Lab, Lack, Nobody, closewait, left_out, run, sockets_of, until};
 use crate::replay::is_the_same_replayed_of_all;
 
 /// Neither is one that the kernel gives to a connecting socket.
@@ -102,7 +102,7 @@ fn fds(socket: &Value) -> Vec<i64> {
 fn the_same_ends_in_two_namespaces_are_two_connections() {
     let first = Lab::new();
     let Some(first_label) = label(&first) else {
-        eprintln!("no namespace to be had: left out");
+        left_out(Lack::Namespace);
         return;
     };
     let served = Connection::new(true, true);
@@ -148,7 +148,7 @@ fn the_same_ends_in_two_namespaces_are_two_connections() {
 fn a_namespace_is_selected_by_its_name_and_by_its_number() {
     let lab = Lab::new();
     let Some(label) = label(&lab) else {
-        eprintln!("no namespace to be had: left out");
+        left_out(Lack::Namespace);
         return;
     };
     let named = Named::new("term");
@@ -188,7 +188,7 @@ fn who_may_not_enter_a_namespace_reads_it_through_a_process_and_says_so() {
     let nobody = Nobody::new();
     let lab = Lab::new();
     if label(&lab).is_none() {
-        eprintln!("no namespace to be had: left out");
+        left_out(Lack::Namespace);
         return;
     }
     let _connection = Connection::new(true, true);
@@ -235,7 +235,7 @@ fn one_namespace_and_all_of_them_cannot_be_asked_for_at_once() {
 fn a_connection_in_another_namespace_is_not_dead() {
     let lab = Lab::new();
     if label(&lab).is_none() {
-        eprintln!("no namespace to be had: left out");
+        left_out(Lack::Namespace);
         return;
     }
     let named = Named::new("else");

@@ -3,14 +3,14 @@
 use serde_json::Value;
 
 use crate::accuse::array;
-use crate::lab::{Age, Lab, Nobody, is_root, until};
+use crate::lab::{Age, Lab, Lack, Nobody, is_root, left_out, until};
 use crate::view::{Seen, of_procfs_crate, of_tool};
 
 #[test]
 fn causes_that_need_no_owner_are_right_as_nobody() {
     let lab = Lab::new();
     if !is_root() {
-        eprintln!("not root: what we make is ours to read, and nothing is hidden");
+        left_out(Lack::Root);
         return;
     }
     let server = |role, settings: &[&str]| lab.start(role, settings);
@@ -82,7 +82,7 @@ fn causes_that_need_no_owner_are_right_as_nobody() {
 fn another_namespace_is_read_from_proc_where_it_may_not_be_entered() {
     let inside = Lab::new();
     if !inside.is_private() {
-        eprintln!("not root: there is no other namespace to look into");
+        left_out(Lack::Namespace);
         return;
     }
     let states = inside.start("states", &[]);

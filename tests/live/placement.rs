@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::lab::{Lab, Nobody, is_root, sockets_of};
+use crate::lab::{Lab, Lack, Nobody, is_root, left_out, sockets_of};
 
 /// Where version 2 is mounted; the second beside version 1.
 const MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
@@ -12,13 +12,19 @@ const MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 struct Group(PathBuf);
 
 impl Group {
-    /// `None` where groups cannot be made.
+    /// `None`, said, where groups cannot be made.
     fn new(name: &str) -> Option<Group> {
+        if !is_root() {
+            left_out(Lack::Root);
+            return None;
+        }
         let is_v2 = |mount: &&&str| Path::new(mount).join("cgroup.procs").exists();
-        let mount = MOUNTS.iter().find(is_v2).filter(|_| is_root())?;
-        let path = Path::new(mount).join(name);
-        fs::create_dir(&path).ok()?;
-        Some(Group(path))
+        let path = MOUNTS.iter().find(is_v2).map(|it| Path::new(it).join(name));
+        let made = path.filter(|path| fs::create_dir(path).is_ok());
+        if made.is_none() {
+            left_out(Lack::Kernel("no control group can be made"));
+        }
+        made.map(Group)
     }
 
     fn add(&self, pid: u32) {
@@ -42,7 +48,6 @@ impl Drop for Group {
 fn the_unit_of_a_process_selects_its_sockets() {
     let name = format!("closewait-test-{}.service", std::process::id());
     let Some(group) = Group::new(&name) else {
-        eprintln!("no control group to be had: left out");
         return;
     };
     let lab = Lab::new();
@@ -76,7 +81,6 @@ fn the_unit_of_a_process_selects_its_sockets() {
 fn whose_holder_is_hidden_is_in_no_unit_that_is_known() {
     let name = format!("closewait-hidden-{}.service", std::process::id());
     let Some(group) = Group::new(&name) else {
-        eprintln!("no control group to be had: left out");
         return;
     };
     let lab = Lab::new();

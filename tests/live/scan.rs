@@ -5,13 +5,14 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::lab::{Age, Lab, closewait, run, sockets_of, until};
+use crate::lab::{Age, Lab, Lack, closewait, is_root, left_out, run, sockets_of, until};
 
 /// Whether the kernel walks for us here; says so where it does not.
 fn walks(lab: &Lab) -> bool {
     let run = lab.closewait(&["list", "-a", "--scan", "bpf"]);
     if run.code != 0 {
-        eprintln!("skipped: {}", run.stderr.trim());
+        let lack = Lack::Kernel(run.stderr.trim());
+        left_out(if is_root() { lack } else { Lack::Root });
     }
     run.code == 0
 }
@@ -39,7 +40,11 @@ fn the_kernels_walk_finds_the_same_holders_as_proc() {
     let lab = Lab::new();
     let states = lab.start("states", &["name=first"]);
     let _pool = lab.start("pool", &[]);
-    if !walks(&lab) || !lab.is_private() {
+    if !lab.is_private() {
+        left_out(Lack::Namespace);
+        return;
+    }
+    if !walks(&lab) {
         return;
     }
     // What the programs do goes on: only between two equal answers can a third be expected.
@@ -95,7 +100,11 @@ fn a_process_that_may_not_be_read_is_said_to_be_so_by_either_scan() {
 fn findings_and_their_evidence_are_the_same_by_either_scan() {
     let lab = Lab::new();
     let leak = lab.start("leak", &["connections=150"]);
-    if !walks(&lab) || !lab.is_private() {
+    if !lab.is_private() {
+        left_out(Lack::Namespace);
+        return;
+    }
+    if !walks(&lab) {
         return;
     }
     let port = leak.number("port") as u16;
@@ -141,7 +150,11 @@ fn where_the_walk_is_refused_it_is_an_error_only_if_it_was_asked_for() {
 fn with_many_open_files_root_has_the_kernel_walk_and_proc_is_read_where_it_does_not() {
     let lab = Lab::new();
     let states = lab.start("states", &[]);
-    if !walks(&lab) || !lab.is_private() {
+    if !lab.is_private() {
+        left_out(Lack::Namespace);
+        return;
+    }
+    if !walks(&lab) {
         return;
     }
     let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
@@ -151,7 +164,7 @@ fn with_many_open_files_root_has_the_kernel_walk_and_proc_is_read_where_it_does_
         .map_while(|_| File::open("/dev/null").ok())
         .collect();
     if raised.is_err() || files.len() < 10_000 {
-        eprintln!("skipped: only {} files may be open", files.len());
+        left_out(Lack::Kernel("no more than some thousand open files"));
         return;
     }
     let port = states.fact("shared_port").to_string();

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::lab::{Lab, closewait, run, sockets_of};
+use crate::lab::{Lab, Lack, closewait, left_out, run, sockets_of};
 
 /// Sockets with and without a peer, of both families, and IPv4 through IPv6; and a TCP server.
 struct Sockets {
@@ -101,7 +101,7 @@ fn the_letters_show_the_sockets_of_ss() {
         let found = sockets.listed(&[letters, "--json"]);
         match sockets.of_ss(letters) {
             Some(expected) => assert_eq!(found, expected, "{letters}"),
-            None => eprintln!("left out: there is no ss here"),
+            None => left_out(Lack::Program("ss")),
         }
         let from_proc = sockets.listed(&[letters, "--json", "--source", "procfs"]);
         assert_eq!(found, from_proc, "{letters}");
@@ -135,7 +135,7 @@ fn of_netstat(text: &str) -> Vec<[String; 6]> {
 fn all_of_udp_is_what_netstat_lists_link_local_addresses_too() {
     let sockets = Sockets::new();
     if !sockets.lab.is_private() {
-        eprintln!("left out: no namespace of its own");
+        left_out(Lack::Namespace);
         return;
     }
     let added = ["addr", "add", "fe80::77/64", "dev", "lo", "nodad"];
@@ -149,7 +149,7 @@ fn all_of_udp_is_what_netstat_lists_link_local_addresses_too() {
         .unwrap();
     client.send(&[0; 9]).unwrap();
     let Ok(netstat) = Command::new("netstat").args(["-W", "-uan"]).output() else {
-        eprintln!("left out: there is no netstat here");
+        left_out(Lack::Program("netstat"));
         return;
     };
     let netstat = of_netstat(&String::from_utf8(netstat.stdout).unwrap());

@@ -7,7 +7,7 @@ use std::process::Command;
 use procfs::net::{TcpNetEntry, TcpState};
 use serde_json::Value;
 
-use crate::lab::{run, sockets_of};
+use crate::lab::{Lack, left_out, run, sockets_of};
 
 /// What every source tells of a socket.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,7 +69,7 @@ pub fn of_tool(list: &Value) -> Vec<Seen> {
 /// The sockets that ss sees, ordered; `None` where there is no ss.
 pub fn of_ss() -> Option<Vec<Seen>> {
     if Command::new("ss").arg("-V").output().is_err() {
-        eprintln!("there is no ss here: nothing is compared with it");
+        left_out(Lack::Program("ss"));
         return None;
     }
     let ss = run(Command::new("ss").args(["-tanH"]));
