@@ -1,37 +1,71 @@
 //! How long a socket has been idle, from the times in tcp_info.
 
-use crate::model::{Idle, Socket, State};
+use std::num::NonZeroU64;
 
-/// The bracket of a socket's idle time; `None` where the kernel tells none, and then nobody
-/// guesses.
+use rustc_hash::FxHashMap;
+
+use crate::model::{Idle, Snapshot, Socket, State};
+
+/// Sockets that an earlier reading saw in CLOSE_WAIT, and how many milliseconds ago: they have been
+/// in it at least as long, whatever renews their last acknowledgement.
+#[derive(Debug, Clone, Default)]
+pub struct Sightings(FxHashMap<Identity, u64>);
+
+/// The network namespace, by its inode or else its position, and the cookie.
+type Identity = (u64, NonZeroU64);
+
+impl Sightings {
+    /// Of sockets of an earlier reading that ended `ago_ms` before the next one began; of those in
+    /// CLOSE_WAIT.
+    pub fn of<'a>(
+        snapshot: &Snapshot,
+        sockets: impl IntoIterator<Item = &'a Socket>,
+        ago_ms: u64,
+    ) -> Sightings {
+        let seen = sockets
+            .into_iter()
+            .filter(|socket| socket.state == State::CloseWait)
+            .filter_map(|socket| Some((identity(snapshot, socket)?, ago_ms)));
+        Sightings(seen.collect())
+    }
+
+    /// How long ago the socket was seen first; 0 where it was not.
+    fn ago_ms(&self, snapshot: &Snapshot, socket: &Socket) -> u64 {
+        if self.0.is_empty() {
+            return 0;
+        }
+        let seen = identity(snapshot, socket).and_then(|identity| self.0.get(&identity));
+        seen.copied().unwrap_or(0)
+    }
+}
+
+fn identity(snapshot: &Snapshot, socket: &Socket) -> Option<Identity> {
+    let inode = snapshot.namespace(socket).inode;
+    Some((inode.unwrap_or(socket.netns.into()), socket.cookie?))
+}
+
+/// The bracket of a socket's idle time; `None` where nothing tells it, and then nobody guesses.
 ///
 /// On CLOSE_WAIT it is the time since the FIN. A FIN carries an acknowledgement, which renews
 /// `last_ack_recv`, and no data, which would renew `last_data_recv`
 /// (`net/ipv4/tcp_input.c`, `tcp_ack` and `tcp_event_data_recv`), so it lies between the two. A
-/// later acknowledgement, such as the answer to a keepalive probe, only lowers the lower bound.
-pub fn idle(socket: &Socket) -> Option<Idle> {
+/// later acknowledgement, such as the answer to a keepalive probe, only lowers the lower bound; an
+/// earlier reading that saw the socket in CLOSE_WAIT raises it.
+pub fn idle(snapshot: &Snapshot, socket: &Socket, seen: &Sightings) -> Option<Idle> {
     let tcp = socket.tcp?;
-    let received = u64::from(tcp.last_data_recv()?);
+    let received = tcp.last_data_recv()?;
     match socket.state {
         State::CloseWait => {
-            let acked = u64::from(tcp.last_ack_recv()?);
-            Some(Idle {
-                at_least_ms: acked,
-                // Both count milliseconds in 32 bits: past 49.7 days the older one has wrapped.
-                at_most_ms: (received >= acked).then_some(received),
-            })
+            let idle = tcp.last_ack_recv()?.idle_since(received);
+            Some(idle.at_least(seen.ago_ms(snapshot, socket)))
         }
         State::Established
         | State::FinWait1
         | State::FinWait2
         | State::Closing
         | State::LastAck => {
-            let sent = u64::from(tcp.last_data_sent()?);
-            let quiet = received.min(sent);
-            Some(Idle {
-                at_least_ms: quiet,
-                at_most_ms: Some(quiet),
-            })
+            let sent = tcp.last_data_sent()?;
+            Some(received.latest(sent).idle())
         }
         State::Listen
         | State::SynSent
@@ -40,10 +74,4 @@ pub fn idle(socket: &Socket) -> Option<Idle> {
         | State::Close
         | State::BoundInactive => None,
     }
-}
-
-/// How long the peer waited between its last byte and its FIN, at the most, in milliseconds; on
-/// a socket whose last acknowledgement was the FIN's it is exact.
-pub fn patience(idle: Idle) -> Option<u64> {
-    Some(idle.at_most_ms? - idle.at_least_ms)
 }

@@ -1,6 +1,6 @@
 //! Why a socket is in CLOSE_WAIT: one pure function, read from top to bottom.
 
-use crate::model::{Cause, Idle, Side, Timer, TimerKind};
+use crate::model::{Ago, Cause, Idle, Side, Tick, Timer, TimerKind};
 
 /// How long a CLOSE_WAIT may last before it counts: a process that is scheduled at all reads
 /// end-of-file and closes within milliseconds; five seconds leave room for one that is swapping,
@@ -8,8 +8,10 @@ use crate::model::{Cause, Idle, Side, Timer, TimerKind};
 pub const GRACE_MS: u64 = 5_000;
 
 /// What is known of one CLOSE_WAIT socket. `None` is unknown, and never taken for a no.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Facts {
+    /// What the times are known to.
+    pub tick: Tick,
     pub side: Side,
     /// It has an inode: accept(2) or connect(2) has given it to a process.
     pub accepted: bool,
@@ -19,12 +21,16 @@ pub struct Facts {
     /// How often that timer has been doubled.
     pub backoff: Option<u8>,
     pub idle: Option<Idle>,
-    /// Milliseconds since this side last sent data.
-    pub last_data_sent_ms: Option<u64>,
-    /// Milliseconds since data last came in.
-    pub last_data_recv_ms: Option<u64>,
+    /// When this side last sent data.
+    pub sent: Option<Ago>,
+    /// When data last came in.
+    pub received: Option<Ago>,
+    /// When the last acknowledgement came in.
+    pub acked: Option<Ago>,
     /// Whether this side has ever sent data.
     pub ever_sent: Option<bool>,
+    /// Whether a byte but the FIN ever came in.
+    pub ever_received: Option<bool>,
     /// The near end of the same connection, where it is on this host.
     pub peer: Option<PeerEnd>,
     /// Whether more processes hold it than the one that serves it, or only a later one.
@@ -98,21 +104,21 @@ fn is_transient(facts: &Facts, grace_ms: u64) -> bool {
     let Some(idle) = facts.idle else {
         return false;
     };
-    let certainly = idle.at_most_ms.is_some_and(|most| most <= grace_ms);
-    certainly || (idle.at_least_ms <= grace_ms && !is_renewed(facts, grace_ms))
+    match idle.is_within(grace_ms) {
+        Some(within) => within,
+        None => facts.renewal(grace_ms).is_none(),
+    }
 }
 
-/// Whether acknowledgements come in that are not the FIN's: answers to probes, of keepalive or of
-/// a closed window, or to data that is still being sent.
-fn is_renewed(facts: &Facts, grace_ms: u64) -> bool {
-    match facts.timer.map(|timer| timer.kind) {
-        Some(TimerKind::Keepalive | TimerKind::Probe) => true,
-        Some(TimerKind::Retransmit) if facts.send_q > 0 => true,
-        _ => {
-            let to_the_peer = facts.peer == Some(PeerEnd::Waiting) || sent_after_fin(facts);
-            to_the_peer && sends(facts, grace_ms)
-        }
-    }
+/// What brings acknowledgements that are not the FIN's, so that the last one tells no age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Renewal {
+    /// Answers to keepalive probes.
+    Keepalive,
+    /// Answers to probes of a closed window.
+    Probe,
+    /// Data that is still being sent.
+    Data,
 }
 
 /// This side still sends, and it is being taken.
@@ -122,16 +128,14 @@ fn is_half_close(facts: &Facts, grace_ms: u64) -> bool {
 
 /// Data went out within the grace, for the first time: a retransmission renews the time too.
 fn sends(facts: &Facts, grace_ms: u64) -> bool {
-    let within = facts.last_data_sent_ms.is_some_and(|sent| sent <= grace_ms);
+    let within = facts.sent.is_some_and(|sent| sent.is_within(grace_ms));
     within && facts.ever_sent != Some(false) && !is_retransmitting(facts)
 }
 
 /// Data went out after the last acknowledgement came in, and so after the FIN.
 fn sent_after_fin(facts: &Facts) -> bool {
-    facts
-        .last_data_sent_ms
-        .zip(facts.idle)
-        .is_some_and(|(sent, idle)| sent < idle.at_least_ms)
+    let after = |(sent, acked): (Ago, Ago)| sent.is_after(acked, facts.tick);
+    facts.sent.zip(facts.acked).and_then(after) == Some(true)
 }
 
 /// The retransmission timer runs whenever data is in flight; it is a sign of trouble once it has
@@ -151,19 +155,36 @@ fn is_send_stuck(facts: &Facts) -> bool {
 }
 
 impl Facts {
-    /// Whether anything was sent since the last byte came in. Equal times mean that the answer
-    /// left within the same millisecond.
+    /// Why it is not known whether the FIN came within the grace: both ends of the age's bracket are
+    /// needed to tell, and one is within it. `None` where the age decides, or none is known at all.
+    pub fn age_doubt(&self, grace_ms: u64) -> Option<Renewal> {
+        match self.idle?.is_within(grace_ms) {
+            Some(_) => None,
+            None => self.renewal(grace_ms),
+        }
+    }
+
+    /// What may have renewed the last acknowledgement since the FIN's.
+    fn renewal(&self, grace_ms: u64) -> Option<Renewal> {
+        match self.timer.map(|timer| timer.kind) {
+            Some(TimerKind::Keepalive) => Some(Renewal::Keepalive),
+            Some(TimerKind::Probe) => Some(Renewal::Probe),
+            Some(TimerKind::Retransmit) if self.send_q > 0 => Some(Renewal::Data),
+            _ => {
+                let to_the_peer = self.peer == Some(PeerEnd::Waiting) || sent_after_fin(self);
+                (to_the_peer && sends(self, grace_ms)).then_some(Renewal::Data)
+            }
+        }
+    }
+
+    /// Whether anything was sent since the last byte came in. Bytes decide first; `None` where they
+    /// do not, and the two times lie within a tick.
     pub fn answered_after_last_byte(&self) -> Option<bool> {
-        if self.ever_sent == Some(false) {
-            return Some(false);
+        match (self.ever_sent, self.ever_received) {
+            (Some(false), _) => return Some(false),
+            (Some(true), Some(false)) => return Some(true),
+            _ => {}
         }
-        let sent = self.last_data_sent_ms?;
-        let received = self.last_data_recv_ms?;
-        match self.ever_sent {
-            // An older kernel does not count segments; a socket that never sent shows the time of
-            // its connection, which may be the same millisecond as that of the first byte.
-            None if sent == received => None,
-            _ => Some(sent <= received),
-        }
+        self.sent?.is_after(self.received?, self.tick)
     }
 }

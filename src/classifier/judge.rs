@@ -2,12 +2,14 @@
 
 use rustc_hash::FxHashMap;
 
+use super::age::{self, Sightings};
 use super::cause::{self, Facts, PeerEnd};
 use super::listeners::Listeners;
-use super::{Row, Rules, age, hiding};
+use super::{Row, Rules, hiding};
 use crate::filter::Known;
 use crate::model::{
-    Endpoint, Hiding, Holder, Holders, Idle, Owner, Pid, Side, Snapshot, Socket, State, TcpInfo,
+    Ago, Endpoint, Hiding, Holder, Holders, Idle, Owner, Pid, Side, Snapshot, Socket, State,
+    TcpInfo,
 };
 
 /// An [`Owner`] without its lifetime.
@@ -32,7 +34,8 @@ pub(super) struct Judge<'a> {
     /// Positions of the sockets that closed first, ordered by namespace and (local, remote) end.
     closers: Vec<u32>,
     no_holders: Holders,
-    grace_ms: u64,
+    pub(super) grace_ms: u64,
+    seen: Sightings,
     /// Processes that hold several sockets older than themselves, ordered.
     heirs: Vec<Pid>,
 }
@@ -61,6 +64,7 @@ impl<'a> Judge<'a> {
             closers,
             no_holders: Holders::default(),
             grace_ms: rules.grace_ms,
+            seen: rules.seen.clone(),
             heirs,
         }
     }
@@ -70,7 +74,7 @@ impl<'a> Judge<'a> {
             .listeners
             .side(socket, &self.snapshot.namespace(socket).settings);
         let owner = self.owner(socket, owner);
-        let idle = age::idle(socket);
+        let idle = self.idle(socket);
         let cause = (socket.state == State::CloseWait)
             .then(|| cause::cause(&self.facts(socket, side, idle, &owner), self.grace_ms));
         Row {
@@ -80,6 +84,10 @@ impl<'a> Judge<'a> {
             idle,
             cause,
         }
+    }
+
+    pub(super) fn idle(&self, socket: &Socket) -> Option<Idle> {
+        age::idle(self.snapshot, socket, &self.seen)
     }
 
     pub(super) fn holders(&self) -> &Holders {
@@ -143,8 +151,8 @@ impl<'a> Judge<'a> {
         owner: &Owner<'_>,
     ) -> Facts {
         let tcp = socket.tcp.as_ref();
-        let milliseconds = |field: Option<u32>| field.map(u64::from);
         Facts {
+            tick: self.snapshot.host.tick,
             side,
             accepted: socket.inode != 0,
             recv_q: socket.recv_q,
@@ -152,11 +160,16 @@ impl<'a> Judge<'a> {
             timer: socket.timer,
             backoff: tcp.and_then(|tcp| tcp.backoff()),
             idle,
-            last_data_sent_ms: milliseconds(tcp.and_then(|tcp| tcp.last_data_sent())),
-            last_data_recv_ms: tcp.and_then(|tcp| received_ms(socket, tcp)),
+            sent: tcp.and_then(|tcp| tcp.last_data_sent()),
+            received: tcp.and_then(|tcp| received(socket, tcp)),
+            acked: tcp.and_then(|tcp| tcp.last_ack_recv()),
             ever_sent: tcp
                 .and_then(|tcp| tcp.data_segs_out())
                 .map(|segments| segments > 0),
+            // The FIN counts as one.
+            ever_received: tcp
+                .and_then(|tcp| tcp.bytes_received())
+                .map(|bytes| bytes > u64::from(socket.state == State::CloseWait)),
             peer: self.peer(socket).map(|(end, _)| end),
             inherited: self.inherited(owner),
         }
@@ -247,14 +260,14 @@ fn heirs(snapshot: &Snapshot, listeners: &Listeners) -> Vec<Pid> {
 /// accepted late what came in before it started.)
 fn is_heir(socket: &Socket, pid: Pid, listener: &[Holder], holders: &Holders) -> bool {
     let tcp = socket.tcp.as_ref();
-    let younger_than = |time: Option<u64>| {
+    let younger_than = |time: Option<Ago>| {
         time.zip(holders.age_ms(pid))
-            .is_some_and(|(time, age)| time > age + HEIR_MARGIN_MS)
+            .is_some_and(|(time, age)| time.is_before(age.saturating_add(HEIR_MARGIN_MS)))
     };
     let sent = tcp
         .filter(|tcp| tcp.data_segs_out().is_some_and(|segments| segments > 0))
         .and_then(|tcp| tcp.last_data_sent());
-    if younger_than(sent.map(u64::from)) {
+    if younger_than(sent) {
         return true;
     }
     if listener.iter().any(|holder| holder.pid == pid) {
@@ -265,21 +278,15 @@ fn is_heir(socket: &Socket, pid: Pid, listener: &[Holder], holders: &Holders) ->
         name.is_some_and(|name| name != other)
             && listener.iter().any(|holder| holder.pid == *forebear)
     });
-    younger_than(tcp.and_then(|tcp| received_ms(socket, tcp))) || started_by_the_listeners
+    younger_than(tcp.and_then(|tcp| received(socket, tcp))) || started_by_the_listeners
 }
 
-/// Milliseconds since data last came in. On CLOSE_WAIT no byte follows the FIN, so that a time
-/// that seems later than the last acknowledgement has wrapped.
-fn received_ms(socket: &Socket, tcp: &TcpInfo) -> Option<u64> {
-    let received = u64::from(tcp.last_data_recv()?);
-    let wrapped = socket.state == State::CloseWait
-        && tcp
-            .last_ack_recv()
-            .is_some_and(|acked| u64::from(acked) > received);
-    Some(if wrapped {
-        received + (1 << 32)
-    } else {
-        received
+/// When data last came in: on CLOSE_WAIT no byte follows the FIN, whose acknowledgement counts.
+fn received(socket: &Socket, tcp: &TcpInfo) -> Option<Ago> {
+    let received = tcp.last_data_recv()?;
+    Some(match tcp.last_ack_recv() {
+        Some(acked) if socket.state == State::CloseWait => received.not_after(acked),
+        _ => received,
     })
 }
 

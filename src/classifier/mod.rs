@@ -18,7 +18,8 @@ pub mod tally;
 mod unseen;
 pub mod verdict;
 
-use self::cause::{Facts, PeerEnd};
+use self::age::Sightings;
+use self::cause::{Facts, PeerEnd, Renewal};
 use self::group::{Group, Grouping};
 use self::judge::{Judge, OwnerRef};
 use self::listeners::{Listener, Listeners};
@@ -39,6 +40,8 @@ pub struct Rules {
     /// How long a CLOSE_WAIT may last before it counts, in milliseconds.
     pub grace_ms: u64,
     pub thresholds: Thresholds,
+    /// What an earlier reading saw in CLOSE_WAIT already.
+    pub seen: Sightings,
 }
 
 /// One selected socket with everything that is concluded about it.
@@ -219,7 +222,7 @@ impl<'a> Report<'a> {
             socket,
             side: selected.side,
             owner: self.judge.owner(socket, selected.owner),
-            idle: age::idle(socket),
+            idle: self.judge.idle(socket),
             cause: selected.cause,
         }
     }
@@ -269,6 +272,13 @@ impl<'a> Report<'a> {
             cgroups: self.snapshot.cgroups.as_ref(),
         };
         self.filter.decide(&known) != Some(false)
+    }
+
+    /// Why it is not known whether a CLOSE_WAIT socket is younger than the grace. A later reading
+    /// tells, where it is given the [`Sightings`] of this one.
+    pub fn age_doubt(&self, row: &Row<'_>) -> Option<Renewal> {
+        let facts = (row.socket.state == State::CloseWait).then(|| self.facts(row))?;
+        facts.age_doubt(self.judge.grace_ms)
     }
 
     /// What is known of a CLOSE_WAIT socket.

@@ -5,10 +5,10 @@ use rustc_hash::FxHashMap;
 
 use super::group::Service;
 use super::{Report, Row};
-use crate::model::{Owner, Pid, State};
+use crate::model::{Ago, Owner, Pid, State, Tick};
 
 /// A proxy passes a byte on within this; two idle connections rarely agree twice by chance.
-const SAME_MS: u32 = 50;
+const SAME_MS: u64 = 50;
 /// A set is a proxy's when this many of its connections have a partner, in percent.
 const PAIRED_PERCENT: usize = 80;
 
@@ -32,6 +32,7 @@ pub fn legs(report: &Report<'_>, positions: &[u32]) -> Option<Legs> {
         return None;
     };
     let pid = holders.first()?.pid;
+    let tick = report.snapshot.host.tick;
     let mut others = candidates(report, pid, &first);
     let mut found: FxHashMap<(Service, State), u64> = FxHashMap::default();
     let mut pairs = 0usize;
@@ -42,12 +43,14 @@ pub fn legs(report: &Report<'_>, positions: &[u32]) -> Option<Legs> {
             continue;
         };
         // Ordered by the time of the last byte sent, which is when this leg's came in.
-        let start =
-            others.partition_point(|other| other.sent < leg.received.saturating_sub(SAME_MS));
+        let near = |other: &Leg| leg.received.may_be_within(SAME_MS, other.sent, tick);
+        let start = others.partition_point(|other| {
+            !near(other) && other.sent.is_after(leg.received, tick) == Some(true)
+        });
         let partner = others[start..]
             .iter()
-            .take_while(|other| other.sent <= leg.received.saturating_add(SAME_MS))
-            .position(|other| !other.taken && leg.is_passed_on_by(other));
+            .take_while(|other| near(other))
+            .position(|other| !other.taken && leg.is_passed_on_by(other, tick));
         if let Some(partner) = partner {
             let other = &mut others[start + partner];
             other.taken = true;
@@ -69,9 +72,9 @@ pub fn legs(report: &Report<'_>, positions: &[u32]) -> Option<Legs> {
 }
 
 struct Leg {
-    /// When the last byte came in and went out, in milliseconds ago.
-    received: u32,
-    sent: u32,
+    /// When the last byte came in and went out.
+    received: Ago,
+    sent: Ago,
     /// Whether bytes ever did.
     has_received: bool,
     has_sent: bool,
@@ -93,18 +96,19 @@ fn candidates(report: &Report<'_>, pid: Pid, first: &Row<'_>) -> Vec<Leg> {
         })
         .filter_map(|row| leg(&row))
         .collect();
-    legs.sort_unstable_by_key(|leg| leg.sent);
+    legs.sort_unstable_by(|a, b| a.sent.order(&b.sent));
     legs
 }
 
 impl Leg {
     /// Whether what came in here went out there at the same time, and the other way round; a
     /// connection over which nothing went is no leg of anything.
-    fn is_passed_on_by(&self, other: &Leg) -> bool {
+    fn is_passed_on_by(&self, other: &Leg, tick: Tick) -> bool {
+        let same = |here: Ago, there| here.may_be_within(SAME_MS, there, tick);
         let to = self.has_received == other.has_sent
-            && (!self.has_received || self.received.abs_diff(other.sent) <= SAME_MS);
+            && (!self.has_received || same(self.received, other.sent));
         let fro = self.has_sent == other.has_received
-            && (!self.has_sent || self.sent.abs_diff(other.received) <= SAME_MS);
+            && (!self.has_sent || same(self.sent, other.received));
         self.has_received && to && fro
     }
 }

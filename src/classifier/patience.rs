@@ -1,7 +1,7 @@
 //! How long peers waited before they hung up: the distribution, and whether it names a timeout.
 
 use crate::classifier::Row;
-use crate::model::{Cause, TimerKind};
+use crate::model::{Cause, Tick, TimerKind};
 
 /// Fewer than this many say nothing about a timeout.
 const CLUSTER_LEAST: usize = 3;
@@ -47,27 +47,32 @@ impl Patience {
 /// Only where the last acknowledgement was the FIN's: not where keepalive or window probes or
 /// retransmissions are answered, nor where this side has sent since. What was sent just before
 /// the last acknowledgement may be what was acknowledged, and the FIN older than both.
-pub fn of_row(row: &Row<'_>) -> Option<u32> {
-    let idle = row.idle?;
+pub fn of_row(row: &Row<'_>, tick: Tick) -> Option<u32> {
     // Any timer but none stands for acknowledgements that may be later than the FIN's.
     let renewed = row
         .socket
         .timer
         .is_some_and(|timer| timer.kind != TimerKind::TimeWait);
-    let tcp = row.socket.tcp?;
-    // A socket that never sent shows the time of its connection, which is before any byte.
-    let sent = tcp.last_data_sent().map(u64::from)?;
-    let answered = sent < idle.at_most_ms? && tcp.data_segs_out() != Some(0);
-    let since_sent = sent.checked_sub(idle.at_least_ms)?;
     if renewed || row.cause == Some(Cause::HalfClose) {
         return None;
     }
-    if answered {
-        return u32::try_from(since_sent)
-            .ok()
-            .filter(|waited| *waited >= TIMEOUT_LEAST_MS);
+    let tcp = row.socket.tcp?;
+    let (sent, received) = (tcp.last_data_sent()?, tcp.last_data_recv()?);
+    let acked = tcp.last_ack_recv()?;
+    // A socket that never sent shows the time of its connection, which is before any byte.
+    let never_sent = tcp.data_segs_out() == Some(0);
+    let silent = never_sent || sent.is_after(received, tick) == Some(false);
+    if sent.is_after(acked, tick) == Some(true) {
+        return None;
     }
-    u32::try_from(super::age::patience(idle)?).ok()
+    let last = if silent {
+        received
+    } else {
+        received.latest(sent)
+    };
+    let idle = acked.idle_since(last);
+    let waited = u32::try_from(idle.at_most_ms? - idle.at_least_ms).ok()?;
+    Some(waited).filter(|waited| silent || *waited >= TIMEOUT_LEAST_MS)
 }
 
 #[cfg(test)]

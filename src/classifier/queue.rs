@@ -108,10 +108,8 @@ pub fn queues(report: &Report<'_>) -> Vec<Queue> {
         queue.unaccepted += 1;
         queue.close_wait += u64::from(socket.state == State::CloseWait);
         // Nobody has sent on it, so that the time of the last byte sent is the connection's.
-        let waited = socket
-            .tcp
-            .and_then(|tcp| tcp.last_data_sent())
-            .map(u64::from);
+        let connected = socket.tcp.and_then(|tcp| tcp.last_data_sent());
+        let waited = connected.map(|connected| connected.idle().at_least_ms);
         queue.oldest_ms = queue.oldest_ms.max(waited);
     }
     queues.sort_by_key(|queue| {

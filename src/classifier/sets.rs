@@ -248,7 +248,7 @@ fn gather(report: &Report<'_>, key: &Key, positions: &[u32]) -> Set {
             row.idle
                 .and_then(|idle| u32::try_from(idle.at_least_ms).ok()),
         );
-        waits.extend(patience::of_row(&row));
+        waits.extend(patience::of_row(&row, report.snapshot.host.tick));
     }
     set.idle = Spread::of(&mut ages);
     set.patience = Patience::of(&mut waits);

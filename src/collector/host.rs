@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::str::FromStr;
 
-use crate::model::{Host, PortRange, Settings, Users};
+use rustix::time::{ClockId, clock_getres};
+
+use crate::model::{Host, PortRange, Settings, Tick, Users};
 
 /// Reads what can be read of the host itself; what cannot is unknown.
 pub fn read(proc_root: &Path) -> Host {
@@ -17,8 +19,20 @@ pub fn read(proc_root: &Path) -> Host {
         name: uname.nodename().to_string_lossy().into_owned(),
         kernel: Some(uname.release().to_string_lossy().into_owned()),
         boot_id: boot_id.map(|text| text.trim().to_owned()),
+        tick: tick(),
         users: users(&fs::read("/etc/passwd").unwrap_or_default()),
     }
+}
+
+/// The tick of the clock that the kernel reads for the times of sockets: that of the coarse clocks,
+/// `KTIME_LOW_RES` (`kernel/time/posix-timers.c`).
+fn tick() -> Tick {
+    let resolution = clock_getres(ClockId::MonotonicCoarse);
+    let nanoseconds = match resolution.tv_sec {
+        0 => u64::try_from(resolution.tv_nsec).unwrap_or(u64::MAX),
+        _ => u64::MAX,
+    };
+    Tick::from_nanoseconds(nanoseconds)
 }
 
 /// Reads the settings of the calling thread's namespace; what cannot be read is unknown.

@@ -4,6 +4,8 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
+use super::Tick;
+
 /// The host; what each network namespace has for itself is in [`Settings`](super::Settings).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
@@ -13,6 +15,9 @@ pub struct Host {
     pub kernel: Option<String>,
     /// What tells this run of the kernel from every other: /proc/sys/kernel/random/boot_id.
     pub boot_id: Option<String>,
+    /// What the kernel's times are known to; the longest where it is not told.
+    #[serde(default, skip_serializing_if = "Tick::is_longest")]
+    pub tick: Tick,
     pub users: Users,
 }
 

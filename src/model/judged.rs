@@ -1,5 +1,4 @@
-//! What is concluded about a socket: its side, how long it has been idle, whose it is, and why
-//! it is in CLOSE_WAIT.
+//! What is concluded about a socket: its side, whose it is, and why it is in CLOSE_WAIT.
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,24 +19,6 @@ impl Side {
             Side::Server => "server",
             Side::Client => "client",
         }
-    }
-}
-
-/// How long nothing has happened on a socket, as a bracket in milliseconds.
-///
-/// On CLOSE_WAIT it is the time spent in that state: the FIN came no later than the last
-/// acknowledgement and no earlier than the last byte. On other states it is the time since the
-/// last byte in either direction, and exact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Idle {
-    pub at_least_ms: u64,
-    /// `None` when nothing bounds it from above: `last_data_recv` has wrapped.
-    pub at_most_ms: Option<u64>,
-}
-
-impl Idle {
-    pub fn is_exact(self) -> bool {
-        self.at_most_ms == Some(self.at_least_ms)
     }
 }
 

@@ -17,6 +17,7 @@ pub mod resolved;
 pub mod snapshot;
 pub mod socket;
 pub mod state;
+pub mod time;
 
 pub use cgroup::{Cgroup, Cgroups, Placed};
 pub use detail::{Detail, DetailRef, DetailSet, Details};
@@ -25,7 +26,7 @@ pub use evidence::{Cpu, Epoll, Evidence, FdLimit, Runtime, Threads, Wait, WaitKi
 pub use figures::{Figure, FigureValue};
 pub use gap::{Gap, GapKind};
 pub use host::{Host, PortRange, Users};
-pub use judged::{Cause, Hiding, Idle, Owner, Side};
+pub use judged::{Cause, Hiding, Owner, Side};
 pub use namespace::{Namespace, Settings};
 pub use owners::{Holder, Holders};
 pub use process::{Name, Pid, Process, Scanned};
@@ -33,3 +34,4 @@ pub use resolved::Resolved;
 pub use snapshot::{Scan, Snapshot, Source, Step};
 pub use socket::{Family, Protocol, Protocols, Socket, TcpInfo, Timer, TimerKind};
 pub use state::{State, StateSet};
+pub use time::{Ago, Idle, Tick};

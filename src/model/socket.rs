@@ -2,7 +2,7 @@
 
 use std::num::{NonZeroU16, NonZeroU64};
 
-use super::{DetailRef, Endpoint, State, StateSet};
+use super::{Ago, DetailRef, Endpoint, State, StateSet};
 
 /// One socket. A host may have a million: plain values, nothing on the heap.
 #[derive(Debug, Clone, PartialEq)]
@@ -227,15 +227,15 @@ impl TimerKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcpInfo {
     /// One more than the bytes that came: never 0, so that an `Option` of it is no larger.
-    pub(crate) end: NonZeroU16,
-    pub(crate) backoff: u8,
-    pub(crate) last_data_sent: u32,
-    pub(crate) last_data_recv: u32,
-    pub(crate) last_ack_recv: u32,
-    pub(crate) data_segs_out: u32,
-    pub(crate) bytes_acked: u64,
-    pub(crate) bytes_received: u64,
-    pub(crate) bytes_sent: u64,
+    end: NonZeroU16,
+    backoff: u8,
+    last_data_sent: u32,
+    last_data_recv: u32,
+    last_ack_recv: u32,
+    data_segs_out: u32,
+    bytes_acked: u64,
+    bytes_received: u64,
+    bytes_sent: u64,
 }
 
 impl TcpInfo {
@@ -260,20 +260,24 @@ impl TcpInfo {
         self.reaches(5).then_some(self.backoff)
     }
 
-    /// Milliseconds since the last byte was sent.
-    pub fn last_data_sent(&self) -> Option<u32> {
-        self.reaches(48).then_some(self.last_data_sent)
+    /// When data was last sent, a retransmission included; when the connection was made, where none
+    /// ever was.
+    pub fn last_data_sent(&self) -> Option<Ago> {
+        self.reaches(48)
+            .then_some(Ago::from_kernel(self.last_data_sent))
     }
 
-    /// Milliseconds since the last byte came in (a FIN alone carries none), or since the
-    /// connection was made when none ever did.
-    pub fn last_data_recv(&self) -> Option<u32> {
-        self.reaches(56).then_some(self.last_data_recv)
+    /// When data last came in (a FIN alone carries none); when the connection was made, where none
+    /// ever did.
+    pub fn last_data_recv(&self) -> Option<Ago> {
+        self.reaches(56)
+            .then_some(Ago::from_kernel(self.last_data_recv))
     }
 
-    /// Milliseconds since the last acknowledgement came in; a FIN carries one.
-    pub fn last_ack_recv(&self) -> Option<u32> {
-        self.reaches(60).then_some(self.last_ack_recv)
+    /// When the last acknowledgement came in; a FIN carries one.
+    pub fn last_ack_recv(&self) -> Option<Ago> {
+        self.reaches(60)
+            .then_some(Ago::from_kernel(self.last_ack_recv))
     }
 
     /// Bytes of ours that the peer has acknowledged; on the connecting side the SYN counts as
@@ -321,11 +325,12 @@ mod tests {
         let mut bytes = vec![0u8; 104];
         bytes[52..56].copy_from_slice(&5000u32.to_ne_bytes());
         let info = TcpInfo::from_prefix(&bytes);
-        assert_eq!(info.last_data_recv(), Some(5000));
+        let received = info.last_data_recv().map(Ago::idle);
+        assert_eq!(received.map(|idle| idle.at_least_ms), Some(5000));
         assert_eq!(info.bytes_received(), None);
         assert_eq!(info.bytes_sent(), None);
         let nothing = TcpInfo::from_prefix(&[]);
-        assert_eq!(nothing.last_data_recv(), None);
+        assert!(nothing.last_data_recv().is_none());
     }
 
     #[test]

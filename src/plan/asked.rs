@@ -14,6 +14,7 @@ use super::{
 };
 use crate::args::{ColorChoice, Options, Selection, Wanted};
 use crate::classifier::Rules;
+use crate::classifier::age::Sightings;
 use crate::classifier::cause::GRACE_MS;
 use crate::classifier::severity::Thresholds;
 use crate::classifier::tally::Dimension;
@@ -211,6 +212,7 @@ impl Asked {
                 )
                 .unwrap_or(u64::MAX),
                 thresholds: thresholds(&options)?,
+                seen: Sightings::default(),
             },
             view,
             quiet: options.quiet,

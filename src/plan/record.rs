@@ -6,6 +6,7 @@ use super::asked::{Place, scan};
 use super::{SAMPLE, UsageError, given};
 use crate::args::{Selection, Target};
 use crate::classifier::Rules;
+use crate::classifier::age::Sightings;
 use crate::classifier::cause::GRACE_MS;
 use crate::classifier::severity::Thresholds;
 use crate::collector::sock_diag::wire::Families;
@@ -72,6 +73,7 @@ impl Record {
                 protocols: Protocols::Both,
                 grace_ms: GRACE_MS,
                 thresholds: Thresholds::default(),
+                seen: Sightings::default(),
             },
             request: Request {
                 source: options.source.unwrap_or(SourceChoice::Auto),

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
 use closewait::classifier::Rules;
+use closewait::classifier::age::Sightings;
 use closewait::classifier::severity::Thresholds;
 use closewait::filter::Filter;
 use closewait::model::{
     self, Cpu, Epoll, Evidence, FdLimit, Holder, Holders, Name, Pid, PortRange, Runtime, Scan,
-    Snapshot, Threads, Wait, WaitKind, WaitTarget,
+    Snapshot, Threads, Tick, Wait, WaitKind, WaitTarget,
 };
 
 use super::file::{self, Limit, Scenario, Source};
@@ -50,6 +51,10 @@ pub fn snapshot(scenario: &Scenario) -> Result<Snapshot, String> {
     Ok(Snapshot {
         host: model::Host {
             name: "host".to_owned(),
+            tick: match &scenario.host.tick {
+                Some(text) => Tick::from(syntax::duration(text)?),
+                None => Tick::default(),
+            },
             ..model::Host::default()
         },
         namespaces: vec![model::Namespace {
@@ -135,6 +140,7 @@ pub fn rules(rules: &file::Rules) -> Result<Rules, String> {
     Ok(Rules {
         protocols: model::Protocols::One(model::Protocol::Tcp),
         filter: Filter::everything(),
+        seen: Sightings::default(),
         grace_ms: match &rules.grace {
             Some(text) => syntax::duration(text)?,
             None => closewait::classifier::cause::GRACE_MS,

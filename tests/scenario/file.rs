@@ -49,6 +49,8 @@ pub struct Host {
     /// `first-last`.
     pub ephemeral: Option<String>,
     pub somaxconn: Option<u32>,
+    /// What the kernel's times are known to.
+    pub tick: Option<String>,
     pub listen_overflows: Option<u64>,
     pub listen_drops: Option<u64>,
     /// Processes whose open files may not be read.

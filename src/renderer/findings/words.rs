@@ -130,8 +130,8 @@ pub fn meaning(finding: &Finding) -> String {
              them through sock_diag (without --source procfs)."
         }
         Cause::Unclear => {
-            "The fact that would decide is missing: this kernel does not count what was sent, and \
-             the times of the last byte in and out are equal."
+            "The last byte came in and the last one went out within a tick of the kernel's clock: \
+             whether the last request was answered is not known."
         }
     };
     words.to_owned()
