@@ -71,6 +71,56 @@ fn the_kernels_walk_finds_the_same_holders_as_proc() {
     );
 }
 
+/// Whose the CLOSE_WAIT sockets on a port are, as a scan finds it: the processes' numbers.
+fn owners_of(lab: &Lab, port: u16, scan: &str) -> Vec<Vec<u64>> {
+    let port = port.to_string();
+    let list = lab.json(&[
+        "list",
+        "--port",
+        &port,
+        "--state",
+        "close-wait",
+        "--scan",
+        scan,
+    ]);
+    let pids = |socket: &Value| {
+        let owners = socket["owners"].as_array().unwrap().iter();
+        owners.map(|owner| owner["pid"].as_u64().unwrap()).collect()
+    };
+    sockets_of(&list).map(pids).collect()
+}
+
+#[test]
+fn what_only_a_thread_or_an_io_uring_holds_is_found_by_either_scan() {
+    let lab = Lab::new();
+    for way in ["table", "leader", "ring"] {
+        if way == "ring" && !rings() {
+            continue;
+        }
+        let server = lab.start("hide", &["connections=5", &format!("way={way}")]);
+        let scans = if walks(&lab) {
+            ["procfs", "bpf"].as_slice()
+        } else {
+            &["procfs"]
+        };
+        for scan in scans {
+            let owners = owners_of(&lab, server.port(), scan);
+            let expected = vec![vec![u64::from(server.pid())]; 5];
+            assert_eq!(owners, expected, "{way} by {scan}");
+        }
+    }
+}
+
+/// Whether programs may have an io_uring here; says so where not.
+fn rings() -> bool {
+    let switch = std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled");
+    let off = switch.is_ok_and(|switch| switch.trim() != "0");
+    if off {
+        left_out(Lack::Kernel("no io_uring (kernel.io_uring_disabled)"));
+    }
+    !off
+}
+
 #[test]
 fn a_process_that_may_not_be_read_is_said_to_be_so_by_either_scan() {
     let lab = Lab::new();

@@ -8,6 +8,7 @@
 mod client;
 mod confined;
 mod family;
+mod hide;
 mod queue;
 mod server;
 mod settings;
@@ -96,6 +97,7 @@ fn play(role: &str, settings: &mut Settings) -> Result<Ready> {
         "pool" => client::pool(settings),
         "callers" => client::callers(settings),
         "listeners" => client::listeners(settings),
+        "hide" => hide::hide(settings),
         "inherit" => family::inherit(settings),
         "downstream" => family::downstream(settings),
         "proxy" => family::proxy(settings),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::bpf::{BpfError, Seen, Walk};
+use super::bpf::{BpfError, Other, Seen, Walk};
 use super::procfs::{self, Processes};
 use super::{Found, Progress, STRAYS_MAX, Wanted};
 use crate::model::{Holder, Pid, Process, Scan, Scanned};
@@ -25,7 +25,7 @@ impl Gather<'_> {
     pub(super) fn found(&self, mut walk: Walk, seen: Seen) -> Result<Found, BpfError> {
         let mut found = self.look(&seen);
         found.way = "a BPF iterator".to_owned();
-        if self.wanted.are_all_in(&found.holders) {
+        if self.wanted.without(&found.holders).is_empty() {
             return Ok(found);
         }
         let before = found;
@@ -60,6 +60,7 @@ impl Gather<'_> {
             holders,
             processes: holding.iter().map(process).collect(),
             scanned: describe(seen, self.wanted, &holding),
+            rings: self.rings(seen),
             scan: Scan {
                 processes_seen: processes,
                 processes_read: processes,
@@ -76,6 +77,25 @@ impl Gather<'_> {
             found.append(others);
         }
         found
+    }
+
+    /// The files that are io_urings. All of them have the same operations: one file of each kind
+    /// is asked in /proc for what it is.
+    fn rings(&self, seen: &Seen) -> Vec<(Pid, u32)> {
+        let mut asked = FxHashMap::default();
+        let mut procfs = Processes::open(self.proc_root);
+        let mut is_ring = |file: &Other| {
+            *asked.entry(file.operations).or_insert_with(|| {
+                procfs
+                    .as_mut()
+                    .is_some_and(|procfs| procfs.is_ring(file.pid, file.fd))
+            })
+        };
+        let others = seen.others.iter();
+        others
+            .filter(|file| is_ring(file))
+            .map(|file| (file.pid, file.fd))
+            .collect()
     }
 }
 

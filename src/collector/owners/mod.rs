@@ -4,8 +4,10 @@
 //! files root has the kernel look into the tables of descriptors itself, beside the dump of the
 //! sockets: see [`bpf`]. Both give the same answer.
 
+mod beyond;
 mod bpf;
 mod gather;
+mod kcmp;
 mod procfs;
 
 use std::io;
@@ -18,7 +20,7 @@ use rustc_hash::FxHashSet;
 
 use self::bpf::{BpfError, Seen, Walk};
 use self::gather::Gather;
-use crate::model::{Holder, Process, Scan, Scanned};
+use crate::model::{Holder, Pid, Process, Scan, Scanned};
 
 pub(super) use self::procfs::{processes, socket_inode};
 
@@ -88,10 +90,10 @@ impl Wanted {
         self.low[word] & bit != 0 && self.inodes.contains(&inode)
     }
 
-    /// Whether every one of them has a holder among these, which have no other sockets.
-    fn are_all_in(&self, holders: &[Holder]) -> bool {
+    /// Those that have no holder among these.
+    fn without(&self, holders: &[Holder]) -> FxHashSet<u32> {
         let held: FxHashSet<u32> = holders.iter().map(|holder| holder.inode).collect();
-        held.len() == self.inodes.len()
+        self.inodes.difference(&held).copied().collect()
     }
 }
 
@@ -110,6 +112,8 @@ pub struct Found {
     /// The processes that hold a wanted socket.
     pub processes: Vec<Process>,
     pub scanned: Vec<Scanned>,
+    /// Every descriptor that is an io_uring.
+    rings: Vec<(Pid, u32)>,
     pub scan: Scan,
     /// How it was found, in words.
     pub way: String,
@@ -121,6 +125,7 @@ impl Found {
         self.holders.extend(others.holders);
         self.processes.extend(others.processes);
         self.scanned.extend(others.scanned);
+        self.rings.extend(others.rings);
         self.scan.processes_seen += others.scan.processes_seen;
         self.scan.processes_read += others.scan.processes_read;
         self.scan.fds_read += others.scan.fds_read;
@@ -206,7 +211,14 @@ impl Search {
     ///
     /// # Errors
     /// When the processes cannot be listed at all, or not in the way that was asked for.
-    pub fn find(mut self, wanted: &Wanted, progress: &Progress) -> Result<Found, ScanError> {
+    pub fn find(self, wanted: &Wanted, progress: &Progress) -> Result<Found, ScanError> {
+        let proc_root = self.proc_root.clone();
+        let mut found = self.find_in_tables(wanted, progress)?;
+        beyond::look(&proc_root, wanted, &mut found);
+        Ok(found)
+    }
+
+    fn find_in_tables(mut self, wanted: &Wanted, progress: &Progress) -> Result<Found, ScanError> {
         self.begin();
         let walked = match self.beside.take() {
             Some(beside) => beside.found(&self.proc_root, wanted, progress),

@@ -17,6 +17,7 @@ use crate::model::{Holder, Name, Pid, Process, Scanned};
 
 /// Room for the entries of one getdents64(2): about 1,300 descriptors.
 const DIRENTS: usize = 32 * 1024;
+const RING: &[u8] = b"anon_inode:[io_uring]";
 /// "socket:[4294967295]" and some.
 const LINK: usize = 32;
 
@@ -85,6 +86,7 @@ fn work(
         dirents: [MaybeUninit::uninit(); DIRENTS],
         fds: 0,
         epolls: Vec::new(),
+        rings: Vec::new(),
         strays: Vec::new(),
     };
     while let Some(&pid) = pids.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -112,6 +114,8 @@ fn work(
                 strays: wanted.whole.then(|| worker.strays.clone()),
             });
         }
+        part.rings
+            .extend(worker.rings.iter().map(|ring| (pid, *ring)));
         part.scan.fds_read += worker.fds;
         progress.fds.fetch_add(worker.fds, Ordering::Relaxed);
         progress.done.fetch_add(1, Ordering::Relaxed);
@@ -127,6 +131,7 @@ struct Worker<'a> {
     dirents: [MaybeUninit<u8>; DIRENTS],
     fds: u64,
     epolls: Vec<u32>,
+    rings: Vec<u32>,
     strays: Vec<(u32, u32)>,
 }
 
@@ -134,6 +139,7 @@ impl Worker<'_> {
     fn scan_process(&mut self, pid: Pid, holders: &mut Vec<Holder>) -> Result<(), Errno> {
         self.fds = 0;
         self.epolls.clear();
+        self.rings.clear();
         self.strays.clear();
         let dir = openat(
             self.root,
@@ -163,6 +169,7 @@ impl Worker<'_> {
                     self.strays.push((fd, inode));
                 }
                 None if target == b"anon_inode:[eventpoll]" => self.epolls.push(fd),
+                None if target == RING => self.rings.push(fd),
                 _ => {}
             }
         }
@@ -197,6 +204,14 @@ impl Processes {
     /// Its name; `None` when it is gone.
     pub(super) fn name(&mut self, pid: Pid) -> Option<Name> {
         read_name(&self.root, pid, &mut self.path)
+    }
+
+    /// Whether a descriptor is an io_uring.
+    pub(super) fn is_ring(&mut self, pid: Pid, fd: u32) -> bool {
+        let path = self.path.of(pid, &format!("fd/{fd}"));
+        let mut link = [MaybeUninit::uninit(); LINK];
+        let target = readlinkat_raw(&self.root, path, &mut link);
+        target.is_ok_and(|(target, _)| target == RING)
     }
 }
 

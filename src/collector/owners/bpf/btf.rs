@@ -35,13 +35,17 @@ pub struct Layout {
     pub task_pid: i16,
     pub task_tgid: i16,
     pub task_files: i16,
+    pub task_leader: i16,
+    /// A `struct list_head`: the thread after this one, and the one before.
+    pub task_threads: i16,
     pub files_fdt: i16,
     pub fdt_max: i16,
     pub fdt_fd: i16,
     pub file_inode: i16,
     pub file_operations: i16,
     pub inode_number: i16,
-    /// The id of `struct file`.
+    /// The ids of structures.
+    pub task: u32,
     pub file: u32,
     /// The ids of functions.
     pub iter_task: u32,
@@ -66,12 +70,15 @@ impl Layout {
             task_pid: offset("task_struct", "pid")?,
             task_tgid: offset("task_struct", "tgid")?,
             task_files: offset("task_struct", "files")?,
+            task_leader: offset("task_struct", "group_leader")?,
+            task_threads: offset("task_struct", "thread_node")?,
             files_fdt: offset("files_struct", "fdt")?,
             fdt_max: offset("fdtable", "max_fds")?,
             fdt_fd: offset("fdtable", "fd")?,
             file_inode: offset("file", "f_inode")?,
             file_operations: offset("file", "f_op")?,
             inode_number: offset("inode", "i_ino")?,
+            task: structure("task_struct")?,
             file: structure("file")?,
             iter_task: function("bpf_iter_task")?,
             rdonly_cast: function("bpf_rdonly_cast")?,
@@ -83,7 +90,7 @@ impl Layout {
 }
 
 /// Every name that [`Layout::read`] asks for.
-const WANTED: [&str; 19] = [
+const WANTED: [&str; 21] = [
     "task_struct",
     "files_struct",
     "fdtable",
@@ -92,6 +99,8 @@ const WANTED: [&str; 19] = [
     "pid",
     "tgid",
     "files",
+    "group_leader",
+    "thread_node",
     "fdt",
     "max_fds",
     "fd",
@@ -411,7 +420,13 @@ mod tests {
         btf.head("colours", 6, 2, 0);
         btf.words(&[0, 1, 0, 2]);
         let inner = btf.structure("", 0, &[("pid", 1, 32), ("tgid", 1, 64)]);
-        btf.structure("task_struct", 0, &[("", inner, 640), ("files", 1, 960)]);
+        let fields = [
+            ("", inner, 640),
+            ("files", 1, 960),
+            ("group_leader", 1, 1024),
+            ("thread_node", 1, 1088),
+        ];
+        btf.structure("task_struct", 0, &fields);
         btf.structure("files_struct", 0, &[("fdt", 1, 256)]);
         // With the sizes of bit fields in the upper byte.
         btf.structure("fdtable", 1, &[("max_fds", 1, 0), ("fd", 1, 64 | 3 << 24)]);
@@ -433,12 +448,15 @@ mod tests {
             task_pid: 84,
             task_tgid: 88,
             task_files: 120,
+            task_leader: 128,
+            task_threads: 136,
             files_fdt: 32,
             fdt_max: 0,
             fdt_fd: 8,
             file_inode: 32,
             file_operations: 16,
             inode_number: 64,
+            task: 5,
             file: 8,
             iter_task: 11,
             num_new: 12,

@@ -22,7 +22,7 @@ pub const STACK: Register = Register(10);
 pub enum Is {
     Equal(i32),
     Not(i32),
-    Other(Register),
+    Same(Register),
     AtLeast(Register),
 }
 
@@ -154,7 +154,7 @@ impl<Label: Copy + PartialEq> Code<Label> {
         let (code, other, value) = match is {
             Is::Equal(value) => (0x15, R0, value),
             Is::Not(value) => (0x55, R0, value),
-            Is::Other(other) => (0x5d, other, 0),
+            Is::Same(other) => (0x1d, other, 0),
             Is::AtLeast(other) => (0x3d, other, 0),
         };
         self.jumps.push((self.instructions.len(), to));

@@ -22,7 +22,7 @@ use self::program::{CHUNK, Parts, WINDOW, block, state};
 use self::seen::{Blocks, Kinds, Own};
 use self::syscall::Array;
 
-pub use self::seen::Seen;
+pub use self::seen::{Other, Seen};
 
 const TYPES: &str = "/sys/kernel/btf/vmlinux";
 const OPEN_FILES: &str = "/proc/sys/fs/file-nr";
@@ -197,6 +197,7 @@ impl Walk {
         for chunk in chunks {
             seen.add(self.chunk(chunk, count, &mut buffer)?, &kinds);
         }
+        seen.finish();
         Ok(seen)
     }
 

@@ -3,8 +3,12 @@
 //! In C it would be:
 //!
 //! ```c
-//! if (!task || task->pid != task->tgid) return 0;        // one thread a process
-//! if (state->start == 0) reserve()->{pid, first} = {task->tgid, PROCESS};
+//! if (!task) return 0;
+//! if (task->pid != task->tgid) {                          // a thread counts with a table of its own
+//!     if (!task->files || task->files == task->group_leader->files) return 0;
+//!     if (task->files == (the thread before it)->files) return 0;
+//! }
+//! if (state->start == 0) reserve()->{task, first, process} = {task->pid, TASK, task->tgid};
 //! if (!task->files) return 0;
 //! fdtable *fdt = task->files->fdt;
 //! if (fdt->max_fds > state->most) state->most = fdt->max_fds;
@@ -13,7 +17,7 @@
 //!     files = fdt->fd[fd .. fd + FILES];
 //!     if (all of files are NULL) continue;
 //!     block = reserve();
-//!     block->{pid, first} = {task->tgid, fd};
+//!     block->{task, first} = {task->pid, fd};
 //!     inodes = f_inode of each file;
 //!     block->operations = f_op of each file;
 //!     block->inodes = i_ino of each inode;
@@ -49,14 +53,17 @@ pub mod state {
     pub const SIZE: usize = 16;
 }
 
-/// What the program says: a process, or some descriptors of one.
+/// What the program says: a task, or some descriptors of one.
 pub mod block {
-    /// The process, a 32-bit word.
-    pub const PID: i16 = 0;
+    /// The task, a 32-bit word: a process by its leader, or another thread with a table of
+    /// descriptors of its own.
+    pub const TASK: i16 = 0;
     /// The first descriptor, a 32-bit word.
     pub const FIRST: i16 = 4;
-    /// In place of a descriptor: there is a process, and nothing else in the block.
-    pub const PROCESS: u32 = u32::MAX;
+    /// In place of a descriptor: there is a task, and [`PROCESS`] is all else in the block.
+    pub const NONE: u32 = u32::MAX;
+    /// The process of the task, a 32-bit word.
+    pub const PROCESS: i16 = 8;
     /// How many descriptors are looked at together.
     pub const FILES: u8 = 8;
     /// The addresses of the files' operations, 32-bit words: 0 where none is open. They are in the
@@ -86,16 +93,30 @@ pub fn assemble(parts: &Parts<'_>) -> Vec<u64> {
     code.jump_if(R7, Is::Equal(0), Label::Exit);
     code.load32(R1, R7, layout.task_pid);
     code.load32(R2, R7, layout.task_tgid);
-    code.jump_if(R1, Is::Other(R2), Label::Exit);
-    code.store32(STACK, TGID, R1);
+    code.store32(STACK, TASK, R1);
+    code.store32(STACK, PROCESS, R2);
+    code.jump_if(R1, Is::Same(R2), Label::Task);
+    code.load64(R8, R7, layout.task_files);
+    code.jump_if(R8, Is::Equal(0), Label::Exit);
+    code.load64(R1, R7, layout.task_leader);
+    code.load64(R1, R1, layout.task_files);
+    code.jump_if(R1, Is::Same(R8), Label::Exit);
+    code.load64(R1, R7, layout.task_threads + PREVIOUS);
+    code.add(R1, -i32::from(layout.task_threads));
+    cast(&mut code, R1, layout.task, layout);
+    code.load64(R1, R0, layout.task_files);
+    code.jump_if(R1, Is::Same(R8), Label::Exit);
 
+    code.label(Label::Task);
     code.map_value(R9, parts.state);
     code.load32(R1, R9, state::START);
     code.jump_if(R1, Is::Not(0), Label::Table);
     reserve(&mut code, parts.blocks, Label::Table);
-    code.load32(R1, STACK, TGID);
-    code.store32(R0, block::PID, R1);
-    code.store32_constant(R0, block::FIRST, block::PROCESS.cast_signed());
+    code.load32(R1, STACK, TASK);
+    code.store32(R0, block::TASK, R1);
+    code.store32_constant(R0, block::FIRST, block::NONE.cast_signed());
+    code.load32(R1, STACK, PROCESS);
+    code.store32(R0, block::PROCESS, R1);
 
     code.label(Label::Table);
     code.load64(R8, R7, layout.task_files);
@@ -154,8 +175,8 @@ fn look(code: &mut Code<Label>, parts: &Parts<'_>) {
 
     reserve(code, parts.blocks, Label::Loop);
     code.copy(R7, R0);
-    code.load32(R1, STACK, TGID);
-    code.store32(R7, block::PID, R1);
+    code.load32(R1, STACK, TASK);
+    code.store32(R7, block::TASK, R1);
     code.store32(R7, block::FIRST, R6);
     for at in all() {
         code.load64(R1, STACK, FILES + at);
@@ -225,14 +246,17 @@ fn reserve(code: &mut Code<Label>, blocks: i32, no_room: Label) {
 
 /// Where the walk of tasks passes the task (`struct bpf_iter__task`).
 const CONTEXT_TASK: i16 = 8;
+/// Where a `struct list_head` has the entry before.
+const PREVIOUS: i16 = 8;
 
 // The frame: offsets from its end. The last three have a word for each descriptor of a block.
 const ITERATOR: i16 = -8;
-const TGID: i16 = -12;
+const TASK: i16 = -12;
 const KEY: i16 = -16;
-const FILES: i16 = -80;
-const INODES: i16 = -144;
-const AGAIN: i16 = -208;
+const PROCESS: i16 = -20;
+const FILES: i16 = -88;
+const INODES: i16 = -152;
+const AGAIN: i16 = -216;
 
 /// Helpers, in the order of `include/uapi/linux/bpf.h`.
 const MAP_LOOKUP_ELEM: i32 = 1;
@@ -241,6 +265,7 @@ const PROBE_READ_KERNEL: i32 = 113;
 /// A place to jump to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Label {
+    Task,
     Table,
     Start,
     Range,
@@ -257,12 +282,15 @@ mod tests {
         task_pid: 1264,
         task_tgid: 1268,
         task_files: 1824,
+        task_leader: 1328,
+        task_threads: 1600,
         files_fdt: 32,
         fdt_max: 0,
         fdt_fd: 8,
         file_inode: 32,
         file_operations: 16,
         inode_number: 64,
+        task: 7,
         file: 1,
         iter_task: 2,
         rdonly_cast: 3,
@@ -295,7 +323,7 @@ mod tests {
                 jumps += 1;
             }
         }
-        assert_eq!(jumps, 13);
+        assert_eq!(jumps, 16);
     }
 
     #[test]

@@ -17,8 +17,22 @@ pub struct Seen {
     pub sockets: Vec<Holder>,
     /// Every descriptor that is an epoll set.
     pub epolls: Vec<(Pid, u32)>,
-    /// Open files of each process.
+    /// Every other one.
+    pub others: Vec<Other>,
+    /// Open files of each process; where its threads have tables of their own, of the fullest.
     pub fds: FxHashMap<Pid, u64>,
+    /// Threads that have a table of descriptors of their own: their processes, and how many files
+    /// are open in it.
+    threads: FxHashMap<Pid, (Pid, u64)>,
+}
+
+/// A descriptor that is neither a socket nor an epoll set.
+#[derive(Debug, Clone, Copy)]
+pub struct Other {
+    /// What it is: all of one kind have the same.
+    pub operations: u32,
+    pub pid: Pid,
+    pub fd: u32,
 }
 
 impl Seen {
@@ -31,7 +45,20 @@ impl Seen {
 
     pub fn add(&mut self, blocks: Blocks<'_>, kinds: &Kinds) {
         for block in blocks.each() {
-            let pid = block.pid();
+            let task = block.task();
+            if let Some(process) = block.process() {
+                if process == task {
+                    self.fds.entry(task).or_default();
+                } else {
+                    self.threads.insert(task, (process, 0));
+                }
+                continue;
+            }
+            let thread = match self.threads.is_empty() {
+                true => None,
+                false => self.threads.get_mut(&task),
+            };
+            let pid = thread.as_ref().map_or(task, |(process, _)| *process);
             let mut open = 0;
             for file in block.files() {
                 open += 1;
@@ -43,9 +70,29 @@ impl Seen {
                     });
                 } else if Some(file.operations) == kinds.epoll {
                     self.epolls.push((pid, file.fd));
+                } else {
+                    self.others.push(Other {
+                        operations: file.operations,
+                        pid,
+                        fd: file.fd,
+                    });
                 }
             }
-            *self.fds.entry(pid).or_default() += open;
+            match thread {
+                Some((_, files)) => *files += open,
+                None => *self.fds.entry(pid).or_default() += open,
+            }
+        }
+    }
+}
+
+impl Seen {
+    /// There is no more to add.
+    pub fn finish(&mut self) {
+        for (process, files) in self.threads.values() {
+            if let Some(most) = self.fds.get_mut(process) {
+                *most = (*files).max(*most);
+            }
         }
     }
 }
@@ -92,14 +139,20 @@ struct File {
 }
 
 impl<'a> Block<'a> {
-    fn pid(&self) -> Pid {
-        Pid(self.word(block::PID, 0))
+    fn task(&self) -> Pid {
+        Pid(self.word(block::TASK, 0))
+    }
+
+    /// The process of the task; `None` where the block is of descriptors.
+    fn process(&self) -> Option<Pid> {
+        let is_alone = self.word(block::FIRST, 0) == block::NONE;
+        is_alone.then(|| Pid(self.word(block::PROCESS, 0)))
     }
 
     fn files(self) -> impl Iterator<Item = File> + 'a {
         let first = self.word(block::FIRST, 0);
-        // Where there is a process only, the rest is of another time.
-        let files = if first == block::PROCESS {
+        // Where there is a task only, the rest is of another time.
+        let files = if first == block::NONE {
             0
         } else {
             block::FILES
@@ -146,7 +199,7 @@ impl Own {
     /// Looks among the blocks for what this process holds.
     pub fn tell(&self, blocks: Blocks<'_>, kinds: &mut Kinds) {
         let pid = Pid(process::id());
-        for block in blocks.each().filter(|block| block.pid() == pid) {
+        for block in blocks.each().filter(|block| block.task() == pid) {
             for file in block.files() {
                 if (file.fd, file.inode) == self.socket() {
                     kinds.socket = Some(file.operations);
@@ -224,28 +277,33 @@ mod tests {
             socket: Some(0xa0),
             epoll: Some(0xb0),
         };
+        // What else is in a task's own block is of an earlier walk.
+        let task = |task, process| block(task, block::NONE, &[(process, 0), (0xa0, 1)]);
         let bytes = [
-            // What is in a process's own block is of an earlier walk.
-            block(7, block::PROCESS, &[(0xa0, 1)]),
+            task(7, 7),
             block(7, 0, &[(0xc0, 5), (0, 6), (0xa0, 77), (0xb0, 9)]),
             block(7, 32_768, &[(0xa0, 78)]),
-            block(8, block::PROCESS, &[]),
+            task(8, 8),
+            // A thread of it with a table of its own.
+            task(10, 8),
+            block(10, 0, &[(0xc0, 5), (0xa0, 80)]),
             block(9, 0, &[(0xa0, 79)]),
         ]
         .concat();
-        let mut seen = Seen::with_room_for(5);
+        let mut seen = Seen::with_room_for(7);
         // The last one is of an earlier walk.
-        seen.add(Blocks::of(&bytes, 4), &kinds);
+        seen.add(Blocks::of(&bytes, 6), &kinds);
+        seen.finish();
         let sockets: Vec<_> = seen
             .sockets
             .iter()
             .map(|socket| (socket.pid.0, socket.fd, socket.inode))
             .collect();
-        assert_eq!(sockets, [(7, 2, 77), (7, 32_768, 78)]);
+        assert_eq!(sockets, [(7, 2, 77), (7, 32_768, 78), (8, 1, 80)]);
         assert_eq!(seen.epolls, [(Pid(7), 3)]);
         assert_eq!(
             (seen.fds.len(), seen.fds[&Pid(7)], seen.fds[&Pid(8)]),
-            (2, 4, 0)
+            (2, 4, 2)
         );
     }
 }
