@@ -25,6 +25,7 @@ pub const TIMEOUT: Duration = Duration::from_secs(10);
 #[command(
     name = "closewait",
     version,
+    propagate_version = true,
     about,
     long_about = "TCP socket states: how many CLOSE_WAIT, whose, since when, why, and what to do \
                   next.\n\nWithout a command: triage, one screen with states, groups and findings. \
@@ -194,7 +195,8 @@ pub struct Merge {
 pub struct Check {
     #[command(flatten)]
     pub selection: Selection,
-    /// WARNING where the worst count alerts; without -w and -c findings decide
+    /// WARNING where the worst count alerts: -w and -c replace the thresholds of counts; whatever
+    /// else findings rest on is judged as without them
     #[arg(
         short = 'w',
         long,
@@ -212,7 +214,7 @@ pub struct Check {
         help_heading = "Check"
     )]
     pub critical: Option<Range>,
-    /// The share of an owner's limit of open files that CLOSE_WAIT takes, in percent: 20,50
+    /// Judge too: the share of an owner's limit of open files that CLOSE_WAIT takes, in percent: 20,50
     #[arg(
         long,
         value_name = "LIMITS",
@@ -220,7 +222,7 @@ pub struct Check {
         help_heading = "Check"
     )]
     pub fd_share: Option<Limits>,
-    /// The fullness of the fullest accept queue, in percent: 50,90
+    /// Judge too: the fullness of the fullest accept queue, in percent: 50,90
     #[arg(
         long,
         value_name = "LIMITS",
@@ -228,7 +230,8 @@ pub struct Check {
         help_heading = "Check"
     )]
     pub queue: Option<Limits>,
-    /// How much the count that grows most grows a minute, by two readings: 10/min or 10,100
+    /// Judge too: how much the count that grows most grows a minute, by two readings: 10/min or
+    /// 10,100. A count that falls never alerts, but by a range that reaches below 0
     #[arg(long, value_name = "LIMITS", allow_hyphen_values = true, value_parser = growth, help_heading = "Check")]
     pub growth: Option<Limits>,
     /// How long lies between the two readings of --growth [default: 5s]
@@ -237,7 +240,7 @@ pub struct Check {
     /// UNKNOWN where there is no verdict after so many seconds [default: 10]
     #[arg(short = 't', long, value_name = "SECONDS", value_parser = duration, help_heading = "Check")]
     pub timeout: Option<Duration>,
-    /// Judge what was seen, however much was not
+    /// Judge what was seen, however much was not, and say what was not
     #[arg(long, help_heading = "Check")]
     pub allow_partial: bool,
 }

@@ -140,6 +140,8 @@ pub enum UsageError {
     NeedsEvidence,
     #[error("no verdict within {timeout:?}; the recording did not come")]
     NoAnswer { timeout: Duration },
+    #[error("--strict and --allow-partial say the opposite: leave one away")]
+    PartialAndStrict,
     #[error("--for says how long --growth watches: give that too")]
     NeedsGrowth,
     #[error("--for {between:?} leaves no time before --timeout {timeout:?}")]

@@ -4,12 +4,14 @@
 //! Two steps, because evidence from processes is read only for those that a finding names:
 //! [`sets`] gathers the sockets and says whom to ask, [`findings`] judges with what they said.
 
+use rustc_hash::FxHashMap;
+
 use super::Report;
 use super::queue::Queue;
 use super::sets::unaccepted;
-pub use super::sets::{End, Peers, Set, sets};
-use super::severity::{Severity, Thresholds, Weight, severity};
-use crate::model::{Evidence, FdLimit, Pid, State};
+pub use super::sets::{End, Peers, Set, Whole, sets};
+use super::severity::{Severity, Thresholds, Weight, of_count, severity};
+use crate::model::{Evidence, FdLimit, Pid, State, Threads};
 
 /// The most processes that are asked for evidence: each costs some milliseconds.
 const SUSPECTS_MAX: usize = 32;
@@ -36,6 +38,15 @@ pub struct Finding {
     pub evidence: Vec<Evidence>,
     /// The share of the owner's limit of open files that the sockets hold, in percent.
     pub fd_percent: Option<u64>,
+    /// What it is a part of, where that decides how grave it is: it stands for all of it.
+    pub sum: Option<Sum>,
+}
+
+/// The lingering sockets of one service or program, whatever their causes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sum {
+    pub of: Whole,
+    pub sockets: u64,
 }
 
 /// Whom to ask for evidence.
@@ -100,9 +111,11 @@ pub fn findings(
             sets.push(unaccepted(report, queue));
         }
     }
+    let mut sums = sums(&sets, thresholds);
     let mut findings: Vec<Finding> = sets
         .into_iter()
-        .map(|set| judge(set, &queues, evidence, thresholds))
+        .enumerate()
+        .map(|(at, set)| judge(set, sums.remove(&at), &queues, evidence, thresholds))
         .collect();
     findings.sort_by_key(|finding| {
         (
@@ -115,7 +128,52 @@ pub fn findings(
     Findings { findings, queues }
 }
 
-fn judge(set: Set, queues: &[Queue], evidence: &[Evidence], thresholds: &Thresholds) -> Finding {
+/// The sums that reach a threshold which none of their sets reaches alone, by the position of the
+/// set that has most of the sum. Of several sums of one set, the largest.
+fn sums(sets: &[Set], thresholds: &Thresholds) -> FxHashMap<usize, Sum> {
+    let mut wholes: FxHashMap<(u16, &Whole), Vec<(usize, u64)>> = FxHashMap::default();
+    for (at, set) in sets
+        .iter()
+        .enumerate()
+        .filter(|(_, set)| set.is_suspicious())
+    {
+        for (whole, sockets) in &set.parts {
+            let parts = wholes.entry((set.netns, whole)).or_default();
+            parts.push((at, *sockets));
+        }
+    }
+    let mut sums: FxHashMap<usize, Sum> = FxHashMap::default();
+    for ((_, whole), parts) in wholes {
+        let sockets = parts.iter().map(|(_, sockets)| sockets).sum();
+        let alone = parts.iter().map(|(at, _)| sets[*at].sockets).max();
+        let most = parts
+            .iter()
+            .max_by_key(|(at, sockets)| (*sockets, std::cmp::Reverse(*at)));
+        let Some(((at, _), alone)) = most.zip(alone) else {
+            continue;
+        };
+        if of_count(sockets, thresholds) <= of_count(alone, thresholds) {
+            continue;
+        }
+        let sum = Sum {
+            of: whole.clone(),
+            sockets,
+        };
+        let is_more = |known: &Sum| (known.sockets, &sum.of) < (sum.sockets, &known.of);
+        if sums.get(at).is_none_or(is_more) {
+            sums.insert(*at, sum);
+        }
+    }
+    sums
+}
+
+fn judge(
+    set: Set,
+    sum: Option<Sum>,
+    queues: &[Queue],
+    evidence: &[Evidence],
+    thresholds: &Thresholds,
+) -> Finding {
     let asked = set.by_weight.iter().take(PER_FINDING);
     let evidence: Vec<Evidence> = asked
         .filter(|_| set.is_suspicious())
@@ -131,17 +189,12 @@ fn judge(set: Set, queues: &[Queue], evidence: &[Evidence], thresholds: &Thresho
             Some(held * 100 / limit.max(1))
         })
         .max();
-    let stopped = evidence.iter().any(|evidence| {
-        evidence
-            .threads
-            .is_some_and(|threads| threads.total > 0 && threads.stopped == threads.total)
-    });
     let weight = Weight {
         cause: set.cause,
-        sockets: set.sockets,
+        sockets: sum.as_ref().map_or(set.sockets, |sum| sum.sockets),
         fd_percent,
         queue_percent: queue.as_ref().and_then(Queue::lasting_percent),
-        stopped,
+        stopped: evidence.iter().any(is_stopped),
         out_of_fds: evidence.iter().any(|evidence| {
             let limit = evidence.fd_limit.and_then(FdLimit::files);
             evidence
@@ -156,10 +209,22 @@ fn judge(set: Set, queues: &[Queue], evidence: &[Evidence], thresholds: &Thresho
         queue,
         evidence,
         fd_percent,
+        sum,
     }
 }
 
+/// Whether no thread of a process runs: it is stopped, or traced.
+fn is_stopped(evidence: &Evidence) -> bool {
+    let all = |threads: Threads| threads.total > 0 && threads.stopped == threads.total;
+    evidence.threads.is_some_and(all)
+}
+
 impl Finding {
+    /// Whether one of its owners is stopped.
+    pub fn is_stopped(&self) -> bool {
+        self.evidence.iter().any(is_stopped)
+    }
+
     /// How many connections it is about.
     fn weight(&self) -> u64 {
         match (&self.queue, self.set.sockets) {

@@ -1,9 +1,12 @@
-//! Groups: sockets of one namespace with the same state, side, service end and owner.
+//! Groups: sockets of one namespace with the same state, side, service end and program.
 
 use rustc_hash::FxHashMap;
 
 use super::Row;
-use crate::model::{Cause, Endpoint, Name, Owner, Pid, Protocol, Side, Snapshot, Socket, State};
+use super::program::Whose;
+use crate::model::{
+    Cause, Endpoint, Holders, Name, Owner, Pid, Protocol, Side, Snapshot, Socket, State,
+};
 
 /// The end of a connection that names the service: never an ephemeral port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -61,7 +64,8 @@ impl GroupOwner {
     }
 }
 
-/// A group and its figures.
+/// A group and its figures. The processes of one program are one owner, as in
+/// [`Set`](super::sets::Set).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group {
     /// The namespace, as [`Socket::netns`].
@@ -146,6 +150,21 @@ struct Tally {
     causes: [u64; Cause::ALL.len()],
 }
 
+impl Tally {
+    fn add(&mut self, other: Tally) {
+        self.sockets += other.sockets;
+        self.recv_q.zero += other.recv_q.zero;
+        self.recv_q.one += other.recv_q.one;
+        self.recv_q.more += other.recv_q.more;
+        self.recv_q.max = self.recv_q.max.max(other.recv_q.max);
+        self.send_q_max = self.send_q_max.max(other.send_q_max);
+        self.idle_ms.extend(other.idle_ms);
+        for (count, more) in self.causes.iter_mut().zip(other.causes) {
+            *count += more;
+        }
+    }
+}
+
 impl<'a> Grouping<'a> {
     pub fn new(snapshot: &'a Snapshot) -> Grouping<'a> {
         Grouping {
@@ -202,16 +221,31 @@ impl<'a> Grouping<'a> {
         for (owner, number) in self.owners {
             owners[number as usize] = Some(owner);
         }
-        let mut groups: Vec<Group> = self
-            .groups
+        let nobody = Holders::default();
+        let holders = self.snapshot.holders.as_ref().unwrap_or(&nobody);
+        let mut merged: FxHashMap<_, (Vec<Pid>, Tally)> = FxHashMap::default();
+        for ((netns, protocol, state, service, owner), tally) in self.groups {
+            let Some(owner) = owners[owner as usize].as_ref() else {
+                continue;
+            };
+            let whose = Whose::of(holders, owner, service.side());
+            let key = (netns, protocol, state, service, owner.kind, whose);
+            let (pids, all) = merged.entry(key).or_default();
+            pids.extend(&owner.pids);
+            all.add(tally);
+        }
+        let mut groups: Vec<Group> = merged
             .into_iter()
-            .filter_map(|((netns, protocol, state, service, owner), mut tally)| {
-                Some(Group {
+            .map(|(key, (mut pids, mut tally))| {
+                let (netns, protocol, state, service, kind, _) = key;
+                pids.sort_unstable();
+                pids.dedup();
+                Group {
                     netns,
                     protocol,
                     state,
                     service,
-                    owner: owners[owner as usize].clone()?,
+                    owner: GroupOwner { kind, pids },
                     sockets: tally.sockets,
                     recv_q: tally.recv_q,
                     send_q_max: tally.send_q_max,
@@ -221,7 +255,7 @@ impl<'a> Grouping<'a> {
                         .map(|cause| (cause, tally.causes[cause as usize]))
                         .filter(|(_, count)| *count > 0)
                         .collect(),
-                })
+                }
             })
             .collect();
         groups.sort_by(|a, b| {

@@ -10,6 +10,7 @@ pub mod listeners;
 pub mod merge;
 pub mod pairs;
 pub mod patience;
+pub mod program;
 pub mod queue;
 pub mod range;
 pub mod sets;

@@ -33,6 +33,22 @@ impl Range {
         }
     }
 
+    /// The same of what only an increase can exceed: a range that begins at 0, as every plain
+    /// number does, has no lower end.
+    pub fn of_increase(self) -> Range {
+        match self {
+            Range {
+                start: 0.0,
+                inside: false,
+                ..
+            } => Range {
+                start: f64::NEG_INFINITY,
+                ..self
+            },
+            other => other,
+        }
+    }
+
     pub fn check(&self, value: f64) -> Alert {
         let is_inside = self.start <= value && value <= self.end;
         if is_inside != self.inside {

@@ -5,9 +5,10 @@ use rustc_hash::FxHashMap;
 use super::cause::PeerEnd;
 use super::group::{GroupOwner, RecvQ, Service, Spread};
 use super::patience::{self, Patience};
+use super::program::{Program, Whose};
 use super::queue::Queue;
 use super::{Report, Row, pairs};
-use crate::model::{Cause, Endpoint, Name, Pid, Side, TimerKind};
+use crate::model::{Cause, Endpoint, Pid, Side, TimerKind};
 
 /// The most sets for which the two legs of a proxy are looked for: each look walks all rows.
 const LEGS_MAX: usize = 8;
@@ -70,6 +71,30 @@ pub struct Set {
     pub no_tcp_info: bool,
     /// Who holds which inode, ordered; empty of unaccepted sockets.
     pub held: Vec<(Pid, u32)>,
+    /// How many of them are each service's and each program's.
+    pub(super) parts: Vec<(Whole, u64)>,
+}
+
+/// What sockets are summed by, whatever their causes and processes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Whole {
+    /// Served here, on this port.
+    Service(Service),
+    Program(Program),
+}
+
+impl Whole {
+    /// All that a socket counts for: one that several programs hold counts for each.
+    pub(super) fn all_of(report: &Report<'_>, row: &Row<'_>, owner: &GroupOwner) -> Vec<Whole> {
+        let service = Service::of(row.socket, row.side);
+        let served = (service.side() == Side::Server).then_some(Whole::Service(service));
+        // Of one that is not accepted, no process has a descriptor.
+        let held = owner.kind == Some("process");
+        let pids = if held { owner.pids.as_slice() } else { &[] };
+        let programs = Program::all(report.holders(), pids);
+        let programs = programs.into_iter().map(Whole::Program);
+        served.into_iter().chain(programs).collect()
+    }
 }
 
 /// The other ends, where they are on this host.
@@ -91,43 +116,23 @@ struct Key {
     end: End,
     listener: Option<Endpoint>,
     kind: Option<&'static str>,
-    owner: OwnerKey,
-}
-
-/// Whose sockets go together.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum OwnerKey {
-    /// A program, by its name; on the client side also by the first of its forebears that are
-    /// the same program.
-    Program(Name, Option<Pid>),
-    Processes(Vec<Pid>),
+    owner: Whose,
 }
 
 impl Key {
     fn of(report: &Report<'_>, row: &Row<'_>, cause: Cause) -> Key {
         let owner = GroupOwner::of(&row.owner);
-        let holders = report.holders();
-        let program = match owner.pids.as_slice() {
-            [pid] if owner.kind == Some("process") => holders.name(*pid).map(|name| {
-                let first = holders
-                    .forebears(*pid)
-                    .iter()
-                    .take_while(|(_, other)| other == name)
-                    .last()
-                    .map_or(*pid, |(forebear, _)| *forebear);
-                (name.clone(), (row.side == Side::Client).then_some(first))
-            }),
-            _ => None,
-        };
+        let is_one = owner.kind == Some("process") && owner.pids.len() == 1;
         Key {
             netns: row.socket.netns,
             cause,
             end: End::One(Service::of(row.socket, row.side)),
             listener: listener(report, row),
             kind: owner.kind,
-            owner: match program {
-                Some((name, first)) => OwnerKey::Program(name, first),
-                None => OwnerKey::Processes(owner.pids),
+            owner: if is_one {
+                Whose::of(report.holders(), &owner, row.side)
+            } else {
+                Whose::Processes(owner.pids)
             },
         }
     }
@@ -219,8 +224,8 @@ fn gather(report: &Report<'_>, key: &Key, positions: &[u32]) -> Set {
         owner: GroupOwner {
             kind: key.kind,
             pids: match &key.owner {
-                OwnerKey::Processes(pids) => pids.clone(),
-                OwnerKey::Program(..) => Vec::new(),
+                Whose::Processes(pids) => pids.clone(),
+                Whose::Program(..) => Vec::new(),
             },
         },
         by_weight: Vec::new(),
@@ -239,7 +244,10 @@ fn gather(report: &Report<'_>, key: &Key, positions: &[u32]) -> Set {
         legs: None,
         no_tcp_info: true,
         held: Vec::new(),
+        parts: Vec::new(),
     };
+    let mut parts: FxHashMap<Whole, u64> = FxHashMap::default();
+    let mut last: Option<(GroupOwner, Service, Vec<Whole>)> = None;
     let mut ages = Vec::new();
     let mut waits = Vec::new();
     for row in positions.iter().map(|at| report.row(*at as usize)) {
@@ -249,7 +257,26 @@ fn gather(report: &Report<'_>, key: &Key, positions: &[u32]) -> Set {
                 .and_then(|idle| u32::try_from(idle.at_least_ms).ok()),
         );
         waits.extend(patience::of_row(&row, report.snapshot.host.tick));
+        let service = Service::of(row.socket, row.side);
+        let same = last
+            .as_ref()
+            .is_some_and(|(owner, end, _)| *end == service && owner.is(&row.owner));
+        if !same {
+            let owner = GroupOwner::of(&row.owner);
+            let wholes = Whole::all_of(report, &row, &owner);
+            last = Some((owner, service, wholes));
+        }
+        for whole in last.iter().flat_map(|(_, _, wholes)| wholes) {
+            match parts.get_mut(whole) {
+                Some(count) => *count += 1,
+                None => {
+                    parts.insert(whole.clone(), 1);
+                }
+            }
+        }
     }
+    set.parts = parts.into_iter().collect();
+    set.parts.sort_unstable();
     set.idle = Spread::of(&mut ages);
     set.patience = Patience::of(&mut waits);
     set.held.sort_unstable();
@@ -349,7 +376,7 @@ pub(super) fn unaccepted(report: &Report<'_>, queue: &Queue) -> Set {
         end: End::One(queue.service()),
         listener: Some(queue.local),
         kind: Some("listener"),
-        owner: OwnerKey::Processes(queue.pids.clone()),
+        owner: Whose::Processes(queue.pids.clone()),
     };
     gather(report, &key, &[])
 }

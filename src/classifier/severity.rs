@@ -80,6 +80,7 @@ impl Thresholds {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Weight {
     pub cause: Cause,
+    /// Of the finding, or of the service or program that it stands for.
     pub sockets: u64,
     /// The share of the owner's limit of open files that the sockets hold, in percent.
     pub fd_percent: Option<u64>,
@@ -91,26 +92,35 @@ pub struct Weight {
     pub out_of_fds: bool,
 }
 
+/// The severity of so many lingering sockets alone.
+pub fn of_count(sockets: u64, thresholds: &Thresholds) -> Severity {
+    if sockets >= thresholds.critical {
+        Severity::Critical
+    } else if sockets >= thresholds.warning {
+        Severity::Warning
+    } else {
+        Severity::Info
+    }
+}
+
 /// The severity by the highest threshold that is reached.
 pub fn severity(weight: &Weight, thresholds: &Thresholds) -> Severity {
     if matches!(weight.cause, Cause::Transient | Cause::HalfClose) {
         return Severity::Info;
     }
     let reaches = |value: Option<u64>, threshold| value.is_some_and(|value| value >= threshold);
-    let count = Some(weight.sockets);
-    if weight.stopped
+    let beside = if weight.stopped
         || (weight.out_of_fds && weight.cause == Cause::NotAccepted)
-        || reaches(count, thresholds.critical)
         || reaches(weight.fd_percent, thresholds.fd_critical)
         || reaches(weight.queue_percent, thresholds.queue_critical)
     {
         Severity::Critical
-    } else if reaches(count, thresholds.warning)
-        || reaches(weight.fd_percent, thresholds.fd_warning)
+    } else if reaches(weight.fd_percent, thresholds.fd_warning)
         || reaches(weight.queue_percent, thresholds.queue_warning)
     {
         Severity::Warning
     } else {
         Severity::Info
-    }
+    };
+    beside.max(of_count(weight.sockets, thresholds))
 }

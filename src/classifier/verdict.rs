@@ -7,10 +7,11 @@ use rustc_hash::FxHashMap;
 
 use super::finding::Findings;
 use super::group::{GroupOwner, Service, service};
+use super::program::{Program, Whose};
 use super::range::{Alert, Limits, Range};
 use super::severity::Severity;
 use super::{Report, Row};
-use crate::model::{Cause, Endpoint, GapKind, Hiding, Owner, State, StateSet};
+use crate::model::{Cause, Endpoint, GapKind, Hiding, Owner, Pid, Side, State, StateSet};
 
 /// The status of a check, by weight: what is known to be bad outweighs what is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +36,8 @@ impl Status {
 /// What the sockets are counted by; the worst count is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum By {
+    /// The program, and the listening service.
+    Either,
     Total,
     Owner,
     Port,
@@ -42,7 +45,15 @@ pub enum By {
     Listener,
 }
 
-/// What is judged, and by which limits.
+impl By {
+    /// Whether it tells owners apart.
+    pub fn is_by_owner(self) -> bool {
+        matches!(self, By::Either | By::Owner)
+    }
+}
+
+/// What is judged beside the findings, and by which limits. None of them switches another
+/// judgement off: those of the count replace what the thresholds of severity say of counts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Test {
     /// The states whose sockets are counted.
@@ -58,10 +69,16 @@ pub struct Test {
     pub growth: Limits,
     /// What could not be seen is no reason for UNKNOWN.
     pub allow_partial: bool,
+    /// Whatever could not be seen is one.
+    pub strict: bool,
+    /// Owners are read.
+    pub owners: bool,
+    /// Those whom findings name are asked.
+    pub evidence: bool,
 }
 
 impl Test {
-    /// Whether nothing but the findings decides on counts.
+    /// Whether nothing but the findings decides.
     pub fn is_by_severity(&self) -> bool {
         self.count.is_empty()
             && self.fd_share.is_empty()
@@ -69,9 +86,19 @@ impl Test {
             && self.growth.is_empty()
     }
 
-    /// Whether it rests on what processes tell about themselves.
+    /// Whether findings are judged: they are about CLOSE_WAIT and the accept queues.
+    pub fn judges_findings(&self) -> bool {
+        self.states.contains(State::CloseWait)
+    }
+
+    /// Whether it cannot do without what processes tell about themselves.
     pub fn needs_evidence(&self) -> bool {
         self.is_by_severity() || !self.fd_share.is_empty()
+    }
+
+    /// Whether it cannot do without owners.
+    pub fn needs_owners(&self) -> bool {
+        self.is_by_severity() || self.by.is_by_owner() || !self.fd_share.is_empty()
     }
 }
 
@@ -79,6 +106,8 @@ impl Test {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Key {
     Total,
+    Program(u16, Program),
+    /// Those of no program: unaccepted, or with an owner that is not known.
     Owner(u16, GroupOwner),
     Port(u16, Service),
     /// `None` of those that no listener covers.
@@ -94,6 +123,7 @@ pub struct Worst {
     pub cause: Option<(Cause, u64)>,
     /// The service's end of most of them.
     pub service: Option<Service>,
+    /// The owner of most of them.
     pub owner: Option<GroupOwner>,
 }
 
@@ -118,13 +148,15 @@ pub struct Verdict {
     pub oldest_ms: Option<u64>,
     /// The worst count against its limits.
     pub count: Measure,
-    pub fd_share: Option<Measure>,
-    pub queue: Option<Measure>,
-    pub growth: Option<Measure>,
-    /// The gravest finding decided.
+    pub fd_share: Measure,
+    pub queue: Measure,
+    pub growth: Measure,
+    /// Of the gravest finding.
     pub severity: Option<Severity>,
     /// Why the view does not suffice, in words, with what to try.
     pub unseen: Vec<String>,
+    /// What was not judged, and is no reason for UNKNOWN.
+    pub unjudged: Vec<String>,
     /// Ages are not known: everything counts.
     pub no_ages: bool,
 }
@@ -132,6 +164,7 @@ pub struct Verdict {
 /// An earlier reading, as far as growth rests on it.
 #[derive(Debug, Clone, Default)]
 pub struct Earlier {
+    counted: u64,
     counts: FxHashMap<(u64, Key), u64>,
     /// Why its view did not suffice.
     unseen: Vec<String>,
@@ -141,7 +174,8 @@ impl Earlier {
     pub fn of(report: &Report<'_>, test: &Test) -> Earlier {
         let counts = Counts::of(report, test);
         Earlier {
-            unseen: unseen(report, test, counts.hidden),
+            unseen: View::of(report, test, counts.hidden).unseen,
+            counted: counts.counted,
             counts: counts.by_place(report),
         }
     }
@@ -162,67 +196,45 @@ pub fn verdict(
     test: &Test,
 ) -> Verdict {
     let counts = Counts::of(report, test);
-    let mut unseen = unseen(report, test, counts.hidden);
+    let mut view = View::of(report, test, counts.hidden);
     for reason in growth.iter().flat_map(|growth| &growth.earlier.unseen) {
-        if !unseen.contains(reason) {
-            unseen.push(reason.clone());
+        if !view.unseen.contains(reason) {
+            view.unseen.push(reason.clone());
         }
     }
     let growth = growth.map(|growth| counts.growth(report, growth.earlier) as f64 / growth.minutes);
     let severity = test
-        .is_by_severity()
+        .judges_findings()
         .then(|| found.findings.iter().map(|finding| finding.severity).max())
         .flatten();
     let worst = counts.worst();
     let largest = worst.as_ref().map_or(0, |worst| worst.sockets);
-    let partial = !unseen.is_empty();
-    let measure = |value: Option<f64>, limits: Limits| Measure {
-        value,
-        limits,
-        status: judge(value, limits, partial),
-    };
+    let partial = !view.unseen.is_empty();
     let count = counts.measure(test.count, partial, largest);
-    let fd_share = (!test.fd_share.is_empty()).then(|| {
-        // Of no counted socket, nothing is held.
-        let counting = found
-            .findings
-            .iter()
-            .filter(|finding| !matches!(finding.set.cause, Cause::Transient | Cause::HalfClose));
-        let shares = counting.map(|finding| finding.fd_percent);
-        let known: Vec<u64> = shares.clone().flatten().collect();
-        let all_known = known.len() == shares.count() || counts.counted == 0;
-        let most = known.into_iter().max().unwrap_or(0) as f64;
-        let mut share = measure(Some(most), test.fd_share);
-        if !all_known {
-            share.status = share.status.max(Status::Unknown);
-        }
-        share
-    });
-    let queue = (!test.queue.is_empty()).then(|| {
-        let told = report.snapshot.namespaces.iter();
-        let told = told
-            .clone()
-            .all(|namespace| namespace.source.tells_backlog());
-        let fullest = found
-            .queues
-            .iter()
-            .filter_map(|queue| queue.percent())
-            .max();
-        measure(told.then(|| fullest.unwrap_or(0) as f64), test.queue)
-    });
-    let growth = (!test.growth.is_empty()).then(|| measure(growth, test.growth));
+    let fd_share = fd_share(found, &counts, test, partial);
+    let queue = Measure {
+        value: fullest(report, found),
+        limits: test.queue,
+        status: judge(fullest(report, found), test.queue, partial),
+    };
+    // A count that falls is no growth, whatever the limit of a growth is.
+    let of_increase = Limits {
+        warning: test.growth.warning.map(Range::of_increase),
+        critical: test.growth.critical.map(Range::of_increase),
+    };
+    let growth = Measure {
+        value: growth,
+        limits: test.growth,
+        status: judge(growth, of_increase, partial),
+    };
     let by_severity = match severity {
         Some(Severity::Critical) => Status::Critical,
         Some(Severity::Warning) => Status::Warning,
         Some(Severity::Info) | None => Status::Ok,
     };
     let seen = if partial { Status::Unknown } else { Status::Ok };
-    let parts = [Some(count), fd_share, queue, growth];
-    let status = parts
-        .iter()
-        .flatten()
-        .map(|part| part.status)
-        .fold(by_severity.max(seen), Status::max);
+    let parts = [count, fd_share, queue, growth].map(|part| part.status);
+    let status = parts.into_iter().fold(by_severity.max(seen), Status::max);
     Verdict {
         status,
         all: counts.all,
@@ -234,9 +246,43 @@ pub fn verdict(
         queue,
         growth,
         severity,
-        unseen,
+        unseen: view.unseen,
+        unjudged: view.unjudged,
         no_ages: counts.no_ages,
     }
+}
+
+/// The largest share of its limit of open files that an owner's counted sockets take, in percent.
+fn fd_share(found: &Findings, counts: &Counts, test: &Test, partial: bool) -> Measure {
+    let limits = test.fd_share;
+    // Of no counted socket, nothing is held.
+    let counting = found
+        .findings
+        .iter()
+        .filter(|finding| !matches!(finding.set.cause, Cause::Transient | Cause::HalfClose));
+    let shares = counting.map(|finding| finding.fd_percent);
+    let known: Vec<u64> = shares.clone().flatten().collect();
+    let all_known = known.len() == shares.count() || counts.counted == 0;
+    let most = known.into_iter().max();
+    let value = most.map(|most| most as f64).or(all_known.then_some(0.0));
+    let mut share = Measure {
+        value,
+        limits,
+        status: judge(value, limits, partial),
+    };
+    if !all_known && !limits.is_empty() {
+        share.status = share.status.max(Status::Unknown);
+    }
+    share
+}
+
+/// How full the fullest accept queue is, in percent; `None` where a source does not tell.
+fn fullest(report: &Report<'_>, found: &Findings) -> Option<f64> {
+    let mut namespaces = report.snapshot.namespaces.iter();
+    let told = namespaces.all(|namespace| namespace.source.tells_backlog());
+    let queues = found.queues.iter();
+    let fullest = queues.filter_map(|queue| queue.percent()).max();
+    told.then(|| fullest.unwrap_or(0) as f64)
 }
 
 /// The status of a value: of an unknown one, and of an alert that more might end in a partial
@@ -281,12 +327,64 @@ struct Counts {
 struct Group {
     sockets: u64,
     causes: [u64; Cause::ALL.len()],
-    services: FxHashMap<(Service, GroupOwner), u64>,
+    /// By service's end and owner, and the processes of the latter.
+    parts: FxHashMap<(Service, Option<&'static str>, Whose), Part>,
+}
+
+#[derive(Default)]
+struct Part {
+    sockets: u64,
+    pids: Vec<Pid>,
+}
+
+/// Where a socket is counted. Those of one place come in runs.
+struct Place {
+    netns: u16,
+    service: Service,
+    listener: Option<Endpoint>,
+    owner: GroupOwner,
+    whose: Whose,
+    keys: Vec<Key>,
+}
+
+impl Place {
+    fn of(report: &Report<'_>, row: &Row<'_>, by: By, listener: Option<Endpoint>) -> Place {
+        let netns = row.socket.netns;
+        let service = service(row, report.snapshot);
+        let owner = GroupOwner::of(&row.owner);
+        let mut keys = match by {
+            By::Total => vec![Key::Total],
+            By::Port => vec![Key::Port(netns, service)],
+            By::Listener => vec![Key::Listener(netns, listener)],
+            By::Owner | By::Either => {
+                let held = owner.kind == Some("process");
+                let programs = Program::all(report.holders(), &owner.pids);
+                if held && !programs.is_empty() {
+                    let keys = programs.into_iter();
+                    keys.map(|program| Key::Program(netns, program)).collect()
+                } else {
+                    vec![Key::Owner(netns, owner.clone())]
+                }
+            }
+        };
+        if by == By::Either && service.side() == Side::Server {
+            keys.push(Key::Port(netns, service));
+        }
+        Place {
+            netns,
+            service,
+            listener,
+            whose: Whose::of(report.holders(), &owner, service.side()),
+            owner,
+            keys,
+        }
+    }
 }
 
 impl Counts {
     fn of(report: &Report<'_>, test: &Test) -> Counts {
         let mut all = Counts::default();
+        let mut last: Option<Place> = None;
         for row in report.rows() {
             if !test.states.contains(row.socket.state) {
                 continue;
@@ -300,24 +398,26 @@ impl Counts {
             all.oldest_ms = all.oldest_ms.max(age);
             all.no_ages |= row.cause.is_some() && age.is_none();
             all.hidden += u64::from(matches!(row.owner, Owner::Hidden(_)));
-            let netns = row.socket.netns;
-            let service = service(&row, report.snapshot);
-            let owner = GroupOwner::of(&row.owner);
-            let key = match test.by {
-                By::Total => Key::Total,
-                By::Owner => Key::Owner(netns, owner.clone()),
-                By::Port => Key::Port(netns, service),
-                By::Listener => {
-                    let listener = report.listeners().covering(row.socket);
-                    Key::Listener(netns, listener.map(|listener| listener.local))
-                }
-            };
-            let group = all.groups.entry(key).or_default();
-            group.sockets += 1;
-            if let Some(cause) = row.cause {
-                group.causes[cause as usize] += 1;
+            let listener = (test.by == By::Listener)
+                .then(|| report.listeners().covering(row.socket))
+                .flatten()
+                .map(|listener| listener.local);
+            let place = last.take().filter(|place| {
+                place.netns == row.socket.netns
+                    && place.service == service(&row, report.snapshot)
+                    && place.listener == listener
+                    && place.owner.is(&row.owner)
+            });
+            let is_new = place.is_none();
+            let place = place.unwrap_or_else(|| Place::of(report, &row, test.by, listener));
+            for key in &place.keys {
+                let group = match all.groups.get_mut(key) {
+                    Some(group) => group,
+                    None => all.groups.entry(key.clone()).or_default(),
+                };
+                group.add(&place, is_new, row.cause);
             }
-            *group.services.entry((service, owner)).or_default() += 1;
+            last = Some(place);
         }
         all
     }
@@ -330,6 +430,7 @@ impl Counts {
         };
         let placed = |key: &Key| match key.clone() {
             Key::Total => (0, Key::Total),
+            Key::Program(netns, program) => (place(netns), Key::Program(0, program)),
             Key::Owner(netns, owner) => (place(netns), Key::Owner(0, owner)),
             Key::Port(netns, service) => (place(netns), Key::Port(0, service)),
             Key::Listener(netns, end) => (place(netns), Key::Listener(0, end)),
@@ -351,7 +452,7 @@ impl Counts {
             .map(|(key, sockets)| signed(*sockets) - signed(before(key)));
         match grown.max() {
             Some(most) if most > 0 => most,
-            _ => signed(self.counted) - signed(earlier.counts.values().sum()),
+            _ => signed(self.counted) - signed(earlier.counted),
         }
     }
 
@@ -374,24 +475,65 @@ impl Counts {
     }
 
     fn worst(&self) -> Option<Worst> {
+        // Of equal ones the program is told, and not the port.
         let (key, group) = self
             .groups
             .iter()
-            .max_by_key(|(key, group)| (group.sockets, std::cmp::Reverse(format!("{key:?}"))))?;
+            .max_by_key(|(key, group)| (group.sockets, std::cmp::Reverse(order(key))))?;
         let causes = Cause::ALL.map(|cause| (cause, group.causes[cause as usize]));
         let cause = causes.into_iter().max_by_key(|(_, count)| *count);
-        let most = group
-            .services
-            .iter()
-            .max_by_key(|((service, _), count)| (**count, std::cmp::Reverse(*service)));
+        let most = group.parts.iter().max_by_key(|((service, kind, _), part)| {
+            let first = part.pids.iter().min();
+            (part.sockets, std::cmp::Reverse((*service, *kind, first)))
+        });
+        let owner = most.map(|((_, kind, _), part)| GroupOwner {
+            kind: *kind,
+            pids: match key {
+                // All of its processes, whichever end they are at.
+                Key::Program(..) => sorted(group.parts.values().flat_map(|part| &part.pids)),
+                _ => sorted(&part.pids),
+            },
+        });
         Some(Worst {
             key: key.clone(),
             sockets: group.sockets,
             cause: cause.filter(|(_, count)| *count > 0),
-            service: most.map(|((service, _), _)| *service),
-            owner: most.map(|((_, owner), _)| owner.clone()),
+            service: most.map(|((service, ..), _)| *service),
+            owner,
         })
     }
+}
+
+impl Group {
+    fn add(&mut self, place: &Place, is_new: bool, cause: Option<Cause>) {
+        self.sockets += 1;
+        if let Some(cause) = cause {
+            self.causes[cause as usize] += 1;
+        }
+        let key = (place.service, place.owner.kind, place.whose.clone());
+        let part = self.parts.entry(key).or_default();
+        part.sockets += 1;
+        if is_new {
+            part.pids.extend(&place.owner.pids);
+        }
+    }
+}
+
+fn order(key: &Key) -> (u8, String) {
+    let kind = match key {
+        Key::Program(..) => 0,
+        Key::Owner(..) => 1,
+        Key::Total | Key::Port(..) | Key::Listener(..) => 2,
+    };
+    (kind, format!("{key:?}"))
+}
+
+/// Each once.
+fn sorted<'a>(pids: impl IntoIterator<Item = &'a Pid>) -> Vec<Pid> {
+    let mut pids: Vec<Pid> = pids.into_iter().copied().collect();
+    pids.sort_unstable();
+    pids.dedup();
+    pids
 }
 
 /// Whether an accept queue has something in it, and nothing tells how full that makes it.
@@ -402,49 +544,87 @@ fn has_queue_without_limit(report: &Report<'_>) -> bool {
     })
 }
 
-/// What hides something that the test asks for.
-fn unseen(report: &Report<'_>, test: &Test, hidden: u64) -> Vec<String> {
-    if test.allow_partial {
-        return Vec::new();
+/// What a test could not look at.
+#[derive(Default)]
+struct View {
+    /// What hides something that it asks for.
+    unseen: Vec<String>,
+    /// What it does without.
+    unjudged: Vec<String>,
+}
+
+impl View {
+    fn of(report: &Report<'_>, test: &Test, hidden: u64) -> View {
+        let mut view = View::default();
+        for gap in &report.gaps {
+            let needed = match gap.kind {
+                GapKind::DumpInterrupted
+                | GapKind::Malformed
+                | GapKind::FamilyUnread
+                | GapKind::UdpUnread
+                | GapKind::NetnsUnread
+                | GapKind::StateUnread
+                | GapKind::Undecided => Some(true),
+                GapKind::ProcessesUnlisted => Some(test.needs_owners()),
+                // A stopped process, or one that runs out of files, is told by its evidence alone.
+                GapKind::EvidenceMissing => Some(test.needs_evidence()),
+                // Those that are not counted are nobody's business.
+                _ => None,
+            };
+            let hint = if gap.hint.is_empty() { "" } else { "; " };
+            let reason = format!("{}{hint}{}", gap.detail, gap.hint);
+            match needed {
+                Some(true) => view.unseen.push(reason),
+                Some(false) if !test.strict => view.unjudged.push(gap.detail.clone()),
+                _ if test.strict => view.unseen.push(reason),
+                _ => {}
+            }
+        }
+        if test.judges_findings() && has_queue_without_limit(report) {
+            let queues = "how full the accept queues are (/proc does not tell their limits)";
+            if test.is_by_severity() {
+                view.unseen.push(
+                    "connections wait to be accepted, and /proc does not tell how many may; allow \
+                     sock_diag"
+                        .to_owned(),
+                );
+            } else if test.queue.is_empty() {
+                view.unjudged.push(queues.to_owned());
+            }
+        }
+        view.hidden_owners(report, test, hidden);
+        let said = [
+            (test.judges_findings(), "CLOSE_WAIT and accept queues"),
+            (test.owners, "owners (--no-owners)"),
+            (
+                test.evidence || !test.owners || !test.judges_findings(),
+                "open files and stopped processes (--no-evidence)",
+            ),
+        ];
+        let left_out = said.into_iter().filter(|(judged, _)| !judged);
+        view.unjudged
+            .extend(left_out.map(|(_, what)| what.to_owned()));
+        if test.allow_partial {
+            view.unjudged.splice(0..0, view.unseen.drain(..));
+        }
+        view
     }
-    let by_owner = test.is_by_severity() || test.by == By::Owner || !test.fd_share.is_empty();
-    let with_hint = |detail: &str, hint: &str| match hint {
-        "" => detail.to_owned(),
-        hint => format!("{detail}; {hint}"),
-    };
-    let mut reasons: Vec<String> = report
-        .gaps
-        .iter()
-        .filter(|gap| match gap.kind {
-            GapKind::DumpInterrupted
-            | GapKind::Malformed
-            | GapKind::FamilyUnread
-            | GapKind::UdpUnread
-            | GapKind::NetnsUnread
-            | GapKind::StateUnread
-            | GapKind::Undecided => true,
-            GapKind::ProcessesUnlisted => by_owner,
-            // A stopped process, or one that runs out of files, is told by its evidence alone.
-            GapKind::EvidenceMissing => test.needs_evidence(),
-            _ => false,
-        })
-        .map(|gap| with_hint(&gap.detail, &gap.hint))
-        .collect();
-    if test.is_by_severity() && has_queue_without_limit(report) {
-        reasons.push(
-            "connections wait to be accepted, and /proc does not tell how many may; allow sock_diag"
-                .to_owned(),
-        );
-    }
-    if by_owner && hidden > 0 && reasons.is_empty() {
+
+    fn hidden_owners(&mut self, report: &Report<'_>, test: &Test, hidden: u64) {
+        let told = !self.unseen.is_empty() && (test.needs_owners() || test.strict);
+        if hidden == 0 || told {
+            return;
+        }
+        let plural = if hidden == 1 { "" } else { "s" };
+        let what = format!("the owners of {hidden} socket{plural}");
+        if !test.needs_owners() {
+            self.unjudged.push(format!("{what} (hidden)"));
+            return;
+        }
         let hint = match super::hiding(report.snapshot) {
             Hiding::NeedsRoot => "run as root, or judge --by total",
             Hiding::Refused | Hiding::Elsewhere => "judge --by total, or --allow-partial",
         };
-        let plural = if hidden == 1 { "" } else { "s" };
-        reasons.push(format!(
-            "the owners of {hidden} socket{plural} are hidden; {hint}"
-        ));
+        self.unseen.push(format!("{what} are hidden; {hint}"));
     }
-    reasons
 }

@@ -135,6 +135,14 @@ impl Key {
         }
     }
 
+    /// The operator that none means: an age is never exact.
+    pub(super) fn implied(self) -> Operator {
+        match self {
+            Key::Idle => Operator::GreaterOrEqual,
+            _ => Operator::Equal,
+        }
+    }
+
     /// Why it does not take an operator.
     pub(super) fn refusal(self, operator: &str) -> Problem {
         let hint = match self {

@@ -17,7 +17,7 @@
 use std::ops::Range;
 
 use super::error::{ParseError, Problem};
-use super::key::{self, KEYS, Key, Operator};
+use super::key::{self, KEYS, Key};
 use super::lexer::{self, Word};
 use super::suggest::unknown;
 use super::{Filter, Names, Term, operand};
@@ -240,7 +240,7 @@ impl<'a> Parser<'a> {
         {
             return Err(key.refusal(&word.text).at(self.text, word.at.clone()));
         }
-        let operator = operator.map_or(Operator::Equal, |(_, operator)| operator);
+        let operator = operator.map_or(key.implied(), |(_, operator)| operator);
         operand::condition(key, operator, value, self.names)
             .map_err(|problem| problem.at(self.text, value.at.clone()))
     }
@@ -387,6 +387,7 @@ mod tests {
         let milliseconds = |range| Filter::Term(Term::Idle(range));
         assert_eq!(read("idle > 5m"), milliseconds(300_001..=u64::MAX));
         assert_eq!(read("idle <= 1s"), milliseconds(0..=1000));
+        assert_eq!(read("idle 5m"), read("idle >= 5m"));
         assert_eq!(
             read("recvq >= 1k"),
             Filter::Term(Term::RecvQ(1024..=u32::MAX))

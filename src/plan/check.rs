@@ -98,7 +98,7 @@ impl Said {
         // Given before the command and after it, it is the same.
         options.by.dedup();
         let by = match options.by.as_slice() {
-            [] => By::Owner,
+            [] => By::Either,
             [one] => match one.as_str() {
                 "total" => By::Total,
                 "owner" => By::Owner,
@@ -119,15 +119,20 @@ impl Said {
             queue: self.queue,
             growth: self.growth,
             allow_partial: self.allow_partial,
+            strict: options.strict,
+            owners: !options.no_owners,
+            evidence: !options.no_evidence && !options.no_owners,
         };
+        if self.allow_partial && options.strict {
+            return Err(UsageError::PartialAndStrict);
+        }
         if states != close_wait && test.is_by_severity() {
             let names: Vec<&str> = states.iter().map(State::name).collect();
             return Err(UsageError::NeedsLimits {
                 states: names.join(","),
             });
         }
-        let needs_owner = test.is_by_severity() || by == By::Owner || !self.fd_share.is_empty();
-        if options.no_owners && needs_owner {
+        if options.no_owners && test.needs_owners() {
             let flag = "a check by owner";
             return Err(UsageError::NeedsOwners { flag });
         }
@@ -135,7 +140,7 @@ impl Said {
             return Err(UsageError::NeedsEvidence);
         }
         // Findings speak of accept queues too, which are of other states.
-        options.state = if test.is_by_severity() || !self.queue.is_empty() {
+        options.state = if test.judges_findings() || !self.queue.is_empty() {
             Vec::new()
         } else {
             vec![states]
@@ -169,7 +174,12 @@ impl Said {
 
 impl Planned {
     /// The check, with the reading that it needs.
-    pub(super) fn with(self, inspection: Inspection) -> Check {
+    pub(super) fn with(self, mut inspection: Inspection) -> Check {
+        if !self.test.count.is_empty() {
+            // They say how many are too many, in place of the thresholds.
+            let thresholds = &mut inspection.rules.thresholds;
+            (thresholds.warning, thresholds.critical) = (u64::MAX, u64::MAX);
+        }
         Check {
             inspection,
             test: self.test,

@@ -6,9 +6,10 @@ use std::io::{self, Write};
 use super::style::Look;
 use super::{columns, escape, findings, groups, units};
 use crate::classifier::Report;
-use crate::classifier::finding::Findings;
+use crate::classifier::finding::{Finding, Findings};
 use crate::classifier::group::Service;
 use crate::classifier::range::Limits;
+use crate::classifier::severity::Severity;
 use crate::classifier::verdict::{Key, Measure, Status, Test, Verdict, Worst};
 use crate::model::{Cause, State, StateSet};
 
@@ -22,35 +23,52 @@ pub fn result(
     out: &mut impl Write,
 ) -> io::Result<()> {
     let text = plain(&text(report, found, verdict, test));
-    writeln!(out, "{text} | {}", performance(verdict, test))?;
+    let of = |value: Option<f64>| Measure {
+        value,
+        limits: Limits::default(),
+        status: Status::Ok,
+    };
+    // Of no counted socket the oldest is no time old; of others it may not be known.
+    let oldest = match verdict.counted {
+        0 => Some(0.0),
+        _ => verdict.oldest_ms.map(|oldest| (oldest / 100) as f64 / 10.0),
+    };
+    let measures = [
+        of(Some(verdict.all as f64)),
+        of(Some(verdict.counted as f64)),
+        verdict.count,
+        of(oldest),
+        verdict.fd_share,
+        verdict.queue,
+        verdict.growth,
+    ];
+    writeln!(out, "{text} | {}", performance(test.states, &measures))?;
     if verbose {
         let mut below = Vec::new();
         let look = Look::plain();
         findings::section(report, &found.findings, usize::MAX, look, &mut below)?;
-        let below = String::from_utf8_lossy(&below);
+        let below = escape::ascii(&String::from_utf8_lossy(&below));
         // A bar would begin performance data here as well.
-        out.write_all(
-            below
-                .trim_start_matches('\n')
-                .replace('|', "\\x7c")
-                .as_bytes(),
-        )?;
+        let below = below.trim_start_matches('\n').replace('|', "\\x7c");
+        out.write_all(below.as_bytes())?;
     }
     Ok(())
 }
 
 /// The line of a check that came to no verdict.
 pub fn unknown(states: StateSet, reason: &str, out: &mut impl Write) -> io::Result<()> {
-    writeln!(
-        out,
-        "{}",
-        plain(&format!("{} UNKNOWN - {reason}", title(states)))
-    )
+    let text = plain(&format!("{} UNKNOWN - {reason}", title(states)));
+    let none = Measure {
+        value: None,
+        limits: Limits::default(),
+        status: Status::Unknown,
+    };
+    writeln!(out, "{text} | {}", performance(states, &[none; 7]))
 }
 
-/// One line without a bar or a control character.
+/// One line of ASCII without a bar or a control character.
 fn plain(text: &str) -> String {
-    escape::line(text).replace('|', "\\x7c")
+    escape::ascii(&escape::line(text)).replace('|', "\\x7c")
 }
 
 /// `CLOSE_WAIT`, or several states.
@@ -80,21 +98,15 @@ fn text(report: &Report<'_>, found: &Findings, verdict: &Verdict, test: &Test) -
     if let Some(oldest) = verdict.oldest_ms {
         parts.push(format!("oldest {}", units::duration(oldest)));
     }
-    // What decided besides the counts.
-    if let Some(gravest) = found.findings.first()
-        && verdict.severity.is_some()
-        && verdict.status > Status::Unknown
-        && gravest.set.cause == Cause::NotAccepted
-    {
-        parts.push(findings::summary(report, gravest));
+    if let Some(gravest) = found.findings.first() {
+        parts.extend(beside_counts(report, gravest, verdict));
     }
-    for (name, part) in [
-        ("files", verdict.fd_share),
-        ("accept queue", verdict.queue),
-        ("growth", verdict.growth),
+    for (name, unit, part) in [
+        ("files", " %", verdict.fd_share),
+        ("accept queue", " %", verdict.queue),
+        ("growth", "/min", verdict.growth),
     ] {
-        if let Some(part) = part {
-            let unit = if name == "growth" { "/min" } else { " %" };
+        if !part.limits.is_empty() {
             parts.push(match part.value {
                 Some(value) => format!("{name} {}{unit}", number(value)),
                 None => format!("{name} unknown"),
@@ -114,7 +126,28 @@ fn text(report: &Report<'_>, found: &Findings, verdict: &Verdict, test: &Test) -
         text.push_str("; not seen: ");
         text.push_str(&verdict.unseen.join("; "));
     }
+    if !verdict.unjudged.is_empty() {
+        text.push_str("; not judged: ");
+        text.push_str(&verdict.unjudged.join(", "));
+    }
     text
+}
+
+/// The gravest finding, where more than how many there are makes it grave.
+fn beside_counts(report: &Report<'_>, finding: &Finding, verdict: &Verdict) -> Option<String> {
+    if verdict.severity <= Some(Severity::Info) || verdict.severity != Some(finding.severity) {
+        return None;
+    }
+    let summary = findings::summary(report, finding);
+    if finding.set.cause == Cause::NotAccepted {
+        return Some(summary);
+    }
+    let reason = match finding.fd_percent {
+        _ if finding.is_stopped() => "stopped".to_owned(),
+        Some(percent @ 1..) => format!("{percent} % of its file limit"),
+        _ => return None,
+    };
+    Some(format!("{summary}: {reason}"))
 }
 
 /// `worst java[1234] :8080 never-closed 1,874`.
@@ -135,8 +168,8 @@ fn worst_of(report: &Report<'_>, worst: &Worst) -> String {
             words.extend(worst.owner.as_ref().map(owner));
             words.extend(worst.service.map(service));
         }
-        Key::Owner(_, of) => {
-            words.push(owner(of));
+        Key::Program(..) | Key::Owner(..) => {
+            words.extend(worst.owner.as_ref().map(owner));
             words.extend(worst.service.map(service));
         }
         Key::Port(_, of) => {
@@ -149,42 +182,33 @@ fn worst_of(report: &Report<'_>, worst: &Worst) -> String {
         }
         Key::Listener(_, None) => words.push("no listener".to_owned()),
     }
+    let all = units::count(worst.sockets);
     let count = match worst.cause {
-        Some((cause, sockets)) => format!("{cause} {}", units::count(sockets)),
-        None => units::count(worst.sockets),
+        Some((cause, sockets)) if sockets == worst.sockets => format!("{cause} {all}"),
+        Some((cause, sockets)) => format!("{all} ({cause} {})", units::count(sockets)),
+        None => all,
     };
     format!("worst {} {count}", words.join(" "))
 }
 
-/// `'label'=value[unit];warning;critical;minimum;maximum` of each figure, parted by blanks.
-fn performance(verdict: &Verdict, test: &Test) -> String {
-    let name = title(test.states).to_ascii_lowercase();
-    let none = Limits::default();
-    let mut parts = vec![
-        datum(&name, Some(verdict.all as f64), "", &none, "0;"),
-        datum("counted", Some(verdict.counted as f64), "", &none, "0;"),
-        datum("worst", verdict.count.value, "", &test.count, "0;"),
+/// `'label'=value[unit];warning;critical;minimum;maximum` of each figure, parted by blanks: the
+/// same figures in every run.
+fn performance(states: StateSet, measures: &[Measure; 7]) -> String {
+    let name = title(states).to_ascii_lowercase();
+    let labels = [
+        (name.as_str(), "", "0;"),
+        ("counted", "", "0;"),
+        ("worst", "", "0;"),
+        ("oldest", "s", "0;"),
+        ("fd_share", "%", "0;100"),
+        ("queue", "%", "0;"),
+        ("growth", "", ";"),
     ];
-    if let Some(oldest) = verdict.oldest_ms {
-        parts.push(datum(
-            "oldest",
-            Some(oldest as f64 / 1000.0),
-            "s",
-            &none,
-            "0;",
-        ));
-    }
-    let more: [(&str, Option<Measure>, &str, &str); 3] = [
-        ("fd_share", verdict.fd_share, "%", "0;100"),
-        ("queue", verdict.queue, "%", "0;"),
-        ("growth", verdict.growth, "", ";"),
-    ];
-    for (name, measure, unit, bounds) in more {
-        if let Some(measure) = measure {
-            parts.push(datum(name, measure.value, unit, &measure.limits, bounds));
-        }
-    }
-    parts.join(" ")
+    let parts = labels.iter().zip(measures);
+    let parts = parts.map(|((label, unit, bounds), measure)| {
+        datum(label, measure.value, unit, &measure.limits, bounds)
+    });
+    parts.collect::<Vec<String>>().join(" ")
 }
 
 /// A label, its value and limits; `U` where the value is not known.
@@ -241,6 +265,10 @@ mod tests {
         let mut out = Vec::new();
         unknown(StateSet::of(State::CloseWait), "a|b\nc\x1b[0m", &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
-        assert_eq!(text, "CLOSE_WAIT UNKNOWN - a\\x7cb\\nc\\x1b[0m\n");
+        assert_eq!(
+            text,
+            "CLOSE_WAIT UNKNOWN - a\\x7cb\\nc\\x1b[0m | close_wait=U;;;0 counted=U;;;0 worst=U;;;0 oldest=U;;;0 \
+             fd_share=U;;;0;100 queue=U;;;0 growth=U\n"
+        );
     }
 }

@@ -25,6 +25,9 @@ fn faults(text: &str) -> Vec<String> {
     if text.chars().any(|c| c.is_control() && c != '\n') {
         faults.push("a control character".to_owned());
     }
+    if !text.is_ascii() {
+        faults.push("more than ASCII".to_owned());
+    }
     if let Some(data) = parts.next() {
         faults.extend(data_faults(data));
     }
@@ -131,6 +134,7 @@ fn the_validator_finds_what_is_broken() {
         "CLOSE_WAIT OK - none | a=1 | b=2\n",
         "CLOSE_WAIT OK - none | a=1\nx | y\n",
         "CLOSE_WAIT OK - n\x1b[0m | a=1\n",
+        "CLOSE_WAIT OK - \u{b5}s | a=1\n",
     ] {
         assert!(!faults(broken).is_empty(), "{broken:?}");
     }
@@ -150,7 +154,191 @@ fn check(lab: &Lab, args: &[&str]) -> Run {
         .iter()
         .position(|name| Some(*name) == status);
     assert_eq!(code, usize::try_from(found.code).ok(), "{}", found.stdout);
+    assert_eq!(labels(&found.stdout)[1..], LABELS, "{}", found.stdout);
     found
+}
+
+/// What every line of performance data has behind the count of the states.
+const LABELS: [&str; 6] = ["counted", "worst", "oldest", "fd_share", "queue", "growth"];
+
+fn labels(text: &str) -> Vec<&str> {
+    let line = text.lines().next().unwrap_or_default();
+    let data = line.split_once('|').map_or("", |(_, data)| data);
+    let figures = data.split_whitespace();
+    figures
+        .filter_map(|figure| figure.split_once('='))
+        .map(|(label, _)| label)
+        .collect()
+}
+
+/// The value of a figure in the performance data.
+fn figure(text: &str, label: &str) -> f64 {
+    let start = format!(" {label}=");
+    let data = text.split(" | ").nth(1).unwrap();
+    let data = format!(" {data}");
+    let value = data.split(&start).nth(1).unwrap().split([';', ' ']).next();
+    let value = value.unwrap().trim_end_matches(['s', '%']);
+    value
+        .parse()
+        .unwrap_or_else(|_| panic!("{label} in {text}"))
+}
+
+/// Waits until a check has done its first reading and only watches.
+fn watching(check: &std::process::Child) {
+    until("the time between two readings", || {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", check.id())).unwrap();
+        let sleeps = tasks.flatten().any(|task| {
+            let waits_in = std::fs::read_to_string(task.path().join("wchan"));
+            waits_in.is_ok_and(|name| name.contains("nanosleep"))
+        });
+        sleeps.then_some(()).ok_or("it still reads".to_owned())
+    });
+}
+
+#[test]
+fn a_count_that_falls_is_no_growth() {
+    let lab = Lab::new();
+    let lost = lab.start("leak", &["connections=20"]);
+    let checking = |limits: &str| {
+        lab.enter();
+        Command::new(closewait())
+            .args(["check", "--grace", "0", "--growth", limits, "--for", "3s"])
+            .args(["--by", "total"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let (mut plain, mut below) = (checking("10/min,100/min"), checking("-1:"));
+    watching(&plain);
+    watching(&below);
+    drop(lost);
+    // Whoever asks for a range below 0 is told of it.
+    for (checking, code) in [(&mut plain, 0), (&mut below, 1)] {
+        let mut text = String::new();
+        let mut out = checking.stdout.take().unwrap();
+        out.read_to_string(&mut text).unwrap();
+        assert_eq!(checking.wait().unwrap().code(), Some(code), "{text}");
+        assert!(figure(&text, "growth") < 0.0, "{text}");
+    }
+}
+
+#[test]
+fn no_limit_switches_another_judgement_off() {
+    let lab = Lab::new();
+    let full = lab.start("queue", &["backlog=4"]);
+    let port = full.port().to_string();
+    until("a queue that is full for longer than an instant", || {
+        let found = check(&lab, &["--port", &port]);
+        (found.code == 2).then_some(()).ok_or(found.stdout)
+    });
+    for args in [
+        &["-w", "1000"][..],
+        &["-c", "1000", "--by", "total"],
+        &["-w", "1000", "--by", "listener"],
+        &["-w", "1000", "--by", "port", "--no-owners"],
+        &["--fd-share", "90"],
+        &["--queue", "1000"],
+        &["--growth", "100000", "--for", "100ms"],
+        &["-w", "1000", "--queue", "1000", "--fd-share", "90"],
+        &["-w", "1000", "--no-evidence"],
+        &["-w", "1000", "--state", "all"],
+    ] {
+        let found = check(&lab, &[&["--port", &port], args].concat());
+        assert_eq!(found.code, 2, "{args:?}: {}", found.stdout);
+        assert!(
+            found.stdout.contains("accept queue 5 of 4"),
+            "{}",
+            found.stdout
+        );
+    }
+    // What is not looked at is said.
+    for (args, words) in [
+        (
+            &["-w", "1000", "--by", "port", "--no-owners"][..],
+            "; not judged: owners (--no-owners)",
+        ),
+        (
+            &["-w", "1000", "--no-evidence"],
+            "; not judged: open files and stopped processes (--no-evidence)",
+        ),
+        (
+            &["--state", "established", "-w", "1000"],
+            "; not judged: CLOSE_WAIT and accept queues",
+        ),
+    ] {
+        let found = check(&lab, &[&["--port", &port], args].concat());
+        assert!(found.stdout.contains(words), "{args:?}: {}", found.stdout);
+    }
+    let stopped = lab.start("leak", &["connections=2"]);
+    lab.lingering(stopped.port(), 2, Age::Least);
+    let port = stopped.port().to_string();
+    assert_eq!(check(&lab, &["--port", &port, "-w", "1000"]).code, 0);
+    stopped.stop();
+    until("a process that is stopped", || {
+        let found = check(&lab, &["--port", &port, "-w", "1000"]);
+        let told = found.code == 2 && found.stdout.contains("stopped");
+        told.then_some(()).ok_or(found.stdout)
+    });
+}
+
+#[test]
+fn the_workers_of_a_service_are_counted_together() {
+    let lab = Lab::new();
+    let server = lab.start("prefork", &["connections=12", "name=backend"]);
+    let port = server.port().to_string();
+    lab.lingering(server.port(), 12, Age::Least);
+    for (args, code) in [
+        (&["-w", "12"][..], 0),
+        (&["-w", "11"], 1),
+        (&["-w", "11", "--by", "owner"], 1),
+        (&["-w", "11", "--by", "port"], 1),
+        (&["--threshold", "warning=12"], 1),
+    ] {
+        let found = check(&lab, &[&["--port", &port, "--sample", "0"], args].concat());
+        assert_eq!(found.code, code, "{args:?}: {}", found.stdout);
+        assert_eq!(figure(&found.stdout, "worst"), 12.0, "{}", found.stdout);
+        assert!(found.stdout.contains("] +11"), "{}", found.stdout);
+    }
+    let document = lab.json(&["--port", &port, "--state", "close-wait"]);
+    let groups = document["groups"].as_array().unwrap();
+    let owners: Vec<_> = groups
+        .iter()
+        .map(|group| group["owners"].as_array().unwrap().len())
+        .collect();
+    assert_eq!(owners, [12], "one row, and all owners in it: {groups:#?}");
+}
+
+#[test]
+fn the_worst_is_one_number_wherever_it_stands() {
+    let lab = Lab::new();
+    let (leak, abandon) = (
+        lab.start("leak", &["connections=4"]),
+        lab.start("abandon", &["connections=3"]),
+    );
+    lab.lingering(leak.port(), 4, Age::Least);
+    lab.lingering(abandon.port(), 3, Age::Least);
+    let found = check(&lab, &["--by", "total", "-w", "6"]);
+    assert_eq!(found.code, 1, "{}", found.stdout);
+    assert!(
+        found.stdout.contains(" 7 (never-closed 4)"),
+        "{}",
+        found.stdout
+    );
+    assert_eq!(figure(&found.stdout, "worst"), 7.0, "{}", found.stdout);
+}
+
+#[test]
+fn a_line_is_ascii_whatever_a_program_calls_itself() {
+    let lab = Lab::new();
+    let held = lab.start("leak", &["connections=2", "name=j\u{e4}va\u{b5}|"]);
+    lab.lingering(held.port(), 2, Age::Least);
+    let found = check(&lab, &["--program", "j\u{e4}va\u{b5}|", "-w", "1", "-v"]);
+    assert_eq!(found.code, 1, "{}", found.stdout);
+    assert!(
+        found.stdout.contains("j\\u{e4}va\\u{b5}\\x7c["),
+        "{}",
+        found.stdout
+    );
 }
 
 #[test]
@@ -185,6 +373,9 @@ fn a_leak_goes_from_ok_to_critical_by_its_limits() {
         (&["--queue", "50,90"], 0),
         (&["-w", "0", "-v"], 1),
         (&["-t", "30", "-w", "0"], 1),
+        // An age without an operator is the least, since none is exact.
+        (&["-w", "0", "idle", "1ms"], 1),
+        (&["-w", "0", "idle", "1h"], 0),
     ] {
         let found = of(args);
         assert_eq!(
@@ -245,6 +436,8 @@ fn a_mistake_is_unknown_and_says_so_on_stdout() {
         &["--no-owners"],
         &["-t", "x"],
         &["-N", "no-such-namespace"],
+        &["--strict", "--allow-partial"],
+        &["--no-evidence", "--fd-share", "5"],
     ] {
         let found = run(Command::new(closewait()).arg("check").args(args));
         assert_eq!(found.code, 3, "{args:?}: {}{}", found.stdout, found.stderr);
@@ -262,6 +455,8 @@ fn a_mistake_is_unknown_and_says_so_on_stdout() {
     }
     for (args, code) in [
         (&["check", "--help"][..], 0),
+        (&["check", "-V"], 0),
+        (&["check", "--version"], 0),
         (&["--nonsense", "check"], 3),
         (&["list", "--nonsense", "check"], 2),
         (&["list", "--nonsense", "program", "=", "check"], 2),
@@ -417,8 +612,9 @@ fn hidden_owners_are_unknown_where_owners_are_judged() {
     for (args, code) in [
         (&[][..], 3),
         (&["-w", "100"], 3),
-        // Six that may be six owners' prove nothing of one.
-        (&["-w", "5"], 3),
+        // Six that may be six owners' prove nothing of one, and are six of one service.
+        (&["-w", "5", "--by", "owner"], 3),
+        (&["-w", "5"], 1),
         (&["-w", "100", "--by", "total"], 0),
         (&["-w", "5", "--by", "total"], 1),
         (&["-c", "5", "--by", "port"], 2),

@@ -96,6 +96,25 @@ pub fn inherit(settings: &mut Settings) -> Result<Ready> {
     Ok(Ready::new(facts, (listener, servers, child)))
 }
 
+/// A server that forks for each connection, as PostgreSQL does: every process has one, which nobody
+/// answers and whose peer has hung up. Give the parent the name that the others have.
+pub fn prefork(settings: &mut Settings) -> Result<Ready> {
+    let connections = settings.take("connections", 12)?;
+    let listener = wire::listen(wire::ROOMY)?;
+    let mut children = Vec::new();
+    let mut clients = Vec::new();
+    for _ in 0..connections {
+        let (client, server) = wire::pair(&listener)?;
+        wire::ask(&client, &server)?;
+        fcntl_setfd(&server, FdFlags::empty())?;
+        children.push(Child::start(&["idle", "name=backend"])?);
+        clients.push(client);
+    }
+    drop(clients);
+    let facts = json!({ "port": wire::port(&listener)?, "connections": connections });
+    Ok(Ready::new(facts, (listener, children)))
+}
+
 /// A pool of workers, all but a few of which wait for a database that never answers, while their
 /// clients have hung up.
 pub fn downstream(settings: &mut Settings) -> Result<Ready> {

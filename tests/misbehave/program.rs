@@ -99,6 +99,7 @@ fn play(role: &str, settings: &mut Settings) -> Result<Ready> {
         "listeners" => client::listeners(settings),
         "hide" => hide::hide(settings),
         "inherit" => family::inherit(settings),
+        "prefork" => family::prefork(settings),
         "downstream" => family::downstream(settings),
         "proxy" => family::proxy(settings),
         "states" => states::states(settings),

@@ -3,7 +3,7 @@
 use super::super::{escape, groups, units};
 use crate::classifier::Report;
 use crate::classifier::cause::GRACE_MS;
-use crate::classifier::finding::{End, Finding, Set};
+use crate::classifier::finding::{End, Finding, Set, Whole};
 use crate::classifier::group::Service;
 use crate::classifier::severity::Severity;
 use crate::model::{
@@ -34,7 +34,7 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
         None => String::new(),
     };
     let plural = if set.sockets == 1 { "" } else { "s" };
-    match (&finding.queue, set.cause) {
+    let one = match (&finding.queue, set.cause) {
         (Some(queue), Cause::NotAccepted) => {
             let limit = queue
                 .limit
@@ -52,6 +52,22 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
             )
         }
         _ => format!("{count} CLOSE_WAIT socket{plural} of {owner} {end}{age}"),
+    };
+    match &finding.sum {
+        Some(sum) => format!(
+            "{one}; {} in all {}",
+            units::count(sum.sockets),
+            whole(&sum.of)
+        ),
+        None => one,
+    }
+}
+
+/// `on :5432`, `of postgres`.
+fn whole(whole: &Whole) -> String {
+    match whole {
+        Whole::Service(of) => service(*of),
+        Whole::Program(of) => format!("of {}", escape::text(of.name.bytes())),
     }
 }
 
@@ -106,7 +122,7 @@ pub fn meaning(finding: &Finding) -> String {
              inherited by fork. Closing one copy does not close the connection."
         }
         Cause::NeverClosed => return never_closed(set),
-        Cause::StalePool if finding.severity > Severity::Info => {
+        Cause::StalePool if finding.severity > Severity::Info && finding.sum.is_none() => {
             "The server has closed these idle connections and nobody has looked at them since. So \
              many are unlikely to be a pool: consistent with response bodies that are neither \
              read nor closed, or connections that are never returned."

@@ -1,0 +1,66 @@
+//! Programs: processes that are counted and shown together, by name and by where they come from.
+
+use super::group::GroupOwner;
+use crate::model::{Holders, Name, Pid, Side};
+
+/// A program: its name, and the first in the row of its forebears that have the same one. A
+/// process whose forebears are not known is a program of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Program {
+    pub name: Name,
+    pub first: Pid,
+}
+
+impl Program {
+    /// The program of a holder; `None` where its name is not known.
+    pub fn of(holders: &Holders, pid: Pid) -> Option<Program> {
+        let name = holders.name(pid)?;
+        let forebears = holders.forebears(pid).iter();
+        let first = forebears.take_while(|(_, other)| other == name).last();
+        Some(Program {
+            name: name.clone(),
+            first: first.map_or(pid, |(forebear, _)| *forebear),
+        })
+    }
+
+    /// The programs of several holders, each once, ordered.
+    pub fn all(holders: &Holders, pids: &[Pid]) -> Vec<Program> {
+        let mut programs: Vec<Program> = pids
+            .iter()
+            .filter_map(|pid| Program::of(holders, *pid))
+            .collect();
+        programs.sort_unstable();
+        programs.dedup();
+        programs
+    }
+}
+
+/// Whose sockets of one service end go together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Whose {
+    /// A program, by its name; on the client side also by the first of its forebears that are
+    /// the same program.
+    Program(Name, Option<Pid>),
+    Processes(Vec<Pid>),
+}
+
+impl Whose {
+    /// The owner with all others that are the same program.
+    pub fn of(holders: &Holders, owner: &GroupOwner, side: Side) -> Whose {
+        let alone = || Whose::Processes(owner.pids.clone());
+        let programs = Program::all(holders, &owner.pids);
+        let Some(program) = programs.first() else {
+            return alone();
+        };
+        let same = programs.iter().all(|other| match side {
+            Side::Server => other.name == program.name,
+            Side::Client => other == program,
+        });
+        let named = owner.pids.iter().all(|pid| holders.name(*pid).is_some());
+        if !same || !named {
+            return alone();
+        }
+        let first = (side == Side::Client).then_some(program.first);
+        Whose::Program(program.name.clone(), first)
+    }
+}
