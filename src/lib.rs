@@ -35,7 +35,7 @@ use std::time::Instant;
 use anyhow::Context;
 
 use crate::classifier::finding::{self, Findings};
-use crate::classifier::group::Service;
+use crate::classifier::group::At;
 use crate::classifier::queue;
 use crate::collector::owners::Progress;
 use crate::collector::process::Suspect;
@@ -172,9 +172,10 @@ fn name(naming: plan::Naming, plan: &Inspection, report: &mut classifier::Report
         }
         _ => {
             let groups = report.groups();
-            let ends = groups.iter().filter_map(|group| match group.service {
-                Service::Remote(remote) => Some(remote.addr),
-                Service::Local(_) => None,
+            let ends = groups.iter().filter_map(|group| match group.service.at {
+                At::Remote(remote) => Some(remote.addr),
+                At::Untold(addr) => Some(addr),
+                At::Local(_) => None,
             });
             resolve::resolve(&sources, ends, naming.deadline)
         }

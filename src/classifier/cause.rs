@@ -12,7 +12,7 @@ pub const GRACE_MS: u64 = 5_000;
 pub struct Facts {
     /// What the times are known to.
     pub tick: Tick,
-    pub side: Side,
+    pub side: Option<Side>,
     /// It has an inode: accept(2) or connect(2) has given it to a process.
     pub accepted: bool,
     pub recv_q: u32,
@@ -70,12 +70,14 @@ pub fn cause(facts: &Facts, grace_ms: u64) -> Cause {
     }
     match (facts.recv_q, facts.side) {
         (0, _) => Cause::NeverClosed,
-        (1, Side::Client) => Cause::StalePool,
-        (1, Side::Server) => match facts.answered_after_last_byte() {
+        (1, Some(Side::Client)) => Cause::StalePool,
+        (1, Some(Side::Server)) => match facts.answered_after_last_byte() {
             Some(false) => Cause::SlowHandler,
             Some(true) => Cause::Abandoned,
             None => Cause::Unclear,
         },
+        // A pool's or a handler's.
+        (1, None) => Cause::Unclear,
         _ => Cause::NotReading,
     }
 }
@@ -83,8 +85,15 @@ pub fn cause(facts: &Facts, grace_ms: u64) -> Cause {
 /// The causes that a socket may have in place of the one that it was given, where the facts that
 /// would tell are missing: the times, or who holds it. Without times nothing is taken for
 /// transient.
-pub fn doubts(cause: Cause, owner_is_hidden: bool) -> &'static [Cause] {
+pub fn doubts(cause: Cause, owner_is_hidden: bool, side: Option<Side>) -> &'static [Cause] {
     match (cause, owner_is_hidden) {
+        (Cause::Unclear, _) if side.is_none() => &[
+            Cause::HalfClose,
+            Cause::StalePool,
+            Cause::SlowHandler,
+            Cause::Abandoned,
+            Cause::Inherited,
+        ],
         (Cause::Unclear, false) => &[Cause::HalfClose, Cause::SlowHandler, Cause::Abandoned],
         (Cause::Unclear, true) => &[
             Cause::HalfClose,

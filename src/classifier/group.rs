@@ -1,35 +1,60 @@
 //! Groups: sockets of one namespace with the same state, side, service end and program.
 
+use std::net::IpAddr;
+
 use rustc_hash::FxHashMap;
 
 use super::Row;
 use super::program::Whose;
-use crate::model::{
-    Cause, Endpoint, Holders, Name, Owner, Pid, Protocol, Side, Snapshot, Socket, State,
-};
+use crate::model::{Cause, Endpoint, Holders, Name, Owner, Pid, Protocol, Side, Snapshot, State};
 
-/// The end of a connection that names the service: never an ephemeral port.
+/// The service that a connection is to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Service {
+pub struct Service {
+    pub at: At,
+    /// The interface that its sockets are bound to; 0 for none.
+    pub device: u32,
+}
+
+/// The end of a connection that names the service: never an ephemeral port. Port 0 stands for
+/// several that tell nothing each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum At {
     /// Served here, on this port.
     Local(u16),
     /// Served there.
     Remote(Endpoint),
+    /// Nothing tells which end serves: all connections with that address.
+    Untold(IpAddr),
 }
 
 impl Service {
-    pub fn of(socket: &Socket, side: Side) -> Service {
-        match side {
-            Side::Server => Service::Local(socket.local.port),
-            Side::Client => Service::Remote(socket.remote.canonical()),
+    pub fn side(self) -> Option<Side> {
+        match self.at {
+            At::Local(_) => Some(Side::Server),
+            At::Remote(_) => Some(Side::Client),
+            At::Untold(_) => None,
         }
     }
 
-    pub fn side(self) -> Side {
-        match self {
-            Service::Local(_) => Side::Server,
-            Service::Remote(_) => Side::Client,
-        }
+    /// Its port; `None` where it has none that says anything.
+    pub fn port(self) -> Option<u16> {
+        let port = match self.at {
+            At::Local(port) => port,
+            At::Remote(remote) => remote.port,
+            At::Untold(_) => 0,
+        };
+        (port > 0).then_some(port)
+    }
+
+    /// The same at any port.
+    pub fn without_port(self) -> Service {
+        let at = match self.at {
+            At::Local(_) => At::Local(0),
+            At::Remote(remote) => At::Remote(Endpoint { port: 0, ..remote }),
+            At::Untold(addr) => At::Untold(addr),
+        };
+        Service { at, ..self }
     }
 }
 
@@ -177,7 +202,7 @@ impl<'a> Grouping<'a> {
 
     pub fn add(&mut self, row: &Row<'_>) {
         let owner = self.intern(&row.owner);
-        let service = service(row, self.snapshot);
+        let service = row.service();
         let tally = self
             .groups
             .entry((
@@ -275,26 +300,6 @@ impl<'a> Grouping<'a> {
                 .then_with(|| a.owner.pids.cmp(&b.owner.pids))
         });
         groups
-    }
-}
-
-/// The service's end. What is left of a connection between two ephemeral ports, whose listener
-/// is gone, does not tell which of them served: it goes with all others to that address, with
-/// port 0.
-pub(super) fn service(row: &Row<'_>, snapshot: &Snapshot) -> Service {
-    let socket = row.socket;
-    let service = Service::of(socket, row.side);
-    let settings = &snapshot.namespace(socket).settings;
-    let ephemeral = |port| settings.ephemeral.is_some_and(|range| range.contains(port));
-    match service {
-        Service::Remote(remote)
-            if socket.state == State::TimeWait
-                && ephemeral(remote.port)
-                && ephemeral(socket.local.port) =>
-        {
-            Service::Remote(Endpoint { port: 0, ..remote })
-        }
-        _ => service,
     }
 }
 

@@ -5,11 +5,11 @@ use rustc_hash::FxHashMap;
 use super::age::{self, Sightings};
 use super::cause::{self, Facts, PeerEnd};
 use super::listeners::Listeners;
+use super::side::Sides;
 use super::{Row, Rules, hiding};
 use crate::filter::Known;
 use crate::model::{
-    Ago, Endpoint, Hiding, Holder, Holders, Idle, Owner, Pid, Side, Snapshot, Socket, State,
-    TcpInfo,
+    Ago, Endpoint, Hiding, Holder, Holders, Idle, Owner, Pid, Snapshot, Socket, State, TcpInfo,
 };
 
 /// An [`Owner`] without its lifetime.
@@ -30,7 +30,7 @@ pub(super) enum OwnerRef {
 #[derive(Debug)]
 pub(super) struct Judge<'a> {
     pub(super) snapshot: &'a Snapshot,
-    pub(super) listeners: Listeners,
+    pub(super) sides: Sides<'a>,
     /// Positions of the sockets that closed first, ordered by namespace and (local, remote) end.
     closers: Vec<u32>,
     no_holders: Holders,
@@ -56,11 +56,11 @@ impl<'a> Judge<'a> {
             );
             closers.sort_unstable_by_key(|at| ends(&sockets[*at as usize]));
         }
-        let listeners = Listeners::of(snapshot);
-        let heirs = heirs(snapshot, &listeners);
+        let sides = Sides::of(snapshot);
+        let heirs = heirs(snapshot, &sides.listeners);
         Judge {
             snapshot,
-            listeners,
+            sides,
             closers,
             no_holders: Holders::default(),
             grace_ms: rules.grace_ms,
@@ -70,16 +70,13 @@ impl<'a> Judge<'a> {
     }
 
     pub(super) fn row<'b>(&'b self, socket: &'b Socket, owner: OwnerRef) -> Row<'b> {
-        let side = self
-            .listeners
-            .side(socket, &self.snapshot.namespace(socket).settings);
         let owner = self.owner(socket, owner);
         let idle = self.idle(socket);
         let cause = (socket.state == State::CloseWait)
-            .then(|| cause::cause(&self.facts(socket, side, idle, &owner), self.grace_ms));
+            .then(|| cause::cause(&self.facts(socket, idle, &owner), self.grace_ms));
         Row {
             socket,
-            side,
+            sides: &self.sides,
             owner,
             idle,
             cause,
@@ -97,13 +94,13 @@ impl<'a> Judge<'a> {
     pub(super) fn known<'b>(&'b self, row: &Row<'b>) -> Known<'b> {
         Known {
             socket: row.socket,
-            side: Some(row.side),
+            side: row.side(),
             owner: Some((row.owner, self.holders())),
             idle: row.idle,
             cause: Some(row.cause),
             doubts: row.cause.map_or(&[], |cause| {
                 let is_hidden = matches!(row.owner, Owner::Hidden(_));
-                cause::doubts(cause, is_hidden)
+                cause::doubts(cause, is_hidden, row.side())
             }),
             netns: Some(self.snapshot.namespace(row.socket)),
             cgroups: self.snapshot.cgroups.as_ref(),
@@ -134,7 +131,7 @@ impl<'a> Judge<'a> {
                 Owner::Process(self.holders().at(start..start + length as usize))
             }
             OwnerRef::Listener => {
-                let listener = self.listeners.covering(socket);
+                let listener = self.sides.listeners.covering(socket);
                 Owner::Listener(listener.map_or(&[], |listener| &listener.holders))
             }
             OwnerRef::Kernel => Owner::Kernel,
@@ -143,17 +140,11 @@ impl<'a> Judge<'a> {
         }
     }
 
-    pub(super) fn facts(
-        &self,
-        socket: &Socket,
-        side: Side,
-        idle: Option<Idle>,
-        owner: &Owner<'_>,
-    ) -> Facts {
+    pub(super) fn facts(&self, socket: &Socket, idle: Option<Idle>, owner: &Owner<'_>) -> Facts {
         let tcp = socket.tcp.as_ref();
         Facts {
             tick: self.snapshot.host.tick,
-            side,
+            side: self.sides.side(socket),
             accepted: socket.inode != 0,
             recv_q: socket.recv_q,
             send_q: socket.send_q,

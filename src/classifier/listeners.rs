@@ -5,9 +5,7 @@ use std::net::IpAddr;
 use rustc_hash::FxHashMap;
 
 use crate::model::endpoint::is_wildcard;
-use crate::model::{
-    Endpoint, Family, Holder, Holders, Protocol, Settings, Side, Snapshot, Socket, State,
-};
+use crate::model::{Endpoint, Family, Holder, Holders, Snapshot, Socket, State};
 
 /// All LISTEN sockets, found by the address and port that they cover.
 #[derive(Debug, Default)]
@@ -79,27 +77,8 @@ impl Listeners {
             .map(|(_, listener)| listener)
     }
 
-    /// The side that a socket is on. Where no listener covers it, a local port that connecting
-    /// sockets do not get, with a remote one that they do, was a service whose listener is gone.
-    pub fn side(&self, socket: &Socket, settings: &Settings) -> Side {
-        // Nothing tells it of UDP: an end without a peer is taken for a service's, so that it is
-        // grouped by its own port. See [`Row::told_side`](super::Row::told_side).
-        if socket.protocol == Protocol::Udp {
-            return match socket.state {
-                State::Established => Side::Client,
-                _ => Side::Server,
-            };
-        }
-        let gone_service = || {
-            settings.ephemeral.is_some_and(|ephemeral| {
-                !ephemeral.contains(socket.local.port) && ephemeral.contains(socket.remote.port)
-            })
-        };
-        if socket.state == State::Listen || self.covering(socket).is_some() || gone_service() {
-            Side::Server
-        } else {
-            Side::Client
-        }
+    pub fn covers(&self, socket: &Socket) -> bool {
+        self.covering(socket).is_some()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Listener> {

@@ -15,16 +15,18 @@ pub mod queue;
 pub mod range;
 pub mod sets;
 pub mod severity;
+mod side;
 pub mod tally;
 mod unseen;
 pub mod verdict;
 
 use self::age::Sightings;
 use self::cause::{Facts, PeerEnd, Renewal};
-use self::group::{Group, Grouping};
+use self::group::{Group, Grouping, Service};
 use self::judge::{Judge, OwnerRef};
 use self::listeners::{Listener, Listeners};
 use self::severity::Thresholds;
+use self::side::Sides;
 use self::unseen::Hidden;
 pub use self::unseen::hiding;
 use crate::filter::{Filter, Known};
@@ -49,7 +51,7 @@ pub struct Rules {
 #[derive(Debug, Clone, Copy)]
 pub struct Row<'a> {
     pub socket: &'a Socket,
-    pub side: Side,
+    sides: &'a Sides<'a>,
     pub owner: Owner<'a>,
     pub idle: Option<Idle>,
     /// Of CLOSE_WAIT sockets only.
@@ -58,8 +60,13 @@ pub struct Row<'a> {
 
 impl Row<'_> {
     /// The side, where something tells it: of UDP nothing does.
-    pub fn told_side(&self) -> Option<Side> {
-        (self.socket.protocol == Protocol::Tcp).then_some(self.side)
+    pub fn side(&self) -> Option<Side> {
+        self.sides.side(self.socket)
+    }
+
+    /// The service that it is a connection to.
+    pub fn service(&self) -> Service {
+        self.sides.service(self.socket)
     }
 
     /// Whether accept(2) or connect(2) gave the connection to a process; `None` of what is no
@@ -133,7 +140,6 @@ pub struct Report<'a> {
 #[derive(Debug, Clone, Copy)]
 struct Selected {
     socket: u32,
-    side: Side,
     cause: Option<Cause>,
     owner: OwnerRef,
 }
@@ -167,7 +173,6 @@ pub fn classify<'a>(snapshot: &'a Snapshot, rules: &Rules) -> Report<'a> {
                 hidden.add(&row);
                 selected.push(Selected {
                     socket: number,
-                    side: row.side,
                     cause: row.cause,
                     owner,
                 });
@@ -221,7 +226,7 @@ impl<'a> Report<'a> {
         let socket = &self.snapshot.sockets[selected.socket as usize];
         Row {
             socket,
-            side: selected.side,
+            sides: &self.judge.sides,
             owner: self.judge.owner(socket, selected.owner),
             idle: self.judge.idle(socket),
             cause: selected.cause,
@@ -250,7 +255,7 @@ impl<'a> Report<'a> {
     }
 
     pub fn listeners(&self) -> &Listeners {
-        &self.judge.listeners
+        &self.judge.sides.listeners
     }
 
     /// Whether a connection to the listener would be selected, as far as can be told.
@@ -284,7 +289,7 @@ impl<'a> Report<'a> {
 
     /// What is known of a CLOSE_WAIT socket.
     pub fn facts(&self, row: &Row<'_>) -> Facts {
-        self.judge.facts(row.socket, row.side, row.idle, &row.owner)
+        self.judge.facts(row.socket, row.idle, &row.owner)
     }
 
     /// The other end of a connection within this namespace, if that closed first, and who holds

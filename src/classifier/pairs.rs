@@ -89,7 +89,7 @@ fn candidates(report: &Report<'_>, pid: Pid, first: &Row<'_>) -> Vec<Leg> {
     let mut legs: Vec<Leg> = report
         .rows()
         .filter(|row| {
-            row.side != first.side
+            row.side() != first.side()
                 && row.socket.netns == first.socket.netns
                 && matches!(row.socket.state, State::Established | State::FinWait2)
                 && row.owner.holders().iter().any(|holder| holder.pid == pid)
@@ -123,7 +123,7 @@ fn leg(row: &Row<'_>) -> Option<Leg> {
         sent: tcp.last_data_sent()?,
         has_received: tcp.bytes_received()? > fin,
         has_sent: tcp.data_segs_out()? > 0,
-        service: Service::of(row.socket, row.side),
+        service: row.service(),
         state: row.socket.state,
         taken: false,
     })

@@ -38,7 +38,7 @@ impl Program {
 /// Whose sockets of one service end go together.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Whose {
-    /// A program, by its name; on the client side also by the first of its forebears that are
+    /// A program, by its name; on any other than the server's side also by the first of its forebears that are
     /// the same program.
     Program(Name, Option<Pid>),
     Processes(Vec<Pid>),
@@ -46,21 +46,21 @@ pub enum Whose {
 
 impl Whose {
     /// The owner with all others that are the same program.
-    pub fn of(holders: &Holders, owner: &GroupOwner, side: Side) -> Whose {
+    pub fn of(holders: &Holders, owner: &GroupOwner, side: Option<Side>) -> Whose {
         let alone = || Whose::Processes(owner.pids.clone());
         let programs = Program::all(holders, &owner.pids);
         let Some(program) = programs.first() else {
             return alone();
         };
         let same = programs.iter().all(|other| match side {
-            Side::Server => other.name == program.name,
-            Side::Client => other == program,
+            Some(Side::Server) => other.name == program.name,
+            Some(Side::Client) | None => other == program,
         });
         let named = owner.pids.iter().all(|pid| holders.name(*pid).is_some());
         if !same || !named {
             return alone();
         }
-        let first = (side == Side::Client).then_some(program.first);
+        let first = (side != Some(Side::Server)).then_some(program.first);
         Whose::Program(program.name.clone(), first)
     }
 }

@@ -1,8 +1,9 @@
 //! Accept queues: how full each listener's is, and how long connections have waited in it.
 
+use super::Report;
+use super::group::{At, Service};
 use super::listeners::Listener;
 use super::severity::Thresholds;
-use super::{Report, group::Service};
 use crate::model::{Endpoint, Pid, State};
 
 /// How long a connection may wait to be accepted before it counts: a listener that is served at
@@ -41,7 +42,10 @@ pub struct Queue {
 
 impl Queue {
     pub fn service(&self) -> Service {
-        Service::Local(self.local.port)
+        Service {
+            at: At::Local(self.local.port),
+            device: 0,
+        }
     }
 
     /// How full the queue is, in percent.

@@ -20,11 +20,11 @@ const ENDS_MAX: u32 = 8;
 pub enum End {
     One(Service),
     /// So many that each alone says little.
-    Several(Side, u32),
+    Several(Option<Side>, u32),
 }
 
 impl End {
-    pub fn side(self) -> Side {
+    pub fn side(self) -> Option<Side> {
         match self {
             End::One(service) => service.side(),
             End::Several(side, _) => side,
@@ -86,8 +86,8 @@ pub enum Whole {
 impl Whole {
     /// All that a socket counts for: one that several programs hold counts for each.
     pub(super) fn all_of(report: &Report<'_>, row: &Row<'_>, owner: &GroupOwner) -> Vec<Whole> {
-        let service = Service::of(row.socket, row.side);
-        let served = (service.side() == Side::Server).then_some(Whole::Service(service));
+        let service = row.service();
+        let served = (service.side() == Some(Side::Server)).then_some(Whole::Service(service));
         // Of one that is not accepted, no process has a descriptor.
         let held = owner.kind == Some("process");
         let pids = if held { owner.pids.as_slice() } else { &[] };
@@ -126,11 +126,11 @@ impl Key {
         Key {
             netns: row.socket.netns,
             cause,
-            end: End::One(Service::of(row.socket, row.side)),
+            end: End::One(row.service()),
             listener: listener(report, row),
             kind: owner.kind,
             owner: if is_one {
-                Whose::of(report.holders(), &owner, row.side)
+                Whose::of(report.holders(), &owner, row.side())
             } else {
                 Whose::Processes(owner.pids)
             },
@@ -155,7 +155,7 @@ pub fn sets(report: &Report<'_>) -> Vec<Set> {
         let same = last.as_ref().is_some_and(|(key, owner)| {
             key.netns == row.socket.netns
                 && key.cause == cause
-                && key.end == End::One(Service::of(row.socket, row.side))
+                && key.end == End::One(row.service())
                 && key.listener == listener(report, &row)
                 && owner.is(&row.owner)
         });
@@ -257,7 +257,7 @@ fn gather(report: &Report<'_>, key: &Key, positions: &[u32]) -> Set {
                 .and_then(|idle| u32::try_from(idle.at_least_ms).ok()),
         );
         waits.extend(patience::of_row(&row, report.snapshot.host.tick));
-        let service = Service::of(row.socket, row.side);
+        let service = row.service();
         let same = last
             .as_ref()
             .is_some_and(|(owner, end, _)| *end == service && owner.is(&row.owner));

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use rustc_hash::FxHashMap;
 
-use super::group::{GroupOwner, Service, service};
+use super::group::GroupOwner;
 use super::{Report, Row};
 use crate::model::{Cause, Cgroup, Name, Owner, Pid, Placed, Protocol, Side, Snapshot, State};
 
@@ -83,8 +83,8 @@ impl Dimension {
     }
 
     /// Whether it needs tcp_info.
-    pub fn needs_age(self) -> bool {
-        matches!(self, Dimension::Cause)
+    pub fn needs_tcp_info(self) -> bool {
+        matches!(self, Dimension::Cause | Dimension::Side | Dimension::Port)
     }
 }
 
@@ -356,12 +356,8 @@ impl<'a> Values<'a> {
             Dimension::Protocol => socket.protocol as u32,
             Dimension::State if socket.is_unconnected() => UNCONNECTED,
             Dimension::State => socket.state as u32,
-            Dimension::Side => row.told_side().map_or(UNKNOWN, |side| side as u32),
-            Dimension::Port => match service(row, self.report.snapshot) {
-                Service::Local(port) => port.into(),
-                Service::Remote(remote) if remote.port > 0 => remote.port.into(),
-                Service::Remote(_) => UNKNOWN,
-            },
+            Dimension::Side => row.side().map_or(UNKNOWN, |side| side as u32),
+            Dimension::Port => row.service().port().map_or(UNKNOWN, u32::from),
             Dimension::Peer if socket.remote.port == 0 => NONE,
             Dimension::Peer => self.peers.number(socket.remote.canonical().addr),
             Dimension::Program => self.program(&row.owner),

@@ -70,8 +70,8 @@ impl Hidden {
             (
                 GapKind::Undecided,
                 undecided,
-                "left out: the filter asks for what is not known of them (an owner, a unit, a cause, an \
-                 age, an interface, a mark or a cgroup)"
+                "left out: the filter asks for what is not known of them (an owner, a side, a unit, a cause, \
+                 an age, an interface, a mark or a cgroup)"
                     .to_owned(),
                 "run as root, or select by state and port alone",
             ),

@@ -6,7 +6,7 @@
 use rustc_hash::FxHashMap;
 
 use super::finding::Findings;
-use super::group::{GroupOwner, Service, service};
+use super::group::{GroupOwner, Service};
 use super::program::{Program, Whose};
 use super::range::{Alert, Limits, Range};
 use super::severity::Severity;
@@ -350,7 +350,7 @@ struct Place {
 impl Place {
     fn of(report: &Report<'_>, row: &Row<'_>, by: By, listener: Option<Endpoint>) -> Place {
         let netns = row.socket.netns;
-        let service = service(row, report.snapshot);
+        let service = row.service();
         let owner = GroupOwner::of(&row.owner);
         let mut keys = match by {
             By::Total => vec![Key::Total],
@@ -367,7 +367,7 @@ impl Place {
                 }
             }
         };
-        if by == By::Either && service.side() == Side::Server {
+        if by == By::Either && service.side() == Some(Side::Server) {
             keys.push(Key::Port(netns, service));
         }
         Place {
@@ -404,7 +404,7 @@ impl Counts {
                 .map(|listener| listener.local);
             let place = last.take().filter(|place| {
                 place.netns == row.socket.netns
-                    && place.service == service(&row, report.snapshot)
+                    && place.service == row.service()
                     && place.listener == listener
                     && place.owner.is(&row.owner)
             });

@@ -155,8 +155,12 @@ impl Term {
                 let told = socket.state != State::Listen || is_from_kernel(socket);
                 told.then_some(bytes.contains(&socket.send_q))
             }
-            // Nothing tells which end of UDP serves: it is neither, to root as well.
-            Term::Side(_) if socket.protocol == Protocol::Udp => Some(false),
+            // Nothing tells which end of UDP serves, and what is only bound has no other end.
+            Term::Side(_)
+                if socket.protocol == Protocol::Udp || socket.state == State::BoundInactive =>
+            {
+                Some(false)
+            }
             Term::Side(side) => known.side.map(|found| found == *side),
             Term::Pid(pid) => owned_by(known, |_, holder| holder == *pid),
             Term::Program(name) => program(known, |comm| is_named(comm, name)),
@@ -193,8 +197,8 @@ impl Term {
     }
 
     /// Whether the term needs tcp_info.
-    pub fn needs_age(&self) -> bool {
-        matches!(self, Term::Idle(_) | Term::Cause(_))
+    pub fn needs_tcp_info(&self) -> bool {
+        matches!(self, Term::Idle(_) | Term::Cause(_) | Term::Side(_))
     }
 }
 

@@ -236,6 +236,8 @@ pub struct TcpInfo {
     bytes_acked: u64,
     bytes_received: u64,
     bytes_sent: u64,
+    bytes_retrans: u64,
+    notsent: u32,
 }
 
 impl TcpInfo {
@@ -251,6 +253,8 @@ impl TcpInfo {
             bytes_received: u64_at(bytes, 128).unwrap_or(0),
             data_segs_out: u32_at(bytes, 156).unwrap_or(0),
             bytes_sent: u64_at(bytes, 200).unwrap_or(0),
+            bytes_retrans: u64_at(bytes, 208).unwrap_or(0),
+            notsent: u32_at(bytes, 144).unwrap_or(0),
         }
     }
 
@@ -301,6 +305,16 @@ impl TcpInfo {
         self.reaches(208).then_some(self.bytes_sent)
     }
 
+    /// Bytes sent again (Linux 4.19).
+    pub fn bytes_retrans(&self) -> Option<u64> {
+        self.reaches(216).then_some(self.bytes_retrans)
+    }
+
+    /// Bytes queued and never sent, a FIN behind them counting as one (Linux 4.6).
+    pub fn notsent(&self) -> Option<u32> {
+        self.reaches(148).then_some(self.notsent)
+    }
+
     fn reaches(&self, end: u16) -> bool {
         self.end.get() > end
     }
@@ -336,7 +350,7 @@ mod tests {
     #[test]
     fn a_socket_stays_small_enough_for_a_million_of_them() {
         assert!(
-            std::mem::size_of::<Socket>() <= 152,
+            std::mem::size_of::<Socket>() <= 160,
             "{}",
             std::mem::size_of::<Socket>()
         );

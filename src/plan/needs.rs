@@ -16,7 +16,7 @@ pub(super) fn needs(view: &View, filter: &Filter, quiet: bool) -> Needs {
     };
     let selection = Needs {
         owners: filter.mentions(Term::needs_owner),
-        times: filter.mentions(Term::needs_age),
+        times: filter.mentions(Term::needs_tcp_info),
         details: DetailSet::NONE,
         cgroups: filter.mentions(Term::needs_cgroup),
     };
@@ -29,7 +29,7 @@ pub(super) fn needs(view: &View, filter: &Filter, quiet: bool) -> Needs {
             Needs {
                 owners: any(Dimension::needs_owner),
                 // A document has findings too, which rest on ages.
-                times: any(Dimension::needs_age) || format == Format::Json,
+                times: any(Dimension::needs_tcp_info) || format == Format::Json,
                 details: DetailSet::NONE,
                 cgroups: by.dimensions.iter().any(|by| by.needs_cgroup()),
             }

@@ -4,14 +4,14 @@
 use std::io::{self, Write};
 
 use super::style::Look;
-use super::{columns, escape, findings, groups, units};
+use super::{escape, findings, groups, units};
 use crate::classifier::Report;
 use crate::classifier::finding::{Finding, Findings};
 use crate::classifier::group::Service;
 use crate::classifier::range::Limits;
 use crate::classifier::severity::Severity;
 use crate::classifier::verdict::{Key, Measure, Status, Test, Verdict, Worst};
-use crate::model::{Cause, State, StateSet};
+use crate::model::{Cause, Protocol, State, StateSet};
 
 /// Writes the verdict's line, and with `verbose` the findings.
 pub fn result(
@@ -154,15 +154,7 @@ fn beside_counts(report: &Report<'_>, finding: &Finding, verdict: &Verdict) -> O
 fn worst_of(report: &Report<'_>, worst: &Worst) -> String {
     let mut words = Vec::new();
     let owner = |owner| groups::owner_of(report, owner);
-    let service = |service| match service {
-        Service::Local(port) => format!(":{port}"),
-        Service::Remote(remote) => {
-            let mut text = "to ".to_owned();
-            let names = &report.resolved;
-            columns::push_end(remote, crate::model::Protocol::Tcp, names, &mut text);
-            text
-        }
-    };
+    let service = |service: Service| groups::service_of(report, service, Protocol::Tcp);
     match &worst.key {
         Key::Total => {
             words.extend(worst.owner.as_ref().map(owner));

@@ -9,9 +9,10 @@ use unicode_width::UnicodeWidthStr;
 use super::columns::Column;
 use super::style::{self, MARK, NO_MARK, Role};
 use super::{Sort, SortKey, View, columns, escape, units};
-use crate::classifier::group::{Group, GroupOwner, Service, first_name};
+use crate::classifier::group::{At, Group, GroupOwner, Service, first_name};
 use crate::classifier::{Report, hiding};
-use crate::model::{Protocol, State};
+use crate::model::endpoint::is_wildcard;
+use crate::model::{Protocol, Side, State};
 
 /// The groups in the order that a view asks for.
 pub fn ordered(report: &Report<'_>, sort: Option<Sort>) -> Vec<Group> {
@@ -30,10 +31,7 @@ pub fn ordered(report: &Report<'_>, sort: Option<Sort>) -> Vec<Group> {
 }
 
 fn compare(key: SortKey, a: &Group, b: &Group, report: &Report<'_>) -> Ordering {
-    let service = |group: &Group| match group.service {
-        Service::Local(port) => port,
-        Service::Remote(remote) => remote.port,
-    };
+    let service = |group: &Group| group.service.port();
     let name = |group: &Group| first_name(&group.owner, |pid| report.holders().name(pid)).cloned();
     let column = match key {
         SortKey::Sockets => return a.sockets.cmp(&b.sockets),
@@ -193,7 +191,6 @@ fn marked(cells: Vec<String>, highlighted: bool) -> Vec<Cell> {
 }
 
 fn cells(report: &Report<'_>, group: &Group) -> [String; 8] {
-    let names = &report.resolved;
     let protocol = match group.protocol {
         Protocol::Tcp => "",
         Protocol::Udp => " udp",
@@ -220,26 +217,39 @@ fn cells(report: &Report<'_>, group: &Group) -> [String; 8] {
     [
         group.protocol.state_name(group.state).to_owned(),
         match group.protocol {
-            Protocol::Tcp => group.service.side().name().to_owned(),
+            Protocol::Tcp => group.service.side().map_or("-", Side::name).to_owned(),
             Protocol::Udp => "-".to_owned(),
         },
-        match group.service {
-            Service::Local(port) => match names.service(group.protocol, port) {
-                Some(service) => format!(":{service}{protocol}"),
-                None => format!(":{port}{protocol}"),
-            },
-            Service::Remote(remote) => {
-                let mut text = "to ".to_owned();
-                columns::push_end(remote, group.protocol, names, &mut text);
-                text + protocol
-            }
-        },
+        service_of(report, group.service, group.protocol) + protocol,
         style::cut(&netns_of(report, group.netns), NETNS_MOST),
         owner_of(report, &group.owner),
         units::count(group.sockets),
         queue,
         age,
     ]
+}
+
+/// `:80`, `to 10.0.0.5:3306`; with a star for the port where many share it; `with 10.0.0.9` where
+/// nothing tells which end serves; `-` of what has no other end.
+pub fn service_of(report: &Report<'_>, service: Service, protocol: Protocol) -> String {
+    let names = &report.resolved;
+    match service.at {
+        At::Local(0) => ":*".to_owned(),
+        At::Local(port) => match names.service(protocol, port) {
+            Some(name) => format!(":{name}"),
+            None => format!(":{port}"),
+        },
+        At::Remote(remote) => {
+            let mut text = "to ".to_owned();
+            columns::push_end(remote, protocol, names, &mut text);
+            text
+        }
+        At::Untold(addr) if is_wildcard(addr) => "-".to_owned(),
+        At::Untold(addr) => match names.host(addr) {
+            Some(name) => format!("with {}", escape::text(name.as_bytes())),
+            None => format!("with {addr}"),
+        },
+    }
 }
 
 /// What a namespace is called, as a terminal may be shown it.

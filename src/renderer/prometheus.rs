@@ -11,14 +11,16 @@ use std::time::Duration;
 use super::groups;
 use crate::classifier::Report;
 use crate::classifier::finding::Findings;
-use crate::classifier::group::{GroupOwner, Service};
+use crate::classifier::group::GroupOwner;
 use crate::classifier::severity::Severity;
-use crate::model::{Cause, FdLimit, Holders, Pid, State};
+use crate::model::{Cause, FdLimit, Holders, Pid, Side, State};
 
 /// The upper bounds of the ages, in seconds.
 const AGES: [u64; 9] = [1, 5, 15, 60, 300, 900, 3_600, 14_400, 86_400];
 /// What series that a limit leaves out are summed under.
 const OTHER: &str = "other";
+/// The side of what nothing tells one of.
+const UNTOLD: &str = "unknown";
 
 /// Writes all metrics of a report. At most `limit` series tell ports, programs or queues; the rest
 /// of the sockets is summed for each state.
@@ -99,15 +101,11 @@ fn sockets<W: Write>(
     let several = report.snapshot.only_namespace().is_none();
     let mut counts: BTreeMap<Series, u64> = BTreeMap::new();
     for group in report.groups() {
-        let port = match group.service {
-            Service::Local(port) => port,
-            Service::Remote(remote) => remote.port,
-        };
         let series = Series {
             state: group.state,
             netns: several.then_some(group.netns),
-            side: group.service.side().name(),
-            port: port.to_string(),
+            side: group.service.side().map_or(UNTOLD, Side::name),
+            port: group.service.port().unwrap_or(0).to_string(),
             program: program(&group.owner, report),
         };
         *counts.entry(series).or_default() += group.sockets;

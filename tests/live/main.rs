@@ -20,6 +20,7 @@ mod placement;
 mod prepared;
 mod replay;
 mod scan;
+mod sides;
 mod text;
 mod udp;
 mod view;

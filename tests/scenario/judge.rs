@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use closewait::classifier::finding::{self, End, Finding};
-use closewait::classifier::group::Service;
+use closewait::classifier::group::At;
 use closewait::classifier::{self, Report, queue};
 use closewait::model::{Evidence, Pid};
 use closewait::renderer::{findings, groups};
@@ -70,8 +70,12 @@ fn described(scenario: &Scenario, pid: Pid) -> Option<&Process> {
 fn told(report: &Report<'_>, finding: &Finding) -> Told {
     let set = &finding.set;
     let service = match set.end {
-        End::One(Service::Local(port)) => format!(":{port}"),
-        End::One(Service::Remote(remote)) => remote.to_string(),
+        End::One(service) => match service.at {
+            At::Local(0) => ":*".to_owned(),
+            At::Local(port) => format!(":{port}"),
+            At::Remote(remote) => remote.to_string(),
+            At::Untold(addr) => format!("with {addr}"),
+        },
         End::Several(_, ends) => format!("{ends} ends"),
     };
     let mut words = vec![

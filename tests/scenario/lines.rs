@@ -95,7 +95,7 @@ pub fn socket(text: &str, source: Source, next_port: &mut u16) -> Result<Line, S
             Endpoint::new(local_addr, local_port),
             Endpoint::new(remote_addr, remote_port),
         );
-        facts.fill(&mut socket, u64::from(at));
+        facts.fill(&mut socket, serves, u64::from(at));
         sockets.push(socket);
     }
     Ok(Line {
@@ -165,6 +165,8 @@ struct Facts {
     step: u64,
     /// How many bytes of tcp_info came.
     tcp_info: Option<usize>,
+    /// What is counted does not tell who opened the connection.
+    opener_untold: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -200,6 +202,7 @@ impl Facts {
             "acked" => self.acked = Some(syntax::duration(value)?),
             "age" => self.age = Some(syntax::duration(value)?),
             "step" => self.step = syntax::duration(value)?,
+            "opener" if value == "untold" => self.opener_untold = true,
             "tcpinfo" if value == "none" => self.tcp_info = Some(0),
             "tcpinfo" => self.tcp_info = Some(syntax::number(key, value)? as usize),
             _ => return Err(format!("unknown key {key:?}")),
@@ -225,7 +228,7 @@ impl Facts {
     }
 
     /// Fills in what the kernel tells of the socket number `at` of its line.
-    fn fill(&self, socket: &mut Socket, at: u64) {
+    fn fill(&self, socket: &mut Socket, serves: bool, at: u64) {
         socket.recv_q = self.recv_q;
         socket.send_q = self.send_q;
         socket.timer = self.timer;
@@ -248,10 +251,9 @@ impl Facts {
         put(52, received.or(age));
         put(56, acked);
         if let Time::Ago(_) = sent {
-            bytes[120..128].copy_from_slice(&500u64.to_ne_bytes());
             bytes[156..160].copy_from_slice(&2u32.to_ne_bytes());
-            bytes[200..208].copy_from_slice(&500u64.to_ne_bytes());
         }
+        self.count(socket, serves, sent, &mut bytes);
         // The FIN counts as one.
         let fin = u64::from(socket.state == State::CloseWait);
         let data = match received {
@@ -261,5 +263,28 @@ impl Facts {
         bytes[128..136].copy_from_slice(&(data + fin).to_ne_bytes());
         bytes.truncate(self.tcp_info.unwrap_or(TCP_INFO));
         socket.tcp = Some(TcpInfo::from_prefix(&bytes));
+    }
+
+    /// Counts the bytes that were sent and acknowledged as the kernel does: the SYN of the side
+    /// that connects is acknowledged as a byte, and so is a FIN. Send-Q is under way, or was never
+    /// sent where nothing was.
+    fn count(&self, socket: &Socket, serves: bool, sent: Time, bytes: &mut [u8]) {
+        let queued = u64::from(self.send_q);
+        let (sent, unsent) = match sent {
+            Time::Never => (0, queued),
+            Time::Ago(_) => (500.max(queued), 0),
+        };
+        let fin = match socket.state {
+            State::FinWait2 => 1,
+            State::FinWait1 | State::Closing | State::LastAck => u64::from(unsent == 0),
+            _ => 0,
+        };
+        let under_way = queued - unsent;
+        let acked = (sent + fin + u64::from(!serves)).saturating_sub(under_way);
+        // Bytes that were refused on this host, and counted all the same.
+        let refused = if self.opener_untold { 7 } else { 0 };
+        bytes[120..128].copy_from_slice(&acked.to_ne_bytes());
+        bytes[144..148].copy_from_slice(&(unsent as u32).to_ne_bytes());
+        bytes[200..208].copy_from_slice(&(sent + refused).to_ne_bytes());
     }
 }

@@ -45,7 +45,7 @@ pub fn value<'a>(column: Column, row: &Row<'a>, report: &'a Report<'_>) -> Optio
         Column::LocalPort => number(Some(socket.local.port.into())),
         Column::RemotePort => number(Some(socket.remote.port.into())),
         Column::State => Some(Value::Word(socket.state_name())),
-        Column::Side => row.told_side().map(|side| Value::Word(side.name())),
+        Column::Side => row.side().map(|side| Value::Word(side.name())),
         Column::IdleAtLeast => number(idle.map(|idle| idle.at_least_ms)),
         Column::IdleAtMost => number(idle.and_then(|idle| idle.at_most_ms)),
         Column::Cause => row.cause.map(|cause| Value::Word(cause.name())),

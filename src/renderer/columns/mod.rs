@@ -126,7 +126,7 @@ const INFO_SHOWN: [&str; 11] = [
 pub struct Needs {
     /// Who holds the sockets.
     pub owners: bool,
-    /// The times in tcp_info.
+    /// tcp_info: times, and who opened a connection.
     pub times: bool,
     pub details: DetailSet,
     /// The control groups of the holders.
@@ -326,7 +326,9 @@ impl Column {
                 (needs.owners, needs.cgroups) = (true, true);
             }
             Column::Cause => (needs.owners, needs.times) = (true, true),
-            Column::Age | Column::IdleAtLeast | Column::IdleAtMost => needs.times = true,
+            Column::Age | Column::IdleAtLeast | Column::IdleAtMost | Column::Side => {
+                needs.times = true
+            }
             Column::Congestion => needs.details = DetailSet::CONGESTION,
             Column::Tos | Column::Tclass => needs.details = DetailSet::CLASS,
             Column::Shutdown => needs.details = DetailSet::SHUTDOWN,

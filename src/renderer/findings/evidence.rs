@@ -113,7 +113,7 @@ fn queue_of_bytes(set: &Set, lines: &mut Lines) {
     }
     if let Some(unanswered) = set.unanswered
         && matches!(set.cause, Cause::NeverClosed | Cause::NotReading)
-        && set.end.side() == Side::Server
+        && set.end.side() == Some(Side::Server)
     {
         let all = units::count(set.sockets);
         lines.add(
@@ -134,21 +134,21 @@ fn patience_line(set: &Set, lines: &mut Lines) {
     let seconds = |ms: u32| format!("{:.1} s", f64::from(ms) / 1000.0);
     let (p50, p90) = (seconds(patience.p50_ms), seconds(patience.p90_ms));
     let (who, since) = match set.end.side() {
-        Side::Server if all_silent(set) => ("peers", "connecting"),
+        Some(Side::Server) if all_silent(set) => ("peers", "connecting"),
         side => match (side, set.unanswered == Some(set.sockets)) {
-            (Side::Server, true) => ("peers", "their last byte"),
-            (Side::Client, true) => ("the server", "its last byte"),
-            (Side::Server, false) => ("peers", "the last byte either way"),
-            (Side::Client, false) => ("the server", "the last byte either way"),
+            (Some(Side::Client), true) => ("the server", "its last byte"),
+            (Some(Side::Client), false) => ("the server", "the last byte either way"),
+            (_, true) => ("peers", "their last byte"),
+            (_, false) => ("peers", "the last byte either way"),
         },
     };
     let distribution = format!("{who} hung up p50 {p50}, p90 {p90} after {since}");
     // Who was answered, or is a server, did not wait for this side.
     let answered = set.cause == Cause::Abandoned || set.unanswered == Some(0);
     let timeout = match set.end.side() {
-        Side::Client => "its idle timeout",
-        Side::Server if answered => "an idle timeout",
-        Side::Server => "a client timeout",
+        Some(Side::Client) => "its idle timeout",
+        Some(Side::Server) if !answered => "a client timeout",
+        _ => "an idle timeout",
     };
     match patience.cluster_ms.map(seconds) {
         Some(cluster) => lines.add(

@@ -4,7 +4,7 @@ use super::super::{escape, groups, units};
 use crate::classifier::Report;
 use crate::classifier::cause::GRACE_MS;
 use crate::classifier::finding::{End, Finding, Set, Whole};
-use crate::classifier::group::Service;
+use crate::classifier::group::{At, Service};
 use crate::classifier::severity::Severity;
 use crate::model::{
     Cause, Endpoint, Evidence, FdLimit, Pid, Runtime, Side, Wait, WaitKind, WaitTarget,
@@ -82,17 +82,23 @@ pub(super) fn owner(report: &Report<'_>, finding: &Finding) -> String {
 pub(super) fn end(end: End) -> String {
     match end {
         End::One(one) => service(one),
-        End::Several(Side::Server, ports) => format!("on {} ports", units::count(ports.into())),
-        End::Several(Side::Client, remotes) => {
+        End::Several(Some(Side::Server), ports) => {
+            format!("on {} ports", units::count(ports.into()))
+        }
+        End::Several(Some(Side::Client), remotes) => {
             format!("to {} remote ends", units::count(remotes.into()))
         }
+        End::Several(None, hosts) => format!("with {} hosts", units::count(hosts.into())),
     }
 }
 
 pub(super) fn service(service: Service) -> String {
-    match service {
-        Service::Local(port) => format!("on :{port}"),
-        Service::Remote(remote) => format!("to {remote}"),
+    match service.at {
+        At::Local(0) => "on many ports".to_owned(),
+        At::Local(port) => format!("on :{port}"),
+        At::Remote(remote) if remote.port == 0 => format!("to many ports of {}", remote.addr),
+        At::Remote(remote) => format!("to {remote}"),
+        At::Untold(addr) => format!("with {addr}"),
     }
 }
 
@@ -144,6 +150,10 @@ pub fn meaning(finding: &Finding) -> String {
         Cause::Unclear if set.no_tcp_info => {
             "The facts that would decide are missing: no tcp_info came with these sockets. Read \
              them through sock_diag (without --source procfs)."
+        }
+        Cause::Unclear if set.end.side().is_none() => {
+            "Nothing tells which end opened these connections: an idle pool that the server \
+             closed and requests that nobody answered look alike."
         }
         Cause::Unclear => {
             "The last byte came in and the last one went out within a tick of the kernel's clock: \
@@ -201,7 +211,7 @@ fn never_closed(set: &Set) -> String {
             .to_owned();
     }
     match (set.end.side(), set.unanswered) {
-        (Side::Server, Some(unanswered)) if unanswered == set.sockets => {
+        (Some(Side::Server), Some(unanswered)) if unanswered == set.sockets => {
             "End-of-file was read and close() has not come. Nothing was sent since the last byte \
              came in: consistent with a leak, or with handlers that still work for peers that \
              have gone."
@@ -241,7 +251,7 @@ fn not_reading(finding: &Finding) -> &'static str {
     } else if awaited(finding).is_some() {
         "Data lies unread while the threads that work wait for another service: consistent with workers \
          that are all taken by a slow service behind this one."
-    } else if set.end.side() == Side::Client {
+    } else if set.end.side() == Some(Side::Client) {
         "Data lies unread: consistent with response bodies that are neither read nor closed."
     } else {
         "Data lies unread: consistent with an application that is stalled, or whose workers are \
@@ -256,8 +266,8 @@ pub(super) fn all_silent(set: &Set) -> bool {
 pub(super) fn close_notify(set: &Set) -> bool {
     let unread = set.recv_q.max.saturating_sub(1);
     let fits = match set.end.side() {
-        Side::Client => CLOSE_NOTIFY.contains(&unread),
-        Side::Server => CLOSE_NOTIFY_COMMON.contains(&unread),
+        Some(Side::Client) => CLOSE_NOTIFY.contains(&unread),
+        Some(Side::Server) | None => CLOSE_NOTIFY_COMMON.contains(&unread),
     };
     set.recv_q_min == set.recv_q.max && fits
 }

@@ -22,12 +22,12 @@ use super::list::{self, Order};
 use super::tally::Counts;
 use super::{Object, Page, View, findings, groups};
 use crate::classifier::finding::{End, FinWait2, Finding, Findings};
-use crate::classifier::group::{Group, Service};
+use crate::classifier::group::{At, Group, Service};
 use crate::classifier::queue::Queue;
 use crate::classifier::{Report, Row};
 use crate::model::{
-    Cause, Endpoint, Evidence, FdLimit, Holders, Pid, Placed, Protocol, Resolved, Snapshot, Wait,
-    WaitTarget,
+    Cause, Endpoint, Evidence, FdLimit, Holders, Pid, Placed, Protocol, Resolved, Side, Snapshot,
+    Wait, WaitTarget,
 };
 
 /// The version of the schema: raised only when a field is renamed or removed.
@@ -228,9 +228,10 @@ impl<'a> Context<'a> {
         service: Service,
         protocol: Protocol,
     ) -> (Option<u16>, Option<EndpointJson<'a>>) {
-        match service {
-            Service::Local(port) => (Some(port), None),
-            Service::Remote(remote) => (None, Some(self.end(remote, protocol))),
+        match service.at {
+            At::Local(_) => (service.port(), None),
+            At::Remote(remote) => (None, Some(self.end(remote, protocol))),
+            At::Untold(addr) => (None, Some(self.end(Endpoint::new(addr, 0), protocol))),
         }
     }
 
@@ -265,7 +266,7 @@ impl<'a> Context<'a> {
             cause: set.cause.name(),
             sockets: set.sockets,
             netns: self.netns(set.netns),
-            side: set.end.side().name(),
+            side: set.end.side().map(Side::name),
             local_port,
             remote,
             ends,
@@ -351,7 +352,10 @@ impl<'a> Context<'a> {
             netns: self.netns(group.netns),
             protocol: group.protocol.name(),
             state: group.protocol.state_name(group.state),
-            side: (group.protocol == Protocol::Tcp).then(|| group.service.side().name()),
+            side: match group.protocol {
+                Protocol::Tcp => group.service.side().map(Side::name),
+                Protocol::Udp => None,
+            },
             local_port,
             remote,
             owner_kind: group.owner.kind,
@@ -388,7 +392,7 @@ impl<'a> Context<'a> {
             state: socket.state_name(),
             local: self.end(socket.local, socket.protocol),
             remote: self.end(socket.remote, socket.protocol),
-            side: row.told_side().map(|side| side.name()),
+            side: row.side().map(|side| side.name()),
             recv_q: socket.recv_q,
             send_q: self.report.send_q(socket),
             timer: socket.timer.map(TimerJson::from),

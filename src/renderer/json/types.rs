@@ -231,7 +231,7 @@ pub(super) struct FindingJson<'a> {
     pub(super) cause: &'static str,
     pub(super) sockets: u64,
     pub(super) netns: Option<&'a str>,
-    pub(super) side: &'static str,
+    pub(super) side: Option<&'static str>,
     pub(super) local_port: Option<u16>,
     pub(super) remote: Option<EndpointJson<'a>>,
     pub(super) ends: u32,

@@ -1,0 +1,527 @@
+//! Which side of a connection a socket is on, and which port names the service.
+//!
+//! The facts, each only where those before it do not tell:
+//! who opened the connection, as the kernel counts it · a listener that covers the local end ·
+//! the shape of the table · the range of ports that connecting sockets get. Two facts of one
+//! rank that contradict each other tell nothing, and then nobody guesses.
+
+use std::sync::OnceLock;
+
+use rustc_hash::FxHashMap;
+
+use super::group::{At, Service};
+use super::listeners::Listeners;
+use crate::model::{Endpoint, PortRange, Protocol, Side, Snapshot, Socket, State};
+
+/// How many connections must share an end before it is taken for a service's. The kernel gives
+/// two connections one port only where it runs short of them, and then far more share the other
+/// end.
+const FAN: u32 = 3;
+/// And how many times as many as share the other end.
+const FAN_RATIO: u32 = 2;
+/// The most ports with fewer than [`FAN`] connections each that are told apart at one address.
+/// Where there are more, ports are handed out by the connection: passive FTP, RPC, peer to peer.
+const FEW: u32 = 16;
+/// The privileged ports that clients bind: bindresvport(3), and NFS from 665 on.
+const RESERVED: PortRange = PortRange {
+    first: 512,
+    last: 1023,
+};
+
+/// The sides of all sockets of a snapshot. What rests on the whole table is worked out when it is
+/// first asked for, and once.
+#[derive(Debug)]
+pub(super) struct Sides<'a> {
+    snapshot: &'a Snapshot,
+    pub(super) listeners: Listeners,
+    shape: OnceLock<Shape>,
+    crowds: OnceLock<Crowds>,
+}
+
+/// The ends of connections, by namespace.
+type Ends = FxHashMap<(u16, Endpoint), u32>;
+
+/// How the connections of the table share their ends.
+#[derive(Debug, Default)]
+struct Shape {
+    /// Of the sockets whose side nothing else tells: how many sockets have the same near end, and
+    /// the same far end.
+    near: Ends,
+    far: Ends,
+    /// The ends that some socket is known to serve, or to have connected to.
+    services: Ends,
+}
+
+/// Service ends that no listener covers, and those of them that hardly anything shares.
+#[derive(Debug, Default)]
+struct Crowds {
+    ends: FxHashMap<(u16, Protocol, Service), u32>,
+    /// How many there are at each address, by the service without its port.
+    thin: FxHashMap<(u16, Protocol, Service), u32>,
+}
+
+impl<'a> Sides<'a> {
+    pub(super) fn of(snapshot: &'a Snapshot) -> Sides<'a> {
+        Sides {
+            snapshot,
+            listeners: Listeners::of(snapshot),
+            shape: OnceLock::new(),
+            crowds: OnceLock::new(),
+        }
+    }
+
+    /// The side that a socket is on; `None` where nothing tells, as of what is no TCP connection.
+    pub(super) fn side(&self, socket: &Socket) -> Option<Side> {
+        if socket.protocol != Protocol::Tcp || socket.state == State::BoundInactive {
+            return None;
+        }
+        self.told(socket)
+            .or_else(|| self.shape.get_or_init(|| self.shape()).side(socket))
+            .or_else(|| {
+                let settings = &self.snapshot.namespace(socket).settings;
+                by_range(socket, settings.ephemeral?)
+            })
+    }
+
+    /// The end that names the service. A port that is one connection's alone names none: it is
+    /// left out where there are many such at one address.
+    pub(super) fn service(&self, socket: &Socket) -> Service {
+        let service = self.end(socket);
+        if self.is_known(socket, service) {
+            return service;
+        }
+        let crowds = self.crowds.get_or_init(|| self.crowds());
+        let key = |service| (socket.netns, socket.protocol, service);
+        let thin = crowds
+            .ends
+            .get(&key(service))
+            .is_none_or(|sockets| *sockets < FAN);
+        let others = crowds.thin.get(&key(service.without_port()));
+        if thin && others.is_some_and(|others| *others > FEW) {
+            service.without_port()
+        } else {
+            service
+        }
+    }
+
+    /// The same, whatever its port.
+    fn end(&self, socket: &Socket) -> Service {
+        let local = At::Local(socket.local.port);
+        let remote = At::Remote(socket.remote.canonical());
+        let at = match (socket.protocol, self.side(socket)) {
+            (Protocol::Tcp, Some(Side::Server)) => local,
+            (Protocol::Tcp, Some(Side::Client)) => remote,
+            (Protocol::Tcp, None) => At::Untold(socket.remote.canonical().addr),
+            // Nothing tells it of UDP: an end without a peer goes by its own port.
+            (Protocol::Udp, _) if socket.state == State::Established => remote,
+            (Protocol::Udp, _) => local,
+        };
+        Service { at, device: 0 }
+    }
+
+    /// What the socket tells itself, or its listener.
+    fn told(&self, socket: &Socket) -> Option<Side> {
+        opened(socket).or_else(|| {
+            if self.listeners.covers(socket) {
+                Some(Side::Server)
+            } else if self.is_to_a_listener(socket) {
+                Some(Side::Client)
+            } else {
+                None
+            }
+        })
+    }
+
+    fn connections(&self) -> impl Iterator<Item = &'a Socket> {
+        self.snapshot.sockets.iter().filter(|socket| {
+            socket.protocol == Protocol::Tcp
+                && !matches!(socket.state, State::Listen | State::BoundInactive)
+        })
+    }
+
+    fn shape(&self) -> Shape {
+        let mut shape = Shape::default();
+        for socket in self.connections() {
+            let (near, far) = ends(socket);
+            match self.told(socket) {
+                Some(Side::Server) => *shape.services.entry(near).or_default() += 1,
+                Some(Side::Client) => *shape.services.entry(far).or_default() += 1,
+                None => {
+                    shape.near.insert(near, 0);
+                    shape.far.insert(far, 0);
+                }
+            }
+        }
+        if shape.near.is_empty() {
+            return Shape::default();
+        }
+        for socket in self.connections() {
+            let (near, far) = ends(socket);
+            for (counts, end) in [(&mut shape.near, near), (&mut shape.far, far)] {
+                if let Some(count) = counts.get_mut(&end) {
+                    *count += 1;
+                }
+            }
+        }
+        shape
+    }
+
+    fn crowds(&self) -> Crowds {
+        let mut crowds = Crowds::default();
+        for socket in &self.snapshot.sockets {
+            let service = self.end(socket);
+            if !self.is_known(socket, service) {
+                let key = (socket.netns, socket.protocol, service);
+                *crowds.ends.entry(key).or_default() += 1;
+            }
+        }
+        let thin = crowds.ends.iter().filter(|(_, sockets)| **sockets < FAN);
+        for ((netns, protocol, service), _) in thin {
+            let key = (*netns, *protocol, service.without_port());
+            *crowds.thin.entry(key).or_default() += 1;
+        }
+        crowds
+    }
+
+    /// Whether the port of a service was certainly not handed out for one connection: by its
+    /// number, or since something listens on it.
+    fn is_known(&self, socket: &Socket, service: Service) -> bool {
+        let listened = match service.at {
+            At::Local(_) => socket.state == State::Listen || self.listeners.covers(socket),
+            At::Remote(_) => self.is_to_a_listener(socket),
+            At::Untold(_) => return true,
+        };
+        listened || service.port().is_none_or(|port| port < RESERVED.first)
+    }
+
+    /// Whether the other end is a listener's of this namespace.
+    fn is_to_a_listener(&self, socket: &Socket) -> bool {
+        let is_here = socket.remote.is_loopback() || socket.remote.addr == socket.local.addr;
+        is_here && self.listeners.covers(&turned(socket))
+    }
+}
+
+impl Shape {
+    fn side(&self, socket: &Socket) -> Option<Side> {
+        let (near, far) = ends(socket);
+        let known = |end| self.services.contains_key(end);
+        match (known(&near), known(&far)) {
+            (true, false) => return Some(Side::Server),
+            (false, true) => return Some(Side::Client),
+            _ => {}
+        }
+        let (near, far) = (*self.near.get(&near)?, *self.far.get(&far)?);
+        let fans = |one: u32, other: u32| one >= FAN && one >= other.saturating_mul(FAN_RATIO);
+        if fans(near, far) {
+            Some(Side::Server)
+        } else if fans(far, near) {
+            Some(Side::Client)
+        } else {
+            None
+        }
+    }
+}
+
+/// Both ends, in the namespace.
+fn ends(socket: &Socket) -> ((u16, Endpoint), (u16, Endpoint)) {
+    let end = |end: Endpoint| (socket.netns, end.canonical());
+    (end(socket.local), end(socket.remote))
+}
+
+/// The other end of a connection, as far as its listener rests on it.
+fn turned(socket: &Socket) -> Socket {
+    Socket {
+        local: socket.remote,
+        remote: socket.local,
+        ..socket.clone()
+    }
+}
+
+/// Who opened a connection, from the socket alone; `None` where it does not tell.
+fn opened(socket: &Socket) -> Option<Side> {
+    match socket.state {
+        State::Listen => Some(Side::Server),
+        State::SynSent => Some(Side::Client),
+        // With an inode it is one of two that connected to each other at once, or came with data
+        // in its SYN and was accepted early.
+        State::SynRecv if socket.inode == 0 => Some(Side::Server),
+        _ => counted(socket).or_else(|| socket.is_unaccepted().then_some(Side::Server)),
+    }
+}
+
+/// Who opened a connection, by what the kernel counts (Linux 4.19).
+///
+/// Sequence numbers run over a SYN, the bytes, and a FIN. `bytes_acked` follows `snd_una`
+/// (`tcp_snd_una_update`) from the SYN on where connect(2) sent it, and from behind it where the
+/// connection was accepted (`tcp_create_openreq_child`). What was sent once, less what is still
+/// under way, makes up the rest of it, so that exactly one or nothing is left. What the kernel counted
+/// more than once, because packets were refused on this host, fits neither (but for a single byte
+/// that was refused once).
+///
+/// A connection that was restored from a checkpoint (TCP_REPAIR) never sent a SYN here, and looks
+/// accepted.
+fn counted(socket: &Socket) -> Option<Side> {
+    let tcp = socket.tcp?;
+    let unsent = tcp.notsent()?;
+    let fin = match socket.state {
+        State::SynRecv | State::Established | State::CloseWait => 0,
+        State::FinWait2 => 1,
+        // The FIN is the last to leave.
+        State::FinWait1 | State::Closing | State::LastAck => u64::from(unsent == 0),
+        State::Listen | State::SynSent | State::TimeWait | State::Close | State::BoundInactive => {
+            return None;
+        }
+    };
+    let sent = tcp.bytes_sent()?.checked_sub(tcp.bytes_retrans()?)?;
+    let under_way = socket.send_q.checked_sub(unsent)?;
+    let reached = tcp.bytes_acked()?.checked_add(under_way.into())?;
+    match reached.checked_sub(sent.checked_add(fin)?)? {
+        0 => Some(Side::Server),
+        1 => Some(Side::Client),
+        _ => None,
+    }
+}
+
+/// The side by the range of ports that connecting sockets get, where that sets the two ends
+/// apart. Privileged ports may be a client's as well.
+fn by_range(socket: &Socket, ephemeral: PortRange) -> Option<Side> {
+    let (local, remote) = (socket.local.port, socket.remote.port);
+    match (ephemeral.contains(local), ephemeral.contains(remote)) {
+        (false, true) if !RESERVED.contains(local) => Some(Side::Server),
+        (true, false) => Some(Side::Client),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::classifier::severity::Thresholds;
+    use crate::classifier::tally::{Dimension, tally};
+    use crate::classifier::{Rules, classify, sets};
+    use crate::filter::Filter;
+    use crate::model::{Namespace, Protocols, Settings, TcpInfo};
+
+    /// The ports that serve here and there, listened to or not.
+    const HERE: [u16; 4] = [80, 2_049, 8_443, 40_000];
+    const THERE: [u16; 4] = [443, 993, 5_432, 50_000];
+    const STATES: [State; 9] = [
+        State::Established,
+        State::SynRecv,
+        State::FinWait1,
+        State::FinWait2,
+        State::TimeWait,
+        State::CloseWait,
+        State::LastAck,
+        State::Closing,
+        State::SynSent,
+    ];
+
+    fn tcp_info(socket: &Socket, side: Side) -> TcpInfo {
+        let mut bytes = [0; 248];
+        let fin = match socket.state {
+            State::FinWait2 | State::FinWait1 | State::LastAck | State::Closing => 1,
+            _ => 0,
+        };
+        let opened = u64::from(side == Side::Client);
+        let acked = 500 + fin + opened - u64::from(socket.send_q);
+        bytes[120..128].copy_from_slice(&acked.to_ne_bytes());
+        bytes[200..208].copy_from_slice(&600u64.to_ne_bytes());
+        bytes[208..216].copy_from_slice(&100u64.to_ne_bytes());
+        TcpInfo::from_prefix(&bytes)
+    }
+
+    /// A connection: which side, the service by number (past the last one: a port of the
+    /// connection's own), the host at the other end, the state.
+    type Made = (bool, usize, u8, usize, bool);
+
+    fn table(made: &[Made], listening: [bool; 4], with_info: bool) -> Vec<Socket> {
+        let here = Ipv4Addr::new(10, 0, 0, 1);
+        let mut sockets = Vec::new();
+        for (port, _) in HERE.iter().zip(listening).filter(|(_, listens)| *listens) {
+            let any = Ipv4Addr::UNSPECIFIED;
+            let listener = Endpoint::new(any, *port);
+            sockets.push(Socket::bare(State::Listen, listener, Endpoint::new(any, 0)));
+        }
+        for (number, (serves, service, host, state, held)) in (0u16..).zip(made) {
+            // Each its own, over all that a client may get, privileged ones too.
+            let ephemeral = 700 + number * 97;
+            let ports = if *serves { &HERE } else { &THERE };
+            let port = ports.get(*service).copied().unwrap_or(ephemeral + 31);
+            let there = Ipv4Addr::new(10, 0, 1, *host);
+            let (local, remote) = if *serves {
+                (port, ephemeral)
+            } else {
+                (ephemeral, port)
+            };
+            let (local, remote) = (Endpoint::new(here, local), Endpoint::new(there, remote));
+            let state = match STATES[*state] {
+                State::SynSent if *serves => State::Established,
+                State::SynRecv if !serves => State::Established,
+                state => state,
+            };
+            let mut socket = Socket::bare(state, local, remote);
+            let minisocket = matches!(state, State::TimeWait | State::SynRecv);
+            // One that waits in an accept queue has no inode.
+            let orphan = !held && !matches!(state, State::Established | State::CloseWait);
+            socket.inode = if minisocket || orphan {
+                0
+            } else {
+                100 + u32::from(number)
+            };
+            socket.send_q = u32::from(matches!(
+                state,
+                State::FinWait1 | State::LastAck | State::Closing
+            ));
+            if with_info && !minisocket {
+                let side = if *serves { Side::Server } else { Side::Client };
+                socket.tcp = Some(tcp_info(&socket, side));
+            }
+            sockets.push(socket);
+        }
+        sockets
+    }
+
+    fn snapshot(sockets: Vec<Socket>, ephemeral: Option<PortRange>) -> Snapshot {
+        Snapshot {
+            host: Default::default(),
+            namespaces: vec![Namespace {
+                settings: Settings {
+                    ephemeral,
+                    ..Settings::default()
+                },
+                ..Namespace::UNKNOWN
+            }],
+            taken_at_ns: 0,
+            sockets,
+            details: Default::default(),
+            holders: None,
+            cgroups: None,
+            scan: Default::default(),
+            scanned: Vec::new(),
+            gaps: Vec::new(),
+            steps: Vec::new(),
+            recorded: false,
+        }
+    }
+
+    fn rules() -> Rules {
+        Rules {
+            filter: Filter::everything(),
+            protocols: Protocols::One(Protocol::Tcp),
+            grace_ms: 5_000,
+            seen: Default::default(),
+            thresholds: Thresholds::default(),
+        }
+    }
+
+    proptest! {
+        /// However many connections there are, and whatever is known of them.
+        #[test]
+        fn no_group_finding_or_count_goes_by_an_ephemeral_port(
+            made in prop::collection::vec(
+                (any::<bool>(), 0usize..6, 1u8..4, 0..STATES.len(), any::<bool>()),
+                0..400,
+            ),
+            listening in any::<[bool; 4]>(),
+            with_info in any::<bool>(),
+            range in prop::sample::select(vec![
+                None,
+                Some(PortRange { first: 32_768, last: 60_999 }),
+                Some(PortRange { first: 1_024, last: 65_535 }),
+            ]),
+        ) {
+            let snapshot = snapshot(table(&made, listening, with_info), range);
+            let report = classify(&snapshot, &rules());
+            let is_served = |port| HERE.contains(&port) || THERE.contains(&port);
+            // At this host, and at three others.
+            let most = FEW as usize * 4;
+            let count = |services: Vec<Service>| {
+                let mut ports: Vec<Service> = services
+                    .into_iter()
+                    .filter(|service| service.port().is_some_and(|port| !is_served(port)))
+                    .collect();
+                ports.sort_unstable();
+                ports.dedup();
+                ports.len()
+            };
+            let groups = report.groups();
+            prop_assert!(count(groups.iter().map(|group| group.service).collect()) <= most);
+            prop_assert!(count(report.rows().map(|row| row.service()).collect()) <= most);
+            let ends = sets::sets(&report).into_iter().filter_map(|set| match set.end {
+                sets::End::One(service) => Some(service),
+                sets::End::Several(..) => None,
+            });
+            prop_assert!(count(ends.collect()) <= most);
+            let lines = tally(&report, &[Dimension::Port]).len();
+            prop_assert!(lines <= most + HERE.len() + THERE.len() + 1, "{lines} lines");
+        }
+
+        /// What the kernel counts is never overruled.
+        #[test]
+        fn who_opened_a_connection_is_told_by_what_is_counted(
+            made in prop::collection::vec(
+                (any::<bool>(), 0usize..6, 1u8..4, 0..STATES.len(), any::<bool>()),
+                0..40,
+            ),
+            listening in any::<[bool; 4]>(),
+        ) {
+            let snapshot = snapshot(table(&made, listening, true), None);
+            let report = classify(&snapshot, &rules());
+            let connections = report.rows().filter(|row| row.socket.state != State::Listen);
+            for (row, (serves, ..)) in connections.zip(&made) {
+                if row.socket.tcp.is_some() {
+                    let side = if *serves { Side::Server } else { Side::Client };
+                    prop_assert_eq!(row.side(), Some(side), "{:?}", row.socket);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_come_out_as_one_or_none_tells_nothing() {
+        let end = |port| Endpoint::new(IpAddr::from([10, 0, 0, 1]), port);
+        let mut socket = Socket::bare(State::Established, end(1), end(2));
+        let of = |acked: u64, sent: u64, again: u64, unsent: u32, length: usize| {
+            let mut bytes = [0; 248];
+            bytes[120..128].copy_from_slice(&acked.to_ne_bytes());
+            bytes[144..148].copy_from_slice(&unsent.to_ne_bytes());
+            bytes[200..208].copy_from_slice(&sent.to_ne_bytes());
+            bytes[208..216].copy_from_slice(&again.to_ne_bytes());
+            Some(TcpInfo::from_prefix(&bytes[..length]))
+        };
+        for (acked, sent, again, unsent, queued, length, expected) in [
+            (6, 5, 0, 0, 0, 248, Some(Side::Client)),
+            (3, 3, 0, 0, 0, 248, Some(Side::Server)),
+            // In flight, and behind a closed window.
+            (1, 5, 0, 0, 5, 248, Some(Side::Client)),
+            (100, 500, 0, 300, 700, 248, Some(Side::Server)),
+            // Sent again.
+            (0, 15, 10, 0, 5, 248, Some(Side::Server)),
+            // Refused on this host, over and over.
+            (0, 40, 0, 5, 5, 248, None),
+            (7, 5, 0, 0, 0, 248, None),
+            (0, u64::MAX, 0, 0, 0, 248, None),
+            (u64::MAX, 0, 0, 0, 9, 248, None),
+            (0, 0, 9, 0, 0, 248, None),
+            (9, 9, 0, 9, 0, 248, None),
+            // Before Linux 4.19.
+            (6, 5, 0, 0, 0, 200, None),
+        ] {
+            socket.tcp = of(acked, sent, again, unsent, length);
+            socket.send_q = queued;
+            assert_eq!(
+                opened(&Socket {
+                    inode: 7,
+                    ..socket.clone()
+                }),
+                expected,
+                "{acked} {sent}"
+            );
+        }
+    }
+}
