@@ -106,12 +106,12 @@ fn inspect(
         let outcome = match (report.len(), report.undecided) {
             (1.., _) => Outcome::Matched,
             (0, 0) if report.may_miss_sockets() => Outcome::Undecided,
-            (0, 0) if plan.strict && !report.is_complete() => Outcome::Undecided,
+            (0, 0) if plan.strict && !report.is_all_there_is() => Outcome::Undecided,
             (0, 0) => Outcome::NoMatch,
             (0, _) => Outcome::Undecided,
         };
         if outcome == Outcome::Undecided {
-            tell_gaps(&report.gaps, err)?;
+            tell_gaps(&report, err)?;
         }
         return Ok(outcome);
     }
@@ -149,9 +149,9 @@ fn inspect(
         tell_beside(plan, &report, err)?;
     }
     if let (Page::Tally(_), Format::Jsonl | Format::Csv) = (&plan.view.page, plan.view.format) {
-        tell_gaps(&report.gaps, err)?;
+        tell_gaps(&report, err)?;
     }
-    Ok(if plan.strict && !report.is_complete() {
+    Ok(if plan.strict && !report.is_all_there_is() {
         Outcome::Partial
     } else {
         Outcome::Done
@@ -249,11 +249,11 @@ fn tell_beside(
     if left_out > 0 {
         writeln!(err, "closewait: {left_out} more sockets: --limit 0")?;
     }
-    tell_gaps(&report.gaps, err)
+    tell_gaps(report, err)
 }
 
-fn tell_gaps(gaps: &[Gap], err: &mut impl Write) -> io::Result<()> {
-    for gap in gaps {
+fn tell_gaps(report: &classifier::Report<'_>, err: &mut impl Write) -> io::Result<()> {
+    for gap in &report.gaps {
         let hint = if gap.hint.is_empty() { "" } else { "; " };
         writeln!(
             err,
@@ -261,6 +261,9 @@ fn tell_gaps(gaps: &[Gap], err: &mut impl Write) -> io::Result<()> {
             renderer::escape::text(gap.detail.as_bytes()),
             gap.hint
         )?;
+    }
+    if let Some(others) = report.not_looked_at() {
+        writeln!(err, "closewait: {}", renderer::escape::line(&others))?;
     }
     Ok(())
 }

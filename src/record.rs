@@ -48,14 +48,14 @@ pub fn run(plan: &Record, out: &mut impl Write, err: &mut impl Write) -> anyhow:
         output::save(file, plan.target.force, |out| Ok(recording.write(out)?))?;
     }
     let report = classifier::classify(&snapshot, &plan.rules);
-    tell_gaps(&report.gaps, err)?;
+    tell_gaps(&report, err)?;
     let sockets = match report.len() {
         1 => "1 socket".to_owned(),
         sockets => format!("{sockets} sockets"),
     };
     let file = escape::text(file.as_os_str().as_encoded_bytes());
     writeln!(err, "closewait: recorded {sockets} in {file}")?;
-    Ok(if plan.strict && !report.is_complete() {
+    Ok(if plan.strict && !report.is_all_there_is() {
         Outcome::Partial
     } else {
         Outcome::Done

@@ -91,6 +91,7 @@ fn snapshot(source: Source, sockets: Vec<Socket>) -> Snapshot {
         },
         cgroups: None,
         scanned: Vec::new(),
+        others: None,
         gaps: Vec::new(),
         steps: Vec::new(),
     }

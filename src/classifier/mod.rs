@@ -318,4 +318,14 @@ impl<'a> Report<'a> {
     pub fn is_complete(&self) -> bool {
         self.gaps.is_empty()
     }
+
+    /// Whether moreover there is no other network namespace that was not looked at.
+    pub fn is_all_there_is(&self) -> bool {
+        self.is_complete() && self.not_looked_at().is_none()
+    }
+
+    /// The network namespaces that were not looked at, in words.
+    pub fn not_looked_at(&self) -> Option<String> {
+        self.snapshot.others.as_ref()?.words()
+    }
 }

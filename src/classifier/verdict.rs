@@ -592,6 +592,9 @@ impl View {
                 view.unjudged.push(queues.to_owned());
             }
         }
+        if test.strict {
+            view.unseen.extend(report.not_looked_at());
+        }
         view.hidden_owners(report, test, hidden);
         let said = [
             (test.judges_findings(), "CLOSE_WAIT and accept queues"),

@@ -67,6 +67,8 @@ pub struct Request {
     pub details: DetailSet,
     /// Keep what comes, as it comes, for a recording.
     pub taped: bool,
+    /// Count the network namespaces beside those that are read.
+    pub others: bool,
     /// Read this in place of the host.
     pub from: Option<Arc<Recording>>,
 }
@@ -176,6 +178,7 @@ fn collect_taped(
     let mut snapshot = Snapshot {
         host: host::read(&request.proc_root),
         namespaces,
+        others: None,
         taken_at_ns,
         sockets: found.sockets,
         details: found.details,
@@ -191,6 +194,16 @@ fn collect_taped(
     match steps.search.take() {
         Some(search) => read_owners(request, &mut snapshot, search, progress, &mut steps)?,
         None => steps.add("owners: not needed, not read".to_owned(), Instant::now()),
+    }
+    if request.others {
+        let start = Instant::now();
+        let others = namespaces::others(request, &snapshot.namespaces);
+        let what = match &others {
+            Some(others) => format!("other network namespaces: {} found", others.namespaces),
+            None => "other network namespaces: all were read".to_owned(),
+        };
+        steps.add(what, start);
+        snapshot.others = others;
     }
     if request.cgroups {
         let start = Instant::now();
@@ -292,6 +305,7 @@ fn read_all_again(request: &Request, everywhere: bool) -> Option<(Vec<Socket>, b
         tcp_info: false,
         details: DetailSet::NONE,
         taped: false,
+        others: false,
         netns: if everywhere {
             NetnsChoice::All
         } else {

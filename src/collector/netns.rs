@@ -2,13 +2,15 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use super::namespaces::sknet;
 
 /// A network namespace as the user named it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +83,26 @@ impl Netns {
         })
     }
 
+    /// A namespace that is open already.
+    pub(super) fn of(namespace: OwnedFd) -> io::Result<Netns> {
+        let file = File::from(namespace);
+        let inode = file.metadata()?.ino();
+        Ok(Netns {
+            file,
+            name: format!("net:[{inode}]"),
+            inode,
+        })
+    }
+
+    /// Another descriptor of it.
+    pub(super) fn share(&self) -> io::Result<Netns> {
+        Ok(Netns {
+            file: self.file.try_clone()?,
+            name: self.name.clone(),
+            inode: self.inode,
+        })
+    }
+
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -127,14 +149,46 @@ fn candidates(name: &str, proc_root: &Path) -> Vec<PathBuf> {
     named.collect()
 }
 
-/// The namespace that the calling thread is in; `None` where /proc does not say.
+/// The namespace that the calling thread is in. Where /proc does not say it, a socket does.
 pub fn current() -> Option<u64> {
-    let link = std::fs::read_link("/proc/thread-self/ns/net").ok()?;
-    link_inode(link.as_os_str().as_bytes())
+    let link = std::fs::read_link("/proc/thread-self/ns/net").ok();
+    let told = link.and_then(|link| link_inode(link.as_os_str().as_bytes()));
+    told.or_else(|| Some(Netns::of(sknet::own().ok()?).ok()?.inode()))
+}
+
+/// The inode of /proc/net/tcp of the calling thread's namespace: each namespace has its own, with
+/// the same number in every procfs.
+pub(super) fn current_table() -> Option<u64> {
+    table_in(Path::new("/proc/thread-self/net"))
+}
+
+/// The same of the namespace that a directory such as /proc/PID/net shows.
+pub(super) fn table_in(net: &Path) -> Option<u64> {
+    Some(std::fs::metadata(net.join("tcp")).ok()?.ino())
+}
+
+/// Whether a procfs is the one that the tool lives with. Any other is looked at in place of it.
+pub(super) fn is_ours(proc_root: &Path) -> bool {
+    proc_root == Path::new("/proc")
+}
+
+/// Whether the numbers of processes in a procfs are those that system calls take here: the status
+/// of a process in a PID namespace below has several.
+pub(super) fn has_our_numbers(proc_root: &Path) -> bool {
+    let status = std::fs::read_to_string(proc_root.join("self/status")).unwrap_or_default();
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    let own = std::process::id().to_string();
+    numbers.is_some_and(|numbers| numbers.split_ascii_whitespace().eq([own.as_str()]))
 }
 
 /// The inode in `net:[4026531840]`.
 pub(super) fn link_inode(link: &[u8]) -> Option<u64> {
-    let digits = link.strip_prefix(b"net:[")?.strip_suffix(b"]")?;
+    bracketed(link, b"net")
+}
+
+/// The number in `kind:[N]`.
+pub(super) fn bracketed(link: &[u8], kind: &[u8]) -> Option<u64> {
+    let digits = link.strip_prefix(kind)?.strip_prefix(b":[")?;
+    let digits = digits.strip_suffix(b"]")?;
     std::str::from_utf8(digits).ok()?.parse().ok()
 }

@@ -27,7 +27,7 @@ pub use figures::{Figure, FigureValue};
 pub use gap::{Gap, GapKind};
 pub use host::{Host, PortRange, Users};
 pub use judged::{Cause, Hiding, Owner, Side};
-pub use namespace::{Namespace, Settings};
+pub use namespace::{Namespace, OtherNamespaces, Settings};
 pub use owners::{Holder, Holders};
 pub use process::{Name, Pid, Process, Scanned};
 pub use resolved::Resolved;

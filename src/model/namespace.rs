@@ -34,6 +34,55 @@ pub struct Settings {
     pub listen_drops: Option<u64>,
 }
 
+/// The network namespaces beside those that were read, as far as they were counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherNamespaces {
+    pub namespaces: u64,
+    /// Processes in them.
+    pub processes: u64,
+    /// Processes of which the namespace could not be told.
+    pub unknown: u64,
+    /// Why more of them may exist than could be seen, and what to try; `None` where all were seen.
+    pub doubt: Option<String>,
+}
+
+impl OtherNamespaces {
+    /// What was not looked at, in words, with what to try; `None` where there is no other namespace
+    /// for certain.
+    pub fn words(&self) -> Option<String> {
+        let counted = |count: u64, one: &str, more: &str| match count {
+            1 => format!("1 {one}"),
+            count => format!("{count} {more}"),
+        };
+        let processes = |count| counted(count, "process", "processes");
+        let namespaces = (self.namespaces > 0).then(|| {
+            let namespaces = "other network namespaces";
+            format!(
+                "{} ({}) not looked at: -A",
+                counted(self.namespaces, "other network namespace", namespaces),
+                processes(self.processes)
+            )
+        });
+        let untold = (self.unknown > 0).then(|| {
+            let unknown = processes(self.unknown);
+            format!("the namespaces of {unknown} could not be told, run as root")
+        });
+        let doubts: Vec<&str> = [untold.as_deref(), self.doubt.as_deref()]
+            .into_iter()
+            .flatten()
+            .collect();
+        let doubts = (!doubts.is_empty()).then(|| doubts.join("; "));
+        match (namespaces, doubts) {
+            (Some(namespaces), Some(doubts)) => {
+                Some(format!("{namespaces}; more may exist: {doubts}"))
+            }
+            (Some(namespaces), None) => Some(namespaces),
+            (None, Some(doubts)) => Some(format!("other network namespaces may exist: {doubts}")),
+            (None, None) => None,
+        }
+    }
+}
+
 impl Namespace {
     /// A namespace of which nothing is known.
     pub const UNKNOWN: Namespace = Namespace {
@@ -49,4 +98,36 @@ impl Namespace {
             listen_drops: None,
         },
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_looked_at_is_told_with_what_to_try() {
+        let words = |namespaces, processes, unknown, doubt: Option<&str>| {
+            let others = OtherNamespaces {
+                namespaces,
+                processes,
+                unknown,
+                doubt: doubt.map(str::to_owned),
+            };
+            others.words().unwrap_or_default()
+        };
+        assert_eq!(words(0, 0, 0, None), "");
+        assert_eq!(
+            words(3, 41, 0, None),
+            "3 other network namespaces (41 processes) not looked at: -A"
+        );
+        assert_eq!(
+            words(1, 1, 2, Some("x; y")),
+            "1 other network namespace (1 process) not looked at: -A; more may exist: the \
+             namespaces of 2 processes could not be told, run as root; x; y"
+        );
+        assert_eq!(
+            words(0, 0, 0, Some("x")),
+            "other network namespaces may exist: x"
+        );
+    }
 }

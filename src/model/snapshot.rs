@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cgroups, Detail, Details, Gap, Holders, Host, Namespace, Scanned, Socket};
+use super::{
+    Cgroups, Detail, Details, Gap, Holders, Host, Namespace, OtherNamespaces, Scanned, Socket,
+};
 
 /// What the collector hands to the classifier: one moment of one network namespace,
 /// or of several.
@@ -13,6 +15,8 @@ pub struct Snapshot {
     pub host: Host,
     /// The network namespaces that were read; [`Socket::netns`] is a position in it.
     pub namespaces: Vec<Namespace>,
+    /// What is beside them; `None` where nobody asked, or all were read.
+    pub others: Option<OtherNamespaces>,
     /// When the dump began, in nanoseconds since the Unix epoch.
     pub taken_at_ns: i128,
     /// Every socket that may be selected, and those that others are judged by: listeners, and

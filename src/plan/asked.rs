@@ -185,6 +185,10 @@ impl Asked {
             limit,
             selection: selection(&options, &command, &words),
         };
+        // A listing says what it lists, and fails where --strict wants more.
+        let others = !matches!(view.page, Page::Diagram | Page::List { .. })
+            || format == Format::Json
+            || options.strict;
         let needs = needs::needs(&view, &filter, options.quiet);
         Ok(Inspection {
             request: Request {
@@ -200,6 +204,7 @@ impl Asked {
                 tcp_info: needs.times,
                 details: needs.details,
                 taped: false,
+                others,
                 from: place.recording,
             },
             rules: Rules {

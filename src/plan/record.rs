@@ -88,6 +88,7 @@ impl Record {
                 tcp_info: true,
                 details: DetailSet::ALL,
                 taped: true,
+                others: true,
                 from,
             },
             target,

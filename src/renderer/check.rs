@@ -130,6 +130,12 @@ fn text(report: &Report<'_>, found: &Findings, verdict: &Verdict, test: &Test) -
         text.push_str("; not judged: ");
         text.push_str(&verdict.unjudged.join(", "));
     }
+    if let Some(others) = report.not_looked_at()
+        && !verdict.unseen.contains(&others)
+    {
+        text.push_str("; ");
+        text.push_str(&others);
+    }
     text
 }
 

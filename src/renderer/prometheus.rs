@@ -37,9 +37,10 @@ pub fn exposition(
     metrics.family(
         "closewait_complete",
         None,
-        "Whether nothing is missing from the picture; where it is 0, a count may be too low.",
+        "Whether nothing is missing of the namespaces looked at; where it is 0, a count may be too low.",
     )?;
     metrics.sample("", &[], report.is_complete().into())?;
+    others(report, &mut metrics)?;
     sockets(report, limit, &mut metrics)?;
     causes(report, &mut metrics)?;
     ages(report, &mut metrics)?;
@@ -63,6 +64,32 @@ pub fn exposition(
     build(&mut metrics)
 }
 
+/// Network namespaces that were not looked at; nothing where all were.
+fn others<W: Write>(report: &Report<'_>, metrics: &mut Metrics<'_, W>) -> io::Result<()> {
+    let Some(others) = &report.snapshot.others else {
+        return Ok(());
+    };
+    metrics.family(
+        "closewait_other_namespaces",
+        None,
+        "Network namespaces that were not looked at: closewait_complete says nothing of them.",
+    )?;
+    metrics.sample("", &[], others.namespaces)?;
+    metrics.family(
+        "closewait_other_namespaces_processes",
+        None,
+        "Processes in network namespaces that were not looked at.",
+    )?;
+    metrics.sample("", &[], others.processes)?;
+    metrics.family(
+        "closewait_other_namespaces_known",
+        None,
+        "Whether these are all: 0 where processes or namespaces may exist that cannot be seen.",
+    )?;
+    let known = others.unknown == 0 && others.doubt.is_none();
+    metrics.sample("", &[], known.into())
+}
+
 /// Writes that nothing could be read: an older file must not look fresh.
 pub fn failure(out: &mut impl Write) -> io::Result<()> {
     let mut metrics = Metrics { out, name: "" };
@@ -71,7 +98,7 @@ pub fn failure(out: &mut impl Write) -> io::Result<()> {
     metrics.family(
         "closewait_complete",
         None,
-        "Whether nothing is missing from the picture; where it is 0, a count may be too low.",
+        "Whether nothing is missing of the namespaces looked at; where it is 0, a count may be too low.",
     )?;
     metrics.sample("", &[], 0)?;
     build(&mut metrics)

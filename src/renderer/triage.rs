@@ -131,6 +131,9 @@ pub(super) fn header(
     if let Some(selection) = &view.selection {
         writeln!(out, "selected: {}", escape::text(selection.as_bytes()))?;
     }
+    if let Some(others) = report.not_looked_at() {
+        write_wrapped(&escape::line(&others), look.width, 0, out)?;
+    }
     Ok(())
 }
 

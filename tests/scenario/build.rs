@@ -82,6 +82,7 @@ pub fn snapshot(scenario: &Scenario) -> Result<Snapshot, String> {
             .then(|| Holders::new(seen.holders, processes)),
         cgroups: None,
         scanned: Vec::new(),
+        others: None,
         gaps: Vec::new(),
         steps: Vec::new(),
     })

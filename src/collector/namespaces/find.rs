@@ -1,20 +1,37 @@
-//! Finds the network namespaces of the host: by processes, names and mounts.
+//! Finds the network namespaces of a host: by its processes, by names and mounts, and by
+//! descriptors that processes keep open.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CStr;
+use std::fs;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::collector::netns::{self, Netns, NetnsError, PLACES};
-use crate::collector::owners;
+use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw};
+use rustix::io::Errno;
+use rustix::thread::CapabilitySet;
+
+use super::doubt::{self, Doubt, is_capable, is_gone};
+use super::mounts;
+use super::sknet::Sockets;
+use crate::collector::netns::{self, Netns, NetnsError};
+use crate::collector::owners::PathBuffer;
 use crate::model::Pid;
 
 /// The most processes of a namespace that are remembered, to look at another one where one ended.
 const PIDS_MAX: usize = 8;
-/// `NSFS_MAGIC` of `include/uapi/linux/magic.h`.
-const NSFS: u64 = 0x6e73_6673;
+/// The most descriptors of one process that are looked at for the namespaces that they keep, and
+/// the most sockets among them.
+const FDS_MAX: usize = 4_096;
+const SOCKETS_MAX: usize = 1_000;
+/// So many threads may come and go while they are counted.
+const THREADS_SLACK: u64 = 64;
+/// Room for the entries of one getdents64(2).
+const DIRENTS: usize = 32 * 1024;
+/// `net:[4294967295]` and some.
+const LINK: usize = 32;
 
 /// What tells a namespace from every other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,7 +41,7 @@ pub(super) enum Key {
     /// The inode of the namespace.
     Inode(u64),
     /// The inode of `/proc/PID/net/tcp`, where the namespace itself may not be looked at: each has
-    /// a file of its own (`fs/proc/proc_net.c`).
+    /// a file of its own, with the same number in every procfs (`fs/proc/proc_net.c`).
     Table(u64),
 }
 
@@ -33,10 +50,23 @@ pub(super) enum Key {
 pub(super) struct Place {
     /// The name by which `ip netns` knows it.
     pub(super) name: Option<String>,
-    /// Something mounted on it.
-    pub(super) mount: Option<PathBuf>,
+    /// A path to it: of a mount, or the link of a thread or a descriptor.
+    pub(super) path: Option<PathBuf>,
     /// The first processes that are in it.
     pub(super) pids: Vec<Pid>,
+    /// How many are.
+    pub(super) processes: u64,
+    /// It was found by a socket of a process, by which it was opened.
+    pub(super) held: Option<Netns>,
+}
+
+/// How far namespaces are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// Names, mounts, and a link of each process.
+    Processes,
+    /// Also the threads and the descriptors of each, and other mount namespaces.
+    Everything,
 }
 
 /// The namespaces that were found.
@@ -45,14 +75,16 @@ pub(super) struct Found {
     pub(super) places: BTreeMap<Key, Place>,
     /// Processes of which the namespace could not be told.
     pub(super) untold: u64,
+    /// Why there may be more.
+    pub(super) doubts: Vec<Doubt>,
 }
 
 impl Place {
     /// What `-N` takes to choose the namespace.
     pub(super) fn asked(&self) -> Option<String> {
-        let mount = || Some(self.mount.as_ref()?.to_string_lossy().into_owned());
+        let path = || Some(self.path.as_ref()?.to_string_lossy().into_owned());
         let pid = || Some(self.pids.first()?.to_string());
-        self.name.clone().or_else(mount).or_else(pid)
+        self.name.clone().or_else(path).or_else(pid)
     }
 
     /// Opens the namespace; `None` where it has gone away, or what led to it leads elsewhere now.
@@ -61,9 +93,12 @@ impl Place {
         inode: Option<u64>,
         proc_root: &Path,
     ) -> Result<Option<Netns>, NetnsError> {
+        if let Some(held) = &self.held {
+            return Ok(held.share().ok());
+        }
         let of_process = |pid: &Pid| proc_root.join(pid.to_string()).join("ns/net");
         let paths = self
-            .mount
+            .path
             .iter()
             .cloned()
             .chain(self.pids.iter().map(of_process));
@@ -74,7 +109,7 @@ impl Place {
                     return Ok(Some(netns));
                 }
                 Ok(_) => {}
-                Err(error) if is_gone(&error) => {}
+                Err(error) if Errno::from_io_error(&error).is_some_and(is_gone) => {}
                 Err(error) => {
                     refused.get_or_insert(NetnsError::Open {
                         name: path.to_string_lossy().into_owned(),
@@ -87,186 +122,439 @@ impl Place {
     }
 
     fn add(&mut self, pid: Pid) {
-        if self.pids.len() < PIDS_MAX {
+        self.processes += 1;
+        self.know(pid);
+    }
+
+    /// A process by which it can be reached.
+    fn know(&mut self, pid: Pid) {
+        if self.pids.len() < PIDS_MAX && !self.pids.contains(&pid) {
             self.pids.push(pid);
         }
     }
 }
 
-fn is_gone(error: &io::Error) -> bool {
-    let gone = rustix::io::Errno::SRCH.raw_os_error();
-    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(gone)
+impl Found {
+    /// The namespace of a process.
+    pub(super) fn of_process(&self, pid: Pid) -> Option<Key> {
+        let mut places = self.places.iter();
+        Some(*places.find(|(_, place)| place.pids.contains(&pid))?.0)
+    }
 }
 
 /// Finds all namespaces: the own one, those with a name or another mount, those of processes.
-pub(super) fn find(proc_root: &Path) -> Found {
-    let mut found = Found::default();
-    let own = netns::current();
-    let own_table = [proc_root.join("thread-self"), proc_root.to_owned()]
-        .iter()
-        .find_map(|process| table_inode(process));
-    let key = |inode: u64| {
-        if Some(inode) == own {
+pub(super) fn find(proc_root: &Path, depth: Depth) -> Found {
+    let is_ours = netns::is_ours(proc_root);
+    let mut search = Search {
+        proc_root,
+        own: is_ours.then(netns::current).flatten(),
+        tables: BTreeMap::new(),
+        closed: Vec::new(),
+        found: Found {
+            doubts: doubt::of_procfs(proc_root),
+            ..Found::default()
+        },
+    };
+    if is_ours {
+        search.found.places.entry(Key::Own).or_default();
+        let own_table = netns::current_table();
+        search
+            .tables
+            .extend(own_table.map(|table| (table, Key::Own)));
+    }
+    search.mounts();
+    let (pids, failure) = numbers_in(CWD, proc_root);
+    let failure = failure.map(|error| error.to_string());
+    let failure = failure.or_else(|| pids.is_empty().then(|| "it shows no process".to_owned()));
+    if let Some(reason) = failure {
+        search.found.doubts.push(Doubt {
+            detail: format!(
+                "could not list the processes of {}: {reason}",
+                proc_root.display()
+            ),
+            hint: "is /proc mounted?",
+        });
+    }
+    let root = openat(
+        CWD,
+        proc_root,
+        OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC,
+        Mode::empty(),
+    );
+    if let Ok(root) = root {
+        search.processes(&root, &pids);
+        if depth == Depth::Everything {
+            search.threads(&root, &pids);
+            search.mounts_elsewhere(&root, &pids);
+            search.descriptors(&pids);
+        }
+    }
+    search.found
+}
+
+struct Search<'a> {
+    proc_root: &'a Path,
+    /// The inode of the namespace that the tool runs in, where that is one of those that are looked
+    /// for by itself.
+    own: Option<u64>,
+    /// Which namespace the inode of a table belongs to.
+    tables: BTreeMap<u64, Key>,
+    /// Processes of which the namespace may not be looked at.
+    closed: Vec<Pid>,
+    found: Found,
+}
+
+impl Search<'_> {
+    fn key(&self, inode: u64) -> Key {
+        if Some(inode) == self.own {
             Key::Own
         } else {
             Key::Inode(inode)
         }
-    };
-    found.places.entry(Key::Own).or_default();
-    for (path, name) in mounts(proc_root) {
-        let Some(inode) = namespace_inode(&path) else {
-            continue;
+    }
+
+    fn process(&self, pid: Pid) -> PathBuf {
+        self.proc_root.join(pid.to_string())
+    }
+
+    /// Those that are mounted where the tool runs, or, of another procfs, where its PID 1 does.
+    fn mounts(&mut self) {
+        let (root, mountinfo) = if netns::is_ours(self.proc_root) {
+            let process = self.proc_root.join("thread-self");
+            (None, process.join("mountinfo"))
+        } else {
+            let first = self.proc_root.join("1");
+            (Some(first.join("root")), first.join("mountinfo"))
         };
-        let place = found.places.entry(key(inode)).or_default();
-        // A name outweighs a path; of several the first stays.
-        if place.name.is_none() && (name.is_some() || place.mount.is_none()) {
-            place.mount = Some(path);
-            place.name = name;
+        let mounts = mounts::of_root(root.as_deref(), &mountinfo, &mut self.found.doubts);
+        self.add_mounts(mounts);
+    }
+
+    fn add_mounts(&mut self, mounts: Vec<mounts::Mount>) {
+        for mount in mounts {
+            let key = self.key(mount.inode);
+            let place = self.found.places.entry(key).or_default();
+            // A name outweighs a path; of several the first stays.
+            if place.name.is_none() && (mount.name.is_some() || place.path.is_none()) {
+                place.path = Some(mount.path);
+                place.name = mount.name;
+            }
         }
     }
-    let Ok(pids) = owners::processes(proc_root) else {
-        return found;
-    };
-    let mut tables: BTreeMap<u64, Key> = own_table
-        .map(|table| (table, Key::Own))
-        .into_iter()
-        .collect();
-    let mut closed = Vec::new();
-    for pid in pids {
-        let process = proc_root.join(pid.to_string());
-        match fs::read_link(process.join("ns/net")) {
-            Ok(link) => {
-                let Some(inode) = netns::link_inode(link.as_os_str().as_bytes()) else {
-                    continue;
-                };
-                let key = key(inode);
-                let place = found.places.entry(key).or_default();
-                if place.pids.is_empty()
-                    && let Some(table) = table_inode(&process)
-                {
-                    tables.insert(table, key);
+
+    /// One link of each process tells its namespace.
+    fn processes(&mut self, root: &OwnedFd, pids: &[Pid]) {
+        let mut path = PathBuffer::default();
+        for &pid in pids {
+            match namespace_link(root, path.of(pid, "ns/net"), b"net") {
+                Ok(inode) => {
+                    let key = self.key(inode);
+                    let first = !self.found.places.contains_key(&key)
+                        || self.found.places[&key].pids.is_empty();
+                    if first && let Ok(table) = table_inode(&self.process(pid)) {
+                        self.tables.insert(table, key);
+                    }
+                    self.found.places.entry(key).or_default().add(pid);
                 }
-                place.add(pid);
+                // Its other threads may go on without their leader.
+                Err(error) if is_gone(error) => self.leaderless(root, pid),
+                Err(_) => self.closed.push(pid),
             }
-            Err(error) if is_gone(&error) => {}
-            Err(_) => closed.push((pid, process)),
+        }
+        for pid in std::mem::take(&mut self.closed) {
+            match table_inode(&self.process(pid)) {
+                Ok(table) => {
+                    let key = self.tables.get(&table).copied();
+                    let key = key.unwrap_or(Key::Table(table));
+                    self.found.places.entry(key).or_default().add(pid);
+                }
+                Err(error) if is_gone(error) && self.is_ending(pid) => {}
+                Err(_) => self.found.untold += 1,
+            }
         }
     }
-    for (pid, process) in closed {
-        // A process that is ending has no namespace any more.
-        match (table_inode(&process), is_ending(&process)) {
-            (Some(table), _) => {
-                let key = tables.get(&table).copied().unwrap_or(Key::Table(table));
-                found.places.entry(key).or_default().add(pid);
-            }
-            (None, false) => found.untold += 1,
-            (None, true) => {}
+
+    /// A process of which the leader has exited is where its other threads are.
+    fn leaderless(&mut self, root: &OwnedFd, pid: Pid) {
+        let mut first = true;
+        for (thread, inode) in self.threads_of(root, pid) {
+            let place = self.thread(pid, thread, inode);
+            place.processes += u64::from(std::mem::take(&mut first));
         }
     }
-    found
-}
 
-fn table_inode(process: &Path) -> Option<u64> {
-    Some(fs::metadata(process.join("net/tcp")).ok()?.ino())
-}
-
-/// Whether a process has ended, or is a zombie.
-fn is_ending(process: &Path) -> bool {
-    use procfs::FromRead;
-    match procfs::process::Stat::from_file(process.join("stat")) {
-        Ok(stat) => matches!(stat.state, 'Z' | 'X'),
-        Err(_) => true,
+    fn thread(&mut self, pid: Pid, thread: Pid, inode: u64) -> &mut Place {
+        let key = self.key(inode);
+        let link = format!("{pid}/task/{thread}/ns/net");
+        let link = self.proc_root.join(link);
+        let place = self.found.places.entry(key).or_default();
+        if place.pids.is_empty() {
+            place.path.get_or_insert(link);
+        }
+        place
     }
-}
 
-/// The inode of the network namespace that is mounted on a path, if one is.
-fn namespace_inode(path: &Path) -> Option<u64> {
-    let file = File::open(path).ok()?;
-    let is_namespace = rustix::fs::fstatfs(&file).is_ok_and(|found| found.f_type as u64 == NSFS);
-    is_namespace.then(|| file.metadata().ok().map(|metadata| metadata.ino()))?
-}
-
-/// The paths on which network namespaces may be mounted, with the names that they have: those in
-/// the places for names first, in order.
-fn mounts(proc_root: &Path) -> Vec<(PathBuf, Option<String>)> {
-    let mut paths = Vec::new();
-    for place in PLACES {
-        let Ok(entries) = fs::read_dir(place) else {
-            continue;
+    /// The threads of a process and their namespaces, as far as they can be told.
+    fn threads_of(&self, root: &OwnedFd, pid: Pid) -> Vec<(Pid, u64)> {
+        let mut path = PathBuffer::default();
+        let (threads, _) = numbers_in(root, Path::new(&format!("{pid}/task")));
+        let told = |thread: Pid| {
+            let link = path.of(pid, format_args!("task/{thread}/ns/net"));
+            Some((thread, namespace_link(root, link, b"net").ok()?))
         };
-        let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
-        names.sort_unstable();
-        paths.extend(names.into_iter().map(|name| {
-            let text = name.to_string_lossy().into_owned();
-            (Path::new(place).join(name), Some(text))
-        }));
+        threads.into_iter().filter_map(told).collect()
     }
-    let text = fs::read(proc_root.join("thread-self/mountinfo"))
-        .or_else(|_| fs::read(proc_root.join("self/mountinfo")))
-        .unwrap_or_default();
-    paths.extend(mounted(&text).map(|path| (path, None)));
-    paths
-}
 
-/// The mount points of network namespaces in proc_pid_mountinfo(5): `36 35 0:4 net:[N] PATH …`.
-fn mounted(mountinfo: &[u8]) -> impl Iterator<Item = PathBuf> {
-    mountinfo.split(|byte| *byte == b'\n').filter_map(|line| {
-        let mut fields = line.split(|byte| *byte == b' ');
-        netns::link_inode(fields.nth(3)?)?;
-        let path = unescaped(fields.next()?);
-        Some(PathBuf::from(std::ffi::OsStr::from_bytes(&path)))
-    })
-}
-
-/// A path with its `\040` turned back (`fs/seq_file.c`, `mangle_path`).
-fn unescaped(text: &[u8]) -> Vec<u8> {
-    let mut path = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((first, after)) = rest.split_first() {
-        let octal = after
-            .get(..3)
-            .filter(|_| *first == b'\\')
-            .filter(|digits| digits.iter().all(u8::is_ascii_digit))
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        match octal {
-            Some(byte) => {
-                path.push(byte);
-                rest = &after[3..];
+    /// A thread may have entered another namespace than its process.
+    fn threads(&mut self, root: &OwnedFd, pids: &[Pid]) {
+        let before = threads_running();
+        let mut seen = 0;
+        for &pid in pids {
+            // A directory has a link for itself, one in the one above, and one from each below.
+            let Ok(tasks) = fs::metadata(self.process(pid).join("task")) else {
+                continue;
+            };
+            let threads = tasks.nlink().saturating_sub(2);
+            seen += threads;
+            if threads > 1 {
+                for (thread, inode) in self.threads_of(root, pid) {
+                    self.thread(pid, thread, inode);
+                }
             }
-            None => {
-                path.push(*first);
-                rest = after;
+        }
+        self.are_all_seen(seen, before.min(threads_running()));
+    }
+
+    /// The kernel counts its threads, whatever a procfs shows. Some come and go meanwhile.
+    fn are_all_seen(&mut self, seen: u64, running: u64) {
+        let missing = running.saturating_sub(seen);
+        if missing > THREADS_SLACK && missing > running / 8 && self.found.doubts.is_empty() {
+            self.found.doubts.push(Doubt {
+                detail: format!(
+                    "{} shows {seen} threads, and the kernel has {running}",
+                    self.proc_root.display()
+                ),
+                hint: "run it on the host, or with the host's --proc",
+            });
+        }
+    }
+
+    /// What is mounted for other processes only.
+    fn mounts_elsewhere(&mut self, root: &OwnedFd, pids: &[Pid]) {
+        let mut path = PathBuffer::default();
+        let mut seen = BTreeSet::new();
+        let own = fs::read_link("/proc/thread-self/ns/mnt").ok();
+        let own =
+            own.and_then(|link| netns::bracketed(link.as_os_str().as_encoded_bytes(), b"mnt"));
+        seen.extend(own.filter(|_| netns::is_ours(self.proc_root)));
+        for &pid in pids {
+            match namespace_link(root, path.of(pid, "ns/mnt"), b"mnt") {
+                Ok(inode) if seen.insert(inode) => {}
+                _ => continue,
+            }
+            let process = self.process(pid);
+            // That it is gone, or may not be looked at, has been said.
+            if let Ok(text) = fs::read(process.join("mountinfo")) {
+                let mounts = mounts::of_text(&text, Some(&process.join("root")));
+                self.add_mounts(mounts);
             }
         }
     }
-    path
+
+    /// Namespaces that nobody is in: a descriptor of one keeps it, and so does each socket in it.
+    fn descriptors(&mut self, pids: &[Pid]) {
+        let may_ask = netns::has_our_numbers(self.proc_root);
+        let own = Pid(std::process::id());
+        // What this process has open, it has opened to look.
+        for &pid in pids.iter().filter(|pid| !may_ask || **pid != own) {
+            self.descriptors_of(pid, may_ask);
+        }
+        let rights = CapabilitySet::SYS_PTRACE | CapabilitySet::NET_ADMIN;
+        if !is_capable(rights) {
+            self.found.doubts.push(Doubt {
+                detail: "network namespaces that no process is in may be missing: finding their \
+                         sockets needs CAP_SYS_PTRACE and CAP_NET_ADMIN"
+                    .to_owned(),
+                hint: "run as root",
+            });
+        }
+    }
+
+    /// The namespaces of the descriptors of a process; those of its sockets where they may be asked.
+    pub(super) fn descriptors_of(&mut self, pid: Pid, may_ask: bool) {
+        let dir = self.process(pid).join("fd");
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let Ok(dir_fd) = openat(CWD, &dir, flags, Mode::empty()) else {
+            return;
+        };
+        let mut buffer = vec![MaybeUninit::uninit(); DIRENTS];
+        let mut entries = RawDir::new(dir_fd.as_fd(), &mut buffer);
+        let mut asked = may_ask.then(|| Sockets::of(pid).ok()).flatten();
+        let (mut looked_at, mut sockets) = (0, 0);
+        while let Some(Ok(entry)) = entries.next()
+            && looked_at < FDS_MAX
+        {
+            let mut link = [MaybeUninit::uninit(); LINK];
+            let Ok((target, _)) = readlinkat_raw(&dir_fd, entry.file_name(), &mut link) else {
+                continue;
+            };
+            looked_at += 1;
+            let number = std::str::from_utf8(entry.file_name().to_bytes()).ok();
+            let Some(number) = number.and_then(|name| name.parse::<u32>().ok()) else {
+                continue;
+            };
+            if let Some(inode) = netns::link_inode(target) {
+                let path = dir.join(number.to_string());
+                let key = self.key(inode);
+                let place = self.found.places.entry(key).or_default();
+                if place.pids.is_empty() {
+                    place.path.get_or_insert(path);
+                }
+            } else if target.starts_with(b"socket:[") && sockets < SOCKETS_MAX {
+                sockets += 1;
+                match asked.as_ref().map(|asked| asked.namespace(number)) {
+                    Some(Ok(Some(namespace))) => self.held(namespace),
+                    Some(Err(Errno::PERM | Errno::NOSYS | Errno::ACCESS)) => asked = None,
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn held(&mut self, namespace: OwnedFd) {
+        let Ok(namespace) = Netns::of(namespace) else {
+            return;
+        };
+        let key = self.key(namespace.inode());
+        self.found.places.entry(key).or_insert_with(|| Place {
+            held: Some(namespace),
+            ..Place::default()
+        });
+    }
+
+    /// Whether a process has ended, or is a zombie.
+    fn is_ending(&self, pid: Pid) -> bool {
+        match doubt::stat(&self.process(pid)) {
+            Ok(stat) => stat.starts_with(['Z', 'X']),
+            Err(error) => Errno::from_io_error(&error).is_some_and(is_gone),
+        }
+    }
+}
+
+/// How many threads the kernel has, whoever they belong to.
+fn threads_running() -> u64 {
+    rustix::system::sysinfo().procs.into()
+}
+
+/// The inode in a link such as `net:[4026531840]`.
+fn namespace_link(root: &OwnedFd, path: &CStr, kind: &[u8]) -> Result<u64, Errno> {
+    let mut link = [MaybeUninit::uninit(); LINK];
+    let (target, _) = readlinkat_raw(root, path, &mut link)?;
+    netns::bracketed(target, kind).ok_or(Errno::INVAL)
+}
+
+fn table_inode(process: &Path) -> Result<u64, Errno> {
+    Ok(rustix::fs::stat(process.join("net/tcp"))?.st_ino)
+}
+
+/// The entries of a directory that are numbers, and why it could not be listed to its end.
+fn numbers_in(at: impl AsFd, path: &Path) -> (Vec<Pid>, Option<Errno>) {
+    let mut numbers = Vec::new();
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let dir = match openat(at, path, flags, Mode::empty()) {
+        Ok(dir) => dir,
+        Err(error) => return (numbers, Some(error)),
+    };
+    let mut buffer = vec![MaybeUninit::uninit(); DIRENTS];
+    let mut entries = RawDir::new(dir.as_fd(), &mut buffer);
+    while let Some(entry) = entries.next() {
+        match entry {
+            Ok(entry) => {
+                let name = std::str::from_utf8(entry.file_name().to_bytes()).ok();
+                numbers.extend(name.and_then(|name| name.parse().ok()).map(Pid));
+            }
+            Err(error) => return (numbers, Some(error)),
+        }
+    }
+    (numbers, None)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
 
-    #[test]
-    fn mounts_of_network_namespaces_are_found_whatever_their_path() {
-        let text = b"24 1 0:22 / /proc rw - proc proc rw\n\
-            30 24 0:4 net:[4026532290] /run/netns/blue rw shared:1 - nsfs nsfs rw\n\
-            31 24 0:4 mnt:[4026532291] /run/snapd/ns/x.mnt rw - nsfs nsfs rw\n\
-            32 24 0:4 net:[x] /run/netns/bad rw - nsfs nsfs rw\n\
-            33 24 0:4 net:[1] /tmp/a\\040b\\134\\012 rw - nsfs nsfs rw\n\
-            34 24 0:4 net:[2]\n\n\xff";
-        let found: Vec<PathBuf> = mounted(text).collect();
-        assert_eq!(
-            found,
-            [PathBuf::from("/run/netns/blue"), "/tmp/a b\\\n".into()]
-        );
+    /// A procfs of processes with the namespaces that their links name; without a name, a link
+    /// that may not be read is stood for by one that leads elsewhere.
+    fn fake(processes: &[(u32, &str)]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (pid, link) in processes {
+            let process = root.path().join(pid.to_string());
+            fs::create_dir_all(process.join("ns")).unwrap();
+            fs::write(process.join("stat"), "1 (x) S 0").unwrap();
+            symlink(link, process.join("ns/net")).unwrap();
+        }
+        fs::create_dir_all(root.path().join("1/ns")).unwrap();
+        symlink("pid:[4026531836]", root.path().join("1/ns/pid")).unwrap();
+        fs::write(root.path().join("1/mountinfo"), "").unwrap();
+        root
     }
 
     #[test]
-    fn a_backslash_without_three_digits_is_itself() {
-        assert_eq!(unescaped(b"a\\"), b"a\\");
-        assert_eq!(unescaped(b"\\04"), b"\\04");
-        assert_eq!(unescaped(b"\\777x"), b"\\777x");
-        assert_eq!(unescaped(b"\\+12"), b"\\+12");
+    fn processes_are_counted_by_their_namespaces() {
+        let root = fake(&[(1, "net:[7]"), (20, "net:[8]"), (21, "net:[8]")]);
+        let found = find(root.path(), Depth::Processes);
+        let told: Vec<(Key, u64)> = found
+            .places
+            .iter()
+            .map(|(key, place)| (*key, place.processes))
+            .collect();
+        assert_eq!(told, [(Key::Inode(7), 1), (Key::Inode(8), 2)]);
+        assert_eq!((found.untold, found.doubts.len()), (0, 0));
+        assert_eq!(found.of_process(Pid(21)), Some(Key::Inode(8)));
+    }
+
+    #[test]
+    fn a_process_whose_namespace_cannot_be_told_is_counted() {
+        // No link of a namespace, and no table.
+        let root = fake(&[(1, "net:[7]"), (20, "elsewhere")]);
+        assert_eq!(find(root.path(), Depth::Processes).untold, 1);
+    }
+
+    #[test]
+    fn where_no_process_can_be_listed_there_is_a_doubt() {
+        let empty = tempfile::tempdir().unwrap();
+        let found = find(empty.path(), Depth::Processes);
+        assert!(found.places.is_empty());
+        let told: Vec<&str> = found
+            .doubts
+            .iter()
+            .map(|doubt| doubt.detail.as_str())
+            .collect();
+        assert!(
+            told.iter().any(|told| told.contains("it shows no process")),
+            "{told:?}"
+        );
+        let file = empty.path().join("file");
+        fs::write(&file, "").unwrap();
+        let (numbers, failure) = numbers_in(CWD, &file);
+        assert_eq!((numbers.len(), failure), (0, Some(Errno::NOTDIR)));
+    }
+
+    #[test]
+    fn fewer_threads_than_the_kernel_counts_are_a_doubt() {
+        let root = fake(&[(1, "net:[7]")]);
+        let mut search = Search {
+            proc_root: root.path(),
+            own: None,
+            tables: BTreeMap::new(),
+            closed: Vec::new(),
+            found: Found::default(),
+        };
+        search.are_all_seen(900, 950);
+        assert!(search.found.doubts.is_empty());
+        search.are_all_seen(500, 950);
+        assert_eq!(search.found.doubts.len(), 1);
     }
 }

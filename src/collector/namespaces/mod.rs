@@ -4,14 +4,20 @@
 //! A namespace lives as long as a process is in it, or something is mounted on it. Where it may
 //! not be entered, /proc/PID/net of a process in it shows its tables to everyone.
 
+mod doubt;
 mod find;
+mod mounts;
+pub(super) mod sknet;
 
-use self::find::{Key, Place, find};
-use super::netns;
+use std::collections::BTreeSet;
+
+use self::doubt::Doubt;
+use self::find::{Depth, Key, Place, find};
+use super::netns::{self, NetnsChoice};
 use super::sock_diag::Dumped;
 use super::table::{Table, namespace, netns_label, read_table};
 use super::{CollectError, Request, SourceChoice, Steps};
-use crate::model::{Gap, GapKind, Namespace};
+use crate::model::{Gap, GapKind, Namespace, OtherNamespaces, Pid};
 
 /// What was read of all namespaces together.
 #[derive(Debug, Default)]
@@ -26,7 +32,7 @@ pub(super) struct Tables {
 /// # Errors
 /// When none could be read. One that went away meanwhile is no error.
 pub(super) fn read_all(request: &Request, steps: &mut Steps) -> Result<Tables, CollectError> {
-    let found = find(&request.proc_root);
+    let found = find(&request.proc_root, Depth::Everything);
     let mut all = Reading::default();
     for (key, place) in &found.places {
         all.read(*key, place, request, steps);
@@ -37,7 +43,59 @@ pub(super) fn read_all(request: &Request, steps: &mut Steps) -> Result<Tables, C
     let mut tables = all.tables;
     tables.gaps.extend(told_once(all.gaps));
     tables.gaps.extend(all.unentered.gaps(found.untold));
+    tables.gaps.extend(found.doubts.into_iter().map(Gap::from));
     Ok(tables)
+}
+
+/// Counts the namespaces beside those that were read; `None` where all were to be read.
+pub(super) fn others(request: &Request, read: &[Namespace]) -> Option<OtherNamespaces> {
+    let of_one = match &request.netns {
+        NetnsChoice::All => return None,
+        NetnsChoice::Own => None,
+        NetnsChoice::One(name) => name.0.parse().ok().map(Pid),
+    };
+    let found = find(&request.proc_root, Depth::Processes);
+    let was_read = |key: &Key| {
+        let inode = |namespace: &Namespace| namespace.inode;
+        match key {
+            Key::Own => request.netns == NetnsChoice::Own || is_own(read),
+            Key::Inode(number) => read.iter().filter_map(inode).any(|read| read == *number),
+            // It was read by the files of a process in it.
+            Key::Table(_) => {
+                of_one.is_some() && of_one.and_then(|pid| found.of_process(pid)) == Some(*key)
+            }
+        }
+    };
+    let mut others = OtherNamespaces {
+        unknown: found.untold,
+        doubt: found
+            .doubts
+            .first()
+            .map(|doubt| format!("{}; {}", doubt.detail, doubt.hint)),
+        ..OtherNamespaces::default()
+    };
+    for (_, place) in found.places.iter().filter(|(key, _)| !was_read(key)) {
+        others.namespaces += 1;
+        others.processes += place.processes;
+    }
+    Some(others)
+}
+
+/// Whether one of the namespaces is the one that the tool runs in.
+fn is_own(read: &[Namespace]) -> bool {
+    let own = netns::current();
+    own.is_some() && read.iter().any(|namespace| namespace.inode == own)
+}
+
+impl From<Doubt> for Gap {
+    fn from(doubt: Doubt) -> Gap {
+        Gap {
+            kind: GapKind::NetnsUnread,
+            count: 1,
+            detail: format!("network namespaces may be missing: {}", doubt.detail),
+            hint: doubt.hint.into(),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -47,6 +105,10 @@ struct Reading {
     gaps: Vec<(Gap, String)>,
     unentered: Unentered,
     error: Option<CollectError>,
+    /// The inodes of /proc/net/tcp in the namespaces that were read.
+    read: BTreeSet<u64>,
+    /// Of a namespace that was read it is not known which it is.
+    nameless: bool,
 }
 
 /// Namespaces that could not be entered.
@@ -88,27 +150,48 @@ impl Reading {
         if request.filter.excludes(&described) {
             return;
         }
+        if let Key::Table(table) = key
+            && self.read.contains(&table)
+        {
+            // It was entered by its name.
+            return;
+        }
+        if self.nameless && key != Key::Own {
+            // What is read twice counts twice.
+            let reason = "it may be one that was read: which that is could not be told";
+            self.unentered.refuse(reason.to_owned());
+            return;
+        }
         if self.tables.namespaces.len() > usize::from(u16::MAX) {
             self.unentered.refuse("there are too many".to_owned());
             return;
         }
+        let mut look = || (netns::current_table(), read_table(request, None, steps));
         let read = match key {
-            Key::Own => Ok(read_table(request, None, steps)),
+            Key::Own => Ok(look()),
             _ => match place.open(inode, &request.proc_root) {
-                Ok(Some(netns)) => netns.within(|| read_table(request, None, steps)),
+                Ok(Some(netns)) => netns.within(look),
                 // It went away.
                 Ok(None) => return,
                 Err(error) => Err(error),
             },
         };
         match read {
-            Ok(Ok(table)) => self.add(described, table),
-            Ok(Err(error)) => {
+            // It was reached in another way before.
+            Ok((Some(inside), _)) if self.read.contains(&inside) => {}
+            Ok((inside, Ok(table))) => {
+                self.nameless |= inode.or(inside).is_none();
+                self.read.extend(inside);
+                self.add(described, table);
+            }
+            Ok((_, Err(error))) => {
                 self.unentered.refuse(error.to_string());
                 self.error.get_or_insert(error);
             }
             Err(error) => match self.read_proc(place, request, steps) {
-                Some(table) => {
+                Some((inside, _)) if self.read.contains(&inside) => {}
+                Some((inside, table)) => {
+                    self.read.insert(inside);
                     self.unentered.from_proc += 1;
                     self.add(described, table);
                 }
@@ -121,14 +204,20 @@ impl Reading {
     }
 
     /// Reads the tables in the files of a process that is in the namespace.
-    fn read_proc(&self, place: &Place, request: &Request, steps: &mut Steps) -> Option<Table> {
+    fn read_proc(
+        &self,
+        place: &Place,
+        request: &Request,
+        steps: &mut Steps,
+    ) -> Option<(u64, Table)> {
         if request.source == SourceChoice::Netlink {
             return None;
         }
         place.pids.iter().find_map(|pid| {
             let net = request.proc_root.join(pid.to_string()).join("net");
-            let readable = net.join("tcp").exists();
-            readable.then(|| read_table(request, Some(&net), steps).ok())?
+            let inside = netns::table_in(&net)?;
+            let table = read_table(request, Some(&net), steps).ok()?;
+            Some((inside, table))
         })
     }
 

@@ -22,7 +22,7 @@ use self::bpf::{BpfError, Seen, Walk};
 use self::gather::Gather;
 use crate::model::{Holder, Pid, Process, Scan, Scanned};
 
-pub(super) use self::procfs::{processes, socket_inode};
+pub(super) use self::procfs::{PathBuffer, socket_inode};
 
 /// With fewer open files than this, /proc is read sooner than a program is loaded.
 const MANY_FILES: u32 = 10_000;

@@ -215,11 +215,6 @@ impl Processes {
     }
 }
 
-/// The processes under `proc_root`.
-pub(in crate::collector) fn processes(proc_root: &Path) -> io::Result<Vec<Pid>> {
-    list_processes(&open_dir(CWD, proc_root)?)
-}
-
 fn list_processes(root: &OwnedFd) -> io::Result<Vec<Pid>> {
     // A descriptor of its own: two readers of one would share the position.
     let dir = open_dir(root, Path::new("."))?;
@@ -256,10 +251,10 @@ fn read_name(root: &OwnedFd, pid: Pid, path: &mut PathBuffer) -> Option<Name> {
 
 /// Room for `PID/leaf` and a NUL, written anew for each process.
 #[derive(Default)]
-struct PathBuffer(Vec<u8>);
+pub(in crate::collector) struct PathBuffer(Vec<u8>);
 
 impl PathBuffer {
-    fn of(&mut self, pid: Pid, leaf: &str) -> &CStr {
+    pub(in crate::collector) fn of(&mut self, pid: Pid, leaf: impl std::fmt::Display) -> &CStr {
         use std::io::Write as _;
         self.0.clear();
         // Writing to a Vec does not fail.

@@ -19,8 +19,8 @@ pub use self::replay::RecordedNames;
 use self::tape::{Dump, Form, Tape};
 use super::process::Testimony;
 use crate::model::{
-    Cgroup, Cgroups, Gap, Holder, Holders, Host, Namespace, Pid, Process, Scan, Scanned, Snapshot,
-    Socket,
+    Cgroup, Cgroups, Gap, Holder, Holders, Host, Namespace, OtherNamespaces, Pid, Process, Scan,
+    Scanned, Snapshot, Socket,
 };
 
 /// The most that all dumps of a recording together may come to: two million sockets.
@@ -84,6 +84,9 @@ pub struct Facts {
     pub all_namespaces: bool,
     pub host: Host,
     pub namespaces: Vec<Namespace>,
+    /// Those beside them; older recordings say nothing of it.
+    #[serde(default)]
+    pub others: Option<OtherNamespaces>,
     pub gaps: Vec<Gap>,
     pub scan: Scan,
     /// What each section of a dump is, in their order.
@@ -147,6 +150,7 @@ impl Recording {
                 all_namespaces,
                 host: snapshot.host.clone(),
                 namespaces: snapshot.namespaces.clone(),
+                others: snapshot.others.clone(),
                 gaps: snapshot.gaps.clone(),
                 scan: snapshot.scan,
                 dumps: facts_of(&dumps),

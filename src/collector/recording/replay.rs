@@ -61,6 +61,7 @@ impl Recording {
         Ok(Snapshot {
             host: self.facts.host.clone(),
             namespaces,
+            others: self.facts.others.clone().filter(|_| request.others),
             taken_at_ns: self.facts.taken_at_ns.into(),
             sockets: found.sockets,
             details: found.details,

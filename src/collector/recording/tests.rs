@@ -68,6 +68,7 @@ fn look(bytes: &[u8]) {
         tcp_info: true,
         details: DetailSet::ALL,
         taped: false,
+        others: true,
         from: Some(recording.into()),
     };
     let _ = collect(&request, &Progress::default());

@@ -68,6 +68,7 @@ pub fn document(
         elapsed_ms: elapsed.as_micros() as f64 / 1000.0,
         source: source(snapshot),
         namespaces: snapshot.namespaces.iter().map(Into::into).collect(),
+        other_namespaces: snapshot.others.as_ref().map(Into::into),
         complete: report.is_complete(),
         selection: view.selection.as_deref(),
         gaps: gaps(report),

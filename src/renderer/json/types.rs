@@ -12,7 +12,9 @@ use super::{Counts, HoldersJson, Sockets};
 use crate::classifier::StateCounts;
 use crate::classifier::finding::FinWait2;
 use crate::classifier::group::{RecvQ, Spread};
-use crate::model::{Cause, Endpoint, Idle, Name, Namespace, Protocol, Resolved, State, Timer};
+use crate::model::{
+    Cause, Endpoint, Idle, Name, Namespace, OtherNamespaces, Protocol, Resolved, State, Timer,
+};
 
 #[derive(Serialize)]
 pub(super) struct Document<'a> {
@@ -23,6 +25,7 @@ pub(super) struct Document<'a> {
     pub(super) elapsed_ms: f64,
     pub(super) source: &'static str,
     pub(super) namespaces: Vec<NamespaceJson<'a>>,
+    pub(super) other_namespaces: Option<OthersJson<'a>>,
     pub(super) complete: bool,
     pub(super) selection: Option<&'a str>,
     pub(super) gaps: Vec<Gap<'a>>,
@@ -38,6 +41,26 @@ pub(super) struct Document<'a> {
     pub(super) sockets: Option<Sockets<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) by: Option<Counts<'a>>,
+}
+
+/// The network namespaces that were not looked at.
+#[derive(Serialize)]
+pub(super) struct OthersJson<'a> {
+    namespaces: u64,
+    processes: u64,
+    unknown: u64,
+    doubt: Option<&'a str>,
+}
+
+impl<'a> From<&'a OtherNamespaces> for OthersJson<'a> {
+    fn from(others: &'a OtherNamespaces) -> OthersJson<'a> {
+        OthersJson {
+            namespaces: others.namespaces,
+            processes: others.processes,
+            unknown: others.unknown,
+            doubt: others.doubt.as_deref(),
+        }
+    }
 }
 
 /// A network namespace that was read.

@@ -1,0 +1,167 @@
+//! What keeps processes, and with them network namespaces, out of sight of a procfs.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use rustix::io::Errno;
+use rustix::thread::CapabilitySet;
+
+use super::mounts::{MountLine, unescaped};
+use crate::collector::netns;
+
+/// The number of the initial PID namespace (`PROC_PID_INIT_INO` of `include/linux/proc_ns.h`).
+const INITIAL_PIDS: u64 = 0xEFFF_FFFC;
+/// `PF_KTHREAD` of `include/linux/sched.h`: only the initial PID namespace has kernel threads.
+const KERNEL_THREAD: u32 = 0x0020_0000;
+
+/// Why a network namespace may exist that was not found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Doubt {
+    /// What could not be listed, and why.
+    pub(super) detail: String,
+    pub(super) hint: &'static str,
+}
+
+impl Doubt {
+    pub(super) fn unlisted(what: &Path, reason: impl std::fmt::Display) -> Doubt {
+        Doubt {
+            detail: format!("could not list {}: {reason}", what.display()),
+            hint: "run as root",
+        }
+    }
+}
+
+/// Whether the calling thread has all of these capabilities.
+pub(super) fn is_capable(wanted: CapabilitySet) -> bool {
+    rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(wanted))
+}
+
+/// What a procfs does not show by its nature.
+pub(super) fn of_procfs(proc_root: &Path) -> Vec<Doubt> {
+    let mut doubts = Vec::new();
+    if !is_of_the_host(proc_root) {
+        doubts.push(Doubt {
+            detail: format!(
+                "{} shows the processes of one PID namespace, not of the host",
+                proc_root.display()
+            ),
+            hint: "run it on the host, or with the host's --proc",
+        });
+    }
+    if let Some(option) = hiding(proc_root) {
+        doubts.push(Doubt {
+            detail: format!(
+                "{} is mounted with {option}: other users' processes are not seen",
+                proc_root.display()
+            ),
+            hint: "run as root with CAP_SYS_PTRACE",
+        });
+    }
+    doubts
+}
+
+/// Whether the processes are those of the initial PID namespace. Where PID 1 may not be looked at,
+/// a kernel thread tells it.
+fn is_of_the_host(proc_root: &Path) -> bool {
+    let link = fs::read_link(proc_root.join("1/ns/pid")).ok();
+    let told = link.and_then(|link| netns::bracketed(link.as_os_str().as_encoded_bytes(), b"pid"));
+    match told {
+        Some(inode) => inode == INITIAL_PIDS,
+        None => stat(&proc_root.join("2"))
+            .ok()
+            .and_then(|stat| stat.split(' ').nth(6)?.parse::<u32>().ok())
+            .is_some_and(|flags| flags & KERNEL_THREAD != 0),
+    }
+}
+
+/// What proc_pid_stat(5) tells from the state on: a name may have anything in it.
+pub(super) fn stat(process: &Path) -> io::Result<String> {
+    let text = fs::read(process.join("stat"))?;
+    let name = text.iter().rposition(|byte| *byte == b')');
+    let rest = name.and_then(|at| text.get(at + 2..)).unwrap_or_default();
+    Ok(String::from_utf8_lossy(rest).into_owned())
+}
+
+/// The option of the mount that hides processes from this reader; see proc(5).
+fn hiding(proc_root: &Path) -> Option<String> {
+    if is_capable(CapabilitySet::SYS_PTRACE) {
+        return None;
+    }
+    let mountinfo = fs::read("/proc/thread-self/mountinfo").ok()?;
+    let root = proc_root.canonicalize().ok()?;
+    let root = root.as_os_str().as_encoded_bytes();
+    let lines = mountinfo.split(|byte| *byte == b'\n');
+    // Of several on one place the last is on top.
+    let mount = lines
+        .filter_map(MountLine::of)
+        .rfind(|line| unescaped(line.at) == root)?;
+    let groups = || {
+        let others = rustix::process::getgroups().unwrap_or_default();
+        let own = rustix::process::getegid();
+        others.into_iter().chain([own])
+    };
+    hidden_by(mount.options, |gid| {
+        groups().any(|group| group.as_raw() == gid)
+    })
+}
+
+/// The option among those of a superblock that hides processes from whoever is not in the group
+/// that it excepts.
+fn hidden_by(options: &[u8], is_in: impl Fn(u32) -> bool) -> Option<String> {
+    let options = std::str::from_utf8(options).ok()?;
+    let mut options = options.split(',');
+    let excepted = options
+        .clone()
+        .find_map(|option| option.strip_prefix("gid="))
+        .map_or(0, |gid| gid.parse().unwrap_or(0));
+    let hiding = options.find(|option| option.starts_with("hidepid="))?;
+    let hides = match hiding {
+        // 1 shows that they are there.
+        "hidepid=0" | "hidepid=off" => false,
+        // Whatever the group.
+        "hidepid=4" | "hidepid=ptraceable" => true,
+        _ => !is_in(excepted),
+    };
+    hides.then(|| hiding.to_owned())
+}
+
+/// Whether an error says that a process has ended.
+pub(super) fn is_gone(error: Errno) -> bool {
+    matches!(error, Errno::NOENT | Errno::SRCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hidepid_hides_from_all_but_its_group() {
+        let nobody = |_| false;
+        let hidden = |options: &str| hidden_by(options.as_bytes(), nobody);
+        assert_eq!(hidden("rw"), None);
+        assert_eq!(hidden("rw,hidepid=off"), None);
+        assert_eq!(
+            hidden("rw,hidepid=invisible").as_deref(),
+            Some("hidepid=invisible")
+        );
+        assert_eq!(hidden("rw,gid=4,hidepid=2").as_deref(), Some("hidepid=2"));
+        assert_eq!(hidden_by(b"rw,gid=4,hidepid=2", |gid| gid == 4), None);
+        // Without a group it is root's.
+        assert_eq!(hidden_by(b"rw,hidepid=2", |gid| gid == 0), None);
+        assert!(hidden_by(b"rw,gid=4,hidepid=ptraceable", |gid| gid == 4).is_some());
+    }
+
+    #[test]
+    fn processes_of_no_known_pid_namespace_are_not_the_hosts() {
+        let root = tempfile::tempdir().unwrap();
+        let ns = root.path().join("1/ns");
+        fs::create_dir_all(&ns).unwrap();
+        assert!(!is_of_the_host(root.path()));
+        std::os::unix::fs::symlink("pid:[4026531836]", ns.join("pid")).unwrap();
+        assert!(is_of_the_host(root.path()));
+        fs::remove_file(ns.join("pid")).unwrap();
+        std::os::unix::fs::symlink("pid:[4026532000]", ns.join("pid")).unwrap();
+        assert!(!is_of_the_host(root.path()));
+    }
+}

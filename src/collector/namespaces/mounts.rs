@@ -1,0 +1,217 @@
+//! Network namespaces that something is mounted on: those that `ip netns` and container runtimes
+//! keep by name, and any other mount of `nsfs`, in this mount namespace and in others.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::doubt::Doubt;
+use crate::collector::netns::{self, PLACES};
+
+/// `NSFS_MAGIC` of `include/uapi/linux/magic.h`.
+const NSFS: u64 = 0x6e73_6673;
+
+/// A path that leads to a network namespace.
+pub(super) struct Mount {
+    pub(super) inode: u64,
+    pub(super) path: PathBuf,
+    pub(super) name: Option<String>,
+}
+
+/// The mounts that a process sees, with the names in the places for names first, in order.
+///
+/// `root` stands before every path: `/proc/PID/root` of a process in another mount namespace.
+pub(super) fn of_root(
+    root: Option<&Path>,
+    mountinfo: &Path,
+    doubts: &mut Vec<Doubt>,
+) -> Vec<Mount> {
+    let mut found = Vec::new();
+    for place in PLACES {
+        let dir = below(root, Path::new(place));
+        let mut names = Vec::new();
+        match list(&dir, &mut names) {
+            Ok(()) => {}
+            // Most hosts have only some of the places.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => doubts.push(Doubt::unlisted(&dir, error)),
+        }
+        names.sort_unstable();
+        for name in names {
+            let path = dir.join(&name);
+            match namespace_inode(&path) {
+                Ok(Some(inode)) => found.push(Mount {
+                    inode,
+                    path,
+                    name: Some(name.to_string_lossy().into_owned()),
+                }),
+                // A name that was left behind, or one whose mount is in another mount namespace.
+                Ok(None) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => doubts.push(Doubt {
+                    detail: format!("could not open {}: {error}", path.display()),
+                    hint: "run as root",
+                }),
+            }
+        }
+    }
+    match fs::read(mountinfo) {
+        Ok(text) => found.extend(of_text(&text, root)),
+        Err(error) => doubts.push(Doubt {
+            detail: format!("could not read {}: {error}", mountinfo.display()),
+            hint: "is /proc mounted?",
+        }),
+    }
+    found
+}
+
+/// The network namespaces in the text of proc_pid_mountinfo(5).
+pub(super) fn of_text(mountinfo: &[u8], root: Option<&Path>) -> Vec<Mount> {
+    let mount = |(inode, path): (u64, PathBuf)| Mount {
+        inode,
+        path: below(root, &path),
+        name: None,
+    };
+    mounted(mountinfo).map(mount).collect()
+}
+
+fn below(root: Option<&Path>, path: &Path) -> PathBuf {
+    match root {
+        Some(root) => root.join(path.strip_prefix("/").unwrap_or(path)),
+        None => path.to_owned(),
+    }
+}
+
+/// The names in a directory, as far as it can be listed.
+fn list(dir: &Path, names: &mut Vec<std::ffi::OsString>) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        names.push(entry?.file_name());
+    }
+    Ok(())
+}
+
+/// The inode of the network namespace that is mounted on a path; `None` where none is.
+fn namespace_inode(path: &Path) -> io::Result<Option<u64>> {
+    // A named pipe would be waited for.
+    if !fs::metadata(path)?.is_file() {
+        return Ok(None);
+    }
+    let file = File::open(path)?;
+    let is_namespace = rustix::fs::fstatfs(&file)?.f_type as u64 == NSFS;
+    Ok(if is_namespace {
+        Some(file.metadata()?.ino())
+    } else {
+        None
+    })
+}
+
+/// The network namespaces in proc_pid_mountinfo(5): `36 35 0:4 net:[N] PATH …`.
+fn mounted(mountinfo: &[u8]) -> impl Iterator<Item = (u64, PathBuf)> {
+    mountinfo.split(|byte| *byte == b'\n').filter_map(|line| {
+        let line = MountLine::of(line)?;
+        let inode = netns::link_inode(line.root)?;
+        Some((inode, PathBuf::from(OsStr::from_bytes(&unescaped(line.at)))))
+    })
+}
+
+/// A line of proc_pid_mountinfo(5).
+pub(super) struct MountLine<'a> {
+    /// What of the file system is mounted.
+    root: &'a [u8],
+    /// Where, with `\040` for a blank.
+    pub(super) at: &'a [u8],
+    /// The options of the superblock.
+    pub(super) options: &'a [u8],
+}
+
+impl MountLine<'_> {
+    pub(super) fn of(line: &[u8]) -> Option<MountLine<'_>> {
+        let mut fields = line.split(|byte| *byte == b' ');
+        Some(MountLine {
+            root: fields.nth(3)?,
+            at: fields.next()?,
+            options: fields.next_back().unwrap_or_default(),
+        })
+    }
+}
+
+/// A path with its `\040` turned back (`fs/seq_file.c`, `mangle_path`).
+pub(super) fn unescaped(text: &[u8]) -> Vec<u8> {
+    let mut path = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, after)) = rest.split_first() {
+        let octal = after
+            .get(..3)
+            .filter(|_| *first == b'\\')
+            .filter(|digits| digits.iter().all(u8::is_ascii_digit))
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        match octal {
+            Some(byte) => {
+                path.push(byte);
+                rest = &after[3..];
+            }
+            None => {
+                path.push(*first);
+                rest = after;
+            }
+        }
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mounts_of_network_namespaces_are_found_whatever_their_path() {
+        let text = b"24 1 0:22 / /proc rw - proc proc rw\n\
+            30 24 0:4 net:[4026532290] /run/netns/blue rw shared:1 - nsfs nsfs rw\n\
+            31 24 0:4 mnt:[4026532291] /run/snapd/ns/x.mnt rw - nsfs nsfs rw\n\
+            32 24 0:4 net:[x] /run/netns/bad rw - nsfs nsfs rw\n\
+            33 24 0:4 net:[1] /tmp/a\\040b\\134\\012 rw - nsfs nsfs rw\n\
+            34 24 0:4 net:[2]\n\n\xff";
+        let found: Vec<(u64, PathBuf)> = mounted(text).collect();
+        assert_eq!(
+            found,
+            [
+                (4026532290, PathBuf::from("/run/netns/blue")),
+                (1, "/tmp/a b\\\n".into())
+            ]
+        );
+    }
+
+    #[test]
+    fn a_backslash_without_three_digits_is_itself() {
+        assert_eq!(unescaped(b"a\\"), b"a\\");
+        assert_eq!(unescaped(b"\\04"), b"\\04");
+        assert_eq!(unescaped(b"\\777x"), b"\\777x");
+        assert_eq!(unescaped(b"\\+12"), b"\\+12");
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_listed_is_a_doubt() {
+        let root = tempfile::tempdir().unwrap();
+        // A file in place of a directory: it exists, and cannot be listed.
+        fs::create_dir_all(root.path().join("run")).unwrap();
+        fs::write(root.path().join("run/netns"), "").unwrap();
+        fs::create_dir_all(root.path().join("run/docker/netns")).unwrap();
+        fs::write(root.path().join("run/docker/netns/left-behind"), "").unwrap();
+        let mut doubts = Vec::new();
+        let mountinfo = root.path().join("mountinfo");
+        fs::write(&mountinfo, "").unwrap();
+        let found = of_root(Some(root.path()), &mountinfo, &mut doubts);
+        assert!(found.is_empty());
+        let [doubt] = doubts.as_slice() else {
+            panic!("one doubt: {doubts:?}");
+        };
+        assert!(
+            doubt.detail.contains("run/netns: Not a directory"),
+            "{doubt:?}"
+        );
+    }
+}
