@@ -206,7 +206,7 @@ pub fn run(command: &mut Command) -> Run {
 /// The tool where an unprivileged user may run it.
 pub struct Nobody {
     _dir: tempfile::TempDir,
-    program: PathBuf,
+    pub program: PathBuf,
 }
 
 impl Nobody {

@@ -9,6 +9,7 @@ mod agreement;
 mod causes;
 mod check;
 mod columns;
+mod elsewhere;
 mod errors;
 mod lab;
 mod mixed;

@@ -18,15 +18,15 @@ const SERVER: u16 = 18080;
 const CLIENT: u16 = 20000;
 
 /// A connection of which the server's end is in CLOSE_WAIT.
-struct Connection {
+pub struct Connection {
     _listener: Option<TcpListener>,
-    server: TcpStream,
+    pub server: TcpStream,
     /// Where it is kept, it has closed one direction only.
     client: Option<TcpStream>,
 }
 
 impl Connection {
-    fn new(keeps_listener: bool, keeps_client: bool) -> Connection {
+    pub fn new(keeps_listener: bool, keeps_client: bool) -> Connection {
         let at = |port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
         let listener = TcpListener::bind(at(SERVER)).unwrap();
         // What other tests start must not inherit it.
@@ -48,10 +48,10 @@ impl Connection {
 }
 
 /// A namespace that has a name and no process.
-struct Named(String);
+pub struct Named(pub String);
 
 impl Named {
-    fn new(what: &str) -> Named {
+    pub fn new(what: &str) -> Named {
         let name = format!("closewait-{what}-{}", std::process::id());
         let named = Named(name);
         for args in [
@@ -64,7 +64,7 @@ impl Named {
         named
     }
 
-    fn enter(&self) {
+    pub fn enter(&self) {
         let namespace = File::open(format!("/run/netns/{}", self.0)).unwrap();
         move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
     }
@@ -77,7 +77,7 @@ impl Drop for Named {
 }
 
 /// The label of a namespace that has no name.
-fn label(lab: &Lab) -> Option<String> {
+pub fn label(lab: &Lab) -> Option<String> {
     let link = std::fs::read_link(format!("/proc/{}/ns/net", lab.holder_pid()?)).unwrap();
     Some(link.to_str().unwrap().to_owned())
 }

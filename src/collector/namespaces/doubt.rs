@@ -37,10 +37,13 @@ pub(super) fn is_capable(wanted: CapabilitySet) -> bool {
     rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(wanted))
 }
 
-/// What a procfs does not show by its nature.
+/// What a procfs does not show by its nature. It has processes.
 pub(super) fn of_procfs(proc_root: &Path) -> Vec<Doubt> {
     let mut doubts = Vec::new();
-    if !is_of_the_host(proc_root) {
+    let hiding = hiding(proc_root);
+    // The processes that tell it may be hidden.
+    let is_of_the_host = is_of_the_host(proc_root).unwrap_or(hiding.is_some());
+    if !is_of_the_host {
         doubts.push(Doubt {
             detail: format!(
                 "{} shows the processes of one PID namespace, not of the host",
@@ -49,7 +52,7 @@ pub(super) fn of_procfs(proc_root: &Path) -> Vec<Doubt> {
             hint: "run it on the host, or with the host's --proc",
         });
     }
-    if let Some(option) = hiding(proc_root) {
+    if let Some(option) = hiding {
         doubts.push(Doubt {
             detail: format!(
                 "{} is mounted with {option}: other users' processes are not seen",
@@ -62,16 +65,17 @@ pub(super) fn of_procfs(proc_root: &Path) -> Vec<Doubt> {
 }
 
 /// Whether the processes are those of the initial PID namespace. Where PID 1 may not be looked at,
-/// a kernel thread tells it.
-fn is_of_the_host(proc_root: &Path) -> bool {
+/// a kernel thread tells it; `None` where neither does.
+fn is_of_the_host(proc_root: &Path) -> Option<bool> {
     let link = fs::read_link(proc_root.join("1/ns/pid")).ok();
     let told = link.and_then(|link| netns::bracketed(link.as_os_str().as_encoded_bytes(), b"pid"));
     match told {
-        Some(inode) => inode == INITIAL_PIDS,
-        None => stat(&proc_root.join("2"))
-            .ok()
-            .and_then(|stat| stat.split(' ').nth(6)?.parse::<u32>().ok())
-            .is_some_and(|flags| flags & KERNEL_THREAD != 0),
+        Some(inode) => Some(inode == INITIAL_PIDS),
+        None => {
+            let stat = stat(&proc_root.join("2")).ok()?;
+            let flags: u32 = stat.split(' ').nth(6)?.parse().ok()?;
+            Some(flags & KERNEL_THREAD != 0)
+        }
     }
 }
 
@@ -157,11 +161,11 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let ns = root.path().join("1/ns");
         fs::create_dir_all(&ns).unwrap();
-        assert!(!is_of_the_host(root.path()));
+        assert_eq!(is_of_the_host(root.path()), None);
         std::os::unix::fs::symlink("pid:[4026531836]", ns.join("pid")).unwrap();
-        assert!(is_of_the_host(root.path()));
+        assert_eq!(is_of_the_host(root.path()), Some(true));
         fs::remove_file(ns.join("pid")).unwrap();
         std::os::unix::fs::symlink("pid:[4026532000]", ns.join("pid")).unwrap();
-        assert!(!is_of_the_host(root.path()));
+        assert_eq!(is_of_the_host(root.path()), Some(false));
     }
 }

@@ -150,10 +150,7 @@ pub(super) fn find(proc_root: &Path, depth: Depth) -> Found {
         own: is_ours.then(netns::current).flatten(),
         tables: BTreeMap::new(),
         closed: Vec::new(),
-        found: Found {
-            doubts: doubt::of_procfs(proc_root),
-            ..Found::default()
-        },
+        found: Found::default(),
     };
     if is_ours {
         search.found.places.entry(Key::Own).or_default();
@@ -164,6 +161,9 @@ pub(super) fn find(proc_root: &Path, depth: Depth) -> Found {
     }
     search.mounts();
     let (pids, failure) = numbers_in(CWD, proc_root);
+    if !pids.is_empty() {
+        search.found.doubts.extend(doubt::of_procfs(proc_root));
+    }
     let failure = failure.map(|error| error.to_string());
     let failure = failure.or_else(|| pids.is_empty().then(|| "it shows no process".to_owned()));
     if let Some(reason) = failure {
@@ -172,7 +172,7 @@ pub(super) fn find(proc_root: &Path, depth: Depth) -> Found {
                 "could not list the processes of {}: {reason}",
                 proc_root.display()
             ),
-            hint: "is /proc mounted?",
+            hint: "is a procfs mounted there?",
         });
     }
     let root = openat(
@@ -372,8 +372,8 @@ impl Search<'_> {
         let rights = CapabilitySet::SYS_PTRACE | CapabilitySet::NET_ADMIN;
         if !is_capable(rights) {
             self.found.doubts.push(Doubt {
-                detail: "network namespaces that no process is in may be missing: finding their \
-                         sockets needs CAP_SYS_PTRACE and CAP_NET_ADMIN"
+                detail: "those that no process is in are found by their sockets, which takes \
+                         CAP_SYS_PTRACE and CAP_NET_ADMIN"
                     .to_owned(),
                 hint: "run as root",
             });

@@ -215,6 +215,11 @@ impl Processes {
     }
 }
 
+/// The processes under `proc_root`.
+pub(super) fn processes(proc_root: &Path) -> io::Result<Vec<Pid>> {
+    list_processes(&open_dir(CWD, proc_root)?)
+}
+
 fn list_processes(root: &OwnedFd) -> io::Result<Vec<Pid>> {
     // A descriptor of its own: two readers of one would share the position.
     let dir = open_dir(root, Path::new("."))?;

@@ -1,0 +1,186 @@
+//! Sockets in network namespaces that nobody named: what a plain run says of them, and what `-A`
+//! cannot see.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::lab::{Lab, Lack, Nobody, Run, closewait, left_out, run, sockets_of};
+use crate::namespaces::{Connection, Named, label};
+
+/// A program as user 65534 in the namespace of the calling thread. It ends with its standard input.
+struct Stranger(Child);
+
+impl Stranger {
+    fn new() -> Stranger {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "cat"]);
+        let stranger = command.stdin(Stdio::piped()).spawn().unwrap();
+        Stranger(stranger)
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn sh(script: &str, program: &Path) -> Run {
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "sh", "-c", script, "sh"])
+        .arg(program);
+    run(&mut command)
+}
+
+/// How often a socket of this process stands in a document.
+fn times(list: &Value, connection: &Connection) -> usize {
+    let fd = std::os::fd::AsRawFd::as_raw_fd(&connection.server);
+    let link = std::fs::metadata(format!("/proc/self/fd/{fd}")).unwrap();
+    let is_it = |socket: &&Value| socket["inode"].as_u64() == Some(link.ino());
+    sockets_of(list).filter(is_it).count()
+}
+
+#[test]
+fn a_plain_run_says_what_other_namespaces_it_did_not_look_at() {
+    let lab = Lab::new();
+    if label(&lab).is_none() {
+        return left_out(Lack::Namespace);
+    }
+    let _leak = Connection::new(true, true);
+    let quiet = Named::new("quiet");
+    quiet.enter();
+    let said = "not looked at: -A";
+    let triage = lab.closewait(&[]);
+    assert!(triage.stdout.contains(said), "{}", triage.stdout);
+    let check = lab.closewait(&["check"]);
+    assert_eq!(check.code, 0, "{}", check.stdout);
+    assert!(check.stdout.contains(said), "{}", check.stdout);
+    let strict = lab.closewait(&["check", "--strict"]);
+    assert_eq!(strict.code, 3, "{}", strict.stdout);
+    assert!(strict.stdout.contains(said), "{}", strict.stdout);
+    assert_eq!(lab.closewait(&["--strict"]).code, 1);
+    let list = lab.closewait(&["list", "--strict"]);
+    assert_eq!(list.code, 1);
+    assert!(list.stderr.contains(said), "{}", list.stderr);
+    let others = &lab.json(&[])["other_namespaces"];
+    assert!(others["namespaces"].as_u64() >= Some(2), "{others}");
+    assert!(others["processes"].as_u64() >= Some(2), "{others}");
+    let metrics = lab.closewait(&["--prometheus"]).stdout;
+    let told = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("closewait_other_namespaces "));
+    assert!(told.is_some_and(|told| told != "0"), "{metrics}");
+    // Where all are read there is nothing else.
+    assert_eq!(lab.json(&["-A"])["other_namespaces"], Value::Null);
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("quiet.cw");
+    let file = file.to_str().unwrap();
+    let record = lab.closewait(&["record", file]);
+    assert!(record.stderr.contains(said), "{}", record.stderr);
+    let replayed = lab.closewait(&["--from", file]);
+    assert!(replayed.stdout.contains(said), "{}", replayed.stdout);
+    // Whoever chose one has not looked at the others either.
+    let chosen = lab.closewait(&["-N", &lab.holder_pid().unwrap().to_string()]);
+    assert!(chosen.stdout.contains(said), "{}", chosen.stdout);
+}
+
+#[test]
+fn sockets_in_a_namespace_that_nobody_is_in_are_found() {
+    let lab = Lab::new();
+    if label(&lab).is_none() {
+        return left_out(Lack::Namespace);
+    }
+    // The name goes, the thread leaves, and the sockets stay.
+    let named = Named::new("nobody");
+    named.enter();
+    let connection = Connection::new(true, true);
+    lab.enter();
+    drop(named);
+    let list = lab.json(&["list", "-A", "state", "close-wait"]);
+    assert_eq!(times(&list, &connection), 1, "{list:#}");
+    // Who may not ask for it says that there may be such namespaces.
+    let told = Nobody::new().closewait(&["check", "-A", "state", "close-wait", "-w", "1000"]);
+    assert!(told.stdout.contains("CAP_NET_ADMIN"), "{}", told.stdout);
+}
+
+#[test]
+fn a_named_namespace_counts_once_where_its_processes_may_not_be_looked_at() {
+    let lab = Lab::new();
+    if label(&lab).is_none() {
+        return left_out(Lack::Namespace);
+    }
+    let named = Named::new("once");
+    named.enter();
+    let connection = Connection::new(true, true);
+    let _stranger = Stranger::new();
+    lab.enter();
+    let told = run(Command::new("setpriv")
+        .args(["--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace"])
+        .arg(closewait())
+        .args(["list", "-A", "--json", "state", "close-wait"]));
+    let list: Value = serde_json::from_str(&told.stdout).unwrap();
+    assert_eq!(times(&list, &connection), 1, "{list:#}");
+    let mut inodes: Vec<u64> = list["namespaces"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|namespace| namespace["inode"].as_u64())
+        .collect();
+    let all = inodes.len();
+    inodes.dedup();
+    assert_eq!(inodes.len(), all);
+}
+
+#[test]
+fn all_namespaces_of_a_part_of_the_host_are_not_all() {
+    if !crate::lab::is_root() {
+        return left_out(Lack::Root);
+    }
+    let nobody = Nobody::new();
+    let as_nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups";
+    for (what, script, said) in [
+        (
+            "hidepid",
+            format!("mount -t proc -o hidepid=2 proc /proc && {as_nobody} \"$1\" check -A"),
+            "hidepid=invisible",
+        ),
+        (
+            "hidepid that shows the numbers",
+            format!("mount -t proc -o hidepid=1 proc /proc && {as_nobody} \"$1\" check -A"),
+            "theirs could not be told",
+        ),
+        (
+            "another PID namespace",
+            "unshare --pid --fork --mount-proc \"$1\" check -A".to_owned(),
+            "PID namespace",
+        ),
+        (
+            "no procfs",
+            "mount -t tmpfs none /proc && \"$1\" check -A".to_owned(),
+            "it shows no process",
+        ),
+        (
+            "names that cannot be listed",
+            "mount -t tmpfs none /run && touch /run/netns && \"$1\" check -A".to_owned(),
+            "could not list /run/netns",
+        ),
+        (
+            "a part of the processes",
+            "mkdir -p /tmp/part-of-proc.$$ && mount -t tmpfs none /tmp/part-of-proc.$$ && cd /tmp/part-of-proc.$$ && \
+             for p in self thread-self 1 sys net; do mkdir $p && mount --bind /proc/$p $p; done; \
+             mount --move /tmp/part-of-proc.$$ /proc; rmdir /tmp/part-of-proc.$$; \"$1\" check -A"
+                .to_owned(),
+            "PID namespace",
+        ),
+    ] {
+        let told = sh(&script, &nobody.program);
+        assert_ne!(told.code, 0, "{what}: {told:?}");
+        assert!(told.stdout.contains(said), "{what}: {told:?}");
+    }
+}
