@@ -403,6 +403,7 @@ mod tests {
             cgroups: None,
             scan: Default::default(),
             scanned: Vec::new(),
+            others: None,
             gaps: Vec::new(),
             steps: Vec::new(),
             recorded: false,

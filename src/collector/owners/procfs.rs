@@ -208,7 +208,7 @@ impl Processes {
 
     /// Whether a descriptor is an io_uring.
     pub(super) fn is_ring(&mut self, pid: Pid, fd: u32) -> bool {
-        let path = self.path.of(pid, &format!("fd/{fd}"));
+        let path = self.path.of(pid, format_args!("fd/{fd}"));
         let mut link = [MaybeUninit::uninit(); LINK];
         let target = readlinkat_raw(&self.root, path, &mut link);
         target.is_ok_and(|(target, _)| target == RING)
