@@ -85,7 +85,7 @@ pub struct Facts {
     pub host: Host,
     pub namespaces: Vec<Namespace>,
     /// Those beside them; older recordings say nothing of it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub others: Option<OtherNamespaces>,
     pub gaps: Vec<Gap>,
     pub scan: Scan,
