@@ -3,12 +3,16 @@
 use std::io::Write;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use crate::classifier::age::Sightings;
+use crate::classifier::finding::Findings;
 use crate::classifier::verdict::{self, Earlier, Growth, Status, Verdict};
+use crate::classifier::{Report, Rules};
 use crate::collector::owners::Progress;
 use crate::model::Snapshot;
-use crate::plan::{Check, Inspection};
+use crate::plan::Inspection;
+use crate::plan::check::{Check, MARGIN};
 use crate::{classifier, collector, exit::Outcome, find, renderer};
 
 /// Reads and judges in a thread of its own, so that a read that hangs cannot keep the answer
@@ -40,43 +44,160 @@ fn unknown(check: &Check, reason: &str) -> (Status, Vec<u8>) {
 }
 
 fn judge(check: &Check) -> anyhow::Result<(Status, Vec<u8>)> {
-    let plan = &check.inspection;
-    let growth = match check.between {
+    let start = Instant::now();
+    let first = match check.between {
         None => None,
         Some(between) => {
-            let start = Instant::now();
-            let before = earlier(plan, check)?;
-            thread::sleep(between);
-            Some((start, before))
+            let first = Reading::new(check)?;
+            thread::sleep(between + LONGER);
+            Some(first)
         }
     };
-    let read = Instant::now();
-    let snapshot = read_all(plan)?;
-    let mut report = classifier::classify(&snapshot, &plan.rules);
-    let (found, _) = find(plan, &snapshot, &mut report);
-    let growth = growth.as_ref().map(|(start, earlier)| Growth {
-        earlier,
-        minutes: (read - *start).as_secs_f64() / 60.0,
-    });
-    let verdict: Verdict = verdict::verdict(&report, &found, growth, &check.test);
+    let reading = Reading::new(check)?;
+    let seen = match &first {
+        Some(first) => first.sightings(check, reading.began),
+        None => Sightings::default(),
+    };
+    let sample = check.inspection.sample;
+    let judged = reading.judge(check, &seen, first.as_ref(), sample);
+    if !reading.needs_another_look(check, &seen, first.as_ref(), &judged) {
+        return told(check, judged);
+    }
+    let grace = check.grace();
+    let doubts = judged.2.doubtful;
+    let why = if check.inspection.request.from.is_some() {
+        "a recording is one look: compare two by diff".to_owned()
+    } else {
+        let took = start.elapsed();
+        let needed = check.spent + took + grace + took.max(MARGIN);
+        if needed <= check.timeout {
+            thread::sleep(grace + LONGER);
+            let again = Reading::new(check)?;
+            let mut seen = reading.sightings(check, again.began);
+            if let Some(first) = &first {
+                seen = seen.and(first.sightings(check, again.began));
+            }
+            return told(check, again.judge(check, &seen, first.as_ref(), sample));
+        }
+        format!("a second look needs -t {:.0}", needed.as_secs_f64().ceil())
+    };
+    let (report, found, verdict) = judged;
+    let reason = format!("keepalive hides whether {doubts} sockets linger; {why}");
+    told(check, (report, found, verdict.without(reason)))
+}
+
+/// A reading, judged.
+type Judged<'a> = (Report<'a>, Findings, Verdict);
+
+fn told(check: &Check, (report, found, verdict): Judged<'_>) -> anyhow::Result<(Status, Vec<u8>)> {
     let mut text = Vec::new();
-    renderer::check::result(
-        &report,
-        &found,
-        &verdict,
-        &check.test,
-        plan.verbose,
-        &mut text,
-    )?;
+    let verbose = check.inspection.verbose;
+    renderer::check::result(&report, &found, &verdict, &check.test, verbose, &mut text)?;
     Ok((verdict.status, text))
 }
 
-fn earlier(plan: &Inspection, check: &Check) -> anyhow::Result<Earlier> {
-    let snapshot = read_all(plan)?;
-    let report = classifier::classify(&snapshot, &plan.rules);
-    Ok(Earlier::of(&report, &check.test))
+/// What a wait is longer than what it is for: ages are whole milliseconds.
+const LONGER: Duration = Duration::from_millis(2);
+
+/// A snapshot, and between which moments it was taken.
+struct Reading {
+    snapshot: Snapshot,
+    began: Instant,
+    ended: Instant,
 }
 
-fn read_all(plan: &Inspection) -> anyhow::Result<Snapshot> {
-    Ok(collector::collect(&plan.request, &Progress::default())?)
+impl Reading {
+    fn new(check: &Check) -> anyhow::Result<Reading> {
+        let began = Instant::now();
+        let snapshot = collector::collect(&check.inspection.request, &Progress::default())?;
+        Ok(Reading {
+            snapshot,
+            began,
+            ended: Instant::now(),
+        })
+    }
+
+    fn classify(&self, check: &Check, seen: Sightings) -> Report<'_> {
+        let rules = Rules {
+            seen,
+            ..check.inspection.rules.clone()
+        };
+        classifier::classify(&self.snapshot, &rules)
+    }
+
+    /// The sockets whose age does not tell whether they linger, as a reading that began then has to
+    /// know them.
+    fn sightings(&self, check: &Check, then: Instant) -> Sightings {
+        let report = self.classify(check, Sightings::default());
+        let ago = then.saturating_duration_since(self.ended).as_millis();
+        let doubtful = verdict::doubtful(&report, &check.test);
+        Sightings::of(
+            &self.snapshot,
+            doubtful,
+            u64::try_from(ago).unwrap_or(u64::MAX),
+        )
+    }
+
+    /// Whether sockets of which the age is not known make the status another by whether all of them
+    /// linger or none does, and a later look could tell. What came between two readings that lay
+    /// far enough apart is young.
+    fn needs_another_look(
+        &self,
+        check: &Check,
+        seen: &Sightings,
+        first: Option<&Reading>,
+        (report, _, verdict): &Judged<'_>,
+    ) -> bool {
+        let watched = first.map(|first| self.began.saturating_duration_since(first.ended));
+        if verdict.doubtful == 0 || watched > Some(check.grace()) {
+            return false;
+        }
+        let older = check.inspection.rules.grace_ms.saturating_add(1);
+        let doubtful = verdict::doubtful(report, &check.test);
+        let all = Sightings::of(&self.snapshot, doubtful, older).and(seen.clone());
+        // How busy a processor is decides nothing.
+        let (_, _, other) = self.judge(check, &all, first, Duration::ZERO);
+        other.status != verdict.status
+    }
+
+    fn judge(
+        &self,
+        check: &Check,
+        seen: &Sightings,
+        first: Option<&Reading>,
+        sample: Duration,
+    ) -> Judged<'_> {
+        let mut report = self.classify(check, seen.clone());
+        let plan = Inspection {
+            sample,
+            ..check.inspection.clone()
+        };
+        let (found, _) = find(&plan, &self.snapshot, &mut report);
+        let watched = first.map(|first| {
+            let minutes = (self.began - first.began).as_secs_f64() / 60.0;
+            (first.earlier(check, &report), minutes)
+        });
+        let growth = watched
+            .as_ref()
+            .map(|((at_least, earlier), minutes)| Growth {
+                earlier,
+                at_least,
+                minutes: *minutes,
+            });
+        let verdict = verdict::verdict(&report, &found, growth, &check.test);
+        (report, found, verdict)
+    }
+
+    /// What growth since this reading rests on: what lingered for sure, and with it those that
+    /// linger now and may have lingered then.
+    fn earlier(&self, check: &Check, now: &Report<'_>) -> (Earlier, Earlier) {
+        let test = &check.test;
+        let report = self.classify(check, Sightings::default());
+        let older = check.inspection.rules.grace_ms.saturating_add(1);
+        let doubtful = verdict::doubtful(&report, test);
+        let may = Sightings::of(&self.snapshot, doubtful, older)
+            .among(now.snapshot, verdict::counted(now, test));
+        let all = self.classify(check, may);
+        (Earlier::of(&report, test), Earlier::of(&all, test))
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU64;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::model::{Idle, Snapshot, Socket, State};
 
@@ -27,6 +27,29 @@ impl Sightings {
             .filter(|socket| socket.state == State::CloseWait)
             .filter_map(|socket| Some((identity(snapshot, socket)?, ago_ms)));
         Sightings(seen.collect())
+    }
+
+    /// Both: of a socket in both, whichever is longer ago.
+    pub fn and(mut self, other: Sightings) -> Sightings {
+        for (identity, ago_ms) in other.0 {
+            let known = self.0.entry(identity).or_default();
+            *known = (*known).max(ago_ms);
+        }
+        self
+    }
+
+    /// Those that are among these sockets too.
+    pub fn among<'a>(
+        mut self,
+        snapshot: &Snapshot,
+        sockets: impl IntoIterator<Item = &'a Socket>,
+    ) -> Sightings {
+        let sockets = sockets.into_iter();
+        let those: FxHashSet<Identity> = sockets
+            .filter_map(|socket| identity(snapshot, socket))
+            .collect();
+        self.0.retain(|identity, _| those.contains(identity));
+        self
     }
 
     /// How long ago the socket was seen first; 0 where it was not.

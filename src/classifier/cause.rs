@@ -7,6 +7,9 @@ use crate::model::{Ago, Cause, Idle, Side, Tick, Timer, TimerKind};
 /// collecting garbage or finishing a response.
 pub const GRACE_MS: u64 = 5_000;
 
+/// `net.ipv4.tcp_keepalive_intvl`, as kernels come.
+const PROBE_INTERVAL_MS: u32 = 75_000;
+
 /// What is known of one CLOSE_WAIT socket. `None` is unknown, and never taken for a no.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts {
@@ -173,10 +176,26 @@ impl Facts {
         }
     }
 
+    /// Whether the last acknowledgement may be the answer to a keepalive probe. The first probe goes
+    /// out when nothing has come in for the idle time, and the timer never runs for longer than
+    /// that, but for the interval between two probes (`net/ipv4/tcp_timer.c`,
+    /// `tcp_keepalive_timer`). One that runs for longer than the default interval, and for longer
+    /// than nothing came in before the acknowledgement, has sent none.
+    fn may_be_probed(&self) -> bool {
+        let Some(expires_ms) = self.timer.map(|timer| timer.expires_ms) else {
+            return false;
+        };
+        let waits = expires_ms > PROBE_INTERVAL_MS;
+        let quiet_for_less = |(received, acked): (Ago, Ago)| {
+            received.may_be_within(expires_ms.into(), acked, self.tick)
+        };
+        !(waits && self.received.zip(self.acked).is_some_and(quiet_for_less))
+    }
+
     /// What may have renewed the last acknowledgement since the FIN's.
     fn renewal(&self, grace_ms: u64) -> Option<Renewal> {
         match self.timer.map(|timer| timer.kind) {
-            Some(TimerKind::Keepalive) => Some(Renewal::Keepalive),
+            Some(TimerKind::Keepalive) if self.may_be_probed() => Some(Renewal::Keepalive),
             Some(TimerKind::Probe) => Some(Renewal::Probe),
             Some(TimerKind::Retransmit) if self.send_q > 0 => Some(Renewal::Data),
             _ => {

@@ -145,7 +145,7 @@ fn sums(sets: &[Set], thresholds: &Thresholds) -> FxHashMap<usize, Sum> {
     let mut sums: FxHashMap<usize, Sum> = FxHashMap::default();
     for ((_, whole), parts) in wholes {
         let sockets = parts.iter().map(|(_, sockets)| sockets).sum();
-        let alone = parts.iter().map(|(at, _)| sets[*at].sockets).max();
+        let alone = parts.iter().map(|(at, _)| sets[*at].lingering()).max();
         let most = parts
             .iter()
             .max_by_key(|(at, sockets)| (*sockets, std::cmp::Reverse(*at)));
@@ -185,16 +185,19 @@ fn judge(
         .iter()
         .filter_map(|evidence| {
             let limit = evidence.fd_limit.and_then(FdLimit::files)?;
-            let held = set.holds(evidence.pid).len() as u64;
-            Some(held * 100 / limit.max(1))
+            let held = set.holds(evidence.pid).iter();
+            let lingering = held.filter(|(_, inode)| set.doubts.binary_search(inode).is_err());
+            Some((lingering.count() as u64).saturating_mul(100) / limit.max(1))
         })
         .max();
+    // A process that is stopped with sockets that may be young is no fault yet.
+    let lingers = set.sockets == 0 || set.lingering() > 0;
     let weight = Weight {
         cause: set.cause,
-        sockets: sum.as_ref().map_or(set.sockets, |sum| sum.sockets),
+        sockets: sum.as_ref().map_or(set.lingering(), |sum| sum.sockets),
         fd_percent,
         queue_percent: queue.as_ref().and_then(Queue::lasting_percent),
-        stopped: evidence.iter().any(is_stopped),
+        stopped: lingers && evidence.iter().any(is_stopped),
         out_of_fds: evidence.iter().any(|evidence| {
             let limit = evidence.fd_limit.and_then(FdLimit::files);
             evidence

@@ -283,8 +283,9 @@ impl<'a> Report<'a> {
     /// Why it is not known whether a CLOSE_WAIT socket is younger than the grace. A later reading
     /// tells, where it is given the [`Sightings`] of this one.
     pub fn age_doubt(&self, row: &Row<'_>) -> Option<Renewal> {
-        let facts = (row.socket.state == State::CloseWait).then(|| self.facts(row))?;
-        facts.age_doubt(self.judge.grace_ms)
+        let grace_ms = self.judge.grace_ms;
+        let open = row.socket.state == State::CloseWait && row.idle?.is_within(grace_ms).is_none();
+        open.then(|| self.facts(row))?.age_doubt(grace_ms)
     }
 
     /// What is known of a CLOSE_WAIT socket.

@@ -71,7 +71,9 @@ pub struct Set {
     pub no_tcp_info: bool,
     /// Who holds which inode, ordered; empty of unaccepted sockets.
     pub held: Vec<(Pid, u32)>,
-    /// How many of them are each service's and each program's.
+    /// The inodes of those that may be younger than the grace, ordered; 0 for each unaccepted one.
+    pub doubts: Vec<u32>,
+    /// How many of the others are each service's and each program's.
     pub(super) parts: Vec<(Whole, u64)>,
 }
 
@@ -244,6 +246,7 @@ fn gather(report: &Report<'_>, key: &Key, positions: &[u32]) -> Set {
         legs: None,
         no_tcp_info: true,
         held: Vec::new(),
+        doubts: Vec::new(),
         parts: Vec::new(),
     };
     let mut parts: FxHashMap<Whole, u64> = FxHashMap::default();
@@ -257,6 +260,10 @@ fn gather(report: &Report<'_>, key: &Key, positions: &[u32]) -> Set {
                 .and_then(|idle| u32::try_from(idle.at_least_ms).ok()),
         );
         waits.extend(patience::of_row(&row, report.snapshot.host.tick));
+        if report.age_doubt(&row).is_some() {
+            set.doubts.push(row.socket.inode);
+            continue;
+        }
         let service = row.service();
         let same = last
             .as_ref()
@@ -277,6 +284,7 @@ fn gather(report: &Report<'_>, key: &Key, positions: &[u32]) -> Set {
     }
     set.parts = parts.into_iter().collect();
     set.parts.sort_unstable();
+    set.doubts.sort_unstable();
     set.idle = Spread::of(&mut ages);
     set.patience = Patience::of(&mut waits);
     set.held.sort_unstable();
@@ -354,6 +362,11 @@ impl Set {
         let start = self.held.partition_point(|(holder, _)| *holder < pid);
         let end = self.held.partition_point(|(holder, _)| *holder <= pid);
         &self.held[start..end]
+    }
+
+    /// How many of them linger for sure.
+    pub fn lingering(&self) -> u64 {
+        self.sockets.saturating_sub(self.doubts.len() as u64)
     }
 
     /// Whether its unaccepted sockets sit in this queue.

@@ -11,7 +11,7 @@ use super::program::{Program, Whose};
 use super::range::{Alert, Limits, Range};
 use super::severity::Severity;
 use super::{Report, Row};
-use crate::model::{Cause, Endpoint, GapKind, Hiding, Owner, Pid, Side, State, StateSet};
+use crate::model::{Cause, Endpoint, GapKind, Hiding, Owner, Pid, Side, Socket, State, StateSet};
 
 /// The status of a check, by weight: what is known to be bad outweighs what is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -159,6 +159,8 @@ pub struct Verdict {
     pub unjudged: Vec<String>,
     /// Ages are not known: everything counts.
     pub no_ages: bool,
+    /// Of CLOSE_WAIT, those that would count if they were older than the grace, which they may be.
+    pub doubtful: u64,
 }
 
 /// An earlier reading, as far as growth rests on it.
@@ -185,6 +187,8 @@ impl Earlier {
 #[derive(Debug, Clone, Copy)]
 pub struct Growth<'a> {
     pub earlier: &'a Earlier,
+    /// The same without the sockets that linger now and may have lingered then.
+    pub at_least: &'a Earlier,
     pub minutes: f64,
 }
 
@@ -202,7 +206,9 @@ pub fn verdict(
             view.unseen.push(reason.clone());
         }
     }
-    let growth = growth.map(|growth| counts.growth(report, growth.earlier) as f64 / growth.minutes);
+    let since = |earlier: &Earlier, minutes: f64| counts.growth(report, earlier) as f64 / minutes;
+    let most = growth.map(|growth| since(growth.at_least, growth.minutes));
+    let growth = growth.map(|growth| since(growth.earlier, growth.minutes));
     let severity = test
         .judges_findings()
         .then(|| found.findings.iter().map(|finding| finding.severity).max())
@@ -222,11 +228,18 @@ pub fn verdict(
         warning: test.growth.warning.map(Range::of_increase),
         critical: test.growth.critical.map(Range::of_increase),
     };
-    let growth = Measure {
+    let mut growth = Measure {
         value: growth,
         limits: test.growth,
         status: judge(growth, of_increase, partial),
     };
+    if judge(most, of_increase, partial) != growth.status {
+        growth.status = growth.status.max(Status::Unknown);
+        view.unseen.push(
+            "keepalive hides whether some of the sockets lingered at the first reading too"
+                .to_owned(),
+        );
+    }
     let by_severity = match severity {
         Some(Severity::Critical) => Status::Critical,
         Some(Severity::Warning) => Status::Warning,
@@ -249,7 +262,33 @@ pub fn verdict(
         unseen: view.unseen,
         unjudged: view.unjudged,
         no_ages: counts.no_ages,
+        doubtful: counts.doubtful,
     }
+}
+
+impl Verdict {
+    /// The same, with a reason for which it is no all-clear.
+    pub fn without(mut self, reason: String) -> Verdict {
+        self.status = self.status.max(Status::Unknown);
+        self.unseen.push(reason);
+        self
+    }
+}
+
+/// The sockets that count for sure.
+pub fn counted<'a>(report: &'a Report<'_>, test: &Test) -> Vec<&'a Socket> {
+    let rows = report.rows().filter(|row| counts(row, test));
+    rows.filter(|row| report.age_doubt(row).is_none())
+        .map(|row| row.socket)
+        .collect()
+}
+
+/// The CLOSE_WAIT sockets that would count if they were known to be older than the grace.
+pub fn doubtful<'a>(report: &'a Report<'_>, test: &Test) -> Vec<&'a Socket> {
+    let rows = report.rows().filter(|row| counts(row, test));
+    rows.filter(|row| report.age_doubt(row).is_some())
+        .map(|row| row.socket)
+        .collect()
 }
 
 /// The largest share of its limit of open files that an owner's counted sockets take, in percent.
@@ -318,6 +357,7 @@ struct Counts {
     counted: u64,
     oldest_ms: Option<u64>,
     no_ages: bool,
+    doubtful: u64,
     /// Counted sockets whose owners could not be seen.
     hidden: u64,
     groups: FxHashMap<Key, Group>,
@@ -391,6 +431,10 @@ impl Counts {
             }
             all.all += 1;
             if !counts(&row, test) {
+                continue;
+            }
+            if report.age_doubt(&row).is_some() {
+                all.doubtful += 1;
                 continue;
             }
             all.counted += 1;

@@ -12,7 +12,7 @@ use crate::model::{State, StateSet};
 /// Long enough for a leak of a dozen a minute to show, and short enough for the timeout.
 const BETWEEN: Duration = Duration::from_secs(5);
 /// What a reading and its judgement may take beside the watching.
-const MARGIN: Duration = Duration::from_secs(1);
+pub const MARGIN: Duration = Duration::from_secs(1);
 
 /// A check: a reading, what is judged of it, and by when.
 #[derive(Debug, Clone)]
@@ -24,6 +24,13 @@ pub struct Check {
     pub spent: Duration,
     /// How long lies between two readings; `None` for one reading.
     pub between: Option<Duration>,
+}
+
+impl Check {
+    /// How long a CLOSE_WAIT may last before it counts.
+    pub fn grace(&self) -> Duration {
+        Duration::from_millis(self.inspection.rules.grace_ms)
+    }
 }
 
 /// The flags that are check's own.

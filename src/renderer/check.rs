@@ -113,6 +113,10 @@ fn text(report: &Report<'_>, found: &Findings, verdict: &Verdict, test: &Test) -
             });
         }
     }
+    if verdict.doubtful > 0 {
+        let doubtful = units::count(verdict.doubtful);
+        parts.push(format!("{doubtful} of unknown age (keepalive) not counted"));
+    }
     if verdict.no_ages {
         parts.push("ages unknown: all count".to_owned());
     }
