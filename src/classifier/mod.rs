@@ -288,6 +288,12 @@ impl<'a> Report<'a> {
         open.then(|| self.facts(row))?.age_doubt(grace_ms)
     }
 
+    /// Whether a CLOSE_WAIT socket that would count may be younger than the grace. An answer that is
+    /// stuck is a fault at any age.
+    pub fn may_be_young(&self, row: &Row<'_>) -> bool {
+        row.cause != Some(Cause::SendStuck) && self.age_doubt(row).is_some()
+    }
+
     /// What is known of a CLOSE_WAIT socket.
     pub fn facts(&self, row: &Row<'_>) -> Facts {
         self.judge.facts(row.socket, row.idle, &row.owner)

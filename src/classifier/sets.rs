@@ -260,7 +260,7 @@ fn gather(report: &Report<'_>, key: &Key, positions: &[u32]) -> Set {
                 .and_then(|idle| u32::try_from(idle.at_least_ms).ok()),
         );
         waits.extend(patience::of_row(&row, report.snapshot.host.tick));
-        if report.age_doubt(&row).is_some() {
+        if report.may_be_young(&row) {
             set.doubts.push(row.socket.inode);
             continue;
         }

@@ -278,7 +278,7 @@ impl Verdict {
 /// The sockets that count for sure.
 pub fn counted<'a>(report: &'a Report<'_>, test: &Test) -> Vec<&'a Socket> {
     let rows = report.rows().filter(|row| counts(row, test));
-    rows.filter(|row| report.age_doubt(row).is_none())
+    rows.filter(|row| !report.may_be_young(row))
         .map(|row| row.socket)
         .collect()
 }
@@ -286,7 +286,7 @@ pub fn counted<'a>(report: &'a Report<'_>, test: &Test) -> Vec<&'a Socket> {
 /// The CLOSE_WAIT sockets that would count if they were known to be older than the grace.
 pub fn doubtful<'a>(report: &'a Report<'_>, test: &Test) -> Vec<&'a Socket> {
     let rows = report.rows().filter(|row| counts(row, test));
-    rows.filter(|row| report.age_doubt(row).is_some())
+    rows.filter(|row| report.may_be_young(row))
         .map(|row| row.socket)
         .collect()
 }
@@ -433,7 +433,7 @@ impl Counts {
             if !counts(&row, test) {
                 continue;
             }
-            if report.age_doubt(&row).is_some() {
+            if report.may_be_young(&row) {
                 all.doubtful += 1;
                 continue;
             }

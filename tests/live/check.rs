@@ -309,6 +309,50 @@ fn the_workers_of_a_service_are_counted_together() {
 }
 
 #[test]
+fn what_keepalive_hides_is_looked_at_twice_where_it_decides() {
+    let lab = Lab::new();
+    // Every second an answer to a probe renews the last acknowledgement.
+    let held = lab.start("leak", &["connections=12", "keepalive=true"]);
+    let port = held.port().to_string();
+    lab.lingering(held.port(), 12, Age::Most);
+    let of = |args: &[&str]| check(&lab, &[&["--port", &port, "--sample", "0"], args].concat());
+    // No time for a second look: where 12 are not too many, none is needed.
+    let short = ["-t", "5", "-w"];
+    let found = of(&[&short[..], &["12"]].concat());
+    assert_eq!(found.code, 0, "{}", found.stdout);
+    assert!(
+        found.stdout.contains("12 of unknown age"),
+        "{}",
+        found.stdout
+    );
+    let found = of(&[&short[..], &["11"]].concat());
+    assert_eq!(found.code, 3, "{}", found.stdout);
+    assert!(
+        found.stdout.contains("a second look needs -t "),
+        "{}",
+        found.stdout
+    );
+    let found = of(&["-t", "60", "-w", "11"]);
+    assert_eq!(found.code, 1, "{}", found.stdout);
+    assert_eq!(figure(&found.stdout, "worst"), 12.0, "{}", found.stdout);
+    let found = of(&["-t", "60", "--threshold", "warning=12"]);
+    assert_eq!(found.code, 1, "{}", found.stdout);
+    // They were there at the first reading as well.
+    let growing = ["-t", "60", "--growth", "1", "--for", "5100ms"];
+    let found = of(&growing);
+    assert_ne!(found.code, 1, "{}", found.stdout);
+    assert_eq!(figure(&found.stdout, "growth"), 0.0, "{}", found.stdout);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("keepalive.cw");
+    let file = file.to_str().unwrap();
+    assert_eq!(lab.closewait(&["record", file]).code, 0);
+    for (limit, code) in [("12", 0), ("11", 3)] {
+        let found = check(&lab, &["--from", file, "--port", &port, "-w", limit]);
+        assert_eq!(found.code, code, "{}", found.stdout);
+    }
+}
+
+#[test]
 fn the_worst_is_one_number_wherever_it_stands() {
     let lab = Lab::new();
     let (leak, abandon) = (
