@@ -192,11 +192,7 @@ fn find(
     snapshot: &Snapshot,
     report: &mut classifier::Report<'_>,
 ) -> (Findings, Option<Step>) {
-    let wanted = matches!(
-        (&plan.view.page, plan.view.format),
-        (Page::Triage, _) | (_, Format::Json)
-    );
-    if !wanted {
+    if !plan.view.has_findings() {
         return (Findings::default(), None);
     }
     let thresholds = &plan.rules.thresholds;

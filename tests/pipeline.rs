@@ -79,6 +79,7 @@ fn snapshot(source: Source, sockets: Vec<Socket>) -> Snapshot {
         host: host(),
         namespaces: vec![namespace("net:[4026531840]", source)],
         taken_at_ns: TAKEN_AT_NS,
+        reading_ms: Some(1),
         details: Details::default(),
         recorded: false,
         holders: Some(holders(&sockets)),

@@ -233,6 +233,11 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// What is concluded about any socket of the snapshot, selected or not.
+    fn judged<'b>(&'b self, socket: &'b Socket) -> Row<'b> {
+        self.judge.row(socket, self.judge.owner_ref(socket))
+    }
+
     /// Who holds which socket, and the holders' names; empty where nobody asked.
     pub fn holders(&self) -> &Holders {
         self.judge.holders()

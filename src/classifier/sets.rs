@@ -10,7 +10,7 @@ use super::queue::Queue;
 use super::{Report, Row, pairs};
 use crate::model::{Cause, Endpoint, Pid, Side, TimerKind};
 
-/// The most sets for which the two legs of a proxy are looked for: each look walks all rows.
+/// The most sets for which the other legs of a proxy are looked for.
 const LEGS_MAX: usize = 8;
 /// Over more service ends than this, the sets of one owner and cause are told as one.
 const ENDS_MAX: u32 = 8;
@@ -185,8 +185,13 @@ pub fn sets(report: &Report<'_>) -> Vec<Set> {
             .then_with(|| a.owner.pids.cmp(&b.owner.pids))
     });
     let suspicious = sets.iter_mut().filter(|(set, _)| set.is_suspicious());
-    for (set, positions) in suspicious.take(LEGS_MAX) {
-        set.legs = pairs::legs(report, positions);
+    let (mut looked_at, positions): (Vec<&mut Set>, Vec<&[u32]>) = suspicious
+        .take(LEGS_MAX)
+        .map(|(set, positions)| (set, positions.as_slice()))
+        .unzip();
+    let legs = pairs::legs(report, &positions);
+    for (set, legs) in looked_at.iter_mut().zip(legs) {
+        set.legs = legs;
     }
     sets.into_iter().map(|(set, _)| set).collect()
 }

@@ -397,6 +397,7 @@ mod tests {
                 ..Namespace::UNKNOWN
             }],
             taken_at_ns: 0,
+            reading_ms: None,
             sockets,
             details: Default::default(),
             holders: None,

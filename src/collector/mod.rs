@@ -63,6 +63,8 @@ pub struct Request {
     pub protocols: Protocols,
     /// Ask for tcp_info: ages and causes rest on it.
     pub tcp_info: bool,
+    /// Findings are drawn: read what they rest on beyond the selection.
+    pub findings: bool,
     /// What else of each socket is shown.
     pub details: DetailSet,
     /// Keep what comes, as it comes, for a recording.
@@ -170,16 +172,19 @@ fn collect_taped(
     steps.search = request
         .owners
         .then(|| Search::new(request.scan, &request.proc_root));
+    let start = Instant::now();
     let Tables {
         namespaces,
         found,
         gaps,
     } = read_namespaces(request, &mut steps)?;
+    let reading_ms = u64::try_from(start.elapsed().as_millis() + 1).ok();
     let mut snapshot = Snapshot {
         host: host::read(&request.proc_root),
         namespaces,
         others: None,
         taken_at_ns,
+        reading_ms,
         sockets: found.sockets,
         details: found.details,
         holders: None,
@@ -303,6 +308,7 @@ fn read_all_again(request: &Request, everywhere: bool) -> Option<(Vec<Socket>, b
         owners: false,
         cgroups: false,
         tcp_info: false,
+        findings: false,
         details: DetailSet::NONE,
         taped: false,
         others: false,
@@ -345,10 +351,10 @@ fn read_owners(
     let waits = sockets
         .iter()
         .any(|socket| socket.state == State::CloseWait && selectable(socket));
+    // What is neither selected nor a listener was kept for what it tells of a CLOSE_WAIT.
     let tells_of_another = |socket: &Socket| match socket.state {
         State::Listen => unaccepted || waits,
-        State::FinWait1 | State::FinWait2 => waits,
-        _ => false,
+        _ => waits,
     };
     let inodes = sockets
         .iter()

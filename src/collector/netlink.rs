@@ -1,5 +1,8 @@
 //! The TCP table through sock_diag: which dumps are asked for, how much of the filter the kernel
 //! applies to them, and which of their sockets are kept.
+//!
+//! Some that nobody selected are kept for what they tell of the CLOSE_WAIT sockets that were: see
+//! [`Tell`].
 
 use std::time::Instant;
 
@@ -68,8 +71,10 @@ pub(super) fn read_netlink(
     }
     match walk {
         Walk::None => {}
-        Walk::Along => drop_strangers(&request.filter, found),
-        Walk::Again => dump.add(read_other_ends(request, &mut reader, found)?),
+        Walk::Along => drop_strangers(request, found, &|socket| {
+            may_matter(&request.filter, socket)
+        }),
+        Walk::Again => dump.add(read_others(request, &mut reader, found)?),
     }
     let mut what = format!("sock_diag dump: {} sockets kept", found.sockets.len());
     if dump.repeated > 0 {
@@ -112,16 +117,17 @@ pub(super) fn read_filtered(
     Ok((reader.read(&query, keep, found)?, refusal))
 }
 
-/// How the other ends of CLOSE_WAIT sockets are read, where they are in this namespace too and
-/// the selection leaves them out: whether such an end is still held decides what the CLOSE_WAIT
-/// is. A walk over the kernel's table costs much the same whatever it brings.
+/// How those are read that tell of CLOSE_WAIT sockets, where the selection leaves them out. A walk
+/// over the kernel's table costs much the same whatever it brings, and never more than a run that
+/// selects everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Walk {
     /// Not at all: they are selected themselves, or nothing rests on them.
     None,
     /// With the selected ones.
     Along,
-    /// After them, since the kernel applies a condition that they do not satisfy.
+    /// After them, since the kernel applies a condition that they do not satisfy, or since they
+    /// are too many to keep until it is known which of them tell something.
     Again,
 }
 
@@ -130,58 +136,109 @@ impl Walk {
         let states = request.filter.states();
         let judged = request.tcp_info || request.owners;
         let program = bytecode::compile(&request.filter, Dialect::Whole);
+        let telling = telling(request);
         if !states.contains(State::CloseWait) || !judged {
             Walk::None
         } else if program.is_some() || request.families != Families::Both {
             Walk::Again
-        } else if states.intersection(StateSet::CLOSER) == StateSet::CLOSER {
+        } else if states.intersection(telling) == telling {
             Walk::None
-        } else {
+        } else if telling == StateSet::CLOSER {
             Walk::Along
+        } else {
+            Walk::Again
         }
     }
 }
 
-/// The other ends of the CLOSE_WAIT sockets that were kept.
-fn mirrored(found: &Dumped) -> FxHashSet<(Endpoint, Endpoint)> {
-    let waits = found.sockets.iter();
-    waits
-        .filter(|socket| socket.state == State::CloseWait)
-        .map(|socket| (socket.remote.canonical(), socket.local.canonical()))
-        .collect()
+/// The states of the sockets that may tell something of a CLOSE_WAIT.
+fn telling(request: &Request) -> StateSet {
+    if seeks_legs(request) {
+        StateSet::LEG
+    } else {
+        StateSet::CLOSER
+    }
 }
 
-/// Forgets ends that are neither selected nor another one's.
-pub(super) fn drop_strangers(filter: &Filter, found: &mut Dumped) {
-    let mirrored = mirrored(found);
-    found.sockets.retain(|socket| {
-        !socket.is_closer()
-            || mirrored.contains(&(socket.local.canonical(), socket.remote.canonical()))
-            || may_matter(filter, socket)
-    });
+/// Whether the legs of proxies are looked for: by their bytes, and by whose they are.
+fn seeks_legs(request: &Request) -> bool {
+    request.findings && request.tcp_info && request.owners
 }
 
-/// Reads the other ends of the CLOSE_WAIT sockets that were kept; see [`Walk`].
-fn read_other_ends(
+/// What tells of the CLOSE_WAIT sockets that were kept: their other ends in this namespace, since
+/// whether one is still held decides what the CLOSE_WAIT is; and connections over which the same
+/// bytes went, which may be the other leg of a proxy, or look like one of its legs.
+struct Tell {
+    ends: FxHashSet<(Endpoint, Endpoint)>,
+    bytes: FxHashSet<(u64, u64)>,
+}
+
+impl Tell {
+    fn of(request: &Request, found: &Dumped) -> Tell {
+        let mut tell = Tell {
+            ends: FxHashSet::default(),
+            bytes: FxHashSet::default(),
+        };
+        let waits = found.sockets.iter();
+        for socket in waits.filter(|socket| {
+            socket.state == State::CloseWait && may_be_selected(&request.filter, socket)
+        }) {
+            let (local, remote) = (socket.local.canonical(), socket.remote.canonical());
+            tell.ends.insert((remote, local));
+            if let Some((read, written)) = socket.passed().filter(|_| seeks_legs(request)) {
+                tell.bytes.extend([(read, written), (written, read)]);
+            }
+        }
+        tell
+    }
+
+    fn has(&self, socket: &Socket) -> bool {
+        let ends = || (socket.local.canonical(), socket.remote.canonical());
+        let is_leg = StateSet::LEG.contains(socket.state) && socket.inode != 0;
+        (socket.is_closer() && self.ends.contains(&ends()))
+            || (is_leg
+                && socket
+                    .passed()
+                    .is_some_and(|bytes| self.bytes.contains(&bytes)))
+    }
+}
+
+/// Whether a socket that is not selected is kept until it is known of whom it may tell.
+pub(super) fn may_tell(request: &Request, filter: &Filter, socket: &Socket) -> bool {
+    filter.states().contains(State::CloseWait) && telling(request).contains(socket.state)
+}
+
+/// Forgets sockets that are neither selected nor tell of those that are.
+pub(super) fn drop_strangers(
+    request: &Request,
+    found: &mut Dumped,
+    is_selected: &dyn Fn(&Socket) -> bool,
+) {
+    let tell = Tell::of(request, found);
+    found
+        .sockets
+        .retain(|socket| is_selected(socket) || tell.has(socket));
+}
+
+/// Reads what tells of the CLOSE_WAIT sockets that were kept; see [`Walk`].
+fn read_others(
     request: &Request,
     reader: &mut Reader,
     found: &mut Dumped,
 ) -> Result<Dump, DumpError> {
-    let mirrored = mirrored(found);
-    if mirrored.is_empty() {
+    let tell = Tell::of(request, found);
+    if tell.ends.is_empty() {
         return Ok(Dump::default());
     }
-    let closers = Query {
+    let others = Query {
         protocol: Protocol::Tcp,
         families: Families::Both,
-        states: StateSet::CLOSER,
+        states: telling(request),
         tcp_info: request.tcp_info,
         details: DetailSet::NONE,
         bytecode: None,
     };
-    let mut keep =
-        |socket: &Socket| mirrored.contains(&(socket.local.canonical(), socket.remote.canonical()));
-    let mut dump = reader.read(&closers, &mut keep, found)?;
+    let mut dump = reader.read(&others, &mut |socket| tell.has(socket), found)?;
     // Those that were selected have been read before: nothing came twice.
     dump.repeated = 0;
     Ok(dump)

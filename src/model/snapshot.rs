@@ -21,6 +21,8 @@ pub struct Snapshot {
     pub taken_at_ns: i128,
     /// Every socket that may be selected, and those that others are judged by: listeners, and
     /// the near ends of connections within the host.
+    /// How long the reading of the sockets took; `None` where that was not kept.
+    pub reading_ms: Option<u64>,
     pub sockets: Vec<Socket>,
     /// More of these sockets, where it was asked for.
     pub details: Details,

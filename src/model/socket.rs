@@ -86,6 +86,19 @@ impl Socket {
         StateSet::CLOSER.contains(self.state)
     }
 
+    /// What the program has read from the connection and written to it, in bytes; `None` where
+    /// the kernel does not tell that, or where it was nothing.
+    pub fn passed(&self) -> Option<(u64, u64)> {
+        let tcp = self.tcp?;
+        // On CLOSE_WAIT the FIN counts as a byte received, and as one of Recv-Q until it is read.
+        let fin = u32::from(self.state == State::CloseWait);
+        let unread = u64::from(self.recv_q.max(fin));
+        let read = tcp.bytes_received()?.checked_sub(unread)?;
+        let sent = tcp.bytes_sent()?.checked_sub(tcp.bytes_retrans()?)?;
+        let written = sent.checked_add(tcp.notsent()?.into())?;
+        (read > 0 || written > 0).then_some((read, written))
+    }
+
     /// Whether the state is one in which a connection without an inode waits to be accepted.
     ///
     /// A connection gets its inode in accept(2) (`net/ipv4/inet_connection_sock.c`,

@@ -4,8 +4,6 @@
 //! `tcp_get_info`): 1 to 10 ms apart, counted in 32 bits. Two of them order two events only where
 //! they differ by a tick, and only here are they compared.
 
-use std::cmp::Ordering;
-
 use serde::{Deserialize, Serialize};
 
 /// A time that seems to be this much later than one that cannot have come before it has wrapped;
@@ -34,6 +32,14 @@ impl Tick {
 
     pub(super) fn is_longest(&self) -> bool {
         *self == Tick::LONGEST
+    }
+}
+
+impl Tick {
+    /// What the times of two sockets are known to that were read so far apart: each is told as of
+    /// its own reading.
+    pub fn across(self, milliseconds: u64) -> Tick {
+        Tick(self.0.saturating_add(milliseconds))
     }
 }
 
@@ -95,11 +101,6 @@ impl Ago {
     /// Whether it happened longer ago than that, give or take a tick.
     pub fn is_before(self, milliseconds: u64) -> bool {
         !self.is_within(milliseconds)
-    }
-
-    /// The later first: for sorting, and no proof of what came first.
-    pub fn order(&self, other: &Ago) -> Ordering {
-        self.0.cmp(&other.0)
     }
 
     /// The time since then.

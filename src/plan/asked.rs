@@ -202,6 +202,7 @@ impl Asked {
                 cgroups: needs.cgroups,
                 protocols,
                 tcp_info: needs.times,
+                findings: view.has_findings() && !options.quiet,
                 details: needs.details,
                 taped: false,
                 others,

@@ -86,6 +86,7 @@ impl Record {
                 cgroups: true,
                 protocols: Protocols::Both,
                 tcp_info: true,
+                findings: false,
                 details: DetailSet::ALL,
                 taped: true,
                 others: true,

@@ -41,6 +41,16 @@ pub struct View {
     pub selection: Option<String>,
 }
 
+impl View {
+    /// Whether the page has a place for findings.
+    pub fn has_findings(&self) -> bool {
+        matches!(
+            (&self.page, self.format),
+            (Page::Triage, _) | (_, Format::Json)
+        )
+    }
+}
+
 /// Which page of a report.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Page {

@@ -426,6 +426,61 @@ fn a_proxy_that_does_not_pass_on_a_close_shows_both_of_its_legs() {
 }
 
 #[test]
+fn a_filter_does_not_change_what_a_proxy_is_told() {
+    let (lab, proxy) = prepared("filtered");
+    let upstream = proxy.number("upstream_port");
+    lab.lingering(u16::try_from(upstream).unwrap(), 5, Age::Least);
+    let (upstream, pid) = (upstream.to_string(), proxy.number("pid").to_string());
+    let dir = tempfile::tempdir().unwrap();
+    let recording = dir.path().join("all.cw");
+    let recording = recording.to_str().unwrap();
+    assert_eq!(lab.closewait(&["record", recording]).code, 0);
+    let pairs = |args: &[&str]| {
+        let document = lab.json(args);
+        let told = array(&document, "findings")
+            .filter(|finding| pids_of(finding).contains(&proxy.number("pid")))
+            .flat_map(|finding| array(finding, "evidence"))
+            .find(|line| line.as_str().unwrap().contains("pair with"))
+            .cloned();
+        told.unwrap_or_else(|| panic!("{args:?}: {document:#}"))
+    };
+    let all = pairs(&[]);
+    for selection in [
+        &["--port", &upstream][..],
+        &["state", "close-wait"],
+        &["--pid", &pid],
+        &["-4"],
+        &["list", "dport", "=", &upstream, "recvq", "=", "0"],
+        &["list", "--cause", "never-closed"],
+    ] {
+        assert_eq!(pairs(selection), all);
+        assert_eq!(pairs(&[&["--from", recording], selection].concat()), all);
+    }
+}
+
+#[test]
+fn a_proxy_that_has_passed_on_a_close_is_not_accused() {
+    let (lab, proxy) = prepared("passing");
+    let finding = found(
+        &lab,
+        &Expected {
+            cause: "never-closed",
+            sockets: 5,
+            severity: "info",
+            end: ("client", proxy.number("upstream_port")),
+            owner_kind: "process",
+            pids: vec![proxy.number("pid")],
+            age: Age::Least,
+        },
+    );
+    let port = format!(":{}", proxy.port());
+    check_evidence(&finding, &["5 of 5 pair with", "FIN_WAIT2", &port]);
+    let told = finding.to_string();
+    assert!(told.contains("the clients have not closed"), "{told}");
+    assert!(!told.contains("does not pass on"), "{told}");
+}
+
+#[test]
 fn without_ages_nothing_is_called_fresh_and_what_cannot_be_told_is_unclear() {
     let lab = Lab::new();
     let leak = lab.start("leak", &["connections=3"]);

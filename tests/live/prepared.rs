@@ -48,6 +48,8 @@ const ALL: &[(&str, &str, &[&str])] = &[
     ("choke", "choke", &["connections=3"]),
     ("shrunk", "choke", &["connections=3", "shrunk=true"]),
     ("proxy", "proxy", &["connections=5"]),
+    ("filtered", "proxy", &["connections=5"]),
+    ("passing", "proxy", &["connections=5", "passes_on=true"]),
 ];
 
 /// Takes a program over, and moves the calling thread to where it is. The first call starts all

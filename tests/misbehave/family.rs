@@ -1,7 +1,7 @@
 //! Roles that take more than one process.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpStream};
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
@@ -162,9 +162,10 @@ pub fn downstream(settings: &mut Settings) -> Result<Ready> {
     Ok(Ready::new(facts, (listener, work, database)))
 }
 
-/// A proxy that does not pass on that its upstream has closed: the callers wait on.
+/// A proxy that does not pass on that its upstream has closed, or does: the callers wait on.
 pub fn proxy(settings: &mut Settings) -> Result<Ready> {
     let connections = settings.take("connections", 1)?;
+    let passes_on = settings.take("passes_on", false)?;
     let upstream = Child::start(&["closer", "name=upstream"])?;
     let listener = wire::listen(wire::ROOMY)?;
     let port = wire::port(&listener)?;
@@ -183,6 +184,9 @@ pub fn proxy(settings: &mut Settings) -> Result<Ready> {
         wire::read_answer(&up)?;
         down.write_all(wire::ANSWER)?;
         wire::read_end(&up)?;
+        if passes_on {
+            down.shutdown(Shutdown::Write)?;
+        }
         legs.push([down, up]);
     }
     let facts = json!({

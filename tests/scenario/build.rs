@@ -69,6 +69,7 @@ pub fn snapshot(scenario: &Scenario) -> Result<Snapshot, String> {
             settings: settings(&scenario.host)?,
         }],
         taken_at_ns: 1_700_000_000_000_000_000,
+        reading_ms: Some(1),
         sockets: seen.sockets,
         details: model::Details::default(),
         recorded: false,

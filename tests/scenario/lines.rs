@@ -163,6 +163,9 @@ struct Facts {
     acked: Option<u64>,
     age: Option<u64>,
     step: u64,
+    /// Bytes of data that came in, and that were sent.
+    bytes_in: Option<u64>,
+    bytes_out: Option<u64>,
     /// How many bytes of tcp_info came.
     tcp_info: Option<usize>,
     /// What is counted does not tell who opened the connection.
@@ -201,6 +204,8 @@ impl Facts {
             "received" => self.received = Some(Time::read(value)?),
             "acked" => self.acked = Some(syntax::duration(value)?),
             "age" => self.age = Some(syntax::duration(value)?),
+            "in" => self.bytes_in = Some(syntax::number(key, value)?.into()),
+            "out" => self.bytes_out = Some(syntax::number(key, value)?.into()),
             "step" => self.step = syntax::duration(value)?,
             "opener" if value == "untold" => self.opener_untold = true,
             "tcpinfo" if value == "none" => self.tcp_info = Some(0),
@@ -258,7 +263,7 @@ impl Facts {
         let fin = u64::from(socket.state == State::CloseWait);
         let data = match received {
             Time::Never => 0,
-            Time::Ago(_) => 300.max(u64::from(self.recv_q)),
+            Time::Ago(_) => self.bytes_in.unwrap_or(300.max(self.recv_q.into())),
         };
         bytes[128..136].copy_from_slice(&(data + fin).to_ne_bytes());
         bytes.truncate(self.tcp_info.unwrap_or(TCP_INFO));
@@ -272,7 +277,7 @@ impl Facts {
         let queued = u64::from(self.send_q);
         let (sent, unsent) = match sent {
             Time::Never => (0, queued),
-            Time::Ago(_) => (500.max(queued), 0),
+            Time::Ago(_) => (self.bytes_out.unwrap_or(500).max(queued), 0),
         };
         let fin = match socket.state {
             State::FinWait2 => 1,

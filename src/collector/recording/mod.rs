@@ -78,6 +78,9 @@ pub struct Facts {
     pub byte_order: ByteOrder,
     /// When the dump began, in nanoseconds since the Unix epoch.
     pub taken_at_ns: i64,
+    /// How long the dump took; not in older recordings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reading_ms: Option<u64>,
     /// Addresses and names stand for others.
     pub redacted: bool,
     /// Every network namespace was asked for.
@@ -145,6 +148,7 @@ impl Recording {
             facts: Facts {
                 tool: env!("CARGO_PKG_VERSION").to_owned(),
                 byte_order: ByteOrder::NATIVE,
+                reading_ms: snapshot.reading_ms,
                 taken_at_ns: i64::try_from(snapshot.taken_at_ns).unwrap_or(i64::MAX),
                 redacted: false,
                 all_namespaces,

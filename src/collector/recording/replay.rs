@@ -11,7 +11,7 @@ use rustc_hash::FxHashSet;
 use super::tape::{Dump, Form};
 use super::{DUMPS_MAX, Recording, RecordingError, cookie};
 use crate::collector::names::{CGROUP_MOUNTS, SystemNames};
-use crate::collector::netlink::{drop_strangers, may_matter};
+use crate::collector::netlink::{drop_strangers, may_matter, may_tell};
 use crate::collector::netns::NetnsChoice;
 use crate::collector::process::{Suspect, Testimony};
 use crate::collector::sock_diag::wire::{self, Families};
@@ -63,6 +63,7 @@ impl Recording {
             namespaces,
             others: self.facts.others.clone().filter(|_| request.others),
             taken_at_ns: self.facts.taken_at_ns.into(),
+            reading_ms: self.facts.reading_ms,
             sockets: found.sockets,
             details: found.details,
             holders: owners.then(|| self.owners.holders()),
@@ -117,7 +118,13 @@ impl Recording {
                 }
             }
             if protocol == Protocol::Tcp {
-                drop_strangers(&filter, &mut found);
+                let request = Request {
+                    filter: filter.clone(),
+                    ..request.clone()
+                };
+                drop_strangers(&request, &mut found, &|socket| {
+                    is_selected(socket, &filter, &request)
+                });
             }
         }
         Ok(found)
@@ -153,6 +160,11 @@ impl Recording {
 
 /// Whether a socket may be selected, or is one that others are judged by.
 fn is_kept(socket: &Socket, filter: &Filter, request: &Request) -> bool {
+    is_selected(socket, filter, request)
+        || (socket.protocol == Protocol::Tcp && may_tell(request, filter, socket))
+}
+
+fn is_selected(socket: &Socket, filter: &Filter, request: &Request) -> bool {
     if socket.protocol == Protocol::Udp {
         return may_be_selected(filter, socket);
     }
@@ -160,8 +172,7 @@ fn is_kept(socket: &Socket, filter: &Filter, request: &Request) -> bool {
         Families::Both => true,
         Families::One(family) => socket.family == family,
     };
-    let waits = filter.states().contains(State::CloseWait);
-    (of_family && may_matter(filter, socket)) || (waits && socket.is_closer())
+    of_family && may_matter(filter, socket)
 }
 
 impl Dump {

@@ -66,6 +66,7 @@ fn look(bytes: &[u8]) {
         cgroups: true,
         protocols: Protocols::Both,
         tcp_info: true,
+        findings: true,
         details: DetailSet::ALL,
         taped: false,
         others: true,

@@ -128,7 +128,7 @@ pub struct Reader {
     port: u32,
     sequence: u32,
     buffer: Vec<u8>,
-    /// The cookies of sockets that earlier dumps brought, and those of the one under way.
+    /// The cookies of sockets that were kept of earlier dumps, and of the one under way.
     seen: FxHashSet<NonZeroU64>,
     fresh: FxHashSet<NonZeroU64>,
 }
@@ -149,8 +149,8 @@ impl Reader {
         })
     }
 
-    /// Appends the sockets that a query asks for. Those that an earlier query of this reader
-    /// brought are not brought again.
+    /// Appends the sockets that a query asks for and that are to be kept. Those that were kept
+    /// before are not brought again.
     ///
     /// A kernel that refuses the one-walk request is asked for one family after the other.
     pub fn read(
@@ -234,7 +234,12 @@ impl Reader {
                                 |cookie| self.seen.contains(&cookie) || !self.fresh.insert(cookie);
                             if socket.cookie.is_some_and(known) {
                                 dump.repeated += 1;
-                            } else if keep(&socket) {
+                            } else if !keep(&socket) {
+                                // A later query may ask for it with other eyes.
+                                if let Some(cookie) = socket.cookie {
+                                    self.fresh.remove(&cookie);
+                                }
+                            } else {
                                 if !query.details.is_empty() {
                                     socket.detail = found.details.push(wire::detail(payload));
                                 }

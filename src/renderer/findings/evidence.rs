@@ -2,12 +2,13 @@
 
 use super::super::{escape, units};
 use super::words::{
-    Descriptors, SPINNING_PERCENT, all_silent, awaited_by, descriptors_of, holders_line,
-    is_age_hidden, parks_threads, process, runtime_name, service,
+    Descriptors, SPINNING_PERCENT, all_silent, awaited_by, descriptors_of, end, holders_line,
+    is_age_hidden, parks_threads, process, runtime_name,
 };
 use crate::classifier::Report;
 use crate::classifier::finding::{Finding, Set};
-use crate::model::{Cause, Evidence, FdLimit, Runtime, Side, Wait, WaitKind, WaitTarget};
+use crate::classifier::pairs::{Legs, Passing};
+use crate::model::{Cause, Evidence, FdLimit, Runtime, Side, State, Wait, WaitKind, WaitTarget};
 
 /// How much a line of evidence tells: the screen has room for a few.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,19 +56,42 @@ pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
         process_lines(report, finding, evidence, &mut lines);
     }
     if let Some(legs) = set.legs {
-        lines.add(Rank::Decisive, format!(
-            "{} of {} pair with a connection in {} of the same process {}: consistent with a proxy that does not pass on the close",
-            units::count(legs.pairs),
-            units::count(set.sockets),
-            legs.state,
-            service(legs.other),
-        ));
+        lines.add(Rank::Decisive, legs_line(set, legs));
     }
     peer_lines(report, set, &mut lines);
     outlook_line(set, &mut lines);
     let Lines(mut lines) = lines;
     lines.sort_by_key(|(rank, _)| *rank);
     lines.into_iter().map(|(_, line)| line).collect()
+}
+
+fn legs_line(set: &Set, legs: Legs) -> String {
+    let state = match legs.passing {
+        Passing::Kept | Passing::Unanswered => State::Established,
+        Passing::PassedOn => State::FinWait2,
+    };
+    let meaning = match (legs.passing, legs.other.side()) {
+        (Passing::Kept, _) => "consistent with a proxy that does not pass on the close",
+        (Passing::Unanswered, _) => "nothing has come back since the last bytes were passed on",
+        (Passing::PassedOn, Some(Side::Client) | None) => {
+            "the close was passed on and acknowledged, and the remote end has not closed"
+        }
+        (Passing::PassedOn, Some(Side::Server)) => {
+            "the close was passed on and acknowledged, and the clients have not closed"
+        }
+    };
+    format!(
+        "{} of {}{} pair with a connection in {state} of the same program {}, over which the same \
+         bytes went: {meaning}",
+        units::count(legs.pairs),
+        units::count(legs.looked_at),
+        if legs.looked_at < set.sockets {
+            " looked at"
+        } else {
+            ""
+        },
+        end(legs.other),
+    )
 }
 
 fn queue_of_bytes(set: &Set, lines: &mut Lines) {

@@ -1,7 +1,9 @@
 //! What to do next: commands that fit the owner, its runtime and the cause.
 
-use super::words::{Descriptors, awaited, descriptors};
-use crate::classifier::finding::{Finding, Set};
+use super::words::{Descriptors, all_pair, awaited, descriptors};
+use crate::classifier::finding::{End, Finding, Set};
+use crate::classifier::group::At;
+use crate::classifier::pairs::Passing;
 use crate::classifier::{Report, hiding};
 use crate::model::{Cause, Hiding, Namespace, Pid, Runtime};
 
@@ -29,7 +31,9 @@ pub fn next_steps(report: &Report<'_>, finding: &Finding) -> Vec<String> {
                 .iter()
                 .find(|evidence| evidence.pid == pid)
                 .map_or(Runtime::Native, |evidence| evidence.runtime);
-            if set.cause == Cause::Inherited {
+            if let Some((Passing::PassedOn, _)) = all_pair(set) {
+                // It has done its part: no stack of it tells more.
+            } else if set.cause == Cause::Inherited {
                 let pids: Vec<String> = set.by_weight.iter().take(8).map(Pid::to_string).collect();
                 steps.push(format!("ps -o pid,ppid,lstart,args -p {}", pids.join(",")));
             } else {
@@ -52,6 +56,24 @@ pub fn next_steps(report: &Report<'_>, finding: &Finding) -> Vec<String> {
                     .to_owned(),
             );
         }
+    }
+    let behind = all_pair(set).and_then(|(passing, end)| match end {
+        End::One(service) => Some((passing, service.at)),
+        End::Several(..) => None,
+    });
+    match behind {
+        Some((Passing::Unanswered, At::Remote(remote))) => {
+            steps.push(format!("look at {remote}: it has not answered"));
+        }
+        Some((Passing::PassedOn, At::Remote(remote))) => {
+            steps.push(format!("look at {remote}: it has not closed its end"));
+        }
+        Some((Passing::PassedOn, At::Local(port))) => {
+            steps.push(format!(
+                "look at the clients of :{port}: they have not closed"
+            ));
+        }
+        _ => {}
     }
     if let Some(remote) = awaited(finding) {
         steps.push(format!(

@@ -5,6 +5,7 @@ use crate::classifier::Report;
 use crate::classifier::cause::GRACE_MS;
 use crate::classifier::finding::{End, Finding, Set, Whole};
 use crate::classifier::group::{At, Service};
+use crate::classifier::pairs::Passing;
 use crate::classifier::severity::Severity;
 use crate::model::{
     Cause, Endpoint, Evidence, FdLimit, Pid, Runtime, Side, Wait, WaitKind, WaitTarget,
@@ -200,10 +201,27 @@ fn never_closed(set: &Set) -> String {
              may be ordinary teardown. Look twice; what stays is consistent with a leak."
         );
     }
-    if set.legs.is_some_and(|legs| legs.pairs == set.sockets) {
-        return "Each pairs with an open connection of the same process over which the same bytes \
-                went: consistent with a proxy that does not pass on the close."
-            .to_owned();
+    match all_pair(set) {
+        Some((Passing::Kept, _)) => {
+            return "Each pairs with an open connection of the same program over which the same \
+                    bytes went: consistent with a proxy that does not pass on the close."
+                .to_owned();
+        }
+        Some((Passing::Unanswered, other)) => {
+            return format!(
+                "Each pairs with an open connection of the same program {}, over which nothing \
+                 has come back: consistent with a proxy that waits for a slow service behind it.",
+                end(other)
+            );
+        }
+        Some((Passing::PassedOn, other)) => {
+            return format!(
+                "The program has passed the close on, and waits for the other end of its \
+                 connections {} to close: the fault is there.",
+                end(other)
+            );
+        }
+        None => {}
     }
     if set.peers.waiting == set.sockets {
         return "The peers closed one direction only and wait: consistent with answers that are \
@@ -224,6 +242,12 @@ fn never_closed(set: &Set) -> String {
     .to_owned()
 }
 
+/// What became of the other legs, and where they lead, if each connection has one.
+pub(super) fn all_pair(set: &Set) -> Option<(Passing, End)> {
+    let legs = set.legs.filter(|legs| legs.pairs == legs.looked_at)?;
+    Some((legs.passing, legs.other))
+}
+
 fn slow_handler(finding: &Finding) -> &'static str {
     let set = &finding.set;
     if all_silent(set) {
@@ -232,6 +256,9 @@ fn slow_handler(finding: &Finding) -> &'static str {
     } else if set.peers.waiting == set.sockets {
         "Nothing was sent since the last byte came in, and the peers still wait: consistent with \
          requests that are being worked on."
+    } else if let Some((Passing::Unanswered, _)) = all_pair(set) {
+        "Each request was passed on to another service, which has not answered: consistent with a \
+         slow service behind this one, on which the peers gave up."
     } else if awaited(finding).is_some() {
         "Nothing was sent since the last byte came in, and the threads that work wait for another service: \
          consistent with a slow service behind this one, on which the peers gave up."
