@@ -387,7 +387,7 @@ pub struct Options {
     /// Sockets idle for at least this long: 90, 90s, 5m, 1h30m
     #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Selection")]
     pub older_than: Option<Duration>,
-    /// Another network namespace: a name, a PID or a path
+    /// Another network namespace: a name, a PID, a path or net:[N]
     #[arg(
         short = 'N',
         long,

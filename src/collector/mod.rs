@@ -6,7 +6,7 @@
 pub mod cgroup;
 pub mod host;
 pub mod names;
-mod namespaces;
+pub mod namespaces;
 mod netlink;
 pub mod netns;
 mod origin;
@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use self::namespaces::Tables;
+use self::namespaces::{Missing, Tables};
 use self::netlink::may_be_selected;
 use self::netns::{NetnsChoice, NetnsError};
 use self::origin::Origins;
@@ -117,6 +117,8 @@ pub enum CollectError {
     Netns(#[from] NetnsError),
     #[error("no network namespace is as the filter has it: `closewait -A --by netns` shows them")]
     NoNetns,
+    #[error(transparent)]
+    Missing(#[from] Missing),
     #[error("the recording cannot be used: {0}")]
     Recording(RecordingError),
     #[error("could not read sockets through sock_diag: {0}; try --source procfs")]

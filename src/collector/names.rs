@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::net::{AddressFamily, SocketType, netdevice};
 
 use super::host;
-use super::netns::{Netns, NetnsChoice};
+use super::netns::{Netns, NetnsChoice, NetnsName};
 use crate::filter::Names;
 use crate::model::PortRange;
 
@@ -38,8 +38,15 @@ impl SystemNames {
     /// when its sockets cannot be read.
     fn within<T: Send>(&self, look: impl FnOnce() -> Option<T> + Send) -> Option<T> {
         match &self.netns {
-            NetnsChoice::Own | NetnsChoice::All => look(),
+            NetnsChoice::Own | NetnsChoice::All | NetnsChoice::Missing(_) => look(),
             NetnsChoice::One(name) => Netns::open(name, &self.proc_root).ok()?.within(look).ok()?,
+            NetnsChoice::Of { pids, .. } => {
+                let name = NetnsName(pids.first()?.to_string());
+                Netns::open(&name, &self.proc_root)
+                    .ok()?
+                    .within(look)
+                    .ok()?
+            }
         }
     }
 }
@@ -74,7 +81,10 @@ impl Names for SystemNames {
 
     fn ephemeral(&self) -> Option<PortRange> {
         // Each namespace has a range of its own.
-        if self.netns == NetnsChoice::All {
+        if matches!(
+            self.netns,
+            NetnsChoice::All | NetnsChoice::Of { several: true, .. }
+        ) {
             return None;
         }
         self.within(|| host::settings(&self.proc_root).ephemeral)

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::namespaces::sknet;
+use super::namespaces::{self, Missing, sknet};
+use crate::model::Pid;
 
 /// A network namespace as the user named it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,14 @@ pub enum NetnsChoice {
     /// The one that the tool runs in.
     Own,
     One(NetnsName),
+    /// Those in which these processes and their sockets live.
+    Of {
+        pids: Vec<Pid>,
+        /// They are more than one.
+        several: bool,
+    },
+    /// None: what the selection names does not exist.
+    Missing(Missing),
     /// Every one of the host.
     All,
 }
@@ -50,8 +59,8 @@ pub struct Netns {
 }
 
 impl Netns {
-    /// Opens a namespace by the name that `ip netns` gave it, the number of a process in it, or
-    /// a path to it.
+    /// Opens a namespace by the name that `ip netns` gave it, the number of a process in it, a
+    /// path to it, or its own number: `net:[N]`, or N where no process has that.
     pub fn open(name: &NetnsName, proc_root: &Path) -> Result<Netns, NetnsError> {
         let name = name.0.clone();
         let candidates = candidates(&name, proc_root);
@@ -67,7 +76,15 @@ impl Netns {
                 }
             }
         }
-        if !name.contains('/') && name.parse::<u32>().is_err() {
+        let number = inode_in(&name);
+        if let Some(netns) = number.and_then(|inode| namespaces::open_inode(inode, proc_root)) {
+            return Ok(Netns { name, ..netns });
+        }
+        if link_inode(name.as_bytes()).is_some() {
+            reason = "none has this number; `closewait -A --by netns` shows all".to_owned();
+        } else if number.is_some() {
+            reason.push_str("; nor has a network namespace this number");
+        } else if !name.contains('/') {
             reason.push_str("; `ip netns list` shows those that have a name");
         }
         Err(NetnsError::Open { name, reason })
@@ -135,6 +152,11 @@ impl Netns {
             }
         })
     }
+}
+
+/// The number of a namespace, as a user may write it.
+pub(super) fn inode_in(name: &str) -> Option<u64> {
+    link_inode(name.as_bytes()).or_else(|| name.parse().ok())
 }
 
 fn candidates(name: &str, proc_root: &Path) -> Vec<PathBuf> {

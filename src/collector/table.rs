@@ -13,7 +13,9 @@ use super::recording::tape::Tape;
 use super::sock_diag::Dumped;
 use super::sock_diag::wire::Families;
 use super::{CollectError, Request, SourceChoice, Steps, host, proc_net, udp};
-use crate::model::{Family, Gap, GapKind, Namespace, Protocol, Settings, Socket, Source, State};
+use crate::model::{
+    Family, Gap, GapKind, Namespace, Pid, Protocol, Settings, Socket, Source, State,
+};
 
 /// The sockets of a namespace, and the facts that are the namespace's own.
 pub(super) struct Table {
@@ -31,6 +33,7 @@ pub(super) fn read_namespaces(
 ) -> Result<Tables, CollectError> {
     let (described, table) = match &request.netns {
         NetnsChoice::All => return namespaces::read_all(request, steps),
+        NetnsChoice::Of { pids, .. } => return namespaces::read_of(pids, request, steps),
         NetnsChoice::Own => {
             let inode = netns::current();
             let described = Namespace {
@@ -40,6 +43,7 @@ pub(super) fn read_namespaces(
             };
             (described, read_table(request, None, steps)?)
         }
+        NetnsChoice::Missing(missing) => return Err(missing.clone().into()),
         NetnsChoice::One(name) => read_other(name, request, steps)?,
     };
     Ok(Tables {
@@ -55,8 +59,12 @@ fn read_other(
     steps: &mut Steps,
 ) -> Result<(Namespace, Table), CollectError> {
     let root = &request.proc_root;
-    let described = |inode| Namespace {
-        label: Some(name.0.clone()),
+    let described = |inode: Option<u64>| Namespace {
+        // One that was chosen by its number is called as everywhere.
+        label: match inode {
+            Some(inode) if netns::inode_in(&name.0) == Some(inode) => Some(netns_label(inode)),
+            _ => Some(name.0.clone()),
+        },
         asked: Some(name.0.clone()),
         inode,
         ..Namespace::UNKNOWN
@@ -68,11 +76,16 @@ fn read_other(
     match entered {
         Ok((inode, table)) => Ok((described(Some(inode)), table?)),
         Err(error) => {
-            let net = root.join(&name.0).join("net");
-            let is_process = name.0.parse::<u32>().is_ok();
-            if request.source == SourceChoice::Netlink || !is_process || !net.join("tcp").exists() {
+            let process = || {
+                let number: u64 = netns::inode_in(&name.0)?;
+                let of_number = || u32::try_from(number).ok().map(Pid);
+                namespaces::process_in(number, root).or_else(of_number)
+            };
+            let net = process().map(|pid| root.join(pid.to_string()).join("net"));
+            let readable = net.filter(|net| net.join("tcp").exists());
+            let Some(net) = readable.filter(|_| request.source != SourceChoice::Netlink) else {
                 return Err(error.into());
-            }
+            };
             let mut table = read_table(request, Some(&net), steps)?;
             table.gaps.push(Gap {
                 kind: GapKind::ProcSource,

@@ -85,6 +85,26 @@ impl Filter {
         }
     }
 
+    /// The terms that name processes, where one of each group must hold: of no other process can a
+    /// selected socket be. None where nothing of the kind is certain.
+    pub fn processes(&self) -> Vec<Vec<&Term>> {
+        match self {
+            Filter::And(parts) => parts.iter().flat_map(Filter::processes).collect(),
+            Filter::Or(parts) => {
+                let groups = parts.iter().map(Filter::processes);
+                let each: Option<Vec<_>> = groups.map(|all| all.into_iter().next()).collect();
+                let one_of = each.unwrap_or_default().concat();
+                if one_of.is_empty() {
+                    Vec::new()
+                } else {
+                    vec![one_of]
+                }
+            }
+            Filter::Term(term) if term.names_processes() => vec![vec![term]],
+            Filter::Not(_) | Filter::Term(_) => Vec::new(),
+        }
+    }
+
     /// A set of states outside of which no socket is selected.
     pub fn states(&self) -> StateSet {
         let every = StateSet::ALL.union(StateSet::of(crate::model::State::BoundInactive));
@@ -186,6 +206,22 @@ mod tests {
         assert_eq!(Filter::Not(Box::new(pid())).decide(&known), None);
         assert_eq!(Filter::everything().decide(&known), Some(true));
         assert_eq!(Filter::Or(vec![]).decide(&known), Some(false));
+    }
+
+    #[test]
+    fn processes_are_named_where_no_other_can_be_meant() {
+        let pid = |number| Filter::Term(Term::Pid(Pid(number)));
+        let both = |a, b| Filter::And(vec![a, b]);
+        let either = |a, b| Filter::Or(vec![a, b]);
+        let groups = |filter: Filter| filter.processes().iter().map(Vec::len).collect::<Vec<_>>();
+        assert_eq!(groups(pid(1)), [1]);
+        assert_eq!(groups(both(port(80), pid(1))), [1]);
+        assert_eq!(groups(both(pid(1), pid(2))), [1, 1]);
+        assert_eq!(groups(either(pid(1), pid(2))), [2]);
+        assert_eq!(groups(either(both(pid(1), port(80)), pid(2))), [2]);
+        assert!(groups(either(pid(1), port(80))).is_empty());
+        assert!(groups(Filter::Not(Box::new(pid(1)))).is_empty());
+        assert!(groups(Filter::Or(vec![])).is_empty());
     }
 
     #[test]

@@ -6,8 +6,8 @@ use regex::bytes::Regex;
 
 use super::Network;
 use crate::model::{
-    Cause, Cgroups, Endpoint, Family, Holders, Idle, Namespace, Owner, Pid, Protocol, Side, Socket,
-    State, StateSet,
+    Cause, Cgroup, Cgroups, Endpoint, Family, Holders, Idle, Namespace, Owner, Pid, Protocol, Side,
+    Socket, State, StateSet,
 };
 
 /// One condition.
@@ -177,6 +177,29 @@ impl Term {
             Term::Container(name) => container(known, |container| is_container(container, name)),
             Term::ContainerLike(pattern) => container(known, |found| pattern.0.is_match(found)),
             Term::Netns(wanted) => is_called(known.netns?, wanted),
+        }
+    }
+
+    /// Whether the term names processes, or what they are in.
+    pub(super) fn names_processes(&self) -> bool {
+        matches!(self, Term::Pid(_)) || self.needs_cgroup()
+    }
+
+    /// Whether the term names a process, which is in a control group; of other terms never.
+    pub fn is_of(&self, pid: Pid, cgroup: Option<&Cgroup>) -> bool {
+        let unit = || cgroup.and_then(|cgroup| cgroup.unit.as_ref());
+        let container = || cgroup.and_then(|cgroup| cgroup.container.as_ref());
+        match self {
+            Term::Pid(wanted) => *wanted == pid,
+            Term::Unit(name) => unit().is_some_and(|unit| is_unit(unit.bytes(), name)),
+            Term::UnitLike(like) => unit().is_some_and(|unit| like.0.is_match(unit.bytes())),
+            Term::Container(name) => {
+                container().is_some_and(|container| is_container(container.bytes(), name))
+            }
+            Term::ContainerLike(like) => {
+                container().is_some_and(|container| like.0.is_match(container.bytes()))
+            }
+            _ => false,
         }
     }
 

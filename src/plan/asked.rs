@@ -19,12 +19,13 @@ use crate::classifier::cause::GRACE_MS;
 use crate::classifier::severity::Thresholds;
 use crate::classifier::tally::Dimension;
 use crate::collector::names::SystemNames;
+use crate::collector::namespaces::whereabouts;
 use crate::collector::netns::{NetnsChoice, NetnsName};
 use crate::collector::owners::ScanChoice;
 use crate::collector::recording::{RecordedNames, Recording};
 use crate::collector::{Request, SourceChoice};
 use crate::filter::{Names, Term};
-use crate::model::{Protocol, Protocols};
+use crate::model::{Pid, Protocol, Protocols};
 use crate::renderer::style::Look;
 use crate::renderer::{Format, Page, View};
 
@@ -33,6 +34,8 @@ pub(super) struct Place {
     pub(super) proc_root: PathBuf,
     pub(super) netns: NetnsChoice,
     pub(super) recording: Option<Arc<Recording>>,
+    /// The selection says where to look: what is elsewhere is not meant.
+    pub(super) is_told: bool,
 }
 
 impl Place {
@@ -58,7 +61,29 @@ impl Place {
                 None => NetnsChoice::Own,
             },
             recording,
+            is_told: false,
         })
+    }
+
+    /// Looks where the processes live that the selection names. That there are none is no answer
+    /// of -q.
+    fn find(&mut self, options: &Options, words: &Words) {
+        let of_flags: Vec<Term> = options.pid.iter().map(|pid| Term::Pid(Pid(*pid))).collect();
+        let mut named = words.filter.processes();
+        if !of_flags.is_empty() {
+            named.insert(0, of_flags.iter().collect());
+        }
+        if named.is_empty() || self.recording.is_some() {
+            return;
+        }
+        match whereabouts(&named, &self.proc_root) {
+            Ok(Some(netns)) if self.netns == NetnsChoice::Own => {
+                self.netns = netns;
+                self.is_told = true;
+            }
+            Err(missing) if !options.quiet => self.netns = NetnsChoice::Missing(missing),
+            Ok(_) | Err(_) => {}
+        }
     }
 
     /// Whether sockets of several network namespaces may be shown.
@@ -67,7 +92,11 @@ impl Place {
             Some(recording) => {
                 recording.facts.all_namespaces || recording.facts.namespaces.len() > 1
             }
-            None => self.netns == NetnsChoice::All,
+            None => match self.netns {
+                NetnsChoice::All => true,
+                NetnsChoice::Of { several, .. } => several,
+                NetnsChoice::Own | NetnsChoice::One(_) | NetnsChoice::Missing(_) => false,
+            },
         }
     }
 
@@ -115,6 +144,7 @@ impl Asked {
             place.netns = NetnsChoice::All;
             words = place.read(&filter, is_bare)?;
         }
+        place.find(&options, &words);
         if place.has_several_namespaces()
             && words
                 .filter
@@ -186,9 +216,10 @@ impl Asked {
             selection: selection(&options, &command, &words),
         };
         // A listing says what it lists, and fails where --strict wants more.
-        let others = !matches!(view.page, Page::Diagram | Page::List { .. })
+        let is_shown = !matches!(view.page, Page::Diagram | Page::List { .. })
             || format == Format::Json
             || options.strict;
+        let others = is_shown && !place.is_told;
         let needs = needs::needs(&view, &filter, options.quiet);
         Ok(Inspection {
             request: Request {

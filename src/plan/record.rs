@@ -61,6 +61,7 @@ impl Record {
             proc_root,
             netns,
             recording: from,
+            is_told: _,
         } = Place::of(options)?;
         if from.is_some() && !target.redact {
             return Err(UsageError::NothingToRecord);

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::lab::{Lab, Lack, Nobody, Run, closewait, left_out, run, sockets_of};
 use crate::namespaces::{Connection, Named, label};
+use crate::placement::Group;
 
 /// A program as user 65534 in the namespace of the calling thread. It ends with its standard input.
 struct Stranger(Child);
@@ -104,6 +105,10 @@ fn sockets_in_a_namespace_that_nobody_is_in_are_found() {
     drop(named);
     let list = lab.json(&["list", "-A", "state", "close-wait"]);
     assert_eq!(times(&list, &connection), 1, "{list:#}");
+    // Nor is it looked for in vain where its process is named.
+    let pid = std::process::id().to_string();
+    let list = lab.json(&["list", "--pid", &pid, "state", "close-wait"]);
+    assert_eq!(times(&list, &connection), 1, "{list:#}");
     // Who may not ask for it says that there may be such namespaces.
     let told = Nobody::new().closewait(&["check", "-A", "state", "close-wait", "-w", "1000"]);
     assert!(told.stdout.contains("CAP_NET_ADMIN"), "{}", told.stdout);
@@ -183,4 +188,86 @@ fn all_namespaces_of_a_part_of_the_host_are_not_all() {
         assert_ne!(told.code, 0, "{what}: {told:?}");
         assert!(told.stdout.contains(said), "{what}: {told:?}");
     }
+}
+
+#[test]
+fn a_process_a_unit_and_a_container_are_looked_for_where_they_live() {
+    let lab = Lab::new();
+    let Some(home) = label(&lab) else {
+        return left_out(Lack::Namespace);
+    };
+    let leak = lab.start("leak", &["connections=3"]);
+    let port = leak.port().to_string();
+    Named::new("away").enter();
+    let close_wait = |args: &[&str]| {
+        let list = lab.json(&[&["list", "-a", "--port", &port], args].concat());
+        let found = sockets_of(&list).filter(|socket| socket["state"] == "CLOSE_WAIT");
+        found.count()
+    };
+    let pid = leak.pid().to_string();
+    assert_eq!(close_wait(&[]), 0);
+    assert_eq!(close_wait(&["--pid", &pid]), 3);
+    assert_eq!(
+        close_wait(&["pid", "=", &pid, "and", "recvq", ">=", "0"]),
+        3
+    );
+    let check = lab.closewait(&["check", "--pid", &pid, "-w", "0", "--grace", "0s"]);
+    assert_eq!(check.code, 1, "{check:?}");
+    // It is one of several, so that others are meant as well.
+    assert_eq!(close_wait(&["pid", "=", &pid, "or", "port", "=", "1"]), 0);
+    // The tool's own word for a namespace, and its number.
+    assert_eq!(close_wait(&["-N", &home]), 3);
+    assert_eq!(
+        close_wait(&["-N", home.trim_matches(|c: char| !c.is_ascii_digit())]),
+        3
+    );
+
+    let unit = format!("closewait-away-{}.service", std::process::id());
+    if let Some(group) = Group::new(&unit) {
+        group.add(leak.pid());
+        assert_eq!(close_wait(&["unit", "=", &unit]), 3);
+        let none = lab.closewait(&["list", "unit", "=", "closewait-nothing"]);
+        assert_eq!(none.code, 1, "{none:?}");
+        assert!(
+            none.stderr.contains(&unit),
+            "it lists what there is: {none:?}"
+        );
+        let none = lab.closewait(&["check", "unit", "=", "closewait-nothing"]);
+        assert_eq!(none.code, 3, "{none:?}");
+    }
+    let id = format!("{:064x}", std::process::id());
+    if let Some(group) = Group::new(&format!("docker-{id}.scope")) {
+        let inside = lab.start("idle", &[]);
+        group.add(inside.pid());
+        let away = lab.closewait(&["check", "container", "=", &id, "-w", "1"]);
+        assert_eq!(away.code, 0, "{away:?}");
+        let none = lab.closewait(&["check", "container", "=", "0123456789ab"]);
+        assert_eq!(none.code, 3, "{none:?}");
+        assert!(none.stdout.contains(&id), "{none:?}");
+        drop(inside);
+    }
+}
+
+#[test]
+fn a_process_that_does_not_exist_is_an_error() {
+    let lab = Lab::new();
+    let none = lab.closewait(&["list", "--pid", "4194305"]);
+    assert_eq!(none.code, 1, "{none:?}");
+    assert!(none.stderr.contains("no process 4194305"), "{none:?}");
+    let none = lab.closewait(&["check", "--pid", "4194305", "-w", "1"]);
+    assert_eq!(none.code, 3, "{none:?}");
+    let (told, thread) = std::sync::mpsc::channel();
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let threads = std::thread::spawn(move || {
+        told.send(rustix::thread::gettid().as_raw_nonzero())
+            .unwrap();
+        let _ = ended.recv();
+    });
+    let thread = thread.recv().unwrap().to_string();
+    let found = lab.closewait(&["check", "--pid", &thread]);
+    assert_eq!(found.code, 3, "{found:?}");
+    let said = format!("--pid {}", std::process::id());
+    assert!(found.stdout.contains(&said), "{found:?}");
+    drop(end);
+    threads.join().unwrap();
 }

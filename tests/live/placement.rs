@@ -9,11 +9,11 @@ use crate::lab::{Lab, Lack, Nobody, is_root, left_out, sockets_of};
 const MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 
 /// A control group of the test's own.
-struct Group(PathBuf);
+pub struct Group(PathBuf);
 
 impl Group {
     /// `None`, said, where groups cannot be made.
-    fn new(name: &str) -> Option<Group> {
+    pub fn new(name: &str) -> Option<Group> {
         if !is_root() {
             left_out(Lack::Root);
             return None;
@@ -27,7 +27,7 @@ impl Group {
         made.map(Group)
     }
 
-    fn add(&self, pid: u32) {
+    pub fn add(&self, pid: u32) {
         fs::write(self.0.join("cgroup.procs"), pid.to_string()).unwrap();
     }
 }

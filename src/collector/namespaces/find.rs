@@ -144,64 +144,107 @@ impl Found {
 
 /// Finds all namespaces: the own one, those with a name or another mount, those of processes.
 pub(super) fn find(proc_root: &Path, depth: Depth) -> Found {
-    let is_ours = netns::is_ours(proc_root);
-    let mut search = Search {
-        proc_root,
-        own: is_ours.then(netns::current).flatten(),
-        tables: BTreeMap::new(),
-        closed: Vec::new(),
-        found: Found::default(),
-    };
-    if is_ours {
-        search.found.places.entry(Key::Own).or_default();
-        let own_table = netns::current_table();
-        search
-            .tables
-            .extend(own_table.map(|table| (table, Key::Own)));
-    }
-    search.mounts();
-    let (pids, failure) = numbers_in(CWD, proc_root);
-    if !pids.is_empty() {
-        search.found.doubts.extend(doubt::of_procfs(proc_root));
-    }
-    let failure = failure.map(|error| error.to_string());
-    let failure = failure.or_else(|| pids.is_empty().then(|| "it shows no process".to_owned()));
-    if let Some(reason) = failure {
-        search.found.doubts.push(Doubt {
-            detail: format!(
-                "could not list the processes of {}: {reason}",
-                proc_root.display()
-            ),
-            hint: "is a procfs mounted there?",
-        });
-    }
-    let root = openat(
-        CWD,
-        proc_root,
-        OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC,
-        Mode::empty(),
-    );
-    if let Ok(root) = root {
-        search.processes(&root, &pids);
-        if depth == Depth::Everything {
-            search.threads(&root, &pids);
-            search.mounts_elsewhere(&root, &pids);
-            search.descriptors(&pids);
-        }
+    let mut search = Search::of_processes(proc_root);
+    if depth == Depth::Everything {
+        search.go_on();
     }
     search.found
 }
 
-struct Search<'a> {
-    proc_root: &'a Path,
+/// A search, and what it has found so far.
+pub(super) struct Search<'a> {
+    pub(super) proc_root: &'a Path,
+    pub(super) found: Found,
+    pub(super) pids: Vec<Pid>,
     /// The inode of the namespace that the tool runs in, where that is one of those that are looked
     /// for by itself.
     own: Option<u64>,
     /// Which namespace the inode of a table belongs to.
     tables: BTreeMap<u64, Key>,
-    /// Processes of which the namespace may not be looked at.
-    closed: Vec<Pid>,
-    found: Found,
+}
+
+impl<'a> Search<'a> {
+    /// Names, mounts, and a link of each process.
+    pub(super) fn of_processes(proc_root: &'a Path) -> Search<'a> {
+        let is_ours = netns::is_ours(proc_root);
+        let (pids, failure) = numbers_in(CWD, proc_root);
+        let mut search = Search {
+            proc_root,
+            found: Found::default(),
+            pids,
+            own: is_ours.then(netns::current).flatten(),
+            tables: BTreeMap::new(),
+        };
+        if is_ours {
+            search.found.places.entry(Key::Own).or_default();
+            let own_table = netns::current_table();
+            search
+                .tables
+                .extend(own_table.map(|table| (table, Key::Own)));
+        }
+        search.mounts();
+        let is_empty = search.pids.is_empty();
+        if !is_empty {
+            search.found.doubts.extend(doubt::of_procfs(proc_root));
+        }
+        let failure = failure.map(|error| error.to_string());
+        let failure = failure.or_else(|| is_empty.then(|| "it shows no process".to_owned()));
+        if let Some(reason) = failure {
+            search.found.doubts.push(Doubt {
+                detail: format!(
+                    "could not list the processes of {}: {reason}",
+                    proc_root.display()
+                ),
+                hint: "is a procfs mounted there?",
+            });
+        }
+        if let Some(root) = search.root() {
+            search.processes(&root);
+        }
+        search
+    }
+
+    /// Threads, descriptors, and what is mounted elsewhere.
+    fn go_on(&mut self) {
+        if let Some(root) = self.root() {
+            let pids = self.pids.clone();
+            self.threads(&root, &pids);
+            self.mounts_elsewhere(&root, &pids);
+            self.descriptors(&pids);
+        }
+    }
+
+    fn root(&self) -> Option<OwnedFd> {
+        let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
+        openat(CWD, self.proc_root, flags, Mode::empty()).ok()
+    }
+
+    /// The namespace that a plain run reads: the own one, or that of PID 1 of another procfs.
+    pub(super) fn usual(&self) -> Option<Key> {
+        if netns::is_ours(self.proc_root) {
+            Some(Key::Own)
+        } else {
+            self.key_of(Pid(1))
+        }
+    }
+
+    /// The namespace of a process.
+    pub(super) fn key_of(&self, pid: Pid) -> Option<Key> {
+        let process = self.process(pid);
+        let link = fs::read_link(process.join("ns/net")).ok();
+        match link.and_then(|link| netns::link_inode(link.as_os_str().as_encoded_bytes())) {
+            Some(inode) => Some(self.key(inode)),
+            None => {
+                let table = table_inode(&process).ok()?;
+                Some(
+                    self.tables
+                        .get(&table)
+                        .copied()
+                        .unwrap_or(Key::Table(table)),
+                )
+            }
+        }
+    }
 }
 
 impl Search<'_> {
@@ -243,9 +286,10 @@ impl Search<'_> {
     }
 
     /// One link of each process tells its namespace.
-    fn processes(&mut self, root: &OwnedFd, pids: &[Pid]) {
+    fn processes(&mut self, root: &OwnedFd) {
         let mut path = PathBuffer::default();
-        for &pid in pids {
+        let mut closed = Vec::new();
+        for pid in self.pids.clone() {
             match namespace_link(root, path.of(pid, "ns/net"), b"net") {
                 Ok(inode) => {
                     let key = self.key(inode);
@@ -258,10 +302,10 @@ impl Search<'_> {
                 }
                 // Its other threads may go on without their leader.
                 Err(error) if is_gone(error) => self.leaderless(root, pid),
-                Err(_) => self.closed.push(pid),
+                Err(_) => closed.push(pid),
             }
         }
-        for pid in std::mem::take(&mut self.closed) {
+        for pid in closed {
             match table_inode(&self.process(pid)) {
                 Ok(table) => {
                     let key = self.tables.get(&table).copied();
@@ -367,7 +411,7 @@ impl Search<'_> {
         let own = Pid(std::process::id());
         // What this process has open, it has opened to look.
         for &pid in pids.iter().filter(|pid| !may_ask || **pid != own) {
-            self.descriptors_of(pid, may_ask);
+            self.descriptors_of(pid, may_ask, &mut BTreeSet::new());
         }
         let rights = CapabilitySet::SYS_PTRACE | CapabilitySet::NET_ADMIN;
         if !is_capable(rights) {
@@ -380,20 +424,28 @@ impl Search<'_> {
         }
     }
 
-    /// The namespaces of the descriptors of a process; those of its sockets where they may be asked.
-    pub(super) fn descriptors_of(&mut self, pid: Pid, may_ask: bool) {
+    /// Finds the namespaces of the descriptors of a process, and adds those of its sockets to
+    /// `homes`; whether each socket told its own.
+    pub(super) fn descriptors_of(
+        &mut self,
+        pid: Pid,
+        may_ask: bool,
+        homes: &mut BTreeSet<Key>,
+    ) -> bool {
         let dir = self.process(pid).join("fd");
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let Ok(dir_fd) = openat(CWD, &dir, flags, Mode::empty()) else {
-            return;
+            return false;
         };
         let mut buffer = vec![MaybeUninit::uninit(); DIRENTS];
         let mut entries = RawDir::new(dir_fd.as_fd(), &mut buffer);
         let mut asked = may_ask.then(|| Sockets::of(pid).ok()).flatten();
         let (mut looked_at, mut sockets) = (0, 0);
-        while let Some(Ok(entry)) = entries.next()
-            && looked_at < FDS_MAX
-        {
+        let mut all_told = true;
+        while let Some(Ok(entry)) = entries.next() {
+            if looked_at >= FDS_MAX {
+                return false;
+            }
             let mut link = [MaybeUninit::uninit(); LINK];
             let Ok((target, _)) = readlinkat_raw(&dir_fd, entry.file_name(), &mut link) else {
                 continue;
@@ -410,26 +462,32 @@ impl Search<'_> {
                 if place.pids.is_empty() {
                     place.path.get_or_insert(path);
                 }
-            } else if target.starts_with(b"socket:[") && sockets < SOCKETS_MAX {
+            } else if target.starts_with(b"socket:[") {
                 sockets += 1;
-                match asked.as_ref().map(|asked| asked.namespace(number)) {
-                    Some(Ok(Some(namespace))) => self.held(namespace),
-                    Some(Err(Errno::PERM | Errno::NOSYS | Errno::ACCESS)) => asked = None,
-                    _ => {}
+                let asking = asked.as_ref().filter(|_| sockets <= SOCKETS_MAX);
+                match asking.map(|asked| asked.namespace(number)) {
+                    Some(Ok(Some(namespace))) => homes.extend(self.held(namespace)),
+                    Some(Err(Errno::PERM | Errno::NOSYS | Errno::ACCESS)) => {
+                        asked = None;
+                        all_told = false;
+                    }
+                    // Of another family, or closed meanwhile.
+                    Some(Ok(None) | Err(_)) => {}
+                    None => all_told = false,
                 }
             }
         }
+        all_told
     }
 
-    fn held(&mut self, namespace: OwnedFd) {
-        let Ok(namespace) = Netns::of(namespace) else {
-            return;
-        };
+    fn held(&mut self, namespace: OwnedFd) -> Option<Key> {
+        let namespace = Netns::of(namespace).ok()?;
         let key = self.key(namespace.inode());
         self.found.places.entry(key).or_insert_with(|| Place {
             held: Some(namespace),
             ..Place::default()
         });
+        Some(key)
     }
 
     /// Whether a process has ended, or is a zombie.
@@ -545,13 +603,8 @@ mod tests {
     #[test]
     fn fewer_threads_than_the_kernel_counts_are_a_doubt() {
         let root = fake(&[(1, "net:[7]")]);
-        let mut search = Search {
-            proc_root: root.path(),
-            own: None,
-            tables: BTreeMap::new(),
-            closed: Vec::new(),
-            found: Found::default(),
-        };
+        let mut search = Search::of_processes(root.path());
+        search.found.doubts.clear();
         search.are_all_seen(900, 950);
         assert!(search.found.doubts.is_empty());
         search.are_all_seen(500, 950);

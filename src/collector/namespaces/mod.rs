@@ -6,14 +6,17 @@
 
 mod doubt;
 mod find;
+mod lives;
 mod mounts;
 pub(super) mod sknet;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use self::doubt::Doubt;
-use self::find::{Depth, Key, Place, find};
-use super::netns::{self, NetnsChoice};
+use self::find::{Depth, Found, Key, Place, Search, find};
+pub use self::lives::{Missing, whereabouts};
+use super::netns::{self, Netns, NetnsChoice};
 use super::sock_diag::Dumped;
 use super::table::{Table, namespace, netns_label, read_table};
 use super::{CollectError, Request, SourceChoice, Steps};
@@ -32,7 +35,28 @@ pub(super) struct Tables {
 /// # Errors
 /// When none could be read. One that went away meanwhile is no error.
 pub(super) fn read_all(request: &Request, steps: &mut Steps) -> Result<Tables, CollectError> {
-    let found = find(&request.proc_root, Depth::Everything);
+    read_found(find(&request.proc_root, Depth::Everything), request, steps)
+}
+
+/// Reads the namespaces in which processes and their sockets live.
+///
+/// # Errors
+/// When none could be read.
+pub(super) fn read_of(
+    pids: &[Pid],
+    request: &Request,
+    steps: &mut Steps,
+) -> Result<Tables, CollectError> {
+    let search = Search::of_processes(&request.proc_root);
+    let (mut found, homes) = lives::homes(search, pids);
+    found.places.retain(|key, _| homes.contains(key));
+    // What is not looked for is not missed.
+    found.doubts.clear();
+    found.untold = 0;
+    read_found(found, request, steps)
+}
+
+fn read_found(found: Found, request: &Request, steps: &mut Steps) -> Result<Tables, CollectError> {
     let mut all = Reading::default();
     for (key, place) in &found.places {
         all.read(*key, place, request, steps);
@@ -47,10 +71,27 @@ pub(super) fn read_all(request: &Request, steps: &mut Steps) -> Result<Tables, C
     Ok(tables)
 }
 
+/// The namespace with this number, if it is found and may be opened.
+pub(super) fn open_inode(inode: u64, proc_root: &Path) -> Option<Netns> {
+    if netns::current() == Some(inode) {
+        return Netns::at(Path::new("/proc/thread-self/ns/net")).ok();
+    }
+    let found = find(proc_root, Depth::Everything);
+    let place = found.places.get(&Key::Inode(inode))?;
+    place.open(Some(inode), proc_root).ok()?
+}
+
+/// A process in the namespace with this number.
+pub(super) fn process_in(inode: u64, proc_root: &Path) -> Option<Pid> {
+    let found = find(proc_root, Depth::Processes);
+    let place = found.places.get(&Key::Inode(inode))?;
+    place.pids.first().copied()
+}
+
 /// Counts the namespaces beside those that were read; `None` where all were to be read.
 pub(super) fn others(request: &Request, read: &[Namespace]) -> Option<OtherNamespaces> {
     let of_one = match &request.netns {
-        NetnsChoice::All => return None,
+        NetnsChoice::All | NetnsChoice::Of { .. } | NetnsChoice::Missing(_) => return None,
         NetnsChoice::Own => None,
         NetnsChoice::One(name) => name.0.parse().ok().map(Pid),
     };

@@ -1,0 +1,150 @@
+//! Where the processes live that a filter names: their sockets are in these network namespaces, or
+//! there is no such process.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use super::find::{Found, Key, Search};
+use crate::collector::cgroup;
+use crate::collector::netns::{self, NetnsChoice};
+use crate::filter::Term;
+use crate::model::{Cgroup, Name, Pid};
+
+/// The most units or containers that an error lists.
+const LISTED: usize = 12;
+
+/// What a filter names does not exist.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Missing {
+    #[error("no process {0}: it has ended, or is not seen")]
+    Process(Pid),
+    #[error("{thread} is a thread: --pid {process} is its process")]
+    Thread { thread: Pid, process: Pid },
+    #[error("no process is in {wanted}{}", listed(what, known))]
+    Group {
+        wanted: String,
+        what: &'static str,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    #[error("no process is what the filter names: by number, unit or container")]
+    All,
+}
+
+/// `: the units are a.service, b.service and 3 more`.
+fn listed(what: &str, known: &[String]) -> String {
+    let shown = known.get(..LISTED).unwrap_or(known).join(", ");
+    match known.len().saturating_sub(LISTED) {
+        _ if known.is_empty() => format!(": none is in any {what}"),
+        0 => format!(": the {what}s are {shown}"),
+        more => format!(": the {what}s are {shown} and {more} more"),
+    }
+}
+
+/// The namespaces to be read for processes that a filter names, one of each group of terms; `None`
+/// where the processes cannot be listed.
+///
+/// # Errors
+/// When a group names no process.
+pub fn whereabouts(
+    groups: &[Vec<&Term>],
+    proc_root: &Path,
+) -> Result<Option<NetnsChoice>, Missing> {
+    let search = Search::of_processes(proc_root);
+    let pids = search.pids.clone();
+    if pids.is_empty() {
+        return Ok(None);
+    }
+    let in_groups = groups.iter().flatten().any(|term| term.needs_cgroup());
+    let told = |pid: &Pid| {
+        let read = || fs::read(proc_root.join(pid.to_string()).join("cgroup")).ok();
+        let cgroup = in_groups.then(read).flatten();
+        (*pid, cgroup.and_then(|text| cgroup::of_process(&text)))
+    };
+    let processes: Vec<(Pid, Option<Cgroup>)> = pids.iter().map(told).collect();
+    let mut named = BTreeSet::new();
+    for group in groups {
+        let is_named = |(pid, cgroup): &&(Pid, Option<Cgroup>)| {
+            group.iter().any(|term| term.is_of(*pid, cgroup.as_ref()))
+        };
+        let mut of_group = processes.iter().filter(is_named).peekable();
+        if of_group.peek().is_none() {
+            return Err(missing(group, &processes, proc_root));
+        }
+        named.extend(of_group.map(|(pid, _)| *pid));
+    }
+    let pids: Vec<Pid> = named.into_iter().collect();
+    let (_, homes) = homes(search, &pids);
+    Ok(Some(if homes.iter().eq([&Key::Own]) {
+        NetnsChoice::Own
+    } else {
+        NetnsChoice::Of {
+            pids,
+            several: homes.len() > 1,
+        }
+    }))
+}
+
+/// The namespaces of processes and of their sockets. Where these cannot be told, the one in which a
+/// plain run looks is among them.
+pub(super) fn homes(mut search: Search<'_>, pids: &[Pid]) -> (Found, BTreeSet<Key>) {
+    let may_ask = netns::has_our_numbers(search.proc_root);
+    let mut homes = BTreeSet::new();
+    let mut all_told = true;
+    for &pid in pids {
+        homes.extend(search.key_of(pid));
+        all_told &= search.descriptors_of(pid, may_ask, &mut homes);
+    }
+    if !all_told || homes.is_empty() {
+        homes.extend(search.usual());
+    }
+    (search.found, homes)
+}
+
+fn missing(group: &[&Term], processes: &[(Pid, Option<Cgroup>)], proc_root: &Path) -> Missing {
+    let known = |of: fn(&Cgroup) -> Option<&Name>| {
+        let all: BTreeSet<String> = processes
+            .iter()
+            .filter_map(|(_, cgroup)| of(cgroup.as_ref()?))
+            .map(|name| String::from_utf8_lossy(name.bytes()).into_owned())
+            .collect();
+        all.into_iter().collect()
+    };
+    match group {
+        [Term::Pid(pid)] => match process_of(*pid, proc_root) {
+            Some(process) => Missing::Thread {
+                thread: *pid,
+                process,
+            },
+            None => Missing::Process(*pid),
+        },
+        [unit @ (Term::Unit(_) | Term::UnitLike(_))] => Missing::Group {
+            wanted: wanted("unit", unit),
+            what: "unit",
+            known: known(|cgroup| cgroup.unit.as_ref()),
+        },
+        [container @ (Term::Container(_) | Term::ContainerLike(_))] => Missing::Group {
+            wanted: wanted("container", container),
+            what: "container",
+            known: known(|cgroup| cgroup.container.as_ref()),
+        },
+        _ => Missing::All,
+    }
+}
+
+fn wanted(what: &str, term: &Term) -> String {
+    match term {
+        Term::Unit(name) | Term::Container(name) => {
+            format!("{what} {:?}", String::from_utf8_lossy(name))
+        }
+        _ => format!("a {what} like that"),
+    }
+}
+
+/// The process of a thread, which /proc shows to those who ask for it by its number.
+fn process_of(thread: Pid, proc_root: &Path) -> Option<Pid> {
+    let status = fs::read_to_string(proc_root.join(thread.to_string()).join("status")).ok()?;
+    let process = status.lines().find_map(|line| line.strip_prefix("Tgid:"))?;
+    process.trim().parse().ok().map(Pid)
+}
