@@ -231,7 +231,7 @@ impl Finding {
     /// How many connections it is about.
     fn weight(&self) -> u64 {
         match (&self.queue, self.set.sockets) {
-            (Some(queue), 0) => queue.unaccepted,
+            (Some(queue), 0) => queue.waiting(),
             (_, sockets) => sockets,
         }
     }

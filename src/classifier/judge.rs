@@ -131,7 +131,7 @@ impl<'a> Judge<'a> {
                 Owner::Process(self.holders().at(start..start + length as usize))
             }
             OwnerRef::Listener => {
-                let listener = self.sides.listeners.covering(socket);
+                let listener = self.sides.listeners.queue_of(socket);
                 Owner::Listener(listener.map_or(&[], |listener| &listener.holders))
             }
             OwnerRef::Kernel => Owner::Kernel,

@@ -4,28 +4,65 @@ use std::net::IpAddr;
 
 use rustc_hash::FxHashMap;
 
+use super::group::{At, Service};
+use super::queue;
 use crate::model::endpoint::is_wildcard;
 use crate::model::{Endpoint, Family, Holder, Holders, Snapshot, Socket, State};
 
-/// All LISTEN sockets, found by the address and port that they cover.
+/// All LISTEN sockets, found by the address, port and device that they cover.
 #[derive(Debug, Default)]
 pub struct Listeners {
     /// By namespace and port.
     by_port: FxHashMap<(u16, u16), Vec<Listener>>,
+    /// By namespace and family: the only listener in whose accept queue those can wait that come
+    /// to a port without one.
+    of_strays: FxHashMap<(u16, Family), Bound>,
 }
 
-/// The LISTEN sockets of one address and port: one, or several with SO_REUSEPORT.
-#[derive(Debug)]
-pub struct Listener {
+/// What a listener is bound to: what tells it from every other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Bound {
     /// The namespace, as [`Socket::netns`].
     pub netns: u16,
     pub local: Endpoint,
-    family: Family,
-    v6only: bool,
+    /// The interface by SO_BINDTODEVICE, as [`Socket::interface`].
+    pub device: u32,
+    pub family: Family,
+    pub v6only: bool,
+}
+
+impl Bound {
+    fn of(socket: &Socket) -> Bound {
+        Bound {
+            netns: socket.netns,
+            local: socket.local,
+            device: socket.interface,
+            family: socket.family,
+            v6only: socket.v6only == Some(true),
+        }
+    }
+
+    /// The service of what is accepted there.
+    pub fn service(&self) -> Service {
+        Service {
+            at: At::Local(self.local.port),
+            device: self.device,
+        }
+    }
+}
+
+/// The LISTEN sockets that are bound to the same: one, or several with SO_REUSEPORT.
+#[derive(Debug)]
+pub struct Listener {
+    pub bound: Bound,
     /// Positions in [`Snapshot::sockets`].
     pub sockets: Vec<usize>,
     /// Who holds those in whose accept queue a connection can be; ordered by process.
     pub holders: Vec<Holder>,
+    /// How many connections are in all its queues.
+    queued: u64,
+    /// More connections to it have waited than are in its queues: some are in another one's.
+    doubted: bool,
 }
 
 impl Listeners {
@@ -41,38 +78,122 @@ impl Listeners {
                 listener.find_holders(&snapshot.sockets, holders);
             }
         }
+        listeners.find_strays(snapshot);
         listeners
     }
 
     fn add(&mut self, at: usize, socket: &Socket) {
         let listeners = self.by_port.entry(place(socket)).or_default();
-        let v6only = socket.v6only == Some(true);
-        let same = listeners.iter_mut().find(|listener| {
-            listener.local == socket.local
-                && listener.family == socket.family
-                && listener.v6only == v6only
-        });
-        match same {
-            Some(listener) => listener.sockets.push(at),
+        let bound = Bound::of(socket);
+        let queued = u64::from(socket.recv_q);
+        match listeners
+            .iter_mut()
+            .find(|listener| listener.bound == bound)
+        {
+            Some(listener) => {
+                listener.sockets.push(at);
+                listener.queued += queued;
+            }
             None => listeners.push(Listener {
-                netns: socket.netns,
-                local: socket.local,
-                family: socket.family,
-                v6only,
+                bound,
                 sockets: vec![at],
                 holders: Vec::new(),
+                queued,
+                doubted: false,
             }),
         }
     }
 
-    /// The listener whose connection a socket with this local end is: the one bound to the very
-    /// address, else to the wildcard of the family, else to a dual-stack `::`.
+    /// Holds what waits to be accepted against the lengths of the queues. With transparent
+    /// proxying (TPROXY) and sk_lookup programs a connection waits in the queue of a listener on
+    /// another port. Which one is certain where a single queue is longer than what is known to be
+    /// in it. The listeners are read first, so that only what had waited by then counts.
+    fn find_strays(&mut self, snapshot: &Snapshot) {
+        let waiting = || {
+            let sockets = snapshot.sockets.iter();
+            sockets.filter(|socket| socket.is_unaccepted())
+        };
+        // To each listener: all, and those that had waited.
+        let mut members: FxHashMap<Bound, (u64, u64)> = FxHashMap::default();
+        for socket in waiting() {
+            if let Some(listener) = self.covering(socket) {
+                let (all, old) = members.entry(listener.bound).or_default();
+                *all += 1;
+                *old += u64::from(queue::has_waited(socket));
+            }
+        }
+        for listener in self.by_port.values_mut().flatten() {
+            let (_, old) = members.get(&listener.bound).copied().unwrap_or_default();
+            listener.doubted = old > listener.queued;
+        }
+        let mut strays: FxHashMap<(u16, Family), u64> = FxHashMap::default();
+        for socket in waiting().filter(|socket| self.is_stray(socket)) {
+            *strays.entry((socket.netns, socket.family)).or_default() += 1;
+        }
+        for (place, strays) in strays {
+            let mut longer = self.iter().filter_map(|listener| {
+                let (all, _) = members.get(&listener.bound).copied().unwrap_or_default();
+                let known = if listener.doubted { 0 } else { all };
+                let more = listener.queued.saturating_sub(known);
+                let is_here = (listener.bound.netns, listener.bound.family) == place;
+                (is_here && more > 0).then_some((listener.bound, more))
+            });
+            let (only, other) = (longer.next(), longer.next());
+            drop(longer);
+            if let (Some((bound, more)), None) = (only, other)
+                && more >= strays
+            {
+                self.of_strays.insert(place, bound);
+            }
+        }
+    }
+
+    /// Whether a connection that waits to be accepted has long been in the queue of a listener
+    /// that does not cover it.
+    fn is_stray(&self, socket: &Socket) -> bool {
+        let elsewhere = match self.covering(socket) {
+            None => true,
+            Some(listener) => listener.doubted && listener.queued == 0,
+        };
+        elsewhere && queue::has_waited(socket)
+    }
+
+    /// The listener in whose accept queue a connection waits; `None` where that is not certain.
+    pub fn queue_of(&self, socket: &Socket) -> Option<&Listener> {
+        if self.is_stray(socket) {
+            let bound = self.of_strays.get(&(socket.netns, socket.family))?;
+            let listeners = self.by_port.get(&(bound.netns, bound.local.port))?;
+            return listeners.iter().find(|listener| listener.bound == *bound);
+        }
+        self.covering(socket).filter(|listener| !listener.doubted)
+    }
+
+    /// The listener whose connection a socket is or was.
+    pub fn listener_of(&self, socket: &Socket) -> Option<&Listener> {
+        if socket.is_unaccepted() {
+            self.queue_of(socket)
+        } else {
+            self.covering(socket)
+        }
+    }
+
+    /// The listener that covers the local end of a socket: the one bound to the very address, else
+    /// to the wildcard; of these the one bound to the device, else to none; of these the one of the
+    /// family, else a dual-stack `::` (`net/ipv4/inet_hashtables.c`, `compute_score`).
     pub fn covering(&self, socket: &Socket) -> Option<&Listener> {
         let addr = socket.local.canonical().addr;
         self.by_port
             .get(&place(socket))?
             .iter()
-            .filter_map(|listener| listener.score(addr).map(|score| (score, listener)))
+            .filter_map(|listener| {
+                let (exact, same_family) = listener.covers(addr)?;
+                let device = listener.bound.device;
+                // What a listener on a device accepts is bound to that device as well. What one on
+                // none accepts may be: for the scope of a link-local address, or in a VRF.
+                let same_device = device == socket.interface;
+                let score = (exact, same_device, same_family);
+                (same_device || device == 0).then_some((score, listener))
+            })
             .max_by_key(|(score, _)| *score)
             .map(|(_, listener)| listener)
     }
@@ -92,14 +213,17 @@ fn place(socket: &Socket) -> (u16, u16) {
 }
 
 impl Listener {
-    /// How well the listener covers an address (`net/ipv4/inet_hashtables.c`, `compute_score`).
-    fn score(&self, addr: IpAddr) -> Option<u8> {
-        if self.local.canonical().addr == addr {
-            return Some(3);
+    /// Whether the listener covers an address; by that very address, and by one of its family.
+    fn covers(&self, addr: IpAddr) -> Option<(bool, bool)> {
+        let bound = &self.bound;
+        if bound.local.canonical().addr == addr {
+            return Some((true, true));
         }
-        match (is_wildcard(self.local.addr), self.family, addr) {
-            (true, Family::Inet, IpAddr::V4(_)) | (true, Family::Inet6, IpAddr::V6(_)) => Some(2),
-            (true, Family::Inet6, IpAddr::V4(_)) if !self.v6only => Some(1),
+        match (is_wildcard(bound.local.addr), bound.family, addr) {
+            (true, Family::Inet, IpAddr::V4(_)) | (true, Family::Inet6, IpAddr::V6(_)) => {
+                Some((false, true))
+            }
+            (true, Family::Inet6, IpAddr::V4(_)) if !bound.v6only => Some((false, false)),
             _ => None,
         }
     }

@@ -170,7 +170,7 @@ pub fn classify<'a>(snapshot: &'a Snapshot, rules: &Rules) -> Report<'a> {
                     Protocol::Tcp => states.add(socket.state),
                     Protocol::Udp => udp.add(socket.state),
                 }
-                hidden.add(&row);
+                hidden.add(&row, &judge.sides.listeners);
                 selected.push(Selected {
                     socket: number,
                     cause: row.cause,
@@ -279,7 +279,7 @@ impl<'a> Report<'a> {
             idle: None,
             cause: None,
             doubts: &[],
-            netns: Some(self.snapshot.netns(listener.netns)),
+            netns: Some(self.snapshot.netns(listener.bound.netns)),
             cgroups: self.snapshot.cgroups.as_ref(),
         };
         self.filter.decide(&known) != Some(false)

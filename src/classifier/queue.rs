@@ -1,10 +1,9 @@
 //! Accept queues: how full each listener's is, and how long connections have waited in it.
 
 use super::Report;
-use super::group::{At, Service};
-use super::listeners::Listener;
+use super::listeners::{Bound, Listener};
 use super::severity::Thresholds;
-use crate::model::{Endpoint, Pid, State};
+use crate::model::{Pid, Socket, State};
 
 /// How long a connection may wait to be accepted before it counts: a listener that is served at
 /// all is served within milliseconds, so that a full queue of an instant is no finding.
@@ -17,9 +16,8 @@ const QUEUE_STUCK_MS: u64 = 30_000;
 /// The accept queue of one listening address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Queue {
-    /// The namespace, as [`Socket::netns`](crate::model::Socket::netns).
-    pub netns: u16,
-    pub local: Endpoint,
+    /// Where it listens.
+    pub bound: Bound,
     /// Who holds the listener; each once.
     pub pids: Vec<Pid>,
     /// Listening sockets of this address, each with a queue: more than one with SO_REUSEPORT.
@@ -34,20 +32,17 @@ pub struct Queue {
     /// Unaccepted connections that were seen, and those of them in CLOSE_WAIT.
     pub unaccepted: u64,
     pub close_wait: u64,
+    /// Those that came to another port than the listener's: by transparent proxying or sk_lookup.
+    pub strays: u64,
     /// The longest that one of them has waited.
     pub oldest_ms: Option<u64>,
+    /// Whether connections in both states were looked for, so that each would have been seen.
+    pub looked_for: bool,
     /// The limit is `net.core.somaxconn`: a larger backlog would be cut to it.
     pub at_somaxconn: bool,
 }
 
 impl Queue {
-    pub fn service(&self) -> Service {
-        Service {
-            at: At::Local(self.local.port),
-            device: 0,
-        }
-    }
-
     /// How full the queue is, in percent.
     pub fn percent(&self) -> Option<u64> {
         match self.limit? {
@@ -77,12 +72,21 @@ impl Queue {
             .is_some_and(|oldest| oldest >= QUEUE_STUCK_MS)
     }
 
-    /// The same, where connections have waited longer than an instant.
+    /// The same, where connections have waited longer than an instant. A full queue is full
+    /// whatever was seen of the connections in it, unless they tell that it is for an instant.
     pub fn lasting_percent(&self) -> Option<u64> {
-        let lasting = self
-            .oldest_ms
-            .is_some_and(|oldest| oldest >= QUEUE_GRACE_MS);
-        self.percent().filter(|_| lasting)
+        let percent = self.percent()?;
+        let lasts = match self.oldest_ms {
+            Some(oldest) if oldest >= QUEUE_GRACE_MS => true,
+            Some(_) if self.looked_for => false,
+            _ => percent >= 100,
+        };
+        lasts.then_some(percent)
+    }
+
+    /// How many connections wait, as far as is known.
+    pub fn waiting(&self) -> u64 {
+        self.unaccepted.max(self.now.into())
     }
 }
 
@@ -98,12 +102,12 @@ pub fn queues(report: &Report<'_>) -> Vec<Queue> {
         if !(socket.is_unaccepted() || socket.state == State::SynRecv) {
             continue;
         }
-        let Some(listener) = report.listeners().covering(socket) else {
+        let Some(listener) = report.listeners().listener_of(socket) else {
             continue;
         };
         let found = queues
             .iter_mut()
-            .find(|queue| queue.netns == listener.netns && queue.local == listener.local);
+            .find(|queue| queue.bound == listener.bound);
         let Some(queue) = found else { continue };
         if socket.state == State::SynRecv {
             queue.syn_recv = queue.syn_recv.map(|count| count + 1);
@@ -111,21 +115,31 @@ pub fn queues(report: &Report<'_>) -> Vec<Queue> {
         }
         queue.unaccepted += 1;
         queue.close_wait += u64::from(socket.state == State::CloseWait);
-        // Nobody has sent on it, so that the time of the last byte sent is the connection's.
-        let connected = socket.tcp.and_then(|tcp| tcp.last_data_sent());
-        let waited = connected.map(|connected| connected.idle().at_least_ms);
-        queue.oldest_ms = queue.oldest_ms.max(waited);
+        queue.strays += u64::from(socket.local.port != listener.bound.local.port);
+        queue.oldest_ms = queue.oldest_ms.max(waited_ms(socket));
     }
     queues.sort_by_key(|queue| {
         let fullest = std::cmp::Reverse((queue.percent(), queue.now));
-        (fullest, queue.local, queue.netns)
+        (fullest, queue.bound)
     });
     queues
 }
 
+/// How long a connection has waited to be accepted, at the least; `None` where that is not told.
+fn waited_ms(socket: &Socket) -> Option<u64> {
+    // Nobody has sent on it, so that the time of the last byte sent is the connection's.
+    let connected = socket.tcp?.last_data_sent()?;
+    Some(connected.idle().at_least_ms)
+}
+
+/// Whether it has certainly waited for longer than an instant.
+pub(super) fn has_waited(socket: &Socket) -> bool {
+    waited_ms(socket).is_some_and(|waited| waited >= QUEUE_GRACE_MS)
+}
+
 fn queue(report: &Report<'_>, listener: &Listener) -> Queue {
     let snapshot = report.snapshot;
-    let namespace = snapshot.netns(listener.netns);
+    let namespace = snapshot.netns(listener.bound.netns);
     let fullest = listener
         .sockets
         .iter()
@@ -137,8 +151,7 @@ fn queue(report: &Report<'_>, listener: &Listener) -> Queue {
     let mut pids: Vec<Pid> = listener.holders.iter().map(|holder| holder.pid).collect();
     pids.dedup();
     Queue {
-        netns: listener.netns,
-        local: listener.local,
+        bound: listener.bound,
         pids,
         sockets: listener.sockets.len(),
         now: fullest.map_or(0, |socket| socket.recv_q),
@@ -146,6 +159,10 @@ fn queue(report: &Report<'_>, listener: &Listener) -> Queue {
         syn_recv: report.states.asked.contains(State::SynRecv).then_some(0),
         unaccepted: 0,
         close_wait: 0,
+        strays: 0,
+        looked_for: [State::Established, State::CloseWait]
+            .iter()
+            .all(|state| report.states.asked.contains(*state)),
         oldest_ms: None,
         at_somaxconn: limit.is_some() && limit == namespace.settings.somaxconn,
     }

@@ -4,11 +4,12 @@ use rustc_hash::FxHashMap;
 
 use super::cause::PeerEnd;
 use super::group::{GroupOwner, RecvQ, Service, Spread};
+use super::listeners::Bound;
 use super::patience::{self, Patience};
 use super::program::{Program, Whose};
 use super::queue::Queue;
 use super::{Report, Row, pairs};
-use crate::model::{Cause, Endpoint, Pid, Side, TimerKind};
+use crate::model::{Cause, Pid, Side, TimerKind};
 
 /// The most sets for which the other legs of a proxy are looked for.
 const LEGS_MAX: usize = 8;
@@ -43,7 +44,7 @@ pub struct Set {
     pub cause: Cause,
     pub end: End,
     /// The listener in whose queue unaccepted ones sit.
-    pub listener: Option<Endpoint>,
+    pub listener: Option<Bound>,
     /// All of its processes.
     pub owner: GroupOwner,
     /// The same, those with the most sockets first, parents after their workers, process 1 last: it holds listeners for
@@ -116,7 +117,7 @@ struct Key {
     netns: u16,
     cause: Cause,
     end: End,
-    listener: Option<Endpoint>,
+    listener: Option<Bound>,
     kind: Option<&'static str>,
     owner: Whose,
 }
@@ -128,7 +129,7 @@ impl Key {
         Key {
             netns: row.socket.netns,
             cause,
-            end: End::One(row.service()),
+            end: End::One(end(report, row)),
             listener: listener(report, row),
             kind: owner.kind,
             owner: if is_one {
@@ -141,10 +142,16 @@ impl Key {
 }
 
 /// The listener of an unaccepted connection.
-fn listener(report: &Report<'_>, row: &Row<'_>) -> Option<Endpoint> {
+fn listener(report: &Report<'_>, row: &Row<'_>) -> Option<Bound> {
     let unaccepted = row.socket.is_unaccepted();
-    let listener = unaccepted.then(|| report.listeners().covering(row.socket))??;
-    Some(listener.local)
+    let listener = unaccepted.then(|| report.listeners().queue_of(row.socket))??;
+    Some(listener.bound)
+}
+
+/// The service of a connection. One that waits to be accepted is to that of the listener, though
+/// it came to another port.
+fn end(report: &Report<'_>, row: &Row<'_>) -> Service {
+    listener(report, row).map_or_else(|| row.service(), |listener| listener.service())
 }
 
 /// Gathers the CLOSE_WAIT sockets of a report into sets, the largest first.
@@ -157,7 +164,7 @@ pub fn sets(report: &Report<'_>) -> Vec<Set> {
         let same = last.as_ref().is_some_and(|(key, owner)| {
             key.netns == row.socket.netns
                 && key.cause == cause
-                && key.end == End::One(row.service())
+                && key.end == End::One(end(report, &row))
                 && key.listener == listener(report, &row)
                 && owner.is(&row.owner)
         });
@@ -376,7 +383,7 @@ impl Set {
 
     /// Whether its unaccepted sockets sit in this queue.
     pub(super) fn is_in(&self, queue: &Queue) -> bool {
-        self.netns == queue.netns && self.listener == Some(queue.local)
+        self.listener == Some(queue.bound)
     }
 
     /// Whether the set is worth asking its owners about.
@@ -389,10 +396,10 @@ impl Set {
 /// is in CLOSE_WAIT yet.
 pub(super) fn unaccepted(report: &Report<'_>, queue: &Queue) -> Set {
     let key = Key {
-        netns: queue.netns,
+        netns: queue.bound.netns,
         cause: Cause::NotAccepted,
-        end: End::One(queue.service()),
-        listener: Some(queue.local),
+        end: End::One(queue.bound.service()),
+        listener: Some(queue.bound),
         kind: Some("listener"),
         owner: Whose::Processes(queue.pids.clone()),
     };

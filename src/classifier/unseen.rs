@@ -1,6 +1,7 @@
 //! Owners that could not be seen: why, how many, and what to try.
 
 use super::Row;
+use super::listeners::Listeners;
 use crate::model::{Gap, GapKind, Hiding, Owner, Snapshot};
 
 /// Why a holder may have gone unseen in this snapshot.
@@ -20,14 +21,18 @@ pub(super) struct Hidden {
     refused: u64,
     elsewhere: u64,
     listener_unknown: u64,
+    in_another_queue: u64,
 }
 
 impl Hidden {
-    pub(super) fn add(&mut self, row: &Row<'_>) {
+    pub(super) fn add(&mut self, row: &Row<'_>, listeners: &Listeners) {
         match row.owner {
             Owner::Hidden(Hiding::NeedsRoot) => self.needs_root += 1,
             Owner::Hidden(Hiding::Refused) => self.refused += 1,
             Owner::Hidden(Hiding::Elsewhere) => self.elsewhere += 1,
+            Owner::Listener([]) if listeners.queue_of(row.socket).is_none() => {
+                self.in_another_queue += 1;
+            }
             Owner::Listener([]) => self.listener_unknown += 1,
             _ => {}
         }
@@ -37,7 +42,7 @@ impl Hidden {
         let scan = snapshot.scan;
         let unread = scan.processes_seen.saturating_sub(scan.processes_read);
         let of_all = format!("{unread} of {} processes", scan.processes_seen);
-        let told: [(GapKind, u64, String, &'static str); 5] = [
+        let told: [(GapKind, u64, String, &'static str); 6] = [
             (
                 GapKind::OwnersHidden,
                 self.needs_root,
@@ -66,6 +71,14 @@ impl Hidden {
                 self.listener_unknown,
                 "not accepted, by a listener whose process was not seen".to_owned(),
                 "run as root in the listener's namespace",
+            ),
+            (
+                GapKind::ListenerUnknown,
+                self.in_another_queue,
+                "not accepted, in the queue of a listener that is not certain: one on another \
+                 port (transparent proxying, sk_lookup)"
+                    .to_owned(),
+                "",
             ),
             (
                 GapKind::Undecided,

@@ -7,11 +7,12 @@ use rustc_hash::FxHashMap;
 
 use super::finding::Findings;
 use super::group::{GroupOwner, Service};
+use super::listeners::Bound;
 use super::program::{Program, Whose};
 use super::range::{Alert, Limits, Range};
 use super::severity::Severity;
 use super::{Report, Row};
-use crate::model::{Cause, Endpoint, GapKind, Hiding, Owner, Pid, Side, Socket, State, StateSet};
+use crate::model::{Cause, GapKind, Hiding, Owner, Pid, Side, Socket, State, StateSet};
 
 /// The status of a check, by weight: what is known to be bad outweighs what is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -111,7 +112,7 @@ pub enum Key {
     Owner(u16, GroupOwner),
     Port(u16, Service),
     /// `None` of those that no listener covers.
-    Listener(u16, Option<Endpoint>),
+    Listener(u16, Option<Bound>),
 }
 
 /// The largest count.
@@ -381,14 +382,14 @@ struct Part {
 struct Place {
     netns: u16,
     service: Service,
-    listener: Option<Endpoint>,
+    listener: Option<Bound>,
     owner: GroupOwner,
     whose: Whose,
     keys: Vec<Key>,
 }
 
 impl Place {
-    fn of(report: &Report<'_>, row: &Row<'_>, by: By, listener: Option<Endpoint>) -> Place {
+    fn of(report: &Report<'_>, row: &Row<'_>, by: By, listener: Option<Bound>) -> Place {
         let netns = row.socket.netns;
         let service = row.service();
         let owner = GroupOwner::of(&row.owner);
@@ -443,9 +444,9 @@ impl Counts {
             all.no_ages |= row.cause.is_some() && age.is_none();
             all.hidden += u64::from(matches!(row.owner, Owner::Hidden(_)));
             let listener = (test.by == By::Listener)
-                .then(|| report.listeners().covering(row.socket))
+                .then(|| report.listeners().listener_of(row.socket))
                 .flatten()
-                .map(|listener| listener.local);
+                .map(|listener| listener.bound);
             let place = last.take().filter(|place| {
                 place.netns == row.socket.netns
                     && place.service == row.service()
@@ -477,7 +478,10 @@ impl Counts {
             Key::Program(netns, program) => (place(netns), Key::Program(0, program)),
             Key::Owner(netns, owner) => (place(netns), Key::Owner(0, owner)),
             Key::Port(netns, service) => (place(netns), Key::Port(0, service)),
-            Key::Listener(netns, end) => (place(netns), Key::Listener(0, end)),
+            Key::Listener(netns, bound) => {
+                let bound = bound.map(|bound| Bound { netns: 0, ..bound });
+                (place(netns), Key::Listener(0, bound))
+            }
         };
         let groups = self.groups.iter();
         groups

@@ -179,7 +179,7 @@ fn worst_of(report: &Report<'_>, worst: &Worst) -> String {
             words.extend(worst.owner.as_ref().map(owner));
         }
         Key::Listener(_, Some(local)) => {
-            words.push(local.to_string());
+            words.push(local.local.to_string());
             words.extend(worst.owner.as_ref().map(owner));
         }
         Key::Listener(_, None) => words.push("no listener".to_owned()),

@@ -295,8 +295,8 @@ fn queues<W: Write>(
                 Some(queue.now)
             };
             let Some(value) = value else { continue };
-            let local = queue.local.to_string();
-            let netns = several.then(|| groups::netns_of(report, queue.netns));
+            let local = queue.bound.local.to_string();
+            let netns = several.then(|| groups::netns_of(report, queue.bound.netns));
             let mut labels = vec![("local", local.as_str())];
             labels.extend(netns.as_deref().map(|netns| ("netns", netns)));
             metrics.sample("", &labels, value.into())?;

@@ -194,20 +194,39 @@ fn queue_lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
         units::count(limit.into())
     });
     let now = units::count(queue.now.into());
+    let given_up = match queue.unaccepted {
+        0 => String::new(),
+        _ => format!(", {} of them in CLOSE_WAIT", units::count(queue.close_wait)),
+    };
     let close_wait = units::count(queue.close_wait);
-    let (local, unaccepted) = (queue.local, units::count(queue.unaccepted));
+    let (local, unaccepted) = (queue.bound.local, units::count(queue.unaccepted));
     lines.add(
         Rank::Decisive,
         match queue.sockets {
-            ..=1 => format!(
-                "accept queue of {local}: {now} of {limit}{full}, {close_wait} of them in CLOSE_WAIT"
-            ),
+            ..=1 => format!("accept queue of {local}: {now} of {limit}{full}{given_up}"),
             sockets => format!(
                 "fullest of the {sockets} accept queues of {local}: {now} of {limit}{full}; \
                  {close_wait} of the {unaccepted} connections in all are in CLOSE_WAIT"
             ),
         },
     );
+    if queue.strays > 0 {
+        lines.add(
+            Rank::Decisive,
+            format!(
+                "{} of them came to another port: by transparent proxying (TPROXY) or an sk_lookup \
+                 program",
+                units::count(queue.strays)
+            ),
+        );
+    } else if queue.unaccepted == 0 && queue.looked_for {
+        lines.add(
+            Rank::Decisive,
+            "none of the connections in it was seen: they may have come to another port, by \
+             transparent proxying (TPROXY) or an sk_lookup program"
+                .to_owned(),
+        );
+    }
     if queue.is_cut_short() {
         lines.add(
             Rank::Decisive,
@@ -223,7 +242,7 @@ fn queue_lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
             format!("{} connections are in SYN_RECV", units::count(half_open)),
         );
     }
-    let settings = &report.snapshot.netns(queue.netns).settings;
+    let settings = &report.snapshot.netns(queue.bound.netns).settings;
     if let Some((overflows, drops)) = settings.listen_overflows.zip(settings.listen_drops)
         && overflows + drops > 0
     {

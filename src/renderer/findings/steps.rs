@@ -83,7 +83,7 @@ pub fn next_steps(report: &Report<'_>, finding: &Finding) -> Vec<String> {
     let mut list = match &finding.queue {
         // Nobody gave up yet: what waits in the queue has no cause to be found by.
         Some(queue) if set.sockets == 0 => {
-            format!("closewait list --port {}", queue.local.port)
+            format!("closewait list --port {}", queue.bound.local.port)
         }
         _ => format!("closewait list --state close-wait --cause {}", set.cause),
     };

@@ -43,13 +43,16 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
             let waited = queue.oldest_ms.map_or(String::new(), |oldest| {
                 format!(", the oldest ≥ {}", units::duration(oldest))
             });
+            let given_up = match queue.unaccepted {
+                0 => String::new(),
+                _ => format!(", {} already given up", units::count(queue.close_wait)),
+            };
             format!(
-                "{owner} has not accepted {} connection{} {end}: {}accept queue {} of {limit}, {} already given up{waited}",
-                units::count(queue.unaccepted),
-                if queue.unaccepted == 1 { "" } else { "s" },
+                "{owner} has not accepted {} connection{} {end}: {}accept queue {} of {limit}{given_up}{waited}",
+                units::count(queue.waiting()),
+                if queue.waiting() == 1 { "" } else { "s" },
                 if queue.sockets > 1 { "fullest " } else { "" },
                 units::count(queue.now.into()),
-                units::count(queue.close_wait),
             )
         }
         _ => format!("{count} CLOSE_WAIT socket{plural} of {owner} {end}{age}"),

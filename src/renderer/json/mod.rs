@@ -334,8 +334,8 @@ impl<'a> Context<'a> {
 
     fn listener(&self, queue: &Queue) -> ListenerJson<'a> {
         ListenerJson {
-            netns: self.netns(queue.netns),
-            local: self.end(queue.local, Protocol::Tcp),
+            netns: self.netns(queue.bound.netns),
+            local: self.end(queue.bound.local, Protocol::Tcp),
             owners: self.processes(&queue.pids),
             queue: queue.now,
             limit: queue.limit,
