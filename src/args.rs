@@ -497,7 +497,7 @@ pub struct Options {
     /// How the holders of sockets are found [default: auto; procfs with --source procfs]
     #[arg(long, value_name = "HOW", value_enum, help_heading = "Reading")]
     pub scan: Option<ScanChoice>,
-    /// Where procfs is mounted [default: /proc]
+    /// Another procfs, of which PID 1 tells the network namespace [default: /proc]
     #[arg(long, value_name = "DIR", help_heading = "Reading")]
     pub proc: Option<PathBuf>,
     /// Look at a recording in place of this host; `-` is stdin

@@ -42,6 +42,8 @@ pub fn settings(proc_root: &Path) -> Settings {
     let sysctl = |name: &str| fs::read_to_string(proc_root.join("sys/net").join(name)).ok();
     let netstat = fs::read_to_string(proc_root.join("thread-self/net/netstat"))
         .or_else(|_| fs::read_to_string(proc_root.join("net/netstat")))
+        // Of another PID namespace, in which the calling thread is not seen.
+        .or_else(|_| fs::read_to_string("/proc/thread-self/net/netstat"))
         .unwrap_or_default();
     Settings {
         ephemeral: sysctl("ipv4/ip_local_port_range").and_then(|text| port_range(&text)),

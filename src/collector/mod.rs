@@ -117,6 +117,8 @@ pub enum CollectError {
     Netns(#[from] NetnsError),
     #[error("no network namespace is as the filter has it: `closewait -A --by netns` shows them")]
     NoNetns,
+    #[error("no network namespace was found in {}: is it a procfs?", .0.display())]
+    NoNetnsIn(PathBuf),
     #[error(transparent)]
     Missing(#[from] Missing),
     #[error("the recording cannot be used: {0}")]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::net::{AddressFamily, SocketType, netdevice};
 
 use super::host;
-use super::netns::{Netns, NetnsChoice, NetnsName};
+use super::netns::{self, Netns, NetnsChoice, NetnsName};
 use crate::filter::Names;
 use crate::model::PortRange;
 
@@ -38,6 +38,10 @@ impl SystemNames {
     /// when its sockets cannot be read.
     fn within<T: Send>(&self, look: impl FnOnce() -> Option<T> + Send) -> Option<T> {
         match &self.netns {
+            NetnsChoice::Own if !netns::is_ours(&self.proc_root) => {
+                let first = self.proc_root.join("1/ns/net");
+                Netns::at(&first).ok()?.within(look).ok()?
+            }
             NetnsChoice::Own | NetnsChoice::All | NetnsChoice::Missing(_) => look(),
             NetnsChoice::One(name) => Netns::open(name, &self.proc_root).ok()?.within(look).ok()?,
             NetnsChoice::Of { pids, .. } => {

@@ -34,6 +34,7 @@ pub(super) fn read_namespaces(
     let (described, table) = match &request.netns {
         NetnsChoice::All => return namespaces::read_all(request, steps),
         NetnsChoice::Of { pids, .. } => return namespaces::read_of(pids, request, steps),
+        NetnsChoice::Own if !netns::is_ours(&request.proc_root) => read_beside(request, steps)?,
         NetnsChoice::Own => {
             let inode = netns::current();
             let described = Namespace {
@@ -96,6 +97,45 @@ fn read_other(
             Ok((described(None), table))
         }
     }
+}
+
+/// Reads where PID 1 of another procfs is. A directory without one may have tables of its own.
+fn read_beside(request: &Request, steps: &mut Steps) -> Result<(Namespace, Table), CollectError> {
+    if let Some(read) = namespaces::read_first(request, steps)? {
+        return Ok(read);
+    }
+    let root = &request.proc_root;
+    let net = root.join("net");
+    if request.source == SourceChoice::Procfs {
+        return Ok((Namespace::UNKNOWN, read_table(request, None, steps)?));
+    }
+    if request.source == SourceChoice::Auto && net.join("tcp").exists() {
+        let mut table = read_table(request, Some(&net), steps)?;
+        table.gaps.push(Gap {
+            kind: GapKind::ProcSource,
+            count: 1,
+            detail: format!("no process 1 in {}: read {}", root.display(), net.display()),
+            hint: "".into(),
+        });
+        return Ok((Namespace::UNKNOWN, table));
+    }
+    let mut table = read_table(request, None, steps)?;
+    table.gaps.push(Gap {
+        kind: GapKind::NetnsUnread,
+        count: 1,
+        detail: format!(
+            "no process 1 in {}: the network namespace that closewait runs in was read",
+            root.display()
+        ),
+        hint: "give the right --proc".into(),
+    });
+    let inode = netns::current();
+    let described = Namespace {
+        label: inode.map(netns_label),
+        inode,
+        ..Namespace::UNKNOWN
+    };
+    Ok((described, table))
 }
 
 /// A namespace with what its table tells of it.

@@ -93,7 +93,13 @@ pub(super) fn header(
     let netns = match (snapshot.only_namespace(), snapshot.namespaces.len()) {
         (None, several) => format!("{several} network namespaces"),
         (Some(only), _) => match &only.label {
-            Some(label) => escape::text(label.as_bytes()),
+            Some(label) => {
+                let path = only.asked.as_ref().filter(|asked| asked.contains('/'));
+                let through = path
+                    .filter(|path| *path != label)
+                    .map_or(String::new(), |path| format!(" ({path})"));
+                escape::text(format!("{label}{through}").as_bytes())
+            }
             None => "unknown namespace".to_owned(),
         },
     };

@@ -271,3 +271,71 @@ fn a_process_that_does_not_exist_is_an_error() {
     drop(end);
     threads.join().unwrap();
 }
+
+/// A container beside the lab: a PID, a network and a mount namespace of its own, with the procfs
+/// of the lab's PID namespace mounted on `$HOST`, in which PID 1 is in the lab's network namespace.
+fn in_container(lab: &Lab, script: &str) -> Run {
+    lab.enter();
+    let outside = "HOST=$(mktemp -d) && export HOST && mount -t proc proc \"$HOST\" && \
+                   unshare --pid --net --mount --fork --mount-proc sh -c \"$SCRIPT\" sh \"$1\"; \
+                   CODE=$?; umount \"$HOST\"; rmdir \"$HOST\"; exit $CODE";
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--mount", "sh", "-c", outside, "sh"]);
+    run(command.arg(closewait()).env("SCRIPT", script))
+}
+
+#[test]
+fn another_procfs_is_read_where_its_first_process_is() {
+    let lab = Lab::new();
+    let Some(home) = label(&lab) else {
+        return left_out(Lack::Namespace);
+    };
+    let leak = lab.start("leak", &["connections=3"]);
+    let port = leak.port();
+    let told = |arguments: &str| in_container(&lab, &format!("\"$1\" {arguments}"));
+    let list = |arguments: &str| -> Value {
+        let told = told(&format!("list -a --json --port {port} {arguments}"));
+        assert_eq!(told.code, 0, "{told:?}");
+        serde_json::from_str(&told.stdout).unwrap()
+    };
+    let waits = |list: &Value| list["states"]["CLOSE_WAIT"].as_u64();
+    assert_eq!(waits(&list("")), Some(0), "the container's own");
+    let of_host = list("--proc \"$HOST\"");
+    assert_eq!(waits(&of_host), Some(3), "{of_host:#}");
+    assert_eq!(of_host["namespaces"][0]["netns"], home.as_str());
+    assert_eq!(of_host["source"], "netlink");
+    // Where it may not be entered, or netlink is not wanted, its files tell.
+    let of_files = list("--proc \"$HOST\" --source procfs");
+    assert_eq!(waits(&of_files), Some(3), "{of_files:#}");
+    assert_eq!(waits(&list("-A --proc \"$HOST\"")), Some(3));
+    let check = told(&format!(
+        "check --proc \"$HOST\" --port {port} --by total -w 2 --grace 0s --no-owners"
+    ));
+    assert_eq!(check.code, 1, "{check:?}");
+    // Its own PID namespace is not the host.
+    let all = told("check -A");
+    assert_eq!(all.code, 3, "{all:?}");
+    let screen = told("--proc \"$HOST\" --no-owners");
+    assert!(screen.stdout.contains("/1/ns/net)"), "{}", screen.stdout);
+}
+
+#[test]
+fn a_directory_that_shows_no_process_is_no_host() {
+    let lab = Lab::new();
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().to_str().unwrap();
+    // What was read in its place is not what was asked for.
+    let nothing = lab.closewait(&["check", "--proc", path, "--by", "total", "-w", "1000000"]);
+    assert_eq!(nothing.code, 3, "{nothing:?}");
+    let all = lab.closewait(&["check", "-A", "--proc", path]);
+    assert_eq!(all.code, 3, "{all:?}");
+    let net = root.path().join("1/net");
+    std::fs::create_dir_all(&net).unwrap();
+    let heading = "  sl  local_address rem_address   st tx_queue\n";
+    let wait =
+        "   0: 0100007F:1F90 0100007F:C350 08 00000000:00000000 00:00000000 00000000 0 0 77 1\n";
+    std::fs::write(net.join("tcp"), format!("{heading}{wait}")).unwrap();
+    let list = lab.json(&["list", "--proc", path]);
+    assert_eq!(list["states"]["CLOSE_WAIT"], 1, "{list:#}");
+    assert_eq!(list["source"], "procfs");
+}

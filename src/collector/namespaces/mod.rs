@@ -57,6 +57,10 @@ pub(super) fn read_of(
 }
 
 fn read_found(found: Found, request: &Request, steps: &mut Steps) -> Result<Tables, CollectError> {
+    if found.places.is_empty() {
+        let root = request.proc_root.clone();
+        return Err(CollectError::NoNetnsIn(root));
+    }
     let mut all = Reading::default();
     for (key, place) in &found.places {
         all.read(*key, place, request, steps);
@@ -88,11 +92,71 @@ pub(super) fn process_in(inode: u64, proc_root: &Path) -> Option<Pid> {
     place.pids.first().copied()
 }
 
+/// Reads the namespace that PID 1 of another procfs is in; `None` where there is no such process.
+///
+/// # Errors
+/// When it is there, and its sockets cannot be read.
+pub(super) fn read_first(
+    request: &Request,
+    steps: &mut Steps,
+) -> Result<Option<(Namespace, Table)>, CollectError> {
+    let root = &request.proc_root;
+    let search = Search::of_processes(root);
+    let Some(key) = search.key_of(Pid(1)) else {
+        return Ok(None);
+    };
+    let unknown = Place::default();
+    let place = search.found.places.get(&key).unwrap_or(&unknown);
+    let inode = match key {
+        Key::Inode(inode) => Some(inode),
+        Key::Own | Key::Table(_) => None,
+    };
+    let asked = root.join("1/ns/net").to_string_lossy().into_owned();
+    let described = Namespace {
+        label: inode.map(netns_label).or_else(|| Some(asked.clone())),
+        asked: Some(asked),
+        inode,
+        ..Namespace::UNKNOWN
+    };
+    let mut refused: Option<CollectError> = None;
+    if request.source != SourceChoice::Procfs {
+        let entered = place.open(inode, root).and_then(|netns| {
+            let read = |netns: Netns| netns.within(|| read_table(request, None, steps));
+            netns.map(read).transpose()
+        });
+        match entered {
+            Ok(Some(Ok(table))) => return Ok(Some((described, table))),
+            Ok(Some(Err(error))) => refused = Some(error),
+            Ok(None) => {}
+            Err(error) => refused = Some(error.into()),
+        }
+    }
+    let net = root.join("1/net");
+    if request.source == SourceChoice::Netlink {
+        return match refused {
+            Some(error) => Err(error),
+            None => Ok(None),
+        };
+    }
+    let mut table = read_table(request, Some(&net), steps)?;
+    let reason = refused.map_or(String::new(), |error| format!("{error}: "));
+    table.gaps.push(Gap {
+        kind: GapKind::ProcSource,
+        count: 1,
+        detail: format!(
+            "{reason}read {}, which has no ages and no accept queue limits",
+            net.display()
+        ),
+        hint: "run as root to enter the namespace, without --source procfs".into(),
+    });
+    Ok(Some((described, table)))
+}
+
 /// Counts the namespaces beside those that were read; `None` where all were to be read.
 pub(super) fn others(request: &Request, read: &[Namespace]) -> Option<OtherNamespaces> {
     let of_one = match &request.netns {
         NetnsChoice::All | NetnsChoice::Of { .. } | NetnsChoice::Missing(_) => return None,
-        NetnsChoice::Own => None,
+        NetnsChoice::Own => Some(Pid(1)).filter(|_| !netns::is_ours(&request.proc_root)),
         NetnsChoice::One(name) => name.0.parse().ok().map(Pid),
     };
     let found = find(&request.proc_root, Depth::Processes);
