@@ -89,6 +89,8 @@ fn snapshot(source: Source, sockets: Vec<Socket>) -> Snapshot {
             processes_read: 148,
             fds_read: 2_345,
             privileged: true,
+            root: true,
+            barriers: Vec::new(),
         },
         cgroups: None,
         scanned: Vec::new(),
@@ -128,6 +130,7 @@ fn unprivileged() -> Snapshot {
     snapshot.holders = Some(holders(&own));
     snapshot.scan.processes_read = 9;
     snapshot.scan.privileged = false;
+    snapshot.scan.root = false;
     snapshot
 }
 

@@ -120,6 +120,7 @@ impl<'a> Judge<'a> {
         let range = holders.range(socket.inode);
         match (u32::try_from(range.start), u32::try_from(range.len())) {
             (Ok(start), Ok(length @ 1..)) => OwnerRef::Process { start, length },
+            _ if holders.is_closed(socket.inode) => OwnerRef::Kernel,
             _ => OwnerRef::Hidden(hiding(self.snapshot)),
         }
     }

@@ -2,24 +2,28 @@
 
 use super::Row;
 use super::listeners::Listeners;
-use crate::model::{Gap, GapKind, Hiding, Owner, Snapshot};
+use crate::model::{Barrier, Gap, GapKind, Hiding, Holding, Owner, Scan, Snapshot};
 
-/// Why a holder may have gone unseen in this snapshot.
+/// Why a holder may have gone unseen in this snapshot: the first reason that something can be done
+/// about. Others may apply as well, and the gap names all.
 pub fn hiding(snapshot: &Snapshot) -> Hiding {
-    let scan = snapshot.scan;
-    match (scan.processes_read < scan.processes_seen, scan.privileged) {
-        (true, false) => Hiding::NeedsRoot,
-        (true, true) => Hiding::Refused,
-        (false, _) => Hiding::Elsewhere,
+    let scan = &snapshot.scan;
+    let unlisted = scan
+        .barriers
+        .iter()
+        .any(|barrier| matches!(barrier, Barrier::Hidepid(_)));
+    match scan.processes_read < scan.processes_seen || unlisted {
+        true if scan.privileged => Hiding::Refused,
+        true if scan.root => Hiding::NeedsCapability,
+        true => Hiding::NeedsRoot,
+        false => Hiding::Elsewhere,
     }
 }
 
 /// Counts selected sockets whose owner is not known.
 #[derive(Default)]
 pub(super) struct Hidden {
-    needs_root: u64,
-    refused: u64,
-    elsewhere: u64,
+    hidden: u64,
     listener_unknown: u64,
     in_another_queue: u64,
 }
@@ -27,9 +31,7 @@ pub(super) struct Hidden {
 impl Hidden {
     pub(super) fn add(&mut self, row: &Row<'_>, listeners: &Listeners) {
         match row.owner {
-            Owner::Hidden(Hiding::NeedsRoot) => self.needs_root += 1,
-            Owner::Hidden(Hiding::Refused) => self.refused += 1,
-            Owner::Hidden(Hiding::Elsewhere) => self.elsewhere += 1,
+            Owner::Hidden(_) => self.hidden += 1,
             Owner::Listener([]) if listeners.queue_of(row.socket).is_none() => {
                 self.in_another_queue += 1;
             }
@@ -39,38 +41,19 @@ impl Hidden {
     }
 
     pub(super) fn gaps(&self, snapshot: &Snapshot, undecided: u64) -> Vec<Gap> {
-        let scan = snapshot.scan;
-        let unread = scan.processes_seen.saturating_sub(scan.processes_read);
-        let of_all = format!("{unread} of {} processes", scan.processes_seen);
-        let told: [(GapKind, u64, String, &'static str); 6] = [
+        let scan = &snapshot.scan;
+        let told: [(GapKind, u64, String, String); 4] = [
             (
                 GapKind::OwnersHidden,
-                self.needs_root,
-                format!("with a hidden owner: {of_all} may not be read"),
-                "run as root to see every owner",
-            ),
-            (
-                GapKind::OwnersHidden,
-                self.refused,
-                format!(
-                    "held by no process in sight: {of_all} refused to be read, even to root; or \
-                     closed while this ran"
-                ),
-                "another user namespace or a security module keeps them apart",
-            ),
-            (
-                GapKind::OwnersHidden,
-                self.elsewhere,
-                "held by no process in sight: by one in another PID namespace, by the kernel, or \
-                 closed while this ran"
-                    .to_owned(),
-                "run it on the host, or with the host's --proc",
+                self.hidden,
+                format!("held by no process in sight, perhaps {}", reasons(scan).join(", or ")),
+                remedy(hiding(snapshot), scan),
             ),
             (
                 GapKind::ListenerUnknown,
                 self.listener_unknown,
                 "not accepted, by a listener whose process was not seen".to_owned(),
-                "run as root in the listener's namespace",
+                "run as root in the listener's namespace".to_owned(),
             ),
             (
                 GapKind::ListenerUnknown,
@@ -78,7 +61,7 @@ impl Hidden {
                 "not accepted, in the queue of a listener that is not certain: one on another \
                  port (transparent proxying, sk_lookup)"
                     .to_owned(),
-                "",
+                String::new(),
             ),
             (
                 GapKind::Undecided,
@@ -86,7 +69,7 @@ impl Hidden {
                 "left out: the filter asks for what is not known of them (an owner, a side, a unit, a cause, \
                  an age, an interface, a mark or a cgroup)"
                     .to_owned(),
-                "run as root, or select by state and port alone",
+                "run as root, or select by state and port alone".to_owned(),
             ),
         ];
         told.into_iter()
@@ -101,5 +84,160 @@ impl Hidden {
                 }
             })
             .collect()
+    }
+}
+
+/// Everything that a holder may be behind, in words, what is nearest first; at least one.
+fn reasons(scan: &Scan) -> Vec<String> {
+    let held = scan.barriers.iter().filter_map(|barrier| match barrier {
+        Barrier::InFlight(holding) => Some(format!(
+            "in flight: {} in a UNIX socket of {}",
+            waiting(holding),
+            name(holding)
+        )),
+        Barrier::Call(holding) => Some(format!(
+            "by {} in a system call on a descriptor that is closed already",
+            name(holding)
+        )),
+        Barrier::Mapping(holding) => Some(format!("mapped by {}", name(holding))),
+        _ => None,
+    });
+    let mut reasons: Vec<String> = held.collect();
+    let (seen, unread) = (
+        scan.processes_seen,
+        scan.processes_seen.saturating_sub(scan.processes_read),
+    );
+    if unread > 0 {
+        let why = if !scan.privileged {
+            "may not be read"
+        } else if scan.barriers.contains(&Barrier::UserNamespace) {
+            "may not be read from this user namespace"
+        } else {
+            "may not be read even with every capability (a security module)"
+        };
+        reasons.push(match unread {
+            1 => format!("by the one process (of {seen}) that {why}"),
+            _ => format!("by one of the {unread} processes (of {seen}) that {why}"),
+        });
+    }
+    for barrier in &scan.barriers {
+        match barrier {
+            Barrier::Hidepid(option) => reasons.push(format!(
+                "by processes of others, which /proc does not list ({option})"
+            )),
+            Barrier::PidNamespace => reasons.push("by one in another PID namespace".to_owned()),
+            Barrier::Kernel => reasons.push("by the kernel itself, as NFS does".to_owned()),
+            _ => {}
+        }
+    }
+    match reasons.as_slice() {
+        [] if seen == 0 => vec!["by one that could not be listed".to_owned()],
+        [] => vec![
+            "by one in another PID namespace, by the kernel, or closed while this ran".to_owned(),
+        ],
+        _ => reasons,
+    }
+}
+
+/// What helps against the first of the reasons against which something does.
+fn remedy(hiding: Hiding, scan: &Scan) -> String {
+    let has = |barrier| scan.barriers.contains(&barrier);
+    match hiding {
+        Hiding::NeedsRoot => match lacking(scan) {
+            Some(names) => format!("run as root (or with {names})"),
+            None => "run as root (or with CAP_SYS_PTRACE)".to_owned(),
+        },
+        Hiding::NeedsCapability => match lacking(scan) {
+            Some(names) => format!("run it with {names}"),
+            None => "run it with CAP_SYS_PTRACE".to_owned(),
+        },
+        Hiding::Refused if has(Barrier::UserNamespace) => {
+            "run it outside of this user namespace".to_owned()
+        }
+        Hiding::Elsewhere if scan.may_be_elsewhere() => {
+            "run it on the host, or with the host's --proc".to_owned()
+        }
+        Hiding::Refused | Hiding::Elsewhere => String::new(),
+    }
+}
+
+/// The capabilities that the reader lacks; `None` where that was not read.
+fn lacking(scan: &Scan) -> Option<String> {
+    scan.barriers.iter().find_map(|barrier| match barrier {
+        Barrier::Capabilities(names) => Some(names.join(" and ")),
+        _ => None,
+    })
+}
+
+fn waiting(holding: &Holding) -> String {
+    match holding.count {
+        1 => "1 descriptor waits".to_owned(),
+        count => format!("{count} descriptors wait"),
+    }
+}
+
+/// As it is: whoever shows a gap escapes it.
+fn name(holding: &Holding) -> String {
+    match &holding.name {
+        Some(name) => format!("{}[{}]", String::from_utf8_lossy(name.bytes()), holding.pid),
+        None => format!("process {}", holding.pid),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Name, Pid};
+
+    fn told(unread: u32, privileged: bool, barriers: Vec<Barrier>) -> String {
+        let scan = Scan {
+            processes_seen: 90,
+            processes_read: 90 - unread,
+            privileged,
+            barriers,
+            ..Scan::default()
+        };
+        reasons(&scan).join(", or ")
+    }
+
+    #[test]
+    fn every_reason_that_applies_is_named_and_no_other() {
+        let holding = || Holding {
+            pid: Pid(7),
+            name: Some(Name::new(*b"store")),
+            count: 8,
+        };
+        assert_eq!(
+            told(0, true, vec![Barrier::Kernel]),
+            "by the kernel itself, as NFS does"
+        );
+        assert_eq!(
+            told(1, true, vec![Barrier::InFlight(holding())]),
+            "in flight: 8 descriptors wait in a UNIX socket of store[7], or by the one process \
+             (of 90) that may not be read even with every capability (a security module)"
+        );
+        assert_eq!(
+            told(
+                0,
+                true,
+                vec![Barrier::Call(holding()), Barrier::PidNamespace]
+            ),
+            "by store[7] in a system call on a descriptor that is closed already, or by one in \
+             another PID namespace"
+        );
+        let hidepid = Barrier::Hidepid("hidepid=invisible".to_owned());
+        let names = Barrier::Capabilities(vec!["CAP_SYS_PTRACE".to_owned()]);
+        assert_eq!(
+            told(0, false, vec![names, hidepid]),
+            "by processes of others, which /proc does not list (hidepid=invisible)"
+        );
+        assert_eq!(
+            told(89, false, Vec::new()),
+            "by one of the 89 processes (of 90) that may not be read"
+        );
+        assert_eq!(
+            told(30, true, vec![Barrier::UserNamespace]),
+            "by one of the 30 processes (of 90) that may not be read from this user namespace"
+        );
     }
 }

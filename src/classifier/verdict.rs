@@ -674,6 +674,7 @@ impl View {
         }
         let hint = match super::hiding(report.snapshot) {
             Hiding::NeedsRoot => "run as root, or judge --by total",
+            Hiding::NeedsCapability => "run with CAP_SYS_PTRACE, or judge --by total",
             Hiding::Refused | Hiding::Elsewhere => "judge --by total, or --allow-partial",
         };
         self.unseen.push(format!("{what} are hidden; {hint}"));

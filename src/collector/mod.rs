@@ -28,18 +28,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustc_hash::FxHashSet;
+
 use self::namespaces::{Missing, Tables};
 use self::netlink::may_be_selected;
 use self::netns::{NetnsChoice, NetnsError};
 use self::origin::Origins;
-use self::owners::{Progress, ScanChoice, ScanError, Search, Wanted};
+use self::owners::{Found, Progress, ScanChoice, ScanError, Search, Wanted};
 use self::process::{Suspect, Testimony};
 use self::recording::tape::Tape;
 use self::recording::{Recording, RecordingError};
 use self::sock_diag::DumpError;
 use self::sock_diag::wire::Families;
 use self::table::read_namespaces;
-use crate::filter::{Filter, Term};
+use crate::filter::{End, Filter, Term};
 use crate::model::{
     DetailSet, Evidence, Gap, GapKind, Holders, Pid, Protocol, Protocols, Scan, Snapshot, Socket,
     State, StateSet, Step,
@@ -324,13 +326,7 @@ fn read_all_again(request: &Request, everywhere: bool) -> Option<(Vec<Socket>, b
         ..request.clone()
     };
     let tables = read_namespaces(&everything, &mut Steps::default()).ok()?;
-    let missing = |gap: &Gap| {
-        matches!(
-            gap.kind,
-            GapKind::NetnsUnread | GapKind::DumpInterrupted | GapKind::FamilyUnread
-        )
-    };
-    let whole = !tables.gaps.iter().any(missing);
+    let whole = !tables.gaps.iter().any(misses_sockets);
     Some((tables.found.sockets, whole))
 }
 
@@ -372,6 +368,7 @@ fn read_owners(
     }
     match search.find(&wanted, progress) {
         Ok(mut found) => {
+            let closed = look_behind(request, snapshot, &wanted, &mut found);
             steps.add(
                 format!(
                     "owners: {} of {} processes, {} open files, by {}",
@@ -383,7 +380,7 @@ fn read_owners(
                 start,
             );
             found.scanned.sort_unstable_by_key(|scanned| scanned.pid);
-            let mut holders = Holders::new(found.holders, found.processes);
+            let mut holders = Holders::new(found.holders, found.processes).with_closed(closed);
             read_ages(&request.proc_root, &snapshot.sockets, &mut holders);
             // Whoever reads a procfs is in it, but for another PID namespace's.
             if found.scan.processes_seen == 0 {
@@ -413,6 +410,76 @@ fn read_owners(
         }
     }
     Ok(())
+}
+
+/// Where sockets are left without a holder, looks for one where no table of descriptors shows it,
+/// and for what it may be behind. Returns the inodes of those that are closed by now.
+fn look_behind(
+    request: &Request,
+    snapshot: &Snapshot,
+    wanted: &Wanted,
+    found: &mut Found,
+) -> Vec<u32> {
+    let mut left = wanted.without(&found.holders);
+    if left.is_empty() {
+        return Vec::new();
+    }
+    let closed: Vec<u32> = match open_by_now(request, &snapshot.sockets, &left) {
+        Some(open) => left.difference(&open).copied().collect(),
+        None => Vec::new(),
+    };
+    for inode in &closed {
+        left.remove(inode);
+    }
+    owners::look_beyond(&request.proc_root, left, found);
+    closed
+}
+
+/// The inodes in the tables as they are now, as far as these are concerned; `None` when they
+/// cannot be had whole.
+fn open_by_now(
+    request: &Request,
+    sockets: &[Socket],
+    inodes: &FxHashSet<u32>,
+) -> Option<FxHashSet<u32>> {
+    /// For so few, the kernel is asked for their ends.
+    const FEW: usize = 32;
+    let asked = sockets
+        .iter()
+        .filter(|socket| inodes.contains(&socket.inode));
+    let ends = |socket: &Socket| {
+        let is = |end, port| Filter::Term(Term::Port(end, port..=port));
+        Filter::And(vec![
+            is(End::Local, socket.local.port),
+            is(End::Remote, socket.remote.port),
+        ])
+    };
+    let again = Request {
+        families: Families::Both,
+        filter: if inodes.len() <= FEW {
+            Filter::Or(asked.map(ends).collect())
+        } else {
+            Filter::everything()
+        },
+        owners: false,
+        cgroups: false,
+        tcp_info: false,
+        details: DetailSet::NONE,
+        taped: false,
+        ..request.clone()
+    };
+    let tables = read_namespaces(&again, &mut Steps::default()).ok()?;
+    let whole = !tables.gaps.iter().any(misses_sockets);
+    let sockets = tables.found.sockets.iter();
+    whole.then(|| sockets.map(|socket| socket.inode).collect())
+}
+
+/// Whether sockets may be missing from the tables.
+fn misses_sockets(gap: &Gap) -> bool {
+    matches!(
+        gap.kind,
+        GapKind::NetnsUnread | GapKind::DumpInterrupted | GapKind::FamilyUnread
+    )
 }
 
 /// Reads when the holders of CLOSE_WAIT sockets started: a socket that is older than its holder

@@ -341,6 +341,13 @@ fn parse_syscall(text: &str) -> Option<(u64, [u64; 3])> {
     Some((number, arguments))
 }
 
+/// The descriptor that a thread's system call is on, by its /proc/TID/syscall; `None` also where
+/// the call takes none, or several.
+pub(super) fn descriptor_of_call(text: &str) -> Option<u32> {
+    let (number, arguments) = parse_syscall(text)?;
+    descriptor(syscalls::call(number), arguments, None)
+}
+
 /// The descriptor that a call waits for, if it is one. poll(2) has it in the process's memory.
 fn descriptor(call: Option<Call>, arguments: [u64; 3], memory: Option<&File>) -> Option<u32> {
     let call = call?;

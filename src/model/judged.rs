@@ -30,7 +30,8 @@ pub enum Owner<'a> {
     /// Not accepted yet: these hold the listener in whose queue it sits. Empty when the
     /// listener's own holders are hidden or the listener was not found.
     Listener(&'a [Holder]),
-    /// No process's any more: TIME_WAIT, SYN_RECV, orphans.
+    /// No process's any more: TIME_WAIT, SYN_RECV, orphans, and what was closed while holders were
+    /// looked for.
     Kernel,
     /// It has an inode, and nobody who holds it was seen.
     Hidden(Hiding),
@@ -41,13 +42,15 @@ pub enum Owner<'a> {
 /// Why the holder of a socket was not seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Hiding {
-    /// Some processes could not be read by this user.
+    /// This user may not look into every process.
     NeedsRoot,
-    /// Some processes could not be read even by root: another user namespace, or a security
-    /// module.
+    /// Neither may this root: it lacks a capability.
+    NeedsCapability,
+    /// Some processes could not be read in spite of every capability: another user namespace, or
+    /// a security module.
     Refused,
-    /// Every process was read: it is in another PID namespace, the kernel holds it, or it was
-    /// closed between the two readings.
+    /// Every process was read: it is in another PID namespace, no descriptor shows it, or the
+    /// kernel holds it.
     Elsewhere,
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Nothing here opens a file, reads a clock or writes a byte.
 
+pub mod barrier;
 pub mod cgroup;
 pub mod detail;
 pub mod endpoint;
@@ -19,6 +20,7 @@ pub mod socket;
 pub mod state;
 pub mod time;
 
+pub use barrier::{Barrier, Holding};
 pub use cgroup::{Cgroup, Cgroups, Placed};
 pub use detail::{Detail, DetailRef, DetailSet, Details};
 pub use endpoint::Endpoint;

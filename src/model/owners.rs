@@ -21,6 +21,8 @@ pub struct Holders {
     /// Where in `holders` those of an inode begin.
     starts: FxHashMap<u32, u32>,
     processes: Vec<Process>,
+    /// The inodes of sockets that were closed while holders were looked for, ordered.
+    closed: Vec<u32>,
 }
 
 impl Holders {
@@ -37,7 +39,25 @@ impl Holders {
             holders,
             starts,
             processes,
+            closed: Vec::new(),
         }
+    }
+
+    /// The same, with the inodes of sockets that were closed while holders were looked for.
+    pub fn with_closed(mut self, mut closed: Vec<u32>) -> Holders {
+        closed.sort_unstable();
+        self.closed = closed;
+        self
+    }
+
+    /// The inodes of sockets that were closed while holders were looked for, ordered.
+    pub fn closed(&self) -> &[u32] {
+        &self.closed
+    }
+
+    /// Whether a socket was closed while holders were looked for: nobody holds it any more.
+    pub fn is_closed(&self, inode: u32) -> bool {
+        self.closed.binary_search(&inode).is_ok()
     }
 
     /// The holders of one socket, ordered by process. Empty for inode 0, which is no socket's.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Cgroups, Detail, Details, Gap, Holders, Host, Namespace, OtherNamespaces, Scanned, Socket,
+    Barrier, Cgroups, Detail, Details, Gap, Holders, Host, Namespace, OtherNamespaces, Scanned,
+    Socket,
 };
 
 /// What the collector hands to the classifier: one moment of one network namespace,
@@ -101,13 +102,27 @@ impl Source {
 }
 
 /// How much of /proc could be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Scan {
     pub processes_seen: u32,
     pub processes_read: u32,
     pub fds_read: u64,
-    /// Whether the reader may look into every process (uid 0).
+    /// Whether the reader may look into every process, as far as its capabilities go.
     pub privileged: bool,
+    /// Whether it is uid 0, with whatever capabilities.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub root: bool,
+    /// What a holder may be behind; empty where every socket has one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub barriers: Vec<Barrier>,
+}
+
+impl Scan {
+    /// Whether a holder may be in another PID namespace: it is known that ours is not the host's,
+    /// or nothing is known.
+    pub fn may_be_elsewhere(&self) -> bool {
+        self.barriers.is_empty() || self.barriers.contains(&Barrier::PidNamespace)
+    }
 }
 
 /// One step of the collection and how long it took, for `-v`.

@@ -110,7 +110,7 @@ pub(super) fn header(
         look.paint(Role::Quiet, format_args!("{netns}, {time} UTC"))
     )?;
     let sockets = sockets(report);
-    let scan = snapshot.scan;
+    let scan = &snapshot.scan;
     let processes = match (&snapshot.holders, scan.processes_seen) {
         (None, _) => "owners not read".to_owned(),
         (Some(_), 0) => "no owners to read".to_owned(),

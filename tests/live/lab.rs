@@ -62,6 +62,17 @@ impl Lab {
         Program::start(Command::new(misbehave()).arg(role).args(settings))
     }
 
+    /// The same by another command, which is given the role's program and words: setpriv(1). That
+    /// user may not be let into the directory of the program, so a copy of it is run.
+    pub fn start_by(&self, mut command: Command, role: &str, settings: &[&str]) -> Guest {
+        let (dir, program) = copy(&misbehave());
+        let program = Program::start(command.arg(program).arg(role).args(settings));
+        Guest {
+            _program: program,
+            _dir: dir,
+        }
+    }
+
     /// Runs the tool to its end.
     pub fn closewait(&self, args: &[&str]) -> Run {
         run(Command::new(closewait()).args(args))
@@ -203,6 +214,23 @@ pub fn run(command: &mut Command) -> Run {
     }
 }
 
+/// A role that somebody else plays.
+pub struct Guest {
+    _program: Program,
+    _dir: tempfile::TempDir,
+}
+
+/// A copy of a program that everybody may run.
+fn copy(program: &Path) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let copy = dir.path().join(program.file_name().unwrap());
+    std::fs::copy(program, &copy).unwrap();
+    // Once it has run, no child of another test has it open for writing any more.
+    run(Command::new(&copy).arg("--help"));
+    (dir, copy)
+}
+
 /// The tool where an unprivileged user may run it.
 pub struct Nobody {
     _dir: tempfile::TempDir,
@@ -212,11 +240,12 @@ pub struct Nobody {
 impl Nobody {
     /// Copies the tool: its own directory may be closed to others.
     pub fn new() -> Nobody {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        let program = dir.path().join("closewait");
-        std::fs::copy(closewait(), &program).unwrap();
+        let (dir, program) = copy(closewait());
         Nobody { _dir: dir, program }
+    }
+
+    pub fn program(&self) -> &Path {
+        &self.program
     }
 
     /// Runs the tool as user and group 65534 with no other group; when not root, as who we are.

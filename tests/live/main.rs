@@ -22,6 +22,7 @@ mod prepared;
 mod replay;
 mod scan;
 mod sides;
+mod sight;
 mod text;
 mod udp;
 mod view;

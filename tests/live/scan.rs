@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::lab::{Age, Lab, Lack, closewait, is_root, left_out, run, sockets_of, until};
+use crate::lab::{Age, Lab, Lack, Nobody, closewait, is_root, left_out, run, sockets_of, until};
 
 /// Whether the kernel walks for us here; says so where it does not.
 fn walks(lab: &Lab) -> bool {
@@ -238,13 +238,24 @@ fn with_many_open_files_root_has_the_kernel_walk_and_proc_is_read_where_it_does_
     command.args(["--bounding-set", "-bpf,-sys_admin"]);
     let refused = run(command.arg(closewait()).args(args));
     assert!(
-        refused
-            .stderr
-            .contains("by /proc/*/fd, since there was no BPF iterator"),
+        refused.stderr.contains("by /proc/*/fd"),
         "{}",
         refused.stderr
     );
     assert_eq!(refused.stdout, scanned.stdout);
+    // With it, whoever has it: 65534 is nobody.
+    let tool = Nobody::new();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+    let rights = "+bpf,+perfmon";
+    command.args(["--inh-caps", rights, "--ambient-caps", rights]);
+    let other = run(command.arg(tool.program()).args(args));
+    assert!(
+        other.stderr.contains("by a BPF iterator"),
+        "{}",
+        other.stderr
+    );
+    assert_eq!(other.stdout, scanned.stdout);
     // Nothing that matches is held: nobody walks.
     let none = lab.closewait(&["list", "-v", "--port", "1"]);
     assert!(

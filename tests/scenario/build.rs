@@ -78,9 +78,11 @@ pub fn snapshot(scenario: &Scenario) -> Result<Snapshot, String> {
             processes_read: BYSTANDERS,
             fds_read: seen.holders.len() as u64,
             privileged: hidden == 0,
+            root: hidden == 0,
+            barriers: Vec::new(),
         },
         holders: (scenario.host.owners != Some(false))
-            .then(|| Holders::new(seen.holders, processes)),
+            .then(|| Holders::new(seen.holders, processes).with_closed(seen.closed)),
         cgroups: None,
         scanned: Vec::new(),
         others: None,
@@ -94,6 +96,7 @@ struct Seen {
     sockets: Vec<model::Socket>,
     holders: Vec<Holder>,
     names: BTreeMap<u32, String>,
+    closed: Vec<u32>,
 }
 
 impl Seen {
@@ -101,6 +104,9 @@ impl Seen {
         for (at, mut socket) in (0u32..).zip(line.sockets) {
             let number = self.sockets.len() as u32 + 1;
             socket.inode = if line.has_inode { 10_000 + number } else { 0 };
+            if line.closed {
+                self.closed.push(socket.inode);
+            }
             socket.cookie = netlink.then(|| NonZeroU64::new(number.into())).flatten();
             for owner in &line.holders {
                 let pid = owner.pid + if owner.counts_up { at } else { 0 };

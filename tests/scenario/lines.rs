@@ -19,6 +19,8 @@ pub struct Line {
     pub holders: Vec<Owner>,
     /// Each socket gets an inode; without, it is nobody's.
     pub has_inode: bool,
+    /// It was closed while holders were looked for.
+    pub closed: bool,
 }
 
 /// `200x CLOSE_WAIT :8080 <- 10.0.0.9 java[1234] recvq=1 sent=never received=12m acked=12m`.
@@ -43,7 +45,7 @@ pub fn socket(text: &str, source: Source, next_port: &mut u16) -> Result<Line, S
             facts.set(key, value)?;
         } else if matches!(word, "->" | "<-") {
             arrow = Some((word == "<-", ends.len()));
-        } else if matches!(word, "unaccepted" | "orphan" | "hidden") {
+        } else if matches!(word, "unaccepted" | "orphan" | "hidden" | "closed") {
             nobody = Some(word);
         } else {
             ends.push(syntax::end(word)?);
@@ -56,7 +58,7 @@ pub fn socket(text: &str, source: Source, next_port: &mut u16) -> Result<Line, S
     };
     let kernels = matches!(state, State::TimeWait | State::SynRecv);
     if holders.is_empty() && nobody.is_none() && !kernels {
-        return Err("whose? name[pid], hidden, unaccepted or orphan".to_owned());
+        return Err("whose? name[pid], hidden, closed, unaccepted or orphan".to_owned());
     }
     facts.check(state, source)?;
     let mut sockets = Vec::new();
@@ -100,7 +102,8 @@ pub fn socket(text: &str, source: Source, next_port: &mut u16) -> Result<Line, S
     }
     Ok(Line {
         sockets,
-        has_inode: !holders.is_empty() || nobody == Some("hidden"),
+        has_inode: !holders.is_empty() || matches!(nobody, Some("hidden" | "closed")),
+        closed: nobody == Some("closed"),
         holders,
     })
 }
@@ -126,6 +129,7 @@ pub fn listener(text: &str, source: Source) -> Result<Line, String> {
         sockets: Vec::new(),
         holders: Vec::new(),
         has_inode: true,
+        closed: false,
     };
     for word in words {
         if let Some(owner) = syntax::owner(word) {

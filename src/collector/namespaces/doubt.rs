@@ -33,7 +33,7 @@ impl Doubt {
 }
 
 /// Whether the calling thread has all of these capabilities.
-pub(super) fn is_capable(wanted: CapabilitySet) -> bool {
+pub(in crate::collector) fn is_capable(wanted: CapabilitySet) -> bool {
     rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(wanted))
 }
 
@@ -66,7 +66,7 @@ pub(super) fn of_procfs(proc_root: &Path) -> Vec<Doubt> {
 
 /// Whether the processes are those of the initial PID namespace. Where PID 1 may not be looked at,
 /// a kernel thread tells it; `None` where neither does.
-fn is_of_the_host(proc_root: &Path) -> Option<bool> {
+pub(in crate::collector) fn is_of_the_host(proc_root: &Path) -> Option<bool> {
     let link = fs::read_link(proc_root.join("1/ns/pid")).ok();
     let told = link.and_then(|link| netns::bracketed(link.as_os_str().as_encoded_bytes(), b"pid"));
     match told {
@@ -88,7 +88,7 @@ pub(super) fn stat(process: &Path) -> io::Result<String> {
 }
 
 /// The option of the mount that hides processes from this reader; see proc(5).
-fn hiding(proc_root: &Path) -> Option<String> {
+pub(in crate::collector) fn hiding(proc_root: &Path) -> Option<String> {
     if is_capable(CapabilitySet::SYS_PTRACE) {
         return None;
     }
@@ -122,7 +122,7 @@ fn hidden_by(options: &[u8], is_in: impl Fn(u32) -> bool) -> Option<String> {
     let hiding = options.find(|option| option.starts_with("hidepid="))?;
     let hides = match hiding {
         // 1 shows that they are there.
-        "hidepid=0" | "hidepid=off" => false,
+        "hidepid=0" | "hidepid=off" | "hidepid=1" | "hidepid=noaccess" => false,
         // Whatever the group.
         "hidepid=4" | "hidepid=ptraceable" => true,
         _ => !is_in(excepted),
@@ -145,6 +145,7 @@ mod tests {
         let hidden = |options: &str| hidden_by(options.as_bytes(), nobody);
         assert_eq!(hidden("rw"), None);
         assert_eq!(hidden("rw,hidepid=off"), None);
+        assert_eq!(hidden("rw,hidepid=noaccess"), None);
         assert_eq!(
             hidden("rw,hidepid=invisible").as_deref(),
             Some("hidepid=invisible")

@@ -4,7 +4,7 @@
 //! A namespace lives as long as a process is in it, or something is mounted on it. Where it may
 //! not be entered, /proc/PID/net of a process in it shows its tables to everyone.
 
-mod doubt;
+pub(super) mod doubt;
 mod find;
 mod lives;
 mod mounts;

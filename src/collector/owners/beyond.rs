@@ -3,20 +3,23 @@
 //!
 //! A thread may have a table of descriptors of its own (unshare(2) with `CLONE_FILES`), or outlive
 //! the leader of its process, whose `/proc/PID/fd` is empty then. A socket may be registered with
-//! an io_uring, whose fdinfo names it.
+//! an io_uring, whose fdinfo names it. Where none of these has it, it is looked where a socket may
+//! be without anybody telling which: in flight between processes, in a system call.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashSet;
 
 use super::kcmp::shares_files;
 use super::procfs::{Processes, processes, socket_inode};
-use super::{Found, Wanted};
-use crate::model::{Holder, Pid, Process, Scanned};
+use super::{Found, sight};
+use crate::collector::process::descriptor_of_call;
+use crate::model::{Barrier, Holder, Holding, Pid, Process, Scanned};
 
 /// The most descriptors that are read of threads' own tables.
 const LINKS_MAX: usize = 200_000;
@@ -24,28 +27,39 @@ const LINKS_MAX: usize = 200_000;
 const FIXED_MAX: usize = 1 << 20;
 /// With how many other tables of its process a thread's is compared.
 const TABLES: usize = 8;
+/// How long is looked for what nobody tells.
+const BEHIND_MAX: Duration = Duration::from_millis(250);
 
-/// Looks for holders of the wanted sockets that were not found so far.
-pub(super) fn look(proc_root: &Path, wanted: &Wanted, found: &mut Found) {
+/// Looks for holders of these sockets, which were not found so far, and for what they may be
+/// behind.
+pub fn look(proc_root: &Path, left: FxHashSet<u32>, found: &mut Found) {
+    if left.is_empty() {
+        return;
+    }
     let mut look = Look {
         proc_root,
-        left: wanted.without(&found.holders),
+        left,
         links: 0,
         holders: Vec::new(),
         fds: Vec::new(),
     };
-    if look.left.is_empty() {
-        return;
-    }
-    let rings = std::mem::take(&mut found.rings);
-    for (pid, ring) in &rings {
+    for (pid, ring) in &found.rings {
         look.ring(*pid, *ring);
     }
-    for pid in processes(proc_root).unwrap_or_default() {
-        if look.left.is_empty() {
-            break;
+    let pids = processes(proc_root).unwrap_or_default();
+    for pid in &pids {
+        look.threads(*pid);
+    }
+    for holder in &look.holders {
+        look.left.remove(&holder.inode);
+    }
+    if !look.left.is_empty() {
+        let scan = &found.scan;
+        let unread = scan.processes_seen.saturating_sub(scan.processes_read);
+        if scan.processes_seen > 0 {
+            found.scan.barriers = sight::barriers(proc_root, unread);
         }
-        look.threads(pid);
+        look.behind(&pids, &mut found.scan.barriers);
     }
     look.finish(found);
 }
@@ -64,9 +78,7 @@ impl Look<'_> {
     /// Looks into the tables of those threads that do not share their leader's.
     fn threads(&mut self, pid: Pid) {
         let tasks = self.process(pid).join("task");
-        // A directory has a link for itself, one in its parent, and here one for each thread
-        // (`proc_task_getattr`).
-        if !fs::metadata(&tasks).is_ok_and(|tasks| tasks.nlink() > 3) {
+        if !is_threaded(&tasks) {
             return;
         }
         let mut tables = vec![pid];
@@ -129,6 +141,40 @@ impl Look<'_> {
         }
     }
 
+    /// Looks for descriptors in flight, for calls on descriptors that are closed, and for
+    /// mappings, as far as the time allows.
+    fn behind(&self, pids: &[Pid], barriers: &mut Vec<Barrier>) {
+        let start = Instant::now();
+        let mut procfs = Processes::open(self.proc_root);
+        for pid in pids.iter().take_while(|_| start.elapsed() < BEHIND_MAX) {
+            let process = self.process(*pid);
+            let mut holding = |count| {
+                (count > 0).then(|| Holding {
+                    pid: *pid,
+                    name: procfs.as_mut().and_then(|procfs| procfs.name(*pid)),
+                    count,
+                })
+            };
+            barriers.extend(holding(in_flight(&process)).map(Barrier::InFlight));
+            barriers.extend(holding(calls(&process)).map(Barrier::Call));
+            barriers.extend(holding(self.mappings(&process)).map(Barrier::Mapping));
+        }
+    }
+
+    /// How many of the sockets are mapped: lines such as
+    /// `7f0a10000000-7f0a10010000 r--s 00000000 00:09 182483 socket:[182483]`.
+    fn mappings(&self, process: &Path) -> u64 {
+        let Ok(maps) = File::open(process.join("maps")) else {
+            return 0;
+        };
+        let lines = BufReader::new(maps).lines().map_while(Result::ok);
+        let mapped: FxHashSet<u32> = lines
+            .filter_map(|line| socket_inode(line.split_ascii_whitespace().next_back()?.as_bytes()))
+            .filter(|inode| self.left.contains(inode))
+            .collect();
+        mapped.len() as u64
+    }
+
     fn hold(&mut self, inode: u32, pid: Pid, fd: u32) {
         if self.left.contains(&inode) {
             self.holders.push(Holder { inode, pid, fd });
@@ -162,6 +208,46 @@ impl Look<'_> {
         }
         found.holders.extend(self.holders);
     }
+}
+
+/// How many descriptors nobody has received of the UNIX sockets of a process: `scm_fds: 8` in
+/// their fdinfo.
+fn in_flight(process: &Path) -> u64 {
+    let fds = process.join("fd");
+    let of_socket = |fd: u32| {
+        let target = fs::read_link(fds.join(fd.to_string())).ok()?;
+        socket_inode(target.as_os_str().as_bytes())?;
+        let info = fs::read_to_string(process.join("fdinfo").join(fd.to_string())).ok()?;
+        let count = info
+            .lines()
+            .find_map(|line| line.strip_prefix("scm_fds:"))?;
+        count.trim().parse::<u64>().ok()
+    };
+    numbers(&fds).filter_map(of_socket).sum()
+}
+
+/// How many threads of a process are in a system call on a descriptor that is not open.
+fn calls(process: &Path) -> u64 {
+    let tasks = process.join("task");
+    if !is_threaded(&tasks) {
+        return 0;
+    }
+    let is_on_a_closed_one = |thread: &u32| {
+        let task = tasks.join(thread.to_string());
+        let text = fs::read_to_string(task.join("syscall")).unwrap_or_default();
+        let fd = descriptor_of_call(&text);
+        fd.is_some_and(|fd| {
+            let link = fs::symlink_metadata(task.join("fd").join(fd.to_string()));
+            link.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        })
+    };
+    numbers(&tasks).filter(is_on_a_closed_one).count() as u64
+}
+
+/// Whether a process has several threads, by its `task`: a directory has a link for itself, one in
+/// its parent, and here one for each thread (`proc_task_getattr`).
+fn is_threaded(tasks: &Path) -> bool {
+    fs::metadata(tasks).is_ok_and(|tasks| tasks.nlink() > 3)
 }
 
 /// The entries of a directory that are numbers; none of one that cannot be read.

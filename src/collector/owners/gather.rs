@@ -65,7 +65,7 @@ impl Gather<'_> {
                 processes_seen: processes,
                 processes_read: processes,
                 fds_read: seen.fds.values().sum(),
-                privileged: rustix::process::geteuid().is_root(),
+                ..Scan::default()
             },
             way: String::new(),
         };

@@ -9,6 +9,7 @@ mod bpf;
 mod gather;
 mod kcmp;
 mod procfs;
+mod sight;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ use self::bpf::{BpfError, Seen, Walk};
 use self::gather::Gather;
 use crate::model::{Holder, Pid, Process, Scan, Scanned};
 
+pub(super) use self::beyond::look as look_beyond;
 pub(super) use self::procfs::{PathBuffer, socket_inode};
 
 /// With fewer open files than this, /proc is read sooner than a program is loaded.
@@ -91,7 +93,7 @@ impl Wanted {
     }
 
     /// Those that have no holder among these.
-    fn without(&self, holders: &[Holder]) -> FxHashSet<u32> {
+    pub fn without(&self, holders: &[Holder]) -> FxHashSet<u32> {
         let held: FxHashSet<u32> = holders.iter().map(|holder| holder.inode).collect();
         self.inodes.difference(&held).copied().collect()
     }
@@ -211,30 +213,28 @@ impl Search {
     ///
     /// # Errors
     /// When the processes cannot be listed at all, or not in the way that was asked for.
-    pub fn find(self, wanted: &Wanted, progress: &Progress) -> Result<Found, ScanError> {
-        let proc_root = self.proc_root.clone();
-        let mut found = self.find_in_tables(wanted, progress)?;
-        beyond::look(&proc_root, wanted, &mut found);
-        Ok(found)
-    }
-
-    fn find_in_tables(mut self, wanted: &Wanted, progress: &Progress) -> Result<Found, ScanError> {
+    pub fn find(mut self, wanted: &Wanted, progress: &Progress) -> Result<Found, ScanError> {
         self.begin();
         let walked = match self.beside.take() {
             Some(beside) => beside.found(&self.proc_root, wanted, progress),
             None => Ok(None),
         };
+        let with_rights = |mut found: Found| {
+            found.scan.privileged = sight::is_privileged();
+            found.scan.root = rustix::process::geteuid().is_root();
+            found
+        };
         let refusal = match walked {
-            Ok(Some(found)) => return Ok(found),
+            Ok(Some(found)) => return Ok(with_rights(found)),
             Ok(None) => String::new(),
             Err(error) if self.choice == ScanChoice::Bpf => return Err(ScanError::Bpf(error)),
             Err(error) => format!(", since there was no BPF iterator: {error}"),
         };
         match procfs::scan(&self.proc_root, wanted, progress) {
-            Ok(found) => Ok(Found {
+            Ok(found) => Ok(with_rights(Found {
                 way: format!("/proc/*/fd{refusal}"),
                 ..found
-            }),
+            })),
             Err(reason) => Err(ScanError::Unlisted {
                 proc_root: self.proc_root.clone(),
                 reason,
@@ -257,9 +257,9 @@ fn walkable(choice: ScanChoice, proc_root: &Path) -> Option<u32> {
     match choice {
         ScanChoice::Procfs => None,
         ScanChoice::Bpf => Some(bpf::open_files().unwrap_or_default()),
-        // Another procfs may number the processes otherwise. Whoever is not root is not let.
+        // Another procfs may number the processes otherwise.
         ScanChoice::Auto if proc_root != Path::new("/proc") => None,
-        ScanChoice::Auto if !rustix::process::geteuid().is_root() => None,
+        ScanChoice::Auto if !sight::may_walk() => None,
         ScanChoice::Auto => bpf::open_files().filter(|files| *files >= MANY_FILES),
     }
 }

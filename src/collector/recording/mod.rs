@@ -126,6 +126,9 @@ struct Owners {
     processes: Vec<Process>,
     /// How many files a process has open.
     open_files: Vec<(Pid, u64)>,
+    /// The inodes of sockets that were closed while holders were looked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    closed: Vec<u32>,
 }
 
 /// Which process and which number stands for which control group.
@@ -156,7 +159,7 @@ impl Recording {
                 namespaces: snapshot.namespaces.clone(),
                 others: snapshot.others.clone(),
                 gaps: snapshot.gaps.clone(),
-                scan: snapshot.scan,
+                scan: snapshot.scan.clone(),
                 dumps: facts_of(&dumps),
             },
             owners: Owners::of(snapshot),
@@ -267,6 +270,7 @@ impl Owners {
             holders: holders.all().iter().map(numbers).collect(),
             processes: holders.processes().to_vec(),
             open_files: snapshot.scanned.iter().map(files).collect(),
+            closed: holders.closed().to_vec(),
         }
     }
 
@@ -277,7 +281,7 @@ impl Owners {
             fd: *fd,
         };
         let holders = self.holders.iter().map(holder).collect();
-        Holders::new(holders, self.processes.clone())
+        Holders::new(holders, self.processes.clone()).with_closed(self.closed.clone())
     }
 }
 

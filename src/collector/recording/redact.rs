@@ -11,7 +11,7 @@ use super::{DUMPS_MAX, Recording, RecordingError, facts_of};
 use crate::collector::proc_net;
 use crate::collector::sock_diag::wire;
 use crate::model::{
-    Cgroup, Endpoint, Evidence, Family, Name, Namespace, Socket, Users, WaitTarget,
+    Barrier, Cgroup, Endpoint, Evidence, Family, Name, Namespace, Socket, Users, WaitTarget,
 };
 
 /// Where the addresses stand in a `struct inet_diag_msg` (`idiag_src`, `idiag_dst`), 16 bytes
@@ -49,6 +49,11 @@ impl Recording {
         );
         for namespace in &mut facts.namespaces {
             masks.namespace(namespace);
+        }
+        let holdings = facts.scan.barriers.iter_mut();
+        for holding in holdings.filter_map(Barrier::holding_mut) {
+            let name = holding.name.take();
+            holding.name = name.as_ref().map(|name| masks.name("program", name));
         }
         for gap in &mut facts.gaps {
             // Its words may have names.

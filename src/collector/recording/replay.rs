@@ -69,7 +69,7 @@ impl Recording {
             holders: owners.then(|| self.owners.holders()),
             cgroups: request.cgroups.then(|| self.cgroups.cgroups()),
             scan: if owners {
-                self.facts.scan
+                self.facts.scan.clone()
             } else {
                 Scan::default()
             },

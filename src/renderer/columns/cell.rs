@@ -339,6 +339,7 @@ pub fn push_owner(owner: &Owner<'_>, holders: &Holders, out: &mut String) {
 pub fn hidden(hiding: Hiding) -> &'static str {
     match hiding {
         Hiding::NeedsRoot => "? (needs root)",
+        Hiding::NeedsCapability => "? (not permitted)",
         Hiding::Refused | Hiding::Elsewhere => "? (not in sight)",
     }
 }

@@ -132,8 +132,10 @@ fn whose(report: &Report<'_>, set: &Set) -> &'static str {
     }
     match hiding(report.snapshot) {
         Hiding::NeedsRoot => "run it as root to see whose they are",
-        Hiding::Refused | Hiding::Elsewhere => {
+        Hiding::NeedsCapability => "run it with CAP_SYS_PTRACE to see whose they are",
+        Hiding::Refused | Hiding::Elsewhere if report.snapshot.scan.may_be_elsewhere() => {
             "run it on the host, or with the host's --proc, to see whose they are"
         }
+        Hiding::Refused | Hiding::Elsewhere => "what was not seen tells where the holder may be",
     }
 }

@@ -1,0 +1,51 @@
+//! What keeps holders out of sight, and where else a socket may be held.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Name, Pid};
+
+/// Something that a holder may be behind. Read only where a socket is left without one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Barrier {
+    /// The capabilities that the reader lacks, by their names, to look into every process.
+    Capabilities(Vec<String>),
+    /// /proc does not list the processes of others: the option of its mount, `hidepid=invisible`.
+    Hidepid(String),
+    /// The reader's capabilities end at its own user namespace.
+    UserNamespace,
+    /// /proc is that of a PID namespace which is not the host's.
+    PidNamespace,
+    /// A UNIX socket of the process holds descriptors that nobody has received (unix(7),
+    /// `SCM_RIGHTS`). Which ones, the kernel does not tell.
+    InFlight(Holding),
+    /// Threads of the process are in system calls on descriptors that were closed meanwhile: what
+    /// those referred to lives as long as the calls.
+    Call(Holding),
+    /// The process has sockets mapped, among them ones that are looked for (tcp(7),
+    /// `TCP_ZEROCOPY_RECEIVE`).
+    Mapping(Holding),
+    /// Every process was read: sockets may be the kernel's own, as those of NFS are.
+    Kernel,
+}
+
+/// A process, and how many of something it has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holding {
+    pub pid: Pid,
+    /// `None` when it was gone before its name was read.
+    pub name: Option<Name>,
+    pub count: u64,
+}
+
+impl Barrier {
+    /// The process that it is about, where it is about one.
+    pub fn holding_mut(&mut self) -> Option<&mut Holding> {
+        match self {
+            Barrier::InFlight(holding) | Barrier::Call(holding) | Barrier::Mapping(holding) => {
+                Some(holding)
+            }
+            _ => None,
+        }
+    }
+}
