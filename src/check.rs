@@ -10,6 +10,8 @@ use crate::classifier::finding::Findings;
 use crate::classifier::verdict::{self, Earlier, Growth, Status, Verdict};
 use crate::classifier::{Report, Rules};
 use crate::collector::owners::Progress;
+use crate::collector::process::{Standing, standing};
+use crate::filter::Term;
 use crate::model::Snapshot;
 use crate::plan::Inspection;
 use crate::plan::check::{Check, MARGIN};
@@ -90,10 +92,36 @@ fn judge(check: &Check) -> anyhow::Result<(Status, Vec<u8>)> {
 type Judged<'a> = (Report<'a>, Findings, Verdict);
 
 fn told(check: &Check, (report, found, verdict): Judged<'_>) -> anyhow::Result<(Status, Vec<u8>)> {
+    let verdict = without_sockets(check, &report, verdict);
     let mut text = Vec::new();
     let verbose = check.inspection.verbose;
     renderer::check::result(&report, &found, &verdict, &check.test, verbose, &mut text)?;
     Ok((verdict.status, text))
+}
+
+/// Says which of the ports, programs and processes that were named have no socket. A process that
+/// is none was a mistake: nothing was looked at.
+fn without_sockets(check: &Check, report: &Report<'_>, mut verdict: Verdict) -> Verdict {
+    let request = &check.inspection.request;
+    for term in report.without_sockets() {
+        let standing = match term {
+            Term::Pid(pid) if request.from.is_none() => standing(&request.proc_root, *pid),
+            _ => Standing::Process,
+        };
+        let Some(what) = term.named() else { continue };
+        match standing {
+            Standing::Nothing => verdict = verdict.without(format!("there is no {what}")),
+            Standing::Thread(of) => {
+                verdict =
+                    verdict.without(format!("{what} is a thread of process {of}: --pid {of}"));
+            }
+            Standing::Process if check.test.strict => {
+                verdict = verdict.without(format!("{what} has no socket"));
+            }
+            Standing::Process => verdict.notes.push(format!("{what} has no socket")),
+        }
+    }
+    verdict
 }
 
 /// What a wait is longer than what it is for: ages are whole milliseconds.

@@ -104,10 +104,7 @@ pub fn findings(
     let mut sets = sets;
     for queue in &queues {
         let told = sets.iter().any(|set| set.is_in(queue));
-        if queue.is_suspicious(thresholds)
-            && !told
-            && report.states.asked.contains(State::Established)
-        {
+        if queue.is_suspicious(thresholds) && !told {
             sets.push(unaccepted(report, queue));
         }
     }

@@ -29,7 +29,7 @@ use self::severity::Thresholds;
 use self::side::Sides;
 use self::unseen::Hidden;
 pub use self::unseen::hiding;
-use crate::filter::{Filter, Known};
+use crate::filter::{Filter, Known, Term};
 use crate::model::{
     Cause, Gap, GapKind, Holder, Holders, Idle, Owner, Protocol, Protocols, Resolved, Side,
     Snapshot, Socket, State, StateSet,
@@ -263,21 +263,59 @@ impl<'a> Report<'a> {
         &self.judge.sides.listeners
     }
 
-    /// Whether a connection to the listener would be selected, as far as can be told.
-    pub fn asks_about(&self, listener: &Listener) -> bool {
-        let Some(socket) = listener.sockets.first() else {
-            return false;
-        };
+    /// The ports, programs and processes that the selection names and that have no socket, whatever
+    /// its state; not those of which that cannot be told.
+    pub fn without_sockets(&self) -> Vec<&Term> {
+        let mut named = self.filter.named();
+        named.retain(|term| {
+            let may_be = |socket: &Socket| {
+                let owner = self.judge.owner(socket, self.judge.owner_ref(socket));
+                let known = Known {
+                    owner: Some((owner, self.holders())),
+                    ..Known::of(socket)
+                };
+                term.decide(&known) != Some(false)
+            };
+            !self.snapshot.sockets.iter().any(may_be)
+        });
+        named
+    }
+
+    /// How many sockets the selection has, but for its states; `None` where it asks for nothing
+    /// else.
+    pub fn of_any_state(&self) -> Option<u64> {
+        let filter = self.filter.of_any_state();
+        if !filter.mentions(|_| true) {
+            return None;
+        }
+        if self.filter.states().intersection(StateSet::ALL) == StateSet::ALL {
+            return Some(self.len() as u64);
+        }
+        let sockets = self.snapshot.sockets.iter();
+        let selected = sockets.filter(|socket| {
+            let row = self.judge.row(socket, self.judge.owner_ref(socket));
+            filter.decide(&self.judge.known(&row)) == Some(true)
+        });
+        Some(selected.count() as u64)
+    }
+
+    /// Whether a connection that waits to be accepted would be selected, as far as can be told: one
+    /// of those in the queue, or as the listener's own socket is.
+    pub fn asks_about(&self, listener: &Listener, socket: &Socket, waits_ms: Option<u64>) -> bool {
+        // Whoever waits in a queue may hang up there at any time.
         let connection = Socket {
             state: State::CloseWait,
-            ..self.snapshot.sockets[*socket].clone()
+            ..socket.clone()
         };
         let known = Known {
             socket: &connection,
             side: Some(Side::Server),
             owner: Some((Owner::Listener(&listener.holders), self.holders())),
-            idle: None,
-            cause: None,
+            idle: waits_ms.map(|waits_ms| Idle {
+                at_least_ms: waits_ms,
+                at_most_ms: Some(waits_ms),
+            }),
+            cause: Some(Some(Cause::NotAccepted)),
             doubts: &[],
             netns: Some(self.snapshot.netns(listener.bound.netns)),
             cgroups: self.snapshot.cgroups.as_ref(),

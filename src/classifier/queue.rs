@@ -27,7 +27,7 @@ pub struct Queue {
     /// The most that fit, less one: the kernel refuses when the length exceeds it. `None` where
     /// the source does not tell.
     pub limit: Option<u32>,
-    /// Half-open connections to the port; `None` where they were not looked for.
+    /// Half-open connections to the port; `None` where they are not known.
     pub syn_recv: Option<u64>,
     /// Unaccepted connections that were seen, and those of them in CLOSE_WAIT.
     pub unaccepted: u64,
@@ -36,8 +36,6 @@ pub struct Queue {
     pub strays: u64,
     /// The longest that one of them has waited.
     pub oldest_ms: Option<u64>,
-    /// Whether connections in both states were looked for, so that each would have been seen.
-    pub looked_for: bool,
     /// The limit is `net.core.somaxconn`: a larger backlog would be cut to it.
     pub at_somaxconn: bool,
 }
@@ -78,8 +76,8 @@ impl Queue {
         let percent = self.percent()?;
         let lasts = match self.oldest_ms {
             Some(oldest) if oldest >= QUEUE_GRACE_MS => true,
-            Some(_) if self.looked_for => false,
-            _ => percent >= 100,
+            Some(_) => false,
+            None => percent >= 100,
         };
         lasts.then_some(percent)
     }
@@ -90,13 +88,14 @@ impl Queue {
     }
 }
 
-/// The queues of the listeners that are in question, the fullest first.
+/// The queues of the listeners that are in question, the fullest first. Which they are is the
+/// selection's to say; what is in them is not.
 pub fn queues(report: &Report<'_>) -> Vec<Queue> {
-    let mut queues: Vec<Queue> = report
+    // With each, whether one of those that wait in it is selected.
+    let mut queues: Vec<(&Listener, Queue, bool)> = report
         .listeners()
         .iter()
-        .filter(|listener| report.asks_about(listener))
-        .map(|listener| queue(report, listener))
+        .map(|listener| (listener, queue(report, listener), false))
         .collect();
     for socket in &report.snapshot.sockets {
         if !(socket.is_unaccepted() || socket.state == State::SynRecv) {
@@ -107,8 +106,10 @@ pub fn queues(report: &Report<'_>) -> Vec<Queue> {
         };
         let found = queues
             .iter_mut()
-            .find(|queue| queue.bound == listener.bound);
-        let Some(queue) = found else { continue };
+            .find(|(other, ..)| std::ptr::eq(*other, listener));
+        let Some((_, queue, selected)) = found else {
+            continue;
+        };
         if socket.state == State::SynRecv {
             queue.syn_recv = queue.syn_recv.map(|count| count + 1);
             continue;
@@ -116,8 +117,20 @@ pub fn queues(report: &Report<'_>) -> Vec<Queue> {
         queue.unaccepted += 1;
         queue.close_wait += u64::from(socket.state == State::CloseWait);
         queue.strays += u64::from(socket.local.port != listener.bound.local.port);
-        queue.oldest_ms = queue.oldest_ms.max(waited_ms(socket));
+        let waited = waited_ms(socket);
+        queue.oldest_ms = queue.oldest_ms.max(waited);
+        *selected = *selected || report.asks_about(listener, socket, waited);
     }
+    queues.retain(|(listener, queue, selected)| {
+        let mut sockets = listener.sockets.iter();
+        let mut any = || {
+            sockets.any(|at| {
+                report.asks_about(listener, &report.snapshot.sockets[*at], queue.oldest_ms)
+            })
+        };
+        *selected || any()
+    });
+    let mut queues: Vec<Queue> = queues.into_iter().map(|(_, queue, _)| queue).collect();
     queues.sort_by_key(|queue| {
         let fullest = std::cmp::Reverse((queue.percent(), queue.now));
         (fullest, queue.bound)
@@ -156,13 +169,10 @@ fn queue(report: &Report<'_>, listener: &Listener) -> Queue {
         sockets: listener.sockets.len(),
         now: fullest.map_or(0, |socket| socket.recv_q),
         limit,
-        syn_recv: report.states.asked.contains(State::SynRecv).then_some(0),
+        syn_recv: Some(0),
         unaccepted: 0,
         close_wait: 0,
         strays: 0,
-        looked_for: [State::Established, State::CloseWait]
-            .iter()
-            .all(|state| report.states.asked.contains(*state)),
         oldest_ms: None,
         at_somaxconn: limit.is_some() && limit == namespace.settings.somaxconn,
     }

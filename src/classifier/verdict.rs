@@ -154,6 +154,8 @@ pub struct Verdict {
     pub growth: Measure,
     /// Of the gravest finding.
     pub severity: Option<Severity>,
+    /// What else is worth a word.
+    pub notes: Vec<String>,
     /// Why the view does not suffice, in words, with what to try.
     pub unseen: Vec<String>,
     /// What was not judged, and is no reason for UNKNOWN.
@@ -260,6 +262,7 @@ pub fn verdict(
         queue,
         growth,
         severity,
+        notes: Vec::new(),
         unseen: view.unseen,
         unjudged: view.unjudged,
         no_ages: counts.no_ages,

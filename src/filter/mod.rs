@@ -105,6 +105,64 @@ impl Filter {
         }
     }
 
+    /// What is left of it where every socket of the namespaces matters that it may select in: the
+    /// weakest condition on namespaces that it implies.
+    pub fn of_namespaces(&self) -> Filter {
+        self.weakened(true)
+    }
+
+    /// With `wanted`, a condition that holds wherever this one does; else one that never holds where
+    /// this one does not.
+    fn weakened(&self, wanted: bool) -> Filter {
+        let parts = |parts: &[Filter]| parts.iter().map(|part| part.weakened(wanted)).collect();
+        match self {
+            Filter::And(all) => Filter::And(parts(all)),
+            Filter::Or(any) => Filter::Or(parts(any)),
+            Filter::Not(part) => Filter::Not(Box::new(part.weakened(!wanted))),
+            Filter::Term(term @ Term::Netns(_)) => Filter::Term(term.clone()),
+            Filter::Term(_) if wanted => Filter::everything(),
+            Filter::Term(_) => Filter::Or(Vec::new()),
+        }
+    }
+
+    /// The ports, programs and processes that it asks for by name, each once.
+    pub fn named(&self) -> Vec<&Term> {
+        let mut named = Vec::new();
+        self.add_named(&mut named);
+        named
+    }
+
+    fn add_named<'a>(&'a self, named: &mut Vec<&'a Term>) {
+        match self {
+            Filter::And(parts) | Filter::Or(parts) => {
+                for part in parts {
+                    part.add_named(named);
+                }
+            }
+            // What is excluded need not be there.
+            Filter::Not(_) => {}
+            Filter::Term(term) if term.named().is_some() && !named.contains(&term) => {
+                named.push(term)
+            }
+            Filter::Term(_) => {}
+        }
+    }
+
+    /// The same with every condition on states taken for true.
+    pub fn of_any_state(&self) -> Filter {
+        let parts = |parts: &[Filter]| parts.iter().map(Filter::of_any_state).collect();
+        match self {
+            Filter::And(all) => Filter::And(parts(all)),
+            Filter::Or(any) => Filter::Or(parts(any)),
+            Filter::Not(part) if matches!(**part, Filter::Term(Term::State(_))) => {
+                Filter::everything()
+            }
+            Filter::Not(part) => Filter::Not(Box::new(part.of_any_state())),
+            Filter::Term(Term::State(_)) => Filter::everything(),
+            Filter::Term(term) => Filter::Term(term.clone()),
+        }
+    }
+
     /// A set of states outside of which no socket is selected.
     pub fn states(&self) -> StateSet {
         let every = StateSet::ALL.union(StateSet::of(crate::model::State::BoundInactive));
@@ -222,6 +280,44 @@ mod tests {
         assert!(groups(either(pid(1), port(80))).is_empty());
         assert!(groups(Filter::Not(Box::new(pid(1)))).is_empty());
         assert!(groups(Filter::Or(vec![])).is_empty());
+    }
+
+    #[test]
+    fn of_a_filter_for_namespaces_nothing_is_left_but_them() {
+        let read = |text| parse(text, &NoNames).unwrap();
+        for (text, left) in [
+            (
+                "state close-wait sport = :80",
+                "( state all ) or sport = :1 or not sport = :1",
+            ),
+            ("netns = blue and port = 80", "netns = blue"),
+            ("netns = blue or port = 80", ""),
+            ("not ( netns = blue or port = 80 )", "not netns = blue"),
+            ("not ( netns = blue and port = 80 )", ""),
+        ] {
+            let blue = Namespace {
+                label: Some("blue".to_owned()),
+                inode: Some(7),
+                ..Namespace::UNKNOWN
+            };
+            let red = Namespace {
+                label: Some("red".to_owned()),
+                inode: Some(8),
+                ..Namespace::UNKNOWN
+            };
+            let found = read(text).of_namespaces();
+            for namespace in [blue, red] {
+                assert_eq!(
+                    found.excludes(&namespace),
+                    read(left).excludes(&namespace),
+                    "{text}"
+                );
+            }
+            assert!(
+                !found.mentions(|term| !matches!(term, Term::Netns(_))),
+                "{text}"
+            );
+        }
     }
 
     #[test]

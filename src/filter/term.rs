@@ -203,6 +203,18 @@ impl Term {
         }
     }
 
+    /// The one port, program or process that it asks for; `None` of every other condition.
+    pub fn named(&self) -> Option<String> {
+        match self {
+            Term::Port(_, ports) if ports.start() == ports.end() => {
+                Some(format!("port {}", ports.start()))
+            }
+            Term::Program(name) => Some(format!("program {}", String::from_utf8_lossy(name))),
+            Term::Pid(pid) => Some(format!("process {pid}")),
+            _ => None,
+        }
+    }
+
     /// Whether the term needs to know who holds the socket.
     pub fn needs_owner(&self) -> bool {
         matches!(

@@ -23,9 +23,10 @@ use crate::collector::namespaces::whereabouts;
 use crate::collector::netns::{NetnsChoice, NetnsName};
 use crate::collector::owners::ScanChoice;
 use crate::collector::recording::{RecordedNames, Recording};
+use crate::collector::sock_diag::wire::Families;
 use crate::collector::{Request, SourceChoice};
-use crate::filter::{Names, Term};
-use crate::model::{Pid, Protocol, Protocols};
+use crate::filter::{Filter, Names, Term};
+use crate::model::{Pid, Protocol, Protocols, State, StateSet};
 use crate::renderer::style::Look;
 use crate::renderer::{Format, Page, View};
 
@@ -221,14 +222,23 @@ impl Asked {
             || options.strict;
         let others = is_shown && !place.is_told;
         let needs = needs::needs(&view, &filter, options.quiet);
+        // What a finding says of its service rests on sockets that nobody selected: its legs and
+        // peers, its queue and whoever waits there.
+        let has_findings = view.page == Page::Triage || format == Format::Json;
+        let whole = has_findings && !options.quiet && protocols.contains(Protocol::Tcp);
+        let (read, families) = if whole {
+            (whole_tables(&filter), Families::Both)
+        } else {
+            (filter.clone(), families(&options))
+        };
         Ok(Inspection {
             request: Request {
                 source: options.source.unwrap_or(SourceChoice::Auto),
                 scan: scan(&options)?,
                 proc_root: place.proc_root,
                 netns: place.netns,
-                families: families(&options),
-                filter: filter.clone(),
+                families,
+                filter: read,
                 owners: needs.owners && !options.no_owners,
                 cgroups: needs.cgroups,
                 protocols,
@@ -356,6 +366,16 @@ fn format(options: &Options) -> Format {
     } else {
         Format::Table
     }
+}
+
+/// All sockets of the namespaces in which some are selected.
+fn whole_tables(filter: &Filter) -> Filter {
+    let bound = StateSet::of(State::BoundInactive);
+    let states = StateSet::ALL.union(filter.states().intersection(bound));
+    Filter::And(vec![
+        Filter::Term(Term::State(states)),
+        filter.of_namespaces(),
+    ])
 }
 
 /// How holders are found. Whoever wants /proc in place of the kernel's own tables wants it there

@@ -87,8 +87,15 @@ fn text(report: &Report<'_>, found: &Findings, verdict: &Verdict, test: &Test) -
     } else {
         "sockets"
     };
+    // Nothing to look at is another thing than nothing that is wrong.
+    let matched = (verdict.all == 0).then(|| report.of_any_state()).flatten();
     let mut parts = vec![match verdict.counted {
-        0 if is_close_wait && verdict.all == 0 => "none".to_owned(),
+        0 if matched == Some(0) => "no socket matches".to_owned(),
+        0 if is_close_wait && verdict.all == 0 => match matched {
+            Some(1) => "none, 1 socket matches".to_owned(),
+            Some(matched) => format!("none, {} sockets match", units::count(matched)),
+            None => "none".to_owned(),
+        },
         0 if is_close_wait => format!("none lingering of {}", units::count(verdict.all)),
         counted => format!("{} {noun}", units::count(counted)),
     }];
@@ -113,6 +120,7 @@ fn text(report: &Report<'_>, found: &Findings, verdict: &Verdict, test: &Test) -
             });
         }
     }
+    parts.extend(verdict.notes.iter().cloned());
     if verdict.doubtful > 0 {
         let doubtful = units::count(verdict.doubtful);
         parts.push(format!("{doubtful} of unknown age (keepalive) not counted"));

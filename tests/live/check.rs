@@ -353,6 +353,116 @@ fn what_keepalive_hides_is_looked_at_twice_where_it_decides() {
 }
 
 #[test]
+fn nothing_to_look_at_is_told_from_nothing_wrong() {
+    let lab = Lab::new();
+    let idle = lab.start("silent", &[]);
+    let port = idle.port().to_string();
+    let (pid, own) = (idle.pid().to_string(), std::process::id().to_string());
+    // Of a test's own threads one is not its first.
+    let tid = std::thread::spawn(|| rustix::thread::gettid().as_raw_nonzero().to_string());
+    let tid = tid.join().unwrap();
+    let threads = std::fs::read_dir(format!("/proc/{own}/task")).unwrap();
+    let thread = threads
+        .flatten()
+        .map(|task| task.file_name().into_string().unwrap())
+        .find(|task| *task != own)
+        .unwrap_or(tid.clone());
+    for (args, code, words) in [
+        (&["--port", &port][..], 0, "OK - none, 1 socket matches"),
+        (
+            &["state", "close-wait", "port", "=", &port],
+            0,
+            "OK - none, 1 socket matches",
+        ),
+        (
+            &["--port", "1"],
+            0,
+            "OK - no socket matches, port 1 has no socket",
+        ),
+        (&["--port", &port, "--port", "1"], 0, "port 1 has no socket"),
+        (&["--port", "1", "--strict"], 3, "port 1 has no socket"),
+        (
+            &["--program", "nosuchprog", "-w", "0"],
+            0,
+            "program nosuchprog has no socket",
+        ),
+        (
+            &["--program", "nosuchprog", "--strict"],
+            3,
+            "program nosuchprog has no socket",
+        ),
+        (&["--pid", &pid], 0, "OK - none, 1 socket matches"),
+        (
+            &["--pid", "4194305", "-w", "0"],
+            3,
+            "there is no process 4194305",
+        ),
+        (&["pid", "=", "4194305"], 3, "there is no process 4194305"),
+        (
+            &["not", "pid", "=", "4194305"],
+            0,
+            "OK - none, 1 socket matches",
+        ),
+    ] {
+        let found = check(&lab, args);
+        assert_eq!(found.code, code, "{args:?}: {}", found.stdout);
+        // On a loopback that is everybody's there may be more.
+        if lab.is_private() {
+            assert!(found.stdout.contains(words), "{args:?}: {}", found.stdout);
+        }
+    }
+    let found = check(&lab, &["--pid", &thread, "-w", "0"]);
+    assert_eq!(found.code, 3, "{}", found.stdout);
+    let words = format!("process {thread} is a thread of process {own}: --pid {own}");
+    assert!(found.stdout.contains(&words), "{}", found.stdout);
+}
+
+#[test]
+fn what_a_finding_counts_is_not_the_selections() {
+    let lab = Lab::new();
+    // Some have hung up, and others wait in the queue.
+    let full = lab.start("queue", &["backlog=6"]);
+    let port = full.port().to_string();
+    lab.enter();
+    let summary = |args: &[&str]| {
+        let document = lab.json(args);
+        let findings = document["findings"].as_array().unwrap().clone();
+        let queue = findings
+            .iter()
+            .find(|finding| finding["cause"] == "not-accepted");
+        queue.map(|finding| {
+            let text = finding["summary"].as_str().unwrap();
+            text.split(", the oldest").next().unwrap().to_owned()
+        })
+    };
+    let whole = until("a queue that is full for longer than an instant", || {
+        summary(&[]).ok_or("no finding".to_owned())
+    });
+    for args in [
+        &["--state", "close-wait"][..],
+        &["state", "close-wait"],
+        &["--port", &port],
+        &["sport", "=", &port],
+        &["--cause", "not-accepted"],
+        &["--older-than", "1ms"],
+        &["--peer", "127.0.0.0/8"],
+        &["-4"],
+    ] {
+        assert_eq!(summary(args).as_ref(), Some(&whole), "{args:?}");
+    }
+    for args in [
+        &["--cause", "stale-pool"][..],
+        &["--older-than", "1h"],
+        &["--port", "1"],
+        &["--peer", "10.0.0.0/8"],
+    ] {
+        assert_eq!(summary(args), None, "{args:?}");
+        let found = check(&lab, args);
+        assert_eq!(found.code, 0, "{args:?}: {}", found.stdout);
+    }
+}
+
+#[test]
 fn the_worst_is_one_number_wherever_it_stands() {
     let lab = Lab::new();
     let (leak, abandon) = (

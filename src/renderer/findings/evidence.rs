@@ -219,7 +219,7 @@ fn queue_lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
                 units::count(queue.strays)
             ),
         );
-    } else if queue.unaccepted == 0 && queue.looked_for {
+    } else if queue.unaccepted == 0 {
         lines.add(
             Rank::Decisive,
             "none of the connections in it was seen: they may have come to another port, by \
