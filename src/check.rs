@@ -10,7 +10,6 @@ use crate::classifier::finding::Findings;
 use crate::classifier::verdict::{self, Earlier, Growth, Status, Verdict};
 use crate::classifier::{Report, Rules};
 use crate::collector::owners::Progress;
-use crate::collector::process::{Standing, standing};
 use crate::filter::Term;
 use crate::model::Snapshot;
 use crate::plan::Inspection;
@@ -99,26 +98,14 @@ fn told(check: &Check, (report, found, verdict): Judged<'_>) -> anyhow::Result<(
     Ok((verdict.status, text))
 }
 
-/// Says which of the ports, programs and processes that were named have no socket. A process that
-/// is none was a mistake: nothing was looked at.
+/// Says which of the ports, programs and processes that were named have no socket.
 fn without_sockets(check: &Check, report: &Report<'_>, mut verdict: Verdict) -> Verdict {
-    let request = &check.inspection.request;
-    for term in report.without_sockets() {
-        let standing = match term {
-            Term::Pid(pid) if request.from.is_none() => standing(&request.proc_root, *pid),
-            _ => Standing::Process,
-        };
-        let Some(what) = term.named() else { continue };
-        match standing {
-            Standing::Nothing => verdict = verdict.without(format!("there is no {what}")),
-            Standing::Thread(of) => {
-                verdict =
-                    verdict.without(format!("{what} is a thread of process {of}: --pid {of}"));
-            }
-            Standing::Process if check.test.strict => {
-                verdict = verdict.without(format!("{what} has no socket"));
-            }
-            Standing::Process => verdict.notes.push(format!("{what} has no socket")),
+    for name in report.without_sockets().into_iter().filter_map(Term::named) {
+        let what = format!("{name} has no socket");
+        if check.test.strict {
+            verdict = verdict.without(what);
+        } else {
+            verdict.notes.push(what);
         }
     }
     verdict

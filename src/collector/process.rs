@@ -147,35 +147,6 @@ fn open(proc_root: &Path, pid: Pid) -> Option<Process> {
     Process::new_with_root(proc_root.join(pid.to_string())).ok()
 }
 
-/// What a number is that was given for a process's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    Process,
-    /// A thread of this process.
-    Thread(Pid),
-    /// Nothing that can be seen.
-    Nothing,
-}
-
-/// Whether there is such a process: `/proc/TID` is there for a thread too, though no listing shows
-/// it. See proc_pid_status(5).
-pub fn standing(proc_root: &Path, pid: Pid) -> Standing {
-    let status = match fs::read(proc_root.join(pid.to_string()).join("status")) {
-        Ok(status) => status,
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            return Standing::Process;
-        }
-        Err(_) => return Standing::Nothing,
-    };
-    let status = String::from_utf8_lossy(&status);
-    let mut lines = status.lines();
-    let leader = lines.find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok());
-    match leader.map(Pid) {
-        Some(leader) if leader != pid => Standing::Thread(leader),
-        _ => Standing::Process,
-    }
-}
-
 /// How long the host has been up, in milliseconds.
 pub fn uptime_ms(proc_root: &Path) -> Option<u64> {
     let uptime = procfs::Uptime::from_file(proc_root.join("uptime")).ok()?;

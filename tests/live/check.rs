@@ -392,12 +392,8 @@ fn nothing_to_look_at_is_told_from_nothing_wrong() {
             "program nosuchprog has no socket",
         ),
         (&["--pid", &pid], 0, "OK - none, 1 socket matches"),
-        (
-            &["--pid", "4194305", "-w", "0"],
-            3,
-            "there is no process 4194305",
-        ),
-        (&["pid", "=", "4194305"], 3, "there is no process 4194305"),
+        (&["--pid", "4194305", "-w", "0"], 3, "no process 4194305"),
+        (&["pid", "=", "4194305"], 3, "no process 4194305"),
         (
             &["not", "pid", "=", "4194305"],
             0,
@@ -413,7 +409,7 @@ fn nothing_to_look_at_is_told_from_nothing_wrong() {
     }
     let found = check(&lab, &["--pid", &thread, "-w", "0"]);
     assert_eq!(found.code, 3, "{}", found.stdout);
-    let words = format!("process {thread} is a thread of process {own}: --pid {own}");
+    let words = format!("{thread} is a thread: --pid {own} is its process");
     assert!(found.stdout.contains(&words), "{}", found.stdout);
 }
 
