@@ -332,7 +332,7 @@ pub struct Options {
     /// LISTEN only (-a wins)
     #[arg(short = 'l', long, help_heading = "netstat letters")]
     pub listening: bool,
-    /// TCP (what neither -t nor -u means)
+    /// TCP (default; MPTCP connections with it)
     #[arg(short = 't', long, help_heading = "netstat letters")]
     pub tcp: bool,
     /// UDP; with -t both

@@ -103,7 +103,7 @@ fn inspect(
     let mut report = classifier::classify(&snapshot, &plan.rules);
     let classified = Instant::now();
     if plan.quiet {
-        let outcome = match (report.len(), report.undecided) {
+        let outcome = match (report.listed(), report.undecided) {
             (1.., _) => Outcome::Matched,
             (0, 0) if report.may_miss_sockets() => Outcome::Undecided,
             (0, 0) if plan.strict && !report.is_all_there_is() => Outcome::Undecided,

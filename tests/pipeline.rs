@@ -61,6 +61,7 @@ fn namespace(label: &str, source: Source) -> Namespace {
         asked: None,
         inode: Some(4026531840),
         source,
+        hides_subflows: false,
         settings: Settings {
             ephemeral: Some(PortRange {
                 first: 32768,
@@ -80,6 +81,7 @@ fn snapshot(source: Source, sockets: Vec<Socket>) -> Snapshot {
         namespaces: vec![namespace("net:[4026531840]", source)],
         taken_at_ns: TAKEN_AT_NS,
         reading_ms: Some(1),
+        subflows: Vec::new(),
         details: Details::default(),
         recorded: false,
         holders: Some(holders(&sockets)),

@@ -106,6 +106,7 @@ fn any_ipv4() -> Query {
         families: Families::One(Family::Inet),
         states: StateSet::ALL,
         tcp_info: true,
+        ulp: false,
         details: DetailSet::NONE,
         bytecode: None,
     }

@@ -116,6 +116,7 @@ fn take(recorder: &mut Recorder) -> Result<Take> {
         families,
         states,
         tcp_info: true,
+        ulp: false,
         details: DetailSet::NONE,
         bytecode: None,
     };

@@ -19,6 +19,9 @@ pub struct Facts {
     /// It has an inode: accept(2) or connect(2) has given it to a process.
     pub accepted: bool,
     pub recv_q: u32,
+    /// Whether `recv_q` counts a FIN that was not read, so that 0 means that end-of-file was: not on
+    /// MPTCP connections, nor on their subflows, which the kernel reads itself.
+    pub counts_fin: bool,
     pub send_q: u32,
     pub timer: Option<Timer>,
     /// How often that timer has been doubled.
@@ -72,6 +75,8 @@ pub fn cause(facts: &Facts, grace_ms: u64) -> Cause {
         return Cause::Unclear;
     }
     match (facts.recv_q, facts.side) {
+        (0, _) if !facts.counts_fin => Cause::Unclear,
+        (_, _) if !facts.counts_fin => Cause::NotReading,
         (0, _) => Cause::NeverClosed,
         (1, Some(Side::Client)) => Cause::StalePool,
         (1, Some(Side::Server)) => match facts.answered_after_last_byte() {
@@ -131,6 +136,8 @@ pub enum Renewal {
     Probe,
     /// Data that is still being sent.
     Data,
+    /// Whatever comes in on any subflow of MPTCP, where no timer of the connection shows.
+    Subflows,
 }
 
 /// This side still sends, and it is being taken.
@@ -198,6 +205,7 @@ impl Facts {
             Some(TimerKind::Keepalive) if self.may_be_probed() => Some(Renewal::Keepalive),
             Some(TimerKind::Probe) => Some(Renewal::Probe),
             Some(TimerKind::Retransmit) if self.send_q > 0 => Some(Renewal::Data),
+            _ if !self.counts_fin => Some(Renewal::Subflows),
             _ => {
                 let to_the_peer = self.peer == Some(PeerEnd::Waiting) || sent_after_fin(self);
                 (to_the_peer && sends(self, grace_ms)).then_some(Renewal::Data)

@@ -1,5 +1,7 @@
 //! What every judgement of one snapshot rests on: listeners, owners, the other ends, heirs.
 
+use std::num::NonZeroU32;
+
 use rustc_hash::FxHashMap;
 
 use super::age::{self, Sightings};
@@ -9,7 +11,8 @@ use super::side::Sides;
 use super::{Row, Rules, hiding};
 use crate::filter::Known;
 use crate::model::{
-    Ago, Endpoint, Hiding, Holder, Holders, Idle, Owner, Pid, Snapshot, Socket, State, TcpInfo,
+    Ago, Endpoint, Hiding, Holder, Holders, Idle, Owner, Pid, Protocol, Snapshot, Socket, State,
+    TcpInfo, TimerKind,
 };
 
 /// An [`Owner`] without its lifetime.
@@ -36,6 +39,9 @@ pub(super) struct Judge<'a> {
     no_holders: Holders,
     pub(super) grace_ms: u64,
     seen: Sightings,
+    /// Of each MPTCP connection with subflows, by namespace and token: one that is not taken what it
+    /// sends, where that goes for all of them.
+    stuck: FxHashMap<(u16, NonZeroU32), Option<&'a Socket>>,
     /// Processes that hold several sockets older than themselves, ordered.
     heirs: Vec<Pid>,
 }
@@ -65,6 +71,7 @@ impl<'a> Judge<'a> {
             no_holders: Holders::default(),
             grace_ms: rules.grace_ms,
             seen: rules.seen.clone(),
+            stuck: stuck(&snapshot.subflows),
             heirs,
         }
     }
@@ -143,14 +150,21 @@ impl<'a> Judge<'a> {
 
     pub(super) fn facts(&self, socket: &Socket, idle: Option<Idle>, owner: &Owner<'_>) -> Facts {
         let tcp = socket.tcp.as_ref();
+        // The timers of an MPTCP connection are its subflows'.
+        let sender = self.sender(socket);
         Facts {
             tick: self.snapshot.host.tick,
             side: self.sides.side(socket),
             accepted: socket.inode != 0,
             recv_q: socket.recv_q,
+            counts_fin: match socket.protocol {
+                Protocol::Mptcp | Protocol::Subflow => false,
+                // It may be a subflow's.
+                _ => socket.recv_q != 0 || !self.snapshot.namespace(socket).hides_subflows,
+            },
             send_q: socket.send_q,
-            timer: socket.timer,
-            backoff: tcp.and_then(|tcp| tcp.backoff()),
+            timer: sender.timer,
+            backoff: sender.tcp.and_then(|tcp| tcp.backoff()),
             idle,
             sent: tcp.and_then(|tcp| tcp.last_data_sent()),
             received: tcp.and_then(|tcp| received(socket, tcp)),
@@ -165,6 +179,17 @@ impl<'a> Judge<'a> {
             peer: self.peer(socket).map(|(end, _)| end),
             inherited: self.inherited(owner),
         }
+    }
+
+    /// The socket that sends what the program writes: itself, or a subflow.
+    fn sender<'b>(&'b self, socket: &'b Socket) -> &'b Socket {
+        let subflow = match socket.protocol {
+            Protocol::Mptcp => socket
+                .token
+                .and_then(|token| *self.stuck.get(&(socket.netns, token))?),
+            _ => None,
+        };
+        subflow.unwrap_or(socket)
     }
 
     /// The other end of the same connection, if it is in this namespace and closed first.
@@ -208,6 +233,20 @@ impl<'a> Judge<'a> {
         };
         Some(pids.any(|pid| pid != first) || self.heirs.binary_search(&first).is_ok())
     }
+}
+
+fn stuck(subflows: &[Socket]) -> FxHashMap<(u16, NonZeroU32), Option<&Socket>> {
+    let mut stuck = FxHashMap::default();
+    for subflow in subflows {
+        let Some(token) = subflow.token else { continue };
+        let pushes = subflow.send_q > 0
+            && subflow.timer.is_some_and(|timer| {
+                matches!(timer.kind, TimerKind::Retransmit | TimerKind::Probe)
+            });
+        let one = stuck.entry((subflow.netns, token)).or_insert(Some(subflow));
+        *one = one.filter(|_| pushes);
+    }
+    stuck
 }
 
 /// How old a second holder must be to count.

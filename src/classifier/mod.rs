@@ -20,6 +20,8 @@ pub mod tally;
 mod unseen;
 pub mod verdict;
 
+use rustc_hash::FxHashMap;
+
 use self::age::Sightings;
 use self::cause::{Facts, PeerEnd, Renewal};
 use self::group::{Group, Grouping, Service};
@@ -73,7 +75,7 @@ impl Row<'_> {
     /// connection of a process: listeners and the kernel's own.
     pub fn accepted(&self) -> Option<bool> {
         let socket = self.socket;
-        if socket.protocol == Protocol::Udp {
+        if matches!(socket.protocol, Protocol::Udp | Protocol::Subflow) {
             return None;
         }
         if socket.is_unaccepted() {
@@ -123,7 +125,9 @@ pub struct Report<'a> {
     judge: Judge<'a>,
     /// The selected sockets, in netstat's order: by namespace and family, listeners first.
     selected: Vec<Selected>,
-    /// Of TCP.
+    /// The selected ones of [`Snapshot::subflows`], for listings.
+    subflows: Vec<Selected>,
+    /// Of TCP, MPTCP connections with it.
     pub states: StateCounts,
     /// Of UDP; `None` where it was not asked for.
     pub udp: Option<StateCounts>,
@@ -150,10 +154,20 @@ pub fn classify<'a>(snapshot: &'a Snapshot, rules: &Rules) -> Report<'a> {
     let mut selected = Vec::new();
     let mut undecided = 0;
     let mut hidden = Hidden::default();
+    // What the source does not show is not counted as none.
+    let is_hidden = |gap: &Gap| gap.kind == GapKind::StateUnread;
+    let hidden_states = match snapshot.gaps.iter().any(is_hidden) {
+        true => StateSet::of(State::BoundInactive),
+        false => StateSet::NONE,
+    };
     let none_of = |protocol| {
         let asked = rules.protocols.contains(protocol);
         StateCounts::none_of(if asked {
-            rules.filter.of_protocol(protocol).states()
+            rules
+                .filter
+                .of_protocol(protocol)
+                .states()
+                .minus(hidden_states)
         } else {
             StateSet::NONE
         })
@@ -167,8 +181,8 @@ pub fn classify<'a>(snapshot: &'a Snapshot, rules: &Rules) -> Report<'a> {
         match rules.filter.decide(&judge.known(&row)) {
             Some(true) => {
                 match socket.protocol {
-                    Protocol::Tcp => states.add(socket.state),
                     Protocol::Udp => udp.add(socket.state),
+                    _ => states.add(socket.state),
                 }
                 hidden.add(&row, &judge.sides.listeners);
                 selected.push(Selected {
@@ -190,6 +204,7 @@ pub fn classify<'a>(snapshot: &'a Snapshot, rules: &Rules) -> Report<'a> {
             socket.state != State::Listen,
         )
     });
+    let subflows = subflows(&judge, rules);
     let mut gaps = snapshot.gaps.clone();
     gaps.extend(hidden.gaps(snapshot, undecided));
     Report {
@@ -197,6 +212,7 @@ pub fn classify<'a>(snapshot: &'a Snapshot, rules: &Rules) -> Report<'a> {
         filter: rules.filter.clone(),
         judge,
         selected,
+        subflows,
         states,
         udp: rules.protocols.contains(Protocol::Udp).then_some(udp),
         gaps,
@@ -205,8 +221,54 @@ pub fn classify<'a>(snapshot: &'a Snapshot, rules: &Rules) -> Report<'a> {
     }
 }
 
+/// Selects subflows. Each is whose its connection is, and on its side.
+fn subflows(judge: &Judge<'_>, rules: &Rules) -> Vec<Selected> {
+    let snapshot = judge.snapshot;
+    if snapshot.subflows.is_empty() {
+        return Vec::new();
+    }
+    let connections: FxHashMap<_, _> = snapshot
+        .sockets
+        .iter()
+        .filter_map(|socket| Some((connection(socket)?, socket)))
+        .collect();
+    let select = |(number, subflow): (u32, &Socket)| {
+        let connection = connection(subflow).and_then(|key| connections.get(&key).copied());
+        let owner = match connection {
+            Some(connection) => judge.owner_ref(connection),
+            // Its connection came or went between the dumps; the inode of one that has gone stays.
+            None => match judge.owner_ref(subflow) {
+                OwnerRef::Hidden(_) => OwnerRef::Kernel,
+                owner => owner,
+            },
+        };
+        let row = Row {
+            cause: None,
+            ..judge.row(subflow, owner)
+        };
+        let selected = rules.filter.decide(&judge.known(&row)) == Some(true);
+        selected.then_some(Selected {
+            socket: number,
+            cause: None,
+            owner,
+        })
+    };
+    (0..).zip(&snapshot.subflows).filter_map(select).collect()
+}
+
+/// What an MPTCP connection or listener has in common with its subflows, and with no other.
+fn connection(socket: &Socket) -> Option<(u16, bool, u32)> {
+    let listens = socket.state == State::Listen;
+    let number = match (socket.protocol, listens) {
+        (Protocol::Tcp | Protocol::Udp, _) => return None,
+        (_, true) => socket.inode,
+        (_, false) => socket.token?.get(),
+    };
+    Some((socket.netns, listens, number))
+}
+
 impl<'a> Report<'a> {
-    /// How many sockets are selected.
+    /// How many sockets are selected, subflows aside.
     pub fn len(&self) -> usize {
         self.selected.len()
     }
@@ -220,10 +282,42 @@ impl<'a> Report<'a> {
         (0..self.len()).map(|at| self.row(at))
     }
 
-    /// The selected socket at a position below [`Report::len`].
+    /// How many lines a listing has: the selected sockets and subflows.
+    pub fn listed(&self) -> usize {
+        self.selected.len() + self.subflows.len()
+    }
+
+    /// The order of a listing, as positions below [`Report::listed`]: each subflow after its
+    /// connection. `None` where it is that of the positions.
+    pub fn listing(&self) -> Option<Vec<u32>> {
+        if self.subflows.is_empty() {
+            return None;
+        }
+        let positions = || (0u32..).take(self.listed());
+        let places: FxHashMap<_, _> = positions()
+            .take(self.len())
+            .filter_map(|at| Some((connection(self.row(at as usize).socket)?, at)))
+            .collect();
+        let mut order: Vec<(u32, u32)> = positions()
+            .map(|at| match connection(self.row(at as usize).socket) {
+                Some(key) => (places.get(&key).copied().unwrap_or(u32::MAX), at),
+                None => (at, at),
+            })
+            .collect();
+        order.sort_unstable();
+        Some(order.into_iter().map(|(_, at)| at).collect())
+    }
+
+    /// The selected socket at a position below [`Report::listed`]; from [`Report::len`] on, the
+    /// subflows.
     pub fn row(&self, at: usize) -> Row<'_> {
-        let selected = self.selected[at];
-        let socket = &self.snapshot.sockets[selected.socket as usize];
+        let (selected, socket) = match self.selected.get(at) {
+            Some(selected) => (*selected, &self.snapshot.sockets[selected.socket as usize]),
+            None => {
+                let selected = self.subflows[at - self.selected.len()];
+                (selected, &self.snapshot.subflows[selected.socket as usize])
+            }
+        };
         Row {
             socket,
             sides: &self.judge.sides,
@@ -355,6 +449,7 @@ impl<'a> Report<'a> {
             matches!(
                 gap.kind,
                 GapKind::DumpInterrupted
+                    | GapKind::MptcpUnread
                     | GapKind::Malformed
                     | GapKind::FamilyUnread
                     | GapKind::UdpUnread

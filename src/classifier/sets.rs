@@ -53,6 +53,8 @@ pub struct Set {
     pub sockets: u64,
     pub recv_q: RecvQ,
     pub recv_q_min: u32,
+    /// Those whose Recv-Q does not count a FIN: connections of MPTCP, and what may be a subflow.
+    pub uncounted_fins: u64,
     pub send_q_max: u32,
     /// Of the lower bounds of the ages.
     pub idle: Option<Spread>,
@@ -246,6 +248,7 @@ fn gather(report: &Report<'_>, key: &Key, positions: &[u32]) -> Set {
         sockets: positions.len() as u64,
         recv_q: RecvQ::default(),
         recv_q_min: u32::MAX,
+        uncounted_fins: 0,
         send_q_max: 0,
         idle: None,
         patience: None,
@@ -328,6 +331,8 @@ impl Set {
         let socket = row.socket;
         self.recv_q.add(socket.recv_q);
         self.recv_q_min = self.recv_q_min.min(socket.recv_q);
+        let facts = report.facts(row);
+        self.uncounted_fins += u64::from(!facts.counts_fin);
         self.send_q_max = self.send_q_max.max(socket.send_q);
         match socket.timer {
             Some(timer) if timer.kind == TimerKind::Keepalive => {
@@ -346,7 +351,7 @@ impl Set {
             .silent
             .zip(silent)
             .map(|(count, one)| count + u64::from(one));
-        let unanswered = report.facts(row).answered_after_last_byte();
+        let unanswered = facts.answered_after_last_byte();
         self.unanswered = self
             .unanswered
             .zip(unanswered)

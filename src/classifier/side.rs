@@ -72,7 +72,7 @@ impl<'a> Sides<'a> {
 
     /// The side that a socket is on; `None` where nothing tells, as of what is no TCP connection.
     pub(super) fn side(&self, socket: &Socket) -> Option<Side> {
-        if socket.protocol != Protocol::Tcp || socket.state == State::BoundInactive {
+        if socket.protocol == Protocol::Udp || socket.state == State::BoundInactive {
             return None;
         }
         self.told(socket)
@@ -109,12 +109,12 @@ impl<'a> Sides<'a> {
         let local = At::Local(socket.local.port);
         let remote = At::Remote(socket.remote.canonical());
         let at = match (socket.protocol, self.side(socket)) {
-            (Protocol::Tcp, Some(Side::Server)) => local,
-            (Protocol::Tcp, Some(Side::Client)) => remote,
-            (Protocol::Tcp, None) => At::Untold(socket.remote.canonical().addr),
             // Nothing tells it of UDP: an end without a peer goes by its own port.
             (Protocol::Udp, _) if socket.state == State::Established => remote,
             (Protocol::Udp, _) => local,
+            (_, Some(Side::Server)) => local,
+            (_, Some(Side::Client)) => remote,
+            (_, None) => At::Untold(socket.remote.canonical().addr),
         };
         Service { at, device: 0 }
     }
@@ -134,7 +134,7 @@ impl<'a> Sides<'a> {
 
     fn connections(&self) -> impl Iterator<Item = &'a Socket> {
         self.snapshot.sockets.iter().filter(|socket| {
-            socket.protocol == Protocol::Tcp
+            socket.protocol != Protocol::Udp
                 && !matches!(socket.state, State::Listen | State::BoundInactive)
         })
     }
@@ -399,6 +399,7 @@ mod tests {
             taken_at_ns: 0,
             reading_ms: None,
             sockets,
+            subflows: Vec::new(),
             details: Default::default(),
             holders: None,
             cgroups: None,

@@ -450,7 +450,7 @@ impl<'a> Values<'a> {
         let value = match (dimension, number) {
             (_, NONE) => return Value::None,
             (_, UNKNOWN) => return Value::Unknown,
-            (Dimension::Protocol, _) => [Protocol::Tcp, Protocol::Udp]
+            (Dimension::Protocol, _) => [Protocol::Tcp, Protocol::Mptcp, Protocol::Udp]
                 .into_iter()
                 .find(|protocol| *protocol as u32 == number)
                 .map(Value::Protocol),

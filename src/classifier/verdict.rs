@@ -615,6 +615,7 @@ impl View {
                 | GapKind::UdpUnread
                 | GapKind::NetnsUnread
                 | GapKind::StateUnread
+                | GapKind::MptcpUnread
                 | GapKind::Undecided => Some(true),
                 GapKind::ProcessesUnlisted => Some(test.needs_owners()),
                 // A stopped process, or one that runs out of files, is told by its evidence alone.

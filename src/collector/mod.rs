@@ -5,6 +5,7 @@
 
 pub mod cgroup;
 pub mod host;
+mod mptcp;
 pub mod names;
 pub mod namespaces;
 mod netlink;
@@ -192,6 +193,7 @@ fn collect_taped(
         taken_at_ns,
         reading_ms,
         sockets: found.sockets,
+        subflows: found.subflows,
         details: found.details,
         holders: None,
         cgroups: None,
@@ -358,6 +360,7 @@ fn read_owners(
     };
     let inodes = sockets
         .iter()
+        .chain(&snapshot.subflows)
         .filter(|socket| selectable(socket) || tells_of_another(socket))
         .map(|socket| socket.inode);
     let wanted = Wanted::new(inodes, request.sees_all());
@@ -478,7 +481,10 @@ fn open_by_now(
 fn misses_sockets(gap: &Gap) -> bool {
     matches!(
         gap.kind,
-        GapKind::NetnsUnread | GapKind::DumpInterrupted | GapKind::FamilyUnread
+        GapKind::NetnsUnread
+            | GapKind::DumpInterrupted
+            | GapKind::FamilyUnread
+            | GapKind::MptcpUnread
     )
 }
 

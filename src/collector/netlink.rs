@@ -8,14 +8,17 @@ use std::time::Instant;
 
 use rustc_hash::FxHashSet;
 
+use super::mptcp::{self, Mptcp};
 use super::sock_diag::bytecode::{self, Dialect};
 use super::sock_diag::wire::{Families, Query};
 use super::sock_diag::{Dump, DumpError, Dumped, Reader};
+use super::table::net_dir;
 use super::{Request, Steps};
 use crate::filter::{Filter, Known};
 use crate::model::{DetailSet, Endpoint, Gap, GapKind, Protocol, Socket, State, StateSet};
 
-/// Reads the TCP sockets of the calling thread's namespace that the request may be about.
+/// Reads the TCP sockets of the calling thread's namespace that the request may be about, MPTCP
+/// with them.
 ///
 /// # Errors
 /// When sock_diag is not to be had, or breaks off.
@@ -23,7 +26,7 @@ pub(super) fn read_netlink(
     request: &Request,
     found: &mut Dumped,
     steps: &mut Steps,
-) -> Result<Dump, DumpError> {
+) -> Result<(Dump, Option<Gap>), DumpError> {
     let start = Instant::now();
     let mut reader = Reader::open()?;
     // Listeners decide the side of every other socket, whatever is selected. They are in a hash
@@ -37,12 +40,16 @@ pub(super) fn read_netlink(
         selected
     };
     let mut keep = |socket: &Socket| selected(socket) || socket.state == State::Listen;
+    let net = net_dir(&request.proc_root);
+    let mptcp = mptcp::read(request, &net, &mut reader, &mut keep, found);
+    let ulp = !matches!(mptcp, Mptcp::Absent);
     let walk = Walk::of(request);
     let listeners = Query {
         protocol: Protocol::Tcp,
         families: request.families,
         states: listen,
         tcp_info: false,
+        ulp,
         details: request.details,
         bytecode: None,
     };
@@ -61,6 +68,7 @@ pub(super) fn read_netlink(
             families: request.families,
             states,
             tcp_info: request.tcp_info,
+            ulp,
             details: request.details,
             bytecode: None,
         };
@@ -74,8 +82,20 @@ pub(super) fn read_netlink(
         Walk::Along => drop_strangers(request, found, &|socket| {
             may_matter(&request.filter, socket)
         }),
-        Walk::Again => dump.add(read_others(request, &mut reader, found)?),
+        Walk::Again => dump.add(read_others(request, ulp, &mut reader, found)?),
     }
+    mptcp::adopt_listeners(found);
+    let gap = match mptcp {
+        Mptcp::Absent => None,
+        Mptcp::Read(more) => {
+            dump.add(more);
+            None
+        }
+        Mptcp::Refused(presence, error) => {
+            let hint = "load the mptcp_diag module, or allow NETLINK_SOCK_DIAG";
+            mptcp::gap(presence, found.subflows.len(), &error.to_string(), hint)
+        }
+    };
     let mut what = format!("sock_diag dump: {} sockets kept", found.sockets.len());
     if dump.repeated > 0 {
         what.push_str(&format!(", {} seen twice", dump.repeated));
@@ -83,8 +103,14 @@ pub(super) fn read_netlink(
     if let Some(refusal) = refusal {
         what.push_str(&refusal);
     }
+    if ulp {
+        what.push_str(&format!(
+            ", of MPTCP among them; {} subflows",
+            found.subflows.len()
+        ));
+    }
     steps.add(what, start);
-    Ok(dump)
+    Ok((dump, gap))
 }
 
 /// Reads with as much of the filter as the kernel takes: an older one does not know every
@@ -215,6 +241,7 @@ pub(super) fn drop_strangers(
     is_selected: &dyn Fn(&Socket) -> bool,
 ) {
     let tell = Tell::of(request, found);
+    found.subflows.retain(is_selected);
     found
         .sockets
         .retain(|socket| is_selected(socket) || tell.has(socket));
@@ -223,6 +250,7 @@ pub(super) fn drop_strangers(
 /// Reads what tells of the CLOSE_WAIT sockets that were kept; see [`Walk`].
 fn read_others(
     request: &Request,
+    ulp: bool,
     reader: &mut Reader,
     found: &mut Dumped,
 ) -> Result<Dump, DumpError> {
@@ -235,6 +263,7 @@ fn read_others(
         families: Families::Both,
         states: telling(request),
         tcp_info: request.tcp_info,
+        ulp,
         details: DetailSet::NONE,
         bytecode: None,
     };
@@ -279,6 +308,37 @@ pub(super) fn dump_gaps(dump: Dump) -> Vec<Gap> {
     gaps
 }
 
+/// That BOUND_INACTIVE was asked of a kernel that does not show it over sock_diag: by its release
+/// (`uname -r`) it is older than 6.8, which began to, and no such socket came.
+pub(super) fn bound_gap(filter: &Filter, sockets: &[Socket], release: Option<&str>) -> Option<Gap> {
+    let shows = sockets
+        .iter()
+        .any(|socket| socket.state == State::BoundInactive);
+    let asked = filter
+        .of_protocol(Protocol::Tcp)
+        .states()
+        .contains(State::BoundInactive);
+    let since = |(major, minor)| (major, minor) >= (6, 8);
+    if !asked || shows || release.and_then(version).is_some_and(since) {
+        return None;
+    }
+    Some(Gap {
+        kind: GapKind::StateUnread,
+        count: 1,
+        detail: format!(
+            "Linux {} does not show BOUND_INACTIVE: such sockets are missing",
+            release.unwrap_or("before 6.8")
+        ),
+        hint: "Linux 6.8 and later shows them".into(),
+    })
+}
+
+/// The first two numbers of a release such as `6.18.5-arch1`.
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
 /// CLOSE_WAIT sockets without tcp_info, where it was asked for.
 pub(super) fn age_gap(request: &Request, sockets: &[Socket]) -> Option<Gap> {
     let missing = sockets
@@ -293,4 +353,35 @@ pub(super) fn age_gap(request: &Request, sockets: &[Socket]) -> Option<Gap> {
         ),
         hint: "".into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::filter::Term;
+    use crate::model::Endpoint;
+
+    #[test]
+    fn a_kernel_that_does_not_show_bound_sockets_has_a_gap_and_not_none_of_them() {
+        let everything = Filter::Term(Term::State(StateSet::of(State::BoundInactive)));
+        let gap = |release, sockets: &[Socket]| bound_gap(&everything, sockets, release).is_some();
+        for release in [
+            None,
+            Some("6.7.12"),
+            Some("5.15.0-91-generic"),
+            Some("2.6.78"),
+            Some("?"),
+        ] {
+            assert!(gap(release, &[]), "{release:?}");
+        }
+        for release in ["6.8", "6.18.44-fc", "10.0.1"] {
+            assert!(!gap(Some(release), &[]), "{release}");
+        }
+        // A distribution may have brought it to an older one.
+        let end = Endpoint::new(std::net::Ipv4Addr::LOCALHOST, 80);
+        let bound = Socket::bare(State::BoundInactive, end, end);
+        assert!(!gap(Some("5.14.0-687.el9"), &[bound]));
+        let others = Filter::Term(Term::State(StateSet::of(State::CloseWait)));
+        assert!(bound_gap(&others, &[], Some("5.15")).is_none());
+    }
 }

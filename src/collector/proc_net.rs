@@ -2,6 +2,11 @@
 //!
 //! The text has no cookies, no ages and no accept queue limits; see proc_pid_net(5) and
 //! `net/ipv4/tcp_ipv4.c`, `tcp4_seq_show`.
+//!
+//! The kernel hands out a page of it at a time, and finds its place in the table again by hash bucket
+//! and position (`fs/seq_file.c`, `tcp_seek_last_pos`). While connections come and go, a row may come
+//! twice or be passed over, and rows are of different moments: of 300 connections at the most, 325
+//! were read, each a different one.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -23,9 +28,19 @@ const LINE_MAX: usize = 1024;
 pub struct Reading {
     /// Lines that are not of the kernel's form.
     pub malformed: u64,
-    /// Sockets that came again because the table changed between two reads.
+    /// Sockets that came again because the table changed between two pieces of it.
     pub repeated: u64,
+    /// Rows left out that may be other sockets or the same again: those of two devices can have the
+    /// same ends.
+    pub ambiguous: u64,
+    /// Whether it came in several pieces.
+    pub in_pieces: bool,
 }
+
+/// What tells a row from every other: the ends, the inode, and where the kernel has the socket, as
+/// a hash. The last is 0 to those from whom `kptr_restrict` keeps it, an inode that of a socket
+/// without a file.
+type Identity = (Endpoint, Endpoint, u32, u64);
 
 /// Reads the text of `/proc/net/tcp` (`Family::Inet`) or `tcp6`, or of `udp` and `udp6`. Lines that cannot be understood
 /// are counted and passed over; no line costs an allocation.
@@ -41,19 +56,33 @@ pub fn read(
 ) -> io::Result<Reading> {
     let mut lines = BufReader::with_capacity(64 * 1024, text);
     let mut line = Vec::with_capacity(LINE_MAX);
-    let mut seen = FxHashSet::default();
+    let page = rustix::param::page_size();
+    let mut seen: FxHashSet<Identity> = FxHashSet::default();
     let mut reading = Reading::default();
     let mut first = true;
+    let mut bytes = 0usize;
     while read_line(&mut lines, &mut line)? {
+        // Within the first piece nothing comes twice.
+        bytes = bytes.saturating_add(line.len());
+        reading.in_pieces = bytes > page;
         let header = std::mem::take(&mut first) && line.trim_ascii_start().starts_with(b"sl");
         if header || line.trim_ascii().is_empty() {
             continue;
         }
-        match socket(&line, protocol, family) {
-            Some(socket) if !seen.insert(socket.key()) => reading.repeated += 1,
-            Some(socket) if keep(&socket) => sockets.push(socket),
-            Some(_) => {}
-            None => reading.malformed += 1,
+        let Some(socket) = socket(&line, protocol, family) else {
+            reading.malformed += 1;
+            continue;
+        };
+        let place = place(&line);
+        let is_new = seen.insert((socket.local, socket.remote, socket.inode, place));
+        match (is_new, place, socket.inode) {
+            (false, 0, 0) if reading.in_pieces => reading.ambiguous += 1,
+            (false, 0, 0) | (true, ..) => {
+                if keep(&socket) {
+                    sockets.push(socket);
+                }
+            }
+            (false, ..) => reading.repeated += 1,
         }
     }
     if first {
@@ -127,6 +156,19 @@ pub fn socket(line: &[u8], protocol: Protocol, family: Family) -> Option<Socket>
         inode,
         ..Socket::bare(state, local, remote)
     })
+}
+
+/// Where the kernel has the socket of a line, behind `inode ref`: hashed, or 0.
+fn place(line: &[u8]) -> u64 {
+    let mut fields = line
+        .split(u8::is_ascii_whitespace)
+        .filter(|field| !field.is_empty());
+    let field = fields
+        .nth(11)
+        .and_then(|field| std::str::from_utf8(field).ok());
+    field
+        .and_then(|field| u64::from_str_radix(field, 16).ok())
+        .unwrap_or(0)
 }
 
 fn hex_pair(field: &str) -> Option<(u32, u32)> {
@@ -223,6 +265,52 @@ mod tests {
         let line = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 9 1\n";
         let (sockets, reading) = read_all(&format!("{line}{line}"), Family::Inet);
         assert_eq!((sockets.len(), reading.repeated), (1, 1));
+    }
+
+    /// A row of TIME_WAIT, which has no inode, with the kernel's place of the socket.
+    fn time_wait(place: u64) -> String {
+        format!(
+            "   0: 0100007F:1F90 0100007F:9000 06 00000000:00000000 03:000016C3 00000000     0        0 0 3 {place:016x}\n"
+        )
+    }
+
+    #[test]
+    fn equal_rows_of_two_sockets_are_two() {
+        let (sockets, reading) = read_all(
+            &format!("{HEADER}{}{}", time_wait(1), time_wait(2)),
+            Family::Inet,
+        );
+        assert_eq!((sockets.len(), reading), (2, Reading::default()));
+        // Of one piece no row comes twice, whatever is known of it.
+        let (sockets, reading) = read_all(
+            &format!("{HEADER}{}{}", time_wait(0), time_wait(0)),
+            Family::Inet,
+        );
+        assert_eq!((sockets.len(), reading), (2, Reading::default()));
+    }
+
+    #[test]
+    fn a_row_that_may_have_come_twice_is_counted_as_that() {
+        let page = rustix::param::page_size();
+        let others: String = (1..)
+            .map(|place| time_wait(place + 7).replace("9000", &format!("{place:04X}")))
+            .scan(0, |bytes, line| {
+                *bytes += line.len();
+                (*bytes < page + line.len()).then_some(line)
+            })
+            .collect();
+        let read = |place| {
+            let text = format!("{HEADER}{}{others}{}", time_wait(place), time_wait(place));
+            let (sockets, reading) = read_all(&text, Family::Inet);
+            assert!(reading.in_pieces);
+            (
+                sockets.len() - others.lines().count(),
+                reading.repeated,
+                reading.ambiguous,
+            )
+        };
+        assert_eq!(read(5), (1, 1, 0));
+        assert_eq!(read(0), (1, 0, 1));
     }
 
     #[test]

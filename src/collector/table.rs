@@ -6,8 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use super::mptcp::{self, Presence};
 use super::namespaces::{self, Tables};
-use super::netlink::{age_gap, dump_gaps, may_matter, read_netlink};
+use super::netlink::{age_gap, bound_gap, dump_gaps, may_matter, read_netlink};
 use super::netns::{self, Netns, NetnsChoice, NetnsName};
 use super::recording::tape::Tape;
 use super::sock_diag::Dumped;
@@ -142,6 +143,11 @@ fn read_beside(request: &Request, steps: &mut Steps) -> Result<(Namespace, Table
 pub(super) fn namespace(described: Namespace, table: &Table) -> Namespace {
     Namespace {
         source: table.source,
+        hides_subflows: table.source == Source::Procfs
+            && table
+                .gaps
+                .iter()
+                .any(|gap| gap.kind == GapKind::MptcpUnread),
         settings: table.settings.clone(),
         ..described
     }
@@ -210,9 +216,13 @@ fn read_tcp(
     let start = found.mark();
     if net.is_none() && request.source != SourceChoice::Procfs {
         match read_netlink(request, found, steps) {
-            Ok(dump) => {
+            Ok((dump, mptcp)) => {
+                gaps.extend(mptcp);
                 gaps.extend(dump_gaps(dump));
                 gaps.extend(age_gap(request, &found.sockets));
+                let uname = rustix::system::uname();
+                let release = uname.release().to_str().ok();
+                gaps.extend(bound_gap(&request.filter, &found.sockets, release));
                 return Ok(Source::Netlink);
             }
             Err(error) if request.source == SourceChoice::Netlink => {
@@ -239,6 +249,10 @@ fn read_tcp(
     }
     let dir = net.map_or_else(|| net_dir(&request.proc_root), Path::to_path_buf);
     read_procfs(request, &dir, found, gaps, steps)?;
+    // Its subflows stand there as TCP.
+    let reason = "/proc/net shows their subflows alone, as TCP";
+    let hint = "read through sock_diag, with the mptcp_diag module";
+    gaps.extend(mptcp::gap(Presence::of(&dir), 0, reason, hint));
     Ok(Source::Procfs)
 }
 
@@ -299,6 +313,7 @@ pub(super) fn read_texts(
     };
     let name = protocol.name();
     let mut malformed = 0;
+    let mut pieces = Vec::new();
     for &family in families {
         let path = net.join(match family {
             Family::Inet => name.to_owned(),
@@ -307,19 +322,24 @@ pub(super) fn read_texts(
         let reading = File::open(&path)
             .and_then(|text| proc_net::read_into(found, text, protocol, family, keep));
         match reading {
-            Ok(reading) => malformed += reading.malformed,
+            Ok(reading) => {
+                malformed += reading.malformed;
+                if reading.in_pieces {
+                    pieces.push((path, reading));
+                }
+            }
             // A kernel without IPv6 has no such file, and no such sockets.
             Err(error) if family == Family::Inet6 && error.kind() == io::ErrorKind::NotFound => {}
             Err(error) if family == Family::Inet6 && families.len() > 1 => gaps.push(Gap {
                 kind: match protocol {
-                    Protocol::Tcp => GapKind::FamilyUnread,
                     Protocol::Udp => GapKind::UdpUnread,
+                    _ => GapKind::FamilyUnread,
                 },
                 count: 1,
                 detail: format!("could not read {}: {error}", path.display()),
                 hint: match protocol {
-                    Protocol::Tcp => "IPv6 sockets are missing".into(),
                     Protocol::Udp => "IPv6 sockets of UDP are missing".into(),
+                    _ => "IPv6 sockets are missing".into(),
                 },
             }),
             Err(reason) => {
@@ -331,6 +351,9 @@ pub(super) fn read_texts(
                 return Err(CollectError::Procfs { path, reason, hint });
             }
         }
+    }
+    for (path, reading) in pieces {
+        gaps.push(in_pieces(&path, reading));
     }
     if malformed > 0 {
         gaps.push(Gap {
@@ -344,4 +367,32 @@ pub(super) fn read_texts(
         });
     }
     Ok(())
+}
+
+/// That a text is of no one moment.
+fn in_pieces(path: &Path, reading: proc_net::Reading) -> Gap {
+    let proc_net::Reading {
+        repeated,
+        ambiguous,
+        ..
+    } = reading;
+    let mut detail = format!(
+        "{} comes in pieces: sockets that come or go meanwhile may be missing, or counted beside those \
+         that took their place",
+        path.display()
+    );
+    if repeated > 0 {
+        detail.push_str(&format!("; {repeated} came twice and count once"));
+    }
+    if ambiguous > 0 {
+        detail.push_str(&format!(
+            "; {ambiguous} more that look the same are left out, and may be others"
+        ));
+    }
+    Gap {
+        kind: GapKind::InPieces,
+        count: repeated.saturating_add(ambiguous).max(1),
+        detail,
+        hint: "read through sock_diag, which tells each socket from every other".into(),
+    }
 }

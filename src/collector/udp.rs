@@ -89,6 +89,7 @@ fn read_netlink(
         families: request.families,
         states,
         tcp_info: false,
+        ulp: false,
         details: request.details,
         bytecode: None,
     };

@@ -135,7 +135,7 @@ impl Term {
         let socket = known.socket;
         match self {
             Term::State(states) => Some(states.contains(socket.state)),
-            Term::Protocol(protocol) => Some(socket.protocol == *protocol),
+            Term::Protocol(protocol) => Some(socket.protocol.asked_as() == *protocol),
             Term::Family(family) => Some(socket.family == *family),
             Term::Port(end, ports) => Some(end.holds(socket, |end| ports.contains(&end.port))),
             Term::Host(end, network) => Some(end.holds(socket, |end| network.contains(end.addr))),

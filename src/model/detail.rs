@@ -131,7 +131,15 @@ impl Details {
     }
 
     /// Takes over another table's details, and tells its sockets where theirs are now.
-    pub fn append(&mut self, mut others: Details, sockets: &mut [super::Socket]) {
+    pub fn append<'a>(
+        &mut self,
+        mut others: Details,
+        sockets: impl IntoIterator<Item = &'a mut super::Socket>,
+    ) {
+        if self.0.is_empty() {
+            *self = others;
+            return;
+        }
         let offset = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
         self.0.append(&mut others.0);
         for socket in sockets {

@@ -44,6 +44,10 @@ pub enum GapKind {
     NetnsUnread,
     /// A state that the source does not show.
     StateUnread,
+    /// A table came in pieces, as /proc/net/tcp does: it is of no one moment.
+    InPieces,
+    /// MPTCP sockets that could not be read, or may be missing.
+    MptcpUnread,
     /// UDP sockets came from /proc/net/udp.
     UdpSource,
     /// UDP sockets were asked for and could not be read.
@@ -67,6 +71,8 @@ impl GapKind {
             GapKind::Undecided => "undecided",
             GapKind::NetnsUnread => "netns-unread",
             GapKind::StateUnread => "state-unread",
+            GapKind::InPieces => "in-pieces",
+            GapKind::MptcpUnread => "mptcp-unread",
             GapKind::UdpSource => "udp-source",
             GapKind::UdpUnread => "udp-unread",
             GapKind::EvidenceMissing => "evidence-missing",

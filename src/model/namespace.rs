@@ -16,6 +16,9 @@ pub struct Namespace {
     /// The number in `net:[4026531840]`.
     pub inode: Option<u64>,
     pub source: Source,
+    /// MPTCP is in use, and the source does not tell a subflow from any other TCP socket.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hides_subflows: bool,
     pub settings: Settings,
 }
 
@@ -90,6 +93,7 @@ impl Namespace {
         asked: None,
         inode: None,
         source: Source::Procfs,
+        hides_subflows: false,
         settings: Settings {
             ephemeral: None,
             fin_timeout_s: None,

@@ -39,7 +39,8 @@ impl Resolved {
     }
 
     pub fn service(&self, protocol: Protocol, port: u16) -> Option<&str> {
-        self.services.get(&(protocol, port)).map(String::as_str)
+        let key = (protocol.asked_as(), port);
+        self.services.get(&key).map(String::as_str)
     }
 
     pub fn is_empty(&self) -> bool {

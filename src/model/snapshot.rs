@@ -25,6 +25,9 @@ pub struct Snapshot {
     /// How long the reading of the sockets took; `None` where that was not kept.
     pub reading_ms: Option<u64>,
     pub sockets: Vec<Socket>,
+    /// The kernel's own below MPTCP connections. They are listed, and neither counted nor judged: the
+    /// connections are among the sockets.
+    pub subflows: Vec<Socket>,
     /// More of these sockets, where it was asked for.
     pub details: Details,
     /// Who holds them; `None` when nobody asked.

@@ -1,6 +1,6 @@
-//! A TCP or UDP socket as the kernel reports it.
+//! A TCP, MPTCP or UDP socket as the kernel reports it.
 
-use std::num::{NonZeroU16, NonZeroU64};
+use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
 
 use super::{Ago, DetailRef, Endpoint, State, StateSet};
 
@@ -17,7 +17,7 @@ pub struct Socket {
     pub local: Endpoint,
     pub remote: Endpoint,
     /// Bytes received and not read, a FIN counting as one. For LISTEN: connections in the
-    /// accept queue.
+    /// accept queue. Of MPTCP: the memory that unread data takes, in bytes, and no FIN.
     pub recv_q: u32,
     /// Bytes sent or queued and not acknowledged. For LISTEN: the accept queue's limit, which
     /// /proc/net/tcp does not tell (0 there; see [`Source::tells_backlog`]).
@@ -41,6 +41,8 @@ pub struct Socket {
     /// The kernel's number of the cgroup (of version 2) that the socket was made in.
     pub cgroup: Option<NonZeroU64>,
     pub tcp: Option<TcpInfo>,
+    /// What names an MPTCP connection within its namespace, and each of its subflows with it.
+    pub token: Option<NonZeroU32>,
     /// Where more of it stands; `None` where nobody asked.
     pub detail: Option<DetailRef>,
 }
@@ -71,6 +73,7 @@ impl Socket {
             mark: None,
             cgroup: None,
             tcp: None,
+            token: None,
             detail: None,
         }
     }
@@ -104,7 +107,7 @@ impl Socket {
     /// A connection gets its inode in accept(2) (`net/ipv4/inet_connection_sock.c`,
     /// `sock_graft`); one that lost its process is no longer in these states.
     pub fn is_unaccepted(&self) -> bool {
-        self.protocol == Protocol::Tcp
+        self.protocol != Protocol::Udp
             && self.inode == 0
             && matches!(self.state, State::Established | State::CloseWait)
     }
@@ -114,6 +117,10 @@ impl Socket {
         match (self.protocol, self.family) {
             (Protocol::Tcp, Family::Inet) => "tcp",
             (Protocol::Tcp, Family::Inet6) => "tcp6",
+            (Protocol::Mptcp, Family::Inet) => "mptcp",
+            (Protocol::Mptcp, Family::Inet6) => "mptcp6",
+            (Protocol::Subflow, Family::Inet) => "subflow",
+            (Protocol::Subflow, Family::Inet6) => "subflow6",
             (Protocol::Udp, Family::Inet) => "udp",
             (Protocol::Udp, Family::Inet6) => "udp6",
         }
@@ -138,6 +145,11 @@ impl Socket {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Protocol {
     Tcp,
+    /// A connection or a listener of MPTCP, which is what the program holds.
+    Mptcp,
+    /// A TCP socket of the kernel's that carries an MPTCP connection, or takes them in for a
+    /// listener. The program never sees it.
+    Subflow,
     /// Its states are ESTABLISHED, with a peer, and CLOSE, without.
     Udp,
 }
@@ -146,7 +158,17 @@ impl Protocol {
     pub fn name(self) -> &'static str {
         match self {
             Protocol::Tcp => "tcp",
+            Protocol::Mptcp => "mptcp",
+            Protocol::Subflow => "subflow",
             Protocol::Udp => "udp",
+        }
+    }
+
+    /// What it is asked for as: `-t` is all of TCP, MPTCP with it.
+    pub fn asked_as(self) -> Protocol {
+        match self {
+            Protocol::Tcp | Protocol::Mptcp | Protocol::Subflow => Protocol::Tcp,
+            Protocol::Udp => Protocol::Udp,
         }
     }
 
@@ -159,7 +181,7 @@ impl Protocol {
     }
 }
 
-/// Which protocols are looked at.
+/// Which protocols are looked at: TCP, MPTCP with it, or UDP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocols {
     One(Protocol),
@@ -169,7 +191,7 @@ pub enum Protocols {
 impl Protocols {
     pub fn contains(self, protocol: Protocol) -> bool {
         match self {
-            Protocols::One(one) => one == protocol,
+            Protocols::One(one) => one == protocol.asked_as(),
             Protocols::Both => true,
         }
     }
@@ -241,7 +263,7 @@ impl TimerKind {
 pub struct TcpInfo {
     /// One more than the bytes that came: never 0, so that an `Option` of it is no larger.
     end: NonZeroU16,
-    backoff: u8,
+    backoff: Option<u8>,
     last_data_sent: u32,
     last_data_recv: u32,
     last_ack_recv: u32,
@@ -253,12 +275,15 @@ pub struct TcpInfo {
     notsent: u32,
 }
 
+/// Where the last of the times ends in `struct tcp_info`.
+const TIMES_END: u16 = 60;
+
 impl TcpInfo {
     /// Reads the prefix of a `struct tcp_info` that `bytes` holds, of any length.
     pub fn from_prefix(bytes: &[u8]) -> TcpInfo {
         TcpInfo {
             end: NonZeroU16::MIN.saturating_add(u16::try_from(bytes.len()).unwrap_or(u16::MAX)),
-            backoff: bytes.get(4).copied().unwrap_or(0),
+            backoff: bytes.get(4).copied(),
             last_data_sent: u32_at(bytes, 44).unwrap_or(0),
             last_data_recv: u32_at(bytes, 52).unwrap_or(0),
             last_ack_recv: u32_at(bytes, 56).unwrap_or(0),
@@ -271,10 +296,21 @@ impl TcpInfo {
         }
     }
 
+    /// Of a connection that tells its times and no more.
+    pub fn of_times(last_data_sent: u32, last_data_recv: u32, last_ack_recv: u32) -> TcpInfo {
+        TcpInfo {
+            end: NonZeroU16::MIN.saturating_add(TIMES_END),
+            last_data_sent,
+            last_data_recv,
+            last_ack_recv,
+            ..TcpInfo::from_prefix(&[])
+        }
+    }
+
     /// How often the running timer has been doubled because nothing was acknowledged: above 0, a
     /// retransmission or a probe has gone without progress.
     pub fn backoff(&self) -> Option<u8> {
-        self.reaches(5).then_some(self.backoff)
+        self.backoff
     }
 
     /// When data was last sent, a retransmission included; when the connection was made, where none
@@ -293,7 +329,7 @@ impl TcpInfo {
 
     /// When the last acknowledgement came in; a FIN carries one.
     pub fn last_ack_recv(&self) -> Option<Ago> {
-        self.reaches(60)
+        self.reaches(TIMES_END)
             .then_some(Ago::from_kernel(self.last_ack_recv))
     }
 
@@ -363,7 +399,7 @@ mod tests {
     #[test]
     fn a_socket_stays_small_enough_for_a_million_of_them() {
         assert!(
-            std::mem::size_of::<Socket>() <= 160,
+            std::mem::size_of::<Socket>() <= 168,
             "{}",
             std::mem::size_of::<Socket>()
         );

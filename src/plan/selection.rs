@@ -139,8 +139,8 @@ fn of_states(options: &Options, command: &Wanted, words: &Words) -> Option<Filte
         Filter::And(vec![of_udp, Filter::Term(Term::State(set))])
     };
     match protocols(options) {
-        Protocols::One(Protocol::Tcp) => tcp,
         Protocols::One(Protocol::Udp) => Some(udp()),
+        Protocols::One(_) => tcp,
         Protocols::Both => {
             let of_tcp = Filter::Term(Term::Protocol(Protocol::Tcp));
             let tcp = Filter::And(std::iter::once(of_tcp).chain(tcp).collect());
@@ -222,8 +222,8 @@ pub(super) fn selection(options: &Options, command: &Wanted, words: &Words) -> O
             .collect(),
     );
     match protocols(options) {
-        Protocols::One(Protocol::Tcp) => {}
         Protocols::One(Protocol::Udp) => said.push("UDP".to_owned()),
+        Protocols::One(_) => {}
         Protocols::Both => said.push("TCP and UDP".to_owned()),
     }
     match families(options) {

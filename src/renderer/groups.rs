@@ -192,7 +192,8 @@ fn marked(cells: Vec<String>, highlighted: bool) -> Vec<Cell> {
 
 fn cells(report: &Report<'_>, group: &Group) -> [String; 8] {
     let protocol = match group.protocol {
-        Protocol::Tcp => "",
+        Protocol::Tcp | Protocol::Subflow => "",
+        Protocol::Mptcp => " mptcp",
         Protocol::Udp => " udp",
     };
     let queue = group.recv_q;
@@ -217,8 +218,8 @@ fn cells(report: &Report<'_>, group: &Group) -> [String; 8] {
     [
         group.protocol.state_name(group.state).to_owned(),
         match group.protocol {
-            Protocol::Tcp => group.service.side().map_or("-", Side::name).to_owned(),
             Protocol::Udp => "-".to_owned(),
+            _ => group.service.side().map_or("-", Side::name).to_owned(),
         },
         service_of(report, group.service, group.protocol) + protocol,
         style::cut(&netns_of(report, group.netns), NETNS_MOST),

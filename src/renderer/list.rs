@@ -15,7 +15,7 @@ use super::columns::{self, Column};
 use super::style::{Look, MARK, NO_MARK, Role};
 use super::{Sort, SortKey, View};
 use crate::classifier::{Report, Row};
-use crate::model::State;
+use crate::model::{Protocol, State};
 
 /// Rows that one thread formats before they are written: bounds the memory that a listing takes,
 /// however long it is.
@@ -85,7 +85,8 @@ fn format(
     text.clear();
     for at in rows {
         let row = order.row(report, at);
-        let highlighted = row.socket.state == State::CloseWait;
+        let highlighted =
+            row.socket.state == State::CloseWait && row.socket.protocol != Protocol::Subflow;
         line.fill(&row, report, highlighted);
         if highlighted {
             text.push_str(&on);
@@ -135,7 +136,7 @@ fn widths(report: &Report<'_>, order: &Order, columns: &[Column], last_too: bool
 
 /// How many rows a limit leaves out.
 pub fn left_out(report: &Report<'_>, limit: Option<usize>) -> usize {
-    limit.map_or(0, |limit| report.len().saturating_sub(limit))
+    limit.map_or(0, |limit| report.listed().saturating_sub(limit))
 }
 
 /// How the lines of a listing are laid out.
@@ -238,7 +239,7 @@ impl Order {
     /// How many rows there are to print.
     pub fn len(&self, report: &Report<'_>) -> usize {
         match self {
-            Order::AsRead { limit } => report.len().min(*limit),
+            Order::AsRead { limit } => report.listed().min(*limit),
             Order::Sorted(positions) => positions.len(),
         }
     }
@@ -260,9 +261,15 @@ impl Order {
 pub fn order(report: &Report<'_>, sort: Option<Sort>, limit: Option<usize>) -> Order {
     let limit = limit.unwrap_or(usize::MAX);
     let Some(sort) = sort else {
-        return Order::AsRead { limit };
+        return match report.listing() {
+            None => Order::AsRead { limit },
+            Some(mut positions) => {
+                positions.truncate(limit);
+                Order::Sorted(positions)
+            }
+        };
     };
-    let mut positions: Vec<u32> = (0u32..).take(report.len()).collect();
+    let mut positions: Vec<u32> = (0u32..).take(report.listed()).collect();
     if let SortKey::Column(column) = sort.key {
         positions.sort_by(|a, b| {
             let (a, b) = (report.row(*a as usize), report.row(*b as usize));

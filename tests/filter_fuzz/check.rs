@@ -123,6 +123,7 @@ fn socket(seed: &[u8]) -> Socket {
         mark: kernel.then_some(u32::from(seed[8])),
         cgroup: NonZeroU64::new(u64::from(seed[9]) % 9),
         tcp: None,
+        token: None,
         detail: None,
     }
 }

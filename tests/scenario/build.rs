@@ -58,6 +58,7 @@ pub fn snapshot(scenario: &Scenario) -> Result<Snapshot, String> {
             ..model::Host::default()
         },
         namespaces: vec![model::Namespace {
+            hides_subflows: false,
             label: Some("net:[4026531840]".to_owned()),
             asked: None,
             inode: Some(4026531840),
@@ -71,6 +72,7 @@ pub fn snapshot(scenario: &Scenario) -> Result<Snapshot, String> {
         taken_at_ns: 1_700_000_000_000_000_000,
         reading_ms: Some(1),
         sockets: seen.sockets,
+        subflows: Vec::new(),
         details: model::Details::default(),
         recorded: false,
         scan: Scan {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use closewait::model::{Endpoint, Socket, State, StateSet, TcpInfo, Timer};
+use closewait::model::{Endpoint, Protocol, Socket, State, StateSet, TcpInfo, Timer};
 
 use super::file::Source;
 use super::syntax::{self, End, HOST_V4, HOST_V6, Owner};
@@ -174,6 +174,8 @@ struct Facts {
     tcp_info: Option<usize>,
     /// What is counted does not tell who opened the connection.
     opener_untold: bool,
+    /// A connection of MPTCP, which has no tcp_info and its own times.
+    mptcp: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -212,6 +214,7 @@ impl Facts {
             "out" => self.bytes_out = Some(syntax::number(key, value)?.into()),
             "step" => self.step = syntax::duration(value)?,
             "opener" if value == "untold" => self.opener_untold = true,
+            "protocol" if value == "mptcp" => self.mptcp = true,
             "tcpinfo" if value == "none" => self.tcp_info = Some(0),
             "tcpinfo" => self.tcp_info = Some(syntax::number(key, value)? as usize),
             _ => return Err(format!("unknown key {key:?}")),
@@ -241,6 +244,9 @@ impl Facts {
         socket.recv_q = self.recv_q;
         socket.send_q = self.send_q;
         socket.timer = self.timer;
+        if self.mptcp {
+            socket.protocol = Protocol::Mptcp;
+        }
         let (Some(sent), Some(received), Some(acked)) = (self.sent, self.received, self.acked)
         else {
             return;
@@ -250,6 +256,12 @@ impl Facts {
         let oldest = [sent.or(0), received.or(0), acked].into_iter().max();
         let age = self.age.unwrap_or(oldest.unwrap_or(0) + 1);
         let later = self.step * at;
+        if self.mptcp {
+            let [sent, received, acked] =
+                [sent.or(age), received.or(age), acked].map(|time| (time + later) as u32);
+            socket.tcp = Some(TcpInfo::of_times(sent, received, acked));
+            return;
+        }
         let mut bytes = vec![0u8; TCP_INFO];
         let mut put = |at: usize, milliseconds: u64| {
             // The kernel counts milliseconds in 32 bits.

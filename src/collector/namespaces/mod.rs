@@ -335,12 +335,7 @@ impl Reading {
         let with_label = |gap| (gap, label.clone());
         self.gaps.extend(table.gaps.into_iter().map(with_label));
         let mut found = table.found;
-        if let Some(tape) = &mut found.tape {
-            tape.place(at);
-        }
-        for socket in &mut found.sockets {
-            socket.netns = at;
-        }
+        found.place(at);
         self.tables.namespaces.push(read);
         self.tables.found.append(found);
     }

@@ -11,16 +11,17 @@ use rustc_hash::FxHashSet;
 use super::tape::{Dump, Form};
 use super::{DUMPS_MAX, Recording, RecordingError, cookie};
 use crate::collector::names::{CGROUP_MOUNTS, SystemNames};
-use crate::collector::netlink::{drop_strangers, may_matter, may_tell};
+use crate::collector::netlink::{bound_gap, drop_strangers, may_matter, may_tell};
 use crate::collector::netns::NetnsChoice;
 use crate::collector::process::{Suspect, Testimony};
 use crate::collector::sock_diag::wire::{self, Families};
 use crate::collector::sock_diag::{self, Dumped};
 use crate::collector::udp::may_be_selected;
-use crate::collector::{CollectError, Request, Steps, proc_net};
+use crate::collector::{CollectError, Request, Steps, mptcp, proc_net};
 use crate::filter::{Filter, Names};
 use crate::model::{
-    DetailSet, Evidence, Gap, GapKind, PortRange, Protocol, Scan, Scanned, Snapshot, Socket, State,
+    DetailSet, Evidence, Gap, GapKind, Namespace, PortRange, Protocol, Scan, Scanned, Snapshot,
+    Socket, Source, State,
 };
 
 impl Recording {
@@ -49,14 +50,21 @@ impl Recording {
             }
             let place = u16::try_from(namespaces.len()).unwrap_or(u16::MAX);
             let mut here = self.table(at, request, &mut room)?;
-            for socket in &mut here.sockets {
-                socket.netns = place;
-            }
+            here.place(place);
             found.append(here);
             namespaces.push(namespace.clone());
         }
         let what = format!("recording: {} sockets kept", found.sockets.len());
         steps.add(what, start);
+        let mut gaps = self.gaps(request);
+        // A recording of before this was told does not have it.
+        let told = gaps.iter().any(|gap| gap.kind == GapKind::StateUnread);
+        let from_netlink = |namespace: &Namespace| namespace.source == Source::Netlink;
+        if !told && request.protocols.contains(Protocol::Tcp) && namespaces.iter().any(from_netlink)
+        {
+            let release = self.facts.host.kernel.as_deref();
+            gaps.extend(bound_gap(&request.filter, &found.sockets, release));
+        }
         let owners = request.owners;
         Ok(Snapshot {
             host: self.facts.host.clone(),
@@ -65,6 +73,7 @@ impl Recording {
             taken_at_ns: self.facts.taken_at_ns.into(),
             reading_ms: self.facts.reading_ms,
             sockets: found.sockets,
+            subflows: found.subflows,
             details: found.details,
             holders: owners.then(|| self.owners.holders()),
             cgroups: request.cgroups.then(|| self.cgroups.cgroups()),
@@ -74,7 +83,7 @@ impl Recording {
                 Scan::default()
             },
             scanned: self.scanned(),
-            gaps: self.gaps(request),
+            gaps,
             steps: Vec::new(),
             recorded: true,
         })
@@ -113,7 +122,7 @@ impl Recording {
             let mut keep = |socket: &Socket| is_kept(socket, &filter, request);
             let mut seen = FxHashSet::default();
             for dump in &self.dumps {
-                if dump.netns == netns && dump.form.protocol() == protocol {
+                if dump.netns == netns && dump.form.protocol().asked_as() == protocol {
                     dump.read(request, room, &mut seen, &mut keep, &mut found)?;
                 }
             }
@@ -125,6 +134,7 @@ impl Recording {
                 drop_strangers(&request, &mut found, &|socket| {
                     is_selected(socket, &filter, &request)
                 });
+                mptcp::adopt_listeners(&mut found);
             }
         }
         Ok(found)
@@ -144,6 +154,7 @@ impl Recording {
     fn gaps(&self, request: &Request) -> Vec<Gap> {
         let concerns = |gap: &&Gap| match gap.kind {
             GapKind::UdpSource | GapKind::UdpUnread => request.protocols.contains(Protocol::Udp),
+            GapKind::MptcpUnread => request.protocols.contains(Protocol::Tcp),
             GapKind::ProcessesUnlisted => request.owners,
             GapKind::StateUnread => {
                 let tcp = request.filter.of_protocol(Protocol::Tcp);
@@ -202,13 +213,14 @@ impl Dump {
             if !is_new || !keep(&socket) {
                 return;
             }
-            if !with_info {
+            if !with_info && socket.protocol != Protocol::Mptcp {
                 socket.tcp = None;
             }
             if !request.details.is_empty() {
-                socket.detail = found.details.push(wire::detail(message));
+                let detail = wire::detail(message, self.form.protocol());
+                socket.detail = found.details.push(detail);
             }
-            found.sockets.push(socket);
+            found.push(socket);
         })
     }
 }

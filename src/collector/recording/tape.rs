@@ -18,8 +18,8 @@ const MESSAGE_MAX: usize = 64 * 1024;
 pub(super) const ATTRIBUTES: usize = 72;
 /// Attributes that tell neither keys, addresses nor names (`include/uapi/linux/inet_diag.h`):
 /// MEMINFO, INFO, VEGASINFO, CONG, TOS, TCLASS, SKMEMINFO, SHUTDOWN, DCTCPINFO, SKV6ONLY, MARK,
-/// BBRINFO, CLASS_ID, CGROUP_ID.
-const HARMLESS: [u16; 14] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 15, 16, 17, 21];
+/// BBRINFO, CLASS_ID, ULP_INFO, CGROUP_ID.
+const HARMLESS: [u16; 15] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 15, 16, 17, 19, 21];
 
 /// The attributes that are harmless: the kind, and the whole with its header and padding.
 pub(super) fn harmless(attributes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
@@ -45,6 +45,7 @@ pub enum Form {
     Tcp,
     /// The same, where CLOSE stands for BOUND_INACTIVE.
     TcpBound,
+    Mptcp,
     Udp,
     /// The text of /proc/net/tcp, and so on.
     ProcTcp,
@@ -58,25 +59,26 @@ impl Form {
     pub fn of(query: &Query) -> Form {
         match query.protocol {
             Protocol::Udp => Form::Udp,
-            Protocol::Tcp if query.states.contains(State::BoundInactive) => Form::TcpBound,
-            Protocol::Tcp => Form::Tcp,
+            Protocol::Mptcp => Form::Mptcp,
+            _ if query.states.contains(State::BoundInactive) => Form::TcpBound,
+            Protocol::Tcp | Protocol::Subflow => Form::Tcp,
         }
     }
 
     /// What a file of /proc/net has.
     pub fn of_text(protocol: Protocol, family: Family) -> Form {
         match (protocol, family) {
-            (Protocol::Tcp, Family::Inet) => Form::ProcTcp,
-            (Protocol::Tcp, Family::Inet6) => Form::ProcTcp6,
             (Protocol::Udp, Family::Inet) => Form::ProcUdp,
             (Protocol::Udp, Family::Inet6) => Form::ProcUdp6,
+            (_, Family::Inet) => Form::ProcTcp,
+            (_, Family::Inet6) => Form::ProcTcp6,
         }
     }
 
     /// The family that a text is of; `None` for messages, which say it themselves.
     pub fn text_family(self) -> Option<Family> {
         match self {
-            Form::Tcp | Form::TcpBound | Form::Udp => None,
+            Form::Tcp | Form::TcpBound | Form::Mptcp | Form::Udp => None,
             Form::ProcTcp | Form::ProcUdp => Some(Family::Inet),
             Form::ProcTcp6 | Form::ProcUdp6 => Some(Family::Inet6),
         }
@@ -85,6 +87,7 @@ impl Form {
     pub fn protocol(self) -> Protocol {
         match self {
             Form::Tcp | Form::TcpBound | Form::ProcTcp | Form::ProcTcp6 => Protocol::Tcp,
+            Form::Mptcp => Protocol::Mptcp,
             Form::Udp | Form::ProcUdp | Form::ProcUdp6 => Protocol::Udp,
         }
     }

@@ -4,6 +4,7 @@
 //! See sock_diag(7) and `net/ipv4/inet_diag.c`.
 
 pub mod bytecode;
+pub mod mptcp;
 pub mod wire;
 
 use std::io;
@@ -52,6 +53,8 @@ pub enum DumpError {
 #[derive(Debug, Default)]
 pub struct Dumped {
     pub sockets: Vec<Socket>,
+    /// The kernel's own below MPTCP connections, which are among the sockets.
+    pub subflows: Vec<Socket>,
     /// More of these sockets, where the query asks for it.
     pub details: Details,
     /// All of it as it came, where that is to be recorded.
@@ -66,18 +69,39 @@ impl Dumped {
             (None, more) => self.tape = more,
             (Some(_), None) => {}
         }
+        let theirs = others.sockets.iter_mut().chain(&mut others.subflows);
+        self.details.append(others.details, theirs);
+        self.subflows.append(&mut others.subflows);
         if self.sockets.is_empty() {
-            (self.sockets, self.details) = (others.sockets, others.details);
-            return;
+            self.sockets = others.sockets;
+        } else {
+            self.sockets.append(&mut others.sockets);
         }
-        self.details.append(others.details, &mut others.sockets);
-        self.sockets.append(&mut others.sockets);
+    }
+
+    /// Takes a socket in.
+    pub(super) fn push(&mut self, socket: Socket) {
+        match socket.protocol {
+            Protocol::Subflow => self.subflows.push(socket),
+            _ => self.sockets.push(socket),
+        }
+    }
+
+    /// Says in which namespace all of it was read.
+    pub(super) fn place(&mut self, netns: u16) {
+        if let Some(tape) = &mut self.tape {
+            tape.place(netns);
+        }
+        for socket in self.sockets.iter_mut().chain(&mut self.subflows) {
+            socket.netns = netns;
+        }
     }
 
     /// How much there is.
     pub(super) fn mark(&self) -> Mark {
         Mark {
             sockets: self.sockets.len(),
+            subflows: self.subflows.len(),
             details: self.details.len(),
             dumps: self.tape.as_ref().map_or(0, Tape::dumps),
         }
@@ -86,6 +110,7 @@ impl Dumped {
     /// Forgets what came after a mark: it is read anew.
     pub(super) fn back_to(&mut self, mark: Mark) {
         self.sockets.truncate(mark.sockets);
+        self.subflows.truncate(mark.subflows);
         self.details.truncate(mark.details);
         if let Some(tape) = &mut self.tape {
             tape.truncate(mark.dumps);
@@ -97,6 +122,7 @@ impl Dumped {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Mark {
     sockets: usize,
+    subflows: usize,
     details: usize,
     dumps: usize,
 }
@@ -160,8 +186,10 @@ impl Reader {
         found: &mut Dumped,
     ) -> Result<Dump, DumpError> {
         let whole = match (query.protocol, query.families) {
-            // There is no request for both families of UDP.
-            (Protocol::Udp, Families::Both) => Err(DumpError::Refused(Errno::NOSYS)),
+            // The request for both families is TCP's alone.
+            (Protocol::Udp | Protocol::Mptcp, Families::Both) => {
+                Err(DumpError::Refused(Errno::NOSYS))
+            }
             _ => self.read_whole(query, keep, found),
         };
         match whole {
@@ -240,10 +268,14 @@ impl Reader {
                                     self.fresh.remove(&cookie);
                                 }
                             } else {
-                                if !query.details.is_empty() {
-                                    socket.detail = found.details.push(wire::detail(payload));
+                                if !query.wants_times() {
+                                    socket.tcp = None;
                                 }
-                                found.sockets.push(socket);
+                                if !query.details.is_empty() {
+                                    let detail = wire::detail(payload, query.protocol);
+                                    socket.detail = found.details.push(detail);
+                                }
+                                found.push(socket);
                             }
                         }
                         Err(_) => dump.malformed += 1,

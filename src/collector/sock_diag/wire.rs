@@ -18,6 +18,7 @@ use netlink_packet_sock_diag::inet::{
     ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags,
 };
 
+use super::mptcp;
 use crate::model::{
     Detail, DetailSet, Endpoint, Family, Protocol, Socket, State, StateSet, TcpInfo, Timer,
     TimerKind,
@@ -31,10 +32,17 @@ const HEADER: usize = 16;
 const MESSAGE: usize = 72;
 /// Where `idiag_expires` stands in it. The packet crate drops it for TIME_WAIT.
 const EXPIRES: std::ops::Range<usize> = 52..56;
-/// The attribute that carries a filter program.
+/// The attributes of a request: a filter program, and a protocol that its byte cannot hold.
 const INET_DIAG_REQ_BYTECODE: u16 = 1;
+const INET_DIAG_REQ_PROTOCOL: u16 = 3;
+/// It does not fit the byte of `struct inet_diag_req_v2`.
+const IPPROTO_MPTCP: u32 = 262;
+/// In place of it in that byte: no protocol answers to this one, so that a kernel that does not know
+/// the attribute refuses the request.
+const IPPROTO_IP: u8 = 0;
 /// Attributes of a reply that the packet crate does not name.
 const INET_DIAG_MARK: u16 = 15;
+const INET_DIAG_ULP_INFO: u16 = 19;
 const INET_DIAG_CGROUP_ID: u16 = 21;
 
 /// Which sockets one dump asks for.
@@ -44,10 +52,19 @@ pub struct Query {
     pub families: Families,
     pub states: StateSet,
     pub tcp_info: bool,
+    /// Ask for what tells an MPTCP connection's subflows from other TCP sockets.
+    pub ulp: bool,
     /// What else to tell of each socket.
     pub details: DetailSet,
     /// A program in the kernel's filter language; see [`super::bytecode`].
     pub bytecode: Option<Vec<u8>>,
+}
+
+impl Query {
+    /// Whether tcp_info is wanted for itself.
+    pub fn wants_times(&self) -> bool {
+        self.tcp_info || self.details.contains(DetailSet::INFO)
+    }
 }
 
 /// The families of a dump, and with them the form of the request.
@@ -71,12 +88,18 @@ pub fn request(query: &Query, sequence: u32) -> Vec<u8> {
     };
     let mut bytes = vec![0; HEADER];
     bytes.extend_from_slice(&body);
-    if let Some(program) = &query.bytecode {
-        let length = u16::try_from(program.len() + 4).unwrap_or(u16::MAX);
+    let mut attribute = |kind: u16, value: &[u8]| {
+        let length = u16::try_from(value.len() + 4).unwrap_or(u16::MAX);
         bytes.extend_from_slice(&length.to_ne_bytes());
-        bytes.extend_from_slice(&INET_DIAG_REQ_BYTECODE.to_ne_bytes());
-        bytes.extend_from_slice(program);
+        bytes.extend_from_slice(&kind.to_ne_bytes());
+        bytes.extend_from_slice(value);
         bytes.resize(bytes.len().next_multiple_of(4), 0);
+    };
+    if query.protocol == Protocol::Mptcp {
+        attribute(INET_DIAG_REQ_PROTOCOL, &IPPROTO_MPTCP.to_ne_bytes());
+    }
+    if let Some(program) = &query.bytecode {
+        attribute(INET_DIAG_REQ_BYTECODE, program);
     }
     let mut header = NetlinkHeader::default();
     header.length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
@@ -93,7 +116,8 @@ fn extensions(query: &Query) -> ExtensionFlags {
     let details = |set: DetailSet| query.details.contains(set);
     let class = details(DetailSet::CLASS);
     ExtensionFlags::from_bits_retain(
-        attribute(query.tcp_info || details(DetailSet::INFO), INET_DIAG_INFO)
+        // The kernel tells of the upper layer protocol where it tells this.
+        attribute(query.wants_times() || query.ulp, INET_DIAG_INFO)
             | attribute(details(DetailSet::MEMORY), INET_DIAG_SKMEMINFO)
             | attribute(details(DetailSet::CONGESTION), INET_DIAG_CONG)
             // Whichever of the three the congestion control has, it comes for this one.
@@ -130,7 +154,8 @@ fn one_family(
     let request = InetRequest {
         family,
         protocol: match protocol {
-            Protocol::Tcp => IPPROTO_TCP,
+            Protocol::Tcp | Protocol::Subflow => IPPROTO_TCP,
+            Protocol::Mptcp => IPPROTO_IP,
             Protocol::Udp => IPPROTO_UDP,
         },
         extensions,
@@ -226,7 +251,8 @@ pub enum WireError {
 
 /// Reads a `struct inet_diag_msg` and the attributes behind it.
 ///
-/// Attributes that are not understood are passed over; a tcp_info of any length is taken.
+/// Attributes that are not understood are passed over; a tcp_info of any length is taken. Of a
+/// dump of TCP, what the kernel names as a subflow of MPTCP comes as that.
 pub fn socket(payload: &[u8], protocol: Protocol) -> Result<Socket, WireError> {
     let header = InetResponseHeader::parse(payload)?;
     let state = State::from_kernel(header.state).ok_or(WireError::State(header.state))?;
@@ -234,17 +260,16 @@ pub fn socket(payload: &[u8], protocol: Protocol) -> Result<Socket, WireError> {
         AF_INET => Family::Inet,
         _ => Family::Inet6,
     };
-    let mut tcp = None;
+    let mut info = None;
+    let mut subflow = None;
     let mut v6only = None;
     let mut mark = None;
     let mut cgroup = None;
     for attribute in NlasIterator::new(payload.get(MESSAGE..).unwrap_or(&[])) {
         let attribute = attribute?;
         match attribute.kind() {
-            // A listener's times are zeros that nobody filled in (`tcp_get_info`).
-            INET_DIAG_INFO if state != State::Listen => {
-                tcp = Some(TcpInfo::from_prefix(attribute.value()));
-            }
+            INET_DIAG_INFO => info = Some(attribute),
+            INET_DIAG_ULP_INFO => subflow = mptcp::subflow(attribute.value()),
             INET_DIAG_SKV6ONLY => v6only = attribute.value().first().map(|flag| *flag != 0),
             INET_DIAG_MARK => {
                 let bytes = attribute.value().first_chunk();
@@ -258,8 +283,11 @@ pub fn socket(payload: &[u8], protocol: Protocol) -> Result<Socket, WireError> {
         }
     }
     let id = header.socket_id;
-    Ok(Socket {
-        protocol,
+    let mut socket = Socket {
+        protocol: match subflow {
+            Some(_) => Protocol::Subflow,
+            None => protocol,
+        },
         netns: 0,
         family,
         state,
@@ -275,22 +303,34 @@ pub fn socket(payload: &[u8], protocol: Protocol) -> Result<Socket, WireError> {
         v6only,
         mark,
         cgroup,
-        tcp,
+        tcp: None,
+        token: subflow.and_then(|subflow| subflow.token),
         detail: None,
-    })
+    };
+    match info {
+        Some(info) if protocol == Protocol::Mptcp => mptcp::add_info(&mut socket, info.value()),
+        // A listener's times are zeros that nobody filled in (`tcp_get_info`).
+        Some(info) if state != State::Listen => {
+            socket.tcp = Some(TcpInfo::from_prefix(info.value()));
+        }
+        _ => {}
+    }
+    Ok(socket)
 }
 
 /// Reads the attributes behind a `struct inet_diag_msg` that only some views show. What is broken
 /// ends it; [`socket`] has told by then.
-pub fn detail(payload: &[u8]) -> Detail {
+pub fn detail(payload: &[u8], protocol: Protocol) -> Detail {
     // `inet_diag_msg.idiag_state`; a listener's tcp_info is zeros, and its queue in other places.
     let listens = payload.get(1).copied().and_then(State::from_kernel) == Some(State::Listen);
+    // MPTCP sends another structure.
+    let has_info = !listens && protocol != Protocol::Mptcp;
     let mut detail = Detail::default();
     let attributes = NlasIterator::new(payload.get(MESSAGE..).unwrap_or(&[]));
     for attribute in attributes.map_while(Result::ok) {
         let value = attribute.value();
         match attribute.kind() {
-            INET_DIAG_INFO if !listens => detail.set_info(value),
+            INET_DIAG_INFO if has_info => detail.set_info(value),
             INET_DIAG_SKMEMINFO => detail.set_memory(value),
             INET_DIAG_VEGASINFO | INET_DIAG_DCTCPINFO | INET_DIAG_BBRINFO => {
                 detail.set_control(attribute.kind(), value);

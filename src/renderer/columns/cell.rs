@@ -58,6 +58,7 @@ pub fn value<'a>(column: Column, row: &Row<'a>, report: &'a Report<'_>) -> Optio
         }
         Column::Inode => number((socket.inode != 0).then_some(socket.inode.into())),
         Column::Cookie => number(socket.cookie.map(u64::from)),
+        Column::Token => number(socket.token.map(|token| token.get().into())),
         Column::CgroupId => number(socket.cgroup.map(u64::from)),
         Column::Cgroup | Column::Unit | Column::Container => {
             let Placed::In(cgroup) = placed(row, report) else {

@@ -39,6 +39,7 @@ pub enum Column {
     User,
     Inode,
     Cookie,
+    Token,
     CgroupId,
     Cgroup,
     Unit,
@@ -61,7 +62,7 @@ pub enum Column {
 }
 
 /// The columns that are no figures, in the order in which they are listed.
-const PLAIN: [Column; 42] = [
+const PLAIN: [Column; 43] = [
     Column::Netns,
     Column::Proto,
     Column::Protocol,
@@ -87,6 +88,7 @@ const PLAIN: [Column; 42] = [
     Column::User,
     Column::Inode,
     Column::Cookie,
+    Column::Token,
     Column::CgroupId,
     Column::Cgroup,
     Column::Unit,
@@ -204,13 +206,21 @@ impl Column {
     fn words(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Column::Netns => ("netns", "Netns", "network namespace"),
-            Column::Proto => ("proto", "Proto", "tcp, tcp6, udp or udp6, as in netstat"),
-            Column::Protocol => ("protocol", "Protocol", "tcp or udp"),
+            Column::Proto => (
+                "proto",
+                "Proto",
+                "tcp, tcp6, udp or udp6 as in netstat; mptcp, mptcp6, subflow, subflow6",
+            ),
+            Column::Protocol => (
+                "protocol",
+                "Protocol",
+                "tcp, mptcp, subflow (of an MPTCP connection) or udp",
+            ),
             Column::Family => ("family", "Family", "ipv4 or ipv6"),
             Column::RecvQ => (
                 "recv_q",
                 "Recv-Q",
-                "bytes received and not read, a FIN counting as one; LISTEN: connections to accept",
+                "bytes received and not read, a FIN counting as one; LISTEN: connections to accept; MPTCP: memory of unread bytes",
             ),
             Column::SendQ => (
                 "send_q",
@@ -248,6 +258,11 @@ impl Column {
             Column::User => ("user", "User", "the user's name in /etc/passwd"),
             Column::Inode => ("inode", "Inode", "inode"),
             Column::Cookie => ("cookie", "Cookie", "the kernel's number for its whole life"),
+            Column::Token => (
+                "mptcp_token",
+                "MPTCP token",
+                "what an MPTCP connection and its subflows have in common",
+            ),
             Column::CgroupId => (
                 "cgroup_id",
                 "Cgroup ID",
@@ -303,6 +318,7 @@ impl Column {
                 | Column::User
                 | Column::Inode
                 | Column::Cookie
+                | Column::Token
                 | Column::Cgroup
                 | Column::Unit
                 | Column::Container

@@ -101,6 +101,15 @@ fn queue_of_bytes(set: &Set, lines: &mut Lines) {
     }
     let same = set.recv_q_min == queue.max;
     let words = match (set.recv_q_min, queue.max) {
+        (0, 0) if set.uncounted_fins > 0 => {
+            "Recv-Q 0: every byte was read; of MPTCP it does not tell whether end-of-file was"
+                .to_owned()
+        }
+        (min, max) if set.uncounted_fins > 0 => format!(
+            "Recv-Q {} to {}: the memory that unread bytes take, where it is MPTCP's",
+            units::count(min.into()),
+            units::count(max.into())
+        ),
         (0, 0) => "Recv-Q 0: end-of-file was read".to_owned(),
         (1, 1) => "Recv-Q 1: every byte was read, end-of-file was not".to_owned(),
         (_, max) if same => format!(

@@ -151,6 +151,10 @@ pub fn meaning(finding: &Finding) -> String {
              with a connection dropped from the event loop, or a keep-alive that is never read."
         }
         Cause::NotReading => not_reading(finding),
+        Cause::Unclear if set.uncounted_fins == set.sockets && !set.no_tcp_info => {
+            "MPTCP does not tell whether end-of-file was read: consistent with a leak, or with \
+             connections that nobody looked at again. What stays is not closed by the program."
+        }
         Cause::Unclear if set.no_tcp_info => {
             "The facts that would decide are missing: no tcp_info came with these sockets. Read \
              them through sock_diag (without --source procfs)."
@@ -299,7 +303,7 @@ pub(super) fn close_notify(set: &Set) -> bool {
         Some(Side::Client) => CLOSE_NOTIFY.contains(&unread),
         Some(Side::Server) | None => CLOSE_NOTIFY_COMMON.contains(&unread),
     };
-    set.recv_q_min == set.recv_q.max && fits
+    set.uncounted_fins == 0 && set.recv_q_min == set.recv_q.max && fits
 }
 
 /// How many file descriptors the owners have left.

@@ -354,8 +354,8 @@ impl<'a> Context<'a> {
             protocol: group.protocol.name(),
             state: group.protocol.state_name(group.state),
             side: match group.protocol {
-                Protocol::Tcp => group.service.side().map(Side::name),
                 Protocol::Udp => None,
+                _ => group.service.side().map(Side::name),
             },
             local_port,
             remote,
@@ -401,6 +401,7 @@ impl<'a> Context<'a> {
             user: uid.and_then(|uid| self.report.snapshot.host.users.name(uid)),
             inode: (socket.inode != 0).then_some(socket.inode),
             cookie: socket.cookie.map(u64::from),
+            mptcp_token: socket.token,
             accepted: row.accepted(),
             owner_kind: row.owner.kind(),
             owners: HoldersJson {

@@ -4,6 +4,7 @@
 //! removed within a schema number.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -388,6 +389,8 @@ pub(super) struct SocketJson<'a> {
     pub(super) user: Option<&'a str>,
     pub(super) inode: Option<u32>,
     pub(super) cookie: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) mptcp_token: Option<NonZeroU32>,
     pub(super) accepted: Option<bool>,
     pub(super) owner_kind: Option<&'static str>,
     pub(super) owners: HoldersJson<'a>,
