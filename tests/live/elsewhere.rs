@@ -168,7 +168,7 @@ fn all_namespaces_of_a_part_of_the_host_are_not_all() {
         (
             "no procfs",
             "mount -t tmpfs none /proc && \"$1\" check -A".to_owned(),
-            "it shows no process",
+            "/proc shows no process",
         ),
         (
             "names that cannot be listed",

@@ -24,10 +24,24 @@ pub(super) struct Doubt {
 }
 
 impl Doubt {
-    pub(super) fn unlisted(what: &Path, reason: impl std::fmt::Display) -> Doubt {
+    /// Something could not be done to a path.
+    pub(super) fn could_not(what: &str, path: &Path, reason: &io::Error) -> Doubt {
         Doubt {
-            detail: format!("could not list {}: {reason}", what.display()),
-            hint: "run as root",
+            detail: format!("could not {what} {}: {reason}", path.display()),
+            hint: match Errno::from_io_error(reason) {
+                Some(Errno::ACCESS | Errno::PERM) => "run as root",
+                Some(Errno::MFILE) => "raise the limit of open files (ulimit -n)",
+                Some(Errno::NOENT) => "is a procfs mounted there?",
+                _ => "",
+            },
+        }
+    }
+
+    /// It, and what to try.
+    pub(super) fn words(&self) -> String {
+        match self.hint {
+            "" => self.detail.clone(),
+            hint => format!("{}; {hint}", self.detail),
         }
     }
 }

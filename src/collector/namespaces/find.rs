@@ -187,14 +187,12 @@ impl<'a> Search<'a> {
         if !is_empty {
             search.found.doubts.extend(doubt::of_procfs(proc_root));
         }
-        let failure = failure.map(|error| error.to_string());
-        let failure = failure.or_else(|| is_empty.then(|| "it shows no process".to_owned()));
-        if let Some(reason) = failure {
+        if let Some(error) = failure {
+            let doubt = Doubt::could_not("list the processes of", proc_root, &error.into());
+            search.found.doubts.push(doubt);
+        } else if is_empty {
             search.found.doubts.push(Doubt {
-                detail: format!(
-                    "could not list the processes of {}: {reason}",
-                    proc_root.display()
-                ),
+                detail: format!("{} shows no process", proc_root.display()),
                 hint: "is a procfs mounted there?",
             });
         }
@@ -591,7 +589,7 @@ mod tests {
             .map(|doubt| doubt.detail.as_str())
             .collect();
         assert!(
-            told.iter().any(|told| told.contains("it shows no process")),
+            told.iter().any(|told| told.contains("shows no process")),
             "{told:?}"
         );
         let file = empty.path().join("file");

@@ -173,10 +173,7 @@ pub(super) fn others(request: &Request, read: &[Namespace]) -> Option<OtherNames
     };
     let mut others = OtherNamespaces {
         unknown: found.untold,
-        doubt: found
-            .doubts
-            .first()
-            .map(|doubt| format!("{}; {}", doubt.detail, doubt.hint)),
+        doubt: found.doubts.first().map(Doubt::words),
         ..OtherNamespaces::default()
     };
     for (_, place) in found.places.iter().filter(|(key, _)| !was_read(key)) {

@@ -37,7 +37,7 @@ pub(super) fn of_root(
             Ok(()) => {}
             // Most hosts have only some of the places.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => doubts.push(Doubt::unlisted(&dir, error)),
+            Err(error) => doubts.push(Doubt::could_not("list", &dir, &error)),
         }
         names.sort_unstable();
         for name in names {
@@ -51,19 +51,13 @@ pub(super) fn of_root(
                 // A name that was left behind, or one whose mount is in another mount namespace.
                 Ok(None) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => doubts.push(Doubt {
-                    detail: format!("could not open {}: {error}", path.display()),
-                    hint: "run as root",
-                }),
+                Err(error) => doubts.push(Doubt::could_not("open", &path, &error)),
             }
         }
     }
     match fs::read(mountinfo) {
         Ok(text) => found.extend(of_text(&text, root)),
-        Err(error) => doubts.push(Doubt {
-            detail: format!("could not read {}: {error}", mountinfo.display()),
-            hint: "is /proc mounted?",
-        }),
+        Err(error) => doubts.push(Doubt::could_not("read", mountinfo, &error)),
     }
     found
 }
