@@ -9,7 +9,7 @@ use super::patience::{self, Patience};
 use super::program::{Program, Whose};
 use super::queue::Queue;
 use super::{Report, Row, pairs};
-use crate::model::{Cause, Pid, Side, TimerKind};
+use crate::model::{Cause, Name, Pid, Side, TimerKind};
 
 /// The most sets for which the other legs of a proxy are looked for.
 const LEGS_MAX: usize = 8;
@@ -50,6 +50,8 @@ pub struct Set {
     /// The same, those with the most sockets first, parents after their workers, process 1 last: it holds listeners for
     /// others.
     pub by_weight: Vec<Pid>,
+    /// How those who hold the sockets are related.
+    pub kinship: Kinship,
     pub sockets: u64,
     pub recv_q: RecvQ,
     pub recv_q_min: u32,
@@ -99,6 +101,46 @@ impl Whole {
         let programs = Program::all(report.holders(), pids);
         let programs = programs.into_iter().map(Whole::Program);
         served.into_iter().chain(programs).collect()
+    }
+}
+
+/// How processes that hold sockets are related: it tells whether fork(2) can have given them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kinship {
+    /// One descends from another, or from one that holds their listener.
+    Descent,
+    /// None does, and all their forebears are known. A process whose parent has ended is the first
+    /// process's child by then, so that nothing follows of it.
+    Strangers,
+    Unknown,
+}
+
+impl Kinship {
+    fn of(report: &Report<'_>, pids: &[Pid], positions: &[u32]) -> Kinship {
+        let holders = report.holders();
+        let first = positions.first().map(|at| report.row(*at as usize));
+        let listener = first.and_then(|row| report.listeners().covering(row.socket));
+        let serving = listener.map_or([].as_slice(), |listener| &listener.holders);
+        // Process 1 is everybody's forebear, and holds listeners for others.
+        let is_one = |forebear: Pid| {
+            forebear != Pid(1)
+                && (pids.contains(&forebear) || serving.iter().any(|holder| holder.pid == forebear))
+        };
+        let mut lines = pids.iter().map(|pid| holders.forebears(*pid));
+        if lines
+            .clone()
+            .any(|line| line.iter().any(|(forebear, _)| is_one(*forebear)))
+        {
+            return Kinship::Descent;
+        }
+        let is_told = |line: &[(Pid, Name)]| {
+            line.last().is_some_and(|(pid, _)| *pid == Pid(1)) && line.len() > 1
+        };
+        if lines.all(is_told) {
+            Kinship::Strangers
+        } else {
+            Kinship::Unknown
+        }
     }
 }
 
@@ -245,6 +287,7 @@ fn gather(report: &Report<'_>, key: &Key, positions: &[u32]) -> Set {
             },
         },
         by_weight: Vec::new(),
+        kinship: Kinship::Unknown,
         sockets: positions.len() as u64,
         recv_q: RecvQ::default(),
         recv_q_min: u32::MAX,
@@ -321,6 +364,9 @@ fn gather(report: &Report<'_>, key: &Key, positions: &[u32]) -> Set {
         (*pid == Pid(1), held, is_parent(*pid))
     });
     set.by_weight = by_weight;
+    if set.cause == Cause::Inherited {
+        set.kinship = Kinship::of(report, &set.owner.pids, positions);
+    }
     set.peers.pids.sort_unstable();
     set.peers.pids.dedup();
     set

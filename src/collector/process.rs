@@ -16,6 +16,7 @@ use procfs::FromRead;
 use procfs::process::{LimitValue, Process};
 use serde::{Deserialize, Serialize};
 
+use super::namespaces::sknet::Sockets;
 use super::owners::socket_inode;
 use super::syscalls::{self, Call};
 use super::threads::{Ticks, cpu, ticks};
@@ -201,17 +202,21 @@ impl Reading<'_> {
 
     /// Descriptors that were strays when /proc was scanned, are TCP, and still the same: each has
     /// lost its connection. A socket that was made after the dump is looked up by
-    /// [`Ends::knows`], for which the caller reads the table again.
+    /// [`Ends::knows`], for which the caller reads the table again; one in a namespace that could
+    /// not be read is asked itself. `None` where one may not be asked.
     fn dead_sockets(&self) -> Option<u64> {
         let strays = self.scanned?.strays.as_ref()?;
-        let dead = strays
-            .iter()
-            .filter(|(fd, inode)| {
-                let path = self.root.join("fd").join(fd.to_string());
-                !self.ends.knows(*inode) && is_tcp(&path) && link_inode(&path) == Some(*inode)
-            })
-            .count();
-        Some(dead as u64)
+        let mut dead = 0;
+        let mut sockets = None;
+        for (fd, inode) in strays {
+            let path = self.root.join("fd").join(fd.to_string());
+            if self.ends.knows(*inode) || !is_tcp(&path) || link_inode(&path) != Some(*inode) {
+                continue;
+            }
+            let sockets = sockets.get_or_insert_with(|| Sockets::of(self.suspect.pid).ok());
+            dead += u64::from(sockets.as_ref()?.is_dead(*fd, *inode)?);
+        }
+        Some(dead)
     }
 
     /// What the threads wait for; `None` when not one of them may be asked.

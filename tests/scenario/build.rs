@@ -44,7 +44,14 @@ pub fn snapshot(scenario: &Scenario) -> Result<Snapshot, String> {
             pid: Pid(pid),
             name: Some(Name::new(name.into_bytes())),
             age_ms: Some(age.map_or(Ok(OLD_MS), syntax::duration)?),
-            forebears: Vec::new(),
+            forebears: described
+                .into_iter()
+                .flat_map(|process| &process.forebears)
+                .map(|text| {
+                    let forebear = syntax::owner(text).ok_or_else(|| format!("{text:?}"))?;
+                    Ok((Pid(forebear.pid), Name::new(forebear.name.into_bytes())))
+                })
+                .collect::<Result<_, String>>()?,
         });
     }
     let hidden = scenario.host.unreadable_processes;

@@ -77,6 +77,9 @@ pub struct Rules {
 pub struct Process {
     pub pid: u32,
     pub age: Option<String>,
+    /// The parent first: `bash[10]`.
+    #[serde(default)]
+    pub forebears: Vec<String>,
     pub runtime: Option<String>,
     pub fds: Option<u64>,
     pub fd_limit: Option<Limit>,

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::ioctl::{Ioctl, IoctlOutput, Opcode, ioctl};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with, sockopt};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, getpeername, socket_with, sockopt};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
 use crate::model::Pid;
@@ -69,18 +69,37 @@ pub(in crate::collector) fn own() -> Result<OwnedFd, Errno> {
 }
 
 /// The sockets of another process, to be asked.
-pub(super) struct Sockets {
+pub(in crate::collector) struct Sockets {
     process: OwnedFd,
 }
 
 impl Sockets {
     /// # Errors
     /// When the process is gone, or the kernel is older.
-    pub(super) fn of(pid: Pid) -> Result<Sockets, Errno> {
+    pub(in crate::collector) fn of(pid: Pid) -> Result<Sockets, Errno> {
         let raw = i32::try_from(pid.0).ok();
         let pid = raw.and_then(rustix::process::Pid::from_raw);
         let process = pidfd_open(pid.ok_or(Errno::SRCH)?, PidfdFlags::empty())?;
         Ok(Sockets { process })
+    }
+
+    /// Whether a TCP socket has no connection and does not listen: reset, reaped or never
+    /// connected. It is in no table then. `None` of what may not be asked, or has another inode.
+    pub(in crate::collector) fn is_dead(&self, fd: u32, inode: u32) -> Option<bool> {
+        let fd = i32::try_from(fd).ok()?;
+        let shared = pidfd_getfd(&self.process, fd, PidfdGetfdFlags::empty()).ok()?;
+        // Another procfs may number the processes otherwise.
+        if rustix::fs::fstat(&shared).ok()?.st_ino != u64::from(inode) {
+            return None;
+        }
+        if sockopt::socket_acceptconn(&shared).ok()? {
+            return Some(false);
+        }
+        match getpeername(&shared) {
+            Ok(_) => Some(false),
+            Err(Errno::NOTCONN) => Some(true),
+            Err(_) => None,
+        }
     }
 
     /// The namespace of an IPv4 or IPv6 socket; `None` of another. The socket is shared for a few

@@ -6,6 +6,8 @@ use crate::classifier::cause::GRACE_MS;
 use crate::classifier::finding::{End, Finding, Set, Whole};
 use crate::classifier::group::{At, Service};
 use crate::classifier::pairs::Passing;
+use crate::classifier::sets::Kinship;
+
 use crate::classifier::severity::Severity;
 use crate::model::{
     Cause, Endpoint, Evidence, FdLimit, Pid, Runtime, Side, Wait, WaitKind, WaitTarget,
@@ -123,14 +125,7 @@ pub fn meaning(finding: &Finding) -> String {
             "The last answer is not being taken by the peer. Unanswered retransmissions end by \
              themselves (tcp_retries2); a closed window that answers probes never does."
         }
-        Cause::Inherited if set.by_weight.len() == 1 => {
-            "The process that holds these sockets cannot have made them: consistent with \
-             descriptors inherited by fork, of which the maker has closed its own copies."
-        }
-        Cause::Inherited => {
-            "More than one process holds these sockets: consistent with descriptors \
-             inherited by fork. Closing one copy does not close the connection."
-        }
+        Cause::Inherited => return inherited(set),
         Cause::NeverClosed => return never_closed(set),
         Cause::StalePool if finding.severity > Severity::Info && finding.sum.is_none() => {
             "The server has closed these idle connections and nobody has looked at them since. So \
@@ -176,6 +171,11 @@ fn not_accepted(finding: &Finding) -> String {
         Descriptors::Gone => {
             "The process has no file descriptors left, so accept() fails: consistent with EMFILE."
         }
+        _ if nobody_accepts(finding) => {
+            "Whoever holds the listener sleeps, and nobody accepts: consistent with a program that \
+             is not there to accept, as a helper that inherited the listener from a server which is \
+             gone. As long as it lives, connections queue up and the port stays taken."
+        }
         Descriptors::Short => {
             "The program does not call accept() in time, and is nearly out of file descriptors: \
              at the limit accept() fails altogether."
@@ -190,6 +190,42 @@ fn not_accepted(finding: &Finding) -> String {
     } else {
         fault.to_owned()
     }
+}
+
+fn inherited(set: &Set) -> String {
+    let way = match set.kinship {
+        Kinship::Descent => "inherited by fork",
+        Kinship::Strangers => "passed on (SCM_RIGHTS)",
+        Kinship::Unknown => "inherited by fork or passed on",
+    };
+    if set.by_weight.len() == 1 {
+        return format!(
+            "The process that holds these sockets cannot have made them: consistent with \
+             descriptors {way}, of which the maker has closed its own copies."
+        );
+    }
+    let kin = match set.kinship {
+        Kinship::Strangers => ", and by their parents none descends from another",
+        Kinship::Descent | Kinship::Unknown => "",
+    };
+    format!(
+        "More than one process holds these sockets{kin}: consistent with descriptors {way}. \
+         Closing one copy does not close the connection."
+    )
+}
+
+/// Whether everybody who might accept only sleeps, or waits for a child.
+fn nobody_accepts(finding: &Finding) -> bool {
+    let idle = |evidence: &Evidence| {
+        let waits = evidence.waits.as_deref().unwrap_or_default();
+        let threads: u32 = waits.iter().map(|wait| wait.threads).sum();
+        let sleeps = |wait: &Wait| matches!(wait.kind, WaitKind::Sleep | WaitKind::Child);
+        evidence.threads.is_some_and(|all| all.total == threads) && waits.iter().all(sleeps)
+    };
+    // Of those that were not asked nothing is known.
+    finding.evidence.len() == finding.set.by_weight.len()
+        && !finding.evidence.is_empty()
+        && finding.evidence.iter().all(idle)
 }
 
 fn never_closed(set: &Set) -> String {
