@@ -71,6 +71,7 @@ fn namespace(label: &str, source: Source) -> Namespace {
             somaxconn: Some(4096),
             listen_overflows: Some(3),
             listen_drops: Some(3),
+            devices: Vec::new(),
         },
     }
 }

@@ -5,6 +5,7 @@
 //! the shape of the table · the range of ports that connecting sockets get. Two facts of one
 //! rank that contradict each other tell nothing, and then nobody guesses.
 
+use std::net::IpAddr;
 use std::sync::OnceLock;
 
 use rustc_hash::FxHashMap;
@@ -116,7 +117,13 @@ impl<'a> Sides<'a> {
             (_, Some(Side::Client)) => remote,
             (_, None) => At::Untold(socket.remote.canonical().addr),
         };
-        Service { at, device: 0 }
+        let device = match (at, self.listeners.covering(socket)) {
+            (At::Local(_), Some(listener)) => listener.bound.device,
+            // The interface is a part of the address, and not what a program bound it to.
+            (At::Local(_), None) if is_link_local(socket.local.addr) => 0,
+            _ => socket.interface,
+        };
+        Service { at, device }
     }
 
     /// What the socket tells itself, or its listener.
@@ -222,6 +229,10 @@ impl Shape {
     }
 }
 
+fn is_link_local(addr: IpAddr) -> bool {
+    matches!(addr, IpAddr::V6(addr) if addr.is_unicast_link_local())
+}
+
 /// Both ends, in the namespace.
 fn ends(socket: &Socket) -> ((u16, Endpoint), (u16, Endpoint)) {
     let end = |end: Endpoint| (socket.netns, end.canonical());
@@ -231,6 +242,8 @@ fn ends(socket: &Socket) -> ((u16, Endpoint), (u16, Endpoint)) {
 /// The other end of a connection, as far as its listener rests on it.
 fn turned(socket: &Socket) -> Socket {
     Socket {
+        // What the other end is bound to is not known.
+        interface: 0,
         local: socket.remote,
         remote: socket.local,
         ..socket.clone()
@@ -295,7 +308,7 @@ fn by_range(socket: &Socket, ephemeral: PortRange) -> Option<Side> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
+    use std::net::Ipv4Addr;
 
     use proptest::prelude::*;
 

@@ -6,7 +6,9 @@ use std::str::FromStr;
 
 use rustix::time::{ClockId, clock_getres};
 
-use crate::model::{Host, PortRange, Settings, Tick, Users};
+use rustix::net::{AddressFamily, SocketType, netdevice};
+
+use crate::model::{Host, PortRange, Settings, Socket, Tick, Users};
 
 /// Reads what can be read of the host itself; what cannot is unknown.
 pub fn read(proc_root: &Path) -> Host {
@@ -51,7 +53,24 @@ pub fn settings(proc_root: &Path) -> Settings {
         somaxconn: sysctl("core/somaxconn").and_then(|text| number(&text)),
         listen_overflows: counter(&netstat, "TcpExt:", "ListenOverflows"),
         listen_drops: counter(&netstat, "TcpExt:", "ListenDrops"),
+        devices: Vec::new(),
     }
+}
+
+/// The names of the interfaces that sockets are bound to, in the calling thread's namespace.
+pub fn devices(sockets: &[Socket]) -> Vec<(u32, String)> {
+    let mut indexes: Vec<u32> = sockets.iter().map(|socket| socket.interface).collect();
+    indexes.sort_unstable();
+    indexes.dedup();
+    indexes.retain(|index| *index != 0);
+    if indexes.is_empty() {
+        return Vec::new();
+    }
+    let Ok(any) = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None) else {
+        return Vec::new();
+    };
+    let name = |index| Some((index, netdevice::index_to_name(&any, index).ok()?));
+    indexes.into_iter().filter_map(name).collect()
 }
 
 /// The users of a passwd(5) file: `name:password:uid:…`. Read from the file alone: a static

@@ -163,7 +163,7 @@ pub(super) fn read_table(
     net: Option<&Path>,
     steps: &mut Steps,
 ) -> Result<Table, CollectError> {
-    let settings = match net {
+    let mut settings = match net {
         None => host::settings(&request.proc_root),
         // Its files say nothing of the settings.
         Some(_) => Settings::default(),
@@ -192,6 +192,9 @@ pub(super) fn read_table(
                 hint: "leave -u away, or see `ss -uan`".into(),
             }),
         }
+    }
+    if net.is_none() {
+        settings.devices = host::devices(&found.sockets);
     }
     Ok(Table {
         found,

@@ -1,6 +1,7 @@
 //! The addresses and ports of a filter, in ss's spellings:
 //! `[FAMILY:]ADDRESS[/LENGTH][:PORT]` and `[FAMILY:][:]PORT`.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::error::Problem;
@@ -14,6 +15,8 @@ pub(super) struct Host {
     /// One of them.
     pub(super) networks: Option<Vec<Network>>,
     pub(super) port: Option<u16>,
+    /// The interface that stands behind an address, as in `fe80::1%eth0`.
+    pub(super) device: Option<u32>,
 }
 
 /// Families that ss has besides, whose sockets are not shown here.
@@ -24,6 +27,8 @@ const ANY: [&str; 3] = ["any", "all", "default"];
 /// Reads what stands behind `src` or `dst`.
 pub(super) fn host(text: &str, names: &dyn Names) -> Result<Host, Problem> {
     let (family, rest) = family(text)?;
+    let (rest, device) = scope(rest, names)?;
+    let rest = rest.as_ref();
     let (addr, port) = split(rest).ok_or_else(|| {
         Problem::new(format!("{text:?} has no closing bracket")).hint("write [::1]:80")
     })?;
@@ -39,6 +44,7 @@ pub(super) fn host(text: &str, names: &dyn Names) -> Result<Host, Problem> {
         family,
         networks,
         port,
+        device,
     })
 }
 
@@ -57,6 +63,7 @@ pub(super) fn port(text: &str, names: &dyn Names) -> Result<Host, Problem> {
         family,
         networks: None,
         port,
+        device: None,
     })
 }
 
@@ -74,6 +81,30 @@ fn family(text: &str) -> Result<(Option<Family>, &str), Problem> {
         ),
         None => Ok((None, text)),
     }
+}
+
+/// Takes the interface out of `fe80::1%eth0`, `[fe80::1%eth0]:80` and `[fe80::1]%eth0:80`, which is
+/// ss's own spelling.
+fn scope<'a>(text: &'a str, names: &dyn Names) -> Result<(Cow<'a, str>, Option<u32>), Problem> {
+    let Some((before, behind)) = text.split_once('%') else {
+        return Ok((Cow::Borrowed(text), None));
+    };
+    let end = behind.find([']', ':', '/']).unwrap_or(behind.len());
+    let (name, rest) = behind.split_at(end);
+    let index = names
+        .interface(name)
+        .or_else(|| number(name).and_then(|index| u32::try_from(index).ok()));
+    let Some(index) = index else {
+        let hint = "`ip link` shows them";
+        return Err(Problem::new(format!("{name:?} is no interface")).hint(hint));
+    };
+    let is_bare = before.contains(':') && !before.starts_with('[');
+    let text = if is_bare && !rest.starts_with('/') {
+        format!("[{before}]{rest}")
+    } else {
+        format!("{before}{rest}")
+    };
+    Ok((Cow::Owned(text), Some(index)))
 }
 
 /// The address and the port, each empty where it is not there. `None` for a bracket that is
@@ -158,9 +189,8 @@ fn networks(
 
 fn no_address(text: &str) -> Problem {
     let problem = Problem::new(format!("{text:?} is no address"));
-    match text.split_once('%') {
-        Some((addr, zone)) => problem.hint(format!("write {addr} and dev {zone}")),
-        None if number(text).is_some() => problem.hint(format!("a port is written :{text}")),
+    match number(text) {
+        Some(_) => problem.hint(format!("a port is written :{text}")),
         None => problem.hint(
             "write 10.1.2.3, 10.0.0.0/8, 10.1.2.3:80, [::1]:80, 2001:db8::/32, or a name from \
              /etc/hosts",
@@ -268,9 +298,30 @@ mod tests {
         );
         assert_eq!(
             read("[fe80::1%eth0]"),
-            "\"fe80::1%eth0\" is no address: write fe80::1 and dev eth0"
+            "\"eth0\" is no interface: `ip link` shows them"
         );
         assert!(read("[::1").contains("bracket"));
+    }
+
+    #[test]
+    fn an_interface_stands_behind_an_address() {
+        for text in [
+            "fe80::1%7",
+            "fe80::1%7:*",
+            "[fe80::1%7]",
+            "[fe80::1]%7",
+            "inet6:fe80::1%7",
+        ] {
+            let found = host(text, &NoNames).unwrap();
+            assert_eq!(found.device, Some(7), "{text}");
+            assert_eq!(found.port, None, "{text}");
+            assert!(found.networks.is_some(), "{text}");
+        }
+        let found = host("[fe80::1]%7:80", &NoNames).unwrap();
+        assert_eq!((found.device, found.port), (Some(7), Some(80)));
+        for wrong in ["%", "fe80::1%", "[%", "%%%", "fe80::1%7%8", "%]"] {
+            assert!(host(wrong, &NoNames).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -156,6 +156,10 @@ fn of_host(end: End, operator: Operator, host: Host) -> Filter {
         let ports = narrow(*ports.start())..=narrow(*ports.end());
         parts.push(Filter::Term(Term::Port(end, ports)));
     }
+    parts.extend(
+        host.device
+            .map(|device| Filter::Term(Term::Interface(device))),
+    );
     let selected = negated(operator, all_of(parts));
     match host.family {
         Some(family) => all_of(vec![Filter::Term(Term::Family(family)), selected]),

@@ -1,5 +1,7 @@
 //! A network namespace: how it is called, and the settings that are its own.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::{PortRange, Source};
@@ -35,6 +37,9 @@ pub struct Settings {
     pub listen_overflows: Option<u64>,
     /// `TcpExt: ListenDrops` since then.
     pub listen_drops: Option<u64>,
+    /// The interfaces that sockets are bound to, by their index.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<(u32, String)>,
 }
 
 /// The network namespaces beside those that were read, as far as they were counted.
@@ -87,6 +92,19 @@ impl OtherNamespaces {
 }
 
 impl Namespace {
+    /// The name of an interface, as the system has it; `if4` of one that has none any more, as in
+    /// ss, and `None` of index 0, which is no interface's.
+    pub fn device(&self, index: u32) -> Option<Cow<'_, str>> {
+        if index == 0 {
+            return None;
+        }
+        let mut known = self.settings.devices.iter();
+        Some(match known.find(|(known, _)| *known == index) {
+            Some((_, name)) => Cow::Borrowed(name.as_str()),
+            None => Cow::Owned(format!("if{index}")),
+        })
+    }
+
     /// A namespace of which nothing is known.
     pub const UNKNOWN: Namespace = Namespace {
         label: None,
@@ -100,6 +118,7 @@ impl Namespace {
             somaxconn: None,
             listen_overflows: None,
             listen_drops: None,
+            devices: Vec::new(),
         },
     };
 }

@@ -172,7 +172,20 @@ fn beside_counts(report: &Report<'_>, finding: &Finding, verdict: &Verdict) -> O
 fn worst_of(report: &Report<'_>, worst: &Worst) -> String {
     let mut words = Vec::new();
     let owner = |owner| groups::owner_of(report, owner);
-    let service = |service: Service| groups::service_of(report, service, Protocol::Tcp);
+    let service = |mut service: Service| {
+        let netns = match worst.key {
+            Key::Program(netns, _) | Key::Owner(netns, _) => netns,
+            Key::Port(netns, _) | Key::Listener(netns, _) => netns,
+            Key::Total => {
+                // Of whichever namespace: an index of an interface is one namespace's.
+                if report.snapshot.only_namespace().is_none() {
+                    service.device = 0;
+                }
+                0
+            }
+        };
+        groups::service_of(report, netns, service, Protocol::Tcp)
+    };
     match &worst.key {
         Key::Total => {
             words.extend(worst.owner.as_ref().map(owner));
@@ -186,8 +199,8 @@ fn worst_of(report: &Report<'_>, worst: &Worst) -> String {
             words.push(service(*of));
             words.extend(worst.owner.as_ref().map(owner));
         }
-        Key::Listener(_, Some(local)) => {
-            words.push(local.local.to_string());
+        Key::Listener(_, Some(bound)) => {
+            words.push(groups::listener_of(report, bound));
             words.extend(worst.owner.as_ref().map(owner));
         }
         Key::Listener(_, None) => words.push("no listener".to_owned()),

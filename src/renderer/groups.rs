@@ -10,9 +10,10 @@ use super::columns::Column;
 use super::style::{self, MARK, NO_MARK, Role};
 use super::{Sort, SortKey, View, columns, escape, units};
 use crate::classifier::group::{At, Group, GroupOwner, Service, first_name};
+use crate::classifier::listeners::Bound;
 use crate::classifier::{Report, hiding};
 use crate::model::endpoint::is_wildcard;
-use crate::model::{Protocol, Side, State};
+use crate::model::{Protocol, Resolved, Side, State};
 
 /// The groups in the order that a view asks for.
 pub fn ordered(report: &Report<'_>, sort: Option<Sort>) -> Vec<Group> {
@@ -221,7 +222,7 @@ fn cells(report: &Report<'_>, group: &Group) -> [String; 8] {
             Protocol::Udp => "-".to_owned(),
             _ => group.service.side().map_or("-", Side::name).to_owned(),
         },
-        service_of(report, group.service, group.protocol) + protocol,
+        service_of(report, group.netns, group.service, group.protocol) + protocol,
         style::cut(&netns_of(report, group.netns), NETNS_MOST),
         owner_of(report, &group.owner),
         units::count(group.sockets),
@@ -230,25 +231,49 @@ fn cells(report: &Report<'_>, group: &Group) -> [String; 8] {
     ]
 }
 
-/// `:80`, `to 10.0.0.5:3306`; with a star for the port where many share it; `with 10.0.0.9` where
+/// `%eth0`, or nothing.
+pub fn on_device(device: Option<&str>) -> String {
+    device.map_or(String::new(), |device| {
+        format!("%{}", escape::text(device.as_bytes()))
+    })
+}
+
+/// Where a listener listens: `0.0.0.0:80`, `[::]%eth0:80`.
+pub fn listener_of(report: &Report<'_>, bound: &Bound) -> String {
+    let device = report.snapshot.netns(bound.netns).device(bound.device);
+    let mut text = String::new();
+    let names = Resolved::default();
+    columns::push_end(
+        bound.local,
+        device.as_deref(),
+        Protocol::Tcp,
+        &names,
+        &mut text,
+    );
+    text
+}
+
+/// `:80`, `%eth0:80` of a listener that is bound to a device, `to 10.0.0.5:3306`; with a star for the port where many share it; `with 10.0.0.9` where
 /// nothing tells which end serves; `-` of what has no other end.
-pub fn service_of(report: &Report<'_>, service: Service, protocol: Protocol) -> String {
+pub fn service_of(report: &Report<'_>, netns: u16, service: Service, protocol: Protocol) -> String {
     let names = &report.resolved;
+    let device = report.snapshot.netns(netns).device(service.device);
+    let on = on_device(device.as_deref());
     match service.at {
-        At::Local(0) => ":*".to_owned(),
+        At::Local(0) => format!("{on}:*"),
         At::Local(port) => match names.service(protocol, port) {
-            Some(name) => format!(":{name}"),
-            None => format!(":{port}"),
+            Some(name) => format!("{on}:{name}"),
+            None => format!("{on}:{port}"),
         },
         At::Remote(remote) => {
             let mut text = "to ".to_owned();
-            columns::push_end(remote, protocol, names, &mut text);
+            columns::push_end(remote, device.as_deref(), protocol, names, &mut text);
             text
         }
         At::Untold(addr) if is_wildcard(addr) => "-".to_owned(),
         At::Untold(addr) => match names.host(addr) {
-            Some(name) => format!("with {}", escape::text(name.as_bytes())),
-            None => format!("with {addr}"),
+            Some(name) => format!("with {}{on}", escape::text(name.as_bytes())),
+            None => format!("with {addr}{on}"),
         },
     }
 }

@@ -4,6 +4,7 @@
 //! fails on `info`, `stateset` and `gaugehistogram`, and takes the lines of UNIT and EOF for
 //! comments.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::Duration;
@@ -117,6 +118,7 @@ struct Series {
     netns: Option<u16>,
     side: &'static str,
     port: String,
+    device: Option<String>,
     program: String,
 }
 
@@ -128,11 +130,13 @@ fn sockets<W: Write>(
     let several = report.snapshot.only_namespace().is_none();
     let mut counts: BTreeMap<Series, u64> = BTreeMap::new();
     for group in report.groups() {
+        let namespace = report.snapshot.netns(group.netns);
         let series = Series {
             state: group.state,
             netns: several.then_some(group.netns),
             side: group.service.side().map_or(UNTOLD, Side::name),
             port: group.service.port().unwrap_or(0).to_string(),
+            device: namespace.device(group.service.device).map(Cow::into_owned),
             program: program(&group.owner, report),
         };
         *counts.entry(series).or_default() += group.sockets;
@@ -160,6 +164,8 @@ fn sockets<W: Write>(
             ("port", &series.port),
             ("program", &series.program),
         ];
+        let device = series.device.as_deref();
+        labels.extend(device.map(|device| ("device", device)));
         labels.extend(netns.as_deref().map(|netns| ("netns", netns)));
         metrics.sample("", &labels, *count)?;
     }
@@ -295,7 +301,7 @@ fn queues<W: Write>(
                 Some(queue.now)
             };
             let Some(value) = value else { continue };
-            let local = queue.bound.local.to_string();
+            let local = groups::listener_of(report, &queue.bound);
             let netns = several.then(|| groups::netns_of(report, queue.bound.netns));
             let mut labels = vec![("local", local.as_str())];
             labels.extend(netns.as_deref().map(|netns| ("netns", netns)));

@@ -148,6 +148,9 @@ fn settings(host: &file::Host) -> Result<model::Settings, String> {
         somaxconn: Some(host.somaxconn.unwrap_or(4096)),
         listen_overflows: host.listen_overflows,
         listen_drops: host.listen_drops,
+        devices: (1..10)
+            .map(|index| (index, format!("dev{index}")))
+            .collect(),
     })
 }
 

@@ -138,6 +138,8 @@ pub fn listener(text: &str, source: Source) -> Result<Line, String> {
             let (now, limit) = queue.split_once('/').ok_or("queue=NOW/LIMIT")?;
             socket.recv_q = syntax::number("queue", now)?;
             socket.send_q = syntax::number("queue", limit)?;
+        } else if let Some(device) = word.strip_prefix("dev=") {
+            socket.interface = syntax::number("dev", device)?;
         } else if word == "v6only" {
             socket.v6only = Some(true);
         } else if word != "hidden" {
@@ -176,6 +178,7 @@ struct Facts {
     opener_untold: bool,
     /// A connection of MPTCP, which has no tcp_info and its own times.
     mptcp: bool,
+    device: u32,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -213,6 +216,7 @@ impl Facts {
             "in" => self.bytes_in = Some(syntax::number(key, value)?.into()),
             "out" => self.bytes_out = Some(syntax::number(key, value)?.into()),
             "step" => self.step = syntax::duration(value)?,
+            "dev" => self.device = syntax::number(key, value)?,
             "opener" if value == "untold" => self.opener_untold = true,
             "protocol" if value == "mptcp" => self.mptcp = true,
             "tcpinfo" if value == "none" => self.tcp_info = Some(0),
@@ -241,6 +245,7 @@ impl Facts {
 
     /// Fills in what the kernel tells of the socket number `at` of its line.
     fn fill(&self, socket: &mut Socket, serves: bool, at: u64) {
+        socket.interface = self.device;
         socket.recv_q = self.recv_q;
         socket.send_q = self.send_q;
         socket.timer = self.timer;

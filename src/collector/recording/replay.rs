@@ -250,9 +250,14 @@ impl Names for RecordedNames<'_> {
         self.here.hosts(name)
     }
 
-    /// Not recorded.
-    fn interface(&self, _: &str) -> Option<u32> {
-        None
+    /// Of those that sockets were bound to.
+    fn interface(&self, name: &str) -> Option<u32> {
+        let [only] = self.recording.facts.namespaces.as_slice() else {
+            return None;
+        };
+        let mut devices = only.settings.devices.iter();
+        let (index, _) = devices.find(|(_, known)| known == name)?;
+        Some(*index)
     }
 
     fn user(&self, name: &str) -> Option<u32> {

@@ -109,8 +109,12 @@ fn placed<'a>(row: &Row<'_>, report: &'a Report<'_>) -> Placed<'a> {
 pub fn push_known(column: Column, row: &Row<'_>, report: &Report<'_>, out: &mut String) -> bool {
     let socket = row.socket;
     match column {
-        Column::Local => push_end(socket.local, socket.protocol, &report.resolved, out),
-        Column::Remote => push_end(socket.remote, socket.protocol, &report.resolved, out),
+        Column::Local => {
+            let device = report.snapshot.namespace(socket).device(socket.interface);
+            let names = &report.resolved;
+            push_end(socket.local, device.as_deref(), socket.protocol, names, out);
+        }
+        Column::Remote => push_end(socket.remote, None, socket.protocol, &report.resolved, out),
         Column::LocalAddr => push_addr(socket.local.addr, out),
         Column::RemoteAddr => push_addr(socket.remote.addr, out),
         Column::Age => match row.idle {
@@ -223,7 +227,9 @@ impl Column {
             Column::RecvQ => digits(socket.recv_q),
             Column::State => socket.state_name().len(),
             Column::Cause => row.cause.map_or(1, |cause| cause.name().len()),
-            Column::Local if is_plain(socket.local, report) => ipv4_width(socket.local),
+            Column::Local if is_plain(socket.local, report) && socket.interface == 0 => {
+                ipv4_width(socket.local)
+            }
             Column::Remote if is_plain(socket.remote, report) => ipv4_width(socket.remote),
             _ => {
                 scratch.clear();
@@ -239,9 +245,16 @@ fn is_plain(end: Endpoint, report: &Report<'_>) -> bool {
     end.addr.is_ipv4() && report.resolved.is_empty()
 }
 
-/// Appends an end by its names, as far as it has any.
-pub fn push_end(end: Endpoint, protocol: Protocol, names: &Resolved, out: &mut String) {
-    if names.is_empty() {
+/// Appends an end by its names, as far as it has any, with the interface that it is bound to as
+/// ss has it: `0.0.0.0%eth0:80`, `[fe80::1]%eth0:80`.
+pub fn push_end(
+    end: Endpoint,
+    device: Option<&str>,
+    protocol: Protocol,
+    names: &Resolved,
+    out: &mut String,
+) {
+    if names.is_empty() && device.is_none() {
         return push_endpoint(end, out);
     }
     let (host, service) = (names.host(end.addr), names.service(protocol, end.port));
@@ -251,6 +264,10 @@ pub fn push_end(end: Endpoint, protocol: Protocol, names: &Resolved, out: &mut S
         (None, IpAddr::V6(addr)) => {
             let _ = write!(out, "[{addr}]");
         }
+    }
+    if let Some(device) = device {
+        out.push('%');
+        escape::push(device.as_bytes(), out);
     }
     out.push(':');
     match (service, end.port) {

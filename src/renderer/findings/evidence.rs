@@ -1,6 +1,6 @@
 //! The facts that led to a finding, each a short line.
 
-use super::super::{escape, units};
+use super::super::{escape, groups, units};
 use super::words::{
     Descriptors, SPINNING_PERCENT, all_silent, awaited_by, descriptors_of, end, holders_line,
     is_age_hidden, parks_threads, process, runtime_name,
@@ -208,7 +208,8 @@ fn queue_lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
         _ => format!(", {} of them in CLOSE_WAIT", units::count(queue.close_wait)),
     };
     let close_wait = units::count(queue.close_wait);
-    let (local, unaccepted) = (queue.bound.local, units::count(queue.unaccepted));
+    let local = groups::listener_of(report, &queue.bound);
+    let unaccepted = units::count(queue.unaccepted);
     lines.add(
         Rank::Decisive,
         match queue.sockets {

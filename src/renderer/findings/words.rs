@@ -1,5 +1,7 @@
 //! What a finding is and what it means, in a sentence or two.
 
+use std::net::IpAddr;
+
 use super::super::{escape, groups, units};
 use crate::classifier::Report;
 use crate::classifier::cause::GRACE_MS;
@@ -28,7 +30,11 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
     let set = &finding.set;
     let count = units::count(set.sockets);
     let owner = owner(report, finding);
-    let mut end = end(set.end);
+    let on = match set.end {
+        End::One(service) => on(report, set.netns, service),
+        End::Several(..) => String::new(),
+    };
+    let mut end = end_on(set.end, &on);
     if report.snapshot.only_namespace().is_none() {
         end.push_str(&format!(" in {}", groups::netns_of(report, set.netns)));
     }
@@ -63,16 +69,16 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
         Some(sum) => format!(
             "{one}; {} in all {}",
             units::count(sum.sockets),
-            whole(&sum.of)
+            whole(report, set.netns, &sum.of)
         ),
         None => one,
     }
 }
 
 /// `on :5432`, `of postgres`.
-fn whole(whole: &Whole) -> String {
+fn whole(report: &Report<'_>, netns: u16, whole: &Whole) -> String {
     match whole {
-        Whole::Service(of) => service(*of),
+        Whole::Service(of) => service(*of, &on(report, netns, *of)),
         Whole::Program(of) => format!("of {}", escape::text(of.name.bytes())),
     }
 }
@@ -86,8 +92,23 @@ pub(super) fn owner(report: &Report<'_>, finding: &Finding) -> String {
 }
 
 pub(super) fn end(end: End) -> String {
+    end_on(end, "")
+}
+
+/// `%eth0`, or nothing.
+fn on(report: &Report<'_>, netns: u16, service: Service) -> String {
+    groups::on_device(
+        report
+            .snapshot
+            .netns(netns)
+            .device(service.device)
+            .as_deref(),
+    )
+}
+
+fn end_on(end: End, on: &str) -> String {
     match end {
-        End::One(one) => service(one),
+        End::One(one) => service(one, on),
         End::Several(Some(Side::Server), ports) => {
             format!("on {} ports", units::count(ports.into()))
         }
@@ -98,13 +119,16 @@ pub(super) fn end(end: End) -> String {
     }
 }
 
-pub(super) fn service(service: Service) -> String {
+fn service(service: Service, on: &str) -> String {
     match service.at {
-        At::Local(0) => "on many ports".to_owned(),
-        At::Local(port) => format!("on :{port}"),
-        At::Remote(remote) if remote.port == 0 => format!("to many ports of {}", remote.addr),
-        At::Remote(remote) => format!("to {remote}"),
-        At::Untold(addr) => format!("with {addr}"),
+        At::Local(0) => format!("on many ports{on}"),
+        At::Local(port) => format!("on {on}:{port}"),
+        At::Remote(remote) if remote.port == 0 => format!("to many ports of {}{on}", remote.addr),
+        At::Remote(remote) => match remote.addr {
+            IpAddr::V4(addr) => format!("to {addr}{on}:{}", remote.port),
+            IpAddr::V6(addr) => format!("to [{addr}]{on}:{}", remote.port),
+        },
+        At::Untold(addr) => format!("with {addr}{on}"),
     }
 }
 

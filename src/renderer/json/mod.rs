@@ -5,6 +5,7 @@
 mod row;
 mod types;
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ use crate::classifier::queue::Queue;
 use crate::classifier::{Report, Row};
 use crate::model::{
     Cause, Endpoint, Evidence, FdLimit, Holders, Pid, Placed, Protocol, Resolved, Side, Snapshot,
-    Wait, WaitTarget,
+    Socket, Wait, WaitTarget,
 };
 
 /// The version of the schema: raised only when a field is renamed or removed.
@@ -236,6 +237,18 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// This end of a socket, with the interface that it is bound to.
+    fn local(&self, socket: &Socket) -> EndpointJson<'a> {
+        EndpointJson {
+            device: self.device(socket.netns, socket.interface),
+            ..self.end(socket.local, socket.protocol)
+        }
+    }
+
+    fn device(&self, netns: u16, index: u32) -> Option<Cow<'a, str>> {
+        self.report.snapshot.netns(netns).device(index)
+    }
+
     /// What a namespace is called.
     fn netns(&self, at: u16) -> Option<&'a str> {
         self.report.snapshot.netns(at).label.as_deref()
@@ -270,6 +283,10 @@ impl<'a> Context<'a> {
             side: set.end.side().map(Side::name),
             local_port,
             remote,
+            device: match set.end {
+                End::One(service) => self.device(set.netns, service.device),
+                End::Several(..) => None,
+            },
             ends,
             owner_kind: set.owner.kind,
             owners: self.processes(&set.owner.pids),
@@ -335,7 +352,10 @@ impl<'a> Context<'a> {
     fn listener(&self, queue: &Queue) -> ListenerJson<'a> {
         ListenerJson {
             netns: self.netns(queue.bound.netns),
-            local: self.end(queue.bound.local, Protocol::Tcp),
+            local: EndpointJson {
+                device: self.device(queue.bound.netns, queue.bound.device),
+                ..self.end(queue.bound.local, Protocol::Tcp)
+            },
             owners: self.processes(&queue.pids),
             queue: queue.now,
             limit: queue.limit,
@@ -359,6 +379,7 @@ impl<'a> Context<'a> {
             },
             local_port,
             remote,
+            device: self.device(group.netns, group.service.device),
             owner_kind: group.owner.kind,
             owners: self.processes(&group.owner.pids),
             sockets: group.sockets,
@@ -391,7 +412,7 @@ impl<'a> Context<'a> {
             protocol: socket.protocol.name(),
             family: socket.family.name(),
             state: socket.state_name(),
-            local: self.end(socket.local, socket.protocol),
+            local: self.local(socket),
             remote: self.end(socket.remote, socket.protocol),
             side: row.side().map(|side| side.name()),
             recv_q: socket.recv_q,

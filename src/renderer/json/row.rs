@@ -139,9 +139,7 @@ impl RowJson<'_> {
         let socket = self.row.socket;
         let name = column.name();
         match column {
-            Column::Local => {
-                map.serialize_entry(name, &self.context.end(socket.local, socket.protocol))
-            }
+            Column::Local => map.serialize_entry(name, &self.context.local(socket)),
             Column::Remote => {
                 map.serialize_entry(name, &self.context.end(socket.remote, socket.protocol))
             }

@@ -3,6 +3,7 @@
 //! They stand apart from the model, which may change; fields are added here, never renamed or
 //! removed within a schema number.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
@@ -159,6 +160,7 @@ pub(super) struct GroupJson<'a> {
     pub(super) side: Option<&'static str>,
     pub(super) local_port: Option<u16>,
     pub(super) remote: Option<EndpointJson<'a>>,
+    pub(super) device: Option<Cow<'a, str>>,
     pub(super) owner_kind: Option<&'static str>,
     pub(super) owners: Vec<Process<'a>>,
     pub(super) sockets: u64,
@@ -176,6 +178,9 @@ pub(super) struct EndpointJson<'a> {
     pub(super) host: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) service: Option<&'a str>,
+    /// The interface that it is bound to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) device: Option<Cow<'a, str>>,
 }
 
 impl<'a> EndpointJson<'a> {
@@ -186,6 +191,7 @@ impl<'a> EndpointJson<'a> {
             port: end.port,
             host: names.host(end.addr),
             service: names.service(protocol, end.port),
+            device: None,
         }
     }
 }
@@ -258,6 +264,7 @@ pub(super) struct FindingJson<'a> {
     pub(super) side: Option<&'static str>,
     pub(super) local_port: Option<u16>,
     pub(super) remote: Option<EndpointJson<'a>>,
+    pub(super) device: Option<Cow<'a, str>>,
     pub(super) ends: u32,
     pub(super) owner_kind: Option<&'static str>,
     pub(super) owners: Vec<Process<'a>>,
