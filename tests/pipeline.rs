@@ -18,7 +18,7 @@ use closewait::collector::cgroup;
 use closewait::model::{
     Cgroups, Cpu, Details, Endpoint, Epoll, Evidence, FdLimit, Gap, GapKind, Holder, Holders, Host,
     Name, Namespace, Pid, PortRange, Process, Runtime, Scan, Settings, Snapshot, Socket, Source,
-    State, Threads, Users, Wait, WaitKind, WaitTarget,
+    State, Threads, Tick, Users, Wait, WaitKind, WaitTarget,
 };
 use closewait::plan::{Inspection, Plan, Terminal};
 use closewait::renderer;
@@ -51,6 +51,7 @@ fn host() -> Host {
     Host {
         name: "web-1".to_owned(),
         users: Users::new(vec![(0, "root".to_owned()), (1000, "app".to_owned())]),
+        tick: Tick::from(4),
         ..Host::default()
     }
 }

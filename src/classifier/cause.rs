@@ -1,6 +1,6 @@
 //! Why a socket is in CLOSE_WAIT: one pure function, read from top to bottom.
 
-use crate::model::{Ago, Cause, Idle, Side, Tick, Timer, TimerKind};
+use crate::model::{Ago, Cause, Causes, Idle, Missing, Side, Tick, Timer, TimerKind};
 
 /// How long a CLOSE_WAIT may last before it counts: a process that is scheduled at all reads
 /// end-of-file and closes within milliseconds; five seconds leave room for one that is swapping,
@@ -37,10 +37,14 @@ pub struct Facts {
     pub ever_sent: Option<bool>,
     /// Whether a byte but the FIN ever came in.
     pub ever_received: Option<bool>,
+    /// More bytes were sent than were acknowledged or are in flight.
+    pub lost_on_the_way_out: Option<bool>,
     /// The near end of the same connection, where it is on this host.
     pub peer: Option<PeerEnd>,
     /// Whether more processes hold it than the one that serves it, or only a later one.
     pub inherited: Option<bool>,
+    /// The kernel fills in neither queues nor counts.
+    pub unmeasured: bool,
 }
 
 /// What became of the end that sent the FIN, where both ends are on this host.
@@ -53,66 +57,150 @@ pub enum PeerEnd {
     Orphaned,
 }
 
-/// The first row that fits decides.
-pub fn cause(facts: &Facts, grace_ms: u64) -> Cause {
-    if is_transient(facts, grace_ms) {
-        return Cause::Transient;
+/// The cause, and what is not known about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Judged {
+    pub cause: Cause,
+    /// Why it is unclear.
+    pub missing: Option<Missing>,
+    /// The causes that it may have in place of this one.
+    pub doubts: Causes,
+}
+
+impl Judged {
+    fn sure(cause: Cause) -> Judged {
+        Judged {
+            cause,
+            missing: None,
+            doubts: Causes::NONE,
+        }
     }
-    if !facts.accepted {
-        return Cause::NotAccepted;
+
+    /// Unclear, where a fact is missing between these causes.
+    fn unclear<const N: usize>(missing: Missing, between: [Cause; N]) -> Judged {
+        Judged {
+            cause: Cause::Unclear,
+            missing: Some(missing),
+            doubts: Causes::of(between),
+        }
     }
-    if is_half_close(facts, grace_ms) {
-        return Cause::HalfClose;
-    }
-    if is_send_stuck(facts) {
-        return Cause::SendStuck;
-    }
-    if facts.inherited == Some(true) {
-        return Cause::Inherited;
-    }
-    if facts.idle.is_none() && facts.peer == Some(PeerEnd::Waiting) {
-        // The peer closed one direction only; whether bytes still flow is what is not known.
-        return Cause::Unclear;
-    }
-    match (facts.recv_q, facts.side) {
-        (0, _) if !facts.counts_fin => Cause::Unclear,
-        (_, _) if !facts.counts_fin => Cause::NotReading,
-        (0, _) => Cause::NeverClosed,
-        (1, Some(Side::Client)) => Cause::StalePool,
-        (1, Some(Side::Server)) => match facts.answered_after_last_byte() {
-            Some(false) => Cause::SlowHandler,
-            Some(true) => Cause::Abandoned,
-            None => Cause::Unclear,
-        },
-        // A pool's or a handler's.
-        (1, None) => Cause::Unclear,
-        _ => Cause::NotReading,
+
+    /// The causes that it may have, this one among them unless it is unclear.
+    fn possible(self) -> Causes {
+        match self.cause {
+            Cause::Unclear => self.doubts,
+            cause => self.doubts.with(cause),
+        }
     }
 }
 
-/// The causes that a socket may have in place of the one that it was given, where the facts that
-/// would tell are missing: the times, or who holds it. Without times nothing is taken for
-/// transient.
-pub fn doubts(cause: Cause, owner_is_hidden: bool, side: Option<Side>) -> &'static [Cause] {
-    match (cause, owner_is_hidden) {
-        (Cause::Unclear, _) if side.is_none() => &[
+/// The first row that fits decides. A fact that is not known and would choose another row makes it
+/// unclear.
+pub fn cause(facts: &Facts, grace_ms: u64) -> Judged {
+    if is_transient(facts, grace_ms) {
+        return Judged::sure(Cause::Transient);
+    }
+    if !facts.accepted {
+        return Judged::sure(Cause::NotAccepted);
+    }
+    if is_held_up(facts) {
+        return Judged::sure(Cause::SendStuck);
+    }
+    if is_half_close(facts, grace_ms) {
+        return Judged::sure(Cause::HalfClose);
+    }
+    if is_pushing(facts) {
+        return Judged::sure(Cause::SendStuck);
+    }
+    let settled = by_owner(facts);
+    if facts.age_doubt(grace_ms).is_none() {
+        return settled;
+    }
+    Judged {
+        cause: Cause::Unclear,
+        missing: Some(Missing::Age(settled.cause)),
+        doubts: settled.possible().with(Cause::Transient),
+    }
+}
+
+/// The cause of a socket that lingers.
+fn by_owner(facts: &Facts) -> Judged {
+    if facts.inherited == Some(true) {
+        return Judged::sure(Cause::Inherited);
+    }
+    let judged = by_queue(facts);
+    if facts.inherited == Some(false) {
+        return judged;
+    }
+    let doubts = judged.possible().with(Cause::Inherited);
+    match judged.cause {
+        // End-of-file was read and the socket is not closed, whoever holds it.
+        Cause::NeverClosed => Judged { doubts, ..judged },
+        cause => Judged {
+            cause: Cause::Unclear,
+            missing: judged.missing.or(Some(Missing::Owner(cause))),
+            doubts,
+        },
+    }
+}
+
+/// The cause by what lies unread and what was answered.
+fn by_queue(facts: &Facts) -> Judged {
+    let has_times = facts.idle.is_some();
+    if facts.unmeasured {
+        return Judged::unclear(
+            Missing::Queues,
+            [
+                Cause::HalfClose,
+                Cause::SendStuck,
+                Cause::NeverClosed,
+                Cause::StalePool,
+                Cause::SlowHandler,
+                Cause::Abandoned,
+                Cause::NotReading,
+            ],
+        );
+    }
+    if !facts.counts_fin && facts.recv_q == 0 {
+        let between = [
             Cause::HalfClose,
+            Cause::NeverClosed,
             Cause::StalePool,
             Cause::SlowHandler,
             Cause::Abandoned,
-            Cause::Inherited,
-        ],
-        (Cause::Unclear, false) => &[Cause::HalfClose, Cause::SlowHandler, Cause::Abandoned],
-        (Cause::Unclear, true) => &[
-            Cause::HalfClose,
-            Cause::SlowHandler,
-            Cause::Abandoned,
-            Cause::Inherited,
-        ],
-        // These are told before anybody asks who holds it.
-        (Cause::Transient | Cause::NotAccepted | Cause::HalfClose | Cause::SendStuck, _)
-        | (_, false) => &[],
-        (_, true) => &[Cause::Inherited],
+        ];
+        return Judged::unclear(Missing::Eof, between);
+    }
+    let answered = facts.answered_after_last_byte();
+    let known = match (facts.recv_q, facts.side) {
+        _ if !facts.counts_fin => Some(Cause::NotReading),
+        (0, _) => Some(Cause::NeverClosed),
+        (1, Some(Side::Client)) => Some(Cause::StalePool),
+        // A pool's or a handler's.
+        (1, None) => {
+            let between = [Cause::StalePool, Cause::SlowHandler, Cause::Abandoned];
+            return Judged::unclear(Missing::Side, between);
+        }
+        (1, Some(Side::Server)) => match answered {
+            Some(false) => Some(Cause::SlowHandler),
+            Some(true) => Some(Cause::Abandoned),
+            None => None,
+        },
+        _ => Some(Cause::NotReading),
+    };
+    match known {
+        // The peer closed one direction only; whether bytes still flow is what is not known.
+        Some(cause) if !has_times && facts.peer == Some(PeerEnd::Waiting) => {
+            Judged::unclear(Missing::Times, [Cause::HalfClose, cause])
+        }
+        Some(cause) => Judged::sure(cause),
+        None if has_times => {
+            Judged::unclear(Missing::Order, [Cause::SlowHandler, Cause::Abandoned])
+        }
+        None => Judged::unclear(
+            Missing::Times,
+            [Cause::HalfClose, Cause::SlowHandler, Cause::Abandoned],
+        ),
     }
 }
 
@@ -148,25 +236,41 @@ fn is_half_close(facts: &Facts, grace_ms: u64) -> bool {
 /// Data went out within the grace, for the first time: a retransmission renews the time too.
 fn sends(facts: &Facts, grace_ms: u64) -> bool {
     let within = facts.sent.is_some_and(|sent| sent.is_within(grace_ms));
-    within && facts.ever_sent != Some(false) && !is_retransmitting(facts)
+    within && facts.ever_sent != Some(false) && !is_held_up(facts)
 }
 
 /// Data went out after the last acknowledgement came in, and so after the FIN.
-fn sent_after_fin(facts: &Facts) -> bool {
+fn sent_after_ack(facts: &Facts) -> bool {
     let after = |(sent, acked): (Ago, Ago)| sent.is_after(acked, facts.tick);
     facts.sent.zip(facts.acked).and_then(after) == Some(true)
 }
 
+/// What is sent does not arrive, however lately it was sent: each attempt renews that time.
+///
 /// The retransmission timer runs whenever data is in flight; it is a sign of trouble once it has
-/// run out and been doubled.
-fn is_retransmitting(facts: &Facts) -> bool {
-    facts.timer.is_some_and(|timer| {
-        timer.kind == TimerKind::Retransmit
-            && (timer.retransmits > 0 || facts.backoff.is_some_and(|times| times > 0))
-    })
+/// run out and been doubled. The probe timer runs while nothing is in flight
+/// (`net/ipv4/tcp_output.c`, `tcp_check_probe_timer`): all that went out was acknowledged. What was
+/// sent and was not, or after the last acknowledgement, never left this host. A slow reader
+/// acknowledges what it took and answers the probes.
+fn is_held_up(facts: &Facts) -> bool {
+    let Some(timer) = facts.timer.filter(|_| facts.send_q > 0) else {
+        return false;
+    };
+    match timer.kind {
+        TimerKind::Retransmit => {
+            timer.retransmits > 0 || facts.backoff.is_some_and(|times| times > 0)
+        }
+        TimerKind::Probe => {
+            facts.lost_on_the_way_out == Some(true)
+                || sent_after_ack(facts)
+                || timer.retransmits > 1
+        }
+        TimerKind::Keepalive | TimerKind::TimeWait | TimerKind::DelayedAck => false,
+    }
 }
 
-fn is_send_stuck(facts: &Facts) -> bool {
+/// Something waits to be sent, or to be acknowledged.
+fn is_pushing(facts: &Facts) -> bool {
     let pushing = facts
         .timer
         .is_some_and(|timer| matches!(timer.kind, TimerKind::Retransmit | TimerKind::Probe));
@@ -200,14 +304,14 @@ impl Facts {
     }
 
     /// What may have renewed the last acknowledgement since the FIN's.
-    fn renewal(&self, grace_ms: u64) -> Option<Renewal> {
+    pub(super) fn renewal(&self, grace_ms: u64) -> Option<Renewal> {
         match self.timer.map(|timer| timer.kind) {
             Some(TimerKind::Keepalive) if self.may_be_probed() => Some(Renewal::Keepalive),
             Some(TimerKind::Probe) => Some(Renewal::Probe),
             Some(TimerKind::Retransmit) if self.send_q > 0 => Some(Renewal::Data),
             _ if !self.counts_fin => Some(Renewal::Subflows),
             _ => {
-                let to_the_peer = self.peer == Some(PeerEnd::Waiting) || sent_after_fin(self);
+                let to_the_peer = self.peer == Some(PeerEnd::Waiting) || sent_after_ack(self);
                 (to_the_peer && sends(self, grace_ms)).then_some(Renewal::Data)
             }
         }

@@ -118,6 +118,7 @@ pub fn findings(
         (
             std::cmp::Reverse((finding.severity, finding.weight())),
             finding.set.cause,
+            finding.set.is_age_missing(),
             finding.set.end,
             finding.set.netns,
         )

@@ -11,8 +11,8 @@ use super::side::Sides;
 use super::{Row, Rules, hiding};
 use crate::filter::Known;
 use crate::model::{
-    Ago, Endpoint, Hiding, Holder, Holders, Idle, Owner, Pid, Protocol, Snapshot, Socket, State,
-    TcpInfo, TimerKind,
+    Ago, Causes, Endpoint, Hiding, Holder, Holders, Idle, Owner, Pid, Protocol, Snapshot, Socket,
+    State, TcpInfo, TimerKind,
 };
 
 /// An [`Owner`] without its lifetime.
@@ -27,6 +27,15 @@ pub(super) enum OwnerRef {
     Kernel,
     Hidden(Hiding),
     Unread,
+}
+
+/// What is not known of a socket, and may be what is looked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Doubts {
+    /// The causes that it may have in place of its own.
+    causes: Causes,
+    /// The lower bound of its age is renewed, and says nothing.
+    age: bool,
 }
 
 /// What every judgement of one snapshot rests on.
@@ -76,18 +85,28 @@ impl<'a> Judge<'a> {
         }
     }
 
-    pub(super) fn row<'b>(&'b self, socket: &'b Socket, owner: OwnerRef) -> Row<'b> {
+    /// Everything that is concluded about a socket, and what is not.
+    pub(super) fn row<'b>(&'b self, socket: &'b Socket, owner: OwnerRef) -> (Row<'b>, Doubts) {
         let owner = self.owner(socket, owner);
         let idle = self.idle(socket);
-        let cause = (socket.state == State::CloseWait)
-            .then(|| cause::cause(&self.facts(socket, idle, &owner), self.grace_ms));
-        Row {
+        let mut row = Row {
             socket,
             sides: &self.sides,
             owner,
             idle,
-            cause,
+            cause: None,
+            missing: None,
+        };
+        let mut doubts = Doubts::default();
+        if socket.state == State::CloseWait {
+            let facts = self.facts(socket, idle, &owner);
+            let judged = cause::cause(&facts, self.grace_ms);
+            row.cause = Some(judged.cause);
+            row.missing = judged.missing;
+            doubts.causes = judged.doubts;
+            doubts.age = row.lingers() != Some(false) && facts.renewal(self.grace_ms).is_some();
         }
+        (row, doubts)
     }
 
     pub(super) fn idle(&self, socket: &Socket) -> Option<Idle> {
@@ -98,17 +117,15 @@ impl<'a> Judge<'a> {
         self.snapshot.holders.as_ref().unwrap_or(&self.no_holders)
     }
 
-    pub(super) fn known<'b>(&'b self, row: &Row<'b>) -> Known<'b> {
+    pub(super) fn known<'b>(&'b self, row: &Row<'b>, doubts: Doubts) -> Known<'b> {
         Known {
             socket: row.socket,
             side: row.side(),
             owner: Some((row.owner, self.holders())),
             idle: row.idle,
+            is_renewed: doubts.age,
             cause: Some(row.cause),
-            doubts: row.cause.map_or(&[], |cause| {
-                let is_hidden = matches!(row.owner, Owner::Hidden(_));
-                cause::doubts(cause, is_hidden, row.side())
-            }),
+            doubts: doubts.causes,
             netns: Some(self.snapshot.namespace(row.socket)),
             cgroups: self.snapshot.cgroups.as_ref(),
         }
@@ -176,8 +193,14 @@ impl<'a> Judge<'a> {
             ever_received: tcp
                 .and_then(|tcp| tcp.bytes_received())
                 .map(|bytes| bytes > u64::from(socket.state == State::CloseWait)),
+            lost_on_the_way_out: tcp.and_then(|tcp| {
+                let sent = tcp.bytes_sent()?.checked_sub(tcp.bytes_retrans()?)?;
+                let in_flight = socket.send_q.checked_sub(tcp.notsent()?)?;
+                Some(sent > tcp.bytes_acked()?.saturating_add(in_flight.into()))
+            }),
             peer: self.peer(socket).map(|(end, _)| end),
             inherited: self.inherited(owner),
+            unmeasured: socket.unmeasured,
         }
     }
 

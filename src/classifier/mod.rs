@@ -25,7 +25,7 @@ use rustc_hash::FxHashMap;
 use self::age::Sightings;
 use self::cause::{Facts, PeerEnd, Renewal};
 use self::group::{Group, Grouping, Service};
-use self::judge::{Judge, OwnerRef};
+use self::judge::{Doubts, Judge, OwnerRef};
 use self::listeners::{Listener, Listeners};
 use self::severity::Thresholds;
 use self::side::Sides;
@@ -33,8 +33,8 @@ use self::unseen::Hidden;
 pub use self::unseen::hiding;
 use crate::filter::{Filter, Known, Term};
 use crate::model::{
-    Cause, Gap, GapKind, Holder, Holders, Idle, Owner, Protocol, Protocols, Resolved, Side,
-    Snapshot, Socket, State, StateSet,
+    Cause, Causes, Gap, GapKind, Holder, Holders, Idle, Missing, Owner, Protocol, Protocols,
+    Resolved, Side, Snapshot, Socket, State, StateSet,
 };
 
 /// What to select and how to judge it.
@@ -58,6 +58,8 @@ pub struct Row<'a> {
     pub idle: Option<Idle>,
     /// Of CLOSE_WAIT sockets only.
     pub cause: Option<Cause>,
+    /// Why the cause is unclear.
+    pub missing: Option<Missing>,
 }
 
 impl Row<'_> {
@@ -69,6 +71,16 @@ impl Row<'_> {
     /// The service that it is a connection to.
     pub fn service(&self) -> Service {
         self.sides.service(self.socket)
+    }
+
+    /// Whether a CLOSE_WAIT socket lasts longer than a healthy close, and is in nobody's use; `None` of
+    /// other states, and where its age is not known to be beyond the grace.
+    pub fn lingers(&self) -> Option<bool> {
+        match (self.cause?, self.missing) {
+            (Cause::Transient | Cause::HalfClose, _) => Some(false),
+            (_, Some(Missing::Age(_))) => None,
+            _ => Some(true),
+        }
     }
 
     /// Whether accept(2) or connect(2) gave the connection to a process; `None` of what is no
@@ -145,6 +157,7 @@ pub struct Report<'a> {
 struct Selected {
     socket: u32,
     cause: Option<Cause>,
+    missing: Option<Missing>,
     owner: OwnerRef,
 }
 
@@ -177,8 +190,8 @@ pub fn classify<'a>(snapshot: &'a Snapshot, rules: &Rules) -> Report<'a> {
     for (at, socket) in snapshot.sockets.iter().enumerate() {
         let Ok(number) = u32::try_from(at) else { break };
         let owner = judge.owner_ref(socket);
-        let row = judge.row(socket, owner);
-        match rules.filter.decide(&judge.known(&row)) {
+        let (row, doubts) = judge.row(socket, owner);
+        match rules.filter.decide(&judge.known(&row, doubts)) {
             Some(true) => {
                 match socket.protocol {
                     Protocol::Udp => udp.add(socket.state),
@@ -188,6 +201,7 @@ pub fn classify<'a>(snapshot: &'a Snapshot, rules: &Rules) -> Report<'a> {
                 selected.push(Selected {
                     socket: number,
                     cause: row.cause,
+                    missing: row.missing,
                     owner,
                 });
             }
@@ -244,12 +258,15 @@ fn subflows(judge: &Judge<'_>, rules: &Rules) -> Vec<Selected> {
         };
         let row = Row {
             cause: None,
-            ..judge.row(subflow, owner)
+            missing: None,
+            ..judge.row(subflow, owner).0
         };
-        let selected = rules.filter.decide(&judge.known(&row)) == Some(true);
+        let known = judge.known(&row, Doubts::default());
+        let selected = rules.filter.decide(&known) == Some(true);
         selected.then_some(Selected {
             socket: number,
             cause: None,
+            missing: None,
             owner,
         })
     };
@@ -324,12 +341,13 @@ impl<'a> Report<'a> {
             owner: self.judge.owner(socket, selected.owner),
             idle: self.judge.idle(socket),
             cause: selected.cause,
+            missing: selected.missing,
         }
     }
 
     /// What is concluded about any socket of the snapshot, selected or not.
     fn judged<'b>(&'b self, socket: &'b Socket) -> Row<'b> {
-        self.judge.row(socket, self.judge.owner_ref(socket))
+        self.judge.row(socket, self.judge.owner_ref(socket)).0
     }
 
     /// Who holds which socket, and the holders' names; empty where nobody asked.
@@ -387,8 +405,8 @@ impl<'a> Report<'a> {
         }
         let sockets = self.snapshot.sockets.iter();
         let selected = sockets.filter(|socket| {
-            let row = self.judge.row(socket, self.judge.owner_ref(socket));
-            filter.decide(&self.judge.known(&row)) == Some(true)
+            let (row, doubts) = self.judge.row(socket, self.judge.owner_ref(socket));
+            filter.decide(&self.judge.known(&row, doubts)) == Some(true)
         });
         Some(selected.count() as u64)
     }
@@ -409,8 +427,9 @@ impl<'a> Report<'a> {
                 at_least_ms: waits_ms,
                 at_most_ms: Some(waits_ms),
             }),
+            is_renewed: false,
             cause: Some(Some(Cause::NotAccepted)),
-            doubts: &[],
+            doubts: Causes::NONE,
             netns: Some(self.snapshot.netns(listener.bound.netns)),
             cgroups: self.snapshot.cgroups.as_ref(),
         };
@@ -436,11 +455,11 @@ impl<'a> Report<'a> {
         self.judge.facts(row.socket, row.idle, &row.owner)
     }
 
-    /// The other end of a connection within this namespace, if that closed first, and who holds
-    /// it.
-    pub fn peer(&self, socket: &Socket) -> Option<(PeerEnd, &[Holder])> {
+    /// The other end of a connection within this namespace, if that closed first, its state, and
+    /// who holds it.
+    pub fn peer(&self, socket: &Socket) -> Option<(PeerEnd, State, &[Holder])> {
         let (end, peer) = self.judge.peer(socket)?;
-        Some((end, self.holders().of(peer.inode)))
+        Some((end, peer.state, self.holders().of(peer.inode)))
     }
 
     /// Whether a socket may exist that the tables did not show.

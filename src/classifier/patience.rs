@@ -48,11 +48,13 @@ impl Patience {
 /// retransmissions are answered, nor where this side has sent since. What was sent just before
 /// the last acknowledgement may be what was acknowledged, and the FIN older than both.
 pub fn of_row(row: &Row<'_>, tick: Tick) -> Option<u32> {
-    // Any timer but none stands for acknowledgements that may be later than the FIN's.
-    let renewed = row
-        .socket
-        .timer
-        .is_some_and(|timer| timer.kind != TimerKind::TimeWait);
+    // What the peer answers may have been answered later than the FIN came.
+    let renewed = row.socket.timer.is_some_and(|timer| {
+        matches!(
+            timer.kind,
+            TimerKind::Keepalive | TimerKind::Probe | TimerKind::Retransmit
+        )
+    });
     if renewed || row.cause == Some(Cause::HalfClose) {
         return None;
     }

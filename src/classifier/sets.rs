@@ -9,7 +9,7 @@ use super::patience::{self, Patience};
 use super::program::{Program, Whose};
 use super::queue::Queue;
 use super::{Report, Row, pairs};
-use crate::model::{Cause, Name, Pid, Side, TimerKind};
+use crate::model::{Cause, Missing, Name, Pid, Side, StateSet, TimerKind};
 
 /// The most sets for which the other legs of a proxy are looked for.
 const LEGS_MAX: usize = 8;
@@ -42,6 +42,8 @@ pub struct Set {
     /// The namespace, as [`Socket::netns`](crate::model::Socket::netns).
     pub netns: u16,
     pub cause: Cause,
+    /// Why the cause is unclear, and for how many, most first.
+    pub missing: Vec<(Missing, u64)>,
     pub end: End,
     /// The listener in whose queue unaccepted ones sit.
     pub listener: Option<Bound>,
@@ -58,8 +60,12 @@ pub struct Set {
     /// Those whose Recv-Q does not count a FIN: connections of MPTCP, and what may be a subflow.
     pub uncounted_fins: u64,
     pub send_q_max: u32,
+    /// The kernel tells of one of them neither what lies unread nor what waits to be sent.
+    pub unmeasured: bool,
     /// Of the lower bounds of the ages.
     pub idle: Option<Spread>,
+    /// The largest upper bound; `None` where one has none.
+    pub at_most_ms: Option<u64>,
     pub patience: Option<Patience>,
     /// Those with a keepalive timer, and when the first of them is probed.
     pub keepalive: u64,
@@ -149,8 +155,11 @@ impl Kinship {
 pub struct Peers {
     /// Still held by a process: it closed one direction only.
     pub waiting: u64,
+    /// The states of those.
+    pub waiting_in: StateSet,
     /// Closed for good.
     pub orphaned: u64,
+    pub orphaned_in: StateSet,
     /// Who holds those that wait; each once, ordered.
     pub pids: Vec<Pid>,
 }
@@ -160,6 +169,8 @@ pub struct Peers {
 struct Key {
     netns: u16,
     cause: Cause,
+    /// The age is not known: whether they linger is not, either.
+    is_age_missing: bool,
     end: End,
     listener: Option<Bound>,
     kind: Option<&'static str>,
@@ -173,6 +184,7 @@ impl Key {
         Key {
             netns: row.socket.netns,
             cause,
+            is_age_missing: row.lingers().is_none(),
             end: End::One(end(report, row)),
             listener: listener(report, row),
             kind: owner.kind,
@@ -208,6 +220,7 @@ pub fn sets(report: &Report<'_>) -> Vec<Set> {
         let same = last.as_ref().is_some_and(|(key, owner)| {
             key.netns == row.socket.netns
                 && key.cause == cause
+                && key.is_age_missing == row.lingers().is_none()
                 && key.end == End::One(end(report, &row))
                 && key.listener == listener(report, &row)
                 && owner.is(&row.owner)
@@ -231,7 +244,16 @@ pub fn sets(report: &Report<'_>) -> Vec<Set> {
     sets.sort_by(|(a, _), (b, _)| {
         (b.sockets.cmp(&a.sockets))
             .then_with(|| {
-                (a.cause, a.end, a.listener, a.netns).cmp(&(b.cause, b.end, b.listener, b.netns))
+                let key = |set: &Set| {
+                    (
+                        set.cause,
+                        set.is_age_missing(),
+                        set.end,
+                        set.listener,
+                        set.netns,
+                    )
+                };
+                key(a).cmp(&key(b))
             })
             .then_with(|| a.owner.pids.cmp(&b.owner.pids))
     });
@@ -277,6 +299,7 @@ fn gather(report: &Report<'_>, key: &Key, positions: &[u32]) -> Set {
     let mut set = Set {
         netns: key.netns,
         cause: key.cause,
+        missing: Vec::new(),
         end: key.end,
         listener: key.listener,
         owner: GroupOwner {
@@ -293,7 +316,9 @@ fn gather(report: &Report<'_>, key: &Key, positions: &[u32]) -> Set {
         recv_q_min: u32::MAX,
         uncounted_fins: 0,
         send_q_max: 0,
+        unmeasured: false,
         idle: None,
+        at_most_ms: Some(0),
         patience: None,
         keepalive: 0,
         next_probe_ms: None,
@@ -369,17 +394,28 @@ fn gather(report: &Report<'_>, key: &Key, positions: &[u32]) -> Set {
     }
     set.peers.pids.sort_unstable();
     set.peers.pids.dedup();
+    set.missing
+        .sort_by_key(|(missing, count)| (std::cmp::Reverse(*count), *missing));
     set
 }
 
 impl Set {
     fn add(&mut self, row: &Row<'_>, report: &Report<'_>) {
         let socket = row.socket;
+        if let Some(missing) = row.missing {
+            match self.missing.iter_mut().find(|(known, _)| *known == missing) {
+                Some((_, count)) => *count += 1,
+                None => self.missing.push((missing, 1)),
+            }
+        }
         self.recv_q.add(socket.recv_q);
         self.recv_q_min = self.recv_q_min.min(socket.recv_q);
         let facts = report.facts(row);
         self.uncounted_fins += u64::from(!facts.counts_fin);
         self.send_q_max = self.send_q_max.max(socket.send_q);
+        self.unmeasured |= socket.unmeasured;
+        let at_most_ms = row.idle.and_then(|idle| idle.at_most_ms);
+        self.at_most_ms = self.at_most_ms.zip(at_most_ms).map(|(a, b)| a.max(b));
         match socket.timer {
             Some(timer) if timer.kind == TimerKind::Keepalive => {
                 self.keepalive += 1;
@@ -403,13 +439,17 @@ impl Set {
             .zip(unanswered)
             .map(|(count, answered)| count + u64::from(!answered));
         match report.peer(socket) {
-            Some((PeerEnd::Waiting, holders)) => {
+            Some((PeerEnd::Waiting, state, holders)) => {
                 self.peers.waiting += 1;
+                self.peers.waiting_in = self.peers.waiting_in.union(StateSet::of(state));
                 self.peers
                     .pids
                     .extend(holders.iter().map(|holder| holder.pid));
             }
-            Some((PeerEnd::Orphaned, _)) => self.peers.orphaned += 1,
+            Some((PeerEnd::Orphaned, state, _)) => {
+                self.peers.orphaned += 1;
+                self.peers.orphaned_in = self.peers.orphaned_in.union(StateSet::of(state));
+            }
             None => {}
         }
         self.no_tcp_info &= socket.tcp.is_none();
@@ -437,9 +477,15 @@ impl Set {
         self.listener == Some(queue.bound)
     }
 
-    /// Whether the set is worth asking its owners about.
-    pub(super) fn is_suspicious(&self) -> bool {
-        !matches!(self.cause, Cause::Transient | Cause::HalfClose)
+    /// Whether its sockets linger, so that its owners are worth asking.
+    pub fn is_suspicious(&self) -> bool {
+        let harmless = matches!(self.cause, Cause::Transient | Cause::HalfClose);
+        !harmless && !self.is_age_missing()
+    }
+
+    /// Whether it is not known if they linger.
+    pub fn is_age_missing(&self) -> bool {
+        matches!(self.missing.first(), Some((Missing::Age(_), _)))
     }
 }
 
@@ -449,6 +495,7 @@ pub(super) fn unaccepted(report: &Report<'_>, queue: &Queue) -> Set {
     let key = Key {
         netns: queue.bound.netns,
         cause: Cause::NotAccepted,
+        is_age_missing: false,
         end: End::One(queue.bound.service()),
         listener: Some(queue.bound),
         kind: Some("listener"),

@@ -302,7 +302,7 @@ fn fd_share(found: &Findings, counts: &Counts, test: &Test, partial: bool) -> Me
     let counting = found
         .findings
         .iter()
-        .filter(|finding| !matches!(finding.set.cause, Cause::Transient | Cause::HalfClose));
+        .filter(|finding| finding.set.is_suspicious());
     let shares = counting.map(|finding| finding.fd_percent);
     let known: Vec<u64> = shares.clone().flatten().collect();
     let all_known = known.len() == shares.count() || counts.counted == 0;
@@ -351,8 +351,7 @@ fn judge(value: Option<f64>, limits: Limits, partial: bool) -> Status {
 }
 
 fn counts(row: &Row<'_>, test: &Test) -> bool {
-    test.states.contains(row.socket.state)
-        && !matches!(row.cause, Some(Cause::Transient | Cause::HalfClose))
+    test.states.contains(row.socket.state) && row.lingers() != Some(false)
 }
 
 #[derive(Default)]

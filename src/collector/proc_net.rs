@@ -139,16 +139,20 @@ pub fn socket(line: &[u8], protocol: Protocol, family: Family) -> Option<Socket>
     let probes: u32 = fields.next()?.parse().ok()?;
     let inode = fields.next()?.parse().ok()?;
     let kind = TimerKind::from_kernel(u8::try_from(timer).ok()?);
+    // Behind the references, the address and three timeouts (`net/ipv4/tcp_ipv4.c`,
+    // `get_tcp4_sock`); the kernel's own minisockets have none.
+    let cwnd = fields.nth(5).filter(|_| protocol == Protocol::Tcp);
     Some(Socket {
         protocol,
         recv_q,
         send_q,
+        unmeasured: cwnd == Some("0"),
         timer: kind.map(|kind| Timer {
             kind,
             expires_ms: when.saturating_mul(TICK_MS),
             retransmits: u8::try_from(match kind {
                 TimerKind::Probe | TimerKind::Keepalive => probes,
-                TimerKind::Retransmit | TimerKind::TimeWait => retransmits,
+                TimerKind::Retransmit | TimerKind::TimeWait | TimerKind::DelayedAck => retransmits,
             })
             .unwrap_or(u8::MAX),
         }),

@@ -6,8 +6,8 @@ use regex::bytes::Regex;
 
 use super::Network;
 use crate::model::{
-    Cause, Cgroup, Cgroups, Endpoint, Family, Holders, Idle, Namespace, Owner, Pid, Protocol, Side,
-    Socket, State, StateSet,
+    Cause, Causes, Cgroup, Cgroups, Endpoint, Family, Holders, Idle, Namespace, Owner, Pid,
+    Protocol, Side, Socket, State, StateSet,
 };
 
 /// One condition.
@@ -103,10 +103,12 @@ pub struct Known<'a> {
     pub side: Option<Side>,
     pub owner: Option<(Owner<'a>, &'a Holders)>,
     pub idle: Option<Idle>,
+    /// What renews the lower bound of the idle time leaves the whole bracket open.
+    pub is_renewed: bool,
     /// `Some(None)`: it is known to have no cause, not being in CLOSE_WAIT.
     pub cause: Option<Option<Cause>>,
     /// The causes that it may have as well, by what is not known of it.
-    pub doubts: &'static [Cause],
+    pub doubts: Causes,
     pub netns: Option<&'a Namespace>,
     pub cgroups: Option<&'a Cgroups>,
 }
@@ -119,8 +121,9 @@ impl<'a> Known<'a> {
             side: None,
             owner: None,
             idle: None,
+            is_renewed: false,
             cause: None,
-            doubts: &[],
+            doubts: Causes::NONE,
             netns: None,
             cgroups: None,
         }
@@ -166,10 +169,10 @@ impl Term {
             Term::Program(name) => program(known, |comm| is_named(comm, name)),
             Term::ProgramLike(pattern) => program(known, |comm| pattern.0.is_match(comm)),
             Term::Idle(_) if !has_age(socket) => Some(false),
-            Term::Idle(range) => known.idle.map(|idle| range.contains(&idle.at_least_ms)),
+            Term::Idle(range) => is_idle(known.idle?, known.is_renewed, range),
             Term::Cause(cause) => match known.cause? {
                 Some(found) if found == *cause => Some(true),
-                Some(_) if known.doubts.contains(cause) => None,
+                Some(_) if known.doubts.contains(*cause) => None,
                 _ => Some(false),
             },
             Term::Unit(name) => unit(known, |unit| is_unit(unit, name)),
@@ -251,6 +254,19 @@ fn has_age(socket: &Socket) -> bool {
         | State::LastAck => true,
         State::FinWait2 => socket.inode != 0,
         _ => false,
+    }
+}
+
+/// Whether a socket has been idle for a time in the range; `None` where that is not known.
+fn is_idle(idle: Idle, is_renewed: bool, range: &RangeInclusive<u64>) -> Option<bool> {
+    let (least, most) = (idle.at_least_ms, idle.at_most_ms.unwrap_or(u64::MAX));
+    if !is_renewed {
+        return Some(range.contains(&least));
+    }
+    match (range.contains(&least), range.contains(&most)) {
+        (true, true) => Some(true),
+        _ if most < *range.start() || *range.end() < least => Some(false),
+        _ => None,
     }
 }
 
@@ -354,6 +370,25 @@ mod tests {
             assert_eq!(older(state), Some(false), "{state}");
         }
         assert_eq!(older(State::CloseWait), None);
+    }
+
+    #[test]
+    fn an_age_whose_lower_bound_is_renewed_decides_only_with_both_bounds() {
+        let idle = Idle {
+            at_least_ms: 200,
+            at_most_ms: Some(8_000),
+        };
+        for (range, answer) in [
+            (100..=u64::MAX, Some(true)),
+            (9_000..=u64::MAX, Some(false)),
+            (0..=100, Some(false)),
+            (5_000..=u64::MAX, None),
+            (0..=5_000, None),
+            (300..=400, None),
+        ] {
+            assert_eq!(is_idle(idle, true, &range), answer, "{range:?}");
+        }
+        assert_eq!(is_idle(idle, false, &(5_000..=u64::MAX)), Some(false));
     }
 
     #[test]

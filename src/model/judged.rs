@@ -123,6 +123,46 @@ impl Cause {
     }
 }
 
+/// The fact that would decide where a cause is unclear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Missing {
+    /// How old it is: acknowledgements other than the FIN's come in. Were it older than the grace,
+    /// it would have this cause.
+    Age(Cause),
+    /// Who holds it. Had it not been inherited, it would have this cause.
+    Owner(Cause),
+    /// Whether the last byte was answered: it came within a tick of the last that was sent.
+    Order,
+    /// Which side opened the connection.
+    Side,
+    /// Whether end-of-file was read: the Recv-Q of MPTCP does not count the FIN.
+    Eof,
+    /// Any time at all.
+    Times,
+    /// What lies unread: the kernel counts nothing.
+    Queues,
+}
+
+/// A set of causes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Causes(u16);
+
+impl Causes {
+    pub const NONE: Causes = Causes(0);
+
+    pub fn of(causes: impl IntoIterator<Item = Cause>) -> Causes {
+        causes.into_iter().fold(Causes::NONE, Causes::with)
+    }
+
+    pub fn with(self, cause: Cause) -> Causes {
+        Causes(self.0 | 1 << cause as u16)
+    }
+
+    pub fn contains(self, cause: Cause) -> bool {
+        self.0 & 1 << cause as u16 != 0
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())

@@ -28,7 +28,7 @@ pub use evidence::{Cpu, Epoll, Evidence, FdLimit, Runtime, Threads, Wait, WaitKi
 pub use figures::{Figure, FigureValue};
 pub use gap::{Gap, GapKind};
 pub use host::{Host, PortRange, Users};
-pub use judged::{Cause, Hiding, Owner, Side};
+pub use judged::{Cause, Causes, Hiding, Missing, Owner, Side};
 pub use namespace::{Namespace, OtherNamespaces, Settings};
 pub use owners::{Holder, Holders};
 pub use process::{Name, Pid, Process, Scanned};

@@ -24,6 +24,9 @@ pub struct Socket {
     ///
     /// [`Source::tells_backlog`]: super::Source::tells_backlog
     pub send_q: u32,
+    /// The kernel fills in neither queues nor counts: the two above are 0 whatever is in them. Told by
+    /// a congestion window of 0, which Linux gives no connection, and gVisor every one.
+    pub unmeasured: bool,
     pub timer: Option<Timer>,
     /// Owning user. 0 on TIME_WAIT and SYN_RECV, where it is nobody's: see [`Socket::user`].
     pub uid: u32,
@@ -64,6 +67,7 @@ impl Socket {
             remote,
             recv_q: 0,
             send_q: 0,
+            unmeasured: false,
             timer: None,
             uid: 0,
             inode: 0,
@@ -230,6 +234,9 @@ pub enum TimerKind {
     Keepalive = 2,
     TimeWait = 3,
     Probe = 4,
+    /// An acknowledgement of ours waits a moment for data to go with (newer kernels tell it, and
+    /// only where no other runs).
+    DelayedAck = 5,
 }
 
 impl TimerKind {
@@ -241,6 +248,7 @@ impl TimerKind {
             2 => Some(TimerKind::Keepalive),
             3 => Some(TimerKind::TimeWait),
             4 => Some(TimerKind::Probe),
+            5 => Some(TimerKind::DelayedAck),
             _ => None,
         }
     }
@@ -251,6 +259,7 @@ impl TimerKind {
             TimerKind::Keepalive => "keepalive",
             TimerKind::TimeWait => "timewait",
             TimerKind::Probe => "probe",
+            TimerKind::DelayedAck => "delack",
         }
     }
 }

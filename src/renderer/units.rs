@@ -56,22 +56,30 @@ pub fn push_idle(idle: Idle, out: &mut String) {
             out.push('=');
             push_duration(idle.at_least_ms, out);
         }
-        Some(most) if !is_vague(idle.at_least_ms, most) => {
-            let (least, most) = (duration(idle.at_least_ms), duration(most));
-            if least == most {
-                out.push('≈');
-                out.push_str(&least);
-            } else {
-                out.push_str(&least);
-                out.push('–');
-                out.push_str(&most);
-            }
-        }
-        _ => {
-            out.push('≥');
-            push_duration(idle.at_least_ms, out);
-        }
+        Some(most) if is_vague(idle.at_least_ms, most) => push_least(idle, out),
+        _ => push_bracket(idle, out),
     }
+}
+
+/// Both bounds, however far apart: of a time that is anywhere between them.
+pub fn push_bracket(idle: Idle, out: &mut String) {
+    let Some(most) = idle.at_most_ms else {
+        return push_least(idle, out);
+    };
+    let (least, most) = (duration(idle.at_least_ms), duration(most));
+    if least == most {
+        out.push('≈');
+        out.push_str(&least);
+    } else {
+        out.push_str(&least);
+        out.push('–');
+        out.push_str(&most);
+    }
+}
+
+fn push_least(idle: Idle, out: &mut String) {
+    out.push('≥');
+    push_duration(idle.at_least_ms, out);
 }
 
 /// An upper bound more than twice the lower one says when the last byte came, not when the FIN

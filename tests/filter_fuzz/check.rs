@@ -114,6 +114,7 @@ fn socket(seed: &[u8]) -> Socket {
         remote: Endpoint::new(addr(4), PORTS[pick(5) % 8]),
         recv_q: u32::from(seed[6]),
         send_q: u32::from(seed[7]),
+        unmeasured: false,
         timer: None,
         uid: u32::from(seed[8]) % 3,
         inode: u32::from(seed[10]) % 3,

@@ -92,12 +92,14 @@ fn an_event_loop_that_forgot_its_connections_is_told_from_one_that_watches_them(
 }
 
 #[test]
-fn a_leak_whose_peers_answer_keepalive_probes_is_no_fresh_one() {
+fn a_leak_whose_peers_answer_keepalive_probes_is_neither_fresh_nor_accused() {
     let (lab, leak) = prepared("probed");
     let finding = found(
         &lab,
-        &renewed(server(&leak, "never-closed", &[leak.number("pid")])),
+        &renewed(server(&leak, "unclear", &[leak.number("pid")])),
     );
+    let summary = finding["summary"].as_str().unwrap();
+    assert!(summary.contains("age not known: keepalive"), "{summary}");
     check_evidence(&finding, &["keepalive runs on 4"]);
     check_no_evidence(&finding, "peers hung up after");
 }
@@ -181,6 +183,17 @@ fn a_server_that_answered_and_looked_away_has_abandoned_them() {
         &server(&program, "abandoned", &[program.number("pid")]),
     );
     check_evidence(&finding, &["Recv-Q 1"]);
+}
+
+#[test]
+fn a_second_request_within_the_tick_of_the_first_answer_is_not_said_to_be_answered() {
+    let lab = Lab::new();
+    let program = lab.start("abandon", &["connections=30", "again=true"]);
+    let list = lab.lingering(program.port(), 30, Age::Least);
+    for socket in sockets_of(&list) {
+        let cause = socket["cause"].as_str().unwrap();
+        assert!(["slow-handler", "unclear"].contains(&cause), "{socket}");
+    }
 }
 
 #[test]

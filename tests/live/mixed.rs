@@ -52,12 +52,7 @@ fn server(lab: &Lab, role: &str, settings: &[&str], cause: &'static str) -> Susp
 fn everything(lab: &Lab) -> Vec<Suspect> {
     let mut suspects = vec![
         server(lab, "leak", &["connections=130"], "never-closed"),
-        server(
-            lab,
-            "leak",
-            &["connections=4", "keepalive=true"],
-            "never-closed",
-        ),
+        server(lab, "leak", &["connections=4", "keepalive=true"], "unclear"),
         server(lab, "leak", &["connections=40", "files=64"], "never-closed"),
         server(lab, "leak", &["connections=3"], "never-closed"),
         server(lab, "slow", &["connections=20"], "slow-handler"),

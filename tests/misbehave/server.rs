@@ -22,6 +22,8 @@ use crate::{Ready, wire};
 
 /// How long a slow server works on a request: longer than any test lasts.
 const WORK: Duration = Duration::from_secs(120);
+/// Longer than a tick of any kernel's clock: what is this far apart has an order.
+const TICKS: Duration = Duration::from_millis(25);
 
 /// Reads the end of file and never closes. With `keepalive=true` the clients keep their ends
 /// half open, and so answer a probe a second. With `epoll=` an epoll set watches the connections,
@@ -142,15 +144,23 @@ impl Impatient {
     }
 }
 
-/// Reads the request and answers it, and never looks at the connection again.
+/// Reads the request, answers it, and never looks at the connection again. With `again=true` it
+/// answers at once, reads another request that comes at once too, and never answers that.
 pub fn abandon(settings: &mut Settings) -> Result<Ready> {
     let connections = settings.take("connections", 1)?;
+    let again = settings.take("again", false)?;
     let listener = wire::listen(wire::ROOMY)?;
     let mut kept = Vec::new();
     for _ in 0..connections {
         let (client, server) = wire::pair(&listener)?;
         wire::ask(&client, &server)?;
-        wire::answer(&server, &client)?;
+        if again {
+            wire::answer(&server, &client)?;
+            wire::ask(&client, &server)?;
+        } else {
+            thread::sleep(TICKS);
+            wire::answer(&server, &client)?;
+        }
         kept.push(server);
     }
     let facts = json!({ "port": wire::port(&listener)?, "connections": connections });

@@ -172,6 +172,8 @@ struct Facts {
     /// Bytes of data that came in, and that were sent.
     bytes_in: Option<u64>,
     bytes_out: Option<u64>,
+    /// The kernel fills in neither queue.
+    unmeasured: bool,
     /// How many bytes of tcp_info came.
     tcp_info: Option<usize>,
     /// What is counted does not tell who opened the connection.
@@ -219,6 +221,7 @@ impl Facts {
             "dev" => self.device = syntax::number(key, value)?,
             "opener" if value == "untold" => self.opener_untold = true,
             "protocol" if value == "mptcp" => self.mptcp = true,
+            "queues" if value == "untold" => self.unmeasured = true,
             "tcpinfo" if value == "none" => self.tcp_info = Some(0),
             "tcpinfo" => self.tcp_info = Some(syntax::number(key, value)? as usize),
             _ => return Err(format!("unknown key {key:?}")),
@@ -252,6 +255,7 @@ impl Facts {
         if self.mptcp {
             socket.protocol = Protocol::Mptcp;
         }
+        socket.unmeasured = self.unmeasured;
         let (Some(sent), Some(received), Some(acked)) = (self.sent, self.received, self.acked)
         else {
             return;

@@ -113,6 +113,7 @@ pub fn timer(text: &str) -> Result<Timer, String> {
         Some("keepalive") => TimerKind::Keepalive,
         Some("timewait") => TimerKind::TimeWait,
         Some("probe") => TimerKind::Probe,
+        Some("delack") => TimerKind::DelayedAck,
         _ => return Err(format!("{text:?} is no timer: keepalive/90m, probe/20s/3")),
     };
     let expires = duration(parts.next().unwrap_or("1s"))?;

@@ -32,6 +32,8 @@ const HEADER: usize = 16;
 const MESSAGE: usize = 72;
 /// Where `idiag_expires` stands in it. The packet crate drops it for TIME_WAIT.
 const EXPIRES: std::ops::Range<usize> = 52..56;
+/// Where `tcpi_snd_cwnd` stands in `struct tcp_info`.
+const CWND: std::ops::Range<usize> = 80..84;
 /// The attributes of a request: a filter program, and a protocol that its byte cannot hold.
 const INET_DIAG_REQ_BYTECODE: u16 = 1;
 const INET_DIAG_REQ_PROTOCOL: u16 = 3;
@@ -295,6 +297,7 @@ pub fn socket(payload: &[u8], protocol: Protocol) -> Result<Socket, WireError> {
         remote: Endpoint::new(id.destination_address, id.destination_port),
         recv_q: header.recv_queue,
         send_q: header.send_queue,
+        unmeasured: false,
         timer: timer(payload),
         uid: header.uid,
         inode: header.inode,
@@ -312,6 +315,7 @@ pub fn socket(payload: &[u8], protocol: Protocol) -> Result<Socket, WireError> {
         // A listener's times are zeros that nobody filled in (`tcp_get_info`).
         Some(info) if state != State::Listen => {
             socket.tcp = Some(TcpInfo::from_prefix(info.value()));
+            socket.unmeasured = info.value().get(CWND) == Some(&[0; 4]);
         }
         _ => {}
     }

@@ -9,7 +9,7 @@ use super::super::{escape, units};
 use super::Column;
 use crate::classifier::{Report, Row};
 use crate::model::{
-    Endpoint, FigureValue, Hiding, Holders, Owner, Placed, Protocol, Resolved, Timer,
+    Endpoint, FigureValue, Hiding, Holders, Missing, Owner, Placed, Protocol, Resolved, Timer,
 };
 
 /// What a column says of a row, where it is one plain value.
@@ -118,6 +118,9 @@ pub fn push_known(column: Column, row: &Row<'_>, report: &Report<'_>, out: &mut 
         Column::LocalAddr => push_addr(socket.local.addr, out),
         Column::RemoteAddr => push_addr(socket.remote.addr, out),
         Column::Age => match row.idle {
+            Some(idle) if matches!(row.missing, Some(Missing::Age(_))) => {
+                units::push_bracket(idle, out);
+            }
             Some(idle) => units::push_idle(idle, out),
             None => return false,
         },

@@ -3,12 +3,14 @@
 use super::super::{escape, groups, units};
 use super::words::{
     Descriptors, SPINNING_PERCENT, all_silent, awaited_by, descriptors_of, end, holders_line,
-    is_age_hidden, parks_threads, process, runtime_name,
+    parks_threads, process, runtime_name,
 };
 use crate::classifier::Report;
 use crate::classifier::finding::{Finding, Set};
 use crate::classifier::pairs::{Legs, Passing};
-use crate::model::{Cause, Evidence, FdLimit, Runtime, Side, State, Wait, WaitKind, WaitTarget};
+use crate::model::{
+    Cause, Evidence, FdLimit, Runtime, Side, State, StateSet, Wait, WaitKind, WaitTarget,
+};
 
 /// How much a line of evidence tells: the screen has room for a few.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,7 +44,7 @@ pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
     if set.cause == Cause::Inherited {
         lines.add(Rank::Decisive, holders_line(report, set));
     }
-    if let Some(idle) = set.idle.filter(|_| !is_age_hidden(set)) {
+    if let Some(idle) = set.idle.filter(|_| !set.is_age_missing()) {
         let (median, oldest) = (units::duration(idle.p50_ms), units::duration(idle.max_ms));
         if median != oldest {
             lines.add(
@@ -96,7 +98,7 @@ fn legs_line(set: &Set, legs: Legs) -> String {
 
 fn queue_of_bytes(set: &Set, lines: &mut Lines) {
     let queue = set.recv_q;
-    if set.sockets == 0 {
+    if set.sockets == 0 || set.unmeasured {
         return;
     }
     let same = set.recv_q_min == queue.max;
@@ -428,16 +430,27 @@ fn peer_lines(report: &Report<'_>, set: &Set, lines: &mut Lines) {
             _ => "wait",
         };
         lines.add(Rank::Telling, format!(
-            "the other end of {} is on this host: {who} closed one direction only and {verb} (FIN_WAIT2)",
-            units::count(peers.waiting)
+            "the other end of {} is on this host: {who} closed one direction only and {verb} ({})",
+            units::count(peers.waiting),
+            states(peers.waiting_in),
         ));
     }
     if peers.orphaned > 0 {
-        lines.add(Rank::Telling, format!(
-            "the other end of {} is on this host and closed for good (FIN_WAIT2 without a process)",
-            units::count(peers.orphaned)
-        ));
+        lines.add(
+            Rank::Telling,
+            format!(
+                "the other end of {} is on this host and closed for good ({} without a process)",
+                units::count(peers.orphaned),
+                states(peers.orphaned_in),
+            ),
+        );
     }
+}
+
+/// `FIN_WAIT1 or FIN_WAIT2`.
+fn states(states: StateSet) -> String {
+    let names: Vec<&str> = states.iter().map(State::name).collect();
+    names.join(" or ")
 }
 
 /// What will happen by itself.

@@ -15,6 +15,12 @@ pub fn next_steps(report: &Report<'_>, finding: &Finding) -> Vec<String> {
         return steps;
     }
     let pid = set.by_weight.first().copied();
+    if set.is_age_missing() {
+        steps.push("closewait record before.cw; sleep 10; closewait diff before.cw now".to_owned());
+        steps.push(list(report, finding, pid));
+        steps.push(format!("closewait explain {}", set.cause));
+        return steps;
+    }
     let stopped = finding.evidence.iter().find(|evidence| {
         evidence
             .threads
@@ -80,6 +86,14 @@ pub fn next_steps(report: &Report<'_>, finding: &Finding) -> Vec<String> {
             "look at {remote}: that is what the threads wait for"
         ));
     }
+    steps.push(list(report, finding, pid));
+    steps.push(format!("closewait explain {}", set.cause));
+    steps
+}
+
+/// The command that lists the sockets.
+fn list(report: &Report<'_>, finding: &Finding, pid: Option<Pid>) -> String {
+    let set = &finding.set;
     let mut list = match &finding.queue {
         // Nobody gave up yet: what waits in the queue has no cause to be found by.
         Some(queue) if set.sockets == 0 => {
@@ -91,9 +105,7 @@ pub fn next_steps(report: &Report<'_>, finding: &Finding) -> Vec<String> {
         list.push_str(&format!(" --pid {pid}"));
     }
     list.push_str(&within(report.snapshot.netns(set.netns)));
-    steps.push(list);
-    steps.push(format!("closewait explain {}", set.cause));
-    steps
+    list
 }
 
 /// The words that choose a namespace. A name that a shell would not take as it is is left out: who

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 
 use super::super::{escape, groups, units};
 use crate::classifier::Report;
-use crate::classifier::cause::GRACE_MS;
 use crate::classifier::finding::{End, Finding, Set, Whole};
 use crate::classifier::group::{At, Service};
 use crate::classifier::pairs::Passing;
@@ -12,7 +11,7 @@ use crate::classifier::sets::Kinship;
 
 use crate::classifier::severity::Severity;
 use crate::model::{
-    Cause, Endpoint, Evidence, FdLimit, Pid, Runtime, Side, Wait, WaitKind, WaitTarget,
+    Cause, Endpoint, Evidence, FdLimit, Missing, Pid, Runtime, Side, Wait, WaitKind, WaitTarget,
 };
 
 /// The share of a limit, in percent, from which on the limit is as good as reached.
@@ -39,6 +38,14 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
         end.push_str(&format!(" in {}", groups::netns_of(report, set.netns)));
     }
     let age = match set.idle {
+        Some(_) if set.is_age_missing() => {
+            let why = if set.uncounted_fins > 0 {
+                "MPTCP"
+            } else {
+                "keepalive"
+            };
+            format!(", age not known: {why}")
+        }
         Some(idle) => format!(", ≥ {}", units::duration(idle.p50_ms)),
         None => String::new(),
     };
@@ -134,8 +141,95 @@ fn service(service: Service, on: &str) -> String {
 
 /// What the cause means, in a sentence or two.
 pub fn meaning(finding: &Finding) -> String {
+    match finding.set.missing.as_slice() {
+        [] => meaning_of(finding, finding.set.cause),
+        missing => unclear(finding, missing),
+    }
+}
+
+/// Which facts are missing, and what they would decide.
+fn unclear(finding: &Finding, missing: &[(Missing, u64)]) -> String {
     let set = &finding.set;
-    let words = match set.cause {
+    let mut sentences = Vec::new();
+    let otherwise: Vec<(Cause, u64)> = missing
+        .iter()
+        .filter_map(|(missing, count)| match missing {
+            Missing::Age(cause) | Missing::Owner(cause) => Some((*cause, *count)),
+            _ => None,
+        })
+        .collect();
+    if set.is_age_missing() {
+        let since = match set.at_most_ms {
+            Some(most) => format!("up to {} ago", units::duration(most)),
+            None => "long ago".to_owned(),
+        };
+        let then = match causes(&otherwise) {
+            Some(causes) => format!("is {causes}"),
+            None => "lingers".to_owned(),
+        };
+        let renewed = match set.uncounted_fins {
+            0 => "Answers to keepalive",
+            _ => "Acknowledgements of subflows",
+        };
+        sentences.push(format!(
+            "{renewed} renew the time that would tell their age: the peers closed a \
+             moment ago, as in any healthy close, or right after their last byte, {since}. Look \
+             again after the grace: what is still there {then}."
+        ));
+    } else if let Some(causes) = causes(&otherwise) {
+        let words = match otherwise.as_slice() {
+            [(cause, _)] => format!(": {}", meaning_of(finding, *cause)),
+            _ => ".".to_owned(),
+        };
+        sentences.push(format!(
+            "Who holds these sockets was not seen, and copies that a child inherited look the \
+             same. If there are none, it is {causes}{words}"
+        ));
+    }
+    let other = missing.iter().filter_map(|(missing, _)| match missing {
+        Missing::Age(_) | Missing::Owner(_) => None,
+        Missing::Order => Some(
+            "The times of the last byte in and out lie within a tick of the kernel's clock: whether \
+             the last request was answered is not known.",
+        ),
+        Missing::Side => Some(
+            "Nothing tells which end opened these connections: an idle pool that the server closed \
+             and requests that nobody answered look alike.",
+        ),
+        Missing::Eof => Some(
+            "MPTCP does not tell whether end-of-file was read: consistent with a leak, or with \
+             connections that nobody looked at again. What stays is not closed by the program.",
+        ),
+        Missing::Times => Some(
+            "The facts that would decide are missing: no tcp_info came with these sockets. Read \
+             them through sock_diag (without --source procfs).",
+        ),
+        Missing::Queues => Some(
+            "This kernel tells neither what lies unread nor what waits to be sent (gVisor shows 0 \
+             for both): nothing but the state is known. Ask the program.",
+        ),
+    });
+    sentences.extend(other.map(str::to_owned));
+    sentences.join(" ")
+}
+
+/// `slow-handler`, `slow-handler (120) or abandoned (7)`; `None` where one would be unclear too.
+fn causes(causes: &[(Cause, u64)]) -> Option<String> {
+    match causes {
+        [] | [(Cause::Unclear, _)] => None,
+        [(cause, _)] => Some(cause.to_string()),
+        several => {
+            let each = several
+                .iter()
+                .map(|(cause, count)| format!("{cause} ({})", units::count(*count)));
+            Some(each.collect::<Vec<String>>().join(" or "))
+        }
+    }
+}
+
+fn meaning_of(finding: &Finding, cause: Cause) -> String {
+    let set = &finding.set;
+    let words = match cause {
         Cause::NotAccepted | Cause::SlowHandler | Cause::NotReading if stopped(finding) => {
             "A process that should serve them is stopped: it neither accepts, reads nor closes until \
              it is continued."
@@ -170,22 +264,7 @@ pub fn meaning(finding: &Finding) -> String {
              with a connection dropped from the event loop, or a keep-alive that is never read."
         }
         Cause::NotReading => not_reading(finding),
-        Cause::Unclear if set.uncounted_fins == set.sockets && !set.no_tcp_info => {
-            "MPTCP does not tell whether end-of-file was read: consistent with a leak, or with \
-             connections that nobody looked at again. What stays is not closed by the program."
-        }
-        Cause::Unclear if set.no_tcp_info => {
-            "The facts that would decide are missing: no tcp_info came with these sockets. Read \
-             them through sock_diag (without --source procfs)."
-        }
-        Cause::Unclear if set.end.side().is_none() => {
-            "Nothing tells which end opened these connections: an idle pool that the server \
-             closed and requests that nobody answered look alike."
-        }
-        Cause::Unclear => {
-            "The last byte came in and the last one went out within a tick of the kernel's clock: \
-             whether the last request was answered is not known."
-        }
+        Cause::Unclear => "A fact that would decide is missing.",
     };
     words.to_owned()
 }
@@ -253,20 +332,11 @@ fn nobody_accepts(finding: &Finding) -> bool {
 }
 
 fn never_closed(set: &Set) -> String {
-    let young = match set.idle {
-        Some(_) => is_age_hidden(set),
-        None => true,
-    };
-    if young {
-        let why = if set.idle.is_some() {
-            "keepalive hides it"
-        } else {
-            "this source does not tell it"
-        };
-        return format!(
-            "End-of-file was read and close() has not come. Their age is not known ({why}): this \
-             may be ordinary teardown. Look twice; what stays is consistent with a leak."
-        );
+    if set.idle.is_none() {
+        return "End-of-file was read and close() has not come. Their age is not known (this source \
+                does not tell it): this may be ordinary teardown. Look twice; what stays is \
+                consistent with a leak."
+            .to_owned();
     }
     match all_pair(set) {
         Some((Passing::Kept, _)) => {
@@ -401,11 +471,6 @@ pub(super) fn spinning(finding: &Finding) -> Option<(Pid, f64)> {
         .iter()
         .filter_map(|evidence| evidence.cpu.as_ref()?.busiest)
         .find(|(_, percent)| *percent >= SPINNING_PERCENT)
-}
-
-/// Whether answers to keepalive renew the lower bounds of the ages, so that they say nothing.
-pub(super) fn is_age_hidden(set: &Set) -> bool {
-    set.keepalive > 0 && set.idle.is_some_and(|idle| idle.max_ms <= GRACE_MS)
 }
 
 /// The remote end that the working threads of an owner wait for.
