@@ -3,10 +3,23 @@
 mod openmetrics;
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv6Addr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::Duration;
+
+use closewait::classifier::age::Sightings;
+use closewait::classifier::finding::Findings;
+use closewait::classifier::queue::queues;
+use closewait::classifier::severity::Thresholds;
+use closewait::classifier::{Rules, classify};
+use closewait::filter::Filter;
+use closewait::model::{
+    Details, Endpoint, Host, Namespace, Protocol, Protocols, Scan, Snapshot, Socket, Source, State,
+};
+use closewait::renderer::prometheus::exposition;
+use proptest::prelude::*;
 
 use openmetrics::{faults, value};
 
@@ -139,6 +152,72 @@ fn every_state_and_cause_is_there_at_0_too() {
         "unknown is absent"
     );
     drop(kept);
+}
+
+/// A table of sockets that may differ in what no label tells.
+fn table(sockets: &[(bool, u8, u32, bool, u16)]) -> Snapshot {
+    let namespace = || Namespace {
+        label: Some("blue".to_owned()),
+        source: Source::Netlink,
+        ..Namespace::UNKNOWN
+    };
+    let sockets = sockets
+        .iter()
+        .map(|(listens, port, device, v6only, netns)| {
+            let end = |port| Endpoint::new(Ipv6Addr::UNSPECIFIED, port);
+            let (state, remote) = if *listens {
+                (State::Listen, end(0))
+            } else {
+                (State::CloseWait, end(40_000))
+            };
+            Socket {
+                netns: *netns,
+                interface: *device,
+                v6only: Some(*v6only),
+                recv_q: u32::from(*port),
+                ..Socket::bare(state, end(80 + u16::from(*port)), remote)
+            }
+        });
+    Snapshot {
+        host: Host::default(),
+        namespaces: vec![namespace(), namespace()],
+        others: None,
+        taken_at_ns: 0,
+        reading_ms: None,
+        sockets: sockets.collect(),
+        details: Details::default(),
+        holders: None,
+        cgroups: None,
+        scan: Scan::default(),
+        scanned: Vec::new(),
+        subflows: Vec::new(),
+        gaps: Vec::new(),
+        steps: Vec::new(),
+        recorded: false,
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_two_samples_have_the_same_labels(
+        sockets in proptest::collection::vec((any::<bool>(), 0u8..2, 0u32..3, any::<bool>(), 0u16..2), 0..12),
+        limit in 0usize..6,
+    ) {
+        let snapshot = table(&sockets);
+        let rules = Rules {
+            filter: Filter::everything(),
+            protocols: Protocols::One(Protocol::Tcp),
+            grace_ms: 5_000,
+            thresholds: Thresholds::default(),
+            seen: Sightings::default(),
+        };
+        let report = classify(&snapshot, &rules);
+        let found = Findings { queues: queues(&report), ..Findings::default() };
+        let mut text = Vec::new();
+        exposition(&report, &found, limit, Duration::ZERO, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        prop_assert_eq!(faults(&text), Vec::<String>::new(), "{}", text);
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! comments.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -115,7 +115,8 @@ fn build<W: Write>(metrics: &mut Metrics<'_, W>) -> io::Result<()> {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Series {
     state: State,
-    netns: Option<u16>,
+    /// Its name: namespaces of one name are told as one.
+    netns: Option<String>,
     side: &'static str,
     port: String,
     device: Option<String>,
@@ -133,7 +134,7 @@ fn sockets<W: Write>(
         let namespace = report.snapshot.netns(group.netns);
         let series = Series {
             state: group.state,
-            netns: several.then_some(group.netns),
+            netns: several.then(|| groups::netns_of(report, group.netns)),
             side: group.service.side().map_or(UNTOLD, Side::name),
             port: group.service.port().unwrap_or(0).to_string(),
             device: namespace.device(group.service.device).map(Cow::into_owned),
@@ -157,7 +158,6 @@ fn sockets<W: Write>(
         "TCP sockets by state, side, port of the service, and program.",
     )?;
     for (series, count) in &all {
-        let netns = series.netns.map(|netns| groups::netns_of(report, netns));
         let mut labels = vec![
             ("state", series.state.name()),
             ("side", series.side),
@@ -166,7 +166,7 @@ fn sockets<W: Write>(
         ];
         let device = series.device.as_deref();
         labels.extend(device.map(|device| ("device", device)));
-        labels.extend(netns.as_deref().map(|netns| ("netns", netns)));
+        labels.extend(series.netns.as_deref().map(|netns| ("netns", netns)));
         metrics.sample("", &labels, *count)?;
     }
     for (state, count) in &rest {
@@ -281,8 +281,18 @@ fn queues<W: Write>(
     limit: usize,
     metrics: &mut Metrics<'_, W>,
 ) -> io::Result<()> {
-    let told: Vec<_> = found.queues.iter().take(limit).collect();
     let several = report.snapshot.only_namespace().is_none();
+    // The fullest comes first: of listeners that nothing here tells apart (IPv6 alone and both
+    // families, namespaces of one name) it stands for all.
+    let mut seen = BTreeSet::new();
+    let mut told = Vec::new();
+    for queue in &found.queues {
+        let local = groups::listener_of(report, &queue.bound);
+        let netns = several.then(|| groups::netns_of(report, queue.bound.netns));
+        if told.len() < limit && seen.insert((local.clone(), netns.clone())) {
+            told.push((queue, local, netns));
+        }
+    }
     for (metric, help) in [
         (
             "closewait_accept_queue_connections",
@@ -294,15 +304,13 @@ fn queues<W: Write>(
         ),
     ] {
         metrics.family(metric, Some("connections"), help)?;
-        for queue in &told {
+        for (queue, local, netns) in &told {
             let value = if metric.contains("limit") {
                 queue.limit
             } else {
                 Some(queue.now)
             };
             let Some(value) = value else { continue };
-            let local = groups::listener_of(report, &queue.bound);
-            let netns = several.then(|| groups::netns_of(report, queue.bound.netns));
             let mut labels = vec![("local", local.as_str())];
             labels.extend(netns.as_deref().map(|netns| ("netns", netns)));
             metrics.sample("", &labels, value.into())?;
