@@ -138,7 +138,7 @@ pub fn examine(
         thread::sleep(sample.saturating_sub(start.elapsed()));
         for ((testimony, process), before) in testimonies.iter_mut().zip(&open).zip(&before) {
             let after = ticks(process.as_ref());
-            testimony.evidence.cpu = cpu(before, &after, start.elapsed());
+            testimony.evidence.cpu = cpu(before, &after);
         }
     }
     testimonies

@@ -81,7 +81,8 @@ pub struct Cpu {
     pub sample_ms: u64,
     /// Of one processor, in percent, by all threads together.
     pub percent: f64,
-    /// The busiest thread and its share.
+    /// The busiest thread and its share: the time that it ran, and that it was ready to while others
+    /// did.
     pub busiest: Option<(Pid, f64)>,
 }
 

@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 
 use serde_json::Value;
 
-use crate::lab::{run, sockets_of};
+use crate::lab::{once_possible, run, sockets_of};
 
 /// What is opened lives as long as this.
 pub struct Sockets {
@@ -82,18 +82,6 @@ impl Sockets {
         self._streams.push(client.try_clone().unwrap());
         self._streams.push(server.try_clone().unwrap());
         (client, server)
-    }
-}
-
-/// Tries until it works: the kernel makes an address that was just added usable a moment later.
-fn once_possible<T>(mut attempt: impl FnMut() -> std::io::Result<T>) -> T {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
-    loop {
-        match attempt() {
-            Ok(done) => return done,
-            Err(error) if std::time::Instant::now() > deadline => panic!("{error}"),
-            Err(_) => std::thread::yield_now(),
-        }
     }
 }
 

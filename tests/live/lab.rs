@@ -336,6 +336,13 @@ impl Drop for Program {
     }
 }
 
+/// Tries until it works: an address or a route that was just added can be used a moment later.
+pub fn once_possible<T>(mut attempt: impl FnMut() -> std::io::Result<T>) -> T {
+    until("the network", || {
+        attempt().map_err(|error| error.to_string())
+    })
+}
+
 /// Asks again until the answer is one, or the test's patience is over.
 pub fn until<T>(what: &str, mut answer: impl FnMut() -> Result<T, String>) -> T {
     let start = Instant::now();

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::lab::{Lab, Lack, closewait, left_out, run, sockets_of};
+use crate::lab::{Lab, Lack, closewait, left_out, once_possible, run, sockets_of};
 
 /// Sockets with and without a peer, of both families, and IPv4 through IPv6; and a TCP server.
 struct Sockets {
@@ -142,11 +142,10 @@ fn all_of_udp_is_what_netstat_lists_link_local_addresses_too() {
     assert_eq!(run(Command::new("ip").args(added)).code, 0);
     let lo = 1;
     let at = |port| std::net::SocketAddrV6::new("fe80::77".parse().unwrap(), port, 0, lo);
-    let server = UdpSocket::bind(at(0)).unwrap();
+    let server = once_possible(|| UdpSocket::bind(at(0)));
     let client = UdpSocket::bind("[::]:0").unwrap();
-    client
-        .connect(at(server.local_addr().unwrap().port()))
-        .unwrap();
+    let port = server.local_addr().unwrap().port();
+    once_possible(|| client.connect(at(port)));
     client.send(&[0; 9]).unwrap();
     let Ok(netstat) = Command::new("netstat").args(["-W", "-uan"]).output() else {
         left_out(Lack::Program("netstat"));

@@ -45,8 +45,10 @@ pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
         lines.add(Rank::Decisive, holders_line(report, set));
     }
     if let Some(idle) = set.idle.filter(|_| !set.is_age_missing()) {
-        let (median, oldest) = (units::duration(idle.p50_ms), units::duration(idle.max_ms));
-        if median != oldest {
+        // A difference that rounding shows for a part of each second tells nothing.
+        let apart = idle.max_ms.saturating_sub(idle.p50_ms);
+        if apart > 0 && apart.saturating_mul(10) >= idle.max_ms {
+            let oldest = units::duration(idle.max_ms);
             lines.add(
                 Rank::Telling,
                 format!("the oldest has been in CLOSE_WAIT for at least {oldest}"),
@@ -287,7 +289,7 @@ fn process_lines(report: &Report<'_>, finding: &Finding, evidence: &Evidence, li
             && percent >= SPINNING_PERCENT
         {
             lines.add(Rank::Decisive, format!(
-                "thread {thread} of {name} used {percent:.0} % of a processor over {} ms: it never rests",
+                "thread {thread} of {name} ran or was ready to {percent:.0} % of {} ms: it never rests",
                 cpu.sample_ms
             ));
         } else {
