@@ -70,14 +70,15 @@ impl Queue {
             .is_some_and(|oldest| oldest >= QUEUE_STUCK_MS)
     }
 
-    /// The same, where connections have waited longer than an instant. A full queue is full
-    /// whatever was seen of the connections in it, unless they tell that it is for an instant.
+    /// The same, where connections have waited longer than an instant. A queue that takes no more
+    /// (`sk_acceptq_is_full`: above its limit) is full whatever was seen of the connections in it,
+    /// unless they tell that it is for an instant: those that were reset are in no table.
     pub fn lasting_percent(&self) -> Option<u64> {
         let percent = self.percent()?;
         let lasts = match self.oldest_ms {
             Some(oldest) if oldest >= QUEUE_GRACE_MS => true,
             Some(_) => false,
-            None => percent >= 100,
+            None => self.limit.is_some_and(|limit| self.now > limit),
         };
         lasts.then_some(percent)
     }

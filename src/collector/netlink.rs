@@ -4,7 +4,8 @@
 //! Some that nobody selected are kept for what they tell of the CLOSE_WAIT sockets that were: see
 //! [`Tell`].
 
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashSet;
 
@@ -84,6 +85,17 @@ pub(super) fn read_netlink(
         }),
         Walk::Again => dump.add(read_others(request, ulp, &mut reader, found)?),
     }
+    for look in 0..FULL_LOOKS {
+        if !full_of_nothing(&found.sockets) {
+            break;
+        }
+        thread::sleep(FULL_PAUSE * look.min(1));
+        let again = reader.read(&listeners, &mut keep, found)?;
+        dump.add(Dump {
+            repeated: 0,
+            ..again
+        });
+    }
     mptcp::adopt_listeners(found);
     let gap = match mptcp {
         Mptcp::Absent => None,
@@ -111,6 +123,21 @@ pub(super) fn read_netlink(
     }
     steps.add(what, start);
     Ok((dump, gap))
+}
+
+/// How often an accept queue is looked at again that seems full of nothing, and how long after the
+/// second time: a queue that is served stands at its limit for microseconds.
+const FULL_LOOKS: u32 = 3;
+const FULL_PAUSE: Duration = Duration::from_millis(50);
+
+/// Whether a listener's accept queue takes no more, and nothing that waits on its port was seen: it
+/// was accepted since, came to another port, or was reset.
+fn full_of_nothing(sockets: &[Socket]) -> bool {
+    let is_full = |socket: &&Socket| socket.state == State::Listen && socket.recv_q > socket.send_q;
+    sockets.iter().filter(is_full).any(|listener| {
+        let mut waiting = sockets.iter().filter(|socket| socket.is_unaccepted());
+        !waiting.any(|socket| socket.local.port == listener.local.port)
+    })
 }
 
 /// Reads with as much of the filter as the kernel takes: an older one does not know every

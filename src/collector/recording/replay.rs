@@ -210,7 +210,10 @@ impl Dump {
                 socket = sock_diag::bound(socket);
             }
             let is_new = cookie(&socket).is_none_or(|cookie| seen.insert(cookie));
-            if !is_new || !keep(&socket) {
+            if !is_new {
+                return found.again(&socket);
+            }
+            if !keep(&socket) {
                 return;
             }
             if !with_info && socket.protocol != Protocol::Mptcp {

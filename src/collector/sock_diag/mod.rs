@@ -87,6 +87,18 @@ impl Dumped {
         }
     }
 
+    /// Takes what came again. An accept queue was as long at both readings as at the one where it was
+    /// shorter.
+    pub(super) fn again(&mut self, later: &Socket) {
+        if later.state != State::Listen {
+            return;
+        }
+        let known = self.sockets.iter_mut();
+        for earlier in known.filter(|earlier| earlier.cookie == later.cookie) {
+            earlier.recv_q = earlier.recv_q.min(later.recv_q);
+        }
+    }
+
     /// Says in which namespace all of it was read.
     pub(super) fn place(&mut self, netns: u16) {
         if let Some(tape) = &mut self.tape {
@@ -262,6 +274,7 @@ impl Reader {
                                 |cookie| self.seen.contains(&cookie) || !self.fresh.insert(cookie);
                             if socket.cookie.is_some_and(known) {
                                 dump.repeated += 1;
+                                found.again(&socket);
                             } else if !keep(&socket) {
                                 // A later query may ask for it with other eyes.
                                 if let Some(cookie) = socket.cookie {
@@ -325,4 +338,29 @@ pub(super) fn bound(socket: Socket) -> Socket {
 /// The errno of a netlink message, which carries it negated.
 fn from_kernel(errno: i32) -> Errno {
     Errno::from_raw_os_error(errno.saturating_abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::model::Endpoint;
+
+    #[test]
+    fn an_accept_queue_that_was_read_twice_is_as_long_as_when_it_was_shorter() {
+        let end = |port| Endpoint::new(Ipv4Addr::LOCALHOST, port);
+        let listener = |cookie, recv_q| Socket {
+            recv_q,
+            cookie: NonZeroU64::new(cookie),
+            ..Socket::bare(State::Listen, end(80), end(0))
+        };
+        let mut found = Dumped::default();
+        found.push(listener(1, 9));
+        found.push(listener(2, 9));
+        found.again(&listener(1, 3));
+        found.again(&listener(1, 5));
+        let queues: Vec<u32> = found.sockets.iter().map(|socket| socket.recv_q).collect();
+        assert_eq!(queues, [3, 9]);
+    }
 }
