@@ -648,11 +648,11 @@ mod tests {
     #[test]
     fn every_command_that_an_explanation_prints_is_valid_today() {
         use crate::explain::{Topic, text};
-        use crate::model::{Cause, State};
+        use crate::model::State;
 
         let states = State::ALL.map(Topic::State).into_iter();
         let mut seen = 0;
-        for topic in states.chain(Cause::ALL.map(Topic::Cause)) {
+        for topic in states.chain(Topic::causes().map(Topic::Cause)) {
             for line in text(topic).lines().map(str::trim) {
                 let line = line.strip_prefix("sudo ").unwrap_or(line);
                 let command = line.split("  ").next().unwrap_or_default();

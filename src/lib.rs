@@ -41,7 +41,7 @@ use crate::collector::owners::Progress;
 use crate::collector::process::Suspect;
 use crate::collector::resolve;
 use crate::exit::Outcome;
-use crate::model::{Gap, GapKind, Snapshot, Step};
+use crate::model::{Gap, GapKind, Pid, Snapshot, Step};
 use crate::plan::{Inspection, Plan};
 use crate::renderer::{Format, Page, list};
 
@@ -215,6 +215,22 @@ fn find(
         .into_iter()
         .map(|(pid, stuck)| Suspect { pid, stuck })
         .collect();
+    let mut suspects = suspects;
+    let hoarders = if plan.evidence {
+        collector::hoarders(&plan.request, snapshot)
+    } else {
+        Vec::new()
+    };
+    let hoarders: Vec<Pid> = hoarders
+        .into_iter()
+        .filter(|pid| report.asks_about_dead(*pid))
+        .collect();
+    for pid in &hoarders {
+        if !suspects.iter().any(|suspect| suspect.pid == *pid) {
+            let stuck = Vec::new();
+            suspects.push(Suspect { pid: *pid, stuck });
+        }
+    }
     let asked = suspects.len();
     let (evidence, step) = if suspects.is_empty() || !plan.evidence {
         (Vec::new(), None)
@@ -229,6 +245,21 @@ fn find(
             count: missing,
             detail: format!("nothing was recorded of what {missing} of the processes do"),
             hint: "".into(),
+        });
+    }
+    // Those that ended meanwhile have no open files.
+    let untold = evidence.iter().filter(|evidence| {
+        evidence.dead_sockets.is_none()
+            && evidence.open_fds.is_some()
+            && hoarders.contains(&evidence.pid)
+    });
+    for pid in untold.map(|evidence| evidence.pid) {
+        let name = renderer::findings::process(report, pid);
+        report.gaps.push(Gap {
+            kind: GapKind::EvidenceMissing,
+            count: 1,
+            detail: format!("whether TCP sockets of {name} that are in no table are dead"),
+            hint: "run as root".into(),
         });
     }
     let findings = finding::findings(report, sets, queues, &evidence, thresholds);

@@ -67,7 +67,13 @@ fn read(plan: &Record, err: &mut impl Write) -> anyhow::Result<(Snapshot, Record
     let (mut snapshot, tape) =
         progress::shown(&progress, || collector::record(&plan.request, &progress))?;
     let mut steps = std::mem::take(&mut snapshot.steps);
-    let (suspects, left_out) = suspects(&snapshot);
+    let (mut suspects, left_out) = suspects(&snapshot);
+    for pid in collector::hoarders(&plan.request, &snapshot) {
+        if !suspects.iter().any(|suspect| suspect.pid == pid) {
+            let stuck = Vec::new();
+            suspects.push(Suspect { pid, stuck });
+        }
+    }
     let mut evidence = Vec::new();
     if plan.evidence && !suspects.is_empty() {
         let (said, step) = collector::testify(&plan.request, &snapshot, &suspects, plan.sample);

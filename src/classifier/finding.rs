@@ -1,8 +1,10 @@
-//! Findings: CLOSE_WAIT sockets of one service end, owner and cause, with the facts that led
-//! there, ranked.
+//! Findings: CLOSE_WAIT sockets of one service end, owner and cause, and dead descriptors of one
+//! program, with the facts that led there, ranked.
 //!
 //! Two steps, because evidence from processes is read only for those that a finding names:
 //! [`sets`] gathers the sockets and says whom to ask, [`findings`] judges with what they said.
+
+use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
@@ -11,7 +13,7 @@ use super::queue::Queue;
 use super::sets::unaccepted;
 pub use super::sets::{End, Peers, Set, Whole, sets};
 use super::severity::{Severity, Thresholds, Weight, of_count, severity};
-use crate::model::{Evidence, FdLimit, Pid, State, Threads};
+use crate::model::{Cause, Evidence, FdLimit, Name, Pid, State, Threads};
 
 /// The most processes that are asked for evidence: each costs some milliseconds.
 const SUSPECTS_MAX: usize = 32;
@@ -108,12 +110,14 @@ pub fn findings(
             sets.push(unaccepted(report, queue));
         }
     }
+    let dead = dead(report, evidence, thresholds);
     let mut sums = sums(&sets, thresholds);
     let mut findings: Vec<Finding> = sets
         .into_iter()
         .enumerate()
         .map(|(at, set)| judge(set, sums.remove(&at), &queues, evidence, thresholds))
         .collect();
+    findings.extend(dead);
     findings.sort_by_key(|finding| {
         (
             std::cmp::Reverse((finding.severity, finding.weight())),
@@ -124,6 +128,49 @@ pub fn findings(
         )
     });
     Findings { findings, queues }
+}
+
+/// The descriptors that have lost their connections, of one program together, where they are many.
+fn dead(report: &Report<'_>, evidence: &[Evidence], thresholds: &Thresholds) -> Vec<Finding> {
+    let dead = |evidence: &Evidence| evidence.dead_sockets.unwrap_or_default();
+    let mut programs: BTreeMap<(Option<&Name>, Option<Pid>), Vec<&Evidence>> = BTreeMap::new();
+    for evidence in evidence {
+        if dead(evidence) > 0 && report.asks_about_dead(evidence.pid) {
+            let name = report.holders().name(evidence.pid);
+            let unnamed = name.is_none().then_some(evidence.pid);
+            programs.entry((name, unnamed)).or_default().push(evidence);
+        }
+    }
+    let judge = |mut processes: Vec<&Evidence>| {
+        processes.sort_by_key(|evidence| (std::cmp::Reverse(dead(evidence)), evidence.pid));
+        let sockets = processes.iter().map(|evidence| dead(evidence)).sum();
+        let shares = processes.iter().filter_map(|evidence| {
+            let limit = evidence.fd_limit.and_then(FdLimit::files)?;
+            Some(dead(evidence).saturating_mul(100) / limit.max(1))
+        });
+        let weight = Weight {
+            cause: Cause::DeadDescriptors,
+            sockets,
+            fd_percent: shares.max(),
+            queue_percent: None,
+            stopped: false,
+            out_of_fds: false,
+        };
+        let pids = processes.iter().map(|evidence| evidence.pid).collect();
+        Finding {
+            severity: severity(&weight, thresholds),
+            set: super::sets::dead(report, pids, sockets),
+            queue: None,
+            evidence: processes.into_iter().take(PER_FINDING).cloned().collect(),
+            fd_percent: weight.fd_percent,
+            sum: None,
+        }
+    };
+    programs
+        .into_values()
+        .map(judge)
+        .filter(|finding| finding.severity > Severity::Info)
+        .collect()
 }
 
 /// The sums that reach a threshold which none of their sets reaches alone, by the position of the

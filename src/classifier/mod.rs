@@ -33,8 +33,8 @@ use self::unseen::Hidden;
 pub use self::unseen::hiding;
 use crate::filter::{Filter, Known, Term};
 use crate::model::{
-    Cause, Causes, Gap, GapKind, Holder, Holders, Idle, Missing, Owner, Protocol, Protocols,
-    Resolved, Side, Snapshot, Socket, State, StateSet,
+    Cause, Causes, Endpoint, Gap, GapKind, Holder, Holders, Idle, Missing, Owner, Pid, Protocol,
+    Protocols, Resolved, Side, Snapshot, Socket, State, StateSet,
 };
 
 /// What to select and how to judge it.
@@ -434,6 +434,29 @@ impl<'a> Report<'a> {
             cgroups: self.snapshot.cgroups.as_ref(),
         };
         self.filter.decide(&known) != Some(false)
+    }
+
+    /// Whether the selection has room for descriptors of a process that are in no table: these have
+    /// neither a port nor a state, and are nothing that a filter by those asks about.
+    pub fn asks_about_dead(&self, pid: Pid) -> bool {
+        let excludes = |term: &Term| match term {
+            Term::State(states) => states.intersection(StateSet::ALL) != StateSet::ALL,
+            Term::Pid(_) | Term::Program(_) | Term::ProgramLike(_) | Term::Protocol(_) => false,
+            other => !other.needs_cgroup(),
+        };
+        if self.filter.mentions(excludes) {
+            return false;
+        }
+        let end = Endpoint::new([0, 0, 0, 0], 0);
+        let socket = Socket::bare(State::Close, end, end);
+        let inode = socket.inode;
+        let holder = Holder { inode, pid, fd: 0 };
+        let known = Known {
+            owner: Some((Owner::Process(&[holder]), self.holders())),
+            cgroups: self.snapshot.cgroups.as_ref(),
+            ..Known::of(&socket)
+        };
+        self.filter.decide(&known) == Some(true)
     }
 
     /// Why it is not known whether a CLOSE_WAIT socket is younger than the grace. A later reading

@@ -489,6 +489,23 @@ impl Set {
     }
 }
 
+/// The set of descriptors that are in no table.
+pub(super) fn dead(report: &Report<'_>, pids: Vec<Pid>, sockets: u64) -> Set {
+    let key = Key {
+        netns: 0,
+        cause: Cause::DeadDescriptors,
+        is_age_missing: false,
+        end: End::Several(None, 0),
+        listener: None,
+        kind: Some("process"),
+        owner: Whose::Processes(pids),
+    };
+    Set {
+        sockets,
+        ..gather(report, &key, &[])
+    }
+}
+
 /// The set of an accept queue whose connections are all still open at the other end: no socket
 /// is in CLOSE_WAIT yet.
 pub(super) fn unaccepted(report: &Report<'_>, queue: &Queue) -> Set {

@@ -25,6 +25,7 @@ mod udp;
 
 use std::borrow::Cow;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,7 +36,7 @@ use self::namespaces::{Missing, Tables};
 use self::netlink::may_be_selected;
 use self::netns::{NetnsChoice, NetnsError};
 use self::origin::Origins;
-use self::owners::{Found, Progress, ScanChoice, ScanError, Search, Wanted};
+use self::owners::{Found, Progress, STRAYS_FEW, ScanChoice, ScanError, Search, Wanted};
 use self::process::{Suspect, Testimony};
 use self::recording::tape::Tape;
 use self::recording::{Recording, RecordingError};
@@ -44,8 +45,8 @@ use self::sock_diag::wire::Families;
 use self::table::read_namespaces;
 use crate::filter::{End, Filter, Term};
 use crate::model::{
-    DetailSet, Evidence, Gap, GapKind, Holders, Pid, Protocol, Protocols, Scan, Snapshot, Socket,
-    State, StateSet, Step,
+    DetailSet, Evidence, Gap, GapKind, Holders, Pid, Protocol, Protocols, Scan, Scanned, Snapshot,
+    Socket, State, StateSet, Step,
 };
 
 /// What a run needs to see.
@@ -264,6 +265,42 @@ pub fn examine(
     (evidence, step)
 }
 
+/// The most processes whose strays are looked at more closely, those with the most first.
+const STRAYING_MAX: usize = 64;
+/// The most of them that are asked whether their sockets are dead.
+const HOARDERS_MAX: usize = 16;
+
+/// The processes that have many TCP sockets open which are in no table that was read, though they
+/// live in a namespace that was.
+pub fn hoarders(request: &Request, snapshot: &Snapshot) -> Vec<Pid> {
+    if let Some(recording) = &request.from {
+        return recording.hoarders(request);
+    }
+    let strays = |scanned: &Scanned| scanned.strays.as_ref().map_or(0, Vec::len);
+    let scanned = snapshot.scanned.iter();
+    let mut straying: Vec<&Scanned> = scanned
+        .filter(|scanned| strays(scanned) >= STRAYS_FEW)
+        .collect();
+    straying.sort_by_key(|scanned| (std::cmp::Reverse(strays(scanned)), scanned.pid));
+    let lives_here = |pid: Pid| {
+        let path = request.proc_root.join(pid.to_string()).join("ns/net");
+        let inode = std::fs::metadata(path).map(|namespace| namespace.ino());
+        let mut namespaces = snapshot.namespaces.iter();
+        namespaces.any(|namespace| {
+            namespace.inode.is_none() || namespace.inode == inode.as_ref().ok().copied()
+        })
+    };
+    let hoarding = straying
+        .into_iter()
+        .take(STRAYING_MAX)
+        .filter(|scanned| lives_here(scanned.pid))
+        .filter(|scanned| process::has_many_tcp_strays(&request.proc_root, scanned));
+    hoarding
+        .map(|scanned| scanned.pid)
+        .take(HOARDERS_MAX)
+        .collect()
+}
+
 /// Asks the suspects for what they can tell about themselves; see [`process::examine`].
 pub fn testify(
     request: &Request,
@@ -333,7 +370,8 @@ fn read_all_again(request: &Request, everywhere: bool) -> Option<(Vec<Socket>, b
 }
 
 /// Finds the holders of the sockets that may be selected, and of those that tell about them:
-/// listeners, and the other ends of CLOSE_WAIT. Where no such socket has an inode, nothing is read.
+/// listeners, and the other ends of CLOSE_WAIT. Where no such socket has an inode, nothing is read
+/// but for findings, which are about what is in no table too.
 ///
 /// # Errors
 /// When they cannot be found in the way that was asked for.
@@ -364,7 +402,9 @@ fn read_owners(
         .filter(|socket| selectable(socket) || tells_of_another(socket))
         .map(|socket| socket.inode);
     let wanted = Wanted::new(inodes, request.sees_all());
-    if wanted.is_empty() {
+    // Descriptors that lost their connections are in no table.
+    let finds_dead = (request.findings || request.taped) && request.sees_all();
+    if wanted.is_empty() && !finds_dead {
         steps.add("owners: no selected socket has one".to_owned(), start);
         snapshot.holders = Some(Holders::default());
         return Ok(());

@@ -17,7 +17,7 @@ use procfs::process::{LimitValue, Process};
 use serde::{Deserialize, Serialize};
 
 use super::namespaces::sknet::Sockets;
-use super::owners::socket_inode;
+use super::owners::{STRAYS_FEW, socket_inode};
 use super::syscalls::{self, Call};
 use super::threads::{Ticks, cpu, ticks};
 use crate::model::{
@@ -60,6 +60,11 @@ struct EpollSets {
 impl Testimony {
     pub fn pid(&self) -> Pid {
         self.evidence.pid
+    }
+
+    /// How many of its descriptors have lost their connections.
+    pub(super) fn dead_sockets(&self) -> Option<u64> {
+        self.evidence.dead_sockets
     }
 
     /// What it said of these sockets, which were among those that it was asked about.
@@ -411,8 +416,18 @@ fn link_inode(path: &Path) -> Option<u32> {
 /// (`net/socket.c`, `sockfs_xattr_get`).
 fn is_tcp(path: &Path) -> bool {
     let mut protocol = [0; 32];
-    rustix::fs::getxattr(path, c"system.sockprotoname", &mut protocol)
-        .is_ok_and(|length| protocol[..length].starts_with(b"TCP"))
+    rustix::fs::getxattr(path, c"system.sockprotoname", &mut protocol).is_ok_and(|length| {
+        let name = protocol.get(..length).unwrap_or_default();
+        name.starts_with(b"TCP") || name.starts_with(b"MPTCP")
+    })
+}
+
+/// Whether many of the strays of a process are TCP sockets.
+pub(super) fn has_many_tcp_strays(proc_root: &Path, scanned: &Scanned) -> bool {
+    let descriptors = proc_root.join(scanned.pid.to_string()).join("fd");
+    let strays = scanned.strays.iter().flatten();
+    let tcp = strays.filter(|(fd, _)| is_tcp(&descriptors.join(fd.to_string())));
+    tcp.take(STRAYS_FEW).count() == STRAYS_FEW
 }
 
 fn is_32_bit(root: &Path) -> bool {

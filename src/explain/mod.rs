@@ -11,13 +11,20 @@ pub enum Topic {
     Cause(Cause),
 }
 
+impl Topic {
+    /// All that a finding can be about.
+    pub fn causes() -> impl Iterator<Item = Cause> {
+        Cause::ALL.into_iter().chain([Cause::DeadDescriptors])
+    }
+}
+
 /// A word that is neither a state nor a cause.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "nothing to explain about {0:?}{hint}\n  states: {states}\n  causes: {causes}",
     hint = meant(.0),
     states = State::ALL.map(State::name).join(", "),
-    causes = Cause::ALL.map(Cause::name).join(", ")
+    causes = Topic::causes().map(Cause::name).collect::<Vec<_>>().join(", ")
 )]
 pub struct UnknownTopic(pub String);
 
@@ -26,7 +33,9 @@ impl FromStr for Topic {
 
     /// A state in any spelling, or a cause.
     fn from_str(word: &str) -> Result<Topic, UnknownTopic> {
-        if let Ok(cause) = word.parse() {
+        let plain = word.replace('_', "-").to_ascii_lowercase();
+        let mut causes = Topic::causes();
+        if let Some(cause) = causes.find(|cause| cause.name() == plain) {
             return Ok(Topic::Cause(cause));
         }
         let mut states = word
@@ -87,6 +96,7 @@ fn cause_text(cause: Cause) -> &'static str {
         Cause::Abandoned => include_str!("text/causes/abandoned.txt"),
         Cause::NotReading => include_str!("text/causes/not-reading.txt"),
         Cause::Unclear => include_str!("text/causes/unclear.txt"),
+        Cause::DeadDescriptors => include_str!("text/causes/dead-descriptors.txt"),
     }
 }
 
@@ -96,7 +106,7 @@ mod tests {
 
     fn topics() -> impl Iterator<Item = (Topic, &'static str)> {
         let states = State::ALL.map(|state| (Topic::State(state), state.name()));
-        let causes = Cause::ALL.map(|cause| (Topic::Cause(cause), cause.name()));
+        let causes = Topic::causes().map(|cause| (Topic::Cause(cause), cause.name()));
         states.into_iter().chain(causes)
     }
 

@@ -88,10 +88,12 @@ pub enum Cause {
     Abandoned,
     NotReading,
     Unclear,
+    /// Of no socket that a table has: what a finding is about whose descriptors have lost theirs.
+    DeadDescriptors,
 }
 
 impl Cause {
-    /// All of them, in the order in which the decision table tries them.
+    /// All that a socket can have, in the order in which the decision table tries them.
     pub const ALL: [Cause; 11] = [
         Cause::Transient,
         Cause::NotAccepted,
@@ -119,6 +121,7 @@ impl Cause {
             Cause::Abandoned => "abandoned",
             Cause::NotReading => "not-reading",
             Cause::Unclear => "unclear",
+            Cause::DeadDescriptors => "dead-descriptors",
         }
     }
 }

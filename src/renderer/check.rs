@@ -160,7 +160,9 @@ fn beside_counts(report: &Report<'_>, finding: &Finding, verdict: &Verdict) -> O
     if finding.set.cause == Cause::NotAccepted {
         return Some(summary);
     }
+    let is_dead = finding.set.cause == Cause::DeadDescriptors;
     let reason = match finding.fd_percent {
+        None | Some(0) if is_dead => return Some(summary),
         _ if finding.is_stopped() => "stopped".to_owned(),
         Some(percent @ 1..) => format!("{percent} % of its file limit"),
         _ => return None,

@@ -9,6 +9,7 @@ mod agreement;
 mod causes;
 mod check;
 mod columns;
+mod dead;
 mod devices;
 mod elsewhere;
 mod errors;

@@ -2,15 +2,16 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use rustix::event::epoll;
 use rustix::net::sockopt;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -29,13 +30,18 @@ const TICKS: Duration = Duration::from_millis(25);
 /// half open, and so answer a probe a second. With `epoll=` an epoll set watches the connections,
 /// has them without interest (`muted`), or is there without them (`absent`). `dead=` as many more
 /// connections have been reset by the client, and are held just so. `elsewhere=` a network namespace
-/// in which a connection more is held that is well.
+/// in which a connection more is held that is well. `crowd=` as many UDP sockets, unix sockets and
+/// listeners, the latter `beyond=` another namespace, all of them well.
 pub fn leak(settings: &mut Settings) -> Result<Ready> {
     let connections = settings.take("connections", 1)?;
     let keepalive = settings.take("keepalive", false)?;
     let set = settings.take("epoll", String::new())?;
     let dead = settings.take("dead", 0)?;
     let elsewhere = settings.take("elsewhere", String::new())?;
+    let crowd = crowd(
+        settings.take("crowd", 0)?,
+        settings.take("beyond", String::new())?,
+    )?;
     let listener = wire::listen(wire::ROOMY)?;
     let mut kept = Vec::new();
     for _ in 0..connections {
@@ -84,7 +90,29 @@ pub fn leak(settings: &mut Settings) -> Result<Ready> {
         other = Some((listener, pair));
     }
     let epoll = (!set.is_empty()).then_some(epoll);
-    Ok(Ready::new(facts, (listener, kept, epoll, other)))
+    Ok(Ready::new(facts, (listener, kept, epoll, other, crowd)))
+}
+
+type Crowd = (Vec<UdpSocket>, Vec<UnixDatagram>, Vec<TcpListener>);
+
+/// Sockets that are well, and in no table of TCP here. A thread that ends makes the listeners.
+fn crowd(sockets: usize, beyond: String) -> Result<Crowd> {
+    let udp = (0..sockets).map(|_| UdpSocket::bind("127.0.0.1:0"));
+    let unix = (0..sockets).map(|_| UnixDatagram::unbound());
+    let listeners = move || -> Result<Vec<TcpListener>> {
+        if beyond.is_empty() {
+            return Ok(Vec::new());
+        }
+        let namespace = File::open(beyond)?;
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+        (0..sockets).map(|_| wire::listen(wire::ROOMY)).collect()
+    };
+    let listeners = thread::spawn(listeners).join();
+    Ok((
+        udp.collect::<Result<_, _>>()?,
+        unix.collect::<Result<_, _>>()?,
+        listeners.unwrap_or_else(|_| bail!("the thread that listens panicked"))?,
+    ))
 }
 
 /// Reads the request and works on it, a thread each, until long after the client has gone.

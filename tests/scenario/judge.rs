@@ -1,6 +1,6 @@
 //! Runs a scenario through the pipeline, and compares what was found with what was expected.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use closewait::classifier::finding::{self, End, Finding};
@@ -11,6 +11,9 @@ use closewait::renderer::{findings, groups};
 
 use super::build;
 use super::file::{Expect, Process, Scenario};
+
+/// A process with so many dead sockets is asked about them, whatever else it holds.
+const DEAD_FEW: u64 = 20;
 
 /// What the program made of a scenario.
 pub struct Found {
@@ -36,8 +39,14 @@ pub fn run(scenario: &Scenario) -> Result<Found, String> {
     let queues = queue::queues(&report);
     let suspects = finding::suspects(&sets, &queues, &rules.thresholds);
     let mut evidence: Vec<Evidence> = Vec::new();
-    for (pid, _) in &suspects.asked {
-        if let Some(process) = described(scenario, *pid) {
+    let asked = suspects.asked.iter().map(|(pid, _)| *pid);
+    let holds_dead = |process: &&Process| process.dead_sockets.is_some_and(|dead| dead >= DEAD_FEW);
+    let hoarders = scenario.process.iter().filter(holds_dead);
+    let asked: BTreeSet<Pid> = asked
+        .chain(hoarders.map(|process| Pid(process.pid)))
+        .collect();
+    for pid in asked {
+        if let Some(process) = described(scenario, pid) {
             evidence.push(build::evidence(process)?);
         }
     }
@@ -76,6 +85,7 @@ fn told(report: &Report<'_>, finding: &Finding) -> Told {
             At::Remote(remote) => remote.to_string(),
             At::Untold(addr) => format!("with {addr}"),
         },
+        End::Several(_, 0) => "nowhere".to_owned(),
         End::Several(_, ends) => format!("{ends} ends"),
     };
     let mut words = vec![

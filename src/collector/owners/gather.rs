@@ -6,7 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::bpf::{BpfError, Other, Seen, Walk};
 use super::procfs::{self, Processes};
-use super::{Found, Progress, STRAYS_MAX, Wanted};
+use super::{Found, Progress, STRAYS_FEW, STRAYS_MAX, Wanted};
 use crate::model::{Holder, Pid, Process, Scan, Scanned};
 
 /// What the holders are gathered from, besides walks.
@@ -47,7 +47,8 @@ impl Gather<'_> {
         let holders: Vec<Holder> = sockets
             .filter(|socket| self.wanted.contains(socket.inode))
             .collect();
-        let holding: FxHashSet<Pid> = holders.iter().map(|holder| holder.pid).collect();
+        let mut holding: FxHashSet<Pid> = holders.iter().map(|holder| holder.pid).collect();
+        holding.extend(with_strays(seen, self.wanted));
         let processes = seen.fds.len() as u32;
         let mut procfs = Processes::open(self.proc_root);
         let process = |pid: &Pid| Process {
@@ -99,7 +100,20 @@ impl Gather<'_> {
     }
 }
 
-/// What else is open in the processes that hold wanted sockets.
+/// The processes that have many strays.
+fn with_strays(seen: &Seen, wanted: &Wanted) -> Vec<Pid> {
+    let mut counts: FxHashMap<Pid, usize> = FxHashMap::default();
+    if wanted.whole {
+        let others = seen.sockets.iter();
+        for socket in others.filter(|socket| !wanted.contains(socket.inode)) {
+            *counts.entry(socket.pid).or_default() += 1;
+        }
+    }
+    counts.retain(|_, strays| *strays >= STRAYS_FEW);
+    counts.into_keys().collect()
+}
+
+/// What else is open in the processes that hold wanted sockets, or have many strays.
 fn describe(seen: &Seen, wanted: &Wanted, holding: &FxHashSet<Pid>) -> Vec<Scanned> {
     let with_fds = |pid: &Pid| {
         let scanned = Scanned {

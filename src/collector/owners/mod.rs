@@ -30,6 +30,9 @@ pub(super) use self::procfs::{PathBuffer, socket_inode};
 const MANY_FILES: u32 = 10_000;
 /// The most descriptors of one process that are kept as strays.
 const STRAYS_MAX: usize = 65_536;
+/// So few of a process that holds no wanted socket are not kept: they are a fault of nobody. It is
+/// a fifth of the smallest limit of open files that is in use.
+pub(super) const STRAYS_FEW: usize = 20;
 
 /// How holders are to be found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -111,7 +114,7 @@ fn low_bit(inode: u32) -> (usize, u64) {
 #[derive(Debug, Default)]
 pub struct Found {
     pub holders: Vec<Holder>,
-    /// The processes that hold a wanted socket.
+    /// The processes that hold a wanted socket, and those that have many strays.
     pub processes: Vec<Process>,
     pub scanned: Vec<Scanned>,
     /// Every descriptor that is an io_uring.

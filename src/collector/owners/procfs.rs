@@ -12,7 +12,7 @@ use std::thread;
 use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw};
 use rustix::io::Errno;
 
-use super::{Found, Progress, STRAYS_MAX, Wanted};
+use super::{Found, Progress, STRAYS_FEW, STRAYS_MAX, Wanted};
 use crate::model::{Holder, Name, Pid, Process, Scanned};
 
 /// Room for the entries of one getdents64(2): about 1,300 descriptors.
@@ -96,10 +96,13 @@ fn work(
                 part.scan.processes_read += 1;
             }
             // It ended, and holds nothing any more.
-            Err(Errno::NOENT | Errno::SRCH) => part.holders.truncate(before),
+            Err(Errno::NOENT | Errno::SRCH) => {
+                part.holders.truncate(before);
+                worker.strays.clear();
+            }
             Err(_) => part.scan.processes_seen += 1,
         }
-        if part.holders.len() > before {
+        if part.holders.len() > before || worker.strays.len() >= STRAYS_FEW {
             part.processes.push(Process {
                 pid,
                 name: read_name(root, pid, &mut worker.path),

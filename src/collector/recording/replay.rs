@@ -13,6 +13,7 @@ use super::{DUMPS_MAX, Recording, RecordingError, cookie};
 use crate::collector::names::{CGROUP_MOUNTS, SystemNames};
 use crate::collector::netlink::{bound_gap, drop_strangers, may_matter, may_tell};
 use crate::collector::netns::NetnsChoice;
+use crate::collector::owners::STRAYS_FEW;
 use crate::collector::process::{Suspect, Testimony};
 use crate::collector::sock_diag::wire::{self, Families};
 use crate::collector::sock_diag::{self, Dumped};
@@ -20,8 +21,8 @@ use crate::collector::udp::may_be_selected;
 use crate::collector::{CollectError, Request, Steps, mptcp, proc_net};
 use crate::filter::{Filter, Names};
 use crate::model::{
-    DetailSet, Evidence, Gap, GapKind, Namespace, PortRange, Protocol, Scan, Scanned, Snapshot,
-    Socket, Source, State,
+    DetailSet, Evidence, Gap, GapKind, Namespace, Pid, PortRange, Protocol, Scan, Scanned,
+    Snapshot, Socket, Source, State,
 };
 
 impl Recording {
@@ -104,6 +105,13 @@ impl Recording {
             Some(evidence)
         };
         suspects.iter().filter_map(said).collect()
+    }
+
+    /// The processes of which many sockets were dead then.
+    pub(in crate::collector) fn hoarders(&self, request: &Request) -> Vec<Pid> {
+        let many = |said: &&Testimony| said.dead_sockets() >= Some(STRAYS_FEW as u64);
+        let evidence = self.evidence.iter().filter(|_| request.sees_all());
+        evidence.filter(many).map(Testimony::pid).collect()
     }
 
     /// The sockets of one namespace.

@@ -40,7 +40,9 @@ pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
     if finding.queue.is_some() {
         queue_lines(report, finding, &mut lines);
     }
-    queue_of_bytes(set, &mut lines);
+    if set.cause != Cause::DeadDescriptors {
+        queue_of_bytes(set, &mut lines);
+    }
     if set.cause == Cause::Inherited {
         lines.add(Rank::Decisive, holders_line(report, set));
     }
@@ -314,8 +316,12 @@ fn process_lines(report: &Report<'_>, finding: &Finding, evidence: &Evidence, li
             Descriptors::Short => (Rank::Decisive, ": nearly all of them, EMFILE is near"),
             Descriptors::Enough => (Rank::Plain, ""),
         };
+        let what = match finding.set.cause {
+            Cause::DeadDescriptors => "descriptors",
+            _ => "sockets",
+        };
         let held = match finding.fd_percent {
-            Some(percent @ 1..) => format!("; these sockets are {percent} % of the limit"),
+            Some(percent @ 1..) => format!("; these {what} are {percent} % of the limit"),
             _ => String::new(),
         };
         let rank = if held.is_empty() {
@@ -333,8 +339,13 @@ fn process_lines(report: &Report<'_>, finding: &Finding, evidence: &Evidence, li
         );
     }
     if let Some(dead) = evidence.dead_sockets.filter(|dead| *dead > 0) {
-        lines.add(Rank::Telling, format!(
-            "{name} also holds {} TCP sockets that are in no table: reset, reaped or never connected, and not closed",
+        let (rank, also) = match finding.set.cause {
+            Cause::DeadDescriptors => (Rank::Decisive, ""),
+            _ => (Rank::Telling, "also "),
+        };
+        let (plural, are) = if dead == 1 { ("", "is") } else { ("s", "are") };
+        lines.add(rank, format!(
+            "{name} {also}holds {} TCP socket{plural} that {are} in no table: reset, reaped or never connected, and not closed",
             units::count(dead)
         ));
     }
@@ -457,7 +468,10 @@ fn states(states: StateSet) -> String {
 
 /// What will happen by itself.
 fn outlook_line(set: &Set, lines: &mut Lines) {
-    if matches!(set.cause, Cause::Transient | Cause::HalfClose) {
+    if matches!(
+        set.cause,
+        Cause::Transient | Cause::HalfClose | Cause::DeadDescriptors
+    ) {
         return;
     }
     let ending = "until the process closes or exits nothing ends";

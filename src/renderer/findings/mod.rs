@@ -10,7 +10,7 @@ use std::io::{self, Write};
 
 pub use self::evidence::evidence;
 pub use self::steps::next_steps;
-pub use self::words::{meaning, runtime_name, summary};
+pub use self::words::{meaning, process, runtime_name, summary};
 use super::style::{Look, MARK, NO_MARK, Role};
 use super::{triage, units};
 use crate::classifier::Report;

@@ -14,6 +14,9 @@ pub fn next_steps(report: &Report<'_>, finding: &Finding) -> Vec<String> {
     if matches!(set.cause, Cause::Transient | Cause::HalfClose) {
         return steps;
     }
+    if set.cause == Cause::DeadDescriptors {
+        return steps_of_dead(finding);
+    }
     let pid = set.by_weight.first().copied();
     if set.is_age_missing() {
         steps.push("closewait record before.cw; sleep 10; closewait diff before.cw now".to_owned());
@@ -106,6 +109,19 @@ fn list(report: &Report<'_>, finding: &Finding, pid: Option<Pid>) -> String {
     }
     list.push_str(&within(report.snapshot.netns(set.netns)));
     list
+}
+
+/// What tells where descriptors come from that are in no table.
+fn steps_of_dead(finding: &Finding) -> Vec<String> {
+    let mut steps = Vec::new();
+    if let Some(evidence) = finding.evidence.first() {
+        let pid = evidence.pid;
+        steps.push(format!("lsof -nP -p {pid} | grep -w sock"));
+        steps.push(stack_command(evidence.runtime, pid));
+        steps.push(format!("closewait list --pid {pid}"));
+    }
+    steps.push(format!("closewait explain {}", finding.set.cause));
+    steps
 }
 
 /// The words that choose a namespace. A name that a shell would not take as it is is left out: who

@@ -34,7 +34,8 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
         End::Several(..) => String::new(),
     };
     let mut end = end_on(set.end, &on);
-    if report.snapshot.only_namespace().is_none() {
+    let is_somewhere = set.cause != Cause::DeadDescriptors;
+    if is_somewhere && report.snapshot.only_namespace().is_none() {
         end.push_str(&format!(" in {}", groups::netns_of(report, set.netns)));
     }
     let age = match set.idle {
@@ -51,6 +52,9 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
     };
     let plural = if set.sockets == 1 { "" } else { "s" };
     let one = match (&finding.queue, set.cause) {
+        (_, Cause::DeadDescriptors) => {
+            format!("{count} TCP descriptor{plural} of {owner} without a connection")
+        }
         (Some(queue), Cause::NotAccepted) => {
             let limit = queue
                 .limit
@@ -265,6 +269,11 @@ fn meaning_of(finding: &Finding, cause: Cause) -> String {
         }
         Cause::NotReading => not_reading(finding),
         Cause::Unclear => "A fact that would decide is missing.",
+        Cause::DeadDescriptors => {
+            "The sockets of these descriptors are in no table: their connections were reset, timed \
+             out or never made. The program has not closed them: consistent with a leak that no \
+             socket listing shows."
+        }
     };
     words.to_owned()
 }
@@ -532,7 +541,7 @@ fn stopped(finding: &Finding) -> bool {
 }
 
 /// `java[1234]`, made safe for a terminal.
-pub(super) fn process(report: &Report<'_>, pid: Pid) -> String {
+pub fn process(report: &Report<'_>, pid: Pid) -> String {
     match report.holders().name(pid) {
         Some(name) => format!("{}[{pid}]", escape::text(name.bytes())),
         None => format!("process {pid}"),

@@ -279,7 +279,11 @@ impl<'a> Context<'a> {
             severity: finding.severity.name(),
             cause: set.cause.name(),
             sockets: set.sockets,
-            netns: self.netns(set.netns),
+            netns: match set.cause {
+                // Whose namespace it was is in no table either.
+                Cause::DeadDescriptors => None,
+                _ => self.netns(set.netns),
+            },
             side: set.end.side().map(Side::name),
             local_port,
             remote,
