@@ -214,7 +214,7 @@ pub struct Check {
         help_heading = "Check"
     )]
     pub critical: Option<Range>,
-    /// Judge too: the share of an owner's limit of open files that CLOSE_WAIT takes, in percent: 20,50
+    /// Judge too: the largest share of its limit of open files that a process with selected sockets has open, in percent: 70,90
     #[arg(
         long,
         value_name = "LIMITS",

@@ -3,7 +3,7 @@
 //! A view that hides something proves no absence: it is UNKNOWN unless what was seen alerts
 //! already, and more of it would alert as well.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::finding::Findings;
 use super::group::{GroupOwner, Service};
@@ -62,7 +62,7 @@ pub struct Test {
     pub by: By,
     /// Of the count; without them the severity of findings decides.
     pub count: Limits,
-    /// Of the share of an owner's open files, in percent.
+    /// Of the share of its limit of open files that a process has open, in percent.
     pub fd_share: Limits,
     /// Of the fullness of an accept queue, in percent.
     pub queue: Limits,
@@ -94,7 +94,7 @@ impl Test {
 
     /// Whether it cannot do without what processes tell about themselves.
     pub fn needs_evidence(&self) -> bool {
-        self.is_by_severity() || !self.fd_share.is_empty()
+        self.is_by_severity()
     }
 
     /// Whether it cannot do without owners.
@@ -149,7 +149,10 @@ pub struct Verdict {
     pub oldest_ms: Option<u64>,
     /// The worst count against its limits.
     pub count: Measure,
+    /// The largest share of its limit of open files that a process with selected sockets has open.
     pub fd_share: Measure,
+    /// Which process that is.
+    pub fullest: Option<Pid>,
     pub queue: Measure,
     pub growth: Measure,
     /// Of the gravest finding.
@@ -204,6 +207,20 @@ pub fn verdict(
 ) -> Verdict {
     let counts = Counts::of(report, test);
     let mut view = View::of(report, test, counts.hidden);
+    let files = Files::of(report, test);
+    if files.unknown > 0 {
+        let plural = if files.unknown == 1 { "" } else { "es" };
+        let what = format!("the file limit of {} process{plural}", files.unknown);
+        view.add(what, test);
+    }
+    if files.hidden > counts.hidden {
+        let plural = if files.hidden == 1 { "" } else { "s" };
+        let what = format!(
+            "the open files of whoever holds {} socket{plural}",
+            files.hidden
+        );
+        view.add(what, test);
+    }
     for reason in growth.iter().flat_map(|growth| &growth.earlier.unseen) {
         if !view.unseen.contains(reason) {
             view.unseen.push(reason.clone());
@@ -220,7 +237,11 @@ pub fn verdict(
     let largest = worst.as_ref().map_or(0, |worst| worst.sockets);
     let partial = !view.unseen.is_empty();
     let count = counts.measure(test.count, partial, largest);
-    let fd_share = fd_share(found, &counts, test, partial);
+    let fd_share = Measure {
+        value: files.most.map(|(share, _)| share),
+        limits: test.fd_share,
+        status: judge(files.most.map(|(share, _)| share), test.fd_share, partial),
+    };
     let queue = Measure {
         value: fullest(report, found),
         limits: test.queue,
@@ -259,6 +280,7 @@ pub fn verdict(
         worst,
         count,
         fd_share,
+        fullest: files.most.and_then(|(_, pid)| pid),
         queue,
         growth,
         severity,
@@ -295,28 +317,53 @@ pub fn doubtful<'a>(report: &'a Report<'_>, test: &Test) -> Vec<&'a Socket> {
         .collect()
 }
 
-/// The largest share of its limit of open files that an owner's counted sockets take, in percent.
-fn fd_share(found: &Findings, counts: &Counts, test: &Test, partial: bool) -> Measure {
-    let limits = test.fd_share;
-    // Of no counted socket, nothing is held.
-    let counting = found
-        .findings
-        .iter()
-        .filter(|finding| finding.set.is_suspicious());
-    let shares = counting.map(|finding| finding.fd_percent);
-    let known: Vec<u64> = shares.clone().flatten().collect();
-    let all_known = known.len() == shares.count() || counts.counted == 0;
-    let most = known.into_iter().max();
-    let value = most.map(|most| most as f64).or(all_known.then_some(0.0));
-    let mut share = Measure {
-        value,
-        limits,
-        status: judge(value, limits, partial),
-    };
-    if !all_known && !limits.is_empty() {
-        share.status = share.status.max(Status::Unknown);
+/// The open files of the processes that hold selected sockets.
+#[derive(Default)]
+struct Files {
+    /// The largest share of its limit that one has open, in percent, and which one; 0 of none where
+    /// no process holds any.
+    most: Option<(f64, Option<Pid>)>,
+    /// Processes of which either is not known.
+    unknown: u64,
+    /// Selected sockets of which it is not known who holds them.
+    hidden: u64,
+}
+
+impl Files {
+    /// Nothing of them where nobody asked.
+    fn of(report: &Report<'_>, test: &Test) -> Files {
+        let mut files = Files::default();
+        if test.fd_share.is_empty() {
+            return files;
+        }
+        let mut holders: FxHashSet<Pid> = FxHashSet::default();
+        for row in report.rows() {
+            files.hidden += u64::from(matches!(row.owner, Owner::Hidden(_)));
+            holders.extend(row.owner.holders().iter().map(|holder| holder.pid));
+        }
+        let scanned = &report.snapshot.scanned;
+        for pid in sorted(&holders) {
+            let Some(of) = scanned.iter().find(|scanned| scanned.pid == pid) else {
+                // It has ended.
+                continue;
+            };
+            match of.fd_limit.map(|limit| (of.fds, limit)) {
+                Some((open, limit)) => {
+                    // Of no limit any number is no share.
+                    let limit = limit.files().unwrap_or(u64::MAX).max(1);
+                    let share = open as f64 * 100.0 / limit as f64;
+                    if files.most.is_none_or(|(most, _)| share > most) {
+                        files.most = Some((share, Some(pid)));
+                    }
+                }
+                None => files.unknown += 1,
+            }
+        }
+        if files.unknown + files.hidden == 0 {
+            files.most = files.most.or(Some((0.0, None)));
+        }
+        files
     }
-    share
 }
 
 /// How full the fullest accept queue is, in percent; `None` where a source does not tell.
@@ -652,7 +699,7 @@ impl View {
             (test.owners, "owners (--no-owners)"),
             (
                 test.evidence || !test.owners || !test.judges_findings(),
-                "open files and stopped processes (--no-evidence)",
+                "dead descriptors, shares of file limits and stopped processes (--no-evidence)",
             ),
         ];
         let left_out = said.into_iter().filter(|(judged, _)| !judged);
@@ -662,6 +709,15 @@ impl View {
             view.unjudged.splice(0..0, view.unseen.drain(..));
         }
         view
+    }
+
+    /// What one of the judgements lacks.
+    fn add(&mut self, what: String, test: &Test) {
+        if test.allow_partial {
+            self.unjudged.push(what);
+        } else {
+            self.unseen.push(what);
+        }
     }
 
     fn hidden_owners(&mut self, report: &Report<'_>, test: &Test, hidden: u64) {

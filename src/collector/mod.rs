@@ -62,6 +62,8 @@ pub struct Request {
     pub owners: bool,
     /// How that is found.
     pub scan: ScanChoice,
+    /// Read how many files the holders may have open.
+    pub limits: bool,
     /// Read in which control groups the holders are: units and containers.
     pub cgroups: bool,
     pub protocols: Protocols,
@@ -351,6 +353,7 @@ fn read_all_again(request: &Request, everywhere: bool) -> Option<(Vec<Socket>, b
         protocols: Protocols::One(Protocol::Tcp),
         filter: Filter::everything(),
         owners: false,
+        limits: false,
         cgroups: false,
         tcp_info: false,
         findings: false,
@@ -423,6 +426,14 @@ fn read_owners(
                 start,
             );
             found.scanned.sort_unstable_by_key(|scanned| scanned.pid);
+            if request.limits {
+                found.scanned.retain_mut(|scanned| {
+                    let root = request.proc_root.join(scanned.pid.to_string());
+                    scanned.fd_limit = process::fd_limit(&root);
+                    // One that has ended has no files, and no limit.
+                    scanned.fd_limit.is_some() || root.exists()
+                });
+            }
             let mut holders = Holders::new(found.holders, found.processes).with_closed(closed);
             read_ages(&request.proc_root, &snapshot.sockets, &mut holders);
             // Whoever reads a procfs is in it, but for another PID namespace's.
@@ -505,6 +516,7 @@ fn open_by_now(
             Filter::everything()
         },
         owners: false,
+        limits: false,
         cgroups: false,
         tcp_info: false,
         details: DetailSet::NONE,

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use procfs::FromRead;
-use procfs::process::{LimitValue, Process};
+use procfs::process::Process;
 use serde::{Deserialize, Serialize};
 
 use super::namespaces::sknet::Sockets;
@@ -60,6 +60,11 @@ struct EpollSets {
 impl Testimony {
     pub fn pid(&self) -> Pid {
         self.evidence.pid
+    }
+
+    /// How many files it might have open.
+    pub(super) fn fd_limit(&self) -> Option<FdLimit> {
+        self.evidence.fd_limit
     }
 
     /// How many of its descriptors have lost their connections.
@@ -159,6 +164,26 @@ pub fn uptime_ms(proc_root: &Path) -> Option<u64> {
     Some((uptime.uptime * 1000.0) as u64)
 }
 
+/// The soft limit of open files of a process, by its directory in /proc; see proc_pid_limits(5).
+pub(super) fn fd_limit(root: &Path) -> Option<FdLimit> {
+    /// The text has less than 2 kB.
+    const TEXT_MAX: u64 = 8192;
+    let mut text = Vec::new();
+    let file = File::open(root.join("limits")).ok()?;
+    file.take(TEXT_MAX).read_to_end(&mut text).ok()?;
+    parse_fd_limit(&String::from_utf8_lossy(&text))
+}
+
+/// The soft limit in a line such as `Max open files            1024                 4096    files`.
+fn parse_fd_limit(text: &str) -> Option<FdLimit> {
+    let mut lines = text.lines();
+    let rest = lines.find_map(|line| line.strip_prefix("Max open files"))?;
+    match rest.split_ascii_whitespace().next()? {
+        "unlimited" => Some(FdLimit::Unlimited),
+        files => files.parse().ok().map(FdLimit::Files),
+    }
+}
+
 /// One process while it is examined.
 struct Reading<'a> {
     /// `/proc/PID`.
@@ -171,8 +196,8 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn evidence(&self, process: &Process, ticks: &Ticks, uptime_ms: Option<u64>) -> Evidence {
         let mut unread = Vec::new();
-        let limits = process.limits();
-        if limits.is_err() {
+        let fd_limit = fd_limit(&self.root);
+        if fd_limit.is_none() {
             unread.push("its limits may not be read".to_owned());
         }
         let waits = self.waits(ticks);
@@ -190,12 +215,7 @@ impl Reading<'_> {
                 .and_then(|(stat, uptime)| uptime.checked_sub(stat.starttime * TICK_MS)),
             runtime: runtime(&self.root),
             open_fds: self.scanned.map(|scanned| scanned.fds),
-            fd_limit: limits
-                .ok()
-                .map(|limits| match limits.max_open_files.soft_limit {
-                    LimitValue::Unlimited => FdLimit::Unlimited,
-                    LimitValue::Value(files) => FdLimit::Files(files),
-                }),
+            fd_limit,
             dead_sockets: self.dead_sockets(),
             threads: (ticks.threads.total > 0).then_some(ticks.threads),
             cpu: None,
@@ -495,6 +515,23 @@ mod tests {
         assert_eq!(parse_tfd(line), Some((0x2019, 0x61af)));
         assert_eq!(parse_tfd("pos:\t0"), None);
         assert_eq!(parse_tfd("tfd: 8 events: zz"), None);
+    }
+
+    #[test]
+    fn a_limit_of_open_files_is_read_whatever_the_line_looks_like() {
+        let text = "Limit    Soft Limit  Hard Limit  Units\nMax open files   1024   4096   files\n";
+        assert_eq!(parse_fd_limit(text), Some(FdLimit::Files(1024)));
+        let unlimited = "Max open files   unlimited   unlimited   files";
+        assert_eq!(parse_fd_limit(unlimited), Some(FdLimit::Unlimited));
+        for odd in [
+            "",
+            "Max open",
+            "Max open files",
+            "Max open files -1 2",
+            "Max open files x",
+        ] {
+            assert_eq!(parse_fd_limit(odd), None, "{odd}");
+        }
     }
 
     #[test]

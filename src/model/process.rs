@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::FdLimit;
+
 /// A process id, as the /proc that was read numbers it.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
@@ -83,6 +85,8 @@ pub struct Scanned {
     pub pid: Pid,
     /// Its open files.
     pub fds: u64,
+    /// How many it may have open; `None` where nobody asked, or it could not be read.
+    pub fd_limit: Option<FdLimit>,
     /// Descriptors that are epoll sets.
     pub epolls: Vec<u32>,
     /// Descriptors and inodes of sockets that are in no table that was read; `None` when the

@@ -245,6 +245,7 @@ impl Asked {
                 tcp_info: needs.times,
                 findings: view.has_findings() && !options.quiet,
                 details: needs.details,
+                limits: false,
                 taped: false,
                 others,
                 from: place.recording,

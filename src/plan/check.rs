@@ -182,6 +182,7 @@ impl Said {
 impl Planned {
     /// The check, with the reading that it needs.
     pub(super) fn with(self, mut inspection: Inspection) -> Check {
+        inspection.request.limits = !self.test.fd_share.is_empty();
         if !self.test.count.is_empty() {
             // They say how many are too many, in place of the thresholds.
             let thresholds = &mut inspection.rules.thresholds;

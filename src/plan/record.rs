@@ -89,6 +89,7 @@ impl Record {
                 tcp_info: true,
                 findings: false,
                 details: DetailSet::ALL,
+                limits: true,
                 taped: true,
                 others: true,
                 from,

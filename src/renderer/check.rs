@@ -108,6 +108,10 @@ fn text(report: &Report<'_>, found: &Findings, verdict: &Verdict, test: &Test) -
     if let Some(gravest) = found.findings.first() {
         parts.extend(beside_counts(report, gravest, verdict));
     }
+    let of = |name| match verdict.fullest.filter(|_| name == "files") {
+        Some(pid) => format!(" of {}", findings::process(report, pid)),
+        None => String::new(),
+    };
     for (name, unit, part) in [
         ("files", " %", verdict.fd_share),
         ("accept queue", " %", verdict.queue),
@@ -115,7 +119,7 @@ fn text(report: &Report<'_>, found: &Findings, verdict: &Verdict, test: &Test) -
     ] {
         if !part.limits.is_empty() {
             parts.push(match part.value {
-                Some(value) => format!("{name} {}{unit}", number(value)),
+                Some(value) => format!("{name}{} {}{unit}", of(name), number(value)),
                 None => format!("{name} unknown"),
             });
         }

@@ -281,7 +281,7 @@ fn no_limit_switches_another_judgement_off() {
         ),
         (
             &["-w", "1000", "--no-evidence"],
-            "; not judged: open files and stopped processes (--no-evidence)",
+            "; not judged: dead descriptors, shares of file limits and stopped processes (--no-evidence)",
         ),
         (
             &["--state", "established", "-w", "1000"],
@@ -591,6 +591,32 @@ fn a_transient_never_counts() {
 }
 
 #[test]
+fn all_open_files_of_a_process_with_sockets_count_against_its_limit() {
+    let lab = Lab::new();
+    let full = lab.start(
+        "leak",
+        &["connections=0", "crowd=70", "files=200", "name=full"],
+    );
+    let port = full.port().to_string();
+    let name = format!("files of full[{}]", full.pid());
+    for (limits, code) in [("70,99", 1), ("70,70", 2), ("99", 0)] {
+        let found = check(&lab, &["--port", &port, "--fd-share", limits]);
+        assert_eq!(found.code, code, "{}", found.stdout);
+        assert!(found.stdout.contains(&name), "{}", found.stdout);
+        assert!(figure(&found.stdout, "fd_share") >= 70.0);
+    }
+    let found = check(&lab, &["--port", &port]);
+    assert!(found.stdout.contains(" fd_share=U;"), "{}", found.stdout);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("recording");
+    let file = file.to_str().unwrap();
+    assert_eq!(lab.closewait(&["record", file]).code, 0);
+    let found = check(&lab, &["--port", &port, "--fd-share", "70", "--from", file]);
+    assert_eq!(found.code, 1, "{}", found.stdout);
+    assert!(found.stdout.contains(&name), "{}", found.stdout);
+}
+
+#[test]
 fn a_mistake_is_unknown_and_says_so_on_stdout() {
     for args in [
         &["-w", "20:10"][..],
@@ -609,7 +635,7 @@ fn a_mistake_is_unknown_and_says_so_on_stdout() {
         &["-t", "x"],
         &["-N", "no-such-namespace"],
         &["--strict", "--allow-partial"],
-        &["--no-evidence", "--fd-share", "5"],
+        &["--no-owners", "--fd-share", "5"],
     ] {
         let found = run(Command::new(closewait()).arg("check").args(args));
         assert_eq!(found.code, 3, "{args:?}: {}{}", found.stdout, found.stderr);

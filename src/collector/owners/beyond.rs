@@ -201,6 +201,7 @@ impl Look<'_> {
                 None => found.scanned.push(Scanned {
                     pid,
                     fds,
+                    fd_limit: None,
                     epolls: Vec::new(),
                     strays: None,
                 }),

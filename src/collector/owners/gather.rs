@@ -119,6 +119,7 @@ fn describe(seen: &Seen, wanted: &Wanted, holding: &FxHashSet<Pid>) -> Vec<Scann
         let scanned = Scanned {
             pid: *pid,
             fds: seen.fds.get(pid).copied().unwrap_or_default(),
+            fd_limit: None,
             epolls: Vec::new(),
             strays: wanted.whole.then(Vec::new),
         };

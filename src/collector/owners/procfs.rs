@@ -112,6 +112,7 @@ fn work(
             part.scanned.push(Scanned {
                 pid,
                 fds: worker.fds,
+                fd_limit: None,
                 epolls: worker.epolls.clone(),
                 strays: wanted.whole.then(|| worker.strays.clone()),
             });

@@ -19,8 +19,8 @@ pub use self::replay::RecordedNames;
 use self::tape::{Dump, Form, Tape};
 use super::process::Testimony;
 use crate::model::{
-    Cgroup, Cgroups, Gap, Holder, Holders, Host, Namespace, OtherNamespaces, Pid, Process, Scan,
-    Scanned, Snapshot, Socket,
+    Cgroup, Cgroups, FdLimit, Gap, Holder, Holders, Host, Namespace, OtherNamespaces, Pid, Process,
+    Scan, Scanned, Snapshot, Socket,
 };
 
 /// The most that all dumps of a recording together may come to: two million sockets.
@@ -126,6 +126,9 @@ struct Owners {
     processes: Vec<Process>,
     /// How many files a process has open.
     open_files: Vec<(Pid, u64)>,
+    /// How many it may have open; older recordings have it of suspects only, among the evidence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    fd_limits: Vec<(Pid, FdLimit)>,
     /// The inodes of sockets that were closed while holders were looked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     closed: Vec<u32>,
@@ -266,10 +269,12 @@ impl Owners {
         };
         let numbers = |holder: &Holder| (holder.inode, holder.pid.0, holder.fd);
         let files = |scanned: &Scanned| (scanned.pid, scanned.fds);
+        let limit = |scanned: &Scanned| Some((scanned.pid, scanned.fd_limit?));
         Owners {
             holders: holders.all().iter().map(numbers).collect(),
             processes: holders.processes().to_vec(),
             open_files: snapshot.scanned.iter().map(files).collect(),
+            fd_limits: snapshot.scanned.iter().filter_map(limit).collect(),
             closed: holders.closed().to_vec(),
         }
     }

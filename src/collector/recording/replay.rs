@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Instant;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::tape::{Dump, Form};
 use super::{DUMPS_MAX, Recording, RecordingError, cookie};
@@ -21,7 +21,7 @@ use crate::collector::udp::may_be_selected;
 use crate::collector::{CollectError, Request, Steps, mptcp, proc_net};
 use crate::filter::{Filter, Names};
 use crate::model::{
-    DetailSet, Evidence, Gap, GapKind, Namespace, Pid, PortRange, Protocol, Scan, Scanned,
+    DetailSet, Evidence, FdLimit, Gap, GapKind, Namespace, Pid, PortRange, Protocol, Scan, Scanned,
     Snapshot, Socket, Source, State,
 };
 
@@ -149,9 +149,13 @@ impl Recording {
     }
 
     fn scanned(&self) -> Vec<Scanned> {
-        let scanned = |(pid, fds): &_| Scanned {
+        let said = |said: &Testimony| Some((said.pid(), said.fd_limit()?));
+        let mut limits: FxHashMap<Pid, FdLimit> = self.evidence.iter().filter_map(said).collect();
+        limits.extend(self.owners.fd_limits.iter().copied());
+        let scanned = |(pid, fds): &(Pid, u64)| Scanned {
             pid: *pid,
             fds: *fds,
+            fd_limit: limits.get(pid).copied(),
             epolls: Vec::new(),
             strays: None,
         };

@@ -68,6 +68,7 @@ fn look(bytes: &[u8]) {
         tcp_info: true,
         findings: true,
         details: DetailSet::ALL,
+        limits: false,
         taped: false,
         others: true,
         from: Some(recording.into()),
