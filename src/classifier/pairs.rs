@@ -8,6 +8,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::group::Service;
+use super::program::Program;
 use super::sets::End;
 use super::{Report, Row};
 use crate::model::{Ago, Endpoint, Name, Pid, Side, Socket, State, Tick};
@@ -57,12 +58,13 @@ pub fn legs(report: &Report<'_>, sets: &[&[u32]]) -> Vec<Option<Legs>> {
     near.iter().zip(sets).map(of_set).collect()
 }
 
-/// Among among connections a partner is looked for.
+/// Among whose connections a partner is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Among<'a> {
     Process(Pid),
-    /// Of all processes of this name: workers may share the legs of a connection.
-    Program(&'a Name),
+    /// Of all processes of this name that the first of them started: workers may share the legs of
+    /// a connection. Others of the name have nothing to do with it.
+    Program(&'a Name, Pid),
 }
 
 /// What the legs have in common that cannot be told apart by bytes.
@@ -116,7 +118,8 @@ impl<'a> Leg<'a> {
         let socket = row.socket;
         let (read, written) = socket.passed()?;
         let pid = row.owner.holders().first()?.pid;
-        let program = Among::Program(report.holders().name(pid)?);
+        let holders = report.holders();
+        let program = Among::Program(holders.name(pid)?, Program::of(holders, pid)?.first);
         let tcp = socket.tcp?;
         let tick = report.snapshot.host.tick;
         let side = row.side()?;

@@ -45,8 +45,8 @@ use self::sock_diag::wire::Families;
 use self::table::read_namespaces;
 use crate::filter::{End, Filter, Term};
 use crate::model::{
-    DetailSet, Evidence, Gap, GapKind, Holders, Pid, Protocol, Protocols, Scan, Scanned, Snapshot,
-    Socket, State, StateSet, Step,
+    DetailSet, Evidence, Gap, GapKind, Holders, Name, Pid, Protocol, Protocols, Scan, Scanned,
+    Snapshot, Socket, State, StateSet, Step,
 };
 
 /// What a run needs to see.
@@ -540,8 +540,8 @@ fn misses_sockets(gap: &Gap) -> bool {
     )
 }
 
-/// Reads when the holders of CLOSE_WAIT sockets started: a socket that is older than its holder
-/// was inherited.
+/// Reads when the holders of CLOSE_WAIT sockets started, and from whom: a socket that is older than
+/// its holder was inherited. Others of the same name may be workers of the same program.
 fn read_ages(proc_root: &Path, sockets: &[Socket], holders: &mut Holders) {
     let mut pids: Vec<Pid> = sockets
         .iter()
@@ -554,9 +554,17 @@ fn read_ages(proc_root: &Path, sockets: &[Socket], holders: &mut Holders) {
     let Some(uptime_ms) = process::uptime_ms(proc_root) else {
         return;
     };
+    let names: FxHashSet<Name> = pids
+        .iter()
+        .filter_map(|pid| holders.name(*pid).cloned())
+        .collect();
     let mut origins = Origins::new(proc_root, uptime_ms);
     for process in holders.processes_mut() {
-        if pids.binary_search(&process.pid).is_ok() {
+        let is_namesake = process
+            .name
+            .as_ref()
+            .is_some_and(|name| names.contains(name));
+        if is_namesake || pids.binary_search(&process.pid).is_ok() {
             (process.age_ms, process.forebears) = origins.of(process.pid);
         }
     }

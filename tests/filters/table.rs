@@ -191,7 +191,7 @@ pub const TABLE: &[Row] = &[
     Same("dst inet6:*"),
     Neither("dst ::1"),
     Neither("dst fe80::1"),
-    Neither("dst [fe80::1%lo]"),
+    Ours("dst [fe80::1%lo]", "the scope that ss prints"),
     Neither("dst [fe80::]/10"),
     Neither("dst [::]/0"),
     Neither("src [::1]/64:80"),

@@ -313,7 +313,7 @@ fn another_procfs_is_read_where_its_first_process_is() {
     ));
     assert_eq!(check.code, 1, "{check:?}");
     // Its own PID namespace is not the host.
-    let all = told("check -A");
+    let all = told(&format!("check -A --port {port}"));
     assert_eq!(all.code, 3, "{all:?}");
     let screen = told("--proc \"$HOST\" --no-owners");
     assert!(screen.stdout.contains("/1/ns/net)"), "{}", screen.stdout);

@@ -121,8 +121,8 @@ fn of_netstat(text: &str) -> Vec<[String; 6]> {
             return None;
         };
         let state = words.get(5).copied().unwrap_or("UNCONN");
-        // It has no brackets around IPv6.
-        let end = |end: &str| end.replace(['[', ']'], "");
+        // It has no brackets around IPv6, and shows no interface: the one that is bound is lo.
+        let end = |end: &str| end.replace(['[', ']'], "").replace("%lo", "");
         let line = [proto, recv_q, send_q, &end(local), &end(remote), state].map(str::to_owned);
         proto.starts_with("udp").then_some(line)
     };
