@@ -694,6 +694,7 @@ impl View {
             view.unseen.extend(report.not_looked_at());
         }
         view.hidden_owners(report, test, hidden);
+        view.unread_processes(report, test);
         let said = [
             (test.judges_findings(), "CLOSE_WAIT and accept queues"),
             (test.owners, "owners (--no-owners)"),
@@ -717,6 +718,24 @@ impl View {
             self.unjudged.push(what);
         } else {
             self.unseen.push(what);
+        }
+    }
+
+    /// What is in no table is told by descriptors alone.
+    fn unread_processes(&mut self, report: &Report<'_>, test: &Test) {
+        let scan = &report.snapshot.scan;
+        let unread = scan.processes_seen.saturating_sub(scan.processes_read);
+        let judges = test.judges_findings() && test.evidence;
+        // No process has the number 0: where it is asked about, all are.
+        if unread == 0 || !judges || !report.asks_about_dead(Pid(0)) {
+            return;
+        }
+        let plural = if unread == 1 { "" } else { "es" };
+        let what = format!("dead descriptors of {unread} process{plural} that may not be read");
+        if test.strict {
+            self.unseen.push(what);
+        } else {
+            self.unjudged.push(what);
         }
     }
 
