@@ -176,14 +176,14 @@ pub struct Merge {
         .hide(false)
         .value_delimiter(None)
         .value_name("WHAT")
-        .help("What to count by; the worst is judged: total, owner, port or listener [default: owner]")),
+        .help("What to count by; the largest count is judged: total, owner, port or listener [default: by owner and by listening port]")),
     mut_arg("state", |arg| arg.help("Sockets in this state [default: CLOSE_WAIT]; any other needs -w or -c")),
     mut_args(|arg| {
-        const OTHERS: [&str; 25] = [
+        const OTHERS: [&str; 24] = [
             "prometheus", "label_limit", "output",
             "all", "listening", "udp", "numeric", "programs", "timers", "extend", "info",
             "memory", "wide", "columns", "sort", "limit", "json", "jsonl", "csv", "no_header",
-            "color", "quiet", "strict", "resolve", "resolve_timeout",
+            "color", "quiet", "resolve", "resolve_timeout",
         ];
         let hidden = OTHERS.contains(&arg.get_id().as_str());
         if hidden { arg.hide(true) } else { arg }
@@ -195,8 +195,8 @@ pub struct Merge {
 pub struct Check {
     #[command(flatten)]
     pub selection: Selection,
-    /// WARNING where the worst count alerts: -w and -c replace the thresholds of counts; whatever
-    /// else findings rest on is judged as without them
+    /// WARNING if the largest count is outside this range; -w and -c replace only the built-in
+    /// thresholds of counts
     #[arg(
         short = 'w',
         long,
@@ -205,7 +205,7 @@ pub struct Check {
         help_heading = "Check"
     )]
     pub warning: Option<Range>,
-    /// CRITICAL where the worst count alerts
+    /// CRITICAL if the largest count is outside this range
     #[arg(
         short = 'c',
         long,
@@ -214,7 +214,8 @@ pub struct Check {
         help_heading = "Check"
     )]
     pub critical: Option<Range>,
-    /// Judge too: the largest share of its limit of open files that a process with selected sockets has open, in percent: 70,90
+    /// Also judge the open files of each process with selected sockets, in percent of its limit; the
+    /// fullest counts: 70,90
     #[arg(
         long,
         value_name = "LIMITS",
@@ -222,7 +223,7 @@ pub struct Check {
         help_heading = "Check"
     )]
     pub fd_share: Option<Limits>,
-    /// Judge too: the fullness of the fullest accept queue, in percent: 50,90
+    /// Also judge how full the fullest accept queue is, in percent: 50,90
     #[arg(
         long,
         value_name = "LIMITS",
@@ -230,17 +231,17 @@ pub struct Check {
         help_heading = "Check"
     )]
     pub queue: Option<Limits>,
-    /// Judge too: how much the count that grows most grows a minute, by two readings: 10/min or
-    /// 10,100. A count that falls never alerts, but by a range that reaches below 0
+    /// Also judge the growth per minute of the count that grows fastest, from two readings: 10/min
+    /// or 10,100. A count that falls alerts only if the range reaches below 0
     #[arg(long, value_name = "LIMITS", allow_hyphen_values = true, value_parser = growth, help_heading = "Check")]
     pub growth: Option<Limits>,
-    /// How long lies between the two readings of --growth [default: 5s]
+    /// Time between the two readings of --growth [default: 5s]
     #[arg(long = "for", value_name = "DURATION", value_parser = duration, help_heading = "Check")]
     pub between: Option<Duration>,
-    /// UNKNOWN where there is no verdict after so many seconds [default: 10]
+    /// UNKNOWN if there is no verdict after this many seconds [default: 10]
     #[arg(short = 't', long, value_name = "SECONDS", value_parser = duration, help_heading = "Check")]
     pub timeout: Option<Duration>,
-    /// Judge what was seen, however much was not, and say what was not
+    /// Judge what was seen, and name what was not, instead of UNKNOWN
     #[arg(long, help_heading = "Check")]
     pub allow_partial: bool,
 }
@@ -326,19 +327,19 @@ impl Selection {
 /// Flags that every command takes, before it or after it.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// All states, LISTEN too (in a list: else all but LISTEN)
+    /// All states, LISTEN too (without it, a list leaves LISTEN out)
     #[arg(short = 'a', long, help_heading = "netstat letters")]
     pub all: bool,
     /// LISTEN only (-a wins)
     #[arg(short = 'l', long, help_heading = "netstat letters")]
     pub listening: bool,
-    /// TCP (default; MPTCP connections with it)
+    /// TCP, MPTCP with it (default)
     #[arg(short = 't', long, help_heading = "netstat letters")]
     pub tcp: bool,
     /// UDP; with -t both
     #[arg(short = 'u', long, help_heading = "netstat letters")]
     pub udp: bool,
-    /// Numbers (what no -r means); with -r, ports stay numbers
+    /// Numbers (default); with -r, only ports stay numbers
     #[arg(short = 'n', long, help_heading = "netstat letters")]
     pub numeric: bool,
     /// Owners (always on; see --no-owners)
@@ -497,7 +498,7 @@ pub struct Options {
     /// How the holders of sockets are found [default: auto; procfs with --source procfs]
     #[arg(long, value_name = "HOW", value_enum, help_heading = "Reading")]
     pub scan: Option<ScanChoice>,
-    /// Another procfs, of which PID 1 tells the network namespace [default: /proc]
+    /// Read this procfs, and the network namespace of its PID 1 [default: /proc]
     #[arg(long, value_name = "DIR", help_heading = "Reading")]
     pub proc: Option<PathBuf>,
     /// Look at a recording in place of this host; `-` is stdin

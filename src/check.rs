@@ -67,7 +67,7 @@ fn judge(check: &Check) -> anyhow::Result<(Status, Vec<u8>)> {
     let grace = check.grace();
     let doubts = judged.2.doubtful;
     let why = if check.inspection.request.from.is_some() {
-        "a recording is one look: compare two by diff".to_owned()
+        "a recording is a single reading: `closewait diff` compares two".to_owned()
     } else {
         let took = start.elapsed();
         let needed = check.spent + took + grace + took.max(MARGIN);

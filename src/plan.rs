@@ -140,7 +140,7 @@ pub enum UsageError {
     NeedsEvidence,
     #[error("no verdict within {timeout:?}; the recording did not come")]
     NoAnswer { timeout: Duration },
-    #[error("--strict and --allow-partial say the opposite: leave one away")]
+    #[error("--strict and --allow-partial contradict each other: use one of them")]
     PartialAndStrict,
     #[error("--for says how long --growth watches: give that too")]
     NeedsGrowth,

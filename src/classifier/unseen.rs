@@ -46,7 +46,7 @@ impl Hidden {
             (
                 GapKind::OwnersHidden,
                 self.hidden,
-                format!("held by no process in sight, perhaps {}", reasons(scan).join(", or ")),
+                format!("without a visible holder, perhaps held by {}", reasons(scan).join(", or ")),
                 remedy(hiding(snapshot), scan),
             ),
             (
@@ -58,8 +58,8 @@ impl Hidden {
             (
                 GapKind::ListenerUnknown,
                 self.in_another_queue,
-                "not accepted, in the queue of a listener that is not certain: one on another \
-                 port (transparent proxying, sk_lookup)"
+                "not accepted, perhaps in the queue of a listener on another port (transparent \
+                 proxying, sk_lookup)"
                     .to_owned(),
                 String::new(),
             ),
@@ -87,19 +87,19 @@ impl Hidden {
     }
 }
 
-/// Everything that a holder may be behind, in words, what is nearest first; at least one.
+/// Who may hold the sockets, the most specific first; at least one.
 fn reasons(scan: &Scan) -> Vec<String> {
     let held = scan.barriers.iter().filter_map(|barrier| match barrier {
         Barrier::InFlight(holding) => Some(format!(
-            "in flight: {} in a UNIX socket of {}",
-            waiting(holding),
-            name(holding)
+            "an unread message in a UNIX socket of {} ({} in flight)",
+            name(holding),
+            descriptors(holding)
         )),
         Barrier::Call(holding) => Some(format!(
-            "by {} in a system call on a descriptor that is closed already",
+            "{}, in a system call on a closed descriptor",
             name(holding)
         )),
-        Barrier::Mapping(holding) => Some(format!("mapped by {}", name(holding))),
+        Barrier::Mapping(holding) => Some(format!("{}, which has it mapped", name(holding))),
         _ => None,
     });
     let mut reasons: Vec<String> = held.collect();
@@ -116,30 +116,30 @@ fn reasons(scan: &Scan) -> Vec<String> {
             "may not be read even with every capability (a security module)"
         };
         reasons.push(match unread {
-            1 => format!("by the one process (of {seen}) that {why}"),
-            _ => format!("by one of the {unread} processes (of {seen}) that {why}"),
+            1 => format!("the one process (of {seen}) that {why}"),
+            _ => format!("one of the {unread} processes (of {seen}) that {why}"),
         });
     }
     for barrier in &scan.barriers {
         match barrier {
             Barrier::Hidepid(option) => reasons.push(format!(
-                "by processes of others, which /proc does not list ({option})"
+                "another user's process, which /proc does not list ({option})"
             )),
-            Barrier::PidNamespace => reasons.push("by one in another PID namespace".to_owned()),
-            Barrier::Kernel => reasons.push("by the kernel itself, as NFS does".to_owned()),
+            Barrier::PidNamespace => reasons.push("a process in another PID namespace".to_owned()),
+            Barrier::Kernel => reasons.push("the kernel itself (NFS, for example)".to_owned()),
             _ => {}
         }
     }
     match reasons.as_slice() {
-        [] if seen == 0 => vec!["by one that could not be listed".to_owned()],
+        [] if seen == 0 => vec!["a process that could not be listed".to_owned()],
         [] => vec![
-            "by one in another PID namespace, by the kernel, or closed while this ran".to_owned(),
+            "a process in another PID namespace or the kernel, or closed during the run".to_owned(),
         ],
         _ => reasons,
     }
 }
 
-/// What helps against the first of the reasons against which something does.
+/// What to try against the reason that [`hiding`] gives.
 fn remedy(hiding: Hiding, scan: &Scan) -> String {
     let has = |barrier| scan.barriers.contains(&barrier);
     match hiding {
@@ -152,7 +152,7 @@ fn remedy(hiding: Hiding, scan: &Scan) -> String {
             None => "run it with CAP_SYS_PTRACE".to_owned(),
         },
         Hiding::Refused if has(Barrier::UserNamespace) => {
-            "run it outside of this user namespace".to_owned()
+            "run it outside this user namespace".to_owned()
         }
         Hiding::Elsewhere if scan.may_be_elsewhere() => {
             "run it on the host, or with the host's --proc".to_owned()
@@ -169,10 +169,10 @@ fn lacking(scan: &Scan) -> Option<String> {
     })
 }
 
-fn waiting(holding: &Holding) -> String {
+fn descriptors(holding: &Holding) -> String {
     match holding.count {
-        1 => "1 descriptor waits".to_owned(),
-        count => format!("{count} descriptors wait"),
+        1 => "1 descriptor".to_owned(),
+        count => format!("{count} descriptors"),
     }
 }
 
@@ -209,12 +209,12 @@ mod tests {
         };
         assert_eq!(
             told(0, true, vec![Barrier::Kernel]),
-            "by the kernel itself, as NFS does"
+            "the kernel itself (NFS, for example)"
         );
         assert_eq!(
             told(1, true, vec![Barrier::InFlight(holding())]),
-            "in flight: 8 descriptors wait in a UNIX socket of store[7], or by the one process \
-             (of 90) that may not be read even with every capability (a security module)"
+            "an unread message in a UNIX socket of store[7] (8 descriptors in flight), or the one \
+             process (of 90) that may not be read even with every capability (a security module)"
         );
         assert_eq!(
             told(
@@ -222,22 +222,22 @@ mod tests {
                 true,
                 vec![Barrier::Call(holding()), Barrier::PidNamespace]
             ),
-            "by store[7] in a system call on a descriptor that is closed already, or by one in \
-             another PID namespace"
+            "store[7], in a system call on a closed descriptor, or a process in another PID \
+             namespace"
         );
         let hidepid = Barrier::Hidepid("hidepid=invisible".to_owned());
         let names = Barrier::Capabilities(vec!["CAP_SYS_PTRACE".to_owned()]);
         assert_eq!(
             told(0, false, vec![names, hidepid]),
-            "by processes of others, which /proc does not list (hidepid=invisible)"
+            "another user's process, which /proc does not list (hidepid=invisible)"
         );
         assert_eq!(
             told(89, false, Vec::new()),
-            "by one of the 89 processes (of 90) that may not be read"
+            "one of the 89 processes (of 90) that may not be read"
         );
         assert_eq!(
             told(30, true, vec![Barrier::UserNamespace]),
-            "by one of the 30 processes (of 90) that may not be read from this user namespace"
+            "one of the 30 processes (of 90) that may not be read from this user namespace"
         );
     }
 }

@@ -117,7 +117,7 @@ pub(super) fn read_netlink(
     }
     if ulp {
         what.push_str(&format!(
-            ", of MPTCP among them; {} subflows",
+            ", MPTCP included; {} subflows",
             found.subflows.len()
         ));
     }

@@ -81,9 +81,9 @@ impl Netns {
             return Ok(Netns { name, ..netns });
         }
         if link_inode(name.as_bytes()).is_some() {
-            reason = "none has this number; `closewait -A --by netns` shows all".to_owned();
+            reason = "none has this number; `closewait -A --by netns` lists all".to_owned();
         } else if number.is_some() {
-            reason.push_str("; nor has a network namespace this number");
+            reason.push_str("; no network namespace has this number either");
         } else if !name.contains('/') {
             reason.push_str("; `ip netns list` shows those that have a name");
         }

@@ -253,7 +253,7 @@ fn read_tcp(
     let dir = net.map_or_else(|| net_dir(&request.proc_root), Path::to_path_buf);
     read_procfs(request, &dir, found, gaps, steps)?;
     // Its subflows stand there as TCP.
-    let reason = "/proc/net shows their subflows alone, as TCP";
+    let reason = "/proc/net shows only their subflows, as TCP";
     let hint = "read through sock_diag, with the mptcp_diag module";
     gaps.extend(mptcp::gap(Presence::of(&dir), 0, reason, hint));
     Ok(Source::Procfs)
@@ -380,8 +380,8 @@ fn in_pieces(path: &Path, reading: proc_net::Reading) -> Gap {
         ..
     } = reading;
     let mut detail = format!(
-        "{} comes in pieces: sockets that come or go meanwhile may be missing, or counted beside those \
-         that took their place",
+        "{} is read in pieces: sockets that opened or closed meanwhile may be missing, or counted \
+         beside those that took their place",
         path.display()
     );
     if repeated > 0 {
@@ -389,7 +389,7 @@ fn in_pieces(path: &Path, reading: proc_net::Reading) -> Gap {
     }
     if ambiguous > 0 {
         detail.push_str(&format!(
-            "; {ambiguous} more that look the same are left out, and may be others"
+            "; {ambiguous} more that look the same are left out, though they may be others"
         ));
     }
     Gap {

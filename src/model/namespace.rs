@@ -18,7 +18,7 @@ pub struct Namespace {
     /// The number in `net:[4026531840]`.
     pub inode: Option<u64>,
     pub source: Source,
-    /// MPTCP is in use, and the source does not tell a subflow from any other TCP socket.
+    /// MPTCP is in use, and the source cannot tell a subflow from any other TCP socket.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hides_subflows: bool,
     pub settings: Settings,
@@ -42,21 +42,21 @@ pub struct Settings {
     pub devices: Vec<(u32, String)>,
 }
 
-/// The network namespaces beside those that were read, as far as they were counted.
+/// The network namespaces other than those that were read, as far as they were counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OtherNamespaces {
     pub namespaces: u64,
     /// Processes in them.
     pub processes: u64,
-    /// Processes of which the namespace could not be told.
+    /// Processes whose namespace is not known.
     pub unknown: u64,
     /// Why more of them may exist than could be seen, and what to try; `None` where all were seen.
     pub doubt: Option<String>,
 }
 
 impl OtherNamespaces {
-    /// What was not looked at, in words, with what to try; `None` where there is no other namespace
-    /// for certain.
+    /// What was not looked at, in words, with what to try; `None` if there is certainly no other
+    /// namespace.
     pub fn words(&self) -> Option<String> {
         let counted = |count: u64, one: &str, more: &str| match count {
             1 => format!("1 {one}"),
@@ -71,11 +71,11 @@ impl OtherNamespaces {
                 processes(self.processes)
             )
         });
-        let untold = (self.unknown > 0).then(|| {
-            let unknown = processes(self.unknown);
-            format!("the namespaces of {unknown} could not be told, run as root")
+        let unknown = (self.unknown > 0).then(|| {
+            let processes = processes(self.unknown);
+            format!("the namespaces of {processes} are unknown (run as root)")
         });
-        let doubts: Vec<&str> = [untold.as_deref(), self.doubt.as_deref()]
+        let doubts: Vec<&str> = [unknown.as_deref(), self.doubt.as_deref()]
             .into_iter()
             .flatten()
             .collect();
@@ -92,8 +92,8 @@ impl OtherNamespaces {
 }
 
 impl Namespace {
-    /// The name of an interface, as the system has it; `if4` of one that has none any more, as in
-    /// ss, and `None` of index 0, which is no interface's.
+    /// The name of an interface, as the system has it; `if4` for one that has no name any more, as
+    /// in ss; `None` for index 0, which is no interface.
     pub fn device(&self, index: u32) -> Option<Cow<'_, str>> {
         if index == 0 {
             return None;
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_not_looked_at_is_told_with_what_to_try() {
+    fn what_was_not_looked_at_comes_with_what_to_try() {
         let words = |namespaces, processes, unknown, doubt: Option<&str>| {
             let others = OtherNamespaces {
                 namespaces,
@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(
             words(1, 1, 2, Some("x; y")),
             "1 other network namespace (1 process) not looked at: -A; more may exist: the \
-             namespaces of 2 processes could not be told, run as root; x; y"
+             namespaces of 2 processes are unknown (run as root); x; y"
         );
         assert_eq!(
             words(0, 0, 0, Some("x")),

@@ -20,8 +20,10 @@ use crate::model::{Cause, FdLimit, Holders, Pid, Side, State};
 const AGES: [u64; 9] = [1, 5, 15, 60, 300, 900, 3_600, 14_400, 86_400];
 /// What series that a limit leaves out are summed under.
 const OTHER: &str = "other";
-/// The side of what nothing tells one of.
-const UNTOLD: &str = "unknown";
+/// What `closewait_complete` says.
+const COMPLETE: &str = "Whether nothing is missing from the network namespaces that were read; if 0, a count may be too low.";
+/// The side where it is not known.
+const UNKNOWN: &str = "unknown";
 
 /// Writes all metrics of a report. At most `limit` series tell ports, programs or queues; the rest
 /// of the sockets is summed for each state.
@@ -35,11 +37,7 @@ pub fn exposition(
     let mut metrics = Metrics { out, name: "" };
     metrics.family("closewait_up", None, "Whether the sockets could be read.")?;
     metrics.sample("", &[], 1)?;
-    metrics.family(
-        "closewait_complete",
-        None,
-        "Whether nothing is missing of the namespaces looked at; where it is 0, a count may be too low.",
-    )?;
+    metrics.family("closewait_complete", None, COMPLETE)?;
     metrics.sample("", &[], report.is_complete().into())?;
     others(report, &mut metrics)?;
     sockets(report, limit, &mut metrics)?;
@@ -73,19 +71,19 @@ fn others<W: Write>(report: &Report<'_>, metrics: &mut Metrics<'_, W>) -> io::Re
     metrics.family(
         "closewait_other_namespaces",
         None,
-        "Network namespaces that were not looked at: closewait_complete says nothing of them.",
+        "Network namespaces that were not read; closewait_complete does not cover them.",
     )?;
     metrics.sample("", &[], others.namespaces)?;
     metrics.family(
         "closewait_other_namespaces_processes",
         None,
-        "Processes in network namespaces that were not looked at.",
+        "Processes in network namespaces that were not read.",
     )?;
     metrics.sample("", &[], others.processes)?;
     metrics.family(
         "closewait_other_namespaces_known",
         None,
-        "Whether these are all: 0 where processes or namespaces may exist that cannot be seen.",
+        "Whether these are all; if 0, there may be processes or namespaces that cannot be seen.",
     )?;
     let known = others.unknown == 0 && others.doubt.is_none();
     metrics.sample("", &[], known.into())
@@ -96,11 +94,7 @@ pub fn failure(out: &mut impl Write) -> io::Result<()> {
     let mut metrics = Metrics { out, name: "" };
     metrics.family("closewait_up", None, "Whether the sockets could be read.")?;
     metrics.sample("", &[], 0)?;
-    metrics.family(
-        "closewait_complete",
-        None,
-        "Whether nothing is missing of the namespaces looked at; where it is 0, a count may be too low.",
-    )?;
+    metrics.family("closewait_complete", None, COMPLETE)?;
     metrics.sample("", &[], 0)?;
     build(&mut metrics)
 }
@@ -115,7 +109,7 @@ fn build<W: Write>(metrics: &mut Metrics<'_, W>) -> io::Result<()> {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Series {
     state: State,
-    /// Its name: namespaces of one name are told as one.
+    /// By name: namespaces with the same name are one series.
     netns: Option<String>,
     side: &'static str,
     port: String,
@@ -135,7 +129,7 @@ fn sockets<W: Write>(
         let series = Series {
             state: group.state,
             netns: several.then(|| groups::netns_of(report, group.netns)),
-            side: group.service.side().map_or(UNTOLD, Side::name),
+            side: group.service.side().map_or(UNKNOWN, Side::name),
             port: group.service.port().unwrap_or(0).to_string(),
             device: namespace.device(group.service.device).map(Cow::into_owned),
             program: program(&group.owner, report),

@@ -99,7 +99,7 @@ fn a_leak_whose_peers_answer_keepalive_probes_is_neither_fresh_nor_accused() {
         &renewed(server(&leak, "unclear", &[leak.number("pid")])),
     );
     let summary = finding["summary"].as_str().unwrap();
-    assert!(summary.contains("age not known: keepalive"), "{summary}");
+    assert!(summary.contains("age unknown (keepalive)"), "{summary}");
     check_evidence(&finding, &["keepalive runs on 4"]);
     check_no_evidence(&finding, "peers hung up after");
 }

@@ -431,7 +431,7 @@ fn nothing_to_look_at_is_told_from_nothing_wrong() {
     }
     let found = check(&lab, &["--pid", &thread, "-w", "0"]);
     assert_eq!(found.code, 3, "{}", found.stdout);
-    let words = format!("{thread} is a thread: --pid {own} is its process");
+    let words = format!("{thread} is a thread of process {own}: use --pid {own}");
     assert!(found.stdout.contains(&words), "{}", found.stdout);
 }
 

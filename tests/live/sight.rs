@@ -22,7 +22,7 @@ fn detail(gap: &Value) -> &str {
 fn what_is_in_flight_or_in_a_system_call_is_said_to_be_there_and_by_whom() {
     let lab = Lab::new();
     for (way, words) in [
-        ("flight", "in flight: 1 descriptor waits"),
+        ("flight", "(1 descriptor in flight)"),
         ("call", "in a system call"),
     ] {
         let server = lab.start(
@@ -146,7 +146,7 @@ fn another_pid_namespace_is_the_reason_only_inside_of_one() {
     let inside = run(command.arg(closewait()).args(["list", "-a", "--json"]));
     let gap = hidden(&inside).expect("hidden owners");
     assert!(
-        detail(&gap).ends_with("perhaps by one in another PID namespace"),
+        detail(&gap).ends_with("perhaps held by a process in another PID namespace"),
         "{gap}"
     );
     assert!(

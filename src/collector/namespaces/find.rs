@@ -373,7 +373,7 @@ impl Search<'_> {
         if missing > THREADS_SLACK && missing > running / 8 && self.found.doubts.is_empty() {
             self.found.doubts.push(Doubt {
                 detail: format!(
-                    "{} shows {seen} threads, and the kernel has {running}",
+                    "{} shows {seen} threads, and the kernel runs {running}",
                     self.proc_root.display()
                 ),
                 hint: "run it on the host, or with the host's --proc",
@@ -414,9 +414,9 @@ impl Search<'_> {
         let rights = CapabilitySet::SYS_PTRACE | CapabilitySet::NET_ADMIN;
         if !is_capable(rights) {
             self.found.doubts.push(Doubt {
-                detail: "those that no process is in are found by their sockets, which takes \
-                         CAP_SYS_PTRACE and CAP_NET_ADMIN"
-                    .to_owned(),
+                detail:
+                    "finding those that no process is in takes CAP_SYS_PTRACE and CAP_NET_ADMIN"
+                        .to_owned(),
                 hint: "run as root",
             });
         }

@@ -17,9 +17,9 @@ const LISTED: usize = 12;
 /// What a filter names does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Missing {
-    #[error("no process {0}: it has ended, or is not seen")]
+    #[error("no process {0}: it has ended, or is not visible here")]
     Process(Pid),
-    #[error("{thread} is a thread: --pid {process} is its process")]
+    #[error("{thread} is a thread of process {process}: use --pid {process}")]
     Thread { thread: Pid, process: Pid },
     #[error("no process is in {wanted}{}", listed(what, known))]
     Group {
@@ -28,7 +28,7 @@ pub enum Missing {
         /// Those that there are.
         known: Vec<String>,
     },
-    #[error("no process is what the filter names: by number, unit or container")]
+    #[error("no process has a number, unit or container that the filter names")]
     All,
 }
 

@@ -209,7 +209,7 @@ struct Reading {
     error: Option<CollectError>,
     /// The inodes of /proc/net/tcp in the namespaces that were read.
     read: BTreeSet<u64>,
-    /// Of a namespace that was read it is not known which it is.
+    /// A namespace was read whose number is not known.
     nameless: bool,
 }
 
@@ -260,7 +260,7 @@ impl Reading {
         }
         if self.nameless && key != Key::Own {
             // What is read twice counts twice.
-            let reason = "it may be one that was read: which that is could not be told";
+            let reason = "it may be one of those that were read, whose number is unknown";
             self.unentered.refuse(reason.to_owned());
             return;
         }

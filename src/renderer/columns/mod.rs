@@ -261,7 +261,7 @@ impl Column {
             Column::Token => (
                 "mptcp_token",
                 "MPTCP token",
-                "what an MPTCP connection and its subflows have in common",
+                "identifies an MPTCP connection; its subflows have the same",
             ),
             Column::CgroupId => (
                 "cgroup_id",

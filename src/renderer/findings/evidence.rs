@@ -47,7 +47,7 @@ pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
         lines.add(Rank::Decisive, holders_line(report, set));
     }
     if let Some(idle) = set.idle.filter(|_| !set.is_age_missing()) {
-        // A difference that rounding shows for a part of each second tells nothing.
+        // A small difference would come and go with rounding.
         let apart = idle.max_ms.saturating_sub(idle.p50_ms);
         if apart > 0 && apart.saturating_mul(10) >= idle.max_ms {
             let oldest = units::duration(idle.max_ms);
@@ -87,8 +87,8 @@ fn legs_line(set: &Set, legs: Legs) -> String {
         }
     };
     format!(
-        "{} of {}{} pair with a connection in {state} of the same program {}, over which the same \
-         bytes went: {meaning}",
+        "{} of {}{} pair with a connection in {state} of the same program {} that carried the \
+         same bytes: {meaning}",
         units::count(legs.pairs),
         units::count(legs.looked_at),
         if legs.looked_at < set.sockets {
@@ -108,11 +108,10 @@ fn queue_of_bytes(set: &Set, lines: &mut Lines) {
     let same = set.recv_q_min == queue.max;
     let words = match (set.recv_q_min, queue.max) {
         (0, 0) if set.uncounted_fins > 0 => {
-            "Recv-Q 0: every byte was read; of MPTCP it does not tell whether end-of-file was"
-                .to_owned()
+            "Recv-Q 0: every byte was read; MPTCP does not show whether end-of-file was".to_owned()
         }
         (min, max) if set.uncounted_fins > 0 => format!(
-            "Recv-Q {} to {}: the memory that unread bytes take, where it is MPTCP's",
+            "Recv-Q {} to {}: for MPTCP, the memory that unread bytes take",
             units::count(min.into()),
             units::count(max.into())
         ),
@@ -238,8 +237,8 @@ fn queue_lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
     } else if queue.unaccepted == 0 {
         lines.add(
             Rank::Decisive,
-            "none of the connections in it was seen: they may have come to another port, by \
-             transparent proxying (TPROXY) or an sk_lookup program"
+            "none of its connections was seen: they may have come to another port, by transparent \
+             proxying (TPROXY) or an sk_lookup program"
                 .to_owned(),
         );
     }
@@ -291,7 +290,7 @@ fn process_lines(report: &Report<'_>, finding: &Finding, evidence: &Evidence, li
             && percent >= SPINNING_PERCENT
         {
             lines.add(Rank::Decisive, format!(
-                "thread {thread} of {name} ran or was ready to {percent:.0} % of {} ms: it never rests",
+                "thread {thread} of {name} ran or was ready to run {percent:.0} % of {} ms: it never rests",
                 cpu.sample_ms
             ));
         } else {

@@ -164,6 +164,6 @@ fn whose(report: &Report<'_>, set: &Set) -> &'static str {
         Hiding::Refused | Hiding::Elsewhere if report.snapshot.scan.may_be_elsewhere() => {
             "run it on the host, or with the host's --proc, to see whose they are"
         }
-        Hiding::Refused | Hiding::Elsewhere => "what was not seen tells where the holder may be",
+        Hiding::Refused | Hiding::Elsewhere => "see below what may hide the holder",
     }
 }

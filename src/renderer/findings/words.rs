@@ -8,7 +8,6 @@ use crate::classifier::finding::{End, Finding, Set, Whole};
 use crate::classifier::group::{At, Service};
 use crate::classifier::pairs::Passing;
 use crate::classifier::sets::Kinship;
-
 use crate::classifier::severity::Severity;
 use crate::model::{
     Cause, Endpoint, Evidence, FdLimit, Missing, Pid, Runtime, Side, Wait, WaitKind, WaitTarget,
@@ -45,7 +44,7 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
             } else {
                 "keepalive"
             };
-            format!(", age not known: {why}")
+            format!(", age unknown ({why})")
         }
         Some(idle) => format!(", ≥ {}", units::duration(idle.p50_ms)),
         None => String::new(),
@@ -176,9 +175,9 @@ fn unclear(finding: &Finding, missing: &[(Missing, u64)]) -> String {
             _ => "Acknowledgements of subflows",
         };
         sentences.push(format!(
-            "{renewed} renew the time that would tell their age: the peers closed a \
-             moment ago, as in any healthy close, or right after their last byte, {since}. Look \
-             again after the grace: what is still there {then}."
+            "{renewed} reset the time that would show the age: the peers closed a moment ago, as \
+             in any healthy close, or at any time since their last byte, {since}. Look again \
+             after the grace: what is still there {then}."
         ));
     } else if let Some(causes) = causes(&otherwise) {
         let words = match otherwise.as_slice() {
@@ -186,31 +185,32 @@ fn unclear(finding: &Finding, missing: &[(Missing, u64)]) -> String {
             _ => ".".to_owned(),
         };
         sentences.push(format!(
-            "Who holds these sockets was not seen, and copies that a child inherited look the \
-             same. If there are none, it is {causes}{words}"
+            "The holders of these sockets were not seen, and copies that a child inherited look \
+             the same. If there are none, the cause is {causes}{words}"
         ));
     }
     let other = missing.iter().filter_map(|(missing, _)| match missing {
         Missing::Age(_) | Missing::Owner(_) => None,
         Missing::Order => Some(
-            "The times of the last byte in and out lie within a tick of the kernel's clock: whether \
-             the last request was answered is not known.",
+            "The last bytes in and out are within one tick of the kernel's clock: nothing shows \
+             whether the last request was answered.",
         ),
         Missing::Side => Some(
-            "Nothing tells which end opened these connections: an idle pool that the server closed \
+            "Nothing shows which end opened these connections: an idle pool that the server closed \
              and requests that nobody answered look alike.",
         ),
         Missing::Eof => Some(
-            "MPTCP does not tell whether end-of-file was read: consistent with a leak, or with \
-             connections that nobody looked at again. What stays is not closed by the program.",
+            "MPTCP does not show whether end-of-file was read: consistent with a leak, or with \
+             connections that nobody looked at again. Either way, the program does not close what \
+             stays.",
         ),
         Missing::Times => Some(
             "The facts that would decide are missing: no tcp_info came with these sockets. Read \
              them through sock_diag (without --source procfs).",
         ),
         Missing::Queues => Some(
-            "This kernel tells neither what lies unread nor what waits to be sent (gVisor shows 0 \
-             for both): nothing but the state is known. Ask the program.",
+            "This kernel shows neither unread bytes nor bytes that wait to be sent (gVisor shows 0 \
+             for both): only the state is known. Ask the program.",
         ),
     });
     sentences.extend(other.map(str::to_owned));
@@ -284,9 +284,9 @@ fn not_accepted(finding: &Finding) -> String {
             "The process has no file descriptors left, so accept() fails: consistent with EMFILE."
         }
         _ if nobody_accepts(finding) => {
-            "Whoever holds the listener sleeps, and nobody accepts: consistent with a program that \
-             is not there to accept, as a helper that inherited the listener from a server which is \
-             gone. As long as it lives, connections queue up and the port stays taken."
+            "The holder of the listener sleeps and never accepts: consistent with a helper that \
+             inherited the listener from a server that is gone. As long as it lives, connections \
+             queue up and the port stays taken."
         }
         Descriptors::Short => {
             "The program does not call accept() in time, and is nearly out of file descriptors: \
@@ -313,11 +313,11 @@ fn inherited(set: &Set) -> String {
     if set.by_weight.len() == 1 {
         return format!(
             "The process that holds these sockets cannot have made them: consistent with \
-             descriptors {way}, of which the maker has closed its own copies."
+             descriptors {way}, whose creator has closed its own copies."
         );
     }
     let kin = match set.kinship {
-        Kinship::Strangers => ", and by their parents none descends from another",
+        Kinship::Strangers => ", and none of them descends from another",
         Kinship::Descent | Kinship::Unknown => "",
     };
     format!(
@@ -343,20 +343,20 @@ fn nobody_accepts(finding: &Finding) -> bool {
 fn never_closed(set: &Set) -> String {
     if set.idle.is_none() {
         return "End-of-file was read and close() has not come. Their age is not known (this source \
-                does not tell it): this may be ordinary teardown. Look twice; what stays is \
+                does not show it): this may be ordinary teardown. Look twice; what stays is \
                 consistent with a leak."
             .to_owned();
     }
     match all_pair(set) {
         Some((Passing::Kept, _)) => {
-            return "Each pairs with an open connection of the same program over which the same \
-                    bytes went: consistent with a proxy that does not pass on the close."
+            return "Each pairs with an open connection of the same program that carried the same \
+                    bytes: consistent with a proxy that does not pass on the close."
                 .to_owned();
         }
         Some((Passing::Unanswered, other)) => {
             return format!(
-                "Each pairs with an open connection of the same program {}, over which nothing \
-                 has come back: consistent with a proxy that waits for a slow service behind it.",
+                "Each pairs with an open connection of the same program {}, and nothing has come \
+                 back on it: consistent with a proxy that waits for a slow service behind it.",
                 end(other)
             );
         }
