@@ -161,18 +161,22 @@ struct Selected {
     owner: OwnerRef,
 }
 
+/// The states that the source does not show: none of them is not counted as 0.
+fn hidden_states(snapshot: &Snapshot) -> StateSet {
+    let is_hidden = |gap: &Gap| gap.kind == GapKind::StateUnread;
+    match snapshot.gaps.iter().any(is_hidden) {
+        true => StateSet::of(State::BoundInactive),
+        false => StateSet::NONE,
+    }
+}
+
 /// Selects, judges and groups the sockets of a snapshot.
 pub fn classify<'a>(snapshot: &'a Snapshot, rules: &Rules) -> Report<'a> {
     let judge = Judge::new(snapshot, rules);
     let mut selected = Vec::new();
     let mut undecided = 0;
     let mut hidden = Hidden::default();
-    // What the source does not show is not counted as none.
-    let is_hidden = |gap: &Gap| gap.kind == GapKind::StateUnread;
-    let hidden_states = match snapshot.gaps.iter().any(is_hidden) {
-        true => StateSet::of(State::BoundInactive),
-        false => StateSet::NONE,
-    };
+    let hidden_states = hidden_states(snapshot);
     let none_of = |protocol| {
         let asked = rules.protocols.contains(protocol);
         StateCounts::none_of(if asked {
@@ -499,6 +503,16 @@ impl<'a> Report<'a> {
                     | GapKind::StateUnread
             )
         })
+    }
+
+    /// Whether the source does not show sockets in that state.
+    pub fn hides(&self, state: State) -> bool {
+        hidden_states(self.snapshot).contains(state)
+    }
+
+    /// Whether sockets in that state may be selected.
+    pub fn asks_for(&self, state: State) -> bool {
+        self.filter.states().contains(state)
     }
 
     /// Whether nothing is missing from the picture.

@@ -92,6 +92,11 @@ impl Test {
         self.states.contains(State::CloseWait)
     }
 
+    /// Whether CLOSE_WAIT and the accept queues are looked at, whatever is counted.
+    pub fn looks_at_findings(&self) -> bool {
+        self.judges_findings() || !self.queue.is_empty()
+    }
+
     /// Whether it cannot do without what processes tell about themselves.
     pub fn needs_evidence(&self) -> bool {
         self.is_by_severity()
@@ -141,6 +146,8 @@ pub struct Measure {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
     pub status: Status,
+    /// How many there are is not known: the source shows none of the states.
+    pub untold: bool,
     /// All sockets in the states, whatever their age.
     pub all: u64,
     /// Those that count: of CLOSE_WAIT neither transient nor a half-close in use.
@@ -221,6 +228,11 @@ pub fn verdict(
         );
         view.add(what, test);
     }
+    let looks = test.looks_at_findings() && report.asks_for(State::CloseWait);
+    if !looks && !test.queue.is_empty() {
+        let what = "accept queues, which the filter's states leave out (use --state)";
+        view.add(what.to_owned(), test);
+    }
     for reason in growth.iter().flat_map(|growth| &growth.earlier.unseen) {
         if !view.unseen.contains(reason) {
             view.unseen.push(reason.clone());
@@ -236,16 +248,22 @@ pub fn verdict(
     let worst = counts.worst();
     let largest = worst.as_ref().map_or(0, |worst| worst.sockets);
     let partial = !view.unseen.is_empty();
-    let count = counts.measure(test.count, partial, largest);
+    let mut count = counts.measure(test.count, partial, largest);
+    // None was seen of what the source does not show.
+    let untold = counts.all == 0 && test.states.iter().all(|state| report.hides(state));
+    if untold {
+        count.value = None;
+    }
     let fd_share = Measure {
         value: files.most.map(|(share, _)| share),
         limits: test.fd_share,
         status: judge(files.most.map(|(share, _)| share), test.fd_share, partial),
     };
+    let fullest = looks.then(|| fullest(report, found)).flatten();
     let queue = Measure {
-        value: fullest(report, found),
+        value: fullest,
         limits: test.queue,
-        status: judge(fullest(report, found), test.queue, partial),
+        status: judge(fullest, test.queue, partial),
     };
     // A count that falls is no growth, whatever the limit of a growth is.
     let of_increase = Limits {
@@ -274,6 +292,7 @@ pub fn verdict(
     let status = parts.into_iter().fold(by_severity.max(seen), Status::max);
     Verdict {
         status,
+        untold,
         all: counts.all,
         counted: counts.counted,
         oldest_ms: counts.oldest_ms,
@@ -695,8 +714,12 @@ impl View {
         }
         view.hidden_owners(report, test, hidden);
         view.unread_processes(report, test);
+        let findings = match test.queue.is_empty() {
+            true => "CLOSE_WAIT and accept queues",
+            false => "CLOSE_WAIT",
+        };
         let said = [
-            (test.judges_findings(), "CLOSE_WAIT and accept queues"),
+            (test.judges_findings(), findings),
             (test.owners, "owners (--no-owners)"),
             (
                 test.evidence || !test.owners || !test.judges_findings(),

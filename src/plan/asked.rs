@@ -231,6 +231,8 @@ impl Asked {
         } else {
             (filter.clone(), families(&options))
         };
+        // A check counts by something as well, and judges the findings all the same.
+        let evidence = !options.no_evidence && !matches!(view.page, Page::Tally(_));
         Ok(Inspection {
             request: Request {
                 source: options.source.unwrap_or(SourceChoice::Auto),
@@ -265,7 +267,7 @@ impl Asked {
             view,
             quiet: options.quiet,
             strict: options.strict,
-            evidence: !options.no_evidence && options.by.is_empty(),
+            evidence,
             sample: options.sample.unwrap_or(SAMPLE),
             verbose: options.verbose > 0,
             output: options.output.clone(),

@@ -147,7 +147,7 @@ impl Said {
             return Err(UsageError::NeedsEvidence);
         }
         // Findings speak of accept queues too, which are of other states.
-        options.state = if test.judges_findings() || !self.queue.is_empty() {
+        options.state = if test.looks_at_findings() {
             Vec::new()
         } else {
             vec![states]

@@ -33,9 +33,11 @@ pub fn result(
         0 => Some(0.0),
         _ => verdict.oldest_ms.map(|oldest| (oldest / 100) as f64 / 10.0),
     };
+    let oldest = oldest.filter(|_| !verdict.untold);
+    let number_of = |sockets: u64| of((!verdict.untold).then_some(sockets as f64));
     let measures = [
-        of(Some(verdict.all as f64)),
-        of(Some(verdict.counted as f64)),
+        number_of(verdict.all),
+        number_of(verdict.counted),
         verdict.count,
         of(oldest),
         verdict.fd_share,
@@ -90,6 +92,7 @@ fn text(report: &Report<'_>, found: &Findings, verdict: &Verdict, test: &Test) -
     // Nothing to look at is another thing than nothing that is wrong.
     let matched = (verdict.all == 0).then(|| report.of_any_state()).flatten();
     let mut parts = vec![match verdict.counted {
+        _ if verdict.untold => "how many is not known".to_owned(),
         0 if matched == Some(0) => "no socket matches".to_owned(),
         0 if is_close_wait && verdict.all == 0 => match matched {
             Some(1) => "none, 1 socket matches".to_owned(),

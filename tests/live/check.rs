@@ -301,6 +301,46 @@ fn no_limit_switches_another_judgement_off() {
         let told = found.code == 2 && found.stdout.contains("stopped");
         told.then_some(()).ok_or(found.stdout)
     });
+    // What is counted together decides nothing about files and stopped processes.
+    for by in ["owner", "total", "port", "listener"] {
+        let found = check(&lab, &["--port", &port, "-w", "1000", "--by", by]);
+        assert_eq!(found.code, 2, "{}", found.stdout);
+        assert!(found.stdout.contains("stopped"), "{}", found.stdout);
+    }
+}
+
+#[test]
+fn a_figure_that_was_not_looked_at_is_unknown_and_not_0() {
+    let lab = Lab::new();
+    let full = lab.start("queue", &["backlog=4"]);
+    let port = full.port().to_string();
+    until("a queue that is full for longer than an instant", || {
+        let found = check(&lab, &["--port", &port]);
+        (found.code == 2).then_some(()).ok_or(found.stdout)
+    });
+    let established = ["--port", &port, "--state", "established"];
+    for (args, code, words) in [
+        (&["-w", "1000"][..], 0, " queue=U"),
+        (&["-w", "1000", "--queue", "50"], 1, "queue=125%;50"),
+        (
+            &["-w", "1000", "--queue", "50"],
+            1,
+            "; not judged: CLOSE_WAIT",
+        ),
+    ] {
+        let found = check(&lab, &[&established[..], args].concat());
+        assert_eq!(found.code, code, "{args:?}: {}", found.stdout);
+        assert!(found.stdout.contains(words), "{args:?}: {}", found.stdout);
+    }
+    // Here the words of a filter leave no room for what is judged beside the count.
+    let filter = ["--queue", "50", "state", "established", "port", "=", &port];
+    let found = check(&lab, &filter);
+    assert_eq!(found.code, 3, "{}", found.stdout);
+    let bound = ["--state", "bound-inactive", "-w", "1"];
+    let found = check(&lab, &[&bound[..], &["--source", "procfs"]].concat());
+    let words = "| bound_inactive=U;;;0 counted=U;;;0 worst=U;1;;0 oldest=U";
+    assert_eq!(found.code, 3, "{}", found.stdout);
+    assert!(found.stdout.contains(words), "{}", found.stdout);
 }
 
 #[test]
