@@ -111,7 +111,7 @@ fn without_sockets(check: &Check, report: &Report<'_>, mut verdict: Verdict) -> 
     verdict
 }
 
-/// What a wait is longer than what it is for: ages are whole milliseconds.
+/// Added to a wait, because ages are whole milliseconds.
 const LONGER: Duration = Duration::from_millis(2);
 
 /// A snapshot, and between which moments it was taken.
@@ -140,8 +140,7 @@ impl Reading {
         classifier::classify(&self.snapshot, &rules)
     }
 
-    /// The sockets whose age does not tell whether they linger, as a reading that began then has to
-    /// know them.
+    /// The sockets whose age does not show whether they linger, for a reading that began `then`.
     fn sightings(&self, check: &Check, then: Instant) -> Sightings {
         let report = self.classify(check, Sightings::default());
         let ago = then.saturating_duration_since(self.ended).as_millis();
@@ -153,9 +152,8 @@ impl Reading {
         )
     }
 
-    /// Whether sockets of which the age is not known make the status another by whether all of them
-    /// linger or none does, and a later look could tell. What came between two readings that lay
-    /// far enough apart is young.
+    /// Whether the status would be another if all sockets of unknown age lingered, and a later look
+    /// could tell. After two readings far enough apart, those that came between are young.
     fn needs_another_look(
         &self,
         check: &Check,
@@ -203,8 +201,8 @@ impl Reading {
         (report, found, verdict)
     }
 
-    /// What growth since this reading rests on: what lingered for sure, and with it those that
-    /// linger now and may have lingered then.
+    /// What growth since this reading is measured against: what certainly lingered, and the same
+    /// with those that linger now and may have lingered then.
     fn earlier(&self, check: &Check, now: &Report<'_>) -> (Earlier, Earlier) {
         let test = &check.test;
         let report = self.classify(check, Sightings::default());

@@ -15,8 +15,8 @@ pub struct Sightings(FxHashMap<Identity, u64>);
 type Identity = (u64, NonZeroU64);
 
 impl Sightings {
-    /// Of sockets of an earlier reading that ended `ago_ms` before the next one began; of those in
-    /// CLOSE_WAIT.
+    /// From the CLOSE_WAIT sockets of an earlier reading, which ended `ago_ms` before the next one
+    /// began.
     pub fn of<'a>(
         snapshot: &Snapshot,
         sockets: impl IntoIterator<Item = &'a Socket>,
@@ -29,7 +29,7 @@ impl Sightings {
         Sightings(seen.collect())
     }
 
-    /// Both: of a socket in both, whichever is longer ago.
+    /// Both together: for a socket in both, whichever is longer ago.
     pub fn and(mut self, other: Sightings) -> Sightings {
         for (identity, ago_ms) in other.0 {
             let known = self.0.entry(identity).or_default();

@@ -48,8 +48,8 @@ pub(super) struct Judge<'a> {
     no_holders: Holders,
     pub(super) grace_ms: u64,
     seen: Sightings,
-    /// Of each MPTCP connection with subflows, by namespace and token: one that is not taken what it
-    /// sends, where that goes for all of them.
+    /// Of each MPTCP connection with subflows, by namespace and token: a subflow whose data is not
+    /// acknowledged, if that is so for all of them.
     stuck: FxHashMap<(u16, NonZeroU32), Option<&'a Socket>>,
     /// Processes that hold several sockets older than themselves, ordered.
     heirs: Vec<Pid>,

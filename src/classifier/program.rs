@@ -3,8 +3,8 @@
 use super::group::GroupOwner;
 use crate::model::{Holders, Name, Pid, Side};
 
-/// A program: its name, and the first in the row of its forebears that have the same one. A
-/// process whose forebears are not known is a program of its own.
+/// A program: its name, and the first in the line of its ancestors that have the same one. A
+/// process whose ancestors are not known is a program of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Program {
     pub name: Name,
@@ -38,8 +38,8 @@ impl Program {
 /// Whose sockets of one service end go together.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Whose {
-    /// A program, by its name; on any other than the server's side also by the first of its forebears that are
-    /// the same program.
+    /// A program, by its name; unless it serves, also by the first of its ancestors that are the
+    /// same program.
     Program(Name, Option<Pid>),
     Processes(Vec<Pid>),
 }

@@ -1,9 +1,13 @@
 //! Which side of a connection a socket is on, and which port names the service.
 //!
-//! The facts, each only where those before it do not tell:
-//! who opened the connection, as the kernel counts it · a listener that covers the local end ·
-//! the shape of the table · the range of ports that connecting sockets get. Two facts of one
-//! rank that contradict each other tell nothing, and then nobody guesses.
+//! The facts, in this order, each only if those before it do not decide:
+//!
+//! 1. who opened the connection, as the kernel counts it
+//! 2. a listener that covers the local end
+//! 3. the shape of the table
+//! 4. the range of ports that connecting sockets get
+//!
+//! Two facts of one rank that contradict each other decide nothing.
 
 use std::net::IpAddr;
 use std::sync::OnceLock;
@@ -18,7 +22,7 @@ use crate::model::{Endpoint, PortRange, Protocol, Side, Snapshot, Socket, State}
 /// two connections one port only where it runs short of them, and then far more share the other
 /// end.
 const FAN: u32 = 3;
-/// And how many times as many as share the other end.
+/// And how many times as many as those that share the other end.
 const FAN_RATIO: u32 = 2;
 /// The most ports with fewer than [`FAN`] connections each that are told apart at one address.
 /// Where there are more, ports are handed out by the connection: passive FTP, RPC, peer to peer.

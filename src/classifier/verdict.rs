@@ -223,7 +223,7 @@ pub fn verdict(
     if files.hidden > counts.hidden {
         let plural = if files.hidden == 1 { "" } else { "s" };
         let what = format!(
-            "the open files of whoever holds {} socket{plural}",
+            "the open files of the holders of {} socket{plural}",
             files.hidden
         );
         view.add(what, test);
@@ -342,9 +342,9 @@ struct Files {
     /// The largest share of its limit that one has open, in percent, and which one; 0 of none where
     /// no process holds any.
     most: Option<(f64, Option<Pid>)>,
-    /// Processes of which either is not known.
+    /// Processes whose open files or limit are not known.
     unknown: u64,
-    /// Selected sockets of which it is not known who holds them.
+    /// Selected sockets whose holders are not known.
     hidden: u64,
 }
 
@@ -368,7 +368,7 @@ impl Files {
             };
             match of.fd_limit.map(|limit| (of.fds, limit)) {
                 Some((open, limit)) => {
-                    // Of no limit any number is no share.
+                    // Without a limit, every share is 0.
                     let limit = limit.files().unwrap_or(u64::MAX).max(1);
                     let share = open as f64 * 100.0 / limit as f64;
                     if files.most.is_none_or(|(most, _)| share > most) {
@@ -685,7 +685,7 @@ impl View {
                 GapKind::ProcessesUnlisted => Some(test.needs_owners()),
                 // A stopped process, or one that runs out of files, is told by its evidence alone.
                 GapKind::EvidenceMissing => Some(test.needs_evidence()),
-                // Those that are not counted are nobody's business.
+                // What is not counted does not matter.
                 _ => None,
             };
             let hint = if gap.hint.is_empty() { "" } else { "; " };
@@ -744,12 +744,12 @@ impl View {
         }
     }
 
-    /// What is in no table is told by descriptors alone.
+    /// Only its descriptors show what is in no table.
     fn unread_processes(&mut self, report: &Report<'_>, test: &Test) {
         let scan = &report.snapshot.scan;
         let unread = scan.processes_seen.saturating_sub(scan.processes_read);
         let judges = test.judges_findings() && test.evidence;
-        // No process has the number 0: where it is asked about, all are.
+        // No process has the number 0: if it is asked about, all are.
         if unread == 0 || !judges || !report.asks_about_dead(Pid(0)) {
             return;
         }

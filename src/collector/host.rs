@@ -4,9 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::str::FromStr;
 
-use rustix::time::{ClockId, clock_getres};
-
 use rustix::net::{AddressFamily, SocketType, netdevice};
+use rustix::time::{ClockId, clock_getres};
 
 use crate::model::{Host, PortRange, Settings, Socket, Tick, Users};
 

@@ -11,14 +11,14 @@ use super::sock_diag::wire::Query;
 use super::sock_diag::{Dump, DumpError, Dumped, Reader};
 use crate::model::{Gap, GapKind, Protocol, Socket, State, StateSet};
 
-/// Whether a namespace has MPTCP sockets, by what its /proc/net tells everyone.
+/// Whether a namespace has MPTCP sockets, by its /proc/net, which everybody may read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Presence {
     /// The kernel has no MPTCP, or nobody has used it in this namespace.
     None,
-    /// So many connections and listeners.
+    /// This many connections and listeners.
     Some(u64),
-    /// It was used. No socket is counted now, but kernels before 6.3 count none ever.
+    /// It was used. No socket is counted now, but kernels before 6.3 never count any.
     Possible,
     /// /proc/net cannot be read.
     Unknown,
@@ -51,8 +51,8 @@ fn in_use(protocols: &str) -> Option<u64> {
     counts.reduce(u64::saturating_add)
 }
 
-/// Whether every counter of MPTCP in /proc/net/netstat is still 0: of its names and its values, only
-/// the names are no numbers.
+/// Whether every counter of MPTCP in /proc/net/netstat is still 0: a line of names, then one of
+/// values.
 fn is_unused(netstat: &str) -> bool {
     let mut lines = netstat
         .lines()
@@ -61,9 +61,9 @@ fn is_unused(netstat: &str) -> bool {
     values.is_some_and(|values| values.split_ascii_whitespace().all(|value| value == "0"))
 }
 
-/// What came of reading MPTCP.
+/// The result of reading MPTCP.
 pub(super) enum Mptcp {
-    /// There is none: TCP has no subflows.
+    /// There is none, so TCP has no subflows.
     Absent,
     Read(Dump),
     Refused(Presence, DumpError),
@@ -107,8 +107,8 @@ pub(super) fn read(
     }
 }
 
-/// Makes a listening subflow whose MPTCP listener did not come with the others the listener itself:
-/// kernels before 5.19 do not dump those.
+/// Turns a listening subflow into the MPTCP listener, if that one was not dumped: kernels before
+/// 5.19 do not dump it.
 pub(super) fn adopt_listeners(found: &mut Dumped) {
     let Dumped {
         sockets, subflows, ..
@@ -128,7 +128,7 @@ pub(super) fn adopt_listeners(found: &mut Dumped) {
     }));
 }
 
-/// That MPTCP sockets are missing; `None` where nothing speaks for any.
+/// The gap for missing MPTCP sockets; `None` if nothing suggests that there are any.
 pub(super) fn gap(
     presence: Presence,
     subflows: usize,

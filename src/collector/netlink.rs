@@ -125,13 +125,13 @@ pub(super) fn read_netlink(
     Ok((dump, gap))
 }
 
-/// How often an accept queue is looked at again that seems full of nothing, and how long after the
-/// second time: a queue that is served stands at its limit for microseconds.
+/// How often an accept queue that seems full of nothing is looked at again, and the pause after the
+/// second look: a queue that is served is full for microseconds.
 const FULL_LOOKS: u32 = 3;
 const FULL_PAUSE: Duration = Duration::from_millis(50);
 
-/// Whether a listener's accept queue takes no more, and nothing that waits on its port was seen: it
-/// was accepted since, came to another port, or was reset.
+/// Whether an accept queue is full and no connection that waits on its port was seen: those in it
+/// were accepted since, came to another port, or were reset.
 fn full_of_nothing(sockets: &[Socket]) -> bool {
     let is_full = |socket: &&Socket| socket.state == State::Listen && socket.recv_q > socket.send_q;
     sockets.iter().filter(is_full).any(|listener| {
@@ -335,8 +335,8 @@ pub(super) fn dump_gaps(dump: Dump) -> Vec<Gap> {
     gaps
 }
 
-/// That BOUND_INACTIVE was asked of a kernel that does not show it over sock_diag: by its release
-/// (`uname -r`) it is older than 6.8, which began to, and no such socket came.
+/// The gap for BOUND_INACTIVE on a kernel that does not show it over sock_diag: its release
+/// (`uname -r`) is older than 6.8, and no such socket came.
 pub(super) fn bound_gap(filter: &Filter, sockets: &[Socket], release: Option<&str>) -> Option<Gap> {
     let shows = sockets
         .iter()

@@ -171,31 +171,30 @@ fn candidates(name: &str, proc_root: &Path) -> Vec<PathBuf> {
     named.collect()
 }
 
-/// The namespace that the calling thread is in. Where /proc does not say it, a socket does.
+/// The namespace that the calling thread is in, by /proc, or else by a socket.
 pub fn current() -> Option<u64> {
-    let link = std::fs::read_link("/proc/thread-self/ns/net").ok();
-    let told = link.and_then(|link| link_inode(link.as_os_str().as_bytes()));
-    told.or_else(|| Some(Netns::of(sknet::own().ok()?).ok()?.inode()))
+    let of_link = number_at(Path::new("/proc/thread-self/ns/net"), "net");
+    of_link.or_else(|| Some(Netns::of(sknet::own().ok()?).ok()?.inode()))
 }
 
 /// The inode of /proc/net/tcp of the calling thread's namespace: each namespace has its own, with
 /// the same number in every procfs.
 pub(super) fn current_table() -> Option<u64> {
-    table_in(Path::new("/proc/thread-self/net"))
+    table_in(Path::new("/proc/thread-self/net")).ok()
 }
 
-/// The same of the namespace that a directory such as /proc/PID/net shows.
-pub(super) fn table_in(net: &Path) -> Option<u64> {
-    Some(std::fs::metadata(net.join("tcp")).ok()?.ino())
+/// The same for the namespace that a directory such as /proc/PID/net shows.
+pub(super) fn table_in(net: &Path) -> Result<u64, Errno> {
+    Ok(rustix::fs::stat(net.join("tcp"))?.st_ino)
 }
 
-/// Whether a procfs is the one that the tool lives with. Any other is looked at in place of it.
+/// Whether a procfs is the usual one, and not another that is read in its place.
 pub(super) fn is_ours(proc_root: &Path) -> bool {
     proc_root == Path::new("/proc")
 }
 
-/// Whether the numbers of processes in a procfs are those that system calls take here: the status
-/// of a process in a PID namespace below has several.
+/// Whether the process numbers in a procfs are those that system calls take here. The status of a
+/// process in a nested PID namespace has several.
 pub(super) fn has_our_numbers(proc_root: &Path) -> bool {
     let status = std::fs::read_to_string(proc_root.join("self/status")).unwrap_or_default();
     let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
@@ -205,12 +204,18 @@ pub(super) fn has_our_numbers(proc_root: &Path) -> bool {
 
 /// The inode in `net:[4026531840]`.
 pub(super) fn link_inode(link: &[u8]) -> Option<u64> {
-    bracketed(link, b"net")
+    bracketed(link, "net")
+}
+
+/// The number of the namespace that a link such as `/proc/PID/ns/net` leads to.
+pub(super) fn number_at(link: &Path, kind: &str) -> Option<u64> {
+    let target = std::fs::read_link(link).ok()?;
+    bracketed(target.as_os_str().as_bytes(), kind)
 }
 
 /// The number in `kind:[N]`.
-pub(super) fn bracketed(link: &[u8], kind: &[u8]) -> Option<u64> {
-    let digits = link.strip_prefix(kind)?.strip_prefix(b":[")?;
+pub(super) fn bracketed(link: &[u8], kind: &str) -> Option<u64> {
+    let digits = link.strip_prefix(kind.as_bytes())?.strip_prefix(b":[")?;
     let digits = digits.strip_suffix(b"]")?;
     std::str::from_utf8(digits).ok()?.parse().ok()
 }

@@ -5,8 +5,8 @@
 //!
 //! The kernel hands out a page of it at a time, and finds its place in the table again by hash bucket
 //! and position (`fs/seq_file.c`, `tcp_seek_last_pos`). While connections come and go, a row may come
-//! twice or be passed over, and rows are of different moments: of 300 connections at the most, 325
-//! were read, each a different one.
+//! twice or be skipped, and rows are of different moments: of at most 300 connections at a time, 325
+//! different ones were read.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -30,7 +30,7 @@ pub struct Reading {
     pub malformed: u64,
     /// Sockets that came again because the table changed between two pieces of it.
     pub repeated: u64,
-    /// Rows left out that may be other sockets or the same again: those of two devices can have the
+    /// Rows left out that may be other sockets or the same again: sockets on two devices can have the
     /// same ends.
     pub ambiguous: u64,
     /// Whether it came in several pieces.

@@ -346,7 +346,7 @@ pub(super) fn read_texts(
                 },
             }),
             Err(reason) => {
-                let hint = if request.proc_root == Path::new("/proc") {
+                let hint = if netns::is_ours(&request.proc_root) {
                     "; is /proc mounted?".to_owned()
                 } else {
                     format!("; is {} a procfs?", request.proc_root.display())
@@ -372,7 +372,7 @@ pub(super) fn read_texts(
     Ok(())
 }
 
-/// That a text is of no one moment.
+/// The gap for a text that was read in pieces.
 fn in_pieces(path: &Path, reading: proc_net::Reading) -> Gap {
     let proc_net::Reading {
         repeated,

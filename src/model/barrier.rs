@@ -1,10 +1,10 @@
-//! What keeps holders out of sight, and where else a socket may be held.
+//! What may hide the holder of a socket.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Name, Pid};
 
-/// Something that a holder may be behind. Read only where a socket is left without one.
+/// Something that may hide a holder. Read only if a socket is left without one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Barrier {
@@ -19,13 +19,13 @@ pub enum Barrier {
     /// A UNIX socket of the process holds descriptors that nobody has received (unix(7),
     /// `SCM_RIGHTS`). Which ones, the kernel does not tell.
     InFlight(Holding),
-    /// Threads of the process are in system calls on descriptors that were closed meanwhile: what
-    /// those referred to lives as long as the calls.
+    /// Threads of the process are in system calls on descriptors that were closed meanwhile: the
+    /// sockets live as long as the calls.
     Call(Holding),
-    /// The process has sockets mapped, among them ones that are looked for (tcp(7),
+    /// The process has mapped some of the sockets in question (tcp(7),
     /// `TCP_ZEROCOPY_RECEIVE`).
     Mapping(Holding),
-    /// Every process was read: sockets may be the kernel's own, as those of NFS are.
+    /// Every process was read: the kernel itself may hold the sockets, as for NFS.
     Kernel,
 }
 

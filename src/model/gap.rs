@@ -44,7 +44,7 @@ pub enum GapKind {
     NetnsUnread,
     /// A state that the source does not show.
     StateUnread,
-    /// A table came in pieces, as /proc/net/tcp does: it is of no one moment.
+    /// A table was read in pieces, as /proc/net/tcp is: its rows are of different moments.
     InPieces,
     /// MPTCP sockets that could not be read, or may be missing.
     MptcpUnread,

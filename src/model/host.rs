@@ -15,7 +15,7 @@ pub struct Host {
     pub kernel: Option<String>,
     /// What tells this run of the kernel from every other: /proc/sys/kernel/random/boot_id.
     pub boot_id: Option<String>,
-    /// What the kernel's times are known to; the longest where it is not told.
+    /// The precision of the kernel's times; the longest tick in older recordings.
     #[serde(default, skip_serializing_if = "Tick::is_longest")]
     pub tick: Tick,
     pub users: Users,

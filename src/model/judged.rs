@@ -30,8 +30,8 @@ pub enum Owner<'a> {
     /// Not accepted yet: these hold the listener in whose queue it sits. Empty when the
     /// listener's own holders are hidden or the listener was not found.
     Listener(&'a [Holder]),
-    /// No process's any more: TIME_WAIT, SYN_RECV, orphans, and what was closed while holders were
-    /// looked for.
+    /// No process's any more: TIME_WAIT, SYN_RECV, orphans, and sockets that closed during the
+    /// search for holders.
     Kernel,
     /// It has an inode, and nobody who holds it was seen.
     Hidden(Hiding),
@@ -44,7 +44,7 @@ pub enum Owner<'a> {
 pub enum Hiding {
     /// This user may not look into every process.
     NeedsRoot,
-    /// Neither may this root: it lacks a capability.
+    /// Nor may root here: it lacks a capability.
     NeedsCapability,
     /// Some processes could not be read in spite of every capability: another user namespace, or
     /// a security module.

@@ -21,7 +21,7 @@ pub struct Holders {
     /// Where in `holders` those of an inode begin.
     starts: FxHashMap<u32, u32>,
     processes: Vec<Process>,
-    /// The inodes of sockets that were closed while holders were looked for, ordered.
+    /// The inodes of sockets that closed during the search for holders, ordered.
     closed: Vec<u32>,
 }
 
@@ -43,19 +43,19 @@ impl Holders {
         }
     }
 
-    /// The same, with the inodes of sockets that were closed while holders were looked for.
+    /// The same, with the inodes of sockets that closed during the search for holders.
     pub fn with_closed(mut self, mut closed: Vec<u32>) -> Holders {
         closed.sort_unstable();
         self.closed = closed;
         self
     }
 
-    /// The inodes of sockets that were closed while holders were looked for, ordered.
+    /// The inodes of sockets that closed during the search for holders, ordered.
     pub fn closed(&self) -> &[u32] {
         &self.closed
     }
 
-    /// Whether a socket was closed while holders were looked for: nobody holds it any more.
+    /// Whether a socket closed during the search for holders: it has none any more.
     pub fn is_closed(&self, inode: u32) -> bool {
         self.closed.binary_search(&inode).is_ok()
     }

@@ -16,17 +16,17 @@ pub struct Snapshot {
     pub host: Host,
     /// The network namespaces that were read; [`Socket::netns`] is a position in it.
     pub namespaces: Vec<Namespace>,
-    /// What is beside them; `None` where nobody asked, or all were read.
+    /// The other ones of the host; `None` where nobody asked, or all were read.
     pub others: Option<OtherNamespaces>,
     /// When the dump began, in nanoseconds since the Unix epoch.
     pub taken_at_ns: i128,
-    /// Every socket that may be selected, and those that others are judged by: listeners, and
-    /// the near ends of connections within the host.
-    /// How long the reading of the sockets took; `None` where that was not kept.
+    /// How long the reading of the sockets took; `None` in older recordings.
     pub reading_ms: Option<u64>,
+    /// Every socket that may be selected, and those that others are judged by: listeners, the near
+    /// ends of connections within the host, and the legs of proxies.
     pub sockets: Vec<Socket>,
-    /// The kernel's own below MPTCP connections. They are listed, and neither counted nor judged: the
-    /// connections are among the sockets.
+    /// The TCP sockets that carry MPTCP connections. They are listed, and neither counted nor judged:
+    /// the connections are among the sockets.
     pub subflows: Vec<Socket>,
     /// More of these sockets, where it was asked for.
     pub details: Details,

@@ -24,8 +24,8 @@ pub struct Socket {
     ///
     /// [`Source::tells_backlog`]: super::Source::tells_backlog
     pub send_q: u32,
-    /// The kernel fills in neither queues nor counts: the two above are 0 whatever is in them. Told by
-    /// a congestion window of 0, which Linux gives no connection, and gVisor every one.
+    /// The kernel fills in neither queues nor counts: the two above are 0 whatever is in them. Known
+    /// by a congestion window of 0, which no connection of Linux has, and every one of gVisor.
     pub unmeasured: bool,
     pub timer: Option<Timer>,
     /// Owning user. 0 on TIME_WAIT and SYN_RECV, where it is nobody's: see [`Socket::user`].
@@ -44,7 +44,7 @@ pub struct Socket {
     /// The kernel's number of the cgroup (of version 2) that the socket was made in.
     pub cgroup: Option<NonZeroU64>,
     pub tcp: Option<TcpInfo>,
-    /// What names an MPTCP connection within its namespace, and each of its subflows with it.
+    /// Identifies an MPTCP connection within its namespace; its subflows have the same.
     pub token: Option<NonZeroU32>,
     /// Where more of it stands; `None` where nobody asked.
     pub detail: Option<DetailRef>,
@@ -151,8 +151,8 @@ pub enum Protocol {
     Tcp,
     /// A connection or a listener of MPTCP, which is what the program holds.
     Mptcp,
-    /// A TCP socket of the kernel's that carries an MPTCP connection, or takes them in for a
-    /// listener. The program never sees it.
+    /// A TCP socket that carries an MPTCP connection, or accepts them for a listener. The program
+    /// never sees it.
     Subflow,
     /// Its states are ESTABLISHED, with a peer, and CLOSE, without.
     Udp,
@@ -305,7 +305,7 @@ impl TcpInfo {
         }
     }
 
-    /// Of a connection that tells its times and no more.
+    /// For a connection whose times are known, and nothing else.
     pub fn of_times(last_data_sent: u32, last_data_recv: u32, last_ack_recv: u32) -> TcpInfo {
         TcpInfo {
             end: NonZeroU16::MIN.saturating_add(TIMES_END),
@@ -378,12 +378,12 @@ impl TcpInfo {
     }
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     let field = bytes.get(at..at + 4)?;
     field.try_into().ok().map(u32::from_ne_bytes)
 }
 
-fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+pub(crate) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     let field = bytes.get(at..at + 8)?;
     field.try_into().ok().map(u64::from_ne_bytes)
 }

@@ -1,4 +1,4 @@
-//! Moments that the kernel tells to a tick of its clock, and what they prove about each other.
+//! Moments that the kernel knows to a tick of its clock, and what they prove about each other.
 //!
 //! The times in `struct tcp_info` are jiffies turned into milliseconds (`net/ipv4/tcp.c`,
 //! `tcp_get_info`): 1 to 10 ms apart, counted in 32 bits. Two of them order two events only where
@@ -6,9 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A time that seems to be this much later than one that cannot have come before it has wrapped;
-/// below that, the clock moved on while one packet was processed: by a tick, or by as long as a
-/// virtual processor stood still.
+/// A time that seems this much later than an event that it cannot follow has wrapped. Less than
+/// that, the clock moved on while one packet was processed: by a tick, or by as long as a virtual
+/// processor stood still.
 const WRAPPED_MS: u64 = 10_000;
 /// Milliseconds come in 32 bits: after 49.7 days they start again.
 const WRAP_MS: u64 = 1 << 32;
@@ -19,10 +19,10 @@ const WRAP_MS: u64 = 1 << 32;
 pub struct Tick(u64);
 
 impl Tick {
-    /// The tick of HZ=100. What is apart by this is apart by any other kernel's tick.
+    /// The tick of HZ=100, the longest of any kernel.
     pub const LONGEST: Tick = Tick(10);
 
-    /// From its length in nanoseconds; what no kernel has is taken for the longest.
+    /// From its length in nanoseconds; the longest for a length that no kernel has.
     pub fn from_nanoseconds(nanoseconds: u64) -> Tick {
         match nanoseconds {
             1_000_000..=10_000_000 => Tick(nanoseconds.div_ceil(1_000_000)),
@@ -33,11 +33,9 @@ impl Tick {
     pub(super) fn is_longest(&self) -> bool {
         *self == Tick::LONGEST
     }
-}
 
-impl Tick {
-    /// What the times of two sockets are known to that were read so far apart: each is told as of
-    /// its own reading.
+    /// The precision for the times of two sockets that were read so far apart: each is as of its
+    /// own reading.
     pub fn across(self, milliseconds: u64) -> Tick {
         Tick(self.0.saturating_add(milliseconds))
     }
@@ -78,8 +76,8 @@ impl Ago {
         self.0.abs_diff(other.0) < milliseconds.saturating_add(tick.0)
     }
 
-    /// The same moment, where it cannot have come after `other`: one that seems to has wrapped,
-    /// or came at the same moment.
+    /// The same moment, which cannot have come after `other`: if it seems to, it has wrapped, or
+    /// came at the same moment.
     pub fn not_after(self, other: Ago) -> Ago {
         if self.0.saturating_add(WRAPPED_MS) < other.0 {
             Ago(self.0 + WRAP_MS)
@@ -137,7 +135,7 @@ impl Idle {
         self.at_most_ms == Some(self.at_least_ms)
     }
 
-    /// The same, of what was seen so long ago already.
+    /// The same, for a state that was already seen so long ago.
     pub fn at_least(self, milliseconds: u64) -> Idle {
         let at_least_ms = self.at_least_ms.max(milliseconds);
         Idle {
@@ -146,8 +144,7 @@ impl Idle {
         }
     }
 
-    /// Whether it is shorter than that or the same, for all that is known; `None` where the
-    /// bracket has both.
+    /// Whether it is at most that long; `None` if that lies within the bracket.
     pub fn is_within(self, milliseconds: u64) -> Option<bool> {
         if self.at_most_ms.is_some_and(|most| most <= milliseconds) {
             Some(true)

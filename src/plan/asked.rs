@@ -35,7 +35,7 @@ pub(super) struct Place {
     pub(super) proc_root: PathBuf,
     pub(super) netns: NetnsChoice,
     pub(super) recording: Option<Arc<Recording>>,
-    /// The selection says where to look: what is elsewhere is not meant.
+    /// The selection itself says where to look: other namespaces do not matter.
     pub(super) is_told: bool,
 }
 
@@ -66,8 +66,8 @@ impl Place {
         })
     }
 
-    /// Looks where the processes live that the selection names. That there are none is no answer
-    /// of -q.
+    /// Looks in the namespaces of the processes that the selection names. A missing one is an error,
+    /// except with -q, where nothing matches then.
     fn find(&mut self, options: &Options, words: &Words) {
         let of_flags: Vec<Term> = options.pid.iter().map(|pid| Term::Pid(Pid(*pid))).collect();
         let mut named = words.filter.processes();

@@ -28,7 +28,7 @@ pub fn result(
         limits: Limits::default(),
         status: Status::Ok,
     };
-    // Of no counted socket the oldest is no time old; of others it may not be known.
+    // If none counts, the oldest is 0 s old; otherwise it may not be known.
     let oldest = match verdict.counted {
         0 => Some(0.0),
         _ => verdict.oldest_ms.map(|oldest| (oldest / 100) as f64 / 10.0),
@@ -89,7 +89,7 @@ fn text(report: &Report<'_>, found: &Findings, verdict: &Verdict, test: &Test) -
     } else {
         "sockets"
     };
-    // Nothing to look at is another thing than nothing that is wrong.
+    // That no socket matches is not an all-clear.
     let matched = (verdict.all == 0).then(|| report.of_any_state()).flatten();
     let mut parts = vec![match verdict.counted {
         _ if verdict.untold => "how many is not known".to_owned(),
@@ -158,7 +158,7 @@ fn text(report: &Report<'_>, found: &Findings, verdict: &Verdict, test: &Test) -
     text
 }
 
-/// The gravest finding, where more than how many there are makes it grave.
+/// The gravest finding, if more than its count makes it grave.
 fn beside_counts(report: &Report<'_>, finding: &Finding, verdict: &Verdict) -> Option<String> {
     if verdict.severity <= Some(Severity::Info) || verdict.severity != Some(finding.severity) {
         return None;
@@ -186,7 +186,7 @@ fn worst_of(report: &Report<'_>, worst: &Worst) -> String {
             Key::Program(netns, _) | Key::Owner(netns, _) => netns,
             Key::Port(netns, _) | Key::Listener(netns, _) => netns,
             Key::Total => {
-                // Of whichever namespace: an index of an interface is one namespace's.
+                // An interface index means something in one namespace only.
                 if report.snapshot.only_namespace().is_none() {
                     service.device = 0;
                 }

@@ -189,5 +189,5 @@ fn a_user_namespace_is_named_as_what_ends_capabilities() {
     }
     let gap = hidden(&inside).expect("hidden owners");
     assert!(detail(&gap).contains("from this user namespace"), "{gap}");
-    assert_eq!(gap["hint"], "run it outside of this user namespace");
+    assert_eq!(gap["hint"], "run it outside this user namespace");
 }

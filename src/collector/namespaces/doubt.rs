@@ -1,4 +1,4 @@
-//! What keeps processes, and with them network namespaces, out of sight of a procfs.
+//! Why a procfs may not show all processes, and with them all network namespaces.
 
 use std::fs;
 use std::io;
@@ -51,13 +51,11 @@ pub(in crate::collector) fn is_capable(wanted: CapabilitySet) -> bool {
     rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(wanted))
 }
 
-/// What a procfs does not show by its nature. It has processes.
+/// Why a procfs that has processes may not show all of them.
 pub(super) fn of_procfs(proc_root: &Path) -> Vec<Doubt> {
     let mut doubts = Vec::new();
     let hiding = hiding(proc_root);
-    // The processes that tell it may be hidden.
-    let is_of_the_host = is_of_the_host(proc_root).unwrap_or(hiding.is_some());
-    if !is_of_the_host {
+    if !is_of_the_host(proc_root, hiding.is_some()) {
         doubts.push(Doubt {
             detail: format!(
                 "{} shows the processes of one PID namespace, not of the host",
@@ -78,19 +76,19 @@ pub(super) fn of_procfs(proc_root: &Path) -> Vec<Doubt> {
     doubts
 }
 
-/// Whether the processes are those of the initial PID namespace. Where PID 1 may not be looked at,
-/// a kernel thread tells it; `None` where neither does.
-pub(in crate::collector) fn is_of_the_host(proc_root: &Path) -> Option<bool> {
-    let link = fs::read_link(proc_root.join("1/ns/pid")).ok();
-    let told = link.and_then(|link| netns::bracketed(link.as_os_str().as_encoded_bytes(), b"pid"));
-    match told {
-        Some(inode) => Some(inode == INITIAL_PIDS),
-        None => {
-            let stat = stat(&proc_root.join("2")).ok()?;
-            let flags: u32 = stat.split(' ').nth(6)?.parse().ok()?;
-            Some(flags & KERNEL_THREAD != 0)
-        }
+/// Whether the processes are those of the initial PID namespace: by the namespace of PID 1, or, if
+/// that may not be read, by whether PID 2 is a kernel thread. If neither shows it, they are not,
+/// unless they may be hidden.
+pub(in crate::collector) fn is_of_the_host(proc_root: &Path, may_be_hidden: bool) -> bool {
+    match netns::number_at(&proc_root.join("1/ns/pid"), "pid") {
+        Some(inode) => inode == INITIAL_PIDS,
+        None => is_kernel_thread(&proc_root.join("2")).unwrap_or(may_be_hidden),
     }
+}
+
+fn is_kernel_thread(process: &Path) -> Option<bool> {
+    let flags: u32 = stat(process).ok()?.split(' ').nth(6)?.parse().ok()?;
+    Some(flags & KERNEL_THREAD != 0)
 }
 
 /// What proc_pid_stat(5) tells from the state on: a name may have anything in it.
@@ -176,11 +174,12 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let ns = root.path().join("1/ns");
         fs::create_dir_all(&ns).unwrap();
-        assert_eq!(is_of_the_host(root.path()), None);
+        assert!(!is_of_the_host(root.path(), false));
+        assert!(is_of_the_host(root.path(), true));
         std::os::unix::fs::symlink("pid:[4026531836]", ns.join("pid")).unwrap();
-        assert_eq!(is_of_the_host(root.path()), Some(true));
+        assert!(is_of_the_host(root.path(), false));
         fs::remove_file(ns.join("pid")).unwrap();
         std::os::unix::fs::symlink("pid:[4026532000]", ns.join("pid")).unwrap();
-        assert_eq!(is_of_the_host(root.path()), Some(false));
+        assert!(!is_of_the_host(root.path(), true));
     }
 }

@@ -6,7 +6,6 @@ use std::ffi::CStr;
 use std::fs;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw};
@@ -15,13 +14,12 @@ use rustix::thread::CapabilitySet;
 
 use super::doubt::{self, Doubt, is_capable, is_gone};
 use super::mounts;
+use super::place::{Key, Place};
 use super::sknet::Sockets;
-use crate::collector::netns::{self, Netns, NetnsError};
-use crate::collector::owners::PathBuffer;
+use crate::collector::netns::{self, Netns};
+use crate::collector::owners::{PathBuffer, numbers_in, threads_in};
 use crate::model::Pid;
 
-/// The most processes of a namespace that are remembered, to look at another one where one ended.
-const PIDS_MAX: usize = 8;
 /// The most descriptors of one process that are looked at for the namespaces that they keep, and
 /// the most sockets among them.
 const FDS_MAX: usize = 4_096;
@@ -32,33 +30,6 @@ const THREADS_SLACK: u64 = 64;
 const DIRENTS: usize = 32 * 1024;
 /// `net:[4294967295]` and some.
 const LINK: usize = 32;
-
-/// What tells a namespace from every other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Key {
-    /// The one that the tool runs in.
-    Own,
-    /// The inode of the namespace.
-    Inode(u64),
-    /// The inode of `/proc/PID/net/tcp`, where the namespace itself may not be looked at: each has
-    /// a file of its own, with the same number in every procfs (`fs/proc/proc_net.c`).
-    Table(u64),
-}
-
-/// How a namespace can be reached.
-#[derive(Debug, Default)]
-pub(super) struct Place {
-    /// The name by which `ip netns` knows it.
-    pub(super) name: Option<String>,
-    /// A path to it: of a mount, or the link of a thread or a descriptor.
-    pub(super) path: Option<PathBuf>,
-    /// The first processes that are in it.
-    pub(super) pids: Vec<Pid>,
-    /// How many are.
-    pub(super) processes: u64,
-    /// It was found by a socket of a process, by which it was opened.
-    pub(super) held: Option<Netns>,
-}
 
 /// How far namespaces are looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,73 +44,10 @@ pub(super) enum Depth {
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) places: BTreeMap<Key, Place>,
-    /// Processes of which the namespace could not be told.
+    /// Processes whose namespace is not known.
     pub(super) untold: u64,
     /// Why there may be more.
     pub(super) doubts: Vec<Doubt>,
-}
-
-impl Place {
-    /// What `-N` takes to choose the namespace.
-    pub(super) fn asked(&self) -> Option<String> {
-        let path = || Some(self.path.as_ref()?.to_string_lossy().into_owned());
-        let pid = || Some(self.pids.first()?.to_string());
-        self.name.clone().or_else(path).or_else(pid)
-    }
-
-    /// Opens the namespace; `None` where it has gone away, or what led to it leads elsewhere now.
-    pub(super) fn open(
-        &self,
-        inode: Option<u64>,
-        proc_root: &Path,
-    ) -> Result<Option<Netns>, NetnsError> {
-        if let Some(held) = &self.held {
-            return Ok(held.share().ok());
-        }
-        let of_process = |pid: &Pid| proc_root.join(pid.to_string()).join("ns/net");
-        let paths = self
-            .path
-            .iter()
-            .cloned()
-            .chain(self.pids.iter().map(of_process));
-        let mut refused = None;
-        for path in paths {
-            match Netns::at(&path) {
-                Ok(netns) if inode.is_none_or(|inode| inode == netns.inode()) => {
-                    return Ok(Some(netns));
-                }
-                Ok(_) => {}
-                Err(error) if Errno::from_io_error(&error).is_some_and(is_gone) => {}
-                Err(error) => {
-                    refused.get_or_insert(NetnsError::Open {
-                        name: path.to_string_lossy().into_owned(),
-                        reason: error.to_string(),
-                    });
-                }
-            }
-        }
-        refused.map_or(Ok(None), Err)
-    }
-
-    fn add(&mut self, pid: Pid) {
-        self.processes += 1;
-        self.know(pid);
-    }
-
-    /// A process by which it can be reached.
-    fn know(&mut self, pid: Pid) {
-        if self.pids.len() < PIDS_MAX && !self.pids.contains(&pid) {
-            self.pids.push(pid);
-        }
-    }
-}
-
-impl Found {
-    /// The namespace of a process.
-    pub(super) fn of_process(&self, pid: Pid) -> Option<Key> {
-        let mut places = self.places.iter();
-        Some(*places.find(|(_, place)| place.pids.contains(&pid))?.0)
-    }
 }
 
 /// Finds all namespaces: the own one, those with a name or another mount, those of processes.
@@ -171,7 +79,7 @@ impl<'a> Search<'a> {
         let mut search = Search {
             proc_root,
             found: Found::default(),
-            pids,
+            pids: pids.into_iter().map(Pid).collect(),
             own: is_ours.then(netns::current).flatten(),
             tables: BTreeMap::new(),
         };
@@ -229,23 +137,21 @@ impl<'a> Search<'a> {
     /// The namespace of a process.
     pub(super) fn key_of(&self, pid: Pid) -> Option<Key> {
         let process = self.process(pid);
-        let link = fs::read_link(process.join("ns/net")).ok();
-        match link.and_then(|link| netns::link_inode(link.as_os_str().as_encoded_bytes())) {
-            Some(inode) => Some(self.key(inode)),
-            None => {
-                let table = table_inode(&process).ok()?;
-                Some(
-                    self.tables
-                        .get(&table)
-                        .copied()
-                        .unwrap_or(Key::Table(table)),
-                )
-            }
+        if let Some(inode) = netns::number_at(&process.join("ns/net"), "net") {
+            return Some(self.key(inode));
         }
+        let table = netns::table_in(&process.join("net")).ok()?;
+        Some(self.key_of_table(table))
     }
 }
 
 impl Search<'_> {
+    /// The namespace that a table belongs to.
+    fn key_of_table(&self, table: u64) -> Key {
+        let known = self.tables.get(&table);
+        known.copied().unwrap_or(Key::Table(table))
+    }
+
     fn key(&self, inode: u64) -> Key {
         if Some(inode) == self.own {
             Key::Own
@@ -288,12 +194,12 @@ impl Search<'_> {
         let mut path = PathBuffer::default();
         let mut closed = Vec::new();
         for pid in self.pids.clone() {
-            match namespace_link(root, path.of(pid, "ns/net"), b"net") {
+            match namespace_link(root, path.of(pid, "ns/net"), "net") {
                 Ok(inode) => {
                     let key = self.key(inode);
                     let first = !self.found.places.contains_key(&key)
                         || self.found.places[&key].pids.is_empty();
-                    if first && let Ok(table) = table_inode(&self.process(pid)) {
+                    if first && let Ok(table) = netns::table_in(&self.process(pid).join("net")) {
                         self.tables.insert(table, key);
                     }
                     self.found.places.entry(key).or_default().add(pid);
@@ -304,10 +210,9 @@ impl Search<'_> {
             }
         }
         for pid in closed {
-            match table_inode(&self.process(pid)) {
+            match netns::table_in(&self.process(pid).join("net")) {
                 Ok(table) => {
-                    let key = self.tables.get(&table).copied();
-                    let key = key.unwrap_or(Key::Table(table));
+                    let key = self.key_of_table(table);
                     self.found.places.entry(key).or_default().add(pid);
                 }
                 Err(error) if is_gone(error) && self.is_ending(pid) => {}
@@ -316,7 +221,7 @@ impl Search<'_> {
         }
     }
 
-    /// A process of which the leader has exited is where its other threads are.
+    /// A process whose main thread has exited is where its other threads are.
     fn leaderless(&mut self, root: &OwnedFd, pid: Pid) {
         let mut first = true;
         for (thread, inode) in self.threads_of(root, pid) {
@@ -340,9 +245,9 @@ impl Search<'_> {
     fn threads_of(&self, root: &OwnedFd, pid: Pid) -> Vec<(Pid, u64)> {
         let mut path = PathBuffer::default();
         let (threads, _) = numbers_in(root, Path::new(&format!("{pid}/task")));
-        let told = |thread: Pid| {
+        let told = |thread: u32| {
             let link = path.of(pid, format_args!("task/{thread}/ns/net"));
-            Some((thread, namespace_link(root, link, b"net").ok()?))
+            Some((Pid(thread), namespace_link(root, link, "net").ok()?))
         };
         threads.into_iter().filter_map(told).collect()
     }
@@ -352,11 +257,9 @@ impl Search<'_> {
         let before = threads_running();
         let mut seen = 0;
         for &pid in pids {
-            // A directory has a link for itself, one in the one above, and one from each below.
-            let Ok(tasks) = fs::metadata(self.process(pid).join("task")) else {
+            let Some(threads) = threads_in(&self.process(pid).join("task")) else {
                 continue;
             };
-            let threads = tasks.nlink().saturating_sub(2);
             seen += threads;
             if threads > 1 {
                 for (thread, inode) in self.threads_of(root, pid) {
@@ -385,12 +288,10 @@ impl Search<'_> {
     fn mounts_elsewhere(&mut self, root: &OwnedFd, pids: &[Pid]) {
         let mut path = PathBuffer::default();
         let mut seen = BTreeSet::new();
-        let own = fs::read_link("/proc/thread-self/ns/mnt").ok();
-        let own =
-            own.and_then(|link| netns::bracketed(link.as_os_str().as_encoded_bytes(), b"mnt"));
+        let own = netns::number_at(Path::new("/proc/thread-self/ns/mnt"), "mnt");
         seen.extend(own.filter(|_| netns::is_ours(self.proc_root)));
         for &pid in pids {
-            match namespace_link(root, path.of(pid, "ns/mnt"), b"mnt") {
+            match namespace_link(root, path.of(pid, "ns/mnt"), "mnt") {
                 Ok(inode) if seen.insert(inode) => {}
                 _ => continue,
             }
@@ -403,7 +304,7 @@ impl Search<'_> {
         }
     }
 
-    /// Namespaces that nobody is in: a descriptor of one keeps it, and so does each socket in it.
+    /// Namespaces that no process is in: a descriptor keeps one alive, and so does a socket in it.
     fn descriptors(&mut self, pids: &[Pid]) {
         let may_ask = netns::has_our_numbers(self.proc_root);
         let own = Pid(std::process::id());
@@ -503,36 +404,10 @@ fn threads_running() -> u64 {
 }
 
 /// The inode in a link such as `net:[4026531840]`.
-fn namespace_link(root: &OwnedFd, path: &CStr, kind: &[u8]) -> Result<u64, Errno> {
+fn namespace_link(root: &OwnedFd, path: &CStr, kind: &str) -> Result<u64, Errno> {
     let mut link = [MaybeUninit::uninit(); LINK];
     let (target, _) = readlinkat_raw(root, path, &mut link)?;
     netns::bracketed(target, kind).ok_or(Errno::INVAL)
-}
-
-fn table_inode(process: &Path) -> Result<u64, Errno> {
-    Ok(rustix::fs::stat(process.join("net/tcp"))?.st_ino)
-}
-
-/// The entries of a directory that are numbers, and why it could not be listed to its end.
-fn numbers_in(at: impl AsFd, path: &Path) -> (Vec<Pid>, Option<Errno>) {
-    let mut numbers = Vec::new();
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let dir = match openat(at, path, flags, Mode::empty()) {
-        Ok(dir) => dir,
-        Err(error) => return (numbers, Some(error)),
-    };
-    let mut buffer = vec![MaybeUninit::uninit(); DIRENTS];
-    let mut entries = RawDir::new(dir.as_fd(), &mut buffer);
-    while let Some(entry) = entries.next() {
-        match entry {
-            Ok(entry) => {
-                let name = std::str::from_utf8(entry.file_name().to_bytes()).ok();
-                numbers.extend(name.and_then(|name| name.parse().ok()).map(Pid));
-            }
-            Err(error) => return (numbers, Some(error)),
-        }
-    }
-    (numbers, None)
 }
 
 #[cfg(test)]
@@ -560,7 +435,9 @@ mod tests {
     #[test]
     fn processes_are_counted_by_their_namespaces() {
         let root = fake(&[(1, "net:[7]"), (20, "net:[8]"), (21, "net:[8]")]);
-        let found = find(root.path(), Depth::Processes);
+        let search = Search::of_processes(root.path());
+        assert_eq!(search.key_of(Pid(21)), Some(Key::Inode(8)));
+        let found = search.found;
         let told: Vec<(Key, u64)> = found
             .places
             .iter()
@@ -568,7 +445,6 @@ mod tests {
             .collect();
         assert_eq!(told, [(Key::Inode(7), 1), (Key::Inode(8), 2)]);
         assert_eq!((found.untold, found.doubts.len()), (0, 0));
-        assert_eq!(found.of_process(Pid(21)), Some(Key::Inode(8)));
     }
 
     #[test]

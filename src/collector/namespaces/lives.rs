@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use super::find::{Found, Key, Search};
+use super::find::{Found, Search};
+use super::place::Key;
 use crate::collector::cgroup;
 use crate::collector::netns::{self, NetnsChoice};
 use crate::filter::Term;

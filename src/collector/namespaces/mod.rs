@@ -8,14 +8,16 @@ pub(super) mod doubt;
 mod find;
 mod lives;
 mod mounts;
+mod place;
 pub(super) mod sknet;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use self::doubt::Doubt;
-use self::find::{Depth, Found, Key, Place, Search, find};
+use self::find::{Depth, Found, Search, find};
 pub use self::lives::{Missing, whereabouts};
+use self::place::{Key, Place};
 use super::netns::{self, Netns, NetnsChoice};
 use super::sock_diag::Dumped;
 use super::table::{Table, namespace, netns_label, read_table};
@@ -159,16 +161,16 @@ pub(super) fn others(request: &Request, read: &[Namespace]) -> Option<OtherNames
         NetnsChoice::Own => Some(Pid(1)).filter(|_| !netns::is_ours(&request.proc_root)),
         NetnsChoice::One(name) => name.0.parse().ok().map(Pid),
     };
-    let found = find(&request.proc_root, Depth::Processes);
+    let search = Search::of_processes(&request.proc_root);
+    let of_one = of_one.and_then(|pid| search.key_of(pid));
+    let found = search.found;
     let was_read = |key: &Key| {
         let inode = |namespace: &Namespace| namespace.inode;
         match key {
             Key::Own => request.netns == NetnsChoice::Own || is_own(read),
             Key::Inode(number) => read.iter().filter_map(inode).any(|read| read == *number),
             // It was read by the files of a process in it.
-            Key::Table(_) => {
-                of_one.is_some() && of_one.and_then(|pid| found.of_process(pid)) == Some(*key)
-            }
+            Key::Table(_) => of_one == Some(*key),
         }
     };
     let mut others = OtherNamespaces {
@@ -317,7 +319,7 @@ impl Reading {
         }
         place.pids.iter().find_map(|pid| {
             let net = request.proc_root.join(pid.to_string()).join("net");
-            let inside = netns::table_in(&net)?;
+            let inside = netns::table_in(&net).ok()?;
             let table = read_table(request, Some(&net), steps).ok()?;
             Some((inside, table))
         })

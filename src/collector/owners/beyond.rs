@@ -2,36 +2,36 @@
 //! that an ordinary run pays nothing.
 //!
 //! A thread may have a table of descriptors of its own (unshare(2) with `CLONE_FILES`), or outlive
-//! the leader of its process, whose `/proc/PID/fd` is empty then. A socket may be registered with
-//! an io_uring, whose fdinfo names it. Where none of these has it, it is looked where a socket may
-//! be without anybody telling which: in flight between processes, in a system call.
+//! the main thread of its process, whose `/proc/PID/fd` is empty then. A socket may be registered
+//! with an io_uring, whose fdinfo names it. If none of these has it, the search turns to where a
+//! socket may be without a name: in flight between processes, in a system call.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashSet;
+use rustix::fs::CWD;
 
 use super::kcmp::shares_files;
-use super::procfs::{Processes, processes, socket_inode};
+use super::procfs::{Processes, numbers_in, socket_inode, threads_in};
 use super::{Found, sight};
+use crate::collector::netns;
 use crate::collector::process::descriptor_of_call;
 use crate::model::{Barrier, Holder, Holding, Pid, Process, Scanned};
 
-/// The most descriptors that are read of threads' own tables.
+/// The most descriptors that are read in tables of threads.
 const LINKS_MAX: usize = 200_000;
 /// The most files of one io_uring that are read: as many as it may have (`IORING_MAX_FIXED_FILES`).
 const FIXED_MAX: usize = 1 << 20;
-/// With how many other tables of its process a thread's is compared.
+/// How many other tables of its process the table of a thread is compared with.
 const TABLES: usize = 8;
-/// How long is looked for what nobody tells.
+/// How long to search where sockets have no name.
 const BEHIND_MAX: Duration = Duration::from_millis(250);
 
-/// Looks for holders of these sockets, which were not found so far, and for what they may be
-/// behind.
+/// Looks for holders of these sockets, which were not found so far, and for what may hide them.
 pub fn look(proc_root: &Path, left: FxHashSet<u32>, found: &mut Found) {
     if left.is_empty() {
         return;
@@ -46,7 +46,7 @@ pub fn look(proc_root: &Path, left: FxHashSet<u32>, found: &mut Found) {
     for (pid, ring) in &found.rings {
         look.ring(*pid, *ring);
     }
-    let pids = processes(proc_root).unwrap_or_default();
+    let pids: Vec<Pid> = numbers(proc_root).map(Pid).collect();
     for pid in &pids {
         look.threads(*pid);
     }
@@ -98,7 +98,7 @@ impl Look<'_> {
     /// Where the kernel does not tell, a table is read once more.
     fn is_one_table(&self, one: Pid, other: Pid) -> bool {
         // Another procfs may number the processes otherwise.
-        self.proc_root == Path::new("/proc") && shares_files(one, other).unwrap_or(false)
+        netns::is_ours(self.proc_root) && shares_files(one, other).unwrap_or(false)
     }
 
     fn table(&mut self, pid: Pid, table: &Path) {
@@ -211,8 +211,8 @@ impl Look<'_> {
     }
 }
 
-/// How many descriptors nobody has received of the UNIX sockets of a process: `scm_fds: 8` in
-/// their fdinfo.
+/// How many descriptors wait in the UNIX sockets of a process to be received: `scm_fds: 8` in their
+/// fdinfo.
 fn in_flight(process: &Path) -> u64 {
     let fds = process.join("fd");
     let of_socket = |fd: u32| {
@@ -245,14 +245,12 @@ fn calls(process: &Path) -> u64 {
     numbers(&tasks).filter(is_on_a_closed_one).count() as u64
 }
 
-/// Whether a process has several threads, by its `task`: a directory has a link for itself, one in
-/// its parent, and here one for each thread (`proc_task_getattr`).
 fn is_threaded(tasks: &Path) -> bool {
-    fs::metadata(tasks).is_ok_and(|tasks| tasks.nlink() > 3)
+    threads_in(tasks).is_some_and(|threads| threads > 1)
 }
 
 /// The entries of a directory that are numbers; none of one that cannot be read.
 fn numbers(dir: &Path) -> impl Iterator<Item = u32> {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+    let (numbers, _) = numbers_in(CWD, dir);
+    numbers.into_iter()
 }

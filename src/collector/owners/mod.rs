@@ -21,17 +21,18 @@ use rustc_hash::FxHashSet;
 
 use self::bpf::{BpfError, Seen, Walk};
 use self::gather::Gather;
+use crate::collector::netns;
 use crate::model::{Holder, Pid, Process, Scan, Scanned};
 
 pub(super) use self::beyond::look as look_beyond;
-pub(super) use self::procfs::{PathBuffer, socket_inode};
+pub(super) use self::procfs::{PathBuffer, numbers_in, socket_inode, threads_in};
 
 /// With fewer open files than this, /proc is read sooner than a program is loaded.
 const MANY_FILES: u32 = 10_000;
 /// The most descriptors of one process that are kept as strays.
 const STRAYS_MAX: usize = 65_536;
-/// So few of a process that holds no wanted socket are not kept: they are a fault of nobody. It is
-/// a fifth of the smallest limit of open files that is in use.
+/// Fewer than this in a process that holds no wanted socket are ignored. It is a fifth of the
+/// smallest limit of open files in use.
 pub(super) const STRAYS_FEW: usize = 20;
 
 /// How holders are to be found.
@@ -261,7 +262,7 @@ fn walkable(choice: ScanChoice, proc_root: &Path) -> Option<u32> {
         ScanChoice::Procfs => None,
         ScanChoice::Bpf => Some(bpf::open_files().unwrap_or_default()),
         // Another procfs may number the processes otherwise.
-        ScanChoice::Auto if proc_root != Path::new("/proc") => None,
+        ScanChoice::Auto if !netns::is_ours(proc_root) => None,
         ScanChoice::Auto if !sight::may_walk() => None,
         ScanChoice::Auto => bpf::open_files().filter(|files| *files >= MANY_FILES),
     }

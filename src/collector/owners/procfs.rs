@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -27,7 +28,7 @@ const LINK: usize = 32;
 /// When the processes cannot be listed at all.
 pub(super) fn scan(proc_root: &Path, wanted: &Wanted, progress: &Progress) -> io::Result<Found> {
     let root = open_dir(CWD, proc_root)?;
-    let pids = list_processes(&root)?;
+    let pids = processes(&root)?;
     Ok(scan_these(&root, &pids, wanted, progress))
 }
 
@@ -42,7 +43,7 @@ pub(super) fn scan_others(
     progress: &Progress,
 ) -> io::Result<Found> {
     let root = open_dir(CWD, proc_root)?;
-    let mut pids = list_processes(&root)?;
+    let mut pids = processes(&root)?;
     pids.retain(|pid| !is_known(*pid));
     Ok(scan_these(&root, &pids, wanted, progress))
 }
@@ -218,28 +219,43 @@ impl Processes {
     }
 }
 
-/// The processes under `proc_root`.
-pub(super) fn processes(proc_root: &Path) -> io::Result<Vec<Pid>> {
-    list_processes(&open_dir(CWD, proc_root)?)
+fn processes(root: &OwnedFd) -> io::Result<Vec<Pid>> {
+    // A descriptor of its own: two readers of one would share the position.
+    match numbers_in(root, Path::new(".")) {
+        (pids, None) => Ok(pids.into_iter().map(Pid).collect()),
+        (_, Some(error)) => Err(error.into()),
+    }
 }
 
-fn list_processes(root: &OwnedFd) -> io::Result<Vec<Pid>> {
-    // A descriptor of its own: two readers of one would share the position.
-    let dir = open_dir(root, Path::new("."))?;
+/// The entries of a directory that are numbers, as far as it can be listed, and why that was not to
+/// its end.
+pub(in crate::collector) fn numbers_in(at: impl AsFd, path: &Path) -> (Vec<u32>, Option<Errno>) {
+    let mut numbers = Vec::new();
+    let dir = match open_dir(at, path) {
+        Ok(dir) => dir,
+        Err(error) => return (numbers, Some(error)),
+    };
     let mut buffer = vec![MaybeUninit::uninit(); DIRENTS];
     let mut entries = RawDir::new(dir.as_fd(), &mut buffer);
-    let mut pids = Vec::new();
     while let Some(entry) = entries.next() {
-        if let Some(pid) = number(entry?.file_name().to_bytes()) {
-            pids.push(Pid(pid));
+        match entry {
+            Ok(entry) => numbers.extend(number(entry.file_name().to_bytes())),
+            Err(error) => return (numbers, Some(error)),
         }
     }
-    Ok(pids)
+    (numbers, None)
 }
 
-fn open_dir(at: impl AsFd, path: &Path) -> io::Result<OwnedFd> {
+/// How many threads a process has, by its `task`: a directory has a link for itself, one in its
+/// parent, and here one for each thread (`proc_task_getattr`).
+pub(in crate::collector) fn threads_in(tasks: &Path) -> Option<u64> {
+    let links = std::fs::metadata(tasks).ok()?.nlink();
+    Some(links.saturating_sub(2))
+}
+
+fn open_dir(at: impl AsFd, path: &Path) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(openat(at, path, flags, Mode::empty())?)
+    openat(at, path, flags, Mode::empty())
 }
 
 /// `/proc/PID/comm`, without its newline.

@@ -53,7 +53,7 @@ pub enum DumpError {
 #[derive(Debug, Default)]
 pub struct Dumped {
     pub sockets: Vec<Socket>,
-    /// The kernel's own below MPTCP connections, which are among the sockets.
+    /// The TCP sockets that carry MPTCP connections, which are among the sockets.
     pub subflows: Vec<Socket>,
     /// More of these sockets, where the query asks for it.
     pub details: Details,
@@ -87,8 +87,8 @@ impl Dumped {
         }
     }
 
-    /// Takes what came again. An accept queue was as long at both readings as at the one where it was
-    /// shorter.
+    /// Takes a socket that came again. For an accept queue the shorter of both lengths counts: it was
+    /// at least that long all the time.
     pub(super) fn again(&mut self, later: &Socket) {
         if later.state != State::Listen {
             return;
@@ -276,7 +276,7 @@ impl Reader {
                                 dump.repeated += 1;
                                 found.again(&socket);
                             } else if !keep(&socket) {
-                                // A later query may ask for it with other eyes.
+                                // A later query may want it.
                                 if let Some(cookie) = socket.cookie {
                                     self.fresh.remove(&cookie);
                                 }

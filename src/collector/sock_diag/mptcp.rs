@@ -8,6 +8,7 @@ use std::num::NonZeroU32;
 
 use netlink_packet_core::NlasIterator;
 
+use crate::model::socket::{u32_at, u64_at};
 use crate::model::{Socket, State, TcpInfo};
 
 /// Attributes within INET_DIAG_ULP_INFO, and within its part about a subflow.
@@ -59,16 +60,6 @@ pub fn subflow(value: &[u8]) -> Option<Subflow> {
 pub struct Subflow {
     /// Of its connection; a listener's has none.
     pub token: Option<NonZeroU32>,
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    let field = bytes.get(at..)?.first_chunk()?;
-    Some(u32::from_ne_bytes(*field))
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
-    let field = bytes.get(at..)?.first_chunk()?;
-    Some(u64::from_ne_bytes(*field))
 }
 
 #[cfg(test)]

@@ -54,10 +54,7 @@ impl Seen {
                 }
                 continue;
             }
-            let thread = match self.threads.is_empty() {
-                true => None,
-                false => self.threads.get_mut(&task),
-            };
+            let thread = self.threads.get_mut(&task);
             let pid = thread.as_ref().map_or(task, |(process, _)| *process);
             let mut open = 0;
             for file in block.files() {
@@ -84,9 +81,7 @@ impl Seen {
             }
         }
     }
-}
 
-impl Seen {
     /// There is no more to add.
     pub fn finish(&mut self) {
         for (process, files) in self.threads.values() {
