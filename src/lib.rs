@@ -41,7 +41,7 @@ use crate::collector::owners::Progress;
 use crate::collector::process::Suspect;
 use crate::collector::resolve;
 use crate::exit::Outcome;
-use crate::model::{Gap, GapKind, Pid, Snapshot, Step};
+use crate::model::{Gap, GapKind, Snapshot, Step};
 use crate::plan::{Inspection, Plan};
 use crate::renderer::{Format, Page, list};
 
@@ -216,15 +216,13 @@ fn find(
         .map(|(pid, stuck)| Suspect { pid, stuck })
         .collect();
     let mut suspects = suspects;
-    let hoarders = if plan.evidence {
-        collector::hoarders(&plan.request, snapshot)
+    let (hoarders, left_out) = if plan.evidence {
+        let is_meant = |pid| report.asks_about_dead(pid);
+        collector::hoarders(&plan.request, snapshot, is_meant)
     } else {
-        Vec::new()
+        (Vec::new(), 0)
     };
-    let hoarders: Vec<Pid> = hoarders
-        .into_iter()
-        .filter(|pid| report.asks_about_dead(*pid))
-        .collect();
+    report.gaps.extend(not_asked(left_out));
     for pid in &hoarders {
         if !suspects.iter().any(|suspect| suspect.pid == *pid) {
             let stuck = Vec::new();
@@ -264,6 +262,21 @@ fn find(
     }
     let findings = finding::findings(report, sets, queues, &evidence, thresholds);
     (findings, step)
+}
+
+/// Processes that were not asked about sockets that are in no table.
+fn not_asked(processes: u64) -> Option<Gap> {
+    let whose = match processes {
+        0 => return None,
+        1 => "1 process has".to_owned(),
+        several => format!("{several} processes have"),
+    };
+    Some(Gap {
+        kind: GapKind::EvidenceMissing,
+        count: processes,
+        detail: format!("{whose} too many sockets in no TCP table to tell whether they are dead"),
+        hint: "select with --pid".into(),
+    })
 }
 
 /// What a listing has no place for: rows that a limit left out, and what could not be seen.

@@ -68,7 +68,9 @@ fn read(plan: &Record, err: &mut impl Write) -> anyhow::Result<(Snapshot, Record
         progress::shown(&progress, || collector::record(&plan.request, &progress))?;
     let mut steps = std::mem::take(&mut snapshot.steps);
     let (mut suspects, left_out) = suspects(&snapshot);
-    for pid in collector::hoarders(&plan.request, &snapshot) {
+    let (hoarders, not_asked) = collector::hoarders(&plan.request, &snapshot, |_| true);
+    snapshot.gaps.extend(crate::not_asked(not_asked));
+    for pid in hoarders {
         if !suspects.iter().any(|suspect| suspect.pid == pid) {
             let stuck = Vec::new();
             suspects.push(Suspect { pid, stuck });

@@ -36,7 +36,9 @@ use self::namespaces::{Missing, Tables};
 use self::netlink::may_be_selected;
 use self::netns::{NetnsChoice, NetnsError};
 use self::origin::Origins;
-use self::owners::{Found, Progress, STRAYS_FEW, ScanChoice, ScanError, Search, Wanted};
+use self::owners::{
+    Found, Progress, STRAYS_FEW, STRAYS_MAX, ScanChoice, ScanError, Search, Wanted,
+};
 use self::process::{Suspect, Testimony};
 use self::recording::tape::Tape;
 use self::recording::{Recording, RecordingError};
@@ -267,40 +269,51 @@ pub fn examine(
     (evidence, step)
 }
 
-/// The most processes whose strays are looked at more closely, those with the most first.
-const STRAYING_MAX: usize = 64;
-/// The most of them that are asked whether their sockets are dead.
+/// The most strays that are asked whether they are TCP, some microseconds each: those of any one
+/// process, and as many of all others.
+const LOOKS_MAX: usize = 2 * STRAYS_MAX;
+/// The most processes that are asked whether their sockets are dead.
 const HOARDERS_MAX: usize = 16;
 
 /// The processes that have many TCP sockets open which are in no table that was read, though they
-/// live in a namespace that was.
-pub fn hoarders(request: &Request, snapshot: &Snapshot) -> Vec<Pid> {
+/// live in a namespace that was, those with the most first; and how many others may have. Of those
+/// that are meant.
+pub fn hoarders(
+    request: &Request,
+    snapshot: &Snapshot,
+    is_meant: impl Fn(Pid) -> bool,
+) -> (Vec<Pid>, u64) {
     if let Some(recording) = &request.from {
-        return recording.hoarders(request);
+        let mut recorded = recording.hoarders(request);
+        recorded.retain(|pid| is_meant(*pid));
+        return (recorded, 0);
     }
     let strays = |scanned: &Scanned| scanned.strays.as_ref().map_or(0, Vec::len);
+    let lives_here = |pid: Pid| {
+        let path = request.proc_root.join(pid.to_string()).join("ns/net");
+        let inode = std::fs::metadata(path)
+            .ok()
+            .map(|namespace| namespace.ino());
+        let mut namespaces = snapshot.namespaces.iter();
+        namespaces.any(|namespace| namespace.inode.is_none() || namespace.inode == inode)
+    };
     let scanned = snapshot.scanned.iter();
     let mut straying: Vec<&Scanned> = scanned
         .filter(|scanned| strays(scanned) >= STRAYS_FEW)
+        .filter(|scanned| is_meant(scanned.pid) && lives_here(scanned.pid))
         .collect();
-    straying.sort_by_key(|scanned| (std::cmp::Reverse(strays(scanned)), scanned.pid));
-    let lives_here = |pid: Pid| {
-        let path = request.proc_root.join(pid.to_string()).join("ns/net");
-        let inode = std::fs::metadata(path).map(|namespace| namespace.ino());
-        let mut namespaces = snapshot.namespaces.iter();
-        namespaces.any(|namespace| {
-            namespace.inode.is_none() || namespace.inode == inode.as_ref().ok().copied()
-        })
-    };
-    let hoarding = straying
-        .into_iter()
-        .take(STRAYING_MAX)
-        .filter(|scanned| lives_here(scanned.pid))
-        .filter(|scanned| process::has_many_tcp_strays(&request.proc_root, scanned));
-    hoarding
-        .map(|scanned| scanned.pid)
-        .take(HOARDERS_MAX)
-        .collect()
+    // One with very many, which may be of any kind, leaves no looks for others.
+    straying.sort_by_key(|scanned| (strays(scanned), scanned.pid));
+    let mut looks = LOOKS_MAX;
+    let mut left_out = 0;
+    straying.retain(|scanned| {
+        let many = process::has_many_tcp_strays(&request.proc_root, scanned, &mut looks);
+        left_out += u64::from(many.is_none());
+        many == Some(true)
+    });
+    left_out += straying.len().saturating_sub(HOARDERS_MAX) as u64;
+    let most = straying.iter().rev().take(HOARDERS_MAX);
+    (most.map(|scanned| scanned.pid).collect(), left_out)
 }
 
 /// Asks the suspects for what they can tell about themselves; see [`process::examine`].

@@ -442,12 +442,23 @@ fn is_tcp(path: &Path) -> bool {
     })
 }
 
-/// Whether many of the strays of a process are TCP sockets.
-pub(super) fn has_many_tcp_strays(proc_root: &Path, scanned: &Scanned) -> bool {
+/// Whether many of the strays of a process are TCP sockets; `None` where that takes more looks than
+/// are left.
+pub(super) fn has_many_tcp_strays(
+    proc_root: &Path,
+    scanned: &Scanned,
+    looks: &mut usize,
+) -> Option<bool> {
     let descriptors = proc_root.join(scanned.pid.to_string()).join("fd");
-    let strays = scanned.strays.iter().flatten();
-    let tcp = strays.filter(|(fd, _)| is_tcp(&descriptors.join(fd.to_string())));
-    tcp.take(STRAYS_FEW).count() == STRAYS_FEW
+    let mut many = 0;
+    for (fd, _) in scanned.strays.iter().flatten() {
+        *looks = looks.checked_sub(1)?;
+        many += usize::from(is_tcp(&descriptors.join(fd.to_string())));
+        if many == STRAYS_FEW {
+            return Some(true);
+        }
+    }
+    Some(false)
 }
 
 fn is_32_bit(root: &Path) -> bool {

@@ -30,7 +30,7 @@ pub(super) use self::procfs::{PathBuffer, numbers_in, socket_inode, threads_in};
 /// With fewer open files than this, /proc is read sooner than a program is loaded.
 const MANY_FILES: u32 = 10_000;
 /// The most descriptors of one process that are kept as strays.
-const STRAYS_MAX: usize = 65_536;
+pub(super) const STRAYS_MAX: usize = 65_536;
 /// Fewer than this in a process that holds no wanted socket are ignored. It is a fifth of the
 /// smallest limit of open files in use.
 pub(super) const STRAYS_FEW: usize = 20;
