@@ -43,7 +43,7 @@ const EXAMPLES: [(&str, &str); 7] = [
 const FILES: [(&str, &str); 5] = [
     (
         "/proc",
-        "Holders of sockets, settings of the kernel and, where sock_diag(7) is not to be had, the \
+        "Holders of sockets, settings of the kernel and, if sock_diag(7) is not available, the \
          sockets themselves (see --proc).",
     ),
     (

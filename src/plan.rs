@@ -134,9 +134,7 @@ pub enum UsageError {
     CheckBy { given: String },
     #[error("--state {states} needs -w or -c: nothing says how many are too many")]
     NeedsLimits { states: String },
-    #[error(
-        "--no-evidence leaves out what findings are judged by: give -w or -c, or leave it away"
-    )]
+    #[error("--no-evidence leaves out what findings are judged by: give -w or -c, or drop it")]
     NeedsEvidence,
     #[error("no verdict within {timeout:?}; the recording did not come")]
     NoAnswer { timeout: Duration },
@@ -159,9 +157,9 @@ pub enum UsageError {
     ByNeedsTriage { command: &'static str },
     #[error("--by {name:?}: {hint}")]
     By { name: String, hint: String },
-    #[error("--scan bpf looks at the processes of this host: leave --proc away")]
+    #[error("--scan bpf looks at the processes of this host: drop --proc")]
     ScanElsewhere,
-    #[error("-N is one network namespace and -A all of them: leave one away")]
+    #[error("-N is one network namespace and -A all of them: use one of them")]
     Namespaces,
     #[error("`dev` means another interface in each network namespace: choose one by -N")]
     Interface,

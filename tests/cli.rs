@@ -101,6 +101,8 @@ fn a_filter_is_part_of_the_selection_that_json_tells() {
 fn a_namespace_that_does_not_exist_says_where_it_was_looked_for() {
     snapshot("netns", &["-N", "closewait-no-such-namespace"]);
     snapshot("netns-pid", &["-N", "4294967295"]);
+    // No process's number, though there is a process 1.
+    snapshot("netns-number", &["-N", "net:[1]"]);
     snapshot("netns-path", &["-N", "/nonexistent/ns"]);
 }
 

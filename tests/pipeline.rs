@@ -117,7 +117,7 @@ fn from_text() -> Snapshot {
         count: 1,
         detail: "/proc/net/tcp was read as asked: it has no ages and no accept queue limits"
             .to_owned(),
-        hint: "leave --source procfs away".into(),
+        hint: "run without --source procfs".into(),
     });
     snapshot
 }

@@ -1,6 +1,6 @@
 //! Everything that touches the system: one [`collect`] turns a [`Request`] into a [`Snapshot`].
 //!
-//! sockets (sock_diag, or /proc/net/tcp where that is not to be had) → host facts → owners.
+//! sockets (sock_diag, or /proc/net/tcp if that is not available) → host facts → owners.
 //! What could not be read is a gap in the snapshot, never an empty answer.
 
 pub mod cgroup;
@@ -110,7 +110,7 @@ impl Request {
 /// Where the user wants the sockets from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum SourceChoice {
-    /// sock_diag, and /proc/net/tcp where that is not to be had
+    /// sock_diag, or /proc/net/tcp if that is not available
     Auto,
     /// sock_diag or an error
     Netlink,

@@ -22,7 +22,7 @@ use crate::model::{DetailSet, Endpoint, Gap, GapKind, Protocol, Socket, State, S
 /// with them.
 ///
 /// # Errors
-/// When sock_diag is not to be had, or breaks off.
+/// When sock_diag is not available, or breaks off.
 pub(super) fn read_netlink(
     request: &Request,
     found: &mut Dumped,

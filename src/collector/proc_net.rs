@@ -1,4 +1,4 @@
-//! /proc/net/tcp and tcp6: the fallback where sock_diag is not to be had.
+//! /proc/net/tcp and tcp6: the fallback if sock_diag is not available.
 //!
 //! The text has no cookies, no ages and no accept queue limits; see proc_pid_net(5) and
 //! `net/ipv4/tcp_ipv4.c`, `tcp4_seq_show`.

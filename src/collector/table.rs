@@ -1,5 +1,5 @@
 //! The socket table of one network namespace: through sock_diag, or from /proc/net/tcp where that
-//! is not to be had.
+//! is not available.
 
 use std::fs::File;
 use std::io;
@@ -79,9 +79,10 @@ fn read_other(
         Ok((inode, table)) => Ok((described(Some(inode)), table?)),
         Err(error) => {
             let process = || {
-                let number: u64 = netns::inode_in(&name.0)?;
-                let of_number = || u32::try_from(number).ok().map(Pid);
-                namespaces::process_in(number, root).or_else(of_number)
+                let inode = netns::inode_in(&name.0)?;
+                // A bare number may be a process's, one in brackets may not.
+                let of_number = || name.0.parse().ok().map(Pid);
+                namespaces::process_in(inode, root).or_else(of_number)
             };
             let net = process().map(|pid| root.join(pid.to_string()).join("net"));
             let readable = net.filter(|net| net.join("tcp").exists());
@@ -189,7 +190,7 @@ pub(super) fn read_table(
                 kind: GapKind::UdpUnread,
                 count: 1,
                 detail: format!("no UDP socket was read: {error}"),
-                hint: "leave -u away, or see `ss -uan`".into(),
+                hint: "run without -u, or see `ss -uan`".into(),
             }),
         }
     }
@@ -247,7 +248,7 @@ fn read_tcp(
             count: 1,
             detail: "/proc/net/tcp was read as asked: it has no ages and no accept queue limits"
                 .to_owned(),
-            hint: "leave --source procfs away".into(),
+            hint: "run without --source procfs".into(),
         });
     }
     let dir = net.map_or_else(|| net_dir(&request.proc_root), Path::to_path_buf);

@@ -1,5 +1,5 @@
 //! The UDP sockets of one network namespace: through sock_diag, or from /proc/net/udp where that
-//! is not to be had.
+//! is not available.
 
 use std::path::Path;
 use std::time::Instant;
@@ -59,7 +59,7 @@ pub(super) fn read(
             kind: GapKind::UdpSource,
             count: 1,
             detail: "/proc/net/udp was read: it has no cookies".to_owned(),
-            hint: "leave --source procfs away".into(),
+            hint: "run without --source procfs".into(),
         });
     }
     let dir = net.map_or_else(|| net_dir(&request.proc_root), Path::to_path_buf);

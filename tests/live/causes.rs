@@ -441,7 +441,7 @@ fn a_proxy_that_does_not_pass_on_a_close_shows_both_of_its_legs() {
 }
 
 #[test]
-fn a_filter_does_not_change_what_a_proxy_is_told() {
+fn a_filter_does_not_change_the_finding_about_a_proxy() {
     let (lab, proxy) = prepared("filtered");
     let upstream = proxy.number("upstream_port");
     lab.lingering(u16::try_from(upstream).unwrap(), 5, Age::Least);

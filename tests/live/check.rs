@@ -371,7 +371,7 @@ fn the_workers_of_a_service_are_counted_together() {
 }
 
 #[test]
-fn what_keepalive_hides_is_looked_at_twice_where_it_decides() {
+fn a_check_looks_twice_if_keepalive_hides_what_decides() {
     let lab = Lab::new();
     // Every second an answer to a probe renews the last acknowledgement.
     let held = lab.start("leak", &["connections=12", "keepalive=true"]);
@@ -415,7 +415,7 @@ fn what_keepalive_hides_is_looked_at_twice_where_it_decides() {
 }
 
 #[test]
-fn nothing_to_look_at_is_told_from_nothing_wrong() {
+fn no_socket_that_matches_is_not_an_all_clear() {
     let lab = Lab::new();
     let idle = lab.start("silent", &[]);
     let port = idle.port().to_string();
@@ -476,7 +476,7 @@ fn nothing_to_look_at_is_told_from_nothing_wrong() {
 }
 
 #[test]
-fn what_a_finding_counts_is_not_the_selections() {
+fn a_selection_does_not_change_what_a_finding_counts() {
     let lab = Lab::new();
     // Some have hung up, and others wait in the queue.
     let full = lab.start("queue", &["backlog=6"]);

@@ -191,7 +191,7 @@ fn all_namespaces_of_a_part_of_the_host_are_not_all() {
 }
 
 #[test]
-fn a_process_a_unit_and_a_container_are_looked_for_where_they_live() {
+fn a_process_a_unit_and_a_container_are_read_in_their_own_namespaces() {
     let lab = Lab::new();
     let Some(home) = label(&lab) else {
         return left_out(Lack::Namespace);
@@ -285,7 +285,7 @@ fn in_container(lab: &Lab, script: &str) -> Run {
 }
 
 #[test]
-fn another_procfs_is_read_where_its_first_process_is() {
+fn another_procfs_reads_the_namespace_of_its_process_1() {
     let lab = Lab::new();
     let Some(home) = label(&lab) else {
         return left_out(Lack::Namespace);

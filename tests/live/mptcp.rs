@@ -161,7 +161,7 @@ fn a_young_close_wait_of_mptcp_does_not_linger() {
 }
 
 #[test]
-fn each_subflow_is_listed_behind_its_connection_and_is_its_owners() {
+fn each_subflow_is_listed_after_its_connection_with_the_same_owner() {
     let Some(servers) = Servers::new(2) else {
         return;
     };
@@ -243,7 +243,7 @@ fn connections_of_mptcp_that_were_not_accepted_are_in_one_queue() {
 }
 
 #[test]
-fn what_proc_does_not_show_of_mptcp_is_a_gap_and_nobody_elses() {
+fn mptcp_that_proc_does_not_show_is_a_gap() {
     let lab = Lab::new();
     if !lab.is_private() {
         return left_out(Lack::Namespace);

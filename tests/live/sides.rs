@@ -50,7 +50,7 @@ fn end(end: &Value) -> SocketAddr {
 }
 
 #[test]
-fn who_opened_a_connection_is_told_whatever_became_of_it() {
+fn who_opened_a_connection_is_known_in_every_state() {
     let lab = Lab::new();
     widen_the_range(&lab);
     type Deed = fn(&TcpStream, &TcpStream);

@@ -98,7 +98,7 @@ fn capabilities_count_and_not_the_name_of_the_user() {
 }
 
 #[test]
-fn processes_that_the_mount_of_proc_hides_are_the_reason_where_they_are() {
+fn hidepid_is_named_as_the_reason_for_a_hidden_owner() {
     let lab = Lab::new();
     if !lab.is_private() {
         left_out(Lack::Namespace);
