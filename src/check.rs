@@ -65,7 +65,7 @@ fn judge(check: &Check) -> anyhow::Result<(Status, Vec<u8>)> {
         return told(check, judged);
     }
     let grace = check.grace();
-    let doubts = judged.2.doubtful;
+    let doubts = verdict::doubtful(&judged.0, &check.test).len();
     let why = if check.inspection.request.from.is_some() {
         "a recording is a single reading: `closewait diff` compares two".to_owned()
     } else {
@@ -162,11 +162,11 @@ impl Reading {
         (report, _, verdict): &Judged<'_>,
     ) -> bool {
         let watched = first.map(|first| self.began.saturating_duration_since(first.ended));
-        if verdict.doubtful == 0 || watched > Some(check.grace()) {
+        let doubtful = verdict::doubtful(report, &check.test);
+        if doubtful.is_empty() || watched > Some(check.grace()) {
             return false;
         }
         let older = check.inspection.rules.grace_ms.saturating_add(1);
-        let doubtful = verdict::doubtful(report, &check.test);
         let all = Sightings::of(&self.snapshot, doubtful, older).and(seen.clone());
         // How busy a processor is decides nothing.
         let (_, _, other) = self.judge(check, &all, first, Duration::ZERO);

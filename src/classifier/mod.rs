@@ -415,6 +415,21 @@ impl<'a> Report<'a> {
         Some(selected.count() as u64)
     }
 
+    /// The sockets of which the selection asks what is not known, and that may be younger than the
+    /// grace for all that is known.
+    pub fn undecided_by_age(&self) -> Vec<&Socket> {
+        if self.undecided == 0 {
+            return Vec::new();
+        }
+        let sockets = self.snapshot.sockets.iter();
+        let undecided = sockets.filter(|socket| {
+            let (row, doubts) = self.judge.row(socket, self.judge.owner_ref(socket));
+            let selected = self.filter.decide(&self.judge.known(&row, doubts));
+            selected.is_none() && self.age_doubt(&row).is_some()
+        });
+        undecided.collect()
+    }
+
     /// Whether a connection that waits to be accepted would be selected, as far as can be told: one
     /// of those in the queue, or as the listener's own socket is.
     pub fn asks_about(&self, listener: &Listener, socket: &Socket, waits_ms: Option<u64>) -> bool {

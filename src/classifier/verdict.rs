@@ -328,11 +328,14 @@ pub fn counted<'a>(report: &'a Report<'_>, test: &Test) -> Vec<&'a Socket> {
         .collect()
 }
 
-/// The CLOSE_WAIT sockets that would count if they were known to be older than the grace.
+/// The CLOSE_WAIT sockets that would count if they were known to be older than the grace; with
+/// them those that the selection may have then, as it asks for an age or a cause.
 pub fn doubtful<'a>(report: &'a Report<'_>, test: &Test) -> Vec<&'a Socket> {
     let rows = report.rows().filter(|row| counts(row, test));
-    rows.filter(|row| report.may_be_young(row))
+    let selected = rows.filter(|row| report.may_be_young(row));
+    selected
         .map(|row| row.socket)
+        .chain(report.undecided_by_age())
         .collect()
 }
 

@@ -399,6 +399,15 @@ fn a_check_looks_twice_if_keepalive_hides_what_decides() {
     assert_eq!(figure(&found.stdout, "worst"), 12.0, "{}", found.stdout);
     let found = of(&["-t", "60", "--threshold", "warning=12"]);
     assert_eq!(found.code, 1, "{}", found.stdout);
+    // A cause and an age that a filter asks for are known at the second look as well.
+    let of_cause = ["--cause", "never-closed", "-w", "11"];
+    let found = of(&[&["-t", "5"], &of_cause[..]].concat());
+    assert_eq!(found.code, 3, "{}", found.stdout);
+    for args in [&of_cause[..], &["--older-than", "3s", "-w", "11"]] {
+        let found = of(&[&["-t", "60"], args].concat());
+        assert_eq!(found.code, 1, "{}", found.stdout);
+        assert_eq!(figure(&found.stdout, "worst"), 12.0, "{}", found.stdout);
+    }
     // They were there at the first reading as well.
     let growing = ["-t", "60", "--growth", "1", "--for", "5100ms"];
     let found = of(&growing);
