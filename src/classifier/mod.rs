@@ -382,6 +382,10 @@ impl<'a> Report<'a> {
     /// The ports, programs and processes that the selection names and that have no socket, whatever
     /// its state; not those of which that cannot be told.
     pub fn without_sockets(&self) -> Vec<&Term> {
+        let is_unread = |gap: &Gap| gap.kind == GapKind::NetnsUnread;
+        if self.snapshot.gaps.iter().any(is_unread) {
+            return Vec::new();
+        }
         let mut named = self.filter.named();
         named.retain(|term| {
             let may_be = |socket: &Socket| {

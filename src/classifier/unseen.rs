@@ -69,7 +69,14 @@ impl Hidden {
                 "left out: the filter asks for what is not known of them (an owner, a side, a unit, a cause, \
                  an age, an interface, a mark or a cgroup)"
                     .to_owned(),
-                "run as root, or select by state and port alone".to_owned(),
+                match hiding(snapshot) {
+                    // Root has what helps against the others.
+                    hidden @ Hiding::NeedsCapability => format!(
+                        "{}, or select by state and port alone",
+                        remedy(hidden, scan)
+                    ),
+                    _ => "run as root, or select by state and port alone".to_owned(),
+                },
             ),
         ];
         told.into_iter()

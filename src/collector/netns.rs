@@ -139,6 +139,9 @@ impl Netns {
                         name: self.name.clone(),
                         reason,
                         hint: match reason {
+                            Errno::PERM if rustix::process::geteuid().is_root() => {
+                                " (needs CAP_SYS_ADMIN)"
+                            }
                             Errno::PERM => " (needs root)",
                             Errno::INVAL => "; is that a network namespace?",
                             _ => "",

@@ -347,7 +347,9 @@ pub(super) fn read_texts(
                 },
             }),
             Err(reason) => {
-                let hint = if netns::is_ours(&request.proc_root) {
+                let hint = if reason.kind() != io::ErrorKind::NotFound {
+                    String::new()
+                } else if netns::is_ours(&request.proc_root) {
                     "; is /proc mounted?".to_owned()
                 } else {
                     format!("; is {} a procfs?", request.proc_root.display())

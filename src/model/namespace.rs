@@ -65,11 +65,13 @@ impl OtherNamespaces {
         let processes = |count| counted(count, "process", "processes");
         let namespaces = (self.namespaces > 0).then(|| {
             let namespaces = "other network namespaces";
-            format!(
-                "{} ({}) not looked at: -A",
-                counted(self.namespaces, "other network namespace", namespaces),
-                processes(self.processes)
-            )
+            let count = counted(self.namespaces, "other network namespace", namespaces);
+            // Where processes are hidden, none seen is not none.
+            let hidden = self.unknown > 0 || self.doubt.is_some();
+            match self.processes {
+                0 if hidden => format!("{count} not looked at: -A"),
+                seen => format!("{count} ({}) not looked at: -A", processes(seen)),
+            }
         });
         let unknown = (self.unknown > 0).then(|| {
             let processes = processes(self.unknown);
@@ -147,6 +149,14 @@ mod tests {
             words(1, 1, 2, Some("x; y")),
             "1 other network namespace (1 process) not looked at: -A; more may exist: the \
              namespaces of 2 processes are unknown (run as root); x; y"
+        );
+        assert_eq!(
+            words(1, 0, 0, None),
+            "1 other network namespace (0 processes) not looked at: -A"
+        );
+        assert_eq!(
+            words(1, 0, 0, Some("x")),
+            "1 other network namespace not looked at: -A; more may exist: x"
         );
         assert_eq!(
             words(0, 0, 0, Some("x")),

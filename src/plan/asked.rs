@@ -19,7 +19,7 @@ use crate::classifier::cause::GRACE_MS;
 use crate::classifier::severity::Thresholds;
 use crate::classifier::tally::Dimension;
 use crate::collector::names::SystemNames;
-use crate::collector::namespaces::whereabouts;
+use crate::collector::namespaces::{Missing, whereabouts};
 use crate::collector::netns::{NetnsChoice, NetnsName};
 use crate::collector::owners::ScanChoice;
 use crate::collector::recording::{RecordedNames, Recording};
@@ -78,11 +78,14 @@ impl Place {
             return;
         }
         match whereabouts(&named, &self.proc_root) {
-            Ok(Some(netns)) if self.netns == NetnsChoice::Own => {
+            Ok(netns) if self.netns == NetnsChoice::Own => {
                 self.netns = netns;
                 self.is_told = true;
             }
-            Err(missing) if !options.quiet => self.netns = NetnsChoice::Missing(missing),
+            // Of one that does not exist no socket matches.
+            Err(missing) if !options.quiet || matches!(missing, Missing::Unlisted(_)) => {
+                self.netns = NetnsChoice::Missing(missing);
+            }
             Ok(_) | Err(_) => {}
         }
     }

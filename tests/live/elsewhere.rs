@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::lab::{Lab, Lack, Nobody, Run, closewait, left_out, run, sockets_of};
+use crate::lab::{Lab, Lack, Nobody, Run, closewait, left_out, run, sockets_of, until};
 use crate::namespaces::{Connection, Named, label};
 use crate::placement::Group;
 
@@ -131,6 +131,23 @@ fn a_named_namespace_counts_once_where_its_processes_may_not_be_looked_at() {
         .args(["list", "-A", "--json", "state", "close-wait"]));
     let list: Value = serde_json::from_str(&told.stdout).unwrap();
     assert_eq!(times(&list, &connection), 1, "{list:#}");
+    // It is looked at, so that it is none of the others.
+    let others = |program: &mut Command| {
+        let told = run(program.args(["list", "-N", &named.0, "--json"]));
+        let list: Value = serde_json::from_str(&told.stdout).unwrap();
+        list["other_namespaces"]["namespaces"].as_u64().unwrap()
+    };
+    until("as many others as root counts", || {
+        let by_root = others(&mut Command::new(closewait()));
+        let mut without = Command::new("setpriv");
+        without.args(["--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace"]);
+        let without = others(without.arg(closewait()));
+        if by_root == without {
+            Ok(())
+        } else {
+            Err(format!("{by_root} by root, {without} without"))
+        }
+    });
     let mut inodes: Vec<u64> = list["namespaces"]
         .as_array()
         .unwrap()
@@ -249,6 +266,39 @@ fn a_process_a_unit_and_a_container_are_read_in_their_own_namespaces() {
 }
 
 #[test]
+fn a_process_that_may_not_be_looked_at_is_not_said_to_have_no_socket() {
+    let lab = Lab::new();
+    if label(&lab).is_none() {
+        return left_out(Lack::Namespace);
+    }
+    let leak = lab.start("leak", &["connections=3"]);
+    let pid = leak.pid().to_string();
+    Named::new("closed").enter();
+    let nobody = Nobody::new();
+    let mount = "mount -t proc -o hidepid=1 proc /proc && exec setpriv --reuid=65534 --regid=65534 \
+                 --clear-groups \"$1\" check -w 1";
+    for what in ["--pid", "pid ="] {
+        let told = sh(&format!("{mount} {what} {pid}"), &nobody.program);
+        assert_eq!(told.code, 3, "{told:?}");
+        assert!(!told.stdout.contains("has no socket"), "{told:?}");
+        assert!(told.stdout.contains("could not be told"), "{told:?}");
+    }
+}
+
+#[test]
+fn a_process_without_its_leader_is_looked_for_where_its_threads_live() {
+    let lab = Lab::new();
+    if label(&lab).is_none() {
+        return left_out(Lack::Namespace);
+    }
+    let hidden = lab.start("hide", &["connections=3", "way=leader"]);
+    let pid = hidden.pid().to_string();
+    Named::new("leader").enter();
+    let check = lab.closewait(&["check", "--pid", &pid, "-w", "2", "--grace", "0s"]);
+    assert_eq!(check.code, 1, "{check:?}");
+}
+
+#[test]
 fn a_process_that_does_not_exist_is_an_error() {
     let lab = Lab::new();
     let none = lab.closewait(&["list", "--pid", "4194305"]);
@@ -324,6 +374,14 @@ fn a_directory_that_shows_no_process_is_no_host() {
     let lab = Lab::new();
     let root = tempfile::tempdir().unwrap();
     let path = root.path().to_str().unwrap();
+    // Where no process is seen, nothing is known of one.
+    for args in [["--pid", "1"], ["unit", "= x"]] {
+        let words = args.iter().flat_map(|arg| arg.split(' '));
+        let asked: Vec<&str> = ["check", "--proc", path].into_iter().chain(words).collect();
+        let told = lab.closewait(&asked);
+        assert_eq!(told.code, 3, "{told:?}");
+        assert!(told.stdout.contains("shows no process"), "{told:?}");
+    }
     // What was read in its place is not what was asked for.
     let nothing = lab.closewait(&["check", "--proc", path, "--by", "total", "-w", "1000000"]);
     assert_eq!(nothing.code, 3, "{nothing:?}");

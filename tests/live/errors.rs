@@ -36,7 +36,8 @@ fn a_port_beyond_65535_is_a_usage_error() {
 #[test]
 fn a_namespace_that_does_not_exist_is_named_in_the_error() {
     let lab = Lab::new();
-    for name in ["nowhere", "/run/netns/nowhere", "4194305"] {
+    // What is in brackets is the number of a namespace, and not of process 1.
+    for name in ["nowhere", "/run/netns/nowhere", "4194305", "net:[1]"] {
         says(&lab.closewait(&["-N", name]), 1, &["closewait:", name]);
         says(&lab.closewait(&["list", "-N", name, "--json"]), 1, &[name]);
         says(&lab.closewait(&["-q", "-N", name]), 2, &[name]);

@@ -127,6 +127,7 @@ fn hidepid_is_named_as_the_reason_for_a_hidden_owner() {
     // The group that the mount exempts sees every process, and may not read them.
     for (option, group) in [("hidepid=2", 0), ("hidepid=1", 65534)] {
         let run = inside(option, group);
+        assert!(!run.stdout.contains("PID namespace"), "{run:?}");
         let gap = hidden(&run).expect("hidden owners");
         assert!(!detail(&gap).contains("hidepid"), "{gap}");
         assert!(detail(&gap).contains("may not be read"), "{gap}");

@@ -1,5 +1,6 @@
 //! Why a procfs may not show all processes, and with them all network namespaces.
 
+use std::borrow::Cow;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -12,6 +13,8 @@ use crate::collector::netns;
 
 /// The number of the initial PID namespace (`PROC_PID_INIT_INO` of `include/linux/proc_ns.h`).
 const INITIAL_PIDS: u64 = 0xEFFF_FFFC;
+/// The first user namespace (`PROC_USER_INIT_INO` of the same).
+const FIRST_USER: u64 = 0xEFFF_FFFD;
 /// `PF_KTHREAD` of `include/linux/sched.h`: only the initial PID namespace has kernel threads.
 const KERNEL_THREAD: u32 = 0x0020_0000;
 
@@ -20,7 +23,7 @@ const KERNEL_THREAD: u32 = 0x0020_0000;
 pub(super) struct Doubt {
     /// What could not be listed, and why.
     pub(super) detail: String,
-    pub(super) hint: &'static str,
+    pub(super) hint: Cow<'static, str>,
 }
 
 impl Doubt {
@@ -33,13 +36,14 @@ impl Doubt {
                 Some(Errno::MFILE) => "raise the limit of open files (ulimit -n)",
                 Some(Errno::NOENT) => "is a procfs mounted there?",
                 _ => "",
-            },
+            }
+            .into(),
         }
     }
 
     /// It, and what to try.
     pub(super) fn words(&self) -> String {
-        match self.hint {
+        match self.hint.as_ref() {
             "" => self.detail.clone(),
             hint => format!("{}; {hint}", self.detail),
         }
@@ -49,6 +53,24 @@ impl Doubt {
 /// Whether the calling thread has all of these capabilities.
 pub(in crate::collector) fn is_capable(wanted: CapabilitySet) -> bool {
     rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(wanted))
+}
+
+/// Whether the reader is in the first user namespace, in which alone its capabilities hold for the
+/// whole host; `None` where that cannot be told.
+pub(in crate::collector) fn is_of_first_user_namespace(proc_root: &Path) -> Option<bool> {
+    let own = netns::number_at(&proc_root.join("self/ns/user"), "user")?;
+    Some(own == FIRST_USER)
+}
+
+/// What to try where a capability is missing: root may lack it too.
+pub(super) fn by_capability(names: &str) -> String {
+    if !rustix::process::geteuid().is_root() {
+        format!("run as root (or with {names})")
+    } else if is_of_first_user_namespace(Path::new("/proc")) == Some(false) {
+        "run it outside this user namespace".to_owned()
+    } else {
+        format!("run it with {names}")
+    }
 }
 
 /// Why a procfs that has processes may not show all of them.
@@ -61,7 +83,7 @@ pub(super) fn of_procfs(proc_root: &Path) -> Vec<Doubt> {
                 "{} shows the processes of one PID namespace, not of the host",
                 proc_root.display()
             ),
-            hint: "run it on the host, or with the host's --proc",
+            hint: "run it on the host, or with the host's --proc".into(),
         });
     }
     if let Some(option) = hiding {
@@ -70,20 +92,25 @@ pub(super) fn of_procfs(proc_root: &Path) -> Vec<Doubt> {
                 "{} is mounted with {option}: other users' processes are not seen",
                 proc_root.display()
             ),
-            hint: "run as root with CAP_SYS_PTRACE",
+            hint: by_capability("CAP_SYS_PTRACE").into(),
         });
     }
     doubts
 }
 
 /// Whether the processes are those of the initial PID namespace: by the namespace of PID 1, or, if
-/// that may not be read, by whether PID 2 is a kernel thread. If neither shows it, they are not,
-/// unless they may be hidden.
+/// that may not be read, by whether PID 2 is a kernel thread, or by the reader's own, if that is
+/// what the procfs shows. If none shows it, they are not, unless they may be hidden.
 pub(in crate::collector) fn is_of_the_host(proc_root: &Path, may_be_hidden: bool) -> bool {
-    match netns::number_at(&proc_root.join("1/ns/pid"), "pid") {
-        Some(inode) => inode == INITIAL_PIDS,
-        None => is_kernel_thread(&proc_root.join("2")).unwrap_or(may_be_hidden),
-    }
+    let is_initial = |process: &str| {
+        let path = proc_root.join(process).join("ns/pid");
+        netns::number_at(&path, "pid").map(|inode| inode == INITIAL_PIDS)
+    };
+    let own = || is_initial("self").filter(|_| netns::has_our_numbers(proc_root));
+    is_initial("1")
+        .or_else(|| is_kernel_thread(&proc_root.join("2")))
+        .or_else(own)
+        .unwrap_or(may_be_hidden)
 }
 
 fn is_kernel_thread(process: &Path) -> Option<bool> {

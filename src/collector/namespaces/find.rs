@@ -46,6 +46,8 @@ pub(super) struct Found {
     pub(super) places: BTreeMap<Key, Place>,
     /// Processes whose namespace is not known.
     pub(super) untold: u64,
+    /// Mounts that may be of the namespaces of processes that may not be looked at.
+    pub(super) unasked: u64,
     /// Why there may be more.
     pub(super) doubts: Vec<Doubt>,
 }
@@ -101,7 +103,7 @@ impl<'a> Search<'a> {
         } else if is_empty {
             search.found.doubts.push(Doubt {
                 detail: format!("{} shows no process", proc_root.display()),
-                hint: "is a procfs mounted there?",
+                hint: "is a procfs mounted there?".into(),
             });
         }
         if let Some(root) = search.root() {
@@ -134,14 +136,17 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The namespace of a process.
+    /// The namespace of a process; of one whose leader has exited, that of its other threads.
     pub(super) fn key_of(&self, pid: Pid) -> Option<Key> {
         let process = self.process(pid);
         if let Some(inode) = netns::number_at(&process.join("ns/net"), "net") {
             return Some(self.key(inode));
         }
-        let table = netns::table_in(&process.join("net")).ok()?;
-        Some(self.key_of_table(table))
+        if let Ok(table) = netns::table_in(&process.join("net")) {
+            return Some(self.key_of_table(table));
+        }
+        let (_, inode) = *self.threads_of(&self.root()?, pid).first()?;
+        Some(self.key(inode))
     }
 }
 
@@ -209,15 +214,34 @@ impl Search<'_> {
                 Err(_) => closed.push(pid),
             }
         }
+        let mut asked = false;
         for pid in closed {
             match netns::table_in(&self.process(pid).join("net")) {
                 Ok(table) => {
+                    if !self.tables.contains_key(&table) && !std::mem::replace(&mut asked, true) {
+                        self.ask_mounts();
+                    }
                     let key = self.key_of_table(table);
                     self.found.places.entry(key).or_default().add(pid);
                 }
                 Err(error) if is_gone(error) && self.is_ending(pid) => {}
                 Err(_) => self.found.untold += 1,
             }
+        }
+    }
+
+    /// Mounts that no process is known to be in are asked for their tables, by which those of
+    /// processes that may not be looked at are told to be the same.
+    fn ask_mounts(&mut self) {
+        for (key, place) in &self.found.places {
+            let Key::Inode(inode) = *key else { continue };
+            if !place.pids.is_empty() {
+                continue;
+            }
+            let opened = place.open(Some(inode), self.proc_root).ok().flatten();
+            let table = opened.and_then(|netns| netns.within(netns::current_table).ok()?);
+            self.found.unasked += u64::from(table.is_none());
+            self.tables.extend(table.map(|table| (table, *key)));
         }
     }
 
@@ -279,7 +303,7 @@ impl Search<'_> {
                     "{} shows {seen} threads, and the kernel runs {running}",
                     self.proc_root.display()
                 ),
-                hint: "run it on the host, or with the host's --proc",
+                hint: "run it on the host, or with the host's --proc".into(),
             });
         }
     }
@@ -310,44 +334,53 @@ impl Search<'_> {
         let own = Pid(std::process::id());
         // What this process has open, it has opened to look.
         for &pid in pids.iter().filter(|pid| !may_ask || **pid != own) {
-            self.descriptors_of(pid, may_ask, &mut BTreeSet::new());
+            // That it may not be looked at is said below.
+            let _ = self.descriptors_of(pid, may_ask, &mut BTreeSet::new());
         }
-        let rights = CapabilitySet::SYS_PTRACE | CapabilitySet::NET_ADMIN;
-        if !is_capable(rights) {
+        let rights = [
+            (CapabilitySet::SYS_PTRACE, "CAP_SYS_PTRACE"),
+            (CapabilitySet::NET_ADMIN, "CAP_NET_ADMIN"),
+        ];
+        let missing = rights.into_iter().filter(|(right, _)| !is_capable(*right));
+        let missing: Vec<&str> = missing.map(|(_, name)| name).collect();
+        if !missing.is_empty() {
             self.found.doubts.push(Doubt {
-                detail:
-                    "finding those that no process is in takes CAP_SYS_PTRACE and CAP_NET_ADMIN"
-                        .to_owned(),
-                hint: "run as root",
+                detail: "those that no process is in".to_owned(),
+                hint: doubt::by_capability(&missing.join(" and ")).into(),
             });
         }
     }
 
     /// Finds the namespaces of the descriptors of a process, and adds those of its sockets to
     /// `homes`; whether each socket told its own.
+    ///
+    /// # Errors
+    /// When its descriptors cannot be listed.
     pub(super) fn descriptors_of(
         &mut self,
         pid: Pid,
         may_ask: bool,
         homes: &mut BTreeSet<Key>,
-    ) -> bool {
+    ) -> Result<bool, Errno> {
         let dir = self.process(pid).join("fd");
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let Ok(dir_fd) = openat(CWD, &dir, flags, Mode::empty()) else {
-            return false;
-        };
+        let dir_fd = openat(CWD, &dir, flags, Mode::empty())?;
         let mut buffer = vec![MaybeUninit::uninit(); DIRENTS];
         let mut entries = RawDir::new(dir_fd.as_fd(), &mut buffer);
         let mut asked = may_ask.then(|| Sockets::of(pid).ok()).flatten();
         let (mut looked_at, mut sockets) = (0, 0);
         let mut all_told = true;
-        while let Some(Ok(entry)) = entries.next() {
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
             if looked_at >= FDS_MAX {
-                return false;
+                return Ok(false);
             }
             let mut link = [MaybeUninit::uninit(); LINK];
-            let Ok((target, _)) = readlinkat_raw(&dir_fd, entry.file_name(), &mut link) else {
-                continue;
+            let (target, _) = match readlinkat_raw(&dir_fd, entry.file_name(), &mut link) {
+                Ok(read) => read,
+                Err(error @ (Errno::PERM | Errno::ACCESS)) => return Err(error),
+                // Closed meanwhile, or `..`.
+                Err(_) => continue,
             };
             looked_at += 1;
             let number = std::str::from_utf8(entry.file_name().to_bytes()).ok();
@@ -376,7 +409,7 @@ impl Search<'_> {
                 }
             }
         }
-        all_told
+        Ok(all_told)
     }
 
     fn held(&mut self, namespace: OwnedFd) -> Option<Key> {

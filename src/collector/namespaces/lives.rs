@@ -5,6 +5,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use rustix::io::Errno;
+
+use super::doubt::{Doubt, is_gone};
 use super::find::{Found, Search};
 use super::place::Key;
 use crate::collector::cgroup;
@@ -22,40 +25,51 @@ pub enum Missing {
     Process(Pid),
     #[error("{thread} is a thread of process {process}: use --pid {process}")]
     Thread { thread: Pid, process: Pid },
-    #[error("no process is in {wanted}{}", listed(what, known))]
+    #[error("no process is in {wanted}{}", listed(what, known, *unread))]
     Group {
         wanted: String,
         what: &'static str,
         /// Those that there are.
         known: Vec<String>,
+        /// Processes of which it is not known.
+        unread: usize,
     },
     #[error("no process has a number, unit or container that the filter names")]
     All,
+    /// No process can be listed, and why.
+    #[error("{0}")]
+    Unlisted(String),
 }
 
 /// `: the units are a.service, b.service and 3 more`.
-fn listed(what: &str, known: &[String]) -> String {
+fn listed(what: &str, known: &[String], unread: usize) -> String {
     let shown = known.get(..LISTED).unwrap_or(known).join(", ");
-    match known.len().saturating_sub(LISTED) {
+    let listed = match known.len().saturating_sub(LISTED) {
+        _ if known.is_empty() && unread > 0 => {
+            format!(": none that may be looked at is in any {what}")
+        }
         _ if known.is_empty() => format!(": none is in any {what}"),
         0 => format!(": the {what}s are {shown}"),
         more => format!(": the {what}s are {shown} and {more} more"),
+    };
+    match unread {
+        0 => listed,
+        1 => format!("{listed}; 1 process may not be looked at"),
+        more => format!("{listed}; {more} processes may not be looked at"),
     }
 }
 
-/// The namespaces to be read for processes that a filter names, one of each group of terms; `None`
-/// where the processes cannot be listed.
+/// The namespaces to be read for processes that a filter names, one of each group of terms.
 ///
 /// # Errors
-/// When a group names no process.
-pub fn whereabouts(
-    groups: &[Vec<&Term>],
-    proc_root: &Path,
-) -> Result<Option<NetnsChoice>, Missing> {
+/// When a group names no process, or none can be listed.
+pub fn whereabouts(groups: &[Vec<&Term>], proc_root: &Path) -> Result<NetnsChoice, Missing> {
     let search = Search::of_processes(proc_root);
     let pids = search.pids.clone();
     if pids.is_empty() {
-        return Ok(None);
+        // The last doubt of a search without processes is about them.
+        let why = search.found.doubts.last().map(Doubt::words);
+        return Err(Missing::Unlisted(why.unwrap_or_default()));
     }
     let in_groups = groups.iter().flatten().any(|term| term.needs_cgroup());
     let told = |pid: &Pid| {
@@ -76,31 +90,54 @@ pub fn whereabouts(
         named.extend(of_group.map(|(pid, _)| *pid));
     }
     let pids: Vec<Pid> = named.into_iter().collect();
-    let (_, homes) = homes(search, &pids);
-    Ok(Some(if homes.iter().eq([&Key::Own]) {
-        NetnsChoice::Own
-    } else {
-        NetnsChoice::Of {
-            pids,
-            several: homes.len() > 1,
-        }
-    }))
+    let homes = homes(search, &pids);
+    Ok(
+        if homes.keys.iter().eq([&Key::Own]) && homes.closed.is_none() {
+            NetnsChoice::Own
+        } else {
+            NetnsChoice::Of {
+                pids,
+                several: homes.keys.len() > 1,
+            }
+        },
+    )
+}
+
+/// Where processes and their sockets live.
+pub(super) struct Homes {
+    pub(super) found: Found,
+    pub(super) keys: BTreeSet<Key>,
+    /// How many of the processes may not be looked at, the first of them, and why.
+    pub(super) closed: Option<(u64, Pid, Errno)>,
 }
 
 /// The namespaces of processes and of their sockets. Where these cannot be told, the one in which a
 /// plain run looks is among them.
-pub(super) fn homes(mut search: Search<'_>, pids: &[Pid]) -> (Found, BTreeSet<Key>) {
+pub(super) fn homes(mut search: Search<'_>, pids: &[Pid]) -> Homes {
     let may_ask = netns::has_our_numbers(search.proc_root);
-    let mut homes = BTreeSet::new();
+    let mut keys = BTreeSet::new();
+    let mut closed: Option<(u64, Pid, Errno)> = None;
     let mut all_told = true;
     for &pid in pids {
-        homes.extend(search.key_of(pid));
-        all_told &= search.descriptors_of(pid, may_ask, &mut homes);
+        keys.extend(search.key_of(pid));
+        match search.descriptors_of(pid, may_ask, &mut keys) {
+            Ok(told) => all_told &= told,
+            Err(error) => {
+                all_told = false;
+                if !is_gone(error) {
+                    closed.get_or_insert((0, pid, error)).0 += 1;
+                }
+            }
+        }
     }
-    if !all_told || homes.is_empty() {
-        homes.extend(search.usual());
+    if !all_told || keys.is_empty() {
+        keys.extend(search.usual());
     }
-    (search.found, homes)
+    Homes {
+        found: search.found,
+        keys,
+        closed,
+    }
 }
 
 fn missing(group: &[&Term], processes: &[(Pid, Option<Cgroup>)], proc_root: &Path) -> Missing {
@@ -111,6 +148,15 @@ fn missing(group: &[&Term], processes: &[(Pid, Option<Cgroup>)], proc_root: &Pat
             .map(|name| String::from_utf8_lossy(name.bytes()).into_owned())
             .collect();
         all.into_iter().collect()
+    };
+    let unread = || {
+        let is_closed = |pid: &Pid| {
+            let read = fs::read(proc_root.join(pid.to_string()).join("cgroup"));
+            let reason = read.err().as_ref().and_then(Errno::from_io_error);
+            reason.is_some_and(|reason| !is_gone(reason))
+        };
+        let pids = processes.iter().map(|(pid, _)| pid);
+        pids.filter(|pid| is_closed(pid)).count()
     };
     match group {
         [Term::Pid(pid)] => match process_of(*pid, proc_root) {
@@ -124,11 +170,13 @@ fn missing(group: &[&Term], processes: &[(Pid, Option<Cgroup>)], proc_root: &Pat
             wanted: wanted("unit", unit),
             what: "unit",
             known: known(|cgroup| cgroup.unit.as_ref()),
+            unread: unread(),
         },
         [container @ (Term::Container(_) | Term::ContainerLike(_))] => Missing::Group {
             wanted: wanted("container", container),
             what: "container",
             known: known(|cgroup| cgroup.container.as_ref()),
+            unread: unread(),
         },
         _ => Missing::All,
     }

@@ -14,8 +14,9 @@ pub(super) mod sknet;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use self::doubt::Doubt;
+use self::doubt::{Doubt, by_capability};
 use self::find::{Depth, Found, Search, find};
+use self::lives::Homes;
 pub use self::lives::{Missing, whereabouts};
 use self::place::{Key, Place};
 use super::netns::{self, Netns, NetnsChoice};
@@ -50,12 +51,29 @@ pub(super) fn read_of(
     steps: &mut Steps,
 ) -> Result<Tables, CollectError> {
     let search = Search::of_processes(&request.proc_root);
-    let (mut found, homes) = lives::homes(search, pids);
-    found.places.retain(|key, _| homes.contains(key));
+    let Homes {
+        mut found,
+        keys,
+        closed,
+    } = lives::homes(search, pids);
+    found.places.retain(|key, _| keys.contains(key));
     // What is not looked for is not missed.
     found.doubts.clear();
     found.untold = 0;
-    read_found(found, request, steps)
+    let mut tables = read_found(found, request, steps)?;
+    tables.gaps.extend(closed.map(|(count, first, reason)| Gap {
+        kind: GapKind::NetnsUnread,
+        count,
+        detail: match count {
+            1 => format!("where the sockets of process {first} are could not be told: {reason}"),
+            more => format!(
+                "where the sockets of {more} processes are could not be told, such as {first}: \
+                 {reason}"
+            ),
+        },
+        hint: by_capability("CAP_SYS_PTRACE").into(),
+    }));
+    Ok(tables)
 }
 
 fn read_found(found: Found, request: &Request, steps: &mut Steps) -> Result<Tables, CollectError> {
@@ -178,10 +196,14 @@ pub(super) fn others(request: &Request, read: &[Namespace]) -> Option<OtherNames
         doubt: found.doubts.first().map(Doubt::words),
         ..OtherNamespaces::default()
     };
-    for (_, place) in found.places.iter().filter(|(key, _)| !was_read(key)) {
+    let mut closed = 0;
+    for (key, place) in found.places.iter().filter(|(key, _)| !was_read(key)) {
         others.namespaces += 1;
         others.processes += place.processes;
+        closed += u64::from(matches!(key, Key::Table(_)));
     }
+    // Nothing counts twice.
+    others.namespaces -= found.unasked.min(closed);
     Some(others)
 }
 
@@ -197,7 +219,7 @@ impl From<Doubt> for Gap {
             kind: GapKind::NetnsUnread,
             count: 1,
             detail: format!("network namespaces may be missing: {}", doubt.detail),
-            hint: doubt.hint.into(),
+            hint: doubt.hint,
         }
     }
 }
@@ -359,7 +381,7 @@ impl Unentered {
                     self.from_proc,
                     plural(self.from_proc)
                 ),
-                hint: "run as root".into(),
+                hint: by_capability("CAP_SYS_ADMIN").into(),
             });
         }
         if self.unread > 0 {
@@ -378,7 +400,7 @@ impl Unentered {
                         ""
                     }
                 ),
-                hint: "run as root".into(),
+                hint: by_capability("CAP_SYS_ADMIN").into(),
             });
         }
         if untold > 0 {
@@ -390,7 +412,7 @@ impl Unentered {
                      told",
                     if untold == 1 { "" } else { "es" }
                 ),
-                hint: "run as root".into(),
+                hint: by_capability("CAP_SYS_PTRACE").into(),
             });
         }
         gaps

@@ -5,12 +5,10 @@ use std::path::Path;
 
 use rustix::thread::CapabilitySet;
 
-use crate::collector::namespaces::doubt::{hiding, is_capable, is_of_the_host};
-use crate::collector::netns;
+use crate::collector::namespaces::doubt::{
+    hiding, is_capable, is_of_first_user_namespace, is_of_the_host,
+};
 use crate::model::Barrier;
-
-/// The first user namespace (`PROC_USER_INIT_INO` in `include/linux/proc_ns.h`).
-const FIRST_USER: u64 = 0xEFFF_FFFD;
 
 /// The capabilities that are missing to read the /proc/PID/fd of others, by name: it is open to its
 /// owner alone, and by ptrace's rules. See ptrace(2), "Ptrace access mode checking", and
@@ -47,8 +45,7 @@ pub(super) fn barriers(proc_root: &Path, unread: u32) -> Vec<Barrier> {
         barriers.push(Barrier::Capabilities(missing));
     }
     barriers.extend(hidden.map(Barrier::Hidepid));
-    let own = netns::number_at(&proc_root.join("self/ns/user"), "user");
-    if unread > 0 && own.is_some_and(|own| own != FIRST_USER) {
+    if unread > 0 && is_of_first_user_namespace(proc_root) == Some(false) {
         barriers.push(Barrier::UserNamespace);
     }
     if !is_of_the_host {
