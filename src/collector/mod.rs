@@ -84,6 +84,23 @@ pub struct Request {
 }
 
 impl Request {
+    /// The same for a second look at the sockets alone.
+    fn for_sockets(&self, filter: Filter) -> Request {
+        Request {
+            families: Families::Both,
+            filter,
+            owners: false,
+            limits: false,
+            cgroups: false,
+            tcp_info: false,
+            findings: false,
+            details: DetailSet::NONE,
+            taped: false,
+            others: false,
+            ..self.clone()
+        }
+    }
+
     /// Whether every network namespace is read.
     pub fn is_of_all_namespaces(&self) -> bool {
         self.netns == NetnsChoice::All
@@ -276,8 +293,8 @@ const LOOKS_MAX: usize = 2 * STRAYS_MAX;
 const HOARDERS_MAX: usize = 16;
 
 /// The processes that have many TCP sockets open which are in no table that was read, though they
-/// live in a namespace that was, those with the most first; and how many others may have. Of those
-/// that are meant.
+/// live in a namespace that was, those with the most first; and how many others may have some. Only
+/// processes that are meant.
 pub fn hoarders(
     request: &Request,
     snapshot: &Snapshot,
@@ -362,23 +379,13 @@ pub fn testify(
 /// is missing from it; `None` when it cannot be had.
 fn read_all_again(request: &Request, everywhere: bool) -> Option<(Vec<Socket>, bool)> {
     let everything = Request {
-        families: Families::Both,
         protocols: Protocols::One(Protocol::Tcp),
-        filter: Filter::everything(),
-        owners: false,
-        limits: false,
-        cgroups: false,
-        tcp_info: false,
-        findings: false,
-        details: DetailSet::NONE,
-        taped: false,
-        others: false,
         netns: if everywhere {
             NetnsChoice::All
         } else {
             request.netns.clone()
         },
-        ..request.clone()
+        ..request.for_sockets(Filter::everything())
     };
     let tables = read_namespaces(&everything, &mut Steps::default()).ok()?;
     let whole = !tables.gaps.iter().any(misses_sockets);
@@ -502,8 +509,7 @@ fn look_behind(
     closed
 }
 
-/// The inodes in the tables as they are now, as far as these are concerned; `None` when they
-/// cannot be had whole.
+/// Which of these inodes the tables have now; `None` if the tables cannot be read whole.
 fn open_by_now(
     request: &Request,
     sockets: &[Socket],
@@ -521,21 +527,11 @@ fn open_by_now(
             is(End::Remote, socket.remote.port),
         ])
     };
-    let again = Request {
-        families: Families::Both,
-        filter: if inodes.len() <= FEW {
-            Filter::Or(asked.map(ends).collect())
-        } else {
-            Filter::everything()
-        },
-        owners: false,
-        limits: false,
-        cgroups: false,
-        tcp_info: false,
-        details: DetailSet::NONE,
-        taped: false,
-        ..request.clone()
-    };
+    let again = request.for_sockets(if inodes.len() <= FEW {
+        Filter::Or(asked.map(ends).collect())
+    } else {
+        Filter::everything()
+    });
     let tables = read_namespaces(&again, &mut Steps::default()).ok()?;
     let whole = !tables.gaps.iter().any(misses_sockets);
     let sockets = tables.found.sockets.iter();

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::lab::{Lab, Lack, Nobody, Run, closewait, is_root, left_out, run, sockets_of};
+use crate::lab::{Guest, Lab, Lack, Nobody, Run, closewait, is_root, left_out, run, sockets_of};
 
 /// The gap that is about hidden owners.
 fn hidden(run: &Run) -> Option<Value> {
@@ -16,6 +16,12 @@ fn hidden(run: &Run) -> Option<Value> {
 
 fn detail(gap: &Value) -> &str {
     gap["detail"].as_str().unwrap()
+}
+
+fn leak_of_another_user(lab: &Lab) -> Guest {
+    let mut other = Command::new("setpriv");
+    other.args(["--reuid", "33", "--regid", "33", "--clear-groups"]);
+    lab.start_by(other, "leak", &["connections=3"])
 }
 
 #[test]
@@ -57,9 +63,7 @@ fn root_without_the_capability_is_told_which_one_it_lacks() {
         left_out(Lack::Namespace);
         return;
     }
-    let mut other = Command::new("setpriv");
-    other.args(["--reuid", "33", "--regid", "33", "--clear-groups"]);
-    let _server = lab.start_by(other, "leak", &["connections=3"]);
+    let _server = leak_of_another_user(&lab);
     let mut command = Command::new("setpriv");
     command.args(["--bounding-set", "-sys_ptrace"]);
     let list = run(command.arg(closewait()).args(["list", "-a", "--json"]));
@@ -177,9 +181,7 @@ fn a_user_namespace_is_named_as_what_ends_capabilities() {
         left_out(Lack::Namespace);
         return;
     }
-    let mut other = Command::new("setpriv");
-    other.args(["--reuid", "33", "--regid", "33", "--clear-groups"]);
-    let _server = lab.start_by(other, "leak", &["connections=3"]);
+    let _server = leak_of_another_user(&lab);
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user"]);
     command.arg(closewait()).args(["list", "-a", "--json"]);
