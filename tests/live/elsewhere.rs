@@ -306,6 +306,13 @@ fn a_process_that_does_not_exist_is_an_error() {
     assert!(none.stderr.contains("no process 4194305"), "{none:?}");
     let none = lab.closewait(&["check", "--pid", "4194305", "-w", "1"]);
     assert_eq!(none.code, 3, "{none:?}");
+    // Nor does a recording tell of a process without a socket in it.
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("quiet.cw");
+    let file = file.to_str().unwrap();
+    assert_eq!(lab.closewait(&["record", file]).code, 0);
+    let none = lab.closewait(&["check", "--from", file, "--pid", "4194305"]);
+    assert_eq!(none.code, 3, "{none:?}");
     let (told, thread) = std::sync::mpsc::channel();
     let (end, ended) = std::sync::mpsc::channel::<()>();
     let threads = std::thread::spawn(move || {

@@ -14,6 +14,8 @@ pub(super) mod sknet;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use rustix::io::Errno;
+
 use self::doubt::{Doubt, by_capability};
 use self::find::{Depth, Found, Search, find};
 use self::lives::Homes;
@@ -71,7 +73,11 @@ pub(super) fn read_of(
                  {reason}"
             ),
         },
-        hint: by_capability("CAP_SYS_PTRACE").into(),
+        hint: match reason {
+            Errno::ACCESS | Errno::PERM => by_capability("CAP_SYS_PTRACE").into(),
+            Errno::MFILE => "raise the limit of open files (ulimit -n)".into(),
+            _ => "".into(),
+        },
     }));
     Ok(tables)
 }
