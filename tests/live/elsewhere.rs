@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::lab::{Lab, Lack, Nobody, Run, closewait, left_out, run, sockets_of, until};
+use crate::lab::{Lab, Lack, Nobody, Run, closewait, left_out, misbehave, run, sockets_of, until};
 use crate::namespaces::{Connection, Named, label};
 use crate::placement::Group;
 
@@ -112,6 +112,13 @@ fn sockets_in_a_namespace_that_nobody_is_in_are_found() {
     // Who may not ask for it says that there may be such namespaces.
     let told = Nobody::new().closewait(&["check", "-A", "state", "close-wait", "-w", "1000"]);
     assert!(told.stdout.contains("CAP_NET_ADMIN"), "{}", told.stdout);
+    // So does root, where the kernel refuses it for another reason.
+    let mut confined = Command::new(misbehave());
+    confined.args(["confined", closewait().to_str().unwrap()]);
+    let told = run(confined.args(["check", "-A", "--port", "1"]));
+    assert_eq!(told.code, 3, "{told:?}");
+    let said = told.stdout.contains("no socket may be asked");
+    assert!(said, "{}", told.stdout);
 }
 
 #[test]

@@ -71,6 +71,10 @@ pub(super) struct Search<'a> {
     own: Option<u64>,
     /// Which namespace the inode of a table belongs to.
     tables: BTreeMap<u64, Key>,
+    /// A socket told its namespace.
+    answered: bool,
+    /// Why one did not, though nothing is missing for that.
+    refused: Option<Errno>,
 }
 
 impl<'a> Search<'a> {
@@ -84,6 +88,8 @@ impl<'a> Search<'a> {
             pids: pids.into_iter().map(Pid).collect(),
             own: is_ours.then(netns::current).flatten(),
             tables: BTreeMap::new(),
+            answered: false,
+            refused: None,
         };
         if is_ours {
             search.found.places.entry(Key::Own).or_default();
@@ -348,6 +354,11 @@ impl Search<'_> {
                 detail: "those that no process is in".to_owned(),
                 hint: doubt::by_capability(&missing.join(" and ")).into(),
             });
+        } else if let Some(error) = self.refused.filter(|_| !self.answered) {
+            self.found.doubts.push(Doubt {
+                detail: format!("those that no process is in: no socket may be asked ({error})"),
+                hint: "allow pidfd_getfd and the ioctl SIOCGSKNS (a seccomp filter?)".into(),
+            });
         }
     }
 
@@ -398,8 +409,12 @@ impl Search<'_> {
                 sockets += 1;
                 let asking = asked.as_ref().filter(|_| sockets <= SOCKETS_MAX);
                 match asking.map(|asked| asked.namespace(number)) {
-                    Some(Ok(Some(namespace))) => homes.extend(self.held(namespace)),
-                    Some(Err(Errno::PERM | Errno::NOSYS | Errno::ACCESS)) => {
+                    Some(Ok(Some(namespace))) => {
+                        self.answered = true;
+                        homes.extend(self.held(namespace));
+                    }
+                    Some(Err(error @ (Errno::PERM | Errno::NOSYS | Errno::ACCESS))) => {
+                        self.refused.get_or_insert(error);
                         asked = None;
                         all_told = false;
                     }
