@@ -302,8 +302,10 @@ static DURATION: LazyLock<Regex> =
 static MOMENT: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\d{4}-\d\d-\d\d[ T][\d:.]+(?: UTC|Z)?").unwrap());
 /// Other tests make and leave namespaces and processes meanwhile.
-static ELSEWHERE: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"\d+ other network namespaces? \(\d+ process(?:es)?\)").unwrap());
+static ELSEWHERE: LazyLock<Regex> = LazyLock::new(|| {
+    let others = r"\d+ other network namespaces? \(\d+ process(?:es)?\)";
+    Regex::new(&format!(r"{others}|\d+ of \d+ processes read")).unwrap()
+});
 static BLANKS: LazyLock<Regex> = LazyLock::new(|| Regex::new(" +").unwrap());
 
 /// A text without what passes, and without what says that it is of a recording.
@@ -330,7 +332,14 @@ fn timeless(text: &str) -> Vec<String> {
         let line = line.replace("LONG–LONG", "≈LONG");
         BLANKS.replace_all(&line, " ").into_owned()
     };
-    text.lines().map(line).collect()
+    let evidence = |line: &&str| line.trim_start().starts_with('·') && is_of_the_tests(line);
+    let lines = text.lines().filter(|line| !evidence(line));
+    lines.map(line).collect()
+}
+
+/// Whether a text tells what this process does, which runs other tests meanwhile.
+fn is_of_the_tests(text: &str) -> bool {
+    text.contains(&format!("[{}]", std::process::id()))
 }
 
 /// The rows without the columns of times.
@@ -373,7 +382,14 @@ fn timeless_json(value: Value) -> Value {
                 (key, value)
             })
             .collect(),
-        Value::Array(values) => values.into_iter().map(timeless_json).collect(),
+        Value::Array(values) => {
+            let passes = |value: &Value| match value {
+                Value::String(text) => is_of_the_tests(text),
+                other => !other["threads"].is_null() && other["pid"] == std::process::id(),
+            };
+            let stay = values.into_iter().filter(|value| !passes(value));
+            stay.map(timeless_json).collect()
+        }
         Value::String(text) => Value::String(timeless_text(&text)),
         other => other,
     }
