@@ -182,7 +182,7 @@ fn all_namespaces_of_a_part_of_the_host_are_not_all() {
         (
             "hidepid that shows the numbers",
             format!("mount -t proc -o hidepid=1 proc /proc && {as_nobody} \"$1\" check -A"),
-            "theirs could not be told",
+            "which could not be read",
         ),
         (
             "another PID namespace",
@@ -288,7 +288,7 @@ fn a_process_that_may_not_be_looked_at_is_not_said_to_have_no_socket() {
         let told = sh(&format!("{mount} {what} {pid}"), &nobody.program);
         assert_eq!(told.code, 3, "{told:?}");
         assert!(!told.stdout.contains("has no socket"), "{told:?}");
-        assert!(told.stdout.contains("could not be told"), "{told:?}");
+        assert!(told.stdout.contains("could not be read"), "{told:?}");
     }
 }
 

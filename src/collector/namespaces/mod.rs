@@ -67,9 +67,9 @@ pub(super) fn read_of(
         kind: GapKind::NetnsUnread,
         count,
         detail: match count {
-            1 => format!("where the sockets of process {first} are could not be told: {reason}"),
+            1 => format!("the network namespace of process {first} could not be read: {reason}"),
             more => format!(
-                "where the sockets of {more} processes are could not be told, such as {first}: \
+                "the network namespaces of {more} processes could not be read, such as {first}: \
                  {reason}"
             ),
         },
@@ -414,8 +414,7 @@ impl Unentered {
                 kind: GapKind::NetnsUnread,
                 count: untold,
                 detail: format!(
-                    "{untold} process{} may be in other network namespaces: theirs could not be \
-                     told",
+                    "{untold} process{} may be in other network namespaces, which could not be read",
                     if untold == 1 { "" } else { "es" }
                 ),
                 hint: by_capability("CAP_SYS_PTRACE").into(),
