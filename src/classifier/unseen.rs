@@ -120,7 +120,7 @@ fn reasons(scan: &Scan) -> Vec<String> {
         } else if scan.barriers.contains(&Barrier::UserNamespace) {
             "may not be read from this user namespace"
         } else {
-            "may not be read even with every capability (a security module)"
+            "may not be read even with every capability (perhaps because of a security module)"
         };
         reasons.push(match unread {
             1 => format!("the one process (of {seen}) that {why}"),
@@ -221,7 +221,7 @@ mod tests {
         assert_eq!(
             told(1, true, vec![Barrier::InFlight(holding())]),
             "an unread message in a UNIX socket of store[7] (8 descriptors in flight), or the one \
-             process (of 90) that may not be read even with every capability (a security module)"
+             process (of 90) that may not be read even with every capability (perhaps because of a security module)"
         );
         assert_eq!(
             told(
