@@ -199,7 +199,7 @@ impl<'a> Judge<'a> {
                 Some(sent > tcp.bytes_acked()?.saturating_add(in_flight.into()))
             }),
             peer: self.peer(socket).map(|(end, _)| end),
-            inherited: self.inherited(owner),
+            inherited: self.inherited(socket, owner),
             unmeasured: socket.unmeasured,
         }
     }
@@ -238,7 +238,7 @@ impl<'a> Judge<'a> {
 
     /// Whether more than one process holds the socket, or one that has several that it cannot
     /// have accepted or connected itself.
-    pub(super) fn inherited(&self, owner: &Owner<'_>) -> Option<bool> {
+    pub(super) fn inherited(&self, socket: &Socket, owner: &Owner<'_>) -> Option<bool> {
         let Owner::Process(holders) = owner else {
             return None;
         };
@@ -254,7 +254,14 @@ impl<'a> Judge<'a> {
         let Some(first) = pids.next() else {
             return Some(false);
         };
-        Some(pids.any(|pid| pid != first) || self.heirs.binary_search(&first).is_ok())
+        // An heir has made other sockets itself.
+        let is_one = || {
+            let listener = self.sides.listeners.covering(socket);
+            let listener = listener.map_or([].as_slice(), |listener| &listener.holders);
+            self.heirs.binary_search(&first).is_ok()
+                && is_heir(socket, first, listener, self.holders())
+        };
+        Some(pids.any(|pid| pid != first) || is_one())
     }
 }
 
