@@ -9,11 +9,12 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 
 use super::Report;
+use super::culprit::{self, Culprit, Descriptors, is_halted};
 use super::queue::Queue;
 use super::sets::unaccepted;
 pub use super::sets::{End, Peers, Set, Whole, sets};
 use super::severity::{Severity, Thresholds, Weight, of_count, severity};
-use crate::model::{Cause, Evidence, FdLimit, Name, Pid, State, Threads};
+use crate::model::{Cause, Evidence, FdLimit, Name, Pid, State};
 
 /// The most processes that are asked for evidence: each costs some milliseconds.
 const SUSPECTS_MAX: usize = 32;
@@ -38,6 +39,8 @@ pub struct Finding {
     pub queue: Option<Queue>,
     /// What the owners could tell; at most two of them.
     pub evidence: Vec<Evidence>,
+    /// Who must act, where the facts name another than the program that holds the sockets.
+    pub culprit: Option<Culprit>,
     /// The share of the owner's limit of open files that the sockets hold, in percent.
     pub fd_percent: Option<u64>,
     /// What it is a part of, where that decides how grave it is: it stands for all of it.
@@ -162,6 +165,7 @@ fn dead(report: &Report<'_>, evidence: &[Evidence], thresholds: &Thresholds) -> 
             set: super::sets::dead(report, pids, sockets),
             queue: None,
             evidence: processes.into_iter().take(PER_FINDING).cloned().collect(),
+            culprit: None,
             fd_percent: weight.fd_percent,
             sum: None,
         }
@@ -242,17 +246,12 @@ fn judge(
         sockets: sum.as_ref().map_or(set.lingering(), |sum| sum.sockets),
         fd_percent,
         queue_percent: queue.as_ref().and_then(Queue::lasting_percent),
-        stopped: lingers && evidence.iter().any(is_stopped),
-        out_of_fds: evidence.iter().any(|evidence| {
-            let limit = evidence.fd_limit.and_then(FdLimit::files);
-            evidence
-                .open_fds
-                .zip(limit)
-                .is_some_and(|(open, limit)| open >= limit)
-        }),
+        stopped: lingers && evidence.iter().any(is_halted),
+        out_of_fds: culprit::descriptors(&evidence) == Descriptors::Gone,
     };
     Finding {
         severity: severity(&weight, thresholds),
+        culprit: Culprit::of(&set, &evidence),
         set,
         queue,
         evidence,
@@ -261,16 +260,10 @@ fn judge(
     }
 }
 
-/// Whether no thread of a process runs: it is stopped, or traced.
-fn is_stopped(evidence: &Evidence) -> bool {
-    let all = |threads: Threads| threads.total > 0 && threads.stopped == threads.total;
-    evidence.threads.is_some_and(all)
-}
-
 impl Finding {
     /// Whether one of its owners is stopped.
     pub fn is_stopped(&self) -> bool {
-        self.evidence.iter().any(is_stopped)
+        self.evidence.iter().any(is_halted)
     }
 
     /// How many connections it is about.

@@ -2,6 +2,7 @@
 
 pub mod age;
 pub mod cause;
+pub mod culprit;
 pub mod diff;
 pub mod finding;
 pub mod group;

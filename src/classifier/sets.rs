@@ -467,6 +467,12 @@ impl Set {
         &self.held[start..end]
     }
 
+    /// What became of the other legs, and where they lead, if each connection has one.
+    pub fn all_pair(&self) -> Option<(pairs::Passing, End)> {
+        let legs = self.legs.filter(|legs| legs.pairs == legs.looked_at)?;
+        Some((legs.passing, legs.other))
+    }
+
     /// How many of them linger for sure.
     pub fn lingering(&self) -> u64 {
         self.sockets.saturating_sub(self.doubts.len() as u64)

@@ -1,11 +1,9 @@
 //! The facts that led to a finding, each a short line.
 
 use super::super::{escape, groups, units};
-use super::words::{
-    Descriptors, SPINNING_PERCENT, all_silent, awaited_by, descriptors_of, end, holders_line,
-    parks_threads, process, runtime_name,
-};
+use super::words::{all_silent, end, holders_line, process, runtime_name};
 use crate::classifier::Report;
+use crate::classifier::culprit::{Descriptors, awaited_by, is_halted, parks_threads, spinning};
 use crate::classifier::finding::{Finding, Set};
 use crate::classifier::pairs::{Legs, Passing};
 use crate::model::{
@@ -271,23 +269,26 @@ fn queue_lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
 
 fn process_lines(report: &Report<'_>, finding: &Finding, evidence: &Evidence, lines: &mut Lines) {
     let name = process(report, evidence.pid);
-    if let Some(threads) = evidence.threads {
-        if threads.stopped == threads.total {
-            lines.add(
-                Rank::Decisive,
-                format!("{name} is stopped (SIGSTOP or a debugger): it runs no code"),
-            );
-        }
-        if threads.disk * 2 > threads.total {
-            lines.add(Rank::Decisive, format!(
+    if is_halted(evidence) {
+        lines.add(
+            Rank::Decisive,
+            format!("{name} is stopped (SIGSTOP or a debugger): it runs no code"),
+        );
+    }
+    if let Some(threads) = evidence.threads
+        && threads.disk * 2 > threads.total
+    {
+        lines.add(
+            Rank::Decisive,
+            format!(
                 "{} of {} threads of {name} are in uninterruptible sleep: a disk or a hung mount",
                 threads.disk, threads.total
-            ));
-        }
+            ),
+        );
     }
     if let Some(cpu) = &evidence.cpu {
         if let Some((thread, percent)) = cpu.busiest
-            && percent >= SPINNING_PERCENT
+            && spinning(evidence).is_some()
         {
             lines.add(Rank::Decisive, format!(
                 "thread {thread} of {name} ran or was ready to run {percent:.0} % of {} ms: it never rests",
@@ -310,10 +311,10 @@ fn process_lines(report: &Report<'_>, finding: &Finding, evidence: &Evidence, li
         wait_line(&name, wait, evidence, awaited == Some(wait), lines);
     }
     if let (Some(open), Some(FdLimit::Files(limit))) = (evidence.open_fds, evidence.fd_limit) {
-        let (rank, near) = match descriptors_of(open, limit) {
-            Descriptors::Gone => (Rank::Decisive, ": accept() and open() fail (EMFILE)"),
-            Descriptors::Short => (Rank::Decisive, ": nearly all of them, EMFILE is near"),
-            Descriptors::Enough => (Rank::Plain, ""),
+        let (rank, near) = match Descriptors::of(evidence) {
+            Some(Descriptors::Gone) => (Rank::Decisive, ": accept() and open() fail (EMFILE)"),
+            Some(Descriptors::Short) => (Rank::Decisive, ": nearly all of them, EMFILE is near"),
+            Some(Descriptors::Enough) | None => (Rank::Plain, ""),
         };
         let what = match finding.set.cause {
             Cause::DeadDescriptors => "descriptors",

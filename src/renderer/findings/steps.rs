@@ -1,9 +1,8 @@
 //! What to do next: commands that fit the owner, its runtime and the cause.
 
-use super::words::{Descriptors, all_pair, awaited, descriptors};
+use crate::classifier::culprit::{self, Culprit, Descriptors};
 use crate::classifier::finding::{End, Finding, Set};
 use crate::classifier::group::At;
-use crate::classifier::pairs::Passing;
 use crate::classifier::{Report, hiding};
 use crate::model::{Cause, Hiding, Namespace, Pid, Runtime};
 
@@ -24,35 +23,44 @@ pub fn next_steps(report: &Report<'_>, finding: &Finding) -> Vec<String> {
         steps.push(format!("closewait explain {}", set.cause));
         return steps;
     }
-    let stopped = finding.evidence.iter().find(|evidence| {
-        evidence
-            .threads
-            .is_some_and(|threads| threads.total > 0 && threads.stopped == threads.total)
-    });
-    match (stopped, pid) {
-        (Some(stopped), _) => steps.push(format!(
-            "kill -CONT {}, if it was not stopped on purpose",
-            stopped.pid
+    match finding.culprit {
+        Some(Culprit::Behind(remote)) => {
+            steps.push(format!("look at {remote}: it has not answered"));
+        }
+        Some(Culprit::FarEnd(End::One(service))) => match service.at {
+            At::Remote(remote) => {
+                steps.push(format!("look at {remote}: it has not closed its end"));
+            }
+            At::Local(port) => steps.push(format!(
+                "look at the clients of :{port}: they have not closed"
+            )),
+            At::Untold(_) => {}
+        },
+        _ => {}
+    }
+    match (finding.culprit, pid) {
+        (Some(Culprit::Halted(stopped)), _) => steps.push(format!(
+            "kill -CONT {stopped}, if it was not stopped on purpose"
         )),
-        (None, Some(pid)) => {
+        // It has done its part: no stack of it tells more.
+        (Some(Culprit::FarEnd(_)), _) => {}
+        (_, Some(pid)) => {
             let runtime = finding
                 .evidence
                 .iter()
                 .find(|evidence| evidence.pid == pid)
                 .map_or(Runtime::Native, |evidence| evidence.runtime);
-            if let Some((Passing::PassedOn, _)) = all_pair(set) {
-                // It has done its part: no stack of it tells more.
-            } else if set.cause == Cause::Inherited {
+            if set.cause == Cause::Inherited {
                 let pids: Vec<String> = set.by_weight.iter().take(8).map(Pid::to_string).collect();
                 steps.push(format!("ps -o pid,ppid,lstart,args -p {}", pids.join(",")));
             } else {
                 steps.push(stack_command(runtime, pid));
             }
         }
-        (None, None) => steps.push(whose(report, set).to_owned()),
+        (_, None) => steps.push(whose(report, set).to_owned()),
     }
     if let Some(queue) = &finding.queue {
-        if descriptors(finding) > Descriptors::Enough
+        if culprit::descriptors(&finding.evidence) > Descriptors::Enough
             && let Some(pid) = pid
         {
             steps.push(format!(
@@ -65,29 +73,6 @@ pub fn next_steps(report: &Report<'_>, finding: &Finding) -> Vec<String> {
                     .to_owned(),
             );
         }
-    }
-    let behind = all_pair(set).and_then(|(passing, end)| match end {
-        End::One(service) => Some((passing, service.at)),
-        End::Several(..) => None,
-    });
-    match behind {
-        Some((Passing::Unanswered, At::Remote(remote))) => {
-            steps.push(format!("look at {remote}: it has not answered"));
-        }
-        Some((Passing::PassedOn, At::Remote(remote))) => {
-            steps.push(format!("look at {remote}: it has not closed its end"));
-        }
-        Some((Passing::PassedOn, At::Local(port))) => {
-            steps.push(format!(
-                "look at the clients of :{port}: they have not closed"
-            ));
-        }
-        _ => {}
-    }
-    if let Some(remote) = awaited(finding) {
-        steps.push(format!(
-            "look at {remote}: that is what the threads wait for"
-        ));
     }
     steps.push(list(report, finding, pid));
     steps.push(format!("closewait explain {}", set.cause));

@@ -4,20 +4,14 @@ use std::net::IpAddr;
 
 use super::super::{escape, groups, units};
 use crate::classifier::Report;
+use crate::classifier::culprit::{self, Culprit, Descriptors};
 use crate::classifier::finding::{End, Finding, Set, Whole};
 use crate::classifier::group::{At, Service};
 use crate::classifier::pairs::Passing;
 use crate::classifier::sets::Kinship;
 use crate::classifier::severity::Severity;
-use crate::model::{
-    Cause, Endpoint, Evidence, FdLimit, Missing, Pid, Runtime, Side, Wait, WaitKind, WaitTarget,
-};
+use crate::model::{Cause, Missing, Pid, Runtime, Side};
 
-/// The share of a limit, in percent, from which on the limit is as good as reached.
-pub(super) const LIMIT_PERCENT: u64 = 90;
-/// The share of one processor, in percent, from which on a thread is spinning: a sample is a few
-/// ticks long, and one may be lost.
-pub(super) const SPINNING_PERCENT: f64 = 85.0;
 /// A close_notify alert of TLS: 24 bytes with TLS 1.3, 31 with AES-GCM before, up to 69 with a MAC.
 const CLOSE_NOTIFY: std::ops::RangeInclusive<u32> = 23..=69;
 /// On the server side a request is as likely to have such a length: only the two common ones.
@@ -233,11 +227,13 @@ fn causes(causes: &[(Cause, u64)]) -> Option<String> {
 
 fn meaning_of(finding: &Finding, cause: Cause) -> String {
     let set = &finding.set;
+    if let Some(words) = finding
+        .culprit
+        .and_then(|culprit| culprit_words(finding, cause, culprit))
+    {
+        return words;
+    }
     let words = match cause {
-        Cause::NotAccepted | Cause::SlowHandler | Cause::NotReading if stopped(finding) => {
-            "A process that should serve them is stopped: it neither accepts, reads nor closes until \
-             it is continued."
-        }
         Cause::Transient => "Normal teardown: the peer closed a moment ago.",
         Cause::NotAccepted => return not_accepted(finding),
         Cause::HalfClose => {
@@ -248,7 +244,7 @@ fn meaning_of(finding: &Finding, cause: Cause) -> String {
              themselves (tcp_retries2); a closed window that answers probes never does."
         }
         Cause::Inherited => return inherited(set),
-        Cause::NeverClosed => return never_closed(set),
+        Cause::NeverClosed => never_closed(set),
         Cause::StalePool if finding.severity > Severity::Info && finding.sum.is_none() => {
             "The server has closed these idle connections and nobody has looked at them since. So \
              many are unlikely to be a pool: consistent with response bodies that are neither \
@@ -258,7 +254,7 @@ fn meaning_of(finding: &Finding, cause: Cause) -> String {
             "Consistent with a pool of idle connections that the server has closed: harmless \
              until one is reused, and bounded by the pool's size."
         }
-        Cause::SlowHandler => slow_handler(finding),
+        Cause::SlowHandler => slow_handler(set),
         Cause::Abandoned if all_silent(set) => {
             "This side spoke first, no byte ever came in, and nobody looked at the socket again: \
              consistent with port scans or health checks that the program does not notice."
@@ -267,7 +263,7 @@ fn meaning_of(finding: &Finding, cause: Cause) -> String {
             "The last request was answered, then nobody looked at the socket again: consistent \
              with a connection dropped from the event loop, or a keep-alive that is never read."
         }
-        Cause::NotReading => not_reading(finding),
+        Cause::NotReading => not_reading(set),
         Cause::Unclear => "A fact that would decide is missing.",
         Cause::DeadDescriptors => {
             "The sockets of these descriptors are in no table: their connections were reset, timed \
@@ -278,17 +274,65 @@ fn meaning_of(finding: &Finding, cause: Cause) -> String {
     words.to_owned()
 }
 
-fn not_accepted(finding: &Finding) -> String {
-    let fault = match descriptors(finding) {
-        Descriptors::Gone => {
-            "The process has no file descriptors left, so accept() fails: consistent with EMFILE."
+/// What is to be seen of sockets of a cause that somebody else than the program may explain.
+fn seen(cause: Cause) -> Option<&'static str> {
+    Some(match cause {
+        Cause::NotAccepted => "The program does not call accept() in time",
+        Cause::SlowHandler => "Nothing was sent since the last byte came in",
+        Cause::NotReading => "Data lies unread",
+        Cause::NeverClosed => "End-of-file was read and close() has not come",
+        Cause::Abandoned => "The last request was answered, and end-of-file was not read",
+        Cause::StalePool => "The server closed these connections, and end-of-file was not read",
+        Cause::Transient
+        | Cause::HalfClose
+        | Cause::SendStuck
+        | Cause::Inherited
+        | Cause::Unclear
+        | Cause::DeadDescriptors => return None,
+    })
+}
+
+/// What it means where somebody else explains the cause; the same words for every cause.
+fn culprit_words(finding: &Finding, cause: Cause, culprit: Culprit) -> Option<String> {
+    let seen = seen(cause)?;
+    let words = match culprit {
+        Culprit::Halted(_) => {
+            "A process that should serve them is stopped: it neither accepts, reads nor closes until \
+             it is continued."
+                .to_owned()
         }
-        _ if nobody_accepts(finding) => {
+        Culprit::NoDescriptors => {
+            "The process has no file descriptors left, so accept() fails: consistent with EMFILE."
+                .to_owned()
+        }
+        Culprit::Behind(remote) => format!(
+            "{seen}, and the program waits for {remote}: consistent with a slow service behind \
+             this one."
+        ),
+        Culprit::FarEnd(end) => format!(
+            "The program has passed the close on, and waits for the other end of its connections \
+             {} to close: the fault is there.",
+            end_on(end, "")
+        ),
+        Culprit::Spinning(_) => {
+            format!("{seen}, while a thread never rests: consistent with a dead loop.")
+        }
+        Culprit::Sleepers => {
             "The holder of the listener sleeps and never accepts: consistent with a helper that \
              inherited the listener from a server that is gone. As long as it lives, connections \
              queue up and the port stays taken."
+                .to_owned()
         }
-        Descriptors::Short => {
+    };
+    Some(match cause {
+        Cause::NotAccepted => with_those_who_left(finding, words),
+        _ => words,
+    })
+}
+
+fn not_accepted(finding: &Finding) -> String {
+    let fault = match culprit::descriptors(&finding.evidence) {
+        Descriptors::Short | Descriptors::Gone => {
             "The program does not call accept() in time, and is nearly out of file descriptors: \
              at the limit accept() fails altogether."
         }
@@ -297,10 +341,13 @@ fn not_accepted(finding: &Finding) -> String {
              loop, or a backlog longer than it can serve."
         }
     };
-    if finding.set.sockets > 0 {
-        format!("{fault} These peers gave up while still queued.")
-    } else {
-        fault.to_owned()
+    with_those_who_left(finding, fault.to_owned())
+}
+
+fn with_those_who_left(finding: &Finding, words: String) -> String {
+    match finding.set.sockets {
+        0 => words,
+        _ => format!("{words} These peers gave up while still queued."),
     }
 }
 
@@ -326,53 +373,19 @@ fn inherited(set: &Set) -> String {
     )
 }
 
-/// Whether everybody who might accept only sleeps, or waits for a child.
-fn nobody_accepts(finding: &Finding) -> bool {
-    let idle = |evidence: &Evidence| {
-        let waits = evidence.waits.as_deref().unwrap_or_default();
-        let threads: u32 = waits.iter().map(|wait| wait.threads).sum();
-        let sleeps = |wait: &Wait| matches!(wait.kind, WaitKind::Sleep | WaitKind::Child);
-        evidence.threads.is_some_and(|all| all.total == threads) && waits.iter().all(sleeps)
-    };
-    // Of those that were not asked nothing is known.
-    finding.evidence.len() == finding.set.by_weight.len()
-        && !finding.evidence.is_empty()
-        && finding.evidence.iter().all(idle)
-}
-
-fn never_closed(set: &Set) -> String {
+fn never_closed(set: &Set) -> &'static str {
     if set.idle.is_none() {
         return "End-of-file was read and close() has not come. Their age is not known (this source \
                 does not show it): this may be ordinary teardown. Look twice; what stays is \
-                consistent with a leak."
-            .to_owned();
+                consistent with a leak.";
     }
-    match all_pair(set) {
-        Some((Passing::Kept, _)) => {
-            return "Each pairs with an open connection of the same program that carried the same \
-                    bytes: consistent with a proxy that does not pass on the close."
-                .to_owned();
-        }
-        Some((Passing::Unanswered, other)) => {
-            return format!(
-                "Each pairs with an open connection of the same program {}, and nothing has come \
-                 back on it: consistent with a proxy that waits for a slow service behind it.",
-                end(other)
-            );
-        }
-        Some((Passing::PassedOn, other)) => {
-            return format!(
-                "The program has passed the close on, and waits for the other end of its \
-                 connections {} to close: the fault is there.",
-                end(other)
-            );
-        }
-        None => {}
+    if let Some((Passing::Kept, _)) = set.all_pair() {
+        return "Each pairs with an open connection of the same program that carried the same \
+                bytes: consistent with a proxy that does not pass on the close.";
     }
     if set.peers.waiting == set.sockets {
         return "The peers closed one direction only and wait: consistent with answers that are \
-                still being worked on, or with a leak."
-            .to_owned();
+                still being worked on, or with a leak.";
     }
     match (set.end.side(), set.unanswered) {
         (Some(Side::Server), Some(unanswered)) if unanswered == set.sockets => {
@@ -385,45 +398,25 @@ fn never_closed(set: &Set) -> String {
              path that does not close."
         }
     }
-    .to_owned()
 }
 
-/// What became of the other legs, and where they lead, if each connection has one.
-pub(super) fn all_pair(set: &Set) -> Option<(Passing, End)> {
-    let legs = set.legs.filter(|legs| legs.pairs == legs.looked_at)?;
-    Some((legs.passing, legs.other))
-}
-
-fn slow_handler(finding: &Finding) -> &'static str {
-    let set = &finding.set;
+fn slow_handler(set: &Set) -> &'static str {
     if all_silent(set) {
         "The peers connected, sent nothing and left, and the program has not looked since: \
          consistent with workers that are all busy."
     } else if set.peers.waiting == set.sockets {
         "Nothing was sent since the last byte came in, and the peers still wait: consistent with \
          requests that are being worked on."
-    } else if let Some((Passing::Unanswered, _)) = all_pair(set) {
-        "Each request was passed on to another service, which has not answered: consistent with a \
-         slow service behind this one, on which the peers gave up."
-    } else if awaited(finding).is_some() {
-        "Nothing was sent since the last byte came in, and the threads that work wait for another service: \
-         consistent with a slow service behind this one, on which the peers gave up."
     } else {
         "Nothing was sent since the last byte came in: consistent with peers that gave up while \
          their request was being worked on (slow responses, or a timeout set too small)."
     }
 }
 
-fn not_reading(finding: &Finding) -> &'static str {
-    let set = &finding.set;
+fn not_reading(set: &Set) -> &'static str {
     if close_notify(set) {
         "The same few bytes lie unread on each: consistent with a TLS close_notify on connections \
          that nobody looked at again."
-    } else if spinning(finding).is_some() {
-        "Data lies unread while a thread uses a whole processor: consistent with a dead loop."
-    } else if awaited(finding).is_some() {
-        "Data lies unread while the threads that work wait for another service: consistent with workers \
-         that are all taken by a slow service behind this one."
     } else if set.end.side() == Some(Side::Client) {
         "Data lies unread: consistent with response bodies that are neither read nor closed."
     } else {
@@ -445,75 +438,6 @@ pub(super) fn close_notify(set: &Set) -> bool {
     set.uncounted_fins == 0 && set.recv_q_min == set.recv_q.max && fits
 }
 
-/// How many file descriptors the owners have left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Descriptors {
-    Enough,
-    Short,
-    Gone,
-}
-
-pub(super) fn descriptors(finding: &Finding) -> Descriptors {
-    let of_one = |evidence: &Evidence| {
-        let (open, limit) = evidence
-            .open_fds
-            .zip(evidence.fd_limit.and_then(FdLimit::files))?;
-        Some(descriptors_of(open, limit))
-    };
-    let all = finding.evidence.iter().filter_map(of_one);
-    all.max().unwrap_or(Descriptors::Enough)
-}
-
-pub(super) fn descriptors_of(open: u64, limit: u64) -> Descriptors {
-    if open >= limit {
-        Descriptors::Gone
-    } else if open * 100 >= limit * LIMIT_PERCENT {
-        Descriptors::Short
-    } else {
-        Descriptors::Enough
-    }
-}
-
-pub(super) fn spinning(finding: &Finding) -> Option<(Pid, f64)> {
-    finding
-        .evidence
-        .iter()
-        .filter_map(|evidence| evidence.cpu.as_ref()?.busiest)
-        .find(|(_, percent)| *percent >= SPINNING_PERCENT)
-}
-
-/// The remote end that the working threads of an owner wait for.
-pub(super) fn awaited(finding: &Finding) -> Option<Endpoint> {
-    let waits = finding.evidence.iter().filter_map(awaited_by);
-    waits
-        .filter_map(|wait| match wait.target {
-            Some(WaitTarget::Remote(remote)) => Some(remote),
-            _ => None,
-        })
-        .next()
-}
-
-/// The same of one process: the wait for one remote end in which most threads are. Where the
-/// runtime keeps threads of its own, those that are parked do not count.
-pub(super) fn awaited_by(evidence: &Evidence) -> Option<&Wait> {
-    let waits = evidence.waits.as_ref()?;
-    let parked: u32 = waits
-        .iter()
-        .filter(|wait| wait.kind == WaitKind::Lock && parks_threads(evidence.runtime))
-        .map(|wait| wait.threads)
-        .sum();
-    let working = evidence.threads?.total.saturating_sub(parked);
-    waits
-        .iter()
-        .find(|wait| matches!(wait.target, Some(WaitTarget::Remote(_))))
-        .filter(|wait| wait.threads > 1 && wait.threads * 2 > working)
-}
-
-/// Whether a runtime has threads of its own that wait in futex(2) until there is work.
-pub(super) fn parks_threads(runtime: Runtime) -> bool {
-    matches!(runtime, Runtime::Java | Runtime::Go | Runtime::Node)
-}
-
 /// Who holds inherited sockets.
 pub(super) fn holders_line(report: &Report<'_>, set: &Set) -> String {
     let names: Vec<String> = set
@@ -532,12 +456,6 @@ pub(super) fn holders_line(report: &Report<'_>, set: &Set) -> String {
         }
         names => format!("held by {}{more}", names.join(", ")),
     }
-}
-
-/// Whether a process that holds the sockets is stopped.
-fn stopped(finding: &Finding) -> bool {
-    let mut threads = finding.evidence.iter().filter_map(|of| of.threads);
-    threads.any(|threads| threads.total > 0 && threads.stopped == threads.total)
 }
 
 /// `java[1234]`, made safe for a terminal.

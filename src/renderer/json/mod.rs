@@ -14,9 +14,9 @@ use serde::{Serialize, Serializer};
 
 use self::row::RowJson;
 use self::types::{
-    Causes, Counters, CpuJson, Document, EndpointJson, EpollJson, EvidenceJson, FindingJson,
-    GroupJson, IdleJson, ListenerJson, NameJson, PatienceJson, PlacedJson, Process, SocketJson,
-    SpreadJson, ThreadsJson, TimerJson, UdpJson, WaitJson,
+    Causes, Counters, CpuJson, CulpritJson, Document, EndpointJson, EpollJson, EvidenceJson,
+    FindingJson, GroupJson, IdleJson, ListenerJson, NameJson, PatienceJson, PlacedJson, Process,
+    SocketJson, SpreadJson, ThreadsJson, TimerJson, UdpJson, WaitJson,
 };
 pub(super) use self::types::{Gap, Reading, States, Tool};
 use super::list::{self, Order};
@@ -296,6 +296,11 @@ impl<'a> Context<'a> {
             owners: self.processes(&set.owner.pids),
             summary: findings::summary(self.report, finding),
             meaning: findings::meaning(finding),
+            culprit: finding.culprit.map(|culprit| CulpritJson {
+                kind: culprit.name(),
+                pid: culprit.pid().map(|pid| pid.0),
+                remote: (culprit.remote()).map(|remote| self.end(remote, Protocol::Tcp)),
+            }),
             evidence: findings::evidence(self.report, finding),
             next_steps: findings::next_steps(self.report, finding),
             recv_q: set.recv_q.into(),

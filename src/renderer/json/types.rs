@@ -270,6 +270,7 @@ pub(super) struct FindingJson<'a> {
     pub(super) owners: Vec<Process<'a>>,
     pub(super) summary: String,
     pub(super) meaning: String,
+    pub(super) culprit: Option<CulpritJson<'a>>,
     pub(super) evidence: Vec<String>,
     pub(super) next_steps: Vec<String>,
     pub(super) recv_q: RecvQJson,
@@ -445,4 +446,13 @@ impl From<Idle> for IdleJson {
             at_most: idle.at_most_ms,
         }
     }
+}
+
+/// Who must act, where it is not the program that holds the sockets.
+#[derive(Serialize)]
+pub(super) struct CulpritJson<'a> {
+    pub(super) kind: &'static str,
+    /// The process or thread that it is about.
+    pub(super) pid: Option<u32>,
+    pub(super) remote: Option<EndpointJson<'a>>,
 }

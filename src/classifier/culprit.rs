@@ -1,0 +1,195 @@
+//! Who must act: what stands behind a set of sockets, whatever their cause.
+//!
+//! The cause says what became of the sockets; it is the messenger as often as not. What the
+//! holders of the sockets told, and their other connections, may name somebody else.
+
+use super::finding::End;
+use super::group::At;
+use super::pairs::Passing;
+use super::sets::Set;
+use crate::model::{Cause, Endpoint, Evidence, FdLimit, Pid, Runtime, Wait, WaitKind, WaitTarget};
+
+/// The share of a limit, in percent, from which on the limit is as good as reached.
+const LIMIT_PERCENT: u64 = 90;
+/// The share of one processor, in percent, from which on a thread is spinning: a sample is a few
+/// ticks long, and one may be lost.
+const SPINNING_PERCENT: f64 = 85.0;
+
+/// Who must act, or what must be changed, before the sockets can close.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Culprit {
+    /// A holder runs no code.
+    Halted(Pid),
+    /// The owner has as many files open as it may: accept(2) fails.
+    NoDescriptors,
+    /// The owner waits for an answer from there.
+    Behind(Endpoint),
+    /// The owner has passed the close on, and this end has not closed.
+    FarEnd(End),
+    /// A thread of the owner never rests.
+    Spinning(Pid),
+    /// Nobody who holds the listener ever accepts.
+    Sleepers,
+}
+
+impl Culprit {
+    /// By the first fact that explains the cause. `None` where the facts point nowhere else: the
+    /// program itself is to be asked.
+    pub(super) fn of(set: &Set, evidence: &[Evidence]) -> Option<Culprit> {
+        if matches!(
+            set.cause,
+            Cause::Transient | Cause::HalfClose | Cause::DeadDescriptors
+        ) {
+            return None;
+        }
+        if let Some(halted) = evidence.iter().find(|evidence| is_halted(evidence)) {
+            return Some(Culprit::Halted(halted.pid));
+        }
+        if set.cause == Cause::NotAccepted && descriptors(evidence) == Descriptors::Gone {
+            return Some(Culprit::NoDescriptors);
+        }
+        if let Some((Passing::PassedOn, end)) = set.all_pair() {
+            return Some(Culprit::FarEnd(end));
+        }
+        // An idle pool lies idle whatever its owner waits for.
+        let is_at_rest = set.cause == Cause::StalePool;
+        if let Some(remote) = behind(set, evidence).filter(|_| !is_at_rest) {
+            return Some(Culprit::Behind(remote));
+        }
+        if let Some(thread) = evidence.iter().find_map(spinning) {
+            return Some(Culprit::Spinning(thread));
+        }
+        if set.cause == Cause::NotAccepted && nobody_accepts(set, evidence) {
+            return Some(Culprit::Sleepers);
+        }
+        None
+    }
+
+    /// The name in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Culprit::Halted(_) => "halted",
+            Culprit::NoDescriptors => "no-descriptors",
+            Culprit::Behind(_) => "behind",
+            Culprit::FarEnd(_) => "far-end",
+            Culprit::Spinning(_) => "spinning",
+            Culprit::Sleepers => "sleepers",
+        }
+    }
+
+    /// The process, or the thread, that it is about.
+    pub fn pid(self) -> Option<Pid> {
+        match self {
+            Culprit::Halted(pid) | Culprit::Spinning(pid) => Some(pid),
+            _ => None,
+        }
+    }
+
+    /// The remote end that must act.
+    pub fn remote(self) -> Option<Endpoint> {
+        match self {
+            Culprit::Behind(remote) => Some(remote),
+            Culprit::FarEnd(End::One(service)) => match service.at {
+                At::Remote(remote) => Some(remote),
+                At::Local(_) | At::Untold(_) => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+/// Whether no thread of a process runs: it is stopped, or traced.
+pub fn is_halted(evidence: &Evidence) -> bool {
+    evidence
+        .threads
+        .is_some_and(|threads| threads.total > 0 && threads.stopped == threads.total)
+}
+
+/// How many file descriptors are left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Descriptors {
+    Enough,
+    Short,
+    Gone,
+}
+
+impl Descriptors {
+    /// Of one process; `None` where it did not tell.
+    pub fn of(evidence: &Evidence) -> Option<Descriptors> {
+        let open = evidence.open_fds?;
+        let limit = evidence.fd_limit.and_then(FdLimit::files)?;
+        let percent = open.saturating_mul(100);
+        Some(if open >= limit {
+            Descriptors::Gone
+        } else if percent >= limit.saturating_mul(LIMIT_PERCENT) {
+            Descriptors::Short
+        } else {
+            Descriptors::Enough
+        })
+    }
+}
+
+/// Of the process that has the fewest left.
+pub fn descriptors(evidence: &[Evidence]) -> Descriptors {
+    let all = evidence.iter().filter_map(Descriptors::of);
+    all.max().unwrap_or(Descriptors::Enough)
+}
+
+/// The thread of a process that never rests.
+pub fn spinning(evidence: &Evidence) -> Option<Pid> {
+    let (thread, percent) = evidence.cpu.as_ref()?.busiest?;
+    (percent >= SPINNING_PERCENT).then_some(thread)
+}
+
+/// The remote end that owes an answer: requests of a proxy's other legs, or what the threads that
+/// work wait for.
+fn behind(set: &Set, evidence: &[Evidence]) -> Option<Endpoint> {
+    let of_legs = match set.all_pair() {
+        Some((Passing::Unanswered, End::One(service))) => match service.at {
+            At::Remote(remote) => Some(remote),
+            At::Local(_) | At::Untold(_) => None,
+        },
+        _ => None,
+    };
+    let of_threads = || {
+        let mut waits = evidence.iter().filter_map(awaited_by);
+        waits.find_map(|wait| match wait.target {
+            Some(WaitTarget::Remote(remote)) => Some(remote),
+            _ => None,
+        })
+    };
+    of_legs.or_else(of_threads)
+}
+
+/// The wait for one remote end in which most threads of a process are. Where the runtime keeps
+/// threads of its own, those that are parked do not count.
+pub fn awaited_by(evidence: &Evidence) -> Option<&Wait> {
+    let waits = evidence.waits.as_ref()?;
+    let parked: u32 = waits
+        .iter()
+        .filter(|wait| wait.kind == WaitKind::Lock && parks_threads(evidence.runtime))
+        .map(|wait| wait.threads)
+        .sum();
+    let working = evidence.threads?.total.saturating_sub(parked);
+    waits
+        .iter()
+        .find(|wait| matches!(wait.target, Some(WaitTarget::Remote(_))))
+        .filter(|wait| wait.threads > 1 && wait.threads.saturating_mul(2) > working)
+}
+
+/// Whether a runtime has threads of its own that wait in futex(2) until there is work.
+pub fn parks_threads(runtime: Runtime) -> bool {
+    matches!(runtime, Runtime::Java | Runtime::Go | Runtime::Node)
+}
+
+/// Whether everybody who might accept only sleeps, or waits for a child.
+fn nobody_accepts(set: &Set, evidence: &[Evidence]) -> bool {
+    let idle = |evidence: &Evidence| {
+        let waits = evidence.waits.as_deref().unwrap_or_default();
+        let threads: u32 = waits.iter().map(|wait| wait.threads).sum();
+        let sleeps = |wait: &Wait| matches!(wait.kind, WaitKind::Sleep | WaitKind::Child);
+        evidence.threads.is_some_and(|all| all.total == threads) && waits.iter().all(sleeps)
+    };
+    // Of those that were not asked nothing is known.
+    evidence.len() == set.by_weight.len() && !evidence.is_empty() && evidence.iter().all(idle)
+}
