@@ -483,6 +483,11 @@ impl<'a> Report<'a> {
         self.filter.decide(&known) == Some(true)
     }
 
+    /// How long a CLOSE_WAIT may last before it counts, in milliseconds.
+    pub fn grace_ms(&self) -> u64 {
+        self.judge.grace_ms
+    }
+
     /// Why it is not known whether a CLOSE_WAIT socket is younger than the grace. A later reading
     /// tells, where it is given the [`Sightings`] of this one.
     pub fn age_doubt(&self, row: &Row<'_>) -> Option<Renewal> {

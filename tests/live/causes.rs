@@ -201,7 +201,7 @@ fn a_server_that_does_not_read_is_not_reading() {
     let (lab, deaf) = prepared("deaf");
     let expected = server(&deaf, "not-reading", &[deaf.number("pid")]);
     let finding = found(&lab, &expected);
-    check_evidence(&finding, &["Recv-Q 701", "700 unread bytes"]);
+    check_evidence(&finding, &["Recv-Q 701", "700 bytes unread on each"]);
     check_no_evidence(&finding, "never rests");
     assert_eq!(finding["recv_q"]["max"], 701);
     assert_eq!(finding["recv_q"]["more"], 6);

@@ -116,7 +116,7 @@ fn queue_of_bytes(set: &Set, lines: &mut Lines) {
         (0, 0) => "Recv-Q 0: end-of-file was read".to_owned(),
         (1, 1) => "Recv-Q 1: every byte was read, end-of-file was not".to_owned(),
         (_, max) if same => format!(
-            "Recv-Q {max} on every socket: the same {} unread byte{} and the FIN",
+            "Recv-Q {max} on every socket: {} byte{} unread on each, and the FIN",
             units::count((max - 1).into()),
             if max == 2 { "" } else { "s" }
         ),

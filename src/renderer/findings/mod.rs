@@ -9,7 +9,7 @@ mod words;
 use std::io::{self, Write};
 
 pub use self::evidence::evidence;
-pub use self::steps::next_steps;
+pub use self::steps::{Step, next_steps, steps};
 pub use self::words::{meaning, process, runtime_name, summary};
 use super::style::{Look, MARK, NO_MARK, Role};
 use super::{triage, units};
@@ -73,7 +73,7 @@ fn tell(
         let start = if at == 0 { mark } else { NO_MARK };
         writeln!(out, "{}", look.paint(role, format_args!("{start}{line}")))?;
     }
-    let (lines, steps) = if at_length {
+    let (lines, most) = if at_length {
         (LINES, usize::MAX)
     } else {
         (LINES_SHORT, 0)
@@ -82,8 +82,22 @@ fn tell(
     for line in evidence(report, finding).iter().take(lines) {
         bullet("·", line, look, out)?;
     }
-    for line in next_steps(report, finding).iter().take(steps) {
-        bullet("→", line, look, out)?;
+    for step in steps(report, finding).iter().take(most) {
+        self::step(step, look, out)?;
+    }
+    Ok(())
+}
+
+/// A command can be copied as it is printed, whatever the width.
+fn step(step: &Step, look: Look, out: &mut impl Write) -> io::Result<()> {
+    let lines = match (step, look.width) {
+        (Step::Advice(words), _) => return bullet("→", words, look, out),
+        (_, None) => vec![step.to_string()],
+        (Step::Run { .. }, Some(width)) => step.lines(width.saturating_sub(6)),
+    };
+    for (at, line) in lines.iter().enumerate() {
+        let start = if at == 0 { "→" } else { " " };
+        writeln!(out, "    {start} {line}")?;
     }
     Ok(())
 }

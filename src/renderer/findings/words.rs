@@ -53,11 +53,12 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
                 .limit
                 .map_or("?".to_owned(), |limit| units::count(limit.into()));
             let waited = queue.oldest_ms.map_or(String::new(), |oldest| {
-                format!(", the oldest ≥ {}", units::duration(oldest))
+                format!("; the oldest has waited ≥ {}", units::duration(oldest))
             });
-            let given_up = match queue.unaccepted {
-                0 => String::new(),
-                _ => format!(", {} already given up", units::count(queue.close_wait)),
+            let given_up = match (queue.unaccepted, queue.close_wait) {
+                (0, _) => String::new(),
+                (_, 0) => ", nobody has given up yet".to_owned(),
+                (_, some) => format!(", {} already given up", units::count(some)),
             };
             format!(
                 "{owner} has not accepted {} connection{} {end}: {}accept queue {} of {limit}{given_up}{waited}",
@@ -415,7 +416,7 @@ fn slow_handler(set: &Set) -> &'static str {
 
 fn not_reading(set: &Set) -> &'static str {
     if close_notify(set) {
-        "The same few bytes lie unread on each: consistent with a TLS close_notify on connections \
+        "As many bytes lie unread on each: consistent with a TLS close_notify on connections \
          that nobody looked at again."
     } else if set.end.side() == Some(Side::Client) {
         "Data lies unread: consistent with response bodies that are neither read nor closed."

@@ -1,0 +1,134 @@
+//! The command that lists the sockets of a finding, and no others.
+
+use std::net::IpAddr;
+
+use super::step::{Step, word};
+use crate::classifier::Report;
+use crate::classifier::cause::GRACE_MS;
+use crate::classifier::finding::{End, Finding, Set};
+use crate::classifier::group::At;
+use crate::model::{Endpoint, Namespace, Pid};
+
+/// More processes than this are named by their program.
+const PIDS_MAX: usize = 4;
+
+/// The command that lists the sockets.
+pub(super) fn list(report: &Report<'_>, finding: &Finding) -> Step {
+    let set = &finding.set;
+    let mut command = "closewait list".to_owned();
+    // Nobody gave up yet: what waits in the queue has no cause to be found by.
+    let mut conditions = Vec::new();
+    if finding.queue.is_some() && set.sockets == 0 {
+        command.push_str(" --state established");
+        conditions.push("inode = 0".to_owned());
+    } else {
+        command.push_str(&format!(" --state close-wait --cause {}", set.cause));
+    }
+    match whose(report, set) {
+        Whose::Nobody => {}
+        Whose::Process(pid) => command.push_str(&format!(" --pid {pid}")),
+        Whose::Program(name) => command.push_str(&format!(" --program {}", word(&name))),
+        Whose::Processes(pids) => {
+            let each: Vec<String> = pids.iter().map(|pid| format!("pid = {pid}")).collect();
+            conditions.push(format!("( {} )", each.join(" or ")));
+        }
+    }
+    // Those that wait for a listener may have come to another port.
+    let strays = finding.queue.as_ref().is_some_and(|queue| queue.strays > 0);
+    conditions.extend(end(set.end).filter(|_| !strays));
+    match within(report.snapshot.netns(set.netns)) {
+        Within::Own => {}
+        Within::Named(name) => command.push_str(&format!(" -N {name}")),
+        Within::Numbered(inode) => conditions.push(format!("netns = {inode}")),
+    }
+    let grace_ms = report.grace_ms();
+    if grace_ms != GRACE_MS {
+        command.push_str(&format!(" --grace {grace_ms}ms"));
+    }
+    if !conditions.is_empty() {
+        command.push(' ');
+        command.push_str(&word(&conditions.join(" and ")));
+    }
+    Step::run(command)
+}
+
+enum Whose {
+    Nobody,
+    Process(Pid),
+    Processes(Vec<Pid>),
+    Program(String),
+}
+
+fn whose(report: &Report<'_>, set: &Set) -> Whose {
+    // Of one that is held by several, and of a queue, each holder tells.
+    let shared = set.listener.is_some() || set.held.is_empty();
+    match set.by_weight.as_slice() {
+        [] => Whose::Nobody,
+        [pid] => Whose::Process(*pid),
+        [pid, ..] if shared => Whose::Process(*pid),
+        pids if pids
+            .iter()
+            .any(|pid| set.holds(*pid).len() as u64 == set.sockets) =>
+        {
+            let all = |pid: &&Pid| set.holds(**pid).len() as u64 == set.sockets;
+            Whose::Process(pids.iter().find(all).copied().unwrap_or(pids[0]))
+        }
+        pids if pids.len() <= PIDS_MAX => Whose::Processes(pids.to_vec()),
+        pids => {
+            let mut names = pids.iter().map(|pid| report.holders().name(*pid));
+            let first = names.next().flatten();
+            let text = first.and_then(|name| std::str::from_utf8(name.bytes()).ok());
+            match text {
+                Some(text) if names.all(|name| name == first) && is_plain(text) => {
+                    Whose::Program(text.to_owned())
+                }
+                _ => Whose::Processes(pids.to_vec()),
+            }
+        }
+    }
+}
+
+/// The condition that chooses the service end.
+fn end(end: End) -> Option<String> {
+    let service = match end {
+        End::One(service) => service,
+        End::Several(side, _) => return side.map(|side| format!("side = {}", side.name())),
+    };
+    Some(match service.at {
+        At::Local(0) => "side = server".to_owned(),
+        At::Local(port) => format!("sport = :{port}"),
+        At::Remote(Endpoint { addr, port: 0 }) => format!("{} and side = client", to(addr)),
+        At::Remote(remote) => format!("dst {remote}"),
+        At::Untold(addr) => to(addr),
+    })
+}
+
+/// An IPv6 address without a port stands in brackets, too.
+fn to(addr: IpAddr) -> String {
+    match addr {
+        IpAddr::V4(addr) => format!("dst {addr}"),
+        IpAddr::V6(addr) => format!("dst [{addr}]"),
+    }
+}
+
+/// How a namespace is chosen.
+pub(super) enum Within<'a> {
+    /// It is the tool's own, or there are no words for it.
+    Own,
+    Named(&'a str),
+    Numbered(u64),
+}
+
+pub(super) fn within(namespace: &Namespace) -> Within<'_> {
+    match (&namespace.asked, namespace.inode) {
+        (Some(name), _) if is_plain(name) => Within::Named(name),
+        (Some(_), Some(inode)) => Within::Numbered(inode),
+        _ => Within::Own,
+    }
+}
+
+/// Whether a shell and a reader take a name as it is. Who made another may have meant that.
+fn is_plain(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_./-".contains(c);
+    !name.is_empty() && !name.starts_with('-') && name.chars().all(plain)
+}

@@ -1,0 +1,123 @@
+//! What to do next: commands that fit the owner, its runtime and the cause, and run as printed.
+
+mod culprit;
+mod list;
+mod stack;
+mod step;
+
+use self::list::{Within, list, within};
+use self::stack::stack;
+pub use self::step::Step;
+use crate::classifier::culprit::{Culprit, Descriptors, descriptors};
+use crate::classifier::finding::{Finding, Set};
+use crate::classifier::{Report, hiding};
+use crate::model::{Cause, Hiding, Pid};
+
+/// More holders of inherited sockets than this are not named.
+const HOLDERS_MAX: usize = 8;
+
+/// The same as text, a line each.
+pub fn next_steps(report: &Report<'_>, finding: &Finding) -> Vec<String> {
+    let steps = steps(report, finding);
+    steps.iter().map(Step::to_string).collect()
+}
+
+/// What to do, the most telling first.
+pub fn steps(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
+    let set = &finding.set;
+    let mut steps = Vec::new();
+    match set.cause {
+        Cause::Transient | Cause::HalfClose => return steps,
+        Cause::DeadDescriptors => steps.extend(of_dead(finding)),
+        _ if set.is_age_missing() => {
+            steps.push(look_again(report, set));
+            steps.push(list(report, finding));
+        }
+        _ => {
+            steps.extend(culprit::steps(finding));
+            steps.extend(of_owner(report, finding));
+            steps.extend(of_queue(finding));
+            steps.push(list(report, finding));
+        }
+    }
+    steps.push(Step::run(format!("closewait explain {}", set.cause)));
+    steps
+}
+
+/// What the owner is asked, where it can tell more.
+fn of_owner(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
+    let set = &finding.set;
+    match (finding.culprit, set.by_weight.first()) {
+        // It can do nothing, or has done its part: no stack of it tells more.
+        (Some(Culprit::Halted(_) | Culprit::FarEnd(_)), _) => Vec::new(),
+        (_, None) => vec![Step::advice(whose(report, set))],
+        (_, Some(_)) if set.cause == Cause::Inherited => {
+            let pids = set.by_weight.iter().take(HOLDERS_MAX).map(Pid::to_string);
+            let pids: Vec<String> = pids.collect();
+            vec![Step::run(format!(
+                "ps -o pid,ppid,lstart,args -p {}",
+                pids.join(",")
+            ))]
+        }
+        (_, Some(pid)) => stack(finding, *pid),
+    }
+}
+
+/// What an accept queue tells to do.
+fn of_queue(finding: &Finding) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let Some(queue) = &finding.queue else {
+        return steps;
+    };
+    if descriptors(&finding.evidence) > Descriptors::Enough
+        && let Some(pid) = finding.set.by_weight.first()
+    {
+        steps.push(Step::run(format!(
+            "ls -l /proc/{pid}/fd | awk '{{print $NF}}' | sort | uniq -c | sort -rn | head"
+        )));
+    }
+    if queue.is_cut_short() {
+        steps.push(Step::advice(
+            "make accept() faster first; a larger backlog needs net.core.somaxconn raised too",
+        ));
+    }
+    steps
+}
+
+/// What tells where descriptors come from that are in no table.
+fn of_dead(finding: &Finding) -> Vec<Step> {
+    let Some(pid) = finding.evidence.first().map(|evidence| evidence.pid) else {
+        return Vec::new();
+    };
+    let mut steps = vec![Step::run(format!("lsof -nP -p {pid} | grep -w sock"))];
+    steps.extend(stack(finding, pid));
+    steps.push(Step::run(format!("closewait list --pid {pid}")));
+    steps
+}
+
+/// Whether they stay is told by a second look.
+fn look_again(report: &Report<'_>, set: &Set) -> Step {
+    let within = match within(report.snapshot.netns(set.netns)) {
+        Within::Own => String::new(),
+        Within::Named(name) => format!(" -N {name}"),
+        Within::Numbered(inode) => format!(" -N {inode}"),
+    };
+    Step::run(format!(
+        "f=$(mktemp -d)/cw; closewait record{within} $f; sleep 10; closewait diff $f now"
+    ))
+}
+
+/// What to try where nobody is seen who holds the sockets.
+fn whose(report: &Report<'_>, set: &Set) -> &'static str {
+    if set.owner.kind.is_none() {
+        return "run it without --no-owners to see whose they are";
+    }
+    match hiding(report.snapshot) {
+        Hiding::NeedsRoot => "run it as root to see whose they are",
+        Hiding::NeedsCapability => "run it with CAP_SYS_PTRACE to see whose they are",
+        Hiding::Refused | Hiding::Elsewhere if report.snapshot.scan.may_be_elsewhere() => {
+            "run it on the host, or with the host's --proc, to see whose they are"
+        }
+        Hiding::Refused | Hiding::Elsewhere => "see below what may hide the holder",
+    }
+}
