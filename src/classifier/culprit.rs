@@ -141,8 +141,8 @@ pub fn spinning(evidence: &Evidence) -> Option<Pid> {
     (percent >= SPINNING_PERCENT).then_some(thread)
 }
 
-/// The remote end that owes an answer: requests of a proxy's other legs, or what the threads that
-/// work wait for.
+/// The remote end that owes an answer: to a proxy's other legs, to the threads that work, or to
+/// requests that were sent for those who hung up.
 fn behind(set: &Set, evidence: &[Evidence]) -> Option<Endpoint> {
     let of_legs = match set.all_pair() {
         Some((Passing::Unanswered, End::One(service))) => match service.at {
@@ -158,7 +158,8 @@ fn behind(set: &Set, evidence: &[Evidence]) -> Option<Endpoint> {
             _ => None,
         })
     };
-    of_legs.or_else(of_threads)
+    let of_requests = || set.awaited(evidence).next().map(|requests| requests.remote);
+    of_legs.or_else(of_threads).or_else(of_requests)
 }
 
 /// The wait for one remote end in which most threads of a process are. Where the runtime keeps

@@ -14,6 +14,7 @@ pub mod patience;
 pub mod program;
 pub mod queue;
 pub mod range;
+pub mod requests;
 pub mod sets;
 pub mod severity;
 mod side;

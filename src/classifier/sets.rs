@@ -8,11 +8,12 @@ use super::listeners::Bound;
 use super::patience::{self, Patience};
 use super::program::{Program, Whose};
 use super::queue::Queue;
+use super::requests::{Ask, Requests, Role, requests};
 use super::{Report, Row, pairs};
-use crate::model::{Cause, Missing, Name, Pid, Side, StateSet, TimerKind};
+use crate::model::{Cause, Evidence, Missing, Name, Pid, Side, StateSet, TimerKind};
 
-/// The most sets for which the other legs of a proxy are looked for.
-const LEGS_MAX: usize = 8;
+/// The most sets for which other connections of their owners are looked at.
+const BESIDE_MAX: usize = 8;
 /// Over more service ends than this, the sets of one owner and cause are told as one.
 const ENDS_MAX: u32 = 8;
 
@@ -78,6 +79,8 @@ pub struct Set {
     pub unanswered: Option<u64>,
     pub peers: Peers,
     pub legs: Option<pairs::Legs>,
+    /// What its owners have asked of other services and nobody has answered.
+    pub requests: Vec<Requests>,
     /// Whether tcp_info came with none of them.
     pub no_tcp_info: bool,
     /// Who holds which inode, ordered; empty of unaccepted sockets.
@@ -259,12 +262,22 @@ pub fn sets(report: &Report<'_>) -> Vec<Set> {
     });
     let suspicious = sets.iter_mut().filter(|(set, _)| set.is_suspicious());
     let (mut looked_at, positions): (Vec<&mut Set>, Vec<&[u32]>) = suspicious
-        .take(LEGS_MAX)
+        .take(BESIDE_MAX)
         .map(|(set, positions)| (set, positions.as_slice()))
         .unzip();
     let legs = pairs::legs(report, &positions);
-    for (set, legs) in looked_at.iter_mut().zip(legs) {
+    let asks: Vec<Ask<'_>> = looked_at
+        .iter()
+        .zip(&positions)
+        .map(|(set, positions)| {
+            let sockets = positions.iter().map(|at| report.row(*at as usize).socket);
+            Ask::of(report, set.netns, &set.owner.pids, sockets)
+        })
+        .collect();
+    let requests = requests(report, &asks);
+    for ((set, legs), requests) in looked_at.iter_mut().zip(legs).zip(requests) {
         set.legs = legs;
+        set.requests = requests;
     }
     sets.into_iter().map(|(set, _)| set).collect()
 }
@@ -327,6 +340,7 @@ fn gather(report: &Report<'_>, key: &Key, positions: &[u32]) -> Set {
         unanswered: Some(0),
         peers: Peers::default(),
         legs: None,
+        requests: Vec::new(),
         no_tcp_info: true,
         held: Vec::new(),
         doubts: Vec::new(),
@@ -473,6 +487,12 @@ impl Set {
         Some((legs.passing, legs.other))
     }
 
+    /// The requests that explain them, of which somebody may wait for the answers: the most first.
+    pub fn awaited(&self, evidence: &[Evidence]) -> impl Iterator<Item = &Requests> {
+        let explaining = self.requests.iter().filter(|of| of.role == Role::Explains);
+        explaining.filter(|of| of.are_awaited(evidence) == Some(true))
+    }
+
     /// How many of them linger for sure.
     pub fn lingering(&self) -> u64 {
         self.sockets.saturating_sub(self.doubts.len() as u64)
@@ -524,5 +544,9 @@ pub(super) fn unaccepted(report: &Report<'_>, queue: &Queue) -> Set {
         kind: Some("listener"),
         owner: Whose::Processes(queue.pids.clone()),
     };
-    gather(report, &key, &[])
+    let ask = Ask::of(report, key.netns, &queue.pids, std::iter::empty());
+    Set {
+        requests: requests(report, &[ask]).pop().unwrap_or_default(),
+        ..gather(report, &key, &[])
+    }
 }

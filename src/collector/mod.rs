@@ -550,11 +550,16 @@ fn misses_sockets(gap: &Gap) -> bool {
 }
 
 /// Reads when the holders of CLOSE_WAIT sockets started, and from whom: a socket that is older than
-/// its holder was inherited. Others of the same name may be workers of the same program.
+/// its holder was inherited. The same of those who hold a listener with a queue; others of the same
+/// name may be workers of the same program.
 fn read_ages(proc_root: &Path, sockets: &[Socket], holders: &mut Holders) {
+    let is_in_question = |socket: &&Socket| match socket.state {
+        State::Listen => socket.recv_q > 0,
+        state => state == State::CloseWait,
+    };
     let mut pids: Vec<Pid> = sockets
         .iter()
-        .filter(|socket| socket.state == State::CloseWait)
+        .filter(is_in_question)
         .flat_map(|socket| holders.of(socket.inode))
         .map(|holder| holder.pid)
         .collect();

@@ -213,46 +213,49 @@ fn telling(request: &Request) -> StateSet {
     }
 }
 
-/// Whether the legs of proxies are looked for: by their bytes, and by whose they are.
+/// Whether other connections of the owners are looked for: by their bytes, and by whose they are.
 fn seeks_legs(request: &Request) -> bool {
     request.findings && request.tcp_info && request.owners
 }
 
 /// What tells of the CLOSE_WAIT sockets that were kept: their other ends in this namespace, since
-/// whether one is still held decides what the CLOSE_WAIT is; and connections over which the same
-/// bytes went, which may be the other leg of a proxy, or look like one of its legs.
+/// whether one is still held decides what the CLOSE_WAIT is; and connections that a process holds,
+/// which may be the other leg of a proxy, or a request that its owner waits for. That they are its
+/// owner's is not known yet.
 struct Tell {
     ends: FxHashSet<(Endpoint, Endpoint)>,
-    bytes: FxHashSet<(u64, u64)>,
+    /// Something was kept that other connections of its owner may explain.
+    seeks_legs: bool,
 }
 
 impl Tell {
     fn of(request: &Request, found: &Dumped) -> Tell {
-        let mut tell = Tell {
-            ends: FxHashSet::default(),
-            bytes: FxHashSet::default(),
+        let kept = || {
+            let sockets = found.sockets.iter();
+            sockets.filter(|socket| may_be_selected(&request.filter, socket))
         };
-        let waits = found.sockets.iter();
-        for socket in waits.filter(|socket| {
-            socket.state == State::CloseWait && may_be_selected(&request.filter, socket)
-        }) {
-            let (local, remote) = (socket.local.canonical(), socket.remote.canonical());
-            tell.ends.insert((remote, local));
-            if let Some((read, written)) = socket.passed().filter(|_| seeks_legs(request)) {
-                tell.bytes.extend([(read, written), (written, read)]);
-            }
+        let ends = |socket: &Socket| (socket.remote.canonical(), socket.local.canonical());
+        let waits = |socket: &&Socket| match socket.state {
+            State::Listen => socket.recv_q > 0,
+            state => state == State::CloseWait || socket.is_unaccepted(),
+        };
+        Tell {
+            ends: kept()
+                .filter(|socket| socket.state == State::CloseWait)
+                .map(ends)
+                .collect(),
+            seeks_legs: seeks_legs(request) && kept().any(|socket| waits(&socket)),
         }
-        tell
+    }
+
+    fn is_needed(&self) -> bool {
+        self.seeks_legs || !self.ends.is_empty()
     }
 
     fn has(&self, socket: &Socket) -> bool {
         let ends = || (socket.local.canonical(), socket.remote.canonical());
         let is_leg = StateSet::LEG.contains(socket.state) && socket.inode != 0;
-        (socket.is_closer() && self.ends.contains(&ends()))
-            || (is_leg
-                && socket
-                    .passed()
-                    .is_some_and(|bytes| self.bytes.contains(&bytes)))
+        (is_leg && self.seeks_legs) || (socket.is_closer() && self.ends.contains(&ends()))
     }
 }
 
@@ -282,7 +285,7 @@ fn read_others(
     found: &mut Dumped,
 ) -> Result<Dump, DumpError> {
     let tell = Tell::of(request, found);
-    if tell.ends.is_empty() {
+    if !tell.is_needed() {
         return Ok(Dump::default());
     }
     let others = Query {

@@ -172,6 +172,8 @@ struct Facts {
     /// Bytes of data that came in, and that were sent.
     bytes_in: Option<u64>,
     bytes_out: Option<u64>,
+    /// Segments with data that were sent.
+    segments: Option<u32>,
     /// The kernel fills in neither queue.
     unmeasured: bool,
     /// How many bytes of tcp_info came.
@@ -217,6 +219,7 @@ impl Facts {
             "age" => self.age = Some(syntax::duration(value)?),
             "in" => self.bytes_in = Some(syntax::number(key, value)?.into()),
             "out" => self.bytes_out = Some(syntax::number(key, value)?.into()),
+            "segments" => self.segments = Some(syntax::number(key, value)?),
             "step" => self.step = syntax::duration(value)?,
             "dev" => self.device = syntax::number(key, value)?,
             "opener" if value == "untold" => self.opener_untold = true,
@@ -281,7 +284,8 @@ impl Facts {
         put(52, received.or(age));
         put(56, acked);
         if let Time::Ago(_) = sent {
-            bytes[156..160].copy_from_slice(&2u32.to_ne_bytes());
+            let segments = self.segments.unwrap_or(2);
+            bytes[156..160].copy_from_slice(&segments.to_ne_bytes());
         }
         self.count(socket, serves, sent, &mut bytes);
         // The FIN counts as one.

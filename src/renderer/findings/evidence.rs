@@ -1,6 +1,7 @@
 //! The facts that led to a finding, each a short line.
 
 use super::super::{escape, groups, units};
+use super::far;
 use super::words::{all_silent, end, holders_line, process, runtime_name};
 use crate::classifier::Report;
 use crate::classifier::culprit::{Descriptors, awaited_by, is_halted, parks_threads, spinning};
@@ -12,7 +13,7 @@ use crate::model::{
 
 /// How much a line of evidence tells: the screen has room for a few.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
+pub(super) enum Rank {
     /// It points at the fault.
     Decisive,
     /// The cause rests on it, or it narrows it down.
@@ -23,10 +24,10 @@ enum Rank {
 
 /// Lines of evidence with their ranks.
 #[derive(Default)]
-struct Lines(Vec<(Rank, String)>);
+pub(super) struct Lines(Vec<(Rank, String)>);
 
 impl Lines {
-    fn add(&mut self, rank: Rank, line: impl Into<String>) {
+    pub(super) fn add(&mut self, rank: Rank, line: impl Into<String>) {
         self.0.push((rank, line.into()));
     }
 }
@@ -55,6 +56,7 @@ pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
             );
         }
     }
+    far::lines(report, finding, &mut lines);
     patience_line(set, &mut lines);
     for evidence in &finding.evidence {
         process_lines(report, finding, evidence, &mut lines);
@@ -308,7 +310,14 @@ fn process_lines(report: &Report<'_>, finding: &Finding, evidence: &Evidence, li
     let most = evidence.waits.iter().flatten().take(2);
     let other = awaited.filter(|awaited| !most.clone().any(|wait| wait == *awaited));
     for wait in other.into_iter().chain(most) {
-        wait_line(&name, wait, evidence, awaited == Some(wait), lines);
+        wait_line(
+            &name,
+            wait,
+            evidence,
+            awaited == Some(wait),
+            far::is_waiting(finding),
+            lines,
+        );
     }
     if let (Some(open), Some(FdLimit::Files(limit))) = (evidence.open_fds, evidence.fd_limit) {
         let (rank, near) = match Descriptors::of(evidence) {
@@ -388,7 +397,14 @@ fn process_lines(report: &Report<'_>, finding: &Finding, evidence: &Evidence, li
     }
 }
 
-fn wait_line(name: &str, wait: &Wait, evidence: &Evidence, awaited: bool, lines: &mut Lines) {
+fn wait_line(
+    name: &str,
+    wait: &Wait,
+    evidence: &Evidence,
+    awaited: bool,
+    is_waiting: bool,
+    lines: &mut Lines,
+) {
     let total = evidence.threads.map_or(0, |threads| threads.total);
     if wait.threads < 2 && total > 1 {
         return;
@@ -402,6 +418,7 @@ fn wait_line(name: &str, wait: &Wait, evidence: &Evidence, awaited: bool, lines:
                 ": a lock, or nothing to do".to_owned()
             }
             WaitKind::Lock => ": a lock or a condition".to_owned(),
+            WaitKind::Events if is_waiting => ": an event loop".to_owned(),
             WaitKind::Events => ": an event loop with nothing to do".to_owned(),
             _ => String::new(),
         },

@@ -3,6 +3,7 @@
 //! The same words go to the screen and into JSON.
 
 mod evidence;
+mod far;
 mod steps;
 mod words;
 

@@ -10,7 +10,7 @@ use crate::classifier::group::{At, Service};
 use crate::classifier::pairs::Passing;
 use crate::classifier::sets::Kinship;
 use crate::classifier::severity::Severity;
-use crate::model::{Cause, Missing, Pid, Runtime, Side};
+use crate::model::{Cause, Evidence, Missing, Pid, Runtime, Side};
 
 /// A close_notify alert of TLS: 24 bytes with TLS 1.3, 31 with AES-GCM before, up to 69 with a MAC.
 const CLOSE_NOTIFY: std::ops::RangeInclusive<u32> = 23..=69;
@@ -327,8 +327,20 @@ fn culprit_words(finding: &Finding, cause: Cause, culprit: Culprit) -> Option<St
     };
     Some(match cause {
         Cause::NotAccepted => with_those_who_left(finding, words),
+        Cause::NeverClosed if may_leak_too(finding, culprit) => {
+            format!("{words} Whatever stays once that has answered is a leak.")
+        }
         _ => words,
     })
+}
+
+/// Whether connections at whose end somebody looked may stay though the service behind answers.
+/// Go looks for it while a handler is at work.
+fn may_leak_too(finding: &Finding, culprit: Culprit) -> bool {
+    let is_go = |evidence: &Evidence| evidence.runtime == Runtime::Go;
+    matches!(culprit, Culprit::Behind(_))
+        && finding.set.all_pair().is_none()
+        && !finding.evidence.iter().any(is_go)
 }
 
 fn not_accepted(finding: &Finding) -> String {

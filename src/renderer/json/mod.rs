@@ -16,7 +16,7 @@ use self::row::RowJson;
 use self::types::{
     Causes, Counters, CpuJson, CulpritJson, Document, EndpointJson, EpollJson, EvidenceJson,
     FindingJson, GroupJson, IdleJson, ListenerJson, NameJson, PatienceJson, PlacedJson, Process,
-    SocketJson, SpreadJson, ThreadsJson, TimerJson, UdpJson, WaitJson,
+    RequestsJson, SocketJson, SpreadJson, ThreadsJson, TimerJson, UdpJson, WaitJson,
 };
 pub(super) use self::types::{Gap, Reading, States, Tool};
 use super::list::{self, Order};
@@ -25,6 +25,7 @@ use super::{Object, Page, View, findings, groups};
 use crate::classifier::finding::{End, FinWait2, Finding, Findings};
 use crate::classifier::group::{At, Group, Service};
 use crate::classifier::queue::Queue;
+use crate::classifier::requests::{Requests, Role};
 use crate::classifier::{Report, Row};
 use crate::model::{
     Cause, Endpoint, Evidence, FdLimit, Holders, Pid, Placed, Protocol, Resolved, Side, Snapshot,
@@ -301,6 +302,7 @@ impl<'a> Context<'a> {
                 pid: culprit.pid().map(|pid| pid.0),
                 remote: (culprit.remote()).map(|remote| self.end(remote, Protocol::Tcp)),
             }),
+            requests: self.requests(&set.requests, &finding.evidence),
             evidence: findings::evidence(self.report, finding),
             next_steps: findings::next_steps(self.report, finding),
             recv_q: set.recv_q.into(),
@@ -318,6 +320,19 @@ impl<'a> Context<'a> {
                 .map(|evidence| self.evidence(evidence))
                 .collect(),
         }
+    }
+
+    fn requests(&self, requests: &'a [Requests], evidence: &[Evidence]) -> Vec<RequestsJson<'a>> {
+        let one = |of: &'a Requests| RequestsJson {
+            remote: self.end(of.remote, Protocol::Tcp),
+            connections: of.connections,
+            unanswered: of.unanswered,
+            p50_ms: of.p50_ms,
+            max_ms: of.max_ms,
+            explains: of.role == Role::Explains,
+            awaited: of.are_awaited(evidence),
+        };
+        requests.iter().map(one).collect()
     }
 
     fn evidence(&self, evidence: &'a Evidence) -> EvidenceJson<'a> {

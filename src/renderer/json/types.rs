@@ -271,6 +271,7 @@ pub(super) struct FindingJson<'a> {
     pub(super) summary: String,
     pub(super) meaning: String,
     pub(super) culprit: Option<CulpritJson<'a>>,
+    pub(super) requests: Vec<RequestsJson<'a>>,
     pub(super) evidence: Vec<String>,
     pub(super) next_steps: Vec<String>,
     pub(super) recv_q: RecvQJson,
@@ -455,4 +456,16 @@ pub(super) struct CulpritJson<'a> {
     /// The process or thread that it is about.
     pub(super) pid: Option<u32>,
     pub(super) remote: Option<EndpointJson<'a>>,
+}
+
+/// What the owners have asked of another service and nobody has answered.
+#[derive(Serialize)]
+pub(super) struct RequestsJson<'a> {
+    pub(super) remote: EndpointJson<'a>,
+    pub(super) connections: u64,
+    pub(super) unanswered: u64,
+    pub(super) p50_ms: u64,
+    pub(super) max_ms: u64,
+    pub(super) explains: bool,
+    pub(super) awaited: Option<bool>,
 }

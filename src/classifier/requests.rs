@@ -1,0 +1,363 @@
+//! Requests that nobody has answered: what a program waits for at other services, also where no
+//! thread shows it, as in an event loop.
+//!
+//! A connection that the program opened, over which something was sent and nothing has come back
+//! since. Bytes decide, then times; two times within a tick decide nothing. Whether such requests
+//! explain sockets in CLOSE_WAIT is told by when each was sent: after a peer asked, and before that
+//! peer hung up.
+
+use rustc_hash::FxHashMap;
+
+use super::Report;
+use super::program::Program;
+use crate::model::{
+    Ago, Endpoint, Evidence, Pid, Runtime, Side, Socket, State, Tick, WaitKind, WaitTarget,
+};
+
+/// How long a request must have waited to count: a busy proxy in good health has hundreds that
+/// have waited for milliseconds, and a service that is well answers within this.
+pub const WAIT_MS: u64 = 1_000;
+
+/// How many of the connections to a service must wait, in percent, for it to have stopped
+/// answering altogether: some may be in use for something else.
+const ALL_PERCENT: usize = 80;
+
+/// A connection over which nothing ever came in is a one-way protocol's, such as syslog, when it
+/// has sent this many segments of less than [`SEGMENT_SMALL`] bytes each: a first request is a few
+/// segments, or full ones.
+const SEGMENTS_MANY: u32 = 8;
+const SEGMENT_SMALL: u64 = 500;
+
+/// The most remote services of one owner that are told.
+const REMOTES_MAX: usize = 8;
+/// The most connections in question that are looked at.
+const VICTIMS_MAX: usize = 1_000;
+/// The most connections of one program that are served here and looked at.
+const INBOUND_MAX: usize = 10_000;
+/// The most requests of one owner that are each compared with all of those.
+const SAMPLE: usize = 100;
+
+/// What a program has asked of one remote service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requests {
+    pub remote: Endpoint,
+    /// Its open connections to there.
+    pub connections: u64,
+    /// Those that wait for an answer, for longer than [`WAIT_MS`].
+    pub unanswered: u64,
+    /// How long ago the last byte was sent on those.
+    pub p50_ms: u64,
+    pub max_ms: u64,
+    pub role: Role,
+}
+
+/// What unanswered requests have to do with the connections of those who wait for the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Most were sent after a peer asked and before it hung up, or none was answered since.
+    Explains,
+    /// It is not known, or they have nothing to do with them.
+    Beside,
+}
+
+/// Whose requests are asked for, and on whose behalf they may have been sent.
+pub(super) struct Ask<'a> {
+    pub(super) netns: u16,
+    pub(super) pids: &'a [Pid],
+    /// Those of the connections in question that wait for an answer.
+    victims: Vec<Span>,
+    /// How many connections are in question.
+    sockets: usize,
+}
+
+impl<'a> Ask<'a> {
+    /// What these processes have asked, and whether that explains these connections.
+    pub(super) fn of<'b>(
+        report: &Report<'_>,
+        netns: u16,
+        pids: &'a [Pid],
+        sockets: impl Iterator<Item = &'b Socket>,
+    ) -> Ask<'a> {
+        let mut ask = Ask {
+            netns,
+            pids,
+            victims: Vec::new(),
+            sockets: 0,
+        };
+        for socket in sockets.take(VICTIMS_MAX) {
+            ask.sockets += 1;
+            ask.victims.extend(Span::of(report, socket));
+        }
+        ask
+    }
+}
+
+/// When a peer asked and when it hung up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    asked: Ago,
+    /// At the latest; `None` where it waits still.
+    left: Option<Ago>,
+}
+
+impl Span {
+    /// Of a connection that is served here and was not answered; `None` of others, and where no
+    /// times came.
+    fn of(report: &Report<'_>, socket: &Socket) -> Option<Span> {
+        let tcp = socket.tcp?;
+        let (asked, sent) = (tcp.last_data_recv()?, tcp.last_data_sent()?);
+        let is_answered = sent.is_after(asked, report.snapshot.host.tick) == Some(true);
+        if is_answered || report.judge.sides.side(socket) != Some(Side::Server) {
+            return None;
+        }
+        let left = match socket.state {
+            State::CloseWait => {
+                let idle = report.judge.idle(socket)?.at_least_ms;
+                Some(Ago::from_kernel(u32::try_from(idle).ok()?))
+            }
+            _ => None,
+        };
+        Some(Span { asked, left })
+    }
+
+    /// Whether it may have hung up after a request was sent.
+    fn may_outlast(&self, request: Ago, tick: Tick) -> bool {
+        let is_later = |left| request.is_after(left, tick) == Some(true);
+        !self.left.is_some_and(is_later)
+    }
+
+    /// Whether a request may have been sent for it.
+    fn may_have_caused(&self, request: Ago, tick: Tick) -> bool {
+        self.asked.is_after(request, tick) != Some(true)
+    }
+}
+
+/// The connections of one program.
+#[derive(Default)]
+struct Connections {
+    to: FxHashMap<Endpoint, Asked>,
+    inbound: Vec<Span>,
+}
+
+/// Those to one remote service.
+#[derive(Default)]
+struct Asked {
+    connections: usize,
+    /// When each unanswered one was sent.
+    sent: Vec<Ago>,
+    /// On one of those, something had come in before.
+    heard: bool,
+}
+
+/// The unanswered requests of several owners, among all sockets that were read: what is selected
+/// changes nothing. Those that explain something first, then the most.
+pub(super) fn requests(report: &Report<'_>, asks: &[Ask<'_>]) -> Vec<Vec<Requests>> {
+    let holders = report.holders();
+    let mut numbers: FxHashMap<Pid, usize> = FxHashMap::default();
+    let mut programs: Vec<Option<Program>> = Vec::new();
+    for pid in asks.iter().flat_map(|ask| ask.pids) {
+        let program = Program::of(holders, *pid);
+        let known = programs
+            .iter()
+            .position(|other| program.is_some() && *other == program);
+        let number = known.unwrap_or_else(|| {
+            programs.push(program);
+            programs.len() - 1
+        });
+        numbers.insert(*pid, number);
+    }
+    if programs.is_empty() {
+        return asks.iter().map(|_| Vec::new()).collect();
+    }
+    for process in holders.processes() {
+        let name = process.name.as_ref();
+        let mut named = programs.iter().flatten();
+        if !named.any(|program| Some(&program.name) == name) {
+            continue;
+        }
+        let program = Program::of(holders, process.pid);
+        let number = programs.iter().position(|other| *other == program);
+        if let Some(number) = number {
+            numbers.entry(process.pid).or_insert(number);
+        }
+    }
+    let connections = gather(report, &numbers);
+    let of_ask = |ask: &Ask<'_>| {
+        let mut of: Vec<usize> = ask
+            .pids
+            .iter()
+            .filter_map(|pid| numbers.get(pid).copied())
+            .collect();
+        of.sort_unstable();
+        of.dedup();
+        let found = of
+            .iter()
+            .filter_map(|number| connections.get(&(ask.netns, *number)));
+        told(report, ask, &found.collect::<Vec<_>>())
+    };
+    asks.iter().map(of_ask).collect()
+}
+
+/// All connections of the programs, by namespace and number.
+fn gather(
+    report: &Report<'_>,
+    numbers: &FxHashMap<Pid, usize>,
+) -> FxHashMap<(u16, usize), Connections> {
+    let mut found: FxHashMap<(u16, usize), Connections> = FxHashMap::default();
+    let holders = report.holders();
+    for socket in &report.snapshot.sockets {
+        if !matches!(socket.state, State::Established | State::CloseWait) || socket.tcp.is_none() {
+            continue;
+        }
+        let holder = holders.of(socket.inode).first();
+        let Some(number) = holder.and_then(|holder| numbers.get(&holder.pid)) else {
+            continue;
+        };
+        let here = found.entry((socket.netns, *number)).or_default();
+        match (report.judge.sides.side(socket), socket.state) {
+            (Some(Side::Server), _) if here.inbound.len() < INBOUND_MAX => {
+                here.inbound.extend(Span::of(report, socket));
+            }
+            (Some(Side::Client), State::Established) => {
+                let asked = here.to.entry(socket.remote.canonical()).or_default();
+                asked.connections += 1;
+                let sent = unanswered(socket, report.snapshot.host.tick);
+                if let Some(sent) = sent.filter(|sent| sent.is_before(WAIT_MS)) {
+                    asked.sent.push(sent);
+                    let received = socket.tcp.and_then(|tcp| tcp.bytes_received());
+                    asked.heard |= received.is_some_and(|bytes| bytes > 0);
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// When the last byte of a request was sent that has no answer; `None` where nothing waits for one,
+/// or that is not known.
+fn unanswered(socket: &Socket, tick: Tick) -> Option<Ago> {
+    let tcp = socket.tcp?;
+    let sent = tcp.last_data_sent()?;
+    let has_sent = tcp.data_segs_out().is_none_or(|segments| segments > 0);
+    let waits = match tcp.bytes_received() {
+        Some(0) => !is_one_way(socket),
+        _ => sent.is_after(tcp.last_data_recv()?, tick) == Some(true),
+    };
+    (has_sent && waits).then_some(sent)
+}
+
+/// Whether a connection over which nothing came in looks like one over which nothing ever will.
+fn is_one_way(socket: &Socket) -> bool {
+    let sent = socket
+        .tcp
+        .and_then(|tcp| Some((tcp.data_segs_out()?, tcp.bytes_sent()?)));
+    sent.is_some_and(|(segments, bytes)| {
+        segments >= SEGMENTS_MANY && bytes < u64::from(segments).saturating_mul(SEGMENT_SMALL)
+    })
+}
+
+/// The requests of one owner, which may be several programs.
+fn told(report: &Report<'_>, ask: &Ask<'_>, programs: &[&Connections]) -> Vec<Requests> {
+    // Times of two sockets are each as of its own reading.
+    let apart = report.snapshot.reading_ms.unwrap_or(WAIT_MS);
+    let tick = report.snapshot.host.tick.across(apart);
+    let mut to: FxHashMap<Endpoint, Asked> = FxHashMap::default();
+    for (remote, asked) in programs.iter().flat_map(|program| &program.to) {
+        let all = to.entry(*remote).or_default();
+        all.connections += asked.connections;
+        all.sent.extend(&asked.sent);
+        all.heard |= asked.heard;
+    }
+    let inbound: Vec<Span> = programs
+        .iter()
+        .flat_map(|program| program.inbound.iter().copied())
+        .collect();
+    let mut all: Vec<Requests> = to
+        .into_iter()
+        .filter_map(|(remote, mut asked)| {
+            let waits = |sent: &Ago| sent.idle().at_least_ms;
+            asked.sent.sort_by_key(waits);
+            let middle = asked.sent.len().checked_sub(1)? / 2;
+            Some(Requests {
+                remote,
+                connections: asked.connections as u64,
+                unanswered: asked.sent.len() as u64,
+                p50_ms: asked.sent.get(middle).map(waits)?,
+                max_ms: asked.sent.last().map(waits)?,
+                role: role(&asked, ask, &inbound, tick),
+            })
+        })
+        .collect();
+    all.sort_by_key(|one| (one.role, std::cmp::Reverse(one.unanswered), one.remote));
+    all.truncate(REMOTES_MAX);
+    all
+}
+
+/// What requests, the latest first, have to do with those who hung up.
+fn role(asked: &Asked, ask: &Ask<'_>, inbound: &[Span], tick: Tick) -> Role {
+    let sent = asked.sent.as_slice();
+    // One alone over which nothing ever came in may be anything.
+    if sent.len() < 2 && !asked.heard {
+        return Role::Beside;
+    }
+    let half = |some: usize, all: usize| some.saturating_mul(2) >= all;
+    // A request that was sent between the two moments is one for this peer, or may be.
+    let has_request = |span: &&Span| {
+        let from = sent.partition_point(|sent| !span.may_outlast(*sent, tick));
+        let first = sent.get(from);
+        first.is_some_and(|sent| span.may_have_caused(*sent, tick))
+    };
+    let served = ask.victims.iter().filter(has_request).count();
+    if served > 0 && half(served, ask.sockets) {
+        return Role::Explains;
+    }
+    // All connections of a pool wait, each for a peer, while others wait for one of them.
+    let all_wait = sent.len().saturating_mul(100) >= asked.connections.saturating_mul(ALL_PERCENT);
+    let is_for_a_peer = |sent: &&Ago| {
+        let mut spans = inbound.iter();
+        spans.any(|span| span.may_outlast(**sent, tick) && span.may_have_caused(**sent, tick))
+    };
+    let sample = &sent[..sent.len().min(SAMPLE)];
+    let caused = sample.iter().filter(is_for_a_peer).count();
+    let hung_up_since = ask.victims.iter().filter(|span| {
+        let oldest = sent.last();
+        oldest.is_some_and(|oldest| span.may_outlast(*oldest, tick))
+    });
+    let explains = all_wait
+        && caused > 0
+        && half(caused, sample.len())
+        && half(hung_up_since.count(), ask.sockets);
+    if explains {
+        Role::Explains
+    } else {
+        Role::Beside
+    }
+}
+
+impl Requests {
+    /// Whether somebody may wait for the answers, as far as these processes told: a thread that
+    /// waits on such a connection, or for any of several. `None` where none told.
+    pub fn are_awaited(&self, evidence: &[Evidence]) -> Option<bool> {
+        let told = evidence.iter().filter_map(|of| self.are_awaited_by(of));
+        told.max()
+    }
+
+    fn are_awaited_by(&self, evidence: &Evidence) -> Option<bool> {
+        let Some(waits) = &evidence.waits else {
+            // A program that has such a set waits for many at once.
+            return evidence.epoll.is_some().then_some(true);
+        };
+        let threads: u32 = waits.iter().map(|wait| wait.threads).sum();
+        let may = waits.iter().any(|wait| match wait.kind {
+            WaitKind::Descriptor => wait.target == Some(WaitTarget::Remote(self.remote)),
+            WaitKind::Events | WaitKind::Other => true,
+            // A goroutine waits while its thread has nothing to do.
+            WaitKind::Lock => evidence.runtime == Runtime::Go,
+            WaitKind::Sleep | WaitKind::Child => false,
+        });
+        // Of a thread that runs it is not known what it will wait for.
+        let all_told = evidence.threads?.total <= threads;
+        (may || all_told).then_some(may)
+    }
+}
