@@ -7,6 +7,13 @@ use crate::model::{Ago, Cause, Causes, Idle, Missing, Side, Tick, Timer, TimerKi
 /// collecting garbage or finishing a response.
 pub const GRACE_MS: u64 = 5_000;
 
+/// The most bytes of a goodbye: a line that says why. Answers are longer, their headers alone.
+const GOODBYE_MAX: u32 = 512;
+/// A FIN that comes so soon after the last byte comes with it: two packets, or a busy peer.
+const WITH_FIN_MS: u64 = 100;
+/// What comes this long after this side's last byte is not taken for its answer.
+const UNASKED_MS: u64 = 1_000;
+
 /// `net.ipv4.tcp_keepalive_intvl`, as kernels come.
 const PROBE_INTERVAL_MS: u32 = 75_000;
 
@@ -37,6 +44,8 @@ pub struct Facts {
     pub ever_sent: Option<bool>,
     /// Whether a byte but the FIN ever came in.
     pub ever_received: Option<bool>,
+    /// Whether something was read before what lies unread came in.
+    pub read_before: Option<bool>,
     /// More bytes were sent than were acknowledged or are in flight.
     pub lost_on_the_way_out: Option<bool>,
     /// The near end of the same connection, where it is on this host.
@@ -176,6 +185,7 @@ fn by_queue(facts: &Facts) -> Judged {
         _ if !facts.counts_fin => Some(Cause::NotReading),
         (0, _) => Some(Cause::NeverClosed),
         (1, Some(Side::Client)) => Some(Cause::StalePool),
+        (_, Some(Side::Client)) if facts.is_goodbye() => Some(Cause::StalePool),
         // A pool's or a handler's.
         (1, None) => {
             let between = [Cause::StalePool, Cause::SlowHandler, Cause::Abandoned];
@@ -315,6 +325,28 @@ impl Facts {
                 (to_the_peer && sends(self, grace_ms)).then_some(Renewal::Data)
             }
         }
+    }
+
+    /// Whether the peer said a few last words before it closed an idle connection: they came with
+    /// its FIN, this side had asked for nothing for a while, and all before them was read.
+    fn is_goodbye(&self) -> bool {
+        let unasked = |(sent, received): (Ago, Ago)| {
+            sent.is_after(received, self.tick) == Some(false)
+                && !sent.may_be_within(UNASKED_MS, received, self.tick)
+        };
+        self.counts_fin
+            && (2..=GOODBYE_MAX).contains(&self.recv_q)
+            && self.read_before == Some(true)
+            && self.ever_sent == Some(true)
+            && self.ends_with_data()
+            && self.sent.zip(self.received).is_some_and(unasked)
+    }
+
+    /// Whether the FIN came together with the last byte.
+    pub fn ends_with_data(&self) -> bool {
+        let near =
+            |(received, acked): (Ago, Ago)| received.may_be_within(WITH_FIN_MS, acked, self.tick);
+        self.received.zip(self.acked).is_some_and(near)
     }
 
     /// Whether anything was sent since the last byte came in. Bytes decide first; `None` where they

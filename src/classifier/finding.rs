@@ -10,6 +10,7 @@ use rustc_hash::FxHashMap;
 
 use super::Report;
 use super::culprit::{self, Culprit, Descriptors, is_halted};
+use super::pool::Story;
 use super::queue::Queue;
 use super::sets::unaccepted;
 pub use super::sets::{End, Peers, Set, Whole, sets};
@@ -113,6 +114,9 @@ pub fn findings(
             sets.push(unaccepted(report, queue));
         }
     }
+    for set in &mut sets {
+        set.story = Story::of(set, &told_of(set, evidence), thresholds);
+    }
     let dead = dead(report, evidence, thresholds);
     let mut sums = sums(&sets, thresholds);
     let mut findings: Vec<Finding> = sets
@@ -153,6 +157,7 @@ fn dead(report: &Report<'_>, evidence: &[Evidence], thresholds: &Thresholds) -> 
         });
         let weight = Weight {
             cause: Cause::DeadDescriptors,
+            story: None,
             sockets,
             fd_percent: shares.max(),
             queue_percent: None,
@@ -184,7 +189,7 @@ fn sums(sets: &[Set], thresholds: &Thresholds) -> FxHashMap<usize, Sum> {
     for (at, set) in sets
         .iter()
         .enumerate()
-        .filter(|(_, set)| set.is_suspicious())
+        .filter(|(_, set)| set.is_suspicious() && set.story != Some(Story::AtRest))
     {
         for (whole, sockets) in &set.parts {
             let parts = wholes.entry((set.netns, whole)).or_default();
@@ -216,6 +221,16 @@ fn sums(sets: &[Set], thresholds: &Thresholds) -> FxHashMap<usize, Sum> {
     sums
 }
 
+/// What those told who were asked about a set.
+fn told_of(set: &Set, evidence: &[Evidence]) -> Vec<Evidence> {
+    let asked = set.by_weight.iter().take(PER_FINDING);
+    asked
+        .filter(|_| set.is_suspicious())
+        .filter_map(|pid| evidence.iter().find(|evidence| evidence.pid == *pid))
+        .cloned()
+        .collect()
+}
+
 fn judge(
     set: Set,
     sum: Option<Sum>,
@@ -223,12 +238,7 @@ fn judge(
     evidence: &[Evidence],
     thresholds: &Thresholds,
 ) -> Finding {
-    let asked = set.by_weight.iter().take(PER_FINDING);
-    let evidence: Vec<Evidence> = asked
-        .filter(|_| set.is_suspicious())
-        .filter_map(|pid| evidence.iter().find(|evidence| evidence.pid == *pid))
-        .cloned()
-        .collect();
+    let evidence = told_of(&set, evidence);
     let queue = queues.iter().find(|queue| set.is_in(queue)).cloned();
     let fd_percent = evidence
         .iter()
@@ -243,6 +253,7 @@ fn judge(
     let lingers = set.sockets == 0 || set.lingering() > 0;
     let weight = Weight {
         cause: set.cause,
+        story: set.story,
         sockets: sum.as_ref().map_or(set.lingering(), |sum| sum.sockets),
         fd_percent,
         queue_percent: queue.as_ref().and_then(Queue::lasting_percent),

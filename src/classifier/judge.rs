@@ -193,6 +193,9 @@ impl<'a> Judge<'a> {
             ever_received: tcp
                 .and_then(|tcp| tcp.bytes_received())
                 .map(|bytes| bytes > u64::from(socket.state == State::CloseWait)),
+            read_before: tcp
+                .and_then(|tcp| tcp.bytes_received())
+                .map(|bytes| bytes > u64::from(socket.recv_q)),
             lost_on_the_way_out: tcp.and_then(|tcp| {
                 let sent = tcp.bytes_sent()?.checked_sub(tcp.bytes_retrans()?)?;
                 let in_flight = socket.send_q.checked_sub(tcp.notsent()?)?;

@@ -55,11 +55,20 @@ pub fn of_row(row: &Row<'_>, tick: Tick) -> Option<u32> {
             TimerKind::Keepalive | TimerKind::Probe | TimerKind::Retransmit
         )
     });
-    if renewed || row.cause == Some(Cause::HalfClose) {
+    if row.cause == Some(Cause::HalfClose) {
         return None;
     }
     let tcp = row.socket.tcp?;
     let (sent, received) = (tcp.last_data_sent()?, tcp.last_data_recv()?);
+    // What a server says as it closes ended its wait, which began no later than this side's request
+    // was answered.
+    if row.cause == Some(Cause::StalePool) && row.socket.recv_q > 1 {
+        let (sent, received) = (sent.idle().at_least_ms, received.idle().at_least_ms);
+        return u32::try_from(sent.checked_sub(received)?).ok();
+    }
+    if renewed {
+        return None;
+    }
     let acked = tcp.last_ack_recv()?;
     // A socket that never sent shows the time of its connection, which is before any byte.
     let never_sent = tcp.data_segs_out() == Some(0);

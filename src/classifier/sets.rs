@@ -6,6 +6,7 @@ use super::cause::PeerEnd;
 use super::group::{GroupOwner, RecvQ, Service, Spread};
 use super::listeners::Bound;
 use super::patience::{self, Patience};
+use super::pool::{Pool, Story, pools};
 use super::program::{Program, Whose};
 use super::queue::Queue;
 use super::requests::{Ask, Requests, Role, requests};
@@ -81,6 +82,13 @@ pub struct Set {
     pub legs: Option<pairs::Legs>,
     /// What its owners have asked of other services and nobody has answered.
     pub requests: Vec<Requests>,
+    /// All connections of its owners to the service, where they opened them.
+    pub pool: Option<Pool>,
+    /// What that is consistent with, once its owners were asked.
+    pub story: Option<Story>,
+    /// Those on which all was read but what came together with the FIN, if anything did, and on
+    /// which this side has sent something.
+    pub last_words: u64,
     /// Whether tcp_info came with none of them.
     pub no_tcp_info: bool,
     /// Who holds which inode, ordered; empty of unaccepted sockets.
@@ -260,6 +268,10 @@ pub fn sets(report: &Report<'_>) -> Vec<Set> {
             })
             .then_with(|| a.owner.pids.cmp(&b.owner.pids))
     });
+    let pools = pools(report, &sets);
+    for ((set, _), pool) in sets.iter_mut().zip(pools) {
+        set.pool = pool;
+    }
     let suspicious = sets.iter_mut().filter(|(set, _)| set.is_suspicious());
     let (mut looked_at, positions): (Vec<&mut Set>, Vec<&[u32]>) = suspicious
         .take(BESIDE_MAX)
@@ -341,6 +353,9 @@ fn gather(report: &Report<'_>, key: &Key, positions: &[u32]) -> Set {
         peers: Peers::default(),
         legs: None,
         requests: Vec::new(),
+        pool: None,
+        story: None,
+        last_words: 0,
         no_tcp_info: true,
         held: Vec::new(),
         doubts: Vec::new(),
@@ -466,6 +481,10 @@ impl Set {
             }
             None => {}
         }
+        let has_last_words = facts.read_before == Some(true)
+            && facts.ever_sent == Some(true)
+            && facts.ends_with_data();
+        self.last_words += u64::from(has_last_words);
         self.no_tcp_info &= socket.tcp.is_none();
         if socket.inode != 0 {
             let holders = row.owner.holders().iter();

@@ -1,5 +1,6 @@
 //! How bad a finding is. Every threshold is named here, with its reason, and can be overridden.
 
+use super::pool::Story;
 use crate::model::Cause;
 
 /// How much a finding matters; ordered.
@@ -80,6 +81,8 @@ impl Thresholds {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Weight {
     pub cause: Cause,
+    /// What connections that a server closed are consistent with.
+    pub story: Option<Story>,
     /// Of the finding, or of the service or program that it stands for.
     pub sockets: u64,
     /// The share of the owner's limit of open files that the sockets hold, in percent.
@@ -122,5 +125,12 @@ pub fn severity(weight: &Weight, thresholds: &Thresholds) -> Severity {
     } else {
         Severity::Info
     };
-    beside.max(of_count(weight.sockets, thresholds))
+    let count = of_count(weight.sockets, thresholds);
+    beside.max(match weight.story {
+        // However many: they are replaced when they are next used. Their descriptors count.
+        Some(Story::AtRest) => Severity::Info,
+        // Whoever needs one waits.
+        Some(Story::Exhausted) => count.max(Severity::Warning),
+        _ => count,
+    })
 }

@@ -8,6 +8,7 @@ use super::{escape, findings, groups, units};
 use crate::classifier::Report;
 use crate::classifier::finding::{Finding, Findings};
 use crate::classifier::group::Service;
+use crate::classifier::pool::Story;
 use crate::classifier::range::Limits;
 use crate::classifier::severity::Severity;
 use crate::classifier::verdict::{Key, Measure, Status, Test, Verdict, Worst};
@@ -108,6 +109,7 @@ fn text(report: &Report<'_>, found: &Findings, verdict: &Verdict, test: &Test) -
     if let Some(oldest) = verdict.oldest_ms {
         parts.push(format!("oldest {}", units::duration(oldest)));
     }
+    parts.extend(at_rest(found));
     if let Some(gravest) = found.findings.first() {
         parts.extend(beside_counts(report, gravest, verdict));
     }
@@ -156,6 +158,16 @@ fn text(report: &Report<'_>, found: &Findings, verdict: &Verdict, test: &Test) -
         text.push_str(&others);
     }
     text
+}
+
+/// How many of the sockets are idle connections that harm nobody: they count, and are no fault.
+fn at_rest(found: &Findings) -> Option<String> {
+    let pools = found.findings.iter().map(|finding| &finding.set);
+    let sockets: u64 = pools
+        .filter(|set| set.story == Some(Story::AtRest))
+        .map(|set| set.lingering())
+        .sum();
+    (sockets > 0).then(|| format!("{} in a pool at rest", units::count(sockets)))
 }
 
 /// The gravest finding, if more than its count makes it grave.

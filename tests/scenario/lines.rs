@@ -292,7 +292,9 @@ impl Facts {
         let fin = u64::from(socket.state == State::CloseWait);
         let data = match received {
             Time::Never => 0,
-            Time::Ago(_) => self.bytes_in.unwrap_or(300.max(self.recv_q.into())),
+            Time::Ago(_) => self
+                .bytes_in
+                .unwrap_or(300.max(u64::from(self.recv_q).saturating_sub(fin))),
         };
         bytes[128..136].copy_from_slice(&(data + fin).to_ne_bytes());
         bytes.truncate(self.tcp_info.unwrap_or(TCP_INFO));

@@ -58,6 +58,7 @@ pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
     }
     far::lines(report, finding, &mut lines);
     patience_line(set, &mut lines);
+    super::pool::lines(set, &mut lines);
     for evidence in &finding.evidence {
         process_lines(report, finding, evidence, &mut lines);
     }
@@ -117,6 +118,14 @@ fn queue_of_bytes(set: &Set, lines: &mut Lines) {
         ),
         (0, 0) => "Recv-Q 0: end-of-file was read".to_owned(),
         (1, 1) => "Recv-Q 1: every byte was read, end-of-file was not".to_owned(),
+        (_, max) if set.cause == Cause::StalePool && same => format!(
+            "Recv-Q {max} on every socket: {} byte{} that came with the FIN, unasked",
+            units::count((max - 1).into()),
+            if max == 2 { "" } else { "s" }
+        ),
+        (min, max) if set.cause == Cause::StalePool => {
+            format!("Recv-Q {min} to {max}: what lies unread beside the FIN came with it, unasked")
+        }
         (_, max) if same => format!(
             "Recv-Q {max} on every socket: {} byte{} unread on each, and the FIN",
             units::count((max - 1).into()),

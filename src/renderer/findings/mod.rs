@@ -4,6 +4,7 @@
 
 mod evidence;
 mod far;
+mod pool;
 mod steps;
 mod words;
 

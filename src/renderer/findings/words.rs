@@ -3,19 +3,15 @@
 use std::net::IpAddr;
 
 use super::super::{escape, groups, units};
+use super::pool;
 use crate::classifier::Report;
 use crate::classifier::culprit::{self, Culprit, Descriptors};
 use crate::classifier::finding::{End, Finding, Set, Whole};
 use crate::classifier::group::{At, Service};
+use crate::classifier::notify::is_close_notify;
 use crate::classifier::pairs::Passing;
 use crate::classifier::sets::Kinship;
-use crate::classifier::severity::Severity;
 use crate::model::{Cause, Evidence, Missing, Pid, Runtime, Side};
-
-/// A close_notify alert of TLS: 24 bytes with TLS 1.3, 31 with AES-GCM before, up to 69 with a MAC.
-const CLOSE_NOTIFY: std::ops::RangeInclusive<u32> = 23..=69;
-/// On the server side a request is as likely to have such a length: only the two common ones.
-const CLOSE_NOTIFY_COMMON: [u32; 2] = [24, 31];
 
 /// One line: how many, whose, where, since when.
 pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
@@ -234,6 +230,9 @@ fn meaning_of(finding: &Finding, cause: Cause) -> String {
     {
         return words;
     }
+    if let Some(words) = pool::meaning(finding) {
+        return words;
+    }
     let words = match cause {
         Cause::Transient => "Normal teardown: the peer closed a moment ago.",
         Cause::NotAccepted => return not_accepted(finding),
@@ -246,15 +245,6 @@ fn meaning_of(finding: &Finding, cause: Cause) -> String {
         }
         Cause::Inherited => return inherited(set),
         Cause::NeverClosed => never_closed(set),
-        Cause::StalePool if finding.severity > Severity::Info && finding.sum.is_none() => {
-            "The server has closed these idle connections and nobody has looked at them since. So \
-             many are unlikely to be a pool: consistent with response bodies that are neither \
-             read nor closed, or connections that are never returned."
-        }
-        Cause::StalePool => {
-            "Consistent with a pool of idle connections that the server has closed: harmless \
-             until one is reused, and bounded by the pool's size."
-        }
         Cause::SlowHandler => slow_handler(set),
         Cause::Abandoned if all_silent(set) => {
             "This side spoke first, no byte ever came in, and nobody looked at the socket again: \
@@ -264,7 +254,8 @@ fn meaning_of(finding: &Finding, cause: Cause) -> String {
             "The last request was answered, then nobody looked at the socket again: consistent \
              with a connection dropped from the event loop, or a keep-alive that is never read."
         }
-        Cause::NotReading => not_reading(set),
+        Cause::NotReading => not_reading(finding),
+        Cause::StalePool => pool::EITHER,
         Cause::Unclear => "A fact that would decide is missing.",
         Cause::DeadDescriptors => {
             "The sockets of these descriptors are in no table: their connections were reset, timed \
@@ -426,11 +417,11 @@ fn slow_handler(set: &Set) -> &'static str {
     }
 }
 
-fn not_reading(set: &Set) -> &'static str {
-    if close_notify(set) {
+fn not_reading(finding: &Finding) -> &'static str {
+    if is_close_notify(finding) {
         "As many bytes lie unread on each: consistent with a TLS close_notify on connections \
          that nobody looked at again."
-    } else if set.end.side() == Some(Side::Client) {
+    } else if finding.set.end.side() == Some(Side::Client) {
         "Data lies unread: consistent with response bodies that are neither read nor closed."
     } else {
         "Data lies unread: consistent with an application that is stalled, or whose workers are \
@@ -440,15 +431,6 @@ fn not_reading(set: &Set) -> &'static str {
 
 pub(super) fn all_silent(set: &Set) -> bool {
     set.silent == Some(set.sockets)
-}
-
-pub(super) fn close_notify(set: &Set) -> bool {
-    let unread = set.recv_q.max.saturating_sub(1);
-    let fits = match set.end.side() {
-        Some(Side::Client) => CLOSE_NOTIFY.contains(&unread),
-        Some(Side::Server) | None => CLOSE_NOTIFY_COMMON.contains(&unread),
-    };
-    set.uncounted_fins == 0 && set.recv_q_min == set.recv_q.max && fits
 }
 
 /// Who holds inherited sockets.

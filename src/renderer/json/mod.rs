@@ -15,8 +15,8 @@ use serde::{Serialize, Serializer};
 use self::row::RowJson;
 use self::types::{
     Causes, Counters, CpuJson, CulpritJson, Document, EndpointJson, EpollJson, EvidenceJson,
-    FindingJson, GroupJson, IdleJson, ListenerJson, NameJson, PatienceJson, PlacedJson, Process,
-    RequestsJson, SocketJson, SpreadJson, ThreadsJson, TimerJson, UdpJson, WaitJson,
+    FindingJson, GroupJson, IdleJson, ListenerJson, NameJson, PatienceJson, PlacedJson, PoolJson,
+    Process, RequestsJson, SocketJson, SpreadJson, ThreadsJson, TimerJson, UdpJson, WaitJson,
 };
 pub(super) use self::types::{Gap, Reading, States, Tool};
 use super::list::{self, Order};
@@ -24,6 +24,7 @@ use super::tally::Counts;
 use super::{Object, Page, View, findings, groups};
 use crate::classifier::finding::{End, FinWait2, Finding, Findings};
 use crate::classifier::group::{At, Group, Service};
+use crate::classifier::pool::Story;
 use crate::classifier::queue::Queue;
 use crate::classifier::requests::{Requests, Role};
 use crate::classifier::{Report, Row};
@@ -112,6 +113,11 @@ fn source(snapshot: &Snapshot) -> &'static str {
     } else {
         snapshot.source().name()
     }
+}
+
+/// With one decimal.
+fn tenths(number: f64) -> f64 {
+    (number * 10.0).round() / 10.0
 }
 
 fn gaps<'a>(report: &'a Report<'_>) -> Vec<Gap<'a>> {
@@ -312,6 +318,17 @@ impl<'a> Context<'a> {
                 p50: patience.p50_ms,
                 p90: patience.p90_ms,
                 cluster: patience.cluster_ms,
+            }),
+            pool: set.pool.map(|pool| PoolJson {
+                story: set.story.map(Story::name),
+                shape: pool.shape.map(|shape| shape.kind.name()),
+                times: pool.basis.name(),
+                newest_ms: pool.shape.map(|shape| shape.newest_ms),
+                oldest_ms: pool.shape.map(|shape| shape.oldest_ms),
+                per_minute: pool.shape.and_then(|shape| shape.per_minute()).map(tenths),
+                close_wait: pool.closed,
+                established: pool.open,
+                callers: pool.callers,
             }),
             fd_percent: finding.fd_percent,
             processes: finding

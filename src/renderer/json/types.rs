@@ -277,6 +277,7 @@ pub(super) struct FindingJson<'a> {
     pub(super) recv_q: RecvQJson,
     pub(super) idle_ms: Option<SpreadJson>,
     pub(super) patience_ms: Option<PatienceJson>,
+    pub(super) pool: Option<PoolJson>,
     pub(super) fd_percent: Option<u64>,
     pub(super) processes: Vec<EvidenceJson<'a>>,
 }
@@ -289,6 +290,20 @@ pub(super) struct PatienceJson {
     pub(super) p90: u32,
     /// The timeout that they share, if they do.
     pub(super) cluster: Option<u32>,
+}
+
+/// The connections of a program to a service that closed some of them.
+#[derive(Serialize)]
+pub(super) struct PoolJson {
+    pub(super) story: Option<&'static str>,
+    pub(super) shape: Option<&'static str>,
+    pub(super) times: &'static str,
+    pub(super) newest_ms: Option<u64>,
+    pub(super) oldest_ms: Option<u64>,
+    pub(super) per_minute: Option<f64>,
+    pub(super) close_wait: u64,
+    pub(super) established: Option<u64>,
+    pub(super) callers: Option<u64>,
 }
 
 /// What a process that a finding names told about itself.

@@ -10,11 +10,15 @@ use self::stack::stack;
 pub use self::step::Step;
 use crate::classifier::culprit::{Culprit, Descriptors, descriptors};
 use crate::classifier::finding::{Finding, Set};
+use crate::classifier::pool::Story;
 use crate::classifier::{Report, hiding};
 use crate::model::{Cause, Hiding, Pid};
 
 /// More holders of inherited sockets than this are not named.
 const HOLDERS_MAX: usize = 8;
+/// What lingers is still there after so many seconds, and a leak has grown.
+const STAYS_S: u32 = 10;
+const GROWS_S: u32 = 60;
 
 /// The same as text, a line each.
 pub fn next_steps(report: &Report<'_>, finding: &Finding) -> Vec<String> {
@@ -30,10 +34,15 @@ pub fn steps(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
         Cause::Transient | Cause::HalfClose => return steps,
         Cause::DeadDescriptors => steps.extend(of_dead(finding)),
         _ if set.is_age_missing() => {
-            steps.push(look_again(report, set));
+            steps.push(look_again(report, set, STAYS_S));
             steps.push(list(report, finding));
         }
+        // Nothing that runs explains what lies idle.
+        _ if set.story == Some(Story::AtRest) => steps.push(list(report, finding)),
         _ => {
+            if set.story == Some(Story::Ambiguous) {
+                steps.push(look_again(report, set, GROWS_S));
+            }
             steps.extend(culprit::steps(finding));
             steps.extend(of_owner(report, finding));
             steps.extend(of_queue(finding));
@@ -95,15 +104,15 @@ fn of_dead(finding: &Finding) -> Vec<Step> {
     steps
 }
 
-/// Whether they stay is told by a second look.
-fn look_again(report: &Report<'_>, set: &Set) -> Step {
+/// Whether they stay, or grow, is told by a second look, so many seconds later.
+fn look_again(report: &Report<'_>, set: &Set, seconds: u32) -> Step {
     let within = match within(report.snapshot.netns(set.netns)) {
         Within::Own => String::new(),
         Within::Named(name) => format!(" -N {name}"),
         Within::Numbered(inode) => format!(" -N {inode}"),
     };
     Step::run(format!(
-        "f=$(mktemp -d)/cw; closewait record{within} $f; sleep 10; closewait diff $f now"
+        "f=$(mktemp -d)/cw; closewait record{within} $f; sleep {seconds}; closewait diff $f now"
     ))
 }
 

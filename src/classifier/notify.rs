@@ -1,0 +1,39 @@
+//! Whether the few bytes that lie unread on each connection of a finding may be a close_notify of
+//! TLS. A short request looks the same, so that everything else must be ruled out first.
+
+use super::culprit::{Descriptors, awaited_by};
+use super::finding::Finding;
+use crate::model::{Evidence, Side};
+
+/// A close_notify alert: 24 bytes with TLS 1.3, 31 with AES-GCM before, up to 69 with a MAC.
+const BYTES: std::ops::RangeInclusive<u32> = 23..=69;
+/// On the server side a request is as likely to have such a length: only the two common ones.
+const BYTES_COMMON: [u32; 2] = [24, 31];
+
+/// Whether the length fits, the bytes came with the FIN on connections on which something was sent
+/// and all before was read, and those who hold them told that nothing keeps them from reading.
+pub fn is_close_notify(finding: &Finding) -> bool {
+    let set = &finding.set;
+    let unread = set.recv_q.max.saturating_sub(1);
+    let fits = match set.end.side() {
+        Some(Side::Client) => BYTES.contains(&unread),
+        Some(Side::Server) | None => BYTES_COMMON.contains(&unread),
+    };
+    fits && set.recv_q_min == set.recv_q.max
+        && set.uncounted_fins == 0
+        && set.last_words == set.sockets
+        && finding.culprit.is_none()
+        && !finding.evidence.is_empty()
+        && finding.evidence.iter().all(may_read)
+}
+
+/// Whether a process told that it runs, rests, waits for no service and has descriptors left. What
+/// was not asked is not ruled out.
+fn may_read(evidence: &Evidence) -> bool {
+    let has_descriptors = Descriptors::of(evidence).is_some_and(|left| left != Descriptors::Gone);
+    evidence.threads.is_some()
+        && evidence.cpu.is_some()
+        && evidence.waits.is_some()
+        && awaited_by(evidence).is_none()
+        && has_descriptors
+}

@@ -1,0 +1,188 @@
+//! How events lie in time: all at once, or one after the other up to now. Pure.
+
+/// Fewer than this many have no shape.
+const BURST_LEAST: usize = 5;
+/// Fewer than this many that come by chance look even as often as not.
+const SPREAD_LEAST: usize = 20;
+/// Events this near to each other are one: a server that looks at its idle connections once in a
+/// while closes some seconds apart what it could have closed together.
+const BURST_MS: u64 = 5_000;
+/// And those that lie within this part of how long ago they were: what went on for an hour and
+/// ended a day ago is over.
+const BURST_PART: u64 = 10;
+/// What began a shorter time ago may go on or be over: twice the time that any close may take.
+const SPREAD_LEAST_MS: u64 = 10_000;
+/// This part of the events may lie outside of a burst, at each end.
+const STRAYS_PART: usize = 20;
+/// What goes on had its last event within this part of the whole time, or within so many times what
+/// lies between two events.
+const LAST_PART: u64 = 10;
+const LAST_TIMES: u64 = 5;
+/// How far from even a distribution may be: the distance of Kolmogorov and Smirnov that 19 of 20
+/// samples of even chance keep, times the root of their number; and that of any number.
+const EVEN: f64 = 1.36;
+const EVEN_LEAST: f64 = 0.2;
+
+/// When events happened, in milliseconds before now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    pub kind: Kind,
+    /// How many there are.
+    pub events: u64,
+    pub newest_ms: u64,
+    pub oldest_ms: u64,
+}
+
+/// What a distribution tells of how it came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Together, and nothing since.
+    Burst,
+    /// One after the other, as evenly as chance has it, until now.
+    Spread,
+    /// Neither.
+    Mixed,
+    /// So few that they have no distribution.
+    Few,
+}
+
+impl Kind {
+    /// The name in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Burst => "burst",
+            Kind::Spread => "spread",
+            Kind::Mixed => "mixed",
+            Kind::Few => "few",
+        }
+    }
+}
+
+impl Shape {
+    /// Of any number of ages, in any order; `None` of none.
+    pub fn of(ages: &mut [u64]) -> Option<Shape> {
+        ages.sort_unstable();
+        let (newest_ms, oldest_ms) = (*ages.first()?, *ages.last()?);
+        let kind = if ages.len() < BURST_LEAST {
+            Kind::Few
+        } else if is_burst(ages) {
+            Kind::Burst
+        } else if ages.len() < SPREAD_LEAST {
+            Kind::Few
+        } else if oldest_ms >= SPREAD_LEAST_MS && goes_on(ages) && is_even(ages, oldest_ms) {
+            Kind::Spread
+        } else {
+            Kind::Mixed
+        };
+        Some(Shape {
+            kind,
+            events: ages.len() as u64,
+            newest_ms,
+            oldest_ms,
+        })
+    }
+
+    /// How many in a minute, where they go on.
+    pub fn per_minute(&self) -> Option<f64> {
+        let goes_on = self.kind == Kind::Spread;
+        goes_on.then(|| self.events as f64 * 60_000.0 / self.oldest_ms as f64)
+    }
+}
+
+/// Whether all but a few lie so near to each other that one event explains them, and it is over.
+fn is_burst(ages: &[u64]) -> bool {
+    let strays = ages.len() / STRAYS_PART;
+    let core = ages.get(strays..ages.len() - strays).unwrap_or_default();
+    let Some((newest, oldest)) = core.first().zip(core.last()) else {
+        return false;
+    };
+    let width = oldest - newest;
+    width <= newest / BURST_PART || (width <= BURST_MS && width <= *newest)
+}
+
+/// Whether the next one is due.
+fn goes_on(ages: &[u64]) -> bool {
+    let (Some(newest), Some(oldest)) = (ages.first(), ages.last()) else {
+        return false;
+    };
+    let between = oldest / (ages.len() as u64).max(1);
+    *newest <= (oldest / LAST_PART).max(between.saturating_mul(LAST_TIMES))
+}
+
+/// Whether they lie evenly between now and the oldest.
+fn is_even(ages: &[u64], oldest_ms: u64) -> bool {
+    let all = ages.len() as f64;
+    let far = (0u32..).zip(ages).map(|(at, age)| {
+        let expected = *age as f64 / oldest_ms as f64;
+        let (before, after) = (f64::from(at) / all, f64::from(at + 1) / all);
+        (expected - before).abs().max((after - expected).abs())
+    });
+    far.fold(0.0, f64::max) <= EVEN_LEAST.max(EVEN / all.sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(ages: impl IntoIterator<Item = u64>) -> Option<Kind> {
+        let mut ages: Vec<u64> = ages.into_iter().collect();
+        Shape::of(&mut ages).map(|shape| shape.kind)
+    }
+
+    #[test]
+    fn closed_at_one_moment_is_a_burst() {
+        assert_eq!(kind([9_000; 120]), Some(Kind::Burst));
+        assert_eq!(kind((0..110).map(|at| 8_280 + at * 16)), Some(Kind::Burst));
+        // A minute, seven hours ago.
+        let hours = 7 * 3_600_000;
+        assert_eq!(
+            kind((0..50).map(|at| hours + at * 1_000)),
+            Some(Kind::Burst)
+        );
+    }
+
+    #[test]
+    fn one_or_two_that_were_used_since_do_not_hide_a_burst() {
+        let ages = std::iter::repeat_n(3_600_000, 58).chain([10_000, 400_000]);
+        assert_eq!(kind(ages), Some(Kind::Burst));
+    }
+
+    #[test]
+    fn one_after_the_other_until_now_is_no_burst() {
+        let ages = (0..1_800).map(|at| at * 400);
+        let mut ages: Vec<u64> = ages.collect();
+        let shape = Shape::of(&mut ages).unwrap();
+        assert_eq!(shape.kind, Kind::Spread);
+        assert_eq!(shape.per_minute().map(f64::round), Some(150.0));
+        // Some dozens each minute.
+        let ages = (0..30).flat_map(|minute| [minute * 60_000 + 7_000; 12]);
+        assert_eq!(kind(ages), Some(Kind::Spread));
+    }
+
+    #[test]
+    fn what_went_on_for_long_and_stopped_is_neither() {
+        let ages = (0..1_200).map(|at| 240_000 + at * 1_000);
+        assert_eq!(kind(ages), Some(Kind::Mixed));
+        // Two bursts.
+        let ages = std::iter::repeat_n(60_000, 30).chain([7_200_000; 30]);
+        assert_eq!(kind(ages), Some(Kind::Mixed));
+        // Just now, for a few seconds: it may go on or not.
+        let ages = (0..100).map(|at| at * 70);
+        assert_eq!(kind(ages), Some(Kind::Mixed));
+    }
+
+    #[test]
+    fn a_few_have_no_distribution() {
+        assert_eq!(kind([]), None);
+        assert_eq!(kind([60_000; 4]), Some(Kind::Few));
+        assert_eq!(kind([1_000, 90_000, 250_000]), Some(Kind::Few));
+        assert_eq!(kind((0..19).map(|at| at * 10_000)), Some(Kind::Few));
+    }
+
+    #[test]
+    fn whatever_the_ages_are_there_is_an_answer() {
+        assert_eq!(kind([0; 30]), Some(Kind::Burst));
+        assert_eq!(kind([u64::MAX; 30]), Some(Kind::Burst));
+        kind((0..30).map(|at| u64::MAX / (at + 1)));
+    }
+}
