@@ -6,6 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::Report;
 use super::tally::{Dimension, Sorter, Told};
+use super::young::{Pile, Piles};
 use crate::model::{Endpoint, Namespace, Protocol, Snapshot, Socket, State};
 
 /// By what a socket of one reading is found in the other.
@@ -53,7 +54,7 @@ impl Change {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Fate {
+pub(super) enum Fate {
     Still,
     New,
     Gone,
@@ -116,31 +117,33 @@ pub fn diff(before: &Report<'_>, after: &Report<'_>, dimensions: &[Dimension], a
         Identity::Ends
     };
     let mut places = Places::default();
-    let mut there = Sorter::new(before, dimensions);
     // Where sockets are told by their ends, several listeners may be one: each is counted.
     let mut earlier: FxHashMap<Key, Vec<usize>> = FxHashMap::default();
-    for row in before.rows().filter(|row| counts(&of_before, row.socket)) {
-        let key = places.key(identity, before.snapshot, row.socket);
-        earlier.entry(key).or_default().push(there.line(&row));
+    for (at, row) in before.rows().enumerate() {
+        if counts(&of_before, row.socket) {
+            let key = places.key(identity, before.snapshot, row.socket);
+            earlier.entry(key).or_default().push(at);
+        }
     }
-    let mut here = Sorter::new(after, dimensions);
-    let mut fates: Vec<(usize, Fate)> = Vec::new();
-    for row in after.rows().filter(|row| counts(&of_after, row.socket)) {
-        let key = places.key(identity, after.snapshot, row.socket);
-        let fate = match earlier.get_mut(&key).and_then(Vec::pop) {
-            Some(_) => Fate::Still,
-            None => Fate::New,
-        };
-        fates.push((here.line(&row), fate));
+    let mut there: Vec<(usize, Fate)> = Vec::new();
+    for (at, row) in after.rows().enumerate() {
+        if counts(&of_after, row.socket) {
+            let key = places.key(identity, after.snapshot, row.socket);
+            let fate = match earlier.get_mut(&key).and_then(Vec::pop) {
+                Some(_) => Fate::Still,
+                None => Fate::New,
+            };
+            there.push((at, fate));
+        }
     }
-    let mut changes = Changes::default();
-    changes.count(&here, after.snapshot, fates);
     let gone = earlier.into_values().flatten();
-    changes.count(
-        &there,
-        before.snapshot,
-        gone.map(|line| (line, Fate::Gone)).collect(),
-    );
+    let gone: Vec<(usize, Fate)> = gone.map(|at| (at, Fate::Gone)).collect();
+    let mut piles = Piles::default();
+    let piles_there = piles.of(after, &mut places, &there);
+    let piles_gone = piles.of(before, &mut places, &gone);
+    let mut changes = Changes::default();
+    changes.count(after, dimensions, &there, &piles_there, &piles);
+    changes.count(before, dimensions, &gone, &piles_gone, &piles);
     let taken = |report: &Report<'_>| report.snapshot.taken_at_ns;
     let between_ns = taken(after) - taken(before);
     let only_waits = |report: &Report<'_>| {
@@ -175,7 +178,7 @@ type End = (IpAddr, u16);
 
 /// The network namespaces of both readings, by what they are in either.
 #[derive(Default)]
-struct Places(Vec<Place>);
+pub(super) struct Places(Vec<Place>);
 
 #[derive(PartialEq, Eq)]
 enum Place {
@@ -201,7 +204,7 @@ impl Places {
         }
     }
 
-    fn at(&mut self, snapshot: &Snapshot, socket: &Socket) -> usize {
+    pub(super) fn at(&mut self, snapshot: &Snapshot, socket: &Socket) -> usize {
         let namespace = snapshot.namespace(socket);
         let is_this = |place: &Place| match place {
             Place::Inode(inode) => namespace.inode == Some(*inode),
@@ -227,19 +230,32 @@ struct Changes {
 }
 
 impl Changes {
-    fn count(&mut self, sorter: &Sorter<'_>, snapshot: &Snapshot, fates: Vec<(usize, Fate)>) {
-        let mut changes = vec![Change::default(); sorter.lines().len()];
-        for (line, fate) in fates {
-            self.total.add(fate);
-            if let Some(change) = changes.get_mut(line) {
-                change.add(fate);
+    /// Counts rows of a report, each under what it is by its pile.
+    fn count(
+        &mut self,
+        report: &Report<'_>,
+        dimensions: &[Dimension],
+        fates: &[(usize, Fate)],
+        of: &[Pile],
+        piles: &Piles,
+    ) {
+        let mut sorter = Sorter::new(report, dimensions);
+        let mut changes: Vec<Change> = Vec::new();
+        for ((at, fate), pile) in fates.iter().zip(of) {
+            let line = sorter.line(&piles.aged(report.row(*at), pile));
+            if changes.len() <= line {
+                changes.resize(line + 1, Change::default());
             }
+            if let Some(change) = changes.get_mut(line) {
+                change.add(*fate);
+            }
+            self.total.add(*fate);
         }
         for (values, change) in sorter.lines().iter().zip(changes) {
-            if change == Change::default() {
-                continue;
-            }
-            let values = values.iter().map(|value| value.told(snapshot)).collect();
+            let values = values
+                .iter()
+                .map(|value| value.told(report.snapshot))
+                .collect();
             let all = self.by_values.entry(values).or_default();
             all.still += change.still;
             all.new += change.new;

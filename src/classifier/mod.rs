@@ -24,6 +24,7 @@ mod side;
 pub mod tally;
 mod unseen;
 pub mod verdict;
+mod young;
 
 use rustc_hash::FxHashMap;
 

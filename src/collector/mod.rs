@@ -150,6 +150,11 @@ pub enum CollectError {
     Recording(RecordingError),
     #[error("could not read sockets through sock_diag: {0}; try --source procfs")]
     Netlink(DumpError),
+    #[error("no socket could be read: {netlink}; {procfs}")]
+    Neither {
+        netlink: DumpError,
+        procfs: Box<CollectError>,
+    },
     #[error("{0}; try --scan procfs")]
     Scan(ScanError),
     #[error("could not read {}: {reason}{hint}", path.display())]
@@ -158,6 +163,19 @@ pub enum CollectError {
         reason: io::Error,
         hint: String,
     },
+}
+
+impl CollectError {
+    /// What a reading of /proc failed with, after sock_diag may have refused.
+    fn after(self, refused: Option<DumpError>) -> CollectError {
+        match refused {
+            Some(netlink) => CollectError::Neither {
+                netlink,
+                procfs: Box::new(self),
+            },
+            None => self,
+        }
+    }
 }
 
 impl From<RecordingError> for CollectError {

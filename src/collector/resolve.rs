@@ -23,8 +23,19 @@ const AT_ONCE: usize = 64;
 const MOST: usize = 4096;
 /// How long an answer is waited for before the next server is asked.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// Longer than a run lasts.
+const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
 /// `MAXNS` of resolv.conf(5).
 const SERVERS: usize = 3;
+
+/// What this host is called by itself, before any domain.
+const LOCALHOST: [&str; 5] = [
+    "localhost",
+    "localhost4",
+    "localhost6",
+    "ip6-localhost",
+    "ip6-loopback",
+];
 
 /// Where names are looked up.
 #[derive(Debug, Clone)]
@@ -58,7 +69,9 @@ pub fn resolve(
     addresses: impl IntoIterator<Item = IpAddr>,
     deadline: Duration,
 ) -> Resolved {
-    let end = Instant::now() + deadline;
+    let start = Instant::now();
+    // One that never comes is as good as a day off.
+    let end = start.checked_add(deadline).unwrap_or(start + FOREVER);
     let mut resolved = Resolved::default();
     for words in entries(&sources.services) {
         let [name, port, ..] = words.as_slice() else {
@@ -73,12 +86,8 @@ pub fn resolve(
             resolved.name_service(protocol, port, name);
         }
     }
-    for words in entries(&sources.hosts) {
-        if let [addr, name, ..] = words.as_slice()
-            && let Ok(addr) = addr.parse()
-        {
-            resolved.name_host(addr, name);
-        }
+    for (addr, name) in named(&sources.hosts) {
+        resolved.name_host(addr, name);
     }
     let mut unknown: Vec<IpAddr> = addresses
         .into_iter()
@@ -106,6 +115,28 @@ pub fn resolve(
     }
     resolved.unanswered = open.len() + left_out;
     resolved
+}
+
+/// The addresses that hosts(5) gives a name to, each with its first one. Lists of hosts to be blocked
+/// send them to the unspecified address or to this host, and name neither: the one has no name, and
+/// this host has another only where that is the only one.
+fn named(hosts: &str) -> impl Iterator<Item = (IpAddr, &str)> {
+    let lines = || {
+        entries(hosts).filter_map(|words| match words.as_slice() {
+            [addr, name, ..] => Some((addr.parse::<IpAddr>().ok()?.to_canonical(), *name)),
+            _ => None,
+        })
+    };
+    let mut own: FxHashMap<IpAddr, usize> = FxHashMap::default();
+    for (addr, _) in lines().filter(|(addr, _)| addr.is_loopback()) {
+        *own.entry(addr).or_default() += 1;
+    }
+    lines().filter(move |(addr, name)| {
+        let first = name.split('.').next().unwrap_or_default();
+        let is_own = LOCALHOST.iter().any(|own| own.eq_ignore_ascii_case(first));
+        let only = own.get(addr).is_none_or(|lines| *lines == 1);
+        !addr.is_unspecified() && (only || is_own)
+    })
 }
 
 /// The servers that resolv.conf(5) names; the local one where it names none.
@@ -172,7 +203,9 @@ impl Exchange {
                 }
             }
             let now = Instant::now();
-            let until = self.end.min(heard + patience);
+            let until = heard
+                .checked_add(patience)
+                .map_or(self.end, |until| until.min(self.end));
             let Some(left) = until
                 .checked_duration_since(now)
                 .filter(|left| !left.is_zero())
@@ -384,6 +417,31 @@ mod tests {
             Duration::from_millis(50),
         );
         assert_eq!(alone.unanswered, 2);
+    }
+
+    #[test]
+    fn a_list_of_hosts_to_be_blocked_names_nothing() {
+        let named = |text: &str, addr: &str| {
+            let sources = Sources {
+                hosts: text.to_owned(),
+                services: String::new(),
+                servers: Vec::new(),
+            };
+            let found = resolve(&sources, [], Duration::MAX);
+            found.host(addr.parse().unwrap()).map(str::to_owned)
+        };
+        let blocked = "0.0.0.0 ads.example\n:: ads.example\n127.0.0.1 ads.example\n\
+                       127.0.0.1 track.example\n::1 ads.example\n::1 track.example\n\
+                       127.0.1.1 myhost\n192.0.2.1 db db-alias\n192.0.2.1 other\n";
+        for addr in ["0.0.0.0", "::", "::ffff:0.0.0.0", "127.0.0.1", "::1"] {
+            assert_eq!(named(blocked, addr), None, "{addr}");
+        }
+        assert_eq!(named(blocked, "127.0.1.1").unwrap(), "myhost");
+        assert_eq!(named(blocked, "192.0.2.1").unwrap(), "db");
+        let last = format!("{blocked}127.0.0.1 localhost.localdomain localhost\n::1 localhost\n");
+        assert_eq!(named(&last, "127.0.0.1").unwrap(), "localhost.localdomain");
+        assert_eq!(named(&last, "::1").unwrap(), "localhost");
+        assert_eq!(named("127.0.0.1 me\n", "127.0.0.1").unwrap(), "me");
     }
 
     #[test]

@@ -218,6 +218,7 @@ fn read_tcp(
         ..request.clone()
     };
     let start = found.mark();
+    let mut refused = None;
     if net.is_none() && request.source != SourceChoice::Procfs {
         match read_netlink(request, found, steps) {
             Ok((dump, mptcp)) => {
@@ -240,6 +241,7 @@ fn read_tcp(
                     detail: format!("{error}: read /proc/net/tcp instead, which has no ages"),
                     hint: "load the tcp_diag module, or allow NETLINK_SOCK_DIAG".into(),
                 });
+                refused = Some(error);
             }
         }
     } else if net.is_none() {
@@ -252,7 +254,7 @@ fn read_tcp(
         });
     }
     let dir = net.map_or_else(|| net_dir(&request.proc_root), Path::to_path_buf);
-    read_procfs(request, &dir, found, gaps, steps)?;
+    read_procfs(request, &dir, found, gaps, steps).map_err(|error| error.after(refused))?;
     // Its subflows stand there as TCP.
     let reason = "/proc/net shows only their subflows, as TCP";
     let hint = "read through sock_diag, with the mptcp_diag module";

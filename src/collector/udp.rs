@@ -28,6 +28,7 @@ pub(super) fn read(
     let filter = request.filter.of_protocol(Protocol::Udp);
     let before = found.sockets.len();
     let start_of_udp = found.mark();
+    let mut refused = None;
     if net.is_none() && request.source != SourceChoice::Procfs {
         match read_netlink(request, &filter, found) {
             Ok((told, refusal)) => {
@@ -51,6 +52,7 @@ pub(super) fn read(
                     detail: format!("{error}: read /proc/net/udp instead, which has no cookies"),
                     hint: "load the udp_diag module, or allow NETLINK_SOCK_DIAG".into(),
                 });
+                refused = Some(error);
             }
         }
     } else if !request.protocols.contains(Protocol::Tcp) {
@@ -64,7 +66,8 @@ pub(super) fn read(
     }
     let dir = net.map_or_else(|| net_dir(&request.proc_root), Path::to_path_buf);
     let mut keep = |socket: &Socket| may_be_selected(&filter, socket);
-    read_texts(request, Protocol::Udp, &dir, &mut keep, found, gaps)?;
+    read_texts(request, Protocol::Udp, &dir, &mut keep, found, gaps)
+        .map_err(|error| error.after(refused))?;
     let kept = found.sockets.len() - before;
     steps.add(
         format!("{}/udp, udp6: {kept} sockets kept", dir.display()),

@@ -1,8 +1,9 @@
 //! What cannot be done is said in one line, with the right exit code and without a panic.
 
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
-use crate::lab::{Lab, Lack, Nobody, Run, left_out};
+use crate::lab::{Lab, Lack, Nobody, Run, closewait, left_out, misbehave, run};
 
 fn says(run: &Run, code: i32, words: &[&str]) {
     assert_eq!(run.code, code, "{run:?}");
@@ -114,4 +115,31 @@ fn quiet_does_not_say_none_when_owners_are_hidden() {
     let held = lab.start("leak", &["connections=1"]);
     let run = Nobody::new().closewait(&["-q", "--pid", &held.pid().to_string()]);
     assert_eq!(run.code, 2, "{run:?}");
+}
+
+#[test]
+fn where_neither_sock_diag_nor_proc_can_be_read_the_error_tells_of_both() {
+    for of_protocol in ["-t", "-u"] {
+        let mut confined = Command::new(misbehave());
+        confined.arg("confined").arg(closewait());
+        let told = run(confined.args([of_protocol, "--proc", "/nonexistent"]));
+        let words = ["sock_diag", "not permitted", "/nonexistent/net"];
+        says(&told, 1, &words);
+        assert_eq!(told.stderr.lines().count(), 1, "{told:?}");
+    }
+}
+
+#[test]
+fn a_dump_that_never_ends_is_broken_off() {
+    let lab = Lab::new();
+    let held = lab.start("leak", &["connections=2"]);
+    let port = held.port().to_string();
+    let mut empty = Command::new("timeout");
+    empty.arg("60").arg(misbehave()).arg("empty");
+    let told = run(empty.arg(closewait()).args(["--json", "--port", &port]));
+    assert_eq!(told.code, 0, "{told:?}");
+    let document: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+    assert_eq!(document["states"]["CLOSE_WAIT"], 2);
+    assert_eq!(document["source"], "procfs");
+    assert!(told.stdout.contains("has no end"), "{}", told.stdout);
 }

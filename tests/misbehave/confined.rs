@@ -1,6 +1,7 @@
 //! Another program without sock_diag and pidfd_getfd(2), as in a container whose seccomp profile
 //! leaves them out.
 
+use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -12,17 +13,32 @@ use seccompiler::{
 
 /// Becomes the program, to which the kernel refuses every netlink socket, and the descriptors of
 /// other processes. Returns on failure only.
-pub fn run(mut words: impl Iterator<Item = String>) -> Result<()> {
-    let program = words.next().context("which program?")?;
+pub fn run(words: impl Iterator<Item = String>) -> Result<()> {
     let netlink = libc::AF_NETLINK.try_into()?;
     let family = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, netlink)?;
     let rules = [
         (libc::SYS_socket, vec![SeccompRule::new(vec![family])?]),
         (libc::SYS_pidfd_getfd, Vec::new()),
     ];
-    let refused = SeccompAction::Errno(libc::EPERM.try_into()?);
+    become_program(words, rules.into_iter().collect(), libc::EPERM)
+}
+
+/// Becomes the program, to which everything that it receives is empty. Returns on failure only.
+pub fn empty(words: impl Iterator<Item = String>) -> Result<()> {
+    let rules = [(libc::SYS_recvfrom, Vec::new())];
+    become_program(words, rules.into_iter().collect(), 0)
+}
+
+/// Becomes the program, whose calls fail where the rules say so; by 0 they do nothing, and say
+/// that they did.
+fn become_program(
+    mut words: impl Iterator<Item = String>,
+    rules: BTreeMap<i64, Vec<SeccompRule>>,
+    errno: i32,
+) -> Result<()> {
+    let program = words.next().context("which program?")?;
+    let refused = SeccompAction::Errno(errno.try_into()?);
     let arch = std::env::consts::ARCH.try_into()?;
-    let rules = rules.into_iter().collect();
     let filter: BpfProgram =
         SeccompFilter::new(rules, SeccompAction::Allow, refused, arch)?.try_into()?;
     seccompiler::apply_filter(&filter)?;

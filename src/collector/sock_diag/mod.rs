@@ -9,7 +9,7 @@ pub mod wire;
 
 use std::io;
 use std::num::NonZeroU64;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use netlink_packet_core::DecodeError;
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
@@ -43,6 +43,8 @@ pub enum DumpError {
     Refused(Errno),
     #[error("the kernel broke the dump off: {0}")]
     Failed(Errno),
+    #[error("the sock_diag dump has no end")]
+    Endless,
     #[error("a sock_diag datagram of {got} bytes was cut to {}", BUFFER)]
     Cut { got: usize },
     #[error("the sock_diag dump ended in the middle of a message: {0}")]
@@ -256,10 +258,14 @@ impl Reader {
         if let Some(tape) = &mut found.tape {
             tape.begin(Form::of(query));
         }
+        let mut heard = Instant::now();
         loop {
-            self.receive()?;
+            self.receive(heard)?;
             for reply in wire::replies(&self.buffer, self.sequence, self.port) {
                 let (reply, interrupted) = reply.map_err(DumpError::Truncated)?;
+                if !matches!(reply, Reply::Other) {
+                    heard = Instant::now();
+                }
                 dump.interrupted |= interrupted;
                 if let (Reply::Socket(payload), Some(tape)) = (&reply, &mut found.tape) {
                     tape.message(payload);
@@ -307,19 +313,23 @@ impl Reader {
         }
     }
 
-    /// Receives one datagram whole into the buffer, from the kernel and nobody else.
-    fn receive(&mut self) -> Result<(), DumpError> {
+    /// Receives one datagram whole into the buffer, from the kernel and nobody else. What says
+    /// nothing may come for as long as silence may last since something was `heard`.
+    fn receive(&mut self, heard: Instant) -> Result<(), DumpError> {
         let flags = rustix::net::RecvFlags::TRUNC.bits().cast_signed();
-        loop {
+        while heard.elapsed() <= SILENCE {
             self.buffer.clear();
             match self.socket.recv_from(&mut self.buffer, flags) {
                 Ok((_, sender)) if sender.port_number() != 0 => {}
+                // The kernel sends none without a message.
+                Ok((0, _)) => return Err(DumpError::Endless),
                 Ok((got, _)) if got > self.buffer.len() => return Err(DumpError::Cut { got }),
                 Ok(_) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(DumpError::Receive(error)),
             }
         }
+        Err(DumpError::Endless)
     }
 }
 

@@ -19,7 +19,9 @@ const ITER_CREATE: libc::c_int = 33;
 const MAP_TYPE_ARRAY: u32 = 2;
 const PROG_TYPE_TRACING: u32 = 26;
 const ATTACH_TRACE_ITER: u32 = 28;
-const LICENSE: &[u8] = b"GPL\0";
+/// The kernel lends its helpers to programs with a licence that agrees with its own
+/// (`license_is_gpl_compatible` of `include/linux/license.h`).
+const LICENSE: &[u8] = b"Dual MIT/GPL\0";
 /// What bpftool(8) and an audit log show of a map and a program.
 const NAME: [u8; 16] = *b"closewait\0\0\0\0\0\0\0";
 /// A signal may end the verifier's work (`EAGAIN`); libbpf tries as often.

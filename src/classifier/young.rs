@@ -1,0 +1,112 @@
+//! Young sockets in a comparison: the latest of a leak are younger than the grace, and are of the
+//! leak all the same. What a socket's age hides, those tell that its program held before it.
+
+use rustc_hash::FxHashMap;
+
+use super::diff::{Fate, Places};
+use super::group::Service;
+use super::tally::{Dimension, Sorter, Told};
+use super::{Report, Row};
+use crate::model::Cause;
+
+/// The sockets of one namespace to one service that the same programs hold.
+pub(super) type Pile = (usize, Service, usize);
+
+/// What both readings tell of a pile.
+#[derive(Debug, Default)]
+struct History {
+    settled: Settled,
+    /// A socket that was young has gone: they may be closed as they should.
+    young_gone: bool,
+    /// The later reading has some in CLOSE_WAIT.
+    is_there: bool,
+}
+
+/// The cause of those that are old enough to have one.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Settled {
+    #[default]
+    Nothing,
+    One(Cause),
+    /// Which of them the young will have, nothing tells.
+    Several,
+}
+
+impl History {
+    fn see(&mut self, cause: Option<Cause>, fate: Fate) {
+        let Some(cause) = cause else { return };
+        let gone = matches!(fate, Fate::Gone);
+        self.is_there |= !gone;
+        self.settled = match (self.settled, cause) {
+            (settled, Cause::Transient) => {
+                self.young_gone |= gone;
+                settled
+            }
+            (Settled::Nothing, cause) if cause != Cause::Unclear => Settled::One(cause),
+            (Settled::One(known), cause) if known == cause => Settled::One(cause),
+            _ => Settled::Several,
+        };
+    }
+
+    /// The cause that the young have with the others. Where all of them ended, nothing was closed
+    /// as it should be, or everything was.
+    fn of_the_young(&self) -> Option<Cause> {
+        match self.settled {
+            Settled::One(cause) if !self.young_gone || !self.is_there => Some(cause),
+            _ => None,
+        }
+    }
+}
+
+/// The piles of both readings.
+#[derive(Default)]
+pub(super) struct Piles {
+    programs: FxHashMap<Vec<Told>, usize>,
+    histories: FxHashMap<Pile, History>,
+}
+
+impl Piles {
+    /// The pile of each of these rows.
+    pub(super) fn of(
+        &mut self,
+        report: &Report<'_>,
+        places: &mut Places,
+        fates: &[(usize, Fate)],
+    ) -> Vec<Pile> {
+        let mut sorter = Sorter::new(report, &[Dimension::Program]);
+        let mut piles: Vec<Pile> = Vec::with_capacity(fates.len());
+        for (at, _) in fates {
+            let row = report.row(*at);
+            let place = places.at(report.snapshot, row.socket);
+            piles.push((place, row.service(), sorter.line(&row)));
+        }
+        // The same programs have the same number in both readings.
+        let programs: Vec<usize> = sorter
+            .lines()
+            .iter()
+            .map(|values| {
+                let values = values.iter().map(|value| value.told(report.snapshot));
+                let known = self.programs.len();
+                *self.programs.entry(values.collect()).or_insert(known)
+            })
+            .collect();
+        for ((at, fate), (place, service, line)) in fates.iter().zip(&mut piles) {
+            *line = programs.get(*line).copied().unwrap_or(usize::MAX);
+            let history = self.histories.entry((*place, *service, *line)).or_default();
+            history.see(report.row(*at).cause, *fate);
+        }
+        piles
+    }
+
+    /// A row with the cause that it has by its pile.
+    pub(super) fn aged<'a>(&self, row: Row<'a>, pile: &Pile) -> Row<'a> {
+        let cause = match row.cause {
+            Some(Cause::Transient) => self.histories.get(pile).and_then(History::of_the_young),
+            _ => None,
+        };
+        Row {
+            cause: cause.or(row.cause),
+            ..row
+        }
+    }
+}
