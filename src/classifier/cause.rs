@@ -1,5 +1,6 @@
 //! Why a socket is in CLOSE_WAIT: one pure function, read from top to bottom.
 
+use super::outflow::Outflow;
 use crate::model::{Ago, Cause, Causes, Idle, Missing, Side, Tick, Timer, TimerKind};
 
 /// How long a CLOSE_WAIT may last before it counts: a process that is scheduled at all reads
@@ -46,8 +47,6 @@ pub struct Facts {
     pub ever_received: Option<bool>,
     /// Whether something was read before what lies unread came in.
     pub read_before: Option<bool>,
-    /// More bytes were sent than were acknowledged or are in flight.
-    pub lost_on_the_way_out: Option<bool>,
     /// The near end of the same connection, where it is on this host.
     pub peer: Option<PeerEnd>,
     /// Whether more processes hold it than the one that serves it, or only a later one.
@@ -112,14 +111,14 @@ pub fn cause(facts: &Facts, grace_ms: u64) -> Judged {
     if !facts.accepted {
         return Judged::sure(Cause::NotAccepted);
     }
-    if is_held_up(facts) {
-        return Judged::sure(Cause::SendStuck);
-    }
-    if is_half_close(facts, grace_ms) {
-        return Judged::sure(Cause::HalfClose);
-    }
-    if is_pushing(facts) {
-        return Judged::sure(Cause::SendStuck);
+    match Outflow::of(facts, grace_ms) {
+        Some(Outflow::Taken | Outflow::Shut) => return Judged::sure(Cause::HalfClose),
+        Some(Outflow::Stuck) => return Judged::sure(Cause::SendStuck),
+        Some(Outflow::Untold) => {
+            return Judged::unclear(Missing::Times, [Cause::HalfClose, Cause::SendStuck]);
+        }
+        None if facts.is_being_answered() => return Judged::sure(Cause::HalfClose),
+        None => {}
     }
     let settled = by_owner(facts);
     if facts.age_doubt(grace_ms).is_none() {
@@ -238,55 +237,6 @@ pub enum Renewal {
     Subflows,
 }
 
-/// This side still sends, and it is being taken.
-fn is_half_close(facts: &Facts, grace_ms: u64) -> bool {
-    sends(facts, grace_ms)
-}
-
-/// Data went out within the grace, for the first time: a retransmission renews the time too.
-fn sends(facts: &Facts, grace_ms: u64) -> bool {
-    let within = facts.sent.is_some_and(|sent| sent.is_within(grace_ms));
-    within && facts.ever_sent != Some(false) && !is_held_up(facts)
-}
-
-/// Data went out after the last acknowledgement came in, and so after the FIN.
-fn sent_after_ack(facts: &Facts) -> bool {
-    let after = |(sent, acked): (Ago, Ago)| sent.is_after(acked, facts.tick);
-    facts.sent.zip(facts.acked).and_then(after) == Some(true)
-}
-
-/// What is sent does not arrive, however lately it was sent: each attempt renews that time.
-///
-/// The retransmission timer runs whenever data is in flight; it is a sign of trouble once it has
-/// run out and been doubled. The probe timer runs while nothing is in flight
-/// (`net/ipv4/tcp_output.c`, `tcp_check_probe_timer`): all that went out was acknowledged. What was
-/// sent and was not, or after the last acknowledgement, never left this host. A slow reader
-/// acknowledges what it took and answers the probes.
-fn is_held_up(facts: &Facts) -> bool {
-    let Some(timer) = facts.timer.filter(|_| facts.send_q > 0) else {
-        return false;
-    };
-    match timer.kind {
-        TimerKind::Retransmit => {
-            timer.retransmits > 0 || facts.backoff.is_some_and(|times| times > 0)
-        }
-        TimerKind::Probe => {
-            facts.lost_on_the_way_out == Some(true)
-                || sent_after_ack(facts)
-                || timer.retransmits > 1
-        }
-        TimerKind::Keepalive | TimerKind::TimeWait | TimerKind::DelayedAck => false,
-    }
-}
-
-/// Something waits to be sent, or to be acknowledged.
-fn is_pushing(facts: &Facts) -> bool {
-    let pushing = facts
-        .timer
-        .is_some_and(|timer| matches!(timer.kind, TimerKind::Retransmit | TimerKind::Probe));
-    facts.send_q > 0 && pushing
-}
-
 impl Facts {
     /// Why it is not known whether the FIN came within the grace: both ends of the age's bracket are
     /// needed to tell, and one is within it. `None` where the age decides, or none is known at all.
@@ -320,10 +270,7 @@ impl Facts {
             Some(TimerKind::Probe) => Some(Renewal::Probe),
             Some(TimerKind::Retransmit) if self.send_q > 0 => Some(Renewal::Data),
             _ if !self.counts_fin => Some(Renewal::Subflows),
-            _ => {
-                let to_the_peer = self.peer == Some(PeerEnd::Waiting) || sent_after_ack(self);
-                (to_the_peer && sends(self, grace_ms)).then_some(Renewal::Data)
-            }
+            _ => self.acknowledges_data(grace_ms).then_some(Renewal::Data),
         }
     }
 

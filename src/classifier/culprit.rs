@@ -36,14 +36,14 @@ impl Culprit {
     /// By the first fact that explains the cause. `None` where the facts point nowhere else: the
     /// program itself is to be asked.
     pub(super) fn of(set: &Set, evidence: &[Evidence]) -> Option<Culprit> {
-        if matches!(
-            set.cause,
-            Cause::Transient | Cause::HalfClose | Cause::DeadDescriptors
-        ) {
+        if matches!(set.cause, Cause::Transient | Cause::DeadDescriptors) {
             return None;
         }
         if let Some(halted) = evidence.iter().find(|evidence| is_halted(evidence)) {
             return Some(Culprit::Halted(halted.pid));
+        }
+        if set.cause == Cause::HalfClose {
+            return None;
         }
         if set.cause == Cause::NotAccepted && descriptors(evidence) == Descriptors::Gone {
             return Some(Culprit::NoDescriptors);

@@ -67,7 +67,7 @@ pub struct Suspects {
 /// The owners of the suspicious sets, the largest first, and of full accept queues.
 pub fn suspects(sets: &[Set], queues: &[Queue], thresholds: &Thresholds) -> Suspects {
     let mut suspects = Suspects::default();
-    for set in sets.iter().filter(|set| set.is_suspicious()) {
+    for set in sets.iter().filter(|set| set.is_asked_about()) {
         for pid in set.by_weight.iter().take(PER_FINDING) {
             suspects.add(*pid, set.holds(*pid).iter().map(|(_, inode)| *inode));
         }
@@ -225,8 +225,9 @@ fn sums(sets: &[Set], thresholds: &Thresholds) -> FxHashMap<usize, Sum> {
 fn told_of(set: &Set, evidence: &[Evidence]) -> Vec<Evidence> {
     let asked = set.by_weight.iter().take(PER_FINDING);
     asked
-        .filter(|_| set.is_suspicious())
         .filter_map(|pid| evidence.iter().find(|evidence| evidence.pid == *pid))
+        // Of a half-close in use nothing is to be explained, unless it cannot go on.
+        .filter(|of| set.is_suspicious() || (set.is_asked_about() && is_halted(of)))
         .cloned()
         .collect()
 }
@@ -250,7 +251,7 @@ fn judge(
         })
         .max();
     // A process that is stopped with sockets that may be young is no fault yet.
-    let lingers = set.sockets == 0 || set.lingering() > 0;
+    let lingers = set.sockets == 0 || set.lingering() > 0 || set.cause == Cause::HalfClose;
     let weight = Weight {
         cause: set.cause,
         story: set.story,

@@ -196,11 +196,6 @@ impl<'a> Judge<'a> {
             read_before: tcp
                 .and_then(|tcp| tcp.bytes_received())
                 .map(|bytes| bytes > u64::from(socket.recv_q)),
-            lost_on_the_way_out: tcp.and_then(|tcp| {
-                let sent = tcp.bytes_sent()?.checked_sub(tcp.bytes_retrans()?)?;
-                let in_flight = socket.send_q.checked_sub(tcp.notsent()?)?;
-                Some(sent > tcp.bytes_acked()?.saturating_add(in_flight.into()))
-            }),
             peer: self.peer(socket).map(|(end, _)| end),
             inherited: self.inherited(socket, owner),
             unmeasured: socket.unmeasured,

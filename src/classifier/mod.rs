@@ -10,6 +10,7 @@ mod judge;
 pub mod listeners;
 pub mod merge;
 pub mod notify;
+pub mod outflow;
 pub mod pairs;
 pub mod patience;
 pub mod pool;

@@ -5,6 +5,7 @@ use rustc_hash::FxHashMap;
 use super::cause::PeerEnd;
 use super::group::{GroupOwner, RecvQ, Service, Spread};
 use super::listeners::Bound;
+use super::outflow::HalfClosed;
 use super::patience::{self, Patience};
 use super::pool::{Pool, Story, pools};
 use super::program::{Program, Whose};
@@ -78,6 +79,7 @@ pub struct Set {
     pub silent: Option<u64>,
     /// Those to which nothing was sent since their last byte came in.
     pub unanswered: Option<u64>,
+    pub half_closed: HalfClosed,
     pub peers: Peers,
     pub legs: Option<pairs::Legs>,
     /// What its owners have asked of other services and nobody has answered.
@@ -350,6 +352,7 @@ fn gather(report: &Report<'_>, key: &Key, positions: &[u32]) -> Set {
         no_timer: 0,
         silent: Some(0),
         unanswered: Some(0),
+        half_closed: HalfClosed::default(),
         peers: Peers::default(),
         legs: None,
         requests: Vec::new(),
@@ -467,6 +470,7 @@ impl Set {
             .unanswered
             .zip(unanswered)
             .map(|(count, answered)| count + u64::from(!answered));
+        self.half_closed.add(&facts, report.judge.grace_ms);
         match report.peer(socket) {
             Some((PeerEnd::Waiting, state, holders)) => {
                 self.peers.waiting += 1;
@@ -522,10 +526,15 @@ impl Set {
         self.listener == Some(queue.bound)
     }
 
-    /// Whether its sockets linger, so that its owners are worth asking.
+    /// Whether its sockets linger.
     pub fn is_suspicious(&self) -> bool {
         let harmless = matches!(self.cause, Cause::Transient | Cause::HalfClose);
         !harmless && !self.is_age_missing()
+    }
+
+    /// Whether its owners are worth asking: of a half-close, whether they can run at all.
+    pub fn is_asked_about(&self) -> bool {
+        self.cause == Cause::HalfClose || self.is_suspicious()
     }
 
     /// Whether it is not known if they linger.

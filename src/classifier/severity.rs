@@ -108,7 +108,8 @@ pub fn of_count(sockets: u64, thresholds: &Thresholds) -> Severity {
 
 /// The severity by the highest threshold that is reached.
 pub fn severity(weight: &Weight, thresholds: &Thresholds) -> Severity {
-    if matches!(weight.cause, Cause::Transient | Cause::HalfClose) {
+    let in_use = weight.cause == Cause::HalfClose && !weight.stopped;
+    if in_use || weight.cause == Cause::Transient {
         return Severity::Info;
     }
     let reaches = |value: Option<u64>, threshold| value.is_some_and(|value| value >= threshold);

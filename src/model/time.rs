@@ -101,6 +101,11 @@ impl Ago {
         !self.is_within(milliseconds)
     }
 
+    /// How many milliseconds ago, to a tick: for durations of many ticks.
+    pub fn milliseconds(self) -> u64 {
+        self.0
+    }
+
     /// The time since then.
     pub fn idle(self) -> Idle {
         Idle {

@@ -404,11 +404,41 @@ fn a_long_download_after_a_half_close_is_not_accused() {
 }
 
 #[test]
-fn an_answer_that_the_peer_does_not_take_is_stuck() {
+fn a_reader_that_has_no_room_for_some_seconds_is_not_accused() {
     let (lab, choke) = prepared("choke");
-    let expected = renewed(server(&choke, "send-stuck", &[choke.number("pid")]));
+    let expected = renewed(server(&choke, "half-close", &[choke.number("pid")]));
     let finding = found(&lab, &expected);
     check_evidence(&finding, &["bytes written and not acknowledged"]);
+    check_evidence(&finding, &["windows of 3 of 3 peers are shut"]);
+    assert_eq!(finding["half_closed"]["window_shut"], 3, "{finding:#}");
+    let shut = finding["half_closed"]["window_shut_ms"].as_u64();
+    assert!(shut.is_some_and(|shut| shut > 0), "{finding:#}");
+    assert_eq!(array(&finding, "next_steps").count(), 0, "{finding:#}");
+}
+
+#[test]
+fn an_answer_to_a_half_closed_client_is_worked_on_unless_the_process_is_stopped() {
+    let (lab, think) = prepared("think");
+    let expected = server(&think, "half-close", &[think.number("pid")]);
+    let finding = found(&lab, &expected);
+    assert_eq!(array(&finding, "next_steps").count(), 0, "{finding:#}");
+    assert_eq!(finding["half_closed"]["unanswered"], 4, "{finding:#}");
+    let check = lab.closewait(&["check", "-w", "1", "--port", &think.port().to_string()]);
+    assert_eq!(check.code, 0, "{}", check.stdout);
+    think.stop();
+    let finding = found(
+        &lab,
+        &Expected {
+            severity: "critical",
+            ..expected
+        },
+    );
+    check_evidence(&finding, &["is stopped"]);
+    let cont = format!("kill -CONT {}", think.pid());
+    assert!(
+        finding["next_steps"].to_string().contains(&cont),
+        "{finding:#}"
+    );
 }
 
 #[test]

@@ -45,6 +45,7 @@ const ALL: &[(&str, &str, &[&str])] = &[
     ("inherit", "inherit", &["connections=40", "parent=closes"]),
     ("stream", "stream", &["connections=3"]),
     ("bulk", "stream", &["connections=3", "bulk=true"]),
+    ("think", "think", &["connections=4"]),
     ("choke", "choke", &["connections=3"]),
     ("shrunk", "choke", &["connections=3", "shrunk=true"]),
     ("proxy", "proxy", &["connections=5"]),

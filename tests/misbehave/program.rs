@@ -93,6 +93,7 @@ fn play(role: &str, settings: &mut Settings) -> Result<Ready> {
         "deaf" => server::deaf(settings),
         "choke" => server::choke(settings),
         "stream" => server::stream(settings),
+        "think" => server::think(settings),
         "churn" => server::churn(settings),
         "silent" => server::silent(settings),
         "closer" => server::closer(settings),

@@ -275,6 +275,24 @@ pub fn stream(settings: &mut Settings) -> Result<Ready> {
     Ok(Ready::new(facts, (listener, clients)))
 }
 
+/// Works long on what clients in another process have asked, who have no more to say and wait.
+pub fn think(settings: &mut Settings) -> Result<Ready> {
+    let connections: usize = settings.take("connections", 1)?;
+    let listener = wire::listen(wire::ROOMY)?;
+    let port = wire::port(&listener)?;
+    let clients = Child::start(&["listeners", &format!("port={port}"), &count(connections)])?;
+    let mut asked = Vec::new();
+    for _ in 0..connections {
+        let (server, _) = listener.accept()?;
+        wire::read_request(&server)?;
+        asked.push(server);
+    }
+    let facts = json!({
+        "port": port, "connections": connections, "client_pid": clients.pid(),
+    });
+    Ok(Ready::new(facts, (listener, asked, clients)))
+}
+
 fn count(connections: usize) -> String {
     format!("connections={connections}")
 }

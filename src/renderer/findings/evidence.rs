@@ -57,6 +57,7 @@ pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
         }
     }
     far::lines(report, finding, &mut lines);
+    half_closed_lines(set, &mut lines);
     patience_line(set, &mut lines);
     super::pool::lines(set, &mut lines);
     for evidence in &finding.evidence {
@@ -159,7 +160,11 @@ fn queue_of_bytes(set: &Set, lines: &mut Lines) {
         _ => {}
     }
     if let Some(unanswered) = set.unanswered
-        && matches!(set.cause, Cause::NeverClosed | Cause::NotReading)
+        && matches!(
+            set.cause,
+            Cause::NeverClosed | Cause::NotReading | Cause::HalfClose
+        )
+        && (set.cause != Cause::HalfClose || unanswered > 0)
         && set.end.side() == Some(Side::Server)
     {
         let all = units::count(set.sockets);
@@ -176,7 +181,39 @@ fn queue_of_bytes(set: &Set, lines: &mut Lines) {
     }
 }
 
+/// What shows of peers that may have closed one direction only.
+fn half_closed_lines(set: &Set, lines: &mut Lines) {
+    let of = set.half_closed;
+    let all = units::count(set.sockets);
+    if of.shut > 0 {
+        let (shut, longest) = (units::count(of.shut), units::duration(of.shut_ms));
+        lines.add(
+            Rank::Decisive,
+            match set.sockets {
+                1 => format!("the peer's window has been shut for {longest}; it answers probes"),
+                _ => format!(
+                    "the windows of {shut} of {all} peers are shut, the longest for {longest}; \
+                     they answer probes"
+                ),
+            },
+        );
+    }
+    if of.unanswered > 0 && set.peers.waiting == 0 {
+        lines.add(
+            Rank::Telling,
+            format!(
+                "{} of {all} sent their FIN along with their last byte",
+                units::count(of.unanswered)
+            ),
+        );
+    }
+}
+
 fn patience_line(set: &Set, lines: &mut Lines) {
+    if set.half_closed.unanswered == set.sockets {
+        // Who has asked and waits did not hang up.
+        return;
+    }
     let Some(patience) = set.patience else { return };
     let seconds = |ms: u32| format!("{:.1} s", f64::from(ms) / 1000.0);
     let (p50, p90) = (seconds(patience.p50_ms), seconds(patience.p90_ms));

@@ -236,8 +236,10 @@ fn meaning_of(finding: &Finding, cause: Cause) -> String {
     let words = match cause {
         Cause::Transient => "Normal teardown: the peer closed a moment ago.",
         Cause::NotAccepted => return not_accepted(finding),
-        Cause::HalfClose => {
-            "Legitimate: the peer closed one direction only, and this side still sends."
+        Cause::HalfClose => half_close(set),
+        Cause::SendStuck if set.half_closed.shut == set.sockets => {
+            "The peers have taken nothing for minutes: they have no room, and say so whenever they \
+             are asked. Consistent with peers that do not read any more. Nothing ends this by itself."
         }
         Cause::SendStuck => {
             "The last answer is not being taken by the peer. Unanswered retransmissions end by \
@@ -275,8 +277,8 @@ fn seen(cause: Cause) -> Option<&'static str> {
         Cause::NeverClosed => "End-of-file was read and close() has not come",
         Cause::Abandoned => "The last request was answered, and end-of-file was not read",
         Cause::StalePool => "The server closed these connections, and end-of-file was not read",
+        Cause::HalfClose => "The peers closed one direction only, and wait",
         Cause::Transient
-        | Cause::HalfClose
         | Cause::SendStuck
         | Cause::Inherited
         | Cause::Unclear
@@ -377,6 +379,24 @@ fn inherited(set: &Set) -> String {
     )
 }
 
+/// By what most of them are in use for.
+fn half_close(set: &Set) -> &'static str {
+    let of = set.half_closed;
+    let most = |some: u64| some.saturating_mul(2) > set.sockets;
+    if most(of.unanswered) {
+        "No fault: the peers have asked, have no more to say, and wait. Consistent with clients that \
+         close one direction only, and an answer that is being worked on."
+    } else if most(of.shut) {
+        "Legitimate: the peers closed one direction only, and read the answer slowly. They have no \
+         room at the moment, and say so when they are asked."
+    } else if of.certain == set.sockets {
+        "Legitimate: the peer closed one direction only, and this side still sends."
+    } else {
+        "Legitimate: this side sent a moment ago. Consistent with peers that closed one direction \
+         only and take the answer, or that have just had the end of it."
+    }
+}
+
 fn never_closed(set: &Set) -> &'static str {
     if set.idle.is_none() {
         return "End-of-file was read and close() has not come. Their age is not known (this source \
@@ -386,6 +406,11 @@ fn never_closed(set: &Set) -> &'static str {
     if let Some((Passing::Kept, _)) = set.all_pair() {
         return "Each pairs with an open connection of the same program that carried the same \
                 bytes: consistent with a proxy that does not pass on the close.";
+    }
+    if set.half_closed.unanswered == set.sockets {
+        return "The peers have asked, have no more to say, and were sent nothing since: consistent \
+                with handlers that hang, take very long, or ended without an answer and without \
+                close().";
     }
     if set.peers.waiting == set.sockets {
         return "The peers closed one direction only and wait: consistent with answers that are \
@@ -408,9 +433,9 @@ fn slow_handler(set: &Set) -> &'static str {
     if all_silent(set) {
         "The peers connected, sent nothing and left, and the program has not looked since: \
          consistent with workers that are all busy."
-    } else if set.peers.waiting == set.sockets {
-        "Nothing was sent since the last byte came in, and the peers still wait: consistent with \
-         requests that are being worked on."
+    } else if set.half_closed.unanswered == set.sockets {
+        "The peers have asked, have no more to say, and were sent nothing since: consistent with \
+         handlers that hang or take very long."
     } else {
         "Nothing was sent since the last byte came in: consistent with peers that gave up while \
          their request was being worked on (slow responses, or a timeout set too small)."

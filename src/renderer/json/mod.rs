@@ -15,8 +15,9 @@ use serde::{Serialize, Serializer};
 use self::row::RowJson;
 use self::types::{
     Causes, Counters, CpuJson, CulpritJson, Document, EndpointJson, EpollJson, EvidenceJson,
-    FindingJson, GroupJson, IdleJson, ListenerJson, NameJson, PatienceJson, PlacedJson, PoolJson,
-    Process, RequestsJson, SocketJson, SpreadJson, ThreadsJson, TimerJson, UdpJson, WaitJson,
+    FindingJson, GroupJson, HalfClosedJson, IdleJson, ListenerJson, NameJson, PatienceJson,
+    PlacedJson, PoolJson, Process, RequestsJson, SocketJson, SpreadJson, ThreadsJson, TimerJson,
+    UdpJson, WaitJson,
 };
 pub(super) use self::types::{Gap, Reading, States, Tool};
 use super::list::{self, Order};
@@ -24,6 +25,7 @@ use super::tally::Counts;
 use super::{Object, Page, View, findings, groups};
 use crate::classifier::finding::{End, FinWait2, Finding, Findings};
 use crate::classifier::group::{At, Group, Service};
+use crate::classifier::outflow::HalfClosed;
 use crate::classifier::pool::Story;
 use crate::classifier::queue::Queue;
 use crate::classifier::requests::{Requests, Role};
@@ -329,6 +331,15 @@ impl<'a> Context<'a> {
                 close_wait: pool.closed,
                 established: pool.open,
                 callers: pool.callers,
+            }),
+            half_closed: (set.half_closed != HalfClosed::default()).then(|| {
+                let of = set.half_closed;
+                HalfClosedJson {
+                    certain: of.certain,
+                    window_shut: of.shut,
+                    window_shut_ms: (of.shut > 0).then_some(of.shut_ms),
+                    unanswered: of.unanswered,
+                }
             }),
             fd_percent: finding.fd_percent,
             processes: finding

@@ -278,6 +278,7 @@ pub(super) struct FindingJson<'a> {
     pub(super) idle_ms: Option<SpreadJson>,
     pub(super) patience_ms: Option<PatienceJson>,
     pub(super) pool: Option<PoolJson>,
+    pub(super) half_closed: Option<HalfClosedJson>,
     pub(super) fd_percent: Option<u64>,
     pub(super) processes: Vec<EvidenceJson<'a>>,
 }
@@ -304,6 +305,15 @@ pub(super) struct PoolJson {
     pub(super) close_wait: u64,
     pub(super) established: Option<u64>,
     pub(super) callers: Option<u64>,
+}
+
+/// What shows of peers that may have closed one direction only.
+#[derive(Serialize)]
+pub(super) struct HalfClosedJson {
+    pub(super) certain: u64,
+    pub(super) window_shut: u64,
+    pub(super) window_shut_ms: Option<u64>,
+    pub(super) unanswered: u64,
 }
 
 /// What a process that a finding names told about itself.

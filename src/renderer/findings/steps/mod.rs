@@ -31,7 +31,8 @@ pub fn steps(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
     let set = &finding.set;
     let mut steps = Vec::new();
     match set.cause {
-        Cause::Transient | Cause::HalfClose => return steps,
+        Cause::Transient => return steps,
+        Cause::HalfClose if finding.culprit.is_none() => return steps,
         Cause::DeadDescriptors => steps.extend(of_dead(finding)),
         _ if set.is_age_missing() => {
             steps.push(look_again(report, set, STAYS_S));
