@@ -16,9 +16,9 @@ use closewait::classifier::finding::{self, Findings};
 use closewait::classifier::{self, Report, queue};
 use closewait::collector::cgroup;
 use closewait::model::{
-    Cgroups, Cpu, Details, Endpoint, Epoll, Evidence, FdLimit, Gap, GapKind, Holder, Holders, Host,
-    Name, Namespace, Pid, PortRange, Process, Runtime, Scan, Settings, Snapshot, Socket, Source,
-    State, Threads, Tick, Users, Wait, WaitKind, WaitTarget,
+    Cgroups, Cpu, Details, Endpoint, Epoll, Evidence, FdLimit, Gap, GapKind, Halt, Holder, Holders,
+    Host, Name, Namespace, Pid, PortRange, Process, Runtime, Scan, Settings, Snapshot, Socket,
+    Source, State, Threads, Tick, Users, Wait, WaitKind, WaitTarget,
 };
 use closewait::plan::{Inspection, Plan, Terminal};
 use closewait::renderer;
@@ -221,7 +221,10 @@ fn evidence() -> Vec<Evidence> {
             sample_ms: 200,
             percent: 5.0,
             busiest: Some((Pid(1240), 5.0)),
+            ran_percent: Some(5.0),
+            restless: 0,
         }),
+        halt: Halt::default(),
         waits: Some(vec![
             wait(
                 "recvfrom",

@@ -5,6 +5,7 @@
 
 use super::finding::End;
 use super::group::At;
+use super::halt::{Hold, throttled};
 use super::pairs::Passing;
 use super::sets::Set;
 use crate::model::{Cause, Endpoint, Evidence, FdLimit, Pid, Runtime, Wait, WaitKind, WaitTarget};
@@ -18,8 +19,12 @@ const SPINNING_PERCENT: f64 = 85.0;
 /// Who must act, or what must be changed, before the sockets can close.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Culprit {
-    /// A holder runs no code.
-    Halted(Pid),
+    /// A holder cannot run, for this reason.
+    Halted(Pid, Hold),
+    /// The control group of this holder may run for a part of the time only.
+    Throttled(Pid),
+    /// Threads of this holder wait for a lock on a file.
+    FileLock(Pid),
     /// The owner has as many files open as it may: accept(2) fails.
     NoDescriptors,
     /// The owner waits for an answer from there.
@@ -39,8 +44,9 @@ impl Culprit {
         if matches!(set.cause, Cause::Transient | Cause::DeadDescriptors) {
             return None;
         }
-        if let Some(halted) = evidence.iter().find(|evidence| is_halted(evidence)) {
-            return Some(Culprit::Halted(halted.pid));
+        let hold = |evidence: &Evidence| Some((evidence.pid, Hold::of(evidence)?));
+        if let Some((pid, hold)) = evidence.iter().find_map(hold) {
+            return Some(Culprit::Halted(pid, hold));
         }
         if set.cause == Cause::HalfClose {
             return None;
@@ -56,8 +62,19 @@ impl Culprit {
         if let Some(remote) = behind(set, evidence).filter(|_| !is_at_rest) {
             return Some(Culprit::Behind(remote));
         }
+        if let Some(waiting) = evidence.iter().find(|evidence| locked_out(evidence)) {
+            return Some(Culprit::FileLock(waiting.pid));
+        }
         if let Some(thread) = evidence.iter().find_map(spinning) {
             return Some(Culprit::Spinning(thread));
+        }
+        // What was read and not closed was forgotten, at whatever pace.
+        let is_late = !is_at_rest && set.cause != Cause::NeverClosed;
+        let mut throttled = evidence
+            .iter()
+            .filter(|evidence| throttled(evidence).is_some());
+        if let Some(throttled) = throttled.next().filter(|_| is_late) {
+            return Some(Culprit::Throttled(throttled.pid));
         }
         if set.cause == Cause::NotAccepted && nobody_accepts(set, evidence) {
             return Some(Culprit::Sleepers);
@@ -68,7 +85,9 @@ impl Culprit {
     /// The name in JSON.
     pub fn name(self) -> &'static str {
         match self {
-            Culprit::Halted(_) => "halted",
+            Culprit::Halted(_, hold) => hold.name(),
+            Culprit::Throttled(_) => "throttled",
+            Culprit::FileLock(_) => "file-lock",
             Culprit::NoDescriptors => "no-descriptors",
             Culprit::Behind(_) => "behind",
             Culprit::FarEnd(_) => "far-end",
@@ -80,7 +99,10 @@ impl Culprit {
     /// The process, or the thread, that it is about.
     pub fn pid(self) -> Option<Pid> {
         match self {
-            Culprit::Halted(pid) | Culprit::Spinning(pid) => Some(pid),
+            Culprit::Halted(pid, _)
+            | Culprit::Throttled(pid)
+            | Culprit::FileLock(pid)
+            | Culprit::Spinning(pid) => Some(pid),
             _ => None,
         }
     }
@@ -98,11 +120,16 @@ impl Culprit {
     }
 }
 
-/// Whether no thread of a process runs: it is stopped, or traced.
+/// Whether no code of a process runs that could serve.
 pub fn is_halted(evidence: &Evidence) -> bool {
-    evidence
-        .threads
-        .is_some_and(|threads| threads.total > 0 && threads.stopped == threads.total)
+    Hold::of(evidence).is_some_and(|hold| hold.is_whole(evidence))
+}
+
+/// Whether most threads of a process wait for locks on files.
+fn locked_out(evidence: &Evidence) -> bool {
+    let waiting: u32 = evidence.halt.locks.iter().map(|lock| lock.threads).sum();
+    let threads = evidence.threads.map_or(0, |threads| threads.total);
+    waiting > 0 && waiting.saturating_mul(2) > threads
 }
 
 /// How many file descriptors are left.

@@ -6,6 +6,7 @@ pub mod culprit;
 pub mod diff;
 pub mod finding;
 pub mod group;
+pub mod halt;
 mod judge;
 pub mod listeners;
 pub mod merge;

@@ -4,6 +4,7 @@
 //! What could not be read is a gap in the snapshot, never an empty answer.
 
 pub mod cgroup;
+mod halt;
 pub mod host;
 mod mptcp;
 pub mod names;

@@ -16,13 +16,14 @@ use procfs::FromRead;
 use procfs::process::Process;
 use serde::{Deserialize, Serialize};
 
+use super::halt::{self, Asked, Hierarchies};
 use super::namespaces::sknet::Sockets;
 use super::owners::{STRAYS_FEW, socket_inode};
 use super::syscalls::{self, Call};
-use super::threads::{Ticks, cpu, ticks};
+use super::threads::{Ticks, cpu, lasting, ticks};
 use crate::model::{
-    Endpoint, Epoll, Evidence, FdLimit, Name, Pid, Runtime, Scanned, Socket, State, Wait, WaitKind,
-    WaitTarget,
+    Endpoint, Epoll, Evidence, FdLimit, Halt, Name, Pid, Runtime, Scanned, Socket, State, Wait,
+    WaitKind, WaitTarget,
 };
 
 /// The clock of /proc/PID/stat: `USER_HZ`, 100 on every architecture that Rust runs on.
@@ -114,7 +115,19 @@ pub fn examine(
         .map(|suspect| open(proc_root, suspect.pid))
         .collect();
     let start = Instant::now();
-    let before: Vec<Ticks> = open.iter().map(|process| ticks(process.as_ref())).collect();
+    let root = |suspect: &Suspect| proc_root.join(suspect.pid.to_string());
+    let hierarchies = Hierarchies::read(proc_root);
+    let groups: Vec<halt::Before> = suspects
+        .iter()
+        .map(|suspect| halt::before(&root(suspect), &hierarchies))
+        .collect();
+    let look = || -> Vec<Ticks> {
+        let processes = suspects.iter().zip(&open);
+        processes
+            .map(|(suspect, process)| ticks(process.as_ref(), &root(suspect)))
+            .collect()
+    };
+    let before = look();
     let ends = Ends::of(sockets);
     let mut testimonies: Vec<Testimony> = suspects
         .iter()
@@ -123,7 +136,7 @@ pub fn examine(
         .map(|((suspect, process), before)| {
             let scanned = scanned.iter().find(|scanned| scanned.pid == suspect.pid);
             let reading = Reading {
-                root: proc_root.join(suspect.pid.to_string()),
+                root: root(suspect),
                 suspect,
                 scanned,
                 ends: &ends,
@@ -144,12 +157,30 @@ pub fn examine(
             }
         })
         .collect();
-    if !sample.is_zero() && !suspects.is_empty() {
+    let after = (!sample.is_zero() && !suspects.is_empty()).then(|| {
         thread::sleep(sample.saturating_sub(start.elapsed()));
-        for ((testimony, process), before) in testimonies.iter_mut().zip(&open).zip(&before) {
-            let after = ticks(process.as_ref());
-            testimony.evidence.cpu = cpu(before, &after);
+        look()
+    });
+    for (at, (testimony, groups)) in testimonies.iter_mut().zip(groups).enumerate() {
+        let (Some(before), Some(_)) = (before.get(at), open.get(at).and_then(Option::as_ref))
+        else {
+            continue;
+        };
+        let evidence = &mut testimony.evidence;
+        let after = after.as_ref().and_then(|after| after.get(at));
+        if let Some(after) = after {
+            evidence.cpu = cpu(before, after);
+            evidence.threads = evidence.threads.map(|_| lasting(before, after));
         }
+        let asked = Asked {
+            proc_root,
+            pid: evidence.pid,
+            root: &proc_root.join(evidence.pid.to_string()),
+            before: groups,
+            waits: evidence.waits.as_deref(),
+            uptime_ms,
+        };
+        evidence.halt = asked.halt(before, after);
     }
     testimonies
 }
@@ -219,6 +250,7 @@ impl Reading<'_> {
             dead_sockets: self.dead_sockets(),
             threads: (ticks.threads.total > 0).then_some(ticks.threads),
             cpu: None,
+            halt: Halt::default(),
             waits,
             epoll: None,
             unread,
@@ -361,7 +393,7 @@ fn parse_tfd(line: &str) -> Option<(u32, u32)> {
 
 /// The number and the first arguments of a line of /proc/TID/syscall; `None` of a thread that
 /// runs, or is blocked outside of a system call.
-fn parse_syscall(text: &str) -> Option<(u64, [u64; 3])> {
+pub(super) fn parse_syscall(text: &str) -> Option<(u64, [u64; 3])> {
     let mut words = text.split_ascii_whitespace();
     let number = words.next()?.parse().ok()?;
     let mut arguments = [0; 3];

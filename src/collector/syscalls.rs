@@ -56,6 +56,9 @@ const CALLS: &[(&str, WaitKind, u64, u64)] = &[
     ("rt_sigtimedwait", Sleep, 128, 137),
     ("wait4", Child, 61, 260),
     ("waitid", Child, 247, 95),
+    ("vfork", Other, 58, NONE),
+    ("clone", Other, 56, 220),
+    ("clone3", Other, 435, 435),
     // Its arguments are those of the call that was interrupted, and gone.
     ("restart_syscall", Other, 219, 128),
     ("openat", Other, 257, 56),

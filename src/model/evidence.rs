@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Endpoint, Name, Pid};
+use super::{Endpoint, Halt, Name, Pid};
 
 /// Facts about one process, read once it is suspected.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,9 @@ pub struct Evidence {
     pub cpu: Option<Cpu>,
     /// What its threads wait for, the most frequent first; `None` when it may not be read.
     pub waits: Option<Vec<Wait>>,
+    /// What keeps it from running.
+    #[serde(default)]
+    pub halt: Halt,
     /// Membership of the stuck descriptors in its epoll sets; `None` when it has none.
     pub epoll: Option<Epoll>,
     /// What could not be read, in words.
@@ -67,9 +70,9 @@ pub struct Threads {
     pub total: u32,
     pub running: u32,
     pub sleeping: u32,
-    /// Uninterruptible: on a disk or a hung mount.
+    /// Uninterruptible, throughout the sample.
     pub disk: u32,
-    /// By a signal or a debugger.
+    /// By a signal or a tracer, throughout the sample.
     pub stopped: u32,
     pub zombie: u32,
 }
@@ -84,6 +87,13 @@ pub struct Cpu {
     /// The busiest thread and its share: the time that it ran, and that it was ready to while others
     /// did.
     pub busiest: Option<(Pid, f64)>,
+    /// How much of the sample that thread ran, in percent.
+    #[serde(default)]
+    pub ran_percent: Option<f64>,
+    /// How many threads are known to have been ready all the time: they ran or waited for a
+    /// processor at both readings, and did not sleep between them.
+    #[serde(default)]
+    pub restless: u32,
 }
 
 /// Threads that wait for the same.

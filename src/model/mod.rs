@@ -9,6 +9,7 @@ pub mod endpoint;
 pub mod evidence;
 pub mod figures;
 pub mod gap;
+pub mod halt;
 pub mod host;
 pub mod judged;
 pub mod namespace;
@@ -27,6 +28,9 @@ pub use endpoint::Endpoint;
 pub use evidence::{Cpu, Epoll, Evidence, FdLimit, Runtime, Threads, Wait, WaitKind, WaitTarget};
 pub use figures::{Figure, FigureValue};
 pub use gap::{Gap, GapKind};
+pub use halt::{
+    Container, Engine, FileLock, Freezer, Halt, Periods, Quota, Stuck, Tracer, Version, Vfork,
+};
 pub use host::{Host, PortRange, Users};
 pub use judged::{Cause, Causes, Hiding, Missing, Owner, Side};
 pub use namespace::{Namespace, OtherNamespaces, Settings};

@@ -215,7 +215,10 @@ pub fn evidence(process: &file::Process) -> Result<Evidence, String> {
             sample_ms: SAMPLE_MS,
             percent,
             busiest: process.busiest_percent.map(|percent| (pid, percent)),
+            ran_percent: process.ran_percent.or(process.busiest_percent),
+            restless: process.restless,
         }),
+        halt: process.halt.halt(pid)?,
         waits: waits.transpose()?,
         epoll: process.epoll.map(|epoll| Epoll {
             watched: epoll.watched,

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::halt::Halted;
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
@@ -95,6 +97,14 @@ pub struct Process {
     pub cpu_percent: Option<f64>,
     /// Of the busiest thread.
     pub busiest_percent: Option<f64>,
+    /// Of the sample, what the busiest thread ran, where that is less.
+    pub ran_percent: Option<f64>,
+    /// Threads that are known to have been ready throughout.
+    #[serde(default)]
+    pub restless: u32,
+    /// What keeps it from running.
+    #[serde(default)]
+    pub halt: Halted,
     pub waits: Option<Vec<String>>,
     pub epoll: Option<Epoll>,
     #[serde(default)]

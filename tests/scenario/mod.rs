@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod file;
+pub mod halt;
 pub mod judge;
 pub mod lines;
 pub mod syntax;

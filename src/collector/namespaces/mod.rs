@@ -7,7 +7,7 @@
 pub(super) mod doubt;
 mod find;
 mod lives;
-mod mounts;
+pub(super) mod mounts;
 mod place;
 pub(super) mod sknet;
 

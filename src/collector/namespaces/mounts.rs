@@ -133,7 +133,7 @@ impl MountLine<'_> {
 }
 
 /// A path with its `\040` turned back (`fs/seq_file.c`, `mangle_path`).
-pub(super) fn unescaped(text: &[u8]) -> Vec<u8> {
+pub(in crate::collector) fn unescaped(text: &[u8]) -> Vec<u8> {
     let mut path = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((first, after)) = rest.split_first() {

@@ -11,7 +11,8 @@ use super::{DUMPS_MAX, Recording, RecordingError, facts_of};
 use crate::collector::proc_net;
 use crate::collector::sock_diag::wire;
 use crate::model::{
-    Barrier, Cgroup, Endpoint, Evidence, Family, Name, Namespace, Socket, Users, WaitTarget,
+    Barrier, Cgroup, Container, Endpoint, Evidence, Family, Halt, Name, Namespace, Socket, Users,
+    WaitTarget,
 };
 
 /// Where the addresses stand in a `struct inet_diag_msg` (`idiag_src`, `idiag_dst`), 16 bytes
@@ -262,20 +263,21 @@ impl Masks {
             let path = format!("/{}", self.mask("group", cgroup.path.bytes()));
             cgroup.path = Name::new(path.into_bytes());
         }
-        let kind = |unit: &Name| {
-            let last = unit.bytes().rsplit(|byte| *byte == b'.').next();
-            let kinds = ["service", "scope", "socket", "mount", "swap"];
-            kinds.into_iter().find(|kind| Some(kind.as_bytes()) == last)
-        };
-        cgroup.unit = cgroup.unit.as_ref().map(|unit| {
-            let masked = self.mask("unit", unit.bytes());
-            Name::new(format!("{masked}.{}", kind(unit).unwrap_or("service")).into_bytes())
-        });
+        cgroup.unit = cgroup.unit.as_ref().map(|unit| self.unit(unit));
         let container = cgroup.container.as_ref();
         cgroup.container = container.map(|container| self.name("container", container));
     }
 
+    fn unit(&mut self, unit: &Name) -> Name {
+        let last = unit.bytes().rsplit(|byte| *byte == b'.').next();
+        let kinds = ["service", "scope", "socket", "mount", "swap"];
+        let kind = kinds.into_iter().find(|kind| Some(kind.as_bytes()) == last);
+        let masked = self.mask("unit", unit.bytes());
+        Name::new(format!("{masked}.{}", kind.unwrap_or("service")).into_bytes())
+    }
+
     fn evidence(&mut self, evidence: &mut Evidence) {
+        self.halt(&mut evidence.halt);
         let targets = evidence.waits.iter_mut().flatten();
         for target in targets.filter_map(|wait| wait.target.as_mut()) {
             match target {
@@ -287,6 +289,37 @@ impl Masks {
                     }
                 }
             }
+        }
+    }
+
+    fn halt(&mut self, halt: &mut Halt) {
+        if let Some(freezer) = &mut halt.freezer {
+            if let Some(directory) = &mut freezer.directory {
+                *directory = self.directory(directory);
+            }
+            freezer.unit = freezer.unit.as_ref().map(|unit| self.unit(unit));
+            self.container(freezer.container.as_mut());
+        }
+        if let Some(quota) = &mut halt.quota {
+            quota.directory = self.directory(&quota.directory);
+            quota.unit = quota.unit.as_ref().map(|unit| self.unit(unit));
+            self.container(quota.container.as_mut());
+        }
+        let of_tracer = halt.tracer.iter_mut().map(|tracer| &mut tracer.name);
+        let of_child = halt.vfork.iter_mut().map(|vfork| &mut vfork.name);
+        let of_holders = halt.locks.iter_mut().map(|lock| &mut lock.name);
+        for name in of_tracer.chain(of_child).chain(of_holders) {
+            *name = name.as_ref().map(|name| self.name("program", name));
+        }
+    }
+
+    fn directory(&mut self, directory: &Name) -> Name {
+        Name::new(format!("/{}", self.mask("group", directory.bytes())).into_bytes())
+    }
+
+    fn container(&mut self, container: Option<&mut Container>) {
+        if let Some(container) = container {
+            container.id = self.name("container", &container.id);
         }
     }
 

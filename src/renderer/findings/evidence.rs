@@ -2,10 +2,12 @@
 
 use super::super::{escape, groups, units};
 use super::far;
+use super::halt;
 use super::words::{all_silent, end, holders_line, process, runtime_name};
 use crate::classifier::Report;
-use crate::classifier::culprit::{Descriptors, awaited_by, is_halted, parks_threads, spinning};
+use crate::classifier::culprit::{Descriptors, awaited_by, parks_threads, spinning};
 use crate::classifier::finding::{Finding, Set};
+use crate::classifier::halt::Hold;
 use crate::classifier::pairs::{Legs, Passing};
 use crate::model::{
     Cause, Evidence, FdLimit, Runtime, Side, State, StateSet, Wait, WaitKind, WaitTarget,
@@ -317,24 +319,14 @@ fn queue_lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
 
 fn process_lines(report: &Report<'_>, finding: &Finding, evidence: &Evidence, lines: &mut Lines) {
     let name = process(report, evidence.pid);
-    if is_halted(evidence) {
-        lines.add(
-            Rank::Decisive,
-            format!("{name} is stopped (SIGSTOP or a debugger): it runs no code"),
-        );
+    for line in halt::lines(report, evidence) {
+        lines.add(Rank::Decisive, line);
     }
-    if let Some(threads) = evidence.threads
-        && threads.disk * 2 > threads.total
-    {
-        lines.add(
-            Rank::Decisive,
-            format!(
-                "{} of {} threads of {name} are in uninterruptible sleep: a disk or a hung mount",
-                threads.disk, threads.total
-            ),
-        );
-    }
-    if let Some(cpu) = &evidence.cpu {
+    let runs = !matches!(
+        Hold::of(evidence),
+        Some(Hold::Frozen | Hold::Traced | Hold::Stopped)
+    );
+    if let Some(cpu) = evidence.cpu.as_ref().filter(|_| runs) {
         if let Some((thread, percent)) = cpu.busiest
             && spinning(evidence).is_some()
         {
@@ -353,9 +345,11 @@ fn process_lines(report: &Report<'_>, finding: &Finding, evidence: &Evidence, li
         }
     }
     let awaited = awaited_by(evidence);
-    let most = evidence.waits.iter().flatten().take(2);
+    // What it waited for when it was stopped says nothing.
+    let waits = evidence.waits.iter().flatten().filter(|_| runs);
+    let most = waits.take(2);
     let other = awaited.filter(|awaited| !most.clone().any(|wait| wait == *awaited));
-    for wait in other.into_iter().chain(most) {
+    for wait in other.filter(|_| runs).into_iter().chain(most) {
         wait_line(
             &name,
             wait,

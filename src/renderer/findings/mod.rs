@@ -4,6 +4,7 @@
 
 mod evidence;
 mod far;
+mod halt;
 mod pool;
 mod steps;
 mod words;

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::super::{escape, groups, units};
+use super::halt;
 use super::pool;
 use crate::classifier::Report;
 use crate::classifier::culprit::{self, Culprit, Descriptors};
@@ -137,6 +138,12 @@ fn service(service: Service, on: &str) -> String {
 pub fn meaning(finding: &Finding) -> String {
     match finding.set.missing.as_slice() {
         [] => meaning_of(finding, finding.set.cause),
+        // Who cannot run does nothing, whatever else is not known.
+        _ if !finding.set.is_age_missing()
+            && let Some(Culprit::Halted(_, hold)) = finding.culprit =>
+        {
+            halt::meaning(hold).to_owned()
+        }
         missing => unclear(finding, missing),
     }
 }
@@ -290,11 +297,15 @@ fn seen(cause: Cause) -> Option<&'static str> {
 fn culprit_words(finding: &Finding, cause: Cause, culprit: Culprit) -> Option<String> {
     let seen = seen(cause)?;
     let words = match culprit {
-        Culprit::Halted(_) => {
-            "A process that should serve them is stopped: it neither accepts, reads nor closes until \
-             it is continued."
-                .to_owned()
-        }
+        Culprit::Halted(_, hold) => halt::meaning(hold).to_owned(),
+        Culprit::FileLock(_) => format!(
+            "{seen}, and the threads that should serve wait for a lock on a file: whoever holds it \
+             keeps them."
+        ),
+        Culprit::Throttled(_) => format!(
+            "{seen}, and the control group of the program used up its share of the processors: \
+             consistent with a limit (CPU quota) that is too small for this work."
+        ),
         Culprit::NoDescriptors => {
             "The process has no file descriptors left, so accept() fails: consistent with EMFILE."
                 .to_owned()

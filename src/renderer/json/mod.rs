@@ -2,6 +2,7 @@
 //!
 //! Sockets are written as they are met; nothing is built for all of them.
 
+mod halt;
 mod row;
 mod types;
 
@@ -385,7 +386,10 @@ impl<'a> Context<'a> {
                 percent: cpu.percent,
                 busiest_thread: cpu.busiest.map(|(thread, _)| thread.0),
                 busiest_percent: cpu.busiest.map(|(_, percent)| percent),
+                busiest_ran_percent: cpu.ran_percent,
+                restless_threads: cpu.restless,
             }),
+            halt: (&evidence.halt).into(),
             waits: evidence.waits.as_ref().map(|waits| {
                 waits
                     .iter()

@@ -10,6 +10,7 @@ use std::num::NonZeroU32;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use super::halt::HaltJson;
 use super::{Counts, HoldersJson, Sockets};
 use crate::classifier::StateCounts;
 use crate::classifier::finding::FinWait2;
@@ -329,6 +330,7 @@ pub(super) struct EvidenceJson<'a> {
     pub(super) threads: Option<ThreadsJson>,
     pub(super) cpu: Option<CpuJson>,
     pub(super) waits: Option<Vec<WaitJson<'a>>>,
+    pub(super) halt: HaltJson<'a>,
     pub(super) epoll: Option<EpollJson>,
     pub(super) unread: &'a [String],
 }
@@ -349,6 +351,8 @@ pub(super) struct CpuJson {
     pub(super) percent: f64,
     pub(super) busiest_thread: Option<u32>,
     pub(super) busiest_percent: Option<f64>,
+    pub(super) busiest_ran_percent: Option<f64>,
+    pub(super) restless_threads: u32,
 }
 
 #[derive(Serialize)]

@@ -1,6 +1,7 @@
 //! What to do next: commands that fit the owner, its runtime and the cause, and run as printed.
 
 mod culprit;
+mod halt;
 mod list;
 mod stack;
 mod step;
@@ -59,7 +60,7 @@ fn of_owner(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
     let set = &finding.set;
     match (finding.culprit, set.by_weight.first()) {
         // It can do nothing, or has done its part: no stack of it tells more.
-        (Some(Culprit::Halted(_) | Culprit::FarEnd(_)), _) => Vec::new(),
+        (Some(Culprit::Halted(..) | Culprit::FarEnd(_)), _) => Vec::new(),
         (_, None) => vec![Step::advice(whose(report, set))],
         (_, Some(_)) if set.cause == Cause::Inherited => {
             let pids = set.by_weight.iter().take(HOLDERS_MAX).map(Pid::to_string);

@@ -1,0 +1,115 @@
+//! Whether a process can run at all, and what keeps it from running.
+
+use super::culprit::parks_threads;
+use crate::model::{Evidence, Periods, Quota, Threads, Wait, WaitKind};
+
+/// A child that uses its parent's memory executes a program at once: one that has not for so long,
+/// in milliseconds, will not by itself.
+const VFORK_MS: u64 = 1_000;
+/// Of so many periods the share of those in which a quota ran out tells something.
+const PERIODS_LEAST: u64 = 10;
+
+/// What keeps a process from running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// Its control group is frozen.
+    Frozen,
+    /// Its tracer has stopped it.
+    Traced,
+    /// A signal has.
+    Stopped,
+    /// The thread that serves waits for a child that uses its memory.
+    Forking,
+    /// Those of its threads that work sleep uninterruptibly.
+    Stuck,
+}
+
+impl Hold {
+    /// By what the process told; the first that has to be ended before it can run.
+    pub fn of(evidence: &Evidence) -> Option<Hold> {
+        let halt = &evidence.halt;
+        if halt.freezer.is_some() {
+            return Some(Hold::Frozen);
+        }
+        let threads = evidence.threads?;
+        if threads.total > 0 && threads.stopped == threads.total {
+            return Some(match halt.tracer {
+                Some(_) => Hold::Traced,
+                None => Hold::Stopped,
+            });
+        }
+        let waits_long = |age: Option<u64>| age.is_some_and(|age| age >= VFORK_MS);
+        if let Some(vfork) = &halt.vfork
+            && waits_long(vfork.age_ms)
+            && none_serves(evidence, threads)
+        {
+            return Some(Hold::Forking);
+        }
+        let stuck: u32 = halt.stuck.iter().map(|stuck| stuck.threads).sum();
+        (stuck.saturating_mul(2) > working(evidence, threads)).then_some(Hold::Stuck)
+    }
+
+    /// Whether no code of the process runs that could serve.
+    pub fn is_whole(self, evidence: &Evidence) -> bool {
+        match self {
+            Hold::Frozen | Hold::Traced | Hold::Stopped | Hold::Forking => true,
+            Hold::Stuck => evidence.threads.is_some_and(|threads| {
+                let stuck: u32 = evidence.halt.stuck.iter().map(|stuck| stuck.threads).sum();
+                stuck >= working(evidence, threads)
+            }),
+        }
+    }
+
+    /// The name in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Hold::Frozen => "frozen",
+            Hold::Traced => "traced",
+            Hold::Stopped => "stopped",
+            Hold::Forking => "vfork",
+            Hold::Stuck => "stuck",
+        }
+    }
+}
+
+/// The threads but those that a runtime parks.
+fn working(evidence: &Evidence, threads: Threads) -> u32 {
+    let waits = evidence.waits.iter().flatten();
+    let parked = waits
+        .filter(|wait| wait.kind == WaitKind::Lock && parks_threads(evidence.runtime))
+        .map(|wait| wait.threads)
+        .sum();
+    threads.total.saturating_sub(parked).max(1)
+}
+
+/// Whether no thread waits for connections or data, or runs. Unknown waits may be anything.
+pub(super) fn none_serves(evidence: &Evidence, threads: Threads) -> bool {
+    if threads.total == 1 {
+        return true;
+    }
+    let forks = |wait: &Wait| matches!(wait.call.as_str(), "vfork" | "clone" | "clone3");
+    let serves = |wait: &Wait| match wait.kind {
+        WaitKind::Descriptor | WaitKind::Events => true,
+        WaitKind::Lock | WaitKind::Sleep | WaitKind::Child => false,
+        WaitKind::Other => !forks(wait),
+    };
+    let waits = evidence.waits.as_ref();
+    threads.running == 0 && waits.is_some_and(|waits| !waits.iter().any(serves))
+}
+
+/// The quota that holds a process back: it ran out in most of the periods of the sample; where none
+/// ended in the sample, in most of all.
+pub fn throttled(evidence: &Evidence) -> Option<&Quota> {
+    let mostly = |periods: Periods| {
+        periods.throttled > 0 && periods.throttled.saturating_mul(2) >= periods.all
+    };
+    evidence
+        .halt
+        .quota
+        .as_ref()
+        .filter(|quota| match quota.sample {
+            Some(sample) if sample.all > 0 => mostly(sample),
+            // One that is longer than the sample, or none has been counted yet.
+            _ => quota.total.all >= PERIODS_LEAST && mostly(quota.total),
+        })
+}
