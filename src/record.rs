@@ -101,7 +101,7 @@ fn read(plan: &Record, err: &mut impl Write) -> anyhow::Result<(Snapshot, Record
 }
 
 /// The processes that a finding may name, whatever will be selected and by whatever thresholds:
-/// those with CLOSE_WAIT sockets or with connections to accept, the most first. And how many more
+/// those with CLOSE_WAIT or FIN_WAIT2 sockets or with connections to accept, the most first. And how many more
 /// there are.
 fn suspects(snapshot: &Snapshot) -> (Vec<Suspect>, u64) {
     let Some(holders) = &snapshot.holders else {
@@ -110,7 +110,7 @@ fn suspects(snapshot: &Snapshot) -> (Vec<Suspect>, u64) {
     let mut held: BTreeMap<Pid, u64> = BTreeMap::new();
     for socket in &snapshot.sockets {
         let weight = match socket.state {
-            State::CloseWait => 1,
+            State::CloseWait | State::FinWait2 => 1,
             State::Listen if socket.recv_q > 0 => u64::from(socket.recv_q),
             _ => continue,
         };

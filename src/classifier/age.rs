@@ -6,8 +6,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::model::{Idle, Snapshot, Socket, State};
 
-/// Sockets that an earlier reading saw in CLOSE_WAIT, and how many milliseconds ago: they have been
-/// in it at least as long, whatever renews their last acknowledgement.
+/// Sockets that an earlier reading saw in CLOSE_WAIT, or in FIN_WAIT2, and how many milliseconds ago:
+/// they have been in it at least as long, whatever renews their last acknowledgement.
 #[derive(Debug, Clone, Default)]
 pub struct Sightings(FxHashMap<Identity, u64>);
 
@@ -15,7 +15,7 @@ pub struct Sightings(FxHashMap<Identity, u64>);
 type Identity = (u64, NonZeroU64);
 
 impl Sightings {
-    /// From the CLOSE_WAIT sockets of an earlier reading, which ended `ago_ms` before the next one
+    /// From the CLOSE_WAIT and FIN_WAIT2 sockets of an earlier reading, which ended `ago_ms` before the next one
     /// began.
     pub fn of<'a>(
         snapshot: &Snapshot,
@@ -24,7 +24,7 @@ impl Sightings {
     ) -> Sightings {
         let seen = sockets
             .into_iter()
-            .filter(|socket| socket.state == State::CloseWait)
+            .filter(|socket| matches!(socket.state, State::CloseWait | State::FinWait2))
             .filter_map(|socket| Some((identity(snapshot, socket)?, ago_ms)));
         Sightings(seen.collect())
     }
@@ -97,4 +97,21 @@ pub fn idle(snapshot: &Snapshot, socket: &Socket, seen: &Sightings) -> Option<Id
         | State::Close
         | State::BoundInactive => None,
     }
+}
+
+/// How long nothing has come from the remote end of a FIN_WAIT2 socket, neither the acknowledgement
+/// of our FIN nor a byte; `None` where nothing tells it.
+///
+/// The FIN went out after the last byte that was sent, and its acknowledgement came no later than
+/// the last one. Bytes that come in after it renew both times. So the silence is at least as long as
+/// nothing was acknowledged, and at most as long as no byte went either way. Answers to keepalive
+/// probes lower the lower bound; an earlier reading that saw the socket in FIN_WAIT2 raises it, as far
+/// as no byte came since.
+pub fn silence(snapshot: &Snapshot, socket: &Socket, seen: &Sightings) -> Option<Idle> {
+    let tcp = socket.tcp.filter(|_| socket.state == State::FinWait2)?;
+    let last_byte = tcp.last_data_recv()?.latest(tcp.last_data_sent()?);
+    let silence = tcp.last_ack_recv()?.idle_since(last_byte);
+    let seen_ms = seen.ago_ms(snapshot, socket);
+    let at_least_ms = silence.at_most_ms.map_or(seen_ms, |most| most.min(seen_ms));
+    Some(silence.at_least(at_least_ms))
 }

@@ -29,7 +29,7 @@ pub enum Culprit {
     NoDescriptors,
     /// The owner waits for an answer from there.
     Behind(Endpoint),
-    /// The owner has passed the close on, and this end has not closed.
+    /// The owner has closed, or passed the close on, and this end has not closed.
     FarEnd(End),
     /// A thread of the owner never rests.
     Spinning(Pid),
@@ -43,6 +43,11 @@ impl Culprit {
     pub(super) fn of(set: &Set, evidence: &[Evidence]) -> Option<Culprit> {
         if matches!(set.cause, Cause::Transient | Cause::DeadDescriptors) {
             return None;
+        }
+        if let Some(waiting) = &set.waiting {
+            // Who has not read what came in, or may be owed an answer, points at nobody.
+            let is_open = set.is_suspicious() && waiting.unread < set.sockets;
+            return is_open.then_some(Culprit::FarEnd(set.end));
         }
         let hold = |evidence: &Evidence| Some((evidence.pid, Hold::of(evidence)?));
         if let Some((pid, hold)) = evidence.iter().find_map(hold) {

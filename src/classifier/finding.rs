@@ -1,5 +1,5 @@
-//! Findings: CLOSE_WAIT sockets of one service end, owner and cause, and dead descriptors of one
-//! program, with the facts that led there, ranked.
+//! Findings: CLOSE_WAIT sockets of one service end, owner and cause, FIN_WAIT2 sockets that wait for
+//! one remote end, and dead descriptors of one program, with the facts that led there, ranked.
 //!
 //! Two steps, because evidence from processes is read only for those that a finding names:
 //! [`sets`] gathers the sockets and says whom to ask, [`findings`] judges with what they said.
@@ -185,19 +185,21 @@ fn dead(report: &Report<'_>, evidence: &[Evidence], thresholds: &Thresholds) -> 
 /// The sums that reach a threshold which none of their sets reaches alone, by the position of the
 /// set that has most of the sum. Of several sums of one set, the largest.
 fn sums(sets: &[Set], thresholds: &Thresholds) -> FxHashMap<usize, Sum> {
-    let mut wholes: FxHashMap<(u16, &Whole), Vec<(usize, u64)>> = FxHashMap::default();
+    let mut wholes: FxHashMap<_, Vec<(usize, u64)>> = FxHashMap::default();
     for (at, set) in sets
         .iter()
         .enumerate()
         .filter(|(_, set)| set.is_suspicious() && set.story != Some(Story::AtRest))
     {
         for (whole, sockets) in &set.parts {
-            let parts = wholes.entry((set.netns, whole)).or_default();
+            // Two states of one program are two stories.
+            let key = (set.netns, set.waiting.is_some(), whole);
+            let parts = wholes.entry(key).or_default();
             parts.push((at, *sockets));
         }
     }
     let mut sums: FxHashMap<usize, Sum> = FxHashMap::default();
-    for ((_, whole), parts) in wholes {
+    for ((_, _, whole), parts) in wholes {
         let sockets = parts.iter().map(|(_, sockets)| sockets).sum();
         let alone = parts.iter().map(|(at, _)| sets[*at].lingering()).max();
         let most = parts
@@ -247,7 +249,9 @@ fn judge(
             let limit = evidence.fd_limit.and_then(FdLimit::files)?;
             let held = set.holds(evidence.pid).iter();
             let lingering = held.filter(|(_, inode)| set.doubts.binary_search(inode).is_err());
-            Some((lingering.count() as u64).saturating_mul(100) / limit.max(1))
+            let behind = set.behind.iter().map(|set| set.holds(evidence.pid).len());
+            let all = lingering.count() + behind.sum::<usize>();
+            Some((all as u64).saturating_mul(100) / limit.max(1))
         })
         .max();
     // A process that is stopped with sockets that may be young is no fault yet.
@@ -255,10 +259,14 @@ fn judge(
     let weight = Weight {
         cause: set.cause,
         story: set.story,
-        sockets: sum.as_ref().map_or(set.lingering(), |sum| sum.sockets),
+        sockets: sum
+            .as_ref()
+            .map_or(set.lingering(), |sum| sum.sockets)
+            .max(set.behind()),
         fd_percent,
         queue_percent: queue.as_ref().and_then(Queue::lasting_percent),
-        stopped: lingers && evidence.iter().any(is_halted),
+        // One that waits for another has nothing to do.
+        stopped: lingers && set.waiting.is_none() && evidence.iter().any(is_halted),
         out_of_fds: culprit::descriptors(&evidence) == Descriptors::Gone,
     };
     Finding {
@@ -276,6 +284,15 @@ impl Finding {
     /// Whether one of its owners is stopped.
     pub fn is_stopped(&self) -> bool {
         self.evidence.iter().any(is_halted)
+    }
+
+    /// How many FIN_WAIT2 sockets wait for a remote end for longer than they should.
+    pub fn waiting(&self) -> u64 {
+        match self.set.waiting {
+            Some(_) if self.set.is_suspicious() => self.set.lingering(),
+            Some(_) => 0,
+            None => self.set.behind(),
+        }
     }
 
     /// How many connections it is about.

@@ -113,6 +113,11 @@ impl<'a> Judge<'a> {
         age::idle(self.snapshot, socket, &self.seen)
     }
 
+    /// How long a FIN_WAIT2 socket has heard nothing.
+    pub(super) fn silence(&self, socket: &Socket) -> Option<Idle> {
+        age::silence(self.snapshot, socket, &self.seen)
+    }
+
     pub(super) fn holders(&self) -> &Holders {
         self.snapshot.holders.as_ref().unwrap_or(&self.no_holders)
     }

@@ -26,6 +26,7 @@ mod side;
 pub mod tally;
 mod unseen;
 pub mod verdict;
+pub mod waiting;
 mod young;
 
 use rustc_hash::FxHashMap;
@@ -39,6 +40,7 @@ use self::severity::Thresholds;
 use self::side::Sides;
 use self::unseen::Hidden;
 pub use self::unseen::hiding;
+use self::waiting::Wait;
 use crate::filter::{Filter, Known, Term};
 use crate::model::{
     Cause, Causes, Endpoint, Gap, GapKind, Holder, Holders, Idle, Missing, Owner, Pid, Protocol,
@@ -507,6 +509,12 @@ impl<'a> Report<'a> {
     /// stuck is a fault at any age.
     pub fn may_be_young(&self, row: &Row<'_>) -> bool {
         row.cause != Some(Cause::SendStuck) && self.age_doubt(row).is_some()
+    }
+
+    /// What a FIN_WAIT2 socket waits for that a process holds; `None` of others, and of those that
+    /// have not lasted longer than the grace.
+    pub fn wait(&self, row: &Row<'_>) -> Option<Wait> {
+        Wait::of(self, row)
     }
 
     /// What is known of a CLOSE_WAIT socket.

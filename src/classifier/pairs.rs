@@ -31,13 +31,15 @@ pub enum Passing {
 }
 
 /// The other legs that were found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Legs {
     pub pairs: u64,
     /// How many connections of the set were looked at.
     pub looked_at: u64,
     /// The service end, or ends, of the other legs.
     pub other: End,
+    /// The same, each by itself, ordered.
+    pub(super) services: Vec<Service>,
     pub passing: Passing,
 }
 
@@ -246,16 +248,17 @@ impl<'a> Table<'a> {
         if pairs * 100 < looked_at * PAIRED_PERCENT {
             return None;
         }
-        let mut services = services.into_keys();
-        let first = services.next()?;
-        let more = services.len();
+        let mut services: Vec<Service> = services.into_keys().collect();
+        services.sort_unstable();
+        let first = *services.first()?;
         Some(Legs {
             pairs: pairs as u64,
             looked_at: looked_at as u64,
-            other: match u32::try_from(more) {
-                Ok(0) => End::One(first),
-                more => End::Several(first.side(), more.unwrap_or(u32::MAX).saturating_add(1)),
+            other: match u32::try_from(services.len()) {
+                Ok(1) => End::One(first),
+                several => End::Several(first.side(), several.unwrap_or(u32::MAX)),
             },
+            services,
             passing,
         })
     }

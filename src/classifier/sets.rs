@@ -1,4 +1,5 @@
-//! Sets: CLOSE_WAIT sockets of one namespace, service end, owner and cause, and their figures.
+//! Sets: CLOSE_WAIT sockets of one namespace, service end, owner and cause, and their figures; and
+//! FIN_WAIT2 sockets that wait for the remote end, the same way.
 
 use rustc_hash::FxHashMap;
 
@@ -6,11 +7,13 @@ use super::cause::PeerEnd;
 use super::group::{GroupOwner, RecvQ, Service, Spread};
 use super::listeners::Bound;
 use super::outflow::HalfClosed;
+use super::pairs::Passing;
 use super::patience::{self, Patience};
 use super::pool::{Pool, Story, pools};
 use super::program::{Program, Whose};
 use super::queue::Queue;
 use super::requests::{Ask, Requests, Role, requests};
+use super::waiting::{Others, Wait, Waiting};
 use super::{Report, Row, pairs};
 use crate::model::{Cause, Evidence, Missing, Name, Pid, Side, StateSet, TimerKind};
 
@@ -36,7 +39,8 @@ impl End {
     }
 }
 
-/// CLOSE_WAIT sockets with the same service end, owner and cause.
+/// CLOSE_WAIT sockets with the same service end, owner and cause, or FIN_WAIT2 sockets that processes
+/// hold.
 ///
 /// Processes of one program that serve the same end, or are the workers of one parent, are one
 /// owner: a hundred workers with one stuck socket each are one fault.
@@ -91,11 +95,17 @@ pub struct Set {
     /// Those on which all was read but what came together with the FIN, if anything did, and on
     /// which this side has sent something.
     pub last_words: u64,
+    /// FIN_WAIT2 sockets of the same program that wait for the same ends as the other legs, these among
+    /// them: what there is to say of them is said of this set.
+    pub behind: Vec<Set>,
+    /// Of FIN_WAIT2 sockets: what they wait for.
+    pub waiting: Option<Waiting>,
     /// Whether tcp_info came with none of them.
     pub no_tcp_info: bool,
     /// Who holds which inode, ordered; empty of unaccepted sockets.
     pub held: Vec<(Pid, u32)>,
-    /// The inodes of those that may be younger than the grace, ordered; 0 for each unaccepted one.
+    /// The inodes of those that may be younger than the grace, or in use, ordered; 0 for each unaccepted
+    /// one.
     pub doubts: Vec<u32>,
     /// How many of the others are each service's and each program's.
     pub(super) parts: Vec<(Whole, u64)>,
@@ -191,13 +201,13 @@ struct Key {
 }
 
 impl Key {
-    fn of(report: &Report<'_>, row: &Row<'_>, cause: Cause) -> Key {
+    fn of(report: &Report<'_>, row: &Row<'_>, cause: Cause, is_age_missing: bool) -> Key {
         let owner = GroupOwner::of(&row.owner);
         let is_one = owner.kind == Some("process") && owner.pids.len() == 1;
         Key {
             netns: row.socket.netns,
             cause,
-            is_age_missing: row.lingers().is_none(),
+            is_age_missing,
             end: End::One(end(report, row)),
             listener: listener(report, row),
             kind: owner.kind,
@@ -223,23 +233,44 @@ fn end(report: &Report<'_>, row: &Row<'_>) -> Service {
     listener(report, row).map_or_else(|| row.service(), |listener| listener.service())
 }
 
-/// Gathers the CLOSE_WAIT sockets of a report into sets, the largest first.
+/// What a finding about a socket would say, and whether its age is missing for that.
+fn subject(report: &Report<'_>, row: &Row<'_>) -> Option<(Cause, bool)> {
+    match row.cause {
+        Some(cause) => Some((cause, row.lingers().is_none())),
+        None => report
+            .wait(row)
+            .map(|wait| (Cause::PeerNotClosed, wait.hidden)),
+    }
+}
+
+/// Gathers the CLOSE_WAIT sockets of a report into sets, the largest first, and the FIN_WAIT2 sockets
+/// that wait for a remote end of which no CLOSE_WAIT tells.
 pub fn sets(report: &Report<'_>) -> Vec<Set> {
+    let waits = (0u32..).zip(report.rows());
+    let waits = waits.filter(|(_, row)| row.cause.is_none() && report.wait(row).is_some());
+    let waits: Vec<u32> = waits.map(|(at, _)| at).collect();
+    let others = Others::of(report, &waits);
     let mut positions: FxHashMap<Key, Vec<u32>> = FxHashMap::default();
     let mut last: Option<(Key, GroupOwner)> = None;
     for (at, row) in (0u32..).zip(report.rows()) {
-        let Some(cause) = row.cause else { continue };
+        let Some((cause, is_age_missing)) = subject(report, &row) else {
+            continue;
+        };
+        if others.are_told(report, row.socket) {
+            continue;
+        }
         // Sockets of one set come in runs: most rows find their key made.
         let same = last.as_ref().is_some_and(|(key, owner)| {
             key.netns == row.socket.netns
                 && key.cause == cause
-                && key.is_age_missing == row.lingers().is_none()
+                && key.is_age_missing == is_age_missing
                 && key.end == End::One(end(report, &row))
                 && key.listener == listener(report, &row)
                 && owner.is(&row.owner)
         });
         if !same {
-            last = Some((Key::of(report, &row, cause), GroupOwner::of(&row.owner)));
+            let key = Key::of(report, &row, cause, is_age_missing);
+            last = Some((key, GroupOwner::of(&row.owner)));
         }
         if let Some((key, _)) = &last {
             match positions.get_mut(key) {
@@ -252,7 +283,7 @@ pub fn sets(report: &Report<'_>) -> Vec<Set> {
     }
     let mut sets: Vec<(Set, Vec<u32>)> = rolled_up(positions)
         .into_iter()
-        .map(|(key, positions)| (gather(report, &key, &positions), positions))
+        .map(|(key, positions)| (gather(report, &key, &positions, &others), positions))
         .collect();
     sets.sort_by(|(a, _), (b, _)| {
         (b.sockets.cmp(&a.sockets))
@@ -274,7 +305,9 @@ pub fn sets(report: &Report<'_>) -> Vec<Set> {
     for ((set, _), pool) in sets.iter_mut().zip(pools) {
         set.pool = pool;
     }
-    let suspicious = sets.iter_mut().filter(|(set, _)| set.is_suspicious());
+    let suspicious = sets
+        .iter_mut()
+        .filter(|(set, _)| set.is_suspicious() && set.waiting.is_none());
     let (mut looked_at, positions): (Vec<&mut Set>, Vec<&[u32]>) = suspicious
         .take(BESIDE_MAX)
         .map(|(set, positions)| (set, positions.as_slice()))
@@ -293,7 +326,39 @@ pub fn sets(report: &Report<'_>) -> Vec<Set> {
         set.legs = legs;
         set.requests = requests;
     }
-    sets.into_iter().map(|(set, _)| set).collect()
+    absorbed(report, sets)
+}
+
+/// Puts FIN_WAIT2 sets behind the CLOSE_WAIT set whose other legs they are: a proxy that has passed the
+/// close on has one fault behind it, at whichever of its legs one looks.
+fn absorbed(report: &Report<'_>, sets: Vec<(Set, Vec<u32>)>) -> Vec<Set> {
+    let (waiting, others): (Vec<_>, Vec<_>) =
+        sets.into_iter().partition(|(set, _)| set.waiting.is_some());
+    let mut sets: Vec<Set> = others.into_iter().map(|(set, _)| set).collect();
+    let programs = |set: &Set| Program::all(report.holders(), &set.owner.pids);
+    for (set, positions) in waiting {
+        let mut services: Vec<Service> = positions
+            .iter()
+            .map(|at| report.row(*at as usize).service())
+            .collect();
+        services.sort_unstable();
+        services.dedup();
+        let whose = programs(&set);
+        let are_legs_of = |other: &&mut Set| {
+            let passed_on = |legs: &&pairs::Legs| legs.passing == Passing::PassedOn;
+            let legs = other.legs.as_ref().filter(passed_on);
+            legs.is_some_and(|legs| services.iter().all(|one| legs.services.contains(one)))
+                && other.netns == set.netns
+                && programs(other)
+                    .iter()
+                    .any(|program| whose.contains(program))
+        };
+        match sets.iter_mut().find(are_legs_of) {
+            Some(other) => other.behind.push(set),
+            None => sets.push(set),
+        }
+    }
+    sets
 }
 
 /// Puts the sets of one owner, cause and side together where they spread over many service ends: a
@@ -322,7 +387,7 @@ fn rolled_up(positions: FxHashMap<Key, Vec<u32>>) -> FxHashMap<Key, Vec<u32>> {
     rolled
 }
 
-fn gather(report: &Report<'_>, key: &Key, positions: &[u32]) -> Set {
+fn gather(report: &Report<'_>, key: &Key, positions: &[u32], others: &Others<'_>) -> Set {
     let mut set = Set {
         netns: key.netns,
         cause: key.cause,
@@ -359,6 +424,8 @@ fn gather(report: &Report<'_>, key: &Key, positions: &[u32]) -> Set {
         pool: None,
         story: None,
         last_words: 0,
+        behind: Vec::new(),
+        waiting: (key.cause == Cause::PeerNotClosed).then(Waiting::default),
         no_tcp_info: true,
         held: Vec::new(),
         doubts: Vec::new(),
@@ -369,13 +436,24 @@ fn gather(report: &Report<'_>, key: &Key, positions: &[u32]) -> Set {
     let mut ages = Vec::new();
     let mut waits = Vec::new();
     for row in positions.iter().map(|at| report.row(*at as usize)) {
+        let wait = report.wait(&row);
+        // A FIN_WAIT2 lasts as long as its remote end is silent.
+        let row = Row {
+            idle: wait.map(|wait| wait.silence).or(row.idle),
+            ..row
+        };
         set.add(&row, report);
+        if let Some(wait) = wait {
+            set.add_wait(wait, &row, report, others);
+        }
         ages.extend(
             row.idle
                 .and_then(|idle| u32::try_from(idle.at_least_ms).ok()),
         );
-        waits.extend(patience::of_row(&row, report.snapshot.host.tick));
-        if report.may_be_young(&row) {
+        if wait.is_none() {
+            waits.extend(patience::of_row(&row, report.snapshot.host.tick));
+        }
+        if wait.is_some_and(|wait| !wait.counts()) || report.may_be_young(&row) {
             set.doubts.push(row.socket.inode);
             continue;
         }
@@ -423,6 +501,14 @@ fn gather(report: &Report<'_>, key: &Key, positions: &[u32]) -> Set {
     set.by_weight = by_weight;
     if set.cause == Cause::Inherited {
         set.kinship = Kinship::of(report, &set.owner.pids, positions);
+    }
+    if let Some(waiting) = &mut set.waiting {
+        let sockets = positions.iter().map(|at| report.row(*at as usize).socket);
+        waiting.count(sockets.map(|socket| socket.remote.canonical().addr));
+        if key.is_age_missing {
+            let missing = Missing::Age(Cause::PeerNotClosed);
+            set.missing.push((missing, set.sockets));
+        }
     }
     set.peers.pids.sort_unstable();
     set.peers.pids.dedup();
@@ -497,6 +583,18 @@ impl Set {
         }
     }
 
+    fn add_wait(&mut self, wait: Wait, row: &Row<'_>, report: &Report<'_>, others: &Others<'_>) {
+        if let Some(waiting) = &mut self.waiting {
+            waiting.add(wait, row.socket);
+        }
+        if let Some(other) = others.end(row.socket) {
+            self.peers.waiting += 1;
+            self.peers.waiting_in = self.peers.waiting_in.union(StateSet::of(other.state));
+            let holders = report.holders().of(other.inode).iter();
+            self.peers.pids.extend(holders.map(|holder| holder.pid));
+        }
+    }
+
     /// What a process holds of the set, with the inodes in order.
     pub fn holds(&self, pid: Pid) -> &[(Pid, u32)] {
         let start = self.held.partition_point(|(holder, _)| *holder < pid);
@@ -504,10 +602,12 @@ impl Set {
         &self.held[start..end]
     }
 
-    /// What became of the other legs, and where they lead, if each connection has one.
+    /// What became of the other legs, and where they lead, if each connection has one. Where most have
+    /// passed the close on, the program does so: the few others are another story.
     pub fn all_pair(&self) -> Option<(pairs::Passing, End)> {
-        let legs = self.legs.filter(|legs| legs.pairs == legs.looked_at)?;
-        Some((legs.passing, legs.other))
+        let legs = self.legs.as_ref()?;
+        let tells = legs.pairs == legs.looked_at || legs.passing == Passing::PassedOn;
+        tells.then_some((legs.passing, legs.other))
     }
 
     /// The requests that explain them, of which somebody may wait for the answers: the most first.
@@ -521,6 +621,11 @@ impl Set {
         self.sockets.saturating_sub(self.doubts.len() as u64)
     }
 
+    /// How many FIN_WAIT2 sockets are told with it.
+    pub fn behind(&self) -> u64 {
+        self.behind.iter().map(|set| set.sockets).sum()
+    }
+
     /// Whether its unaccepted sockets sit in this queue.
     pub(super) fn is_in(&self, queue: &Queue) -> bool {
         self.listener == Some(queue.bound)
@@ -529,7 +634,8 @@ impl Set {
     /// Whether its sockets linger.
     pub fn is_suspicious(&self) -> bool {
         let harmless = matches!(self.cause, Cause::Transient | Cause::HalfClose);
-        !harmless && !self.is_age_missing()
+        let in_use = self.waiting.is_some() && self.lingering() == 0;
+        !harmless && !in_use && !self.is_age_missing()
     }
 
     /// Whether its owners are worth asking: of a half-close, whether they can run at all.
@@ -556,7 +662,7 @@ pub(super) fn dead(report: &Report<'_>, pids: Vec<Pid>, sockets: u64) -> Set {
     };
     Set {
         sockets,
-        ..gather(report, &key, &[])
+        ..gather(report, &key, &[], &Others::default())
     }
 }
 
@@ -575,6 +681,6 @@ pub(super) fn unaccepted(report: &Report<'_>, queue: &Queue) -> Set {
     let ask = Ask::of(report, key.netns, &queue.pids, std::iter::empty());
     Set {
         requests: requests(report, &[ask]).pop().unwrap_or_default(),
-        ..gather(report, &key, &[])
+        ..gather(report, &key, &[], &Others::default())
     }
 }

@@ -3,9 +3,11 @@
 //! A view that hides something proves no absence: it is UNKNOWN unless what was seen alerts
 //! already, and more of it would alert as well.
 
+use std::cmp::Reverse;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::finding::Findings;
+use super::finding::{Finding, Findings};
 use super::group::{GroupOwner, Service};
 use super::listeners::Bound;
 use super::program::{Program, Whose};
@@ -162,6 +164,9 @@ pub struct Verdict {
     pub fullest: Option<Pid>,
     pub queue: Measure,
     pub growth: Measure,
+    /// Where the most FIN_WAIT2 sockets wait for one remote end: the position of the finding, and how
+    /// many. The limits of the count are of these too.
+    pub waiting: Option<(usize, Measure)>,
     /// Of the gravest finding.
     pub severity: Option<Severity>,
     /// What else is worth a word.
@@ -288,6 +293,10 @@ pub fn verdict(
         Some(Severity::Info) | None => Status::Ok,
     };
     let seen = if partial { Status::Unknown } else { Status::Ok };
+    let waiting = test.judges_findings().then(|| most_waiting(found, test));
+    let waiting = waiting.flatten();
+    let by_waiting = waiting.map_or(Status::Ok, |(_, measure)| measure.status);
+    let by_severity = by_severity.max(by_waiting);
     let parts = [count, fd_share, queue, growth].map(|part| part.status);
     let status = parts.into_iter().fold(by_severity.max(seen), Status::max);
     Verdict {
@@ -302,6 +311,7 @@ pub fn verdict(
         fullest: files.most.and_then(|(_, pid)| pid),
         queue,
         growth,
+        waiting,
         severity,
         notes: Vec::new(),
         unseen: view.unseen,
@@ -328,12 +338,16 @@ pub fn counted<'a>(report: &'a Report<'_>, test: &Test) -> Vec<&'a Socket> {
         .collect()
 }
 
-/// The CLOSE_WAIT sockets that would count if they were known to be older than the grace; with
-/// them those that the selection may have then, as it asks for an age or a cause.
+/// The CLOSE_WAIT and FIN_WAIT2 sockets that would count if they were known to be older than the grace;
+/// with them those that the selection may have then, as it asks for an age or a cause.
 pub fn doubtful<'a>(report: &'a Report<'_>, test: &Test) -> Vec<&'a Socket> {
     let rows = report.rows().filter(|row| counts(row, test));
     let selected = rows.filter(|row| report.may_be_young(row));
+    let judged = test.judges_findings();
+    let is_hidden = |row: &Row<'_>| report.wait(row).is_some_and(|wait| wait.hidden);
+    let waiting = report.rows().filter(|row| judged && is_hidden(row));
     selected
+        .chain(waiting)
         .map(|row| row.socket)
         .chain(report.undecided_by_age())
         .collect()
@@ -386,6 +400,29 @@ impl Files {
         }
         files
     }
+}
+
+/// The finding that has the most FIN_WAIT2 sockets which wait for a remote end. Too few of them are no
+/// fault, whatever a limit says.
+fn most_waiting(found: &Findings, test: &Test) -> Option<(usize, Measure)> {
+    let findings = found.findings.iter().map(Finding::waiting).enumerate();
+    let (at, sockets) = findings.max_by_key(|(at, sockets)| (*sockets, Reverse(*at)))?;
+    let value = sockets as f64;
+    let above =
+        |range: Option<Range>| range.is_some_and(|range| range.check(value) == Alert::Above);
+    let status = if above(test.count.critical) {
+        Status::Critical
+    } else if above(test.count.warning) {
+        Status::Warning
+    } else {
+        Status::Ok
+    };
+    let measure = Measure {
+        value: Some(value),
+        limits: test.count,
+        status,
+    };
+    (sockets > 0).then_some((at, measure))
 }
 
 /// How full the fullest accept queue is, in percent; `None` where a source does not tell.
@@ -714,6 +751,20 @@ impl View {
         }
         if test.strict {
             view.unseen.extend(report.not_looked_at());
+        }
+        let untold = report.rows().filter(|row| {
+            let socket = row.socket;
+            socket.state == State::FinWait2 && socket.inode != 0 && socket.tcp.is_none()
+        });
+        let untold = untold.count();
+        if test.judges_findings() && untold > 0 {
+            let plural = if untold == 1 { "" } else { "s" };
+            let what = format!("how long {untold} FIN_WAIT2 socket{plural} have waited (no ages)");
+            if test.strict {
+                view.unseen.push(what);
+            } else {
+                view.unjudged.push(what);
+            }
         }
         view.hidden_owners(report, test, hidden);
         view.unread_processes(report, test);

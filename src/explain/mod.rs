@@ -14,7 +14,7 @@ pub enum Topic {
 impl Topic {
     /// All that a finding can be about.
     pub fn causes() -> impl Iterator<Item = Cause> {
-        Cause::ALL.into_iter().chain([Cause::DeadDescriptors])
+        Cause::ALL.into_iter().chain(Cause::OF_FINDINGS)
     }
 }
 
@@ -97,6 +97,7 @@ fn cause_text(cause: Cause) -> &'static str {
         Cause::NotReading => include_str!("text/causes/not-reading.txt"),
         Cause::Unclear => include_str!("text/causes/unclear.txt"),
         Cause::DeadDescriptors => include_str!("text/causes/dead-descriptors.txt"),
+        Cause::PeerNotClosed => include_str!("text/causes/peer-not-closed.txt"),
     }
 }
 

@@ -90,9 +90,15 @@ pub enum Cause {
     Unclear,
     /// Of no socket that a table has: what a finding is about whose descriptors have lost theirs.
     DeadDescriptors,
+    /// Of no CLOSE_WAIT here, but of one at the remote end: this side has closed its direction, and
+    /// a process holds the socket in FIN_WAIT2.
+    PeerNotClosed,
 }
 
 impl Cause {
+    /// What findings are about that is no socket's cause.
+    pub const OF_FINDINGS: [Cause; 2] = [Cause::DeadDescriptors, Cause::PeerNotClosed];
+
     /// All that a socket can have, in the order in which the decision table tries them.
     pub const ALL: [Cause; 11] = [
         Cause::Transient,
@@ -122,6 +128,7 @@ impl Cause {
             Cause::NotReading => "not-reading",
             Cause::Unclear => "unclear",
             Cause::DeadDescriptors => "dead-descriptors",
+            Cause::PeerNotClosed => "peer-not-closed",
         }
     }
 }

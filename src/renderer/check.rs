@@ -113,6 +113,7 @@ fn text(report: &Report<'_>, found: &Findings, verdict: &Verdict, test: &Test) -
     if let Some(gravest) = found.findings.first() {
         parts.extend(beside_counts(report, gravest, verdict));
     }
+    parts.extend(waiting(report, found, verdict));
     let of = |name| match verdict.fullest.filter(|_| name == "files") {
         Some(pid) => format!(" of {}", findings::process(report, pid)),
         None => String::new(),
@@ -170,6 +171,16 @@ fn at_rest(found: &Findings) -> Option<String> {
     (sockets > 0).then(|| format!("{} in a pool at rest", units::count(sockets)))
 }
 
+/// Where the most FIN_WAIT2 sockets wait for a remote end, if they are too many.
+fn waiting(report: &Report<'_>, found: &Findings, verdict: &Verdict) -> Option<String> {
+    let (at, measure) = verdict.waiting?;
+    let finding = found.findings.get(at)?;
+    let is_grave = finding.severity > Severity::Info || measure.status > Status::Ok;
+    // The other legs of the worst are as many as it is.
+    let adds = finding.set.waiting.is_some() || finding.set.behind() > finding.set.lingering();
+    (is_grave && adds).then(|| findings::summary(report, finding))
+}
+
 /// The gravest finding, if more than its count makes it grave.
 fn beside_counts(report: &Report<'_>, finding: &Finding, verdict: &Verdict) -> Option<String> {
     if verdict.severity <= Some(Severity::Info) || verdict.severity != Some(finding.severity) {
@@ -178,6 +189,10 @@ fn beside_counts(report: &Report<'_>, finding: &Finding, verdict: &Verdict) -> O
     let summary = findings::summary(report, finding);
     if finding.set.cause == Cause::NotAccepted {
         return Some(summary);
+    }
+    if finding.set.cause == Cause::PeerNotClosed {
+        // It is told by itself.
+        return None;
     }
     let is_dead = finding.set.cause == Cause::DeadDescriptors;
     let reason = match finding.fd_percent {

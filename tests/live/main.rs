@@ -30,3 +30,4 @@ mod sources;
 mod text;
 mod udp;
 mod view;
+mod waiting;

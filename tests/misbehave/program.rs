@@ -10,6 +10,7 @@ mod confined;
 mod family;
 mod hide;
 mod queue;
+mod relay;
 mod server;
 mod settings;
 mod states;
@@ -106,6 +107,8 @@ fn play(role: &str, settings: &mut Settings) -> Result<Ready> {
         "prefork" => family::prefork(settings),
         "downstream" => family::downstream(settings),
         "proxy" => family::proxy(settings),
+        "relay" => relay::relay(settings),
+        "hoard" => relay::hoard(settings),
         "states" => states::states(settings),
         _ => bail!("there is no such role"),
     }

@@ -3,6 +3,7 @@
 use super::super::{escape, groups, units};
 use super::far;
 use super::halt;
+use super::waiting;
 use super::words::{all_silent, end, holders_line, process, runtime_name};
 use crate::classifier::Report;
 use crate::classifier::culprit::{Descriptors, awaited_by, parks_threads, spinning};
@@ -41,7 +42,11 @@ pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
     if finding.queue.is_some() {
         queue_lines(report, finding, &mut lines);
     }
-    if set.cause != Cause::DeadDescriptors {
+    if let Some(awaited) = &set.waiting {
+        for line in waiting::lines(report, set, awaited) {
+            lines.add(Rank::Decisive, line);
+        }
+    } else if set.cause != Cause::DeadDescriptors {
         queue_of_bytes(set, &mut lines);
     }
     if set.cause == Cause::Inherited {
@@ -54,7 +59,10 @@ pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
             let oldest = units::duration(idle.max_ms);
             lines.add(
                 Rank::Telling,
-                format!("the oldest has been in CLOSE_WAIT for at least {oldest}"),
+                match &set.waiting {
+                    None => format!("the oldest has been in CLOSE_WAIT for at least {oldest}"),
+                    Some(_) => format!("the oldest has waited for at least {oldest}"),
+                },
             );
         }
     }
@@ -65,17 +73,21 @@ pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
     for evidence in &finding.evidence {
         process_lines(report, finding, evidence, &mut lines);
     }
-    if let Some(legs) = set.legs {
+    if let Some(legs) = &set.legs {
         lines.add(Rank::Decisive, legs_line(set, legs));
     }
-    peer_lines(report, set, &mut lines);
-    outlook_line(set, &mut lines);
+    if set.waiting.is_some() {
+        lines.add(Rank::Telling, waiting::outlook(set));
+    } else {
+        peer_lines(report, set, &mut lines);
+        outlook_line(set, &mut lines);
+    }
     let Lines(mut lines) = lines;
     lines.sort_by_key(|(rank, _)| *rank);
     lines.into_iter().map(|(_, line)| line).collect()
 }
 
-fn legs_line(set: &Set, legs: Legs) -> String {
+fn legs_line(set: &Set, legs: &Legs) -> String {
     let state = match legs.passing {
         Passing::Kept | Passing::Unanswered => State::Established,
         Passing::PassedOn => State::FinWait2,

@@ -7,6 +7,7 @@ mod far;
 mod halt;
 mod pool;
 mod steps;
+mod waiting;
 mod words;
 
 use std::io::{self, Write};

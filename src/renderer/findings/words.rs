@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::super::{escape, groups, units};
 use super::halt;
 use super::pool;
+use super::waiting;
 use crate::classifier::Report;
 use crate::classifier::culprit::{self, Culprit, Descriptors};
 use crate::classifier::finding::{End, Finding, Set, Whole};
@@ -65,7 +66,23 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
                 units::count(queue.now.into()),
             )
         }
-        _ => format!("{count} CLOSE_WAIT socket{plural} of {owner} {end}{age}"),
+        (_, Cause::PeerNotClosed) => {
+            let verb = if set.sockets == 1 { "waits" } else { "wait" };
+            format!(
+                "{count} FIN_WAIT2 socket{plural} of {owner} {end} {verb} for the other end{age}"
+            )
+        }
+        _ => {
+            let behind = match (set.behind(), &set.legs) {
+                (0, _) | (_, None) => String::new(),
+                (behind, Some(legs)) => format!(
+                    " and {} FIN_WAIT2 {}",
+                    units::count(behind),
+                    end_on(legs.other, "")
+                ),
+            };
+            format!("{count} CLOSE_WAIT socket{plural} of {owner} {end}{behind}{age}")
+        }
     };
     match &finding.sum {
         Some(sum) => format!(
@@ -136,6 +153,9 @@ fn service(service: Service, on: &str) -> String {
 
 /// What the cause means, in a sentence or two.
 pub fn meaning(finding: &Finding) -> String {
+    if let Some(awaited) = &finding.set.waiting {
+        return waiting::meaning(&finding.set, awaited);
+    }
     match finding.set.missing.as_slice() {
         [] => meaning_of(finding, finding.set.cause),
         // Who cannot run does nothing, whatever else is not known.
@@ -266,6 +286,7 @@ fn meaning_of(finding: &Finding, cause: Cause) -> String {
         Cause::NotReading => not_reading(finding),
         Cause::StalePool => pool::EITHER,
         Cause::Unclear => "A fact that would decide is missing.",
+        Cause::PeerNotClosed => "The remote end has not closed.",
         Cause::DeadDescriptors => {
             "The sockets of these descriptors are in no table: their connections were reset, timed \
              out or never made. The program has not closed them: consistent with a leak that no \
@@ -289,7 +310,8 @@ fn seen(cause: Cause) -> Option<&'static str> {
         | Cause::SendStuck
         | Cause::Inherited
         | Cause::Unclear
-        | Cause::DeadDescriptors => return None,
+        | Cause::DeadDescriptors
+        | Cause::PeerNotClosed => return None,
     })
 }
 

@@ -21,6 +21,9 @@ pub(super) fn list(report: &Report<'_>, finding: &Finding) -> Step {
     if finding.queue.is_some() && set.sockets == 0 {
         command.push_str(" --state established");
         conditions.push("inode = 0".to_owned());
+    } else if set.waiting.is_some() {
+        command.push_str(" --state fin-wait-2");
+        conditions.push("inode != 0".to_owned());
     } else {
         command.push_str(&format!(" --state close-wait --cause {}", set.cause));
     }

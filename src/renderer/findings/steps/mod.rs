@@ -5,6 +5,7 @@ mod halt;
 mod list;
 mod stack;
 mod step;
+mod waiting;
 
 use self::list::{Within, list, within};
 use self::stack::stack;
@@ -46,6 +47,7 @@ pub fn steps(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
                 steps.push(look_again(report, set, GROWS_S));
             }
             steps.extend(culprit::steps(finding));
+            steps.extend(waiting::steps(report, finding));
             steps.extend(of_owner(report, finding));
             steps.extend(of_queue(finding));
             steps.push(list(report, finding));
