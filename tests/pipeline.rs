@@ -240,6 +240,7 @@ fn evidence() -> Vec<Evidence> {
             absent: 1,
         }),
         unread: Vec::new(),
+        ..Evidence::default()
     }]
 }
 

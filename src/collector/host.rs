@@ -22,6 +22,8 @@ pub fn read(proc_root: &Path) -> Host {
         boot_id: boot_id.map(|text| text.trim().to_owned()),
         tick: tick(),
         users: users(&fs::read("/etc/passwd").unwrap_or_default()),
+        tools: None,
+        this: None,
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod cgroup;
 mod halt;
 pub mod host;
+mod inside;
 mod mptcp;
 pub mod names;
 pub mod namespaces;
@@ -18,10 +19,12 @@ pub mod proc_net;
 pub mod process;
 pub mod recording;
 pub mod resolve;
+mod runtime;
 pub mod sock_diag;
 pub mod syscalls;
 mod table;
 mod threads;
+mod tools;
 mod udp;
 
 use std::borrow::Cow;
@@ -248,6 +251,10 @@ fn collect_taped(
     match steps.search.take() {
         Some(search) => read_owners(request, &mut snapshot, search, progress, &mut steps)?,
         None => steps.add("owners: not needed, not read".to_owned(), Instant::now()),
+    }
+    if request.findings || request.taped {
+        snapshot.host.tools = tools::present();
+        snapshot.host.this = tools::this();
     }
     if request.others {
         let start = Instant::now();

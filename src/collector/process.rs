@@ -17,13 +17,15 @@ use procfs::process::Process;
 use serde::{Deserialize, Serialize};
 
 use super::halt::{self, Asked, Hierarchies};
+use super::inside::inside;
 use super::namespaces::sknet::Sockets;
 use super::owners::{STRAYS_FEW, socket_inode};
+use super::runtime::runtime;
 use super::syscalls::{self, Call};
 use super::threads::{Ticks, cpu, lasting, ticks};
 use crate::model::{
-    Endpoint, Epoll, Evidence, FdLimit, Halt, Name, Pid, Runtime, Scanned, Socket, State, Wait,
-    WaitKind, WaitTarget,
+    Endpoint, Epoll, Evidence, FdLimit, Halt, Name, Pid, Scanned, Socket, State, Wait, WaitKind,
+    WaitTarget,
 };
 
 /// The clock of /proc/PID/stat: `USER_HZ`, 100 on every architecture that Rust runs on.
@@ -253,6 +255,7 @@ impl Reading<'_> {
             halt: Halt::default(),
             waits,
             epoll: None,
+            inside: inside(&self.root),
             unread,
         }
     }
@@ -500,43 +503,6 @@ fn is_32_bit(root: &Path) -> bool {
     File::open(root.join("exe"))
         .and_then(|mut exe| exe.read_exact(&mut head))
         .is_ok_and(|()| head[CLASS] == CLASS_32)
-}
-
-/// What runs a program, by the name of its executable, or by the note that Go's linker leaves.
-fn runtime(root: &Path) -> Runtime {
-    let exe = fs::read_link(root.join("exe")).unwrap_or_default();
-    let name = exe.file_name().map(|name| name.to_string_lossy());
-    let name = name.unwrap_or_default();
-    let named = [
-        ("java", Runtime::Java),
-        ("python", Runtime::Python),
-        ("pypy", Runtime::Python),
-        ("node", Runtime::Node),
-        ("ruby", Runtime::Ruby),
-        ("php", Runtime::Php),
-        ("nginx", Runtime::Nginx),
-    ];
-    for (prefix, runtime) in named {
-        if name.starts_with(prefix) {
-            return runtime;
-        }
-    }
-    if is_go(root) {
-        Runtime::Go
-    } else {
-        Runtime::Native
-    }
-}
-
-/// Whether the executable has the ELF note "Go" with a build id (type 4), which stands in the
-/// first page.
-fn is_go(root: &Path) -> bool {
-    let mut head = Vec::with_capacity(4096);
-    let read = File::open(root.join("exe")).and_then(|exe| exe.take(4096).read_to_end(&mut head));
-    read.is_ok()
-        && head
-            .windows(16)
-            .any(|note| note[..4] == [4, 0, 0, 0] && &note[8..] == b"\x04\0\0\0Go\0\0")
 }
 
 #[cfg(test)]

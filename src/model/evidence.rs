@@ -27,8 +27,36 @@ pub struct Evidence {
     pub halt: Halt,
     /// Membership of the stuck descriptors in its epoll sets; `None` when it has none.
     pub epoll: Option<Epoll>,
+    /// Where tools must run that look into it.
+    #[serde(default, skip_serializing_if = "Inside::is_unknown")]
+    pub inside: Inside,
     /// What could not be read, in words.
     pub unread: Vec<String>,
+}
+
+/// How a process sees the system, where that is not as the reader does.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Inside {
+    /// Its number in its own PID namespace, where that is another than the reader's.
+    pub pid: Option<Pid>,
+    /// It lives in another mount namespace.
+    pub other_files: bool,
+    /// Its effective user and group.
+    pub user: Option<(u32, u32)>,
+    /// Its executable, by the path that it has for the process.
+    pub exe: Option<Name>,
+    /// A jcmd beside that, by the same.
+    pub jcmd: Option<Name>,
+    /// Its standard error is a file that has something in it.
+    pub logs: bool,
+}
+
+impl Inside {
+    /// Whether nothing was read of it.
+    pub fn is_unknown(&self) -> bool {
+        *self == Inside::default()
+    }
 }
 
 /// A limit of open files.

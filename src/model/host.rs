@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use super::Tick;
+use super::{Tick, Tools};
 
 /// The host; what each network namespace has for itself is in [`Settings`](super::Settings).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,12 @@ pub struct Host {
     #[serde(default, skip_serializing_if = "Tick::is_longest")]
     pub tick: Tick,
     pub users: Users,
+    /// The tools that a shell finds; `None` where nobody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools: Option<Tools>,
+    /// Where this program is; `None` of a recording, which may be another host's.
+    #[serde(skip)]
+    pub this: Option<String>,
 }
 
 /// The names of users, from /etc/passwd.

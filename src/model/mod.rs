@@ -20,12 +20,15 @@ pub mod snapshot;
 pub mod socket;
 pub mod state;
 pub mod time;
+pub mod tool;
 
 pub use barrier::{Barrier, Holding};
 pub use cgroup::{Cgroup, Cgroups, Placed};
 pub use detail::{Detail, DetailRef, DetailSet, Details};
 pub use endpoint::Endpoint;
-pub use evidence::{Cpu, Epoll, Evidence, FdLimit, Runtime, Threads, Wait, WaitKind, WaitTarget};
+pub use evidence::{
+    Cpu, Epoll, Evidence, FdLimit, Inside, Runtime, Threads, Wait, WaitKind, WaitTarget,
+};
 pub use figures::{Figure, FigureValue};
 pub use gap::{Gap, GapKind};
 pub use halt::{
@@ -41,3 +44,4 @@ pub use snapshot::{Scan, Snapshot, Source, Step};
 pub use socket::{Family, Protocol, Protocols, Socket, TcpInfo, Timer, TimerKind};
 pub use state::{State, StateSet};
 pub use time::{Ago, Idle, Tick};
+pub use tool::{Tool, Tools};

@@ -265,7 +265,7 @@ pub struct Program {
     child: Child,
     leash: Option<ChildStdin>,
     out: BufReader<ChildStdout>,
-    facts: Value,
+    pub facts: Value,
 }
 
 impl Program {

@@ -27,6 +27,7 @@ mod scan;
 mod sides;
 mod sight;
 mod sources;
+mod steps;
 mod text;
 mod udp;
 mod view;

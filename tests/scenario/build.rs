@@ -62,12 +62,13 @@ pub fn snapshot(scenario: &Scenario) -> Result<Snapshot, String> {
                 Some(text) => Tick::from(syntax::duration(text)?),
                 None => Tick::default(),
             },
+            tools: scenario.host.tools.clone(),
             ..model::Host::default()
         },
         namespaces: vec![model::Namespace {
             hides_subflows: false,
             label: Some("net:[4026531840]".to_owned()),
-            asked: None,
+            asked: scenario.host.netns.clone(),
             inode: Some(4026531840),
             source: if netlink {
                 model::Source::Netlink
@@ -225,6 +226,7 @@ pub fn evidence(process: &file::Process) -> Result<Evidence, String> {
             muted: epoll.muted,
             absent: epoll.absent,
         }),
+        inside: process.inside.clone(),
         unread: process.unread.clone(),
     })
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use closewait::model::{Inside, Tools};
 use serde::Deserialize;
 
 use super::halt::Halted;
@@ -60,6 +61,10 @@ pub struct Host {
     pub unreadable_processes: u32,
     /// `false`: owners were not asked for.
     pub owners: Option<bool>,
+    /// What a shell finds; nobody looked where it is left out.
+    pub tools: Option<Tools>,
+    /// The namespace is another than the reader's, and was asked for by this name.
+    pub netns: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -107,6 +112,8 @@ pub struct Process {
     pub halt: Halted,
     pub waits: Option<Vec<String>>,
     pub epoll: Option<Epoll>,
+    #[serde(default)]
+    pub inside: Inside,
     #[serde(default)]
     pub unread: Vec<String>,
 }

@@ -278,6 +278,10 @@ impl Masks {
 
     fn evidence(&mut self, evidence: &mut Evidence) {
         self.halt(&mut evidence.halt);
+        let inside = &mut evidence.inside;
+        for path in [&mut inside.exe, &mut inside.jcmd].into_iter().flatten() {
+            *path = self.name("file", path);
+        }
         let targets = evidence.waits.iter_mut().flatten();
         for target in targets.filter_map(|wait| wait.target.as_mut()) {
             match target {

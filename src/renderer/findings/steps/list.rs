@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::place::closewait;
 use super::step::{Step, word};
 use crate::classifier::Report;
 use crate::classifier::cause::GRACE_MS;
@@ -15,7 +16,7 @@ const PIDS_MAX: usize = 4;
 /// The command that lists the sockets.
 pub(super) fn list(report: &Report<'_>, finding: &Finding) -> Step {
     let set = &finding.set;
-    let mut command = "closewait list".to_owned();
+    let mut command = format!("{} list", closewait(report));
     // Nobody gave up yet: what waits in the queue has no cause to be found by.
     let mut conditions = Vec::new();
     if finding.queue.is_some() && set.sockets == 0 {

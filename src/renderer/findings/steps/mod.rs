@@ -3,18 +3,20 @@
 mod culprit;
 mod halt;
 mod list;
+mod place;
 mod stack;
 mod step;
 mod waiting;
 
 use self::list::{Within, list, within};
-use self::stack::stack;
+use self::place::{Place, closewait};
+use self::stack::{log, stack};
 pub use self::step::Step;
 use crate::classifier::culprit::{Culprit, Descriptors, descriptors};
 use crate::classifier::finding::{Finding, Set};
 use crate::classifier::pool::Story;
 use crate::classifier::{Report, hiding};
-use crate::model::{Cause, Hiding, Pid};
+use crate::model::{Cause, Hiding, Pid, Tool};
 
 /// More holders of inherited sockets than this are not named.
 const HOLDERS_MAX: usize = 8;
@@ -35,7 +37,7 @@ pub fn steps(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
     match set.cause {
         Cause::Transient => return steps,
         Cause::HalfClose if finding.culprit.is_none() => return steps,
-        Cause::DeadDescriptors => steps.extend(of_dead(finding)),
+        Cause::DeadDescriptors => steps.extend(of_dead(report, finding)),
         _ if set.is_age_missing() => {
             steps.push(look_again(report, set, STAYS_S));
             steps.push(list(report, finding));
@@ -49,11 +51,19 @@ pub fn steps(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
             steps.extend(culprit::steps(finding));
             steps.extend(waiting::steps(report, finding));
             steps.extend(of_owner(report, finding));
-            steps.extend(of_queue(finding));
+            steps.extend(of_queue(report, finding));
             steps.push(list(report, finding));
         }
     }
-    steps.push(Step::run(format!("closewait explain {}", set.cause)));
+    let closewait = closewait(report);
+    steps.push(Step::run(format!("{closewait} explain {}", set.cause)));
+    let mut known = Vec::new();
+    steps.retain(|step| {
+        !known.contains(step) && {
+            known.push(step.clone());
+            true
+        }
+    });
     steps
 }
 
@@ -63,21 +73,30 @@ fn of_owner(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
     match (finding.culprit, set.by_weight.first()) {
         // It can do nothing, or has done its part: no stack of it tells more.
         (Some(Culprit::Halted(..) | Culprit::FarEnd(_)), _) => Vec::new(),
+        // Who sleeps has nothing to tell but whose child it is.
+        (Some(Culprit::Sleepers), Some(_)) => vec![family(set)],
         (_, None) => vec![Step::advice(whose(report, set))],
-        (_, Some(_)) if set.cause == Cause::Inherited => {
-            let pids = set.by_weight.iter().take(HOLDERS_MAX).map(Pid::to_string);
-            let pids: Vec<String> = pids.collect();
-            vec![Step::run(format!(
-                "ps -o pid,ppid,lstart,args -p {}",
-                pids.join(",")
-            ))]
+        (_, Some(_)) if set.cause == Cause::Inherited => vec![family(set)],
+        (_, Some(pid)) => {
+            let place = Place::new(report, finding, *pid);
+            match place.told {
+                Some(_) => stack(&place),
+                // What runs it is not known.
+                None => vec![family(set)],
+            }
         }
-        (_, Some(pid)) => stack(finding, *pid),
     }
 }
 
+/// Whose children its holders are, and since when.
+fn family(set: &Set) -> Step {
+    let pids = set.by_weight.iter().take(HOLDERS_MAX).map(Pid::to_string);
+    let pids: Vec<String> = pids.collect();
+    Step::run(format!("ps -o pid,ppid,lstart,args -p {}", pids.join(",")))
+}
+
 /// What an accept queue tells to do.
-fn of_queue(finding: &Finding) -> Vec<Step> {
+fn of_queue(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
     let mut steps = Vec::new();
     let Some(queue) = &finding.queue else {
         return steps;
@@ -85,9 +104,12 @@ fn of_queue(finding: &Finding) -> Vec<Step> {
     if descriptors(&finding.evidence) > Descriptors::Enough
         && let Some(pid) = finding.set.by_weight.first()
     {
+        // Each socket and pipe has a number of its own.
+        let kind = "awk '{sub(/:.*/, \"\", $NF); print $NF}'";
         steps.push(Step::run(format!(
-            "ls -l /proc/{pid}/fd | awk '{{print $NF}}' | sort | uniq -c | sort -rn | head"
+            "ls -l /proc/{pid}/fd | {kind} | sort | uniq -c | sort -rn | head"
         )));
+        steps.extend(log(&Place::new(report, finding, *pid)));
     }
     if queue.is_cut_short() {
         steps.push(Step::advice(
@@ -98,13 +120,17 @@ fn of_queue(finding: &Finding) -> Vec<Step> {
 }
 
 /// What tells where descriptors come from that are in no table.
-fn of_dead(finding: &Finding) -> Vec<Step> {
+fn of_dead(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
     let Some(pid) = finding.evidence.first().map(|evidence| evidence.pid) else {
         return Vec::new();
     };
-    let mut steps = vec![Step::run(format!("lsof -nP -p {pid} | grep -w sock"))];
-    steps.extend(stack(finding, pid));
-    steps.push(Step::run(format!("closewait list --pid {pid}")));
+    let place = Place::new(report, finding, pid);
+    // Of a socket in another namespace lsof knows as little as of one in no table.
+    let dead = place.network(Tool::Lsof, &format!("-nP -p {pid} | grep -w sock"));
+    let mut steps = vec![dead];
+    steps.extend(stack(&place));
+    let closewait = closewait(report);
+    steps.push(Step::run(format!("{closewait} list --pid {pid}")));
     steps
 }
 
@@ -115,8 +141,9 @@ fn look_again(report: &Report<'_>, set: &Set, seconds: u32) -> Step {
         Within::Named(name) => format!(" -N {name}"),
         Within::Numbered(inode) => format!(" -N {inode}"),
     };
+    let closewait = closewait(report);
     Step::run(format!(
-        "f=$(mktemp -d)/cw; closewait record{within} $f; sleep {seconds}; closewait diff $f now"
+        "f=$(mktemp -d)/cw; {closewait} record{within} $f; sleep {seconds}; {closewait} diff $f now"
     ))
 }
 
