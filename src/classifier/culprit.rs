@@ -31,6 +31,8 @@ pub enum Culprit {
     Behind(Endpoint),
     /// The owner has closed, or passed the close on, and this end has not closed.
     FarEnd(End),
+    /// The owner has no connection left to there: those that it had are not given back.
+    Exhausted(End),
     /// A thread of the owner never rests.
     Spinning(Pid),
     /// Nobody who holds the listener ever accepts.
@@ -70,6 +72,9 @@ impl Culprit {
         if let Some(waiting) = evidence.iter().find(|evidence| locked_out(evidence)) {
             return Some(Culprit::FileLock(waiting.pid));
         }
+        if let Some(end) = set.starved {
+            return Some(Culprit::Exhausted(end));
+        }
         if let Some(thread) = evidence.iter().find_map(spinning) {
             return Some(Culprit::Spinning(thread));
         }
@@ -96,6 +101,7 @@ impl Culprit {
             Culprit::NoDescriptors => "no-descriptors",
             Culprit::Behind(_) => "behind",
             Culprit::FarEnd(_) => "far-end",
+            Culprit::Exhausted(_) => "exhausted",
             Culprit::Spinning(_) => "spinning",
             Culprit::Sleepers => "sleepers",
         }
@@ -116,10 +122,12 @@ impl Culprit {
     pub fn remote(self) -> Option<Endpoint> {
         match self {
             Culprit::Behind(remote) => Some(remote),
-            Culprit::FarEnd(End::One(service)) => match service.at {
-                At::Remote(remote) => Some(remote),
-                At::Local(_) | At::Untold(_) => None,
-            },
+            Culprit::FarEnd(End::One(service)) | Culprit::Exhausted(End::One(service)) => {
+                match service.at {
+                    At::Remote(remote) => Some(remote),
+                    At::Local(_) | At::Untold(_) => None,
+                }
+            }
             _ => None,
         }
     }

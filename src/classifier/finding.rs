@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 
 use super::Report;
 use super::culprit::{self, Culprit, Descriptors, is_halted};
-use super::pool::Story;
+use super::pool::{Story, starve};
 use super::queue::Queue;
 use super::sets::unaccepted;
 pub use super::sets::{End, Peers, Set, Whole, sets};
@@ -117,6 +117,7 @@ pub fn findings(
     for set in &mut sets {
         set.story = Story::of(set, &told_of(set, evidence), thresholds);
     }
+    starve(report, &mut sets);
     let dead = dead(report, evidence, thresholds);
     let mut sums = sums(&sets, thresholds);
     let mut findings: Vec<Finding> = sets

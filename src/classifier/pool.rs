@@ -11,7 +11,7 @@ use super::culprit::{Culprit, awaited_by};
 use super::group::Service;
 use super::program::Program;
 use super::queue::has_waited;
-use super::sets::Set;
+use super::sets::{End, Set};
 use super::severity::Thresholds;
 use super::shape::{Kind, Shape};
 use super::{Report, Row};
@@ -179,6 +179,33 @@ fn is_blocked(set: &Set, evidence: &Evidence) -> bool {
         && all_told
         && evidence.runtime != Runtime::Go
         && !waits.iter().any(|wait| wait.kind == WaitKind::Events)
+}
+
+/// Says of those who wait for a program that a pool of it is exhausted, if one is.
+pub(super) fn starve(report: &Report<'_>, sets: &mut [Set]) {
+    let programs = |set: &Set| Program::all(report.holders(), &set.owner.pids);
+    let exhausted: Vec<(u16, Vec<Program>, End)> = sets
+        .iter()
+        .filter(|set| set.story == Some(Story::Exhausted))
+        .map(|set| (set.netns, programs(set), set.end))
+        .collect();
+    let waits = |set: &&mut Set| {
+        set.end.side() == Some(Side::Server)
+            && matches!(
+                set.cause,
+                Cause::NotAccepted | Cause::SlowHandler | Cause::NotReading
+            )
+    };
+    if exhausted.is_empty() {
+        return;
+    }
+    for set in sets.iter_mut().filter(waits) {
+        let own = programs(set);
+        let is_its = |(netns, of, _): &&(u16, Vec<Program>, End)| {
+            *netns == set.netns && of.iter().any(|program| own.contains(program))
+        };
+        set.starved = exhausted.iter().find(is_its).map(|(.., end)| *end);
+    }
 }
 
 /// What to gather the connections of a set by.

@@ -92,6 +92,8 @@ pub struct Set {
     pub pool: Option<Pool>,
     /// What that is consistent with, once its owners were asked.
     pub story: Option<Story>,
+    /// The service to which its owners have no connection left.
+    pub starved: Option<End>,
     /// Those on which all was read but what came together with the FIN, if anything did, and on
     /// which this side has sent something.
     pub last_words: u64,
@@ -423,6 +425,7 @@ fn gather(report: &Report<'_>, key: &Key, positions: &[u32], others: &Others<'_>
         requests: Vec::new(),
         pool: None,
         story: None,
+        starved: None,
         last_words: 0,
         behind: Vec::new(),
         waiting: (key.cause == Cause::PeerNotClosed).then(Waiting::default),

@@ -21,6 +21,7 @@ mod namespaces;
 mod nobody;
 mod owners;
 mod placement;
+mod pools;
 mod prepared;
 mod replay;
 mod scan;

@@ -36,6 +36,14 @@ const ALL: &[(&str, &str, &[&str])] = &[
     ("deaf", "deaf", &["connections=6", "bytes=700"]),
     ("queue", "queue", &["backlog=8", "late=3"]),
     ("pool", "pool", &["connections=7", "idle_ms=600"]),
+    ("rest", "pool", &["connections=120", "idle_ms=600"]),
+    (
+        "goodbye",
+        "pool",
+        &["connections=7", "idle_ms=1500", "goodbye=116"],
+    ),
+    ("drip", "drip", &["every_ms=150"]),
+    ("short", "deaf", &["connections=6", "bytes=24"]),
     ("shared", "inherit", &["connections=40", "parent=keeps"]),
     (
         "later",

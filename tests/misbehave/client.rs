@@ -12,24 +12,52 @@ use crate::family::Child;
 use crate::settings::Settings;
 use crate::{Ready, wire};
 
-/// A pool of connections that the server, another process, closes while they are idle.
+/// A pool of connections that the server, another process, closes while they are idle; it says
+/// `goodbye` bytes then.
 pub fn pool(settings: &mut Settings) -> Result<Ready> {
     let connections = settings.take("connections", 1)?;
-    let idle = format!("idle_ms={}", settings.take("idle_ms", 300)?);
-    let server = Child::start(&["closer", &idle])?;
-    let mut pool = Vec::new();
-    for _ in 0..connections {
-        let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port()?))?;
-        client.write_all(wire::REQUEST)?;
-        wire::read_answer(&client)?;
-        pool.push(client);
-    }
+    let server = closer(settings)?;
+    let pool = (0..connections).map(|_| used(server.port()?));
+    let pool = pool.collect::<Result<Vec<TcpStream>>>()?;
     let facts = json!({
         "connections": connections,
         "server_port": server.port()?,
         "server_pid": server.pid(),
     });
     Ok(Ready::new(facts, (pool, server)))
+}
+
+/// The most connections that are leaked.
+const DRIPS_MAX: usize = 500;
+
+/// A client that uses a connection once, and forgets it: another one every so many milliseconds.
+pub fn drip(settings: &mut Settings) -> Result<Ready> {
+    let every = Duration::from_millis(settings.take("every_ms", 150)?);
+    let server = closer(settings)?;
+    let port = server.port()?;
+    thread::spawn(move || -> Result<()> {
+        for _ in 0..DRIPS_MAX {
+            std::mem::forget(used(port)?);
+            thread::sleep(every);
+        }
+        Ok(())
+    });
+    let facts = json!({ "server_port": port });
+    Ok(Ready::new(facts, server))
+}
+
+fn closer(settings: &mut Settings) -> Result<Child> {
+    let idle = format!("idle_ms={}", settings.take("idle_ms", 300)?);
+    let goodbye = format!("goodbye={}", settings.take("goodbye", 0)?);
+    Child::start(&["closer", "name=closer", &idle, &goodbye])
+}
+
+/// A connection over which one request was answered.
+fn used(port: u16) -> Result<TcpStream> {
+    let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    client.write_all(wire::REQUEST)?;
+    wire::read_answer(&client)?;
+    Ok(client)
 }
 
 /// Clients that ask, and wait for ever.

@@ -100,6 +100,7 @@ fn play(role: &str, settings: &mut Settings) -> Result<Ready> {
         "closer" => server::closer(settings),
         "queue" => queue::queue(settings),
         "pool" => client::pool(settings),
+        "drip" => client::drip(settings),
         "callers" => client::callers(settings),
         "listeners" => client::listeners(settings),
         "hide" => hide::hide(settings),

@@ -354,17 +354,20 @@ pub fn silent(_: &mut Settings) -> Result<Ready> {
 }
 
 /// Answers each connection's request, and closes it a little later, as servers do with idle
-/// connections.
+/// connections; some say `goodbye` bytes then.
 pub fn closer(settings: &mut Settings) -> Result<Ready> {
     let idle = Duration::from_millis(settings.take("idle_ms", 0)?);
+    let goodbye = vec![b'.'; settings.take("goodbye", 0)?];
     let listener = wire::listen(wire::ROOMY)?;
     let port = wire::port(&listener)?;
     thread::spawn(move || {
         while let Ok((mut stream, _)) = listener.accept() {
+            let goodbye = goodbye.clone();
             thread::spawn(move || -> Result<()> {
                 wire::read_request(&stream)?;
                 stream.write_all(wire::ANSWER)?;
                 thread::sleep(idle);
+                stream.write_all(&goodbye)?;
                 Ok(())
             });
         }

@@ -50,15 +50,26 @@ pub(super) fn meaning(finding: &Finding) -> Option<String> {
     })
 }
 
-/// Where nothing decides.
-pub(super) const EITHER: &str = "The server closed these connections, and the program has not looked at them \
-                      since: consistent with a pool of idle connections, or with a leak. Look \
-                      again in some minutes: a leak grows.";
+/// Where nothing decides. A few are a pool between two uses first.
+pub(super) fn either(finding: &Finding) -> &'static str {
+    match finding.severity {
+        Severity::Info => {
+            "The server closed these idle connections, and the program has not looked at them \
+             since: consistent with a pool of idle connections. If they grow in number, with a leak: \
+             look again in some minutes."
+        }
+        Severity::Warning | Severity::Critical => {
+            "The server closed these connections, and the program has not looked at them since: \
+             consistent with a pool of idle connections, or with a leak. Look again in some \
+             minutes: a leak grows."
+        }
+    }
+}
 
 fn ambiguous(finding: &Finding, pool: &Pool) -> String {
     let set = &finding.set;
     let Some(shape) = pool.shape else {
-        return EITHER.to_owned();
+        return either(finding).to_owned();
     };
     let oldest = units::duration(shape.oldest_ms);
     let least = units::count(shape.events);
@@ -82,10 +93,10 @@ fn ambiguous(finding: &Finding, pool: &Pool) -> String {
         ),
         Kind::Spread => format!(
             "The server closed these connections one after the other until now: consistent with a \
-             pool of {least} or more of which each is replaced within {oldest}, or with a leak \
-             that began then. Look again: a leak has grown."
+             pool of {least} or more of which each is replaced within {oldest}. If they grow in \
+             number, with a leak that began then: look again in a minute."
         ),
-        Kind::Mixed | Kind::Few => EITHER.to_owned(),
+        Kind::Mixed | Kind::Few => either(finding).to_owned(),
     }
 }
 

@@ -284,7 +284,7 @@ fn meaning_of(finding: &Finding, cause: Cause) -> String {
              with a connection dropped from the event loop, or a keep-alive that is never read."
         }
         Cause::NotReading => not_reading(finding),
-        Cause::StalePool => pool::EITHER,
+        Cause::StalePool => return pool::either(finding).to_owned(),
         Cause::Unclear => "A fact that would decide is missing.",
         Cause::PeerNotClosed => "The remote end has not closed.",
         Cause::DeadDescriptors => {
@@ -339,6 +339,11 @@ fn culprit_words(finding: &Finding, cause: Cause, culprit: Culprit) -> Option<St
         Culprit::FarEnd(end) => format!(
             "The program has passed the close on, and waits for the other end of its connections \
              {} to close: the fault is there.",
+            end_on(end, "")
+        ),
+        Culprit::Exhausted(end) => format!(
+            "{seen}, and the program has no connection {} left: consistent with a pool that is \
+             exhausted.",
             end_on(end, "")
         ),
         Culprit::Spinning(_) => {

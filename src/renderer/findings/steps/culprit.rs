@@ -30,6 +30,7 @@ pub(super) fn steps(finding: &Finding) -> Vec<Step> {
         Some(
             Culprit::FarEnd(End::Several(..))
             | Culprit::NoDescriptors
+            | Culprit::Exhausted(_)
             | Culprit::Spinning(_)
             | Culprit::Sleepers,
         )

@@ -15,6 +15,7 @@ pub use self::step::Step;
 use crate::classifier::culprit::{Culprit, Descriptors, descriptors};
 use crate::classifier::finding::{Finding, Set};
 use crate::classifier::pool::Story;
+use crate::classifier::severity::Severity;
 use crate::classifier::{Report, hiding};
 use crate::model::{Cause, Hiding, Pid, Tool};
 
@@ -44,6 +45,10 @@ pub fn steps(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
         }
         // Nothing that runs explains what lies idle.
         _ if set.story == Some(Story::AtRest) => steps.push(list(report, finding)),
+        _ if set.story == Some(Story::Ambiguous) && finding.severity == Severity::Info => {
+            steps.push(look_again(report, set, GROWS_S));
+            steps.push(list(report, finding));
+        }
         _ => {
             if set.story == Some(Story::Ambiguous) {
                 steps.push(look_again(report, set, GROWS_S));
