@@ -4,9 +4,9 @@
 const BURST_LEAST: usize = 5;
 /// Fewer than this many that come by chance look even as often as not.
 const SPREAD_LEAST: usize = 20;
-/// Events this near to each other are one: a server that looks at its idle connections once in a
-/// while closes some seconds apart what it could have closed together.
-const BURST_MS: u64 = 5_000;
+/// Events this near to each other are one, if it is over for as long as it took: a pool fills for as
+/// long as a burst of traffic lasts, and is closed as it was filled.
+const BURST_MS: u64 = 30_000;
 /// And those that lie within this part of how long ago they were: what went on for an hour and
 /// ended a day ago is over.
 const BURST_PART: u64 = 10;
@@ -133,6 +133,8 @@ mod tests {
     fn closed_at_one_moment_is_a_burst() {
         assert_eq!(kind([9_000; 120]), Some(Kind::Burst));
         assert_eq!(kind((0..110).map(|at| 8_280 + at * 16)), Some(Kind::Burst));
+        // Filled one by one, and idle since.
+        assert_eq!(kind((0..127).map(|at| 15_000 + at * 50)), Some(Kind::Burst));
         // A minute, seven hours ago.
         let hours = 7 * 3_600_000;
         assert_eq!(
