@@ -260,8 +260,21 @@ fn find(
             hint: "run as root".into(),
         });
     }
-    let findings = finding::findings(report, sets, queues, &evidence, thresholds);
-    (findings, step)
+    let mut evidence = evidence;
+    loop {
+        let (sets, queues) = (sets.clone(), queues.clone());
+        let found = finding::findings(report, sets, queues, &evidence, thresholds);
+        let behind = if plan.evidence {
+            found.unasked()
+        } else {
+            Vec::new()
+        };
+        let told = collector::follow(&plan.request, snapshot, &behind);
+        if told.is_empty() {
+            return (found, step);
+        }
+        evidence.extend(told);
+    }
 }
 
 /// Processes that were not asked about sockets that are in no table.

@@ -7,11 +7,12 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
+use crate::classifier::{finding, queue};
 use crate::collector::owners::Progress;
-use crate::collector::process::Suspect;
+use crate::collector::process::{Suspect, Testimony};
 use crate::collector::recording::Recording;
 use crate::exit::Outcome;
-use crate::model::{Gap, GapKind, Pid, Snapshot, State};
+use crate::model::{Evidence, Gap, GapKind, Pid, Snapshot, State};
 use crate::plan::Record;
 use crate::renderer::escape;
 use crate::{classifier, collector, output, progress, tell_gaps};
@@ -81,6 +82,7 @@ fn read(plan: &Record, err: &mut impl Write) -> anyhow::Result<(Snapshot, Record
         let (said, step) = collector::testify(&plan.request, &snapshot, &suspects, plan.sample);
         evidence = said;
         steps.push(step);
+        evidence.extend(behind(plan, &snapshot, &evidence));
         if left_out > 0 {
             snapshot.gaps.push(Gap {
                 kind: GapKind::EvidenceMissing,
@@ -98,6 +100,26 @@ fn read(plan: &Record, err: &mut impl Write) -> anyhow::Result<(Snapshot, Record
     let all = plan.request.is_of_all_namespaces();
     let recording = Recording::new(&snapshot, tape, evidence, all);
     Ok((snapshot, recording))
+}
+
+/// What the services behind told, as those are followed by whoever looks at the whole recording.
+fn behind(plan: &Record, snapshot: &Snapshot, told: &[Testimony]) -> Vec<Testimony> {
+    let report = classifier::classify(snapshot, &plan.rules);
+    let (sets, queues) = (finding::sets(&report), queue::queues(&report));
+    let about = |testimony: &Testimony| testimony.about(&[]);
+    let mut evidence: Vec<Evidence> = told.iter().map(about).collect();
+    let mut behind: Vec<Testimony> = Vec::new();
+    loop {
+        let (sets, queues) = (sets.clone(), queues.clone());
+        let found = finding::findings(&report, sets, queues, &evidence, &plan.rules.thresholds);
+        let pids = found.unasked();
+        if pids.is_empty() {
+            return behind;
+        }
+        let told = collector::testify_behind(&plan.request, snapshot, &pids);
+        evidence.extend(told.iter().map(about));
+        behind.extend(told);
+    }
 }
 
 /// The processes that a finding may name, whatever will be selected and by whatever thresholds:

@@ -234,6 +234,8 @@ fn evidence() -> Vec<Evidence> {
             ),
             wait("futex", WaitKind::Lock, None, 9),
         ]),
+        title: None,
+        siblings: Vec::new(),
         epoll: Some(Epoll {
             watched: 0,
             muted: 5,

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 
 use super::Report;
+use super::chain::{Hop, chain};
 use super::culprit::{self, Culprit, Descriptors, is_halted};
 use super::pool::{Story, starve};
 use super::queue::Queue;
@@ -42,6 +43,8 @@ pub struct Finding {
     pub evidence: Vec<Evidence>,
     /// Who must act, where the facts name another than the program that holds the sockets.
     pub culprit: Option<Culprit>,
+    /// The services on this host that stand behind it, each behind the one before.
+    pub chain: Vec<Hop>,
     /// The share of the owner's limit of open files that the sockets hold, in percent.
     pub fd_percent: Option<u64>,
     /// What it is a part of, where that decides how grave it is: it stands for all of it.
@@ -123,7 +126,7 @@ pub fn findings(
     let mut findings: Vec<Finding> = sets
         .into_iter()
         .enumerate()
-        .map(|(at, set)| judge(set, sums.remove(&at), &queues, evidence, thresholds))
+        .map(|(at, set)| judge(report, set, sums.remove(&at), &queues, evidence, thresholds))
         .collect();
     findings.extend(dead);
     findings.sort_by_key(|finding| {
@@ -172,6 +175,7 @@ fn dead(report: &Report<'_>, evidence: &[Evidence], thresholds: &Thresholds) -> 
             queue: None,
             evidence: processes.into_iter().take(PER_FINDING).cloned().collect(),
             culprit: None,
+            chain: Vec::new(),
             fd_percent: weight.fd_percent,
             sum: None,
         }
@@ -236,13 +240,14 @@ fn told_of(set: &Set, evidence: &[Evidence]) -> Vec<Evidence> {
 }
 
 fn judge(
+    report: &Report<'_>,
     set: Set,
     sum: Option<Sum>,
     queues: &[Queue],
-    evidence: &[Evidence],
+    told: &[Evidence],
     thresholds: &Thresholds,
 ) -> Finding {
-    let evidence = told_of(&set, evidence);
+    let evidence = told_of(&set, told);
     let queue = queues.iter().find(|queue| set.is_in(queue)).cloned();
     let fd_percent = evidence
         .iter()
@@ -270,14 +275,32 @@ fn judge(
         stopped: lingers && set.waiting.is_none() && evidence.iter().any(is_halted),
         out_of_fds: culprit::descriptors(&evidence) == Descriptors::Gone,
     };
+    let culprit = Culprit::of(&set, &evidence);
+    let chain = match culprit {
+        Some(Culprit::Behind(remote)) => chain(report, &set, remote, told),
+        _ => Vec::new(),
+    };
     Finding {
         severity: severity(&weight, thresholds),
-        culprit: Culprit::of(&set, &evidence),
+        culprit,
+        chain,
         set,
         queue,
         evidence,
         fd_percent,
         sum,
+    }
+}
+
+impl Findings {
+    /// The processes of services behind that were not asked yet: each once.
+    pub fn unasked(&self) -> Vec<Pid> {
+        let hops = self.findings.iter().flat_map(|finding| &finding.chain);
+        let mut pids: Vec<Pid> = hops.flat_map(Hop::unasked).collect();
+        pids.sort_unstable();
+        pids.dedup();
+        pids.truncate(SUSPECTS_MAX);
+        pids
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod age;
 pub mod cause;
+pub mod chain;
 pub mod culprit;
 pub mod diff;
 pub mod finding;

@@ -34,6 +34,8 @@ const REMOTES_MAX: usize = 8;
 const VICTIMS_MAX: usize = 1_000;
 /// The most connections of one program that are served here and looked at.
 const INBOUND_MAX: usize = 10_000;
+/// The most requests to one service of which the other ends are looked for.
+const ENDS_MAX: usize = 1_000;
 /// The most requests of one owner that are each compared with all of those.
 const SAMPLE: usize = 100;
 
@@ -49,6 +51,8 @@ pub struct Requests {
     pub p50_ms: u64,
     pub max_ms: u64,
     pub role: Role,
+    /// This end of those, as many as are followed.
+    pub(super) ends: Vec<Endpoint>,
 }
 
 /// What unanswered requests have to do with the connections of those who wait for the program.
@@ -145,6 +149,8 @@ struct Asked {
     connections: usize,
     /// When each unanswered one was sent.
     sent: Vec<Ago>,
+    /// This end of those.
+    ends: Vec<Endpoint>,
     /// On one of those, something had come in before.
     heard: bool,
 }
@@ -224,6 +230,9 @@ fn gather(
                 let sent = unanswered(socket, report.snapshot.host.tick);
                 if let Some(sent) = sent.filter(|sent| sent.is_before(WAIT_MS)) {
                     asked.sent.push(sent);
+                    if asked.ends.len() < ENDS_MAX {
+                        asked.ends.push(socket.local.canonical());
+                    }
                     let received = socket.tcp.and_then(|tcp| tcp.bytes_received());
                     asked.heard |= received.is_some_and(|bytes| bytes > 0);
                 }
@@ -247,6 +256,35 @@ fn unanswered(socket: &Socket, tick: Tick) -> Option<Ago> {
     (has_sent && waits).then_some(sent)
 }
 
+/// This end of the connections of processes to a remote one over which an answer may be missing:
+/// those of which it is certain that there was one are left out.
+pub(super) fn ends(
+    report: &Report<'_>,
+    netns: u16,
+    pids: &[Pid],
+    remote: Endpoint,
+) -> Vec<Endpoint> {
+    let holders = report.holders();
+    let tick = report.snapshot.host.tick;
+    let may_wait = |socket: &&Socket| {
+        let times = socket
+            .tcp
+            .and_then(|tcp| Some((tcp.last_data_sent()?, tcp.last_data_recv()?)));
+        let is_answered =
+            times.is_none_or(|(sent, received)| received.is_after(sent, tick) == Some(true));
+        socket.state == State::Established
+            && socket.netns == netns
+            && socket.remote.canonical() == remote
+            && !is_answered
+            && (holders.of(socket.inode).iter()).any(|holder| pids.contains(&holder.pid))
+    };
+    let sockets = report.snapshot.sockets.iter().filter(may_wait);
+    sockets
+        .map(|socket| socket.local.canonical())
+        .take(ENDS_MAX)
+        .collect()
+}
+
 /// Whether a connection over which nothing came in looks like one over which nothing ever will.
 fn is_one_way(socket: &Socket) -> bool {
     let sent = socket
@@ -267,6 +305,7 @@ fn told(report: &Report<'_>, ask: &Ask<'_>, programs: &[&Connections]) -> Vec<Re
         let all = to.entry(*remote).or_default();
         all.connections += asked.connections;
         all.sent.extend(&asked.sent);
+        all.ends.extend(&asked.ends);
         all.heard |= asked.heard;
     }
     let inbound: Vec<Span> = programs
@@ -286,6 +325,7 @@ fn told(report: &Report<'_>, ask: &Ask<'_>, programs: &[&Connections]) -> Vec<Re
                 p50_ms: asked.sent.get(middle).map(waits)?,
                 max_ms: asked.sent.last().map(waits)?,
                 role: role(&asked, ask, &inbound, tick),
+                ends: asked.ends,
             })
         })
         .collect();

@@ -24,6 +24,7 @@ pub mod sock_diag;
 pub mod syscalls;
 mod table;
 mod threads;
+mod titles;
 mod tools;
 mod udp;
 
@@ -310,6 +311,34 @@ pub fn examine(
         .map(|(testimony, suspect)| testimony.about(&suspect.stuck))
         .collect();
     (evidence, step)
+}
+
+/// What the processes of a service behind tell, but for what takes a second reading: their use of
+/// the processor, and what became of sockets that are in no table. Nothing of those that have
+/// ended, or of whom a recording has nothing.
+pub fn follow(request: &Request, snapshot: &Snapshot, pids: &[Pid]) -> Vec<Evidence> {
+    let testimonies = match &request.from {
+        _ if pids.is_empty() => return Vec::new(),
+        Some(recording) => recording.told_by(pids),
+        None => testify_behind(request, snapshot, pids),
+    };
+    let alone = |testimony: &Testimony| Evidence {
+        cpu: None,
+        dead_sockets: None,
+        ..testimony.about(&[])
+    };
+    testimonies.iter().map(alone).collect()
+}
+
+/// The same, as it is recorded.
+pub fn testify_behind(request: &Request, snapshot: &Snapshot, pids: &[Pid]) -> Vec<Testimony> {
+    let suspect = |pid: &Pid| Suspect {
+        pid: *pid,
+        stuck: Vec::new(),
+    };
+    let suspects: Vec<Suspect> = pids.iter().map(suspect).collect();
+    let (root, sockets) = (&request.proc_root, &snapshot.sockets);
+    process::examine(root, &suspects, &[], sockets, Duration::ZERO)
 }
 
 /// The most strays that are asked whether they are TCP, some microseconds each: those of any one

@@ -23,6 +23,7 @@ use super::owners::{STRAYS_FEW, socket_inode};
 use super::runtime::runtime;
 use super::syscalls::{self, Call};
 use super::threads::{Ticks, cpu, lasting, ticks};
+use super::titles;
 use crate::model::{
     Endpoint, Epoll, Evidence, FdLimit, Halt, Name, Pid, Scanned, Socket, State, Wait, WaitKind,
     WaitTarget,
@@ -159,6 +160,9 @@ pub fn examine(
             }
         })
         .collect();
+    let stats = open.iter().map(|process| process.as_ref()?.stat().ok());
+    let told = testimonies.iter_mut().map(Testimony::evidence_mut);
+    titles::add_siblings(proc_root, told.zip(stats));
     let after = (!sample.is_zero() && !suspects.is_empty()).then(|| {
         thread::sleep(sample.saturating_sub(start.elapsed()));
         look()
@@ -244,6 +248,7 @@ impl Reading<'_> {
         Evidence {
             pid: self.suspect.pid,
             age_ms: stat
+                .as_ref()
                 .zip(uptime_ms)
                 .and_then(|(stat, uptime)| uptime.checked_sub(stat.starttime * TICK_MS)),
             runtime: runtime(&self.root),
@@ -256,6 +261,8 @@ impl Reading<'_> {
             waits,
             epoll: None,
             inside: inside(&self.root),
+            title: stat.as_ref().and_then(|stat| titles::of(&self.root, stat)),
+            siblings: Vec::new(),
             unread,
         }
     }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Endpoint, Halt, Name, Pid};
+use super::{Endpoint, Halt, Name, Pid, Sibling, Title};
 
 /// Facts about one process, read once it is suspected.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -23,13 +23,19 @@ pub struct Evidence {
     /// What its threads wait for, the most frequent first; `None` when it may not be read.
     pub waits: Option<Vec<Wait>>,
     /// What keeps it from running.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Halt::is_none")]
     pub halt: Halt,
     /// Membership of the stuck descriptors in its epoll sets; `None` when it has none.
     pub epoll: Option<Epoll>,
     /// Where tools must run that look into it.
     #[serde(default, skip_serializing_if = "Inside::is_unknown")]
     pub inside: Inside,
+    /// What it says of itself in its command line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<Title>,
+    /// The other children of its parent that say something: one process of each parent has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub siblings: Vec<Sibling>,
     /// What could not be read, in words.
     pub unread: Vec<String>,
 }
@@ -116,12 +122,16 @@ pub struct Cpu {
     /// did.
     pub busiest: Option<(Pid, f64)>,
     /// How much of the sample that thread ran, in percent.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ran_percent: Option<f64>,
     /// How many threads are known to have been ready all the time: they ran or waited for a
     /// processor at both readings, and did not sleep between them.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_none")]
     pub restless: u32,
+}
+
+fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 /// Threads that wait for the same.

@@ -22,6 +22,13 @@ pub struct Halt {
     pub locks: Vec<FileLock>,
 }
 
+impl Halt {
+    /// Whether nothing does.
+    pub fn is_none(&self) -> bool {
+        *self == Halt::default()
+    }
+}
+
 /// A frozen control group: `cgroup.freeze` in version 2, `freezer.state` in version 1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Freezer {

@@ -20,6 +20,7 @@ pub mod snapshot;
 pub mod socket;
 pub mod state;
 pub mod time;
+pub mod title;
 pub mod tool;
 
 pub use barrier::{Barrier, Holding};
@@ -44,4 +45,5 @@ pub use snapshot::{Scan, Snapshot, Source, Step};
 pub use socket::{Family, Protocol, Protocols, Socket, TcpInfo, Timer, TimerKind};
 pub use state::{State, StateSet};
 pub use time::{Ago, Idle, Tick};
+pub use title::{Sibling, Title, Titled};
 pub use tool::{Tool, Tools};

@@ -9,7 +9,7 @@ use closewait::classifier::severity::Thresholds;
 use closewait::filter::Filter;
 use closewait::model::{
     self, Cpu, Epoll, Evidence, FdLimit, Holder, Holders, Name, Pid, PortRange, Runtime, Scan,
-    Snapshot, Threads, Tick, Wait, WaitKind, WaitTarget,
+    Sibling, Snapshot, Threads, Tick, Title, Wait, WaitKind, WaitTarget,
 };
 
 use super::file::{self, Limit, Scenario, Source};
@@ -227,7 +227,25 @@ pub fn evidence(process: &file::Process) -> Result<Evidence, String> {
             absent: epoll.absent,
         }),
         inside: process.inside.clone(),
+        title: process
+            .title
+            .as_deref()
+            .and_then(|line| Title::of(line.as_bytes())),
+        siblings: process
+            .siblings
+            .iter()
+            .map(|text| sibling(text).ok_or_else(|| format!("{text:?}: NUMBER TITLE")))
+            .collect::<Result<_, String>>()?,
         unread: process.unread.clone(),
+    })
+}
+
+/// `77 postgres: app db [local] idle in transaction`.
+fn sibling(text: &str) -> Option<Sibling> {
+    let (pid, line) = text.split_once(' ')?;
+    Some(Sibling {
+        pid: Pid(pid.parse().ok()?),
+        title: Title::of(line.as_bytes())?,
     })
 }
 

@@ -112,6 +112,11 @@ pub struct Process {
     pub halt: Halted,
     pub waits: Option<Vec<String>>,
     pub epoll: Option<Epoll>,
+    /// Its command line, of programs that say in there what they do.
+    pub title: Option<String>,
+    /// Other children of its parent: number and command line.
+    #[serde(default)]
+    pub siblings: Vec<String>,
     #[serde(default)]
     pub inside: Inside,
     #[serde(default)]

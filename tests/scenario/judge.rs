@@ -50,7 +50,17 @@ pub fn run(scenario: &Scenario) -> Result<Found, String> {
             evidence.push(build::evidence(process)?);
         }
     }
-    let found = finding::findings(&report, sets, queues, &evidence, &rules.thresholds);
+    let found = loop {
+        let (sets, queues) = (sets.clone(), queues.clone());
+        let found = finding::findings(&report, sets, queues, &evidence, &rules.thresholds);
+        let behind = found.unasked();
+        let told = behind.iter().filter_map(|pid| described(scenario, *pid));
+        let told: Vec<Evidence> = told.map(build::evidence).collect::<Result<_, _>>()?;
+        if told.is_empty() {
+            break found;
+        }
+        evidence.extend(told);
+    };
     let mut causes = BTreeMap::new();
     for cause in report.rows().filter_map(|row| row.cause) {
         *causes.entry(cause.name().to_owned()).or_default() += 1;

@@ -11,8 +11,8 @@ use super::{DUMPS_MAX, Recording, RecordingError, facts_of};
 use crate::collector::proc_net;
 use crate::collector::sock_diag::wire;
 use crate::model::{
-    Barrier, Cgroup, Container, Endpoint, Evidence, Family, Halt, Name, Namespace, Socket, Users,
-    WaitTarget,
+    Barrier, Cgroup, Container, Endpoint, Evidence, Family, Halt, Name, Namespace, Socket, Title,
+    Users, WaitTarget,
 };
 
 /// Where the addresses stand in a `struct inet_diag_msg` (`idiag_src`, `idiag_dst`), 16 bytes
@@ -276,11 +276,25 @@ impl Masks {
         Name::new(format!("{masked}.{}", kind.unwrap_or("service")).into_bytes())
     }
 
+    fn title(&mut self, title: &mut Title) {
+        // What others do not say may be a name.
+        if !title.is_common() {
+            title.says = self.name("title", &title.says);
+        }
+    }
+
     fn evidence(&mut self, evidence: &mut Evidence) {
         self.halt(&mut evidence.halt);
         let inside = &mut evidence.inside;
         for path in [&mut inside.exe, &mut inside.jcmd].into_iter().flatten() {
             *path = self.name("file", path);
+        }
+        let siblings = evidence
+            .siblings
+            .iter_mut()
+            .map(|sibling| &mut sibling.title);
+        for title in evidence.title.iter_mut().chain(siblings) {
+            self.title(title);
         }
         let targets = evidence.waits.iter_mut().flatten();
         for target in targets.filter_map(|wait| wait.target.as_mut()) {

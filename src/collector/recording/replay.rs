@@ -107,6 +107,12 @@ impl Recording {
         suspects.iter().filter_map(said).collect()
     }
 
+    /// What these said then.
+    pub(in crate::collector) fn told_by(&self, pids: &[Pid]) -> Vec<Testimony> {
+        let is_one = |said: &&Testimony| pids.contains(&said.pid());
+        self.evidence.iter().filter(is_one).cloned().collect()
+    }
+
     /// The processes of which many sockets were dead then.
     pub(in crate::collector) fn hoarders(&self, request: &Request) -> Vec<Pid> {
         let many = |said: &&Testimony| said.dead_sockets() >= Some(STRAYS_FEW as u64);

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::super::{escape, groups, units};
+use super::far;
 use super::halt;
 use super::pool;
 use super::waiting;
@@ -332,10 +333,13 @@ fn culprit_words(finding: &Finding, cause: Cause, culprit: Culprit) -> Option<St
             "The process has no file descriptors left, so accept() fails: consistent with EMFILE."
                 .to_owned()
         }
-        Culprit::Behind(remote) => format!(
-            "{seen}, and the program waits for {remote}: consistent with a slow service behind \
-             this one."
-        ),
+        Culprit::Behind(remote) => {
+            let end = far::end(finding).map_or(String::new(), |end| format!(" {end}"));
+            format!(
+                "{seen}, and the program waits for {remote}: consistent with a slow service behind \
+                 this one.{end}"
+            )
+        }
         Culprit::FarEnd(end) => format!(
             "The program has passed the close on, and waits for the other end of its connections \
              {} to close: the fault is there.",

@@ -16,14 +16,15 @@ use serde::{Serialize, Serializer};
 use self::row::RowJson;
 use self::types::{
     Causes, Counters, CpuJson, CulpritJson, Document, EndpointJson, EpollJson, EvidenceJson,
-    FindingJson, GroupJson, HalfClosedJson, IdleJson, ListenerJson, NameJson, PatienceJson,
-    PlacedJson, PoolJson, Process, RequestsJson, SocketJson, SpreadJson, ThreadsJson, TimerJson,
-    UdpJson, WaitJson,
+    FindingJson, GroupJson, HalfClosedJson, HopJson, IdleJson, KeeperJson, ListenerJson, NameJson,
+    PatienceJson, PlacedJson, PoolJson, Process, RequestsJson, SocketJson, SpreadJson, ThreadsJson,
+    TimerJson, TitleJson, UdpJson, WaitJson,
 };
 pub(super) use self::types::{Gap, Reading, States, Tool};
 use super::list::{self, Order};
 use super::tally::Counts;
 use super::{Object, Page, View, findings, groups};
+use crate::classifier::chain::{Hop, Keeper, Says};
 use crate::classifier::finding::{End, FinWait2, Finding, Findings};
 use crate::classifier::group::{At, Group, Service};
 use crate::classifier::outflow::HalfClosed;
@@ -265,11 +266,14 @@ impl<'a> Context<'a> {
     }
 
     fn processes(&self, pids: &[Pid]) -> Vec<Process<'a>> {
-        let process = |pid: &Pid| Process {
+        pids.iter().map(|pid| self.process(*pid)).collect()
+    }
+
+    fn process(&self, pid: Pid) -> Process<'a> {
+        Process {
             pid: pid.0,
-            name: self.name(*pid),
-        };
-        pids.iter().map(process).collect()
+            name: self.name(pid),
+        }
     }
 
     fn name(&self, pid: Pid) -> Option<NameJson<'a>> {
@@ -312,6 +316,7 @@ impl<'a> Context<'a> {
                 remote: (culprit.remote()).map(|remote| self.end(remote, Protocol::Tcp)),
             }),
             requests: self.requests(&set.requests, &finding.evidence),
+            chain: finding.chain.iter().map(|hop| self.hop(hop)).collect(),
             evidence: findings::evidence(self.report, finding),
             next_steps: findings::next_steps(self.report, finding),
             recv_q: set.recv_q.into(),
@@ -344,6 +349,35 @@ impl<'a> Context<'a> {
             }),
             fd_percent: finding.fd_percent,
             processes: finding
+                .evidence
+                .iter()
+                .map(|evidence| self.evidence(evidence))
+                .collect(),
+        }
+    }
+
+    fn hop(&self, hop: &'a Hop) -> HopJson<'a> {
+        let title = |says: &'a Says| TitleJson {
+            program: says.title.of.name(),
+            says: NameJson(&says.title.says),
+            pids: says.pids.iter().map(|pid| pid.0).collect(),
+        };
+        let keeper = |keeper: &'a Keeper| KeeperJson {
+            pid: keeper.pid.0,
+            remote: keeper.end.map(|end| self.end(end, Protocol::Tcp)),
+            client: keeper.client.map(|pid| self.process(pid)),
+        };
+        HopJson {
+            remote: self.end(hop.remote, Protocol::Tcp),
+            netns: self.netns(hop.netns),
+            owners: self.processes(&hop.pids),
+            connections: hop.connections,
+            unaccepted: hop.unaccepted,
+            waits_for_itself: hop.is_loop,
+            requests: self.requests(&hop.requests, &hop.evidence),
+            titles: hop.says.iter().map(title).collect(),
+            keepers: hop.keepers.iter().map(keeper).collect(),
+            processes: hop
                 .evidence
                 .iter()
                 .map(|evidence| self.evidence(evidence))
@@ -401,6 +435,7 @@ impl<'a> Context<'a> {
                 muted: epoll.muted,
                 absent: epoll.absent,
             }),
+            says: evidence.title.as_ref().map(|title| NameJson(&title.says)),
             unread: &evidence.unread,
         }
     }

@@ -273,6 +273,7 @@ pub(super) struct FindingJson<'a> {
     pub(super) meaning: String,
     pub(super) culprit: Option<CulpritJson<'a>>,
     pub(super) requests: Vec<RequestsJson<'a>>,
+    pub(super) chain: Vec<HopJson<'a>>,
     pub(super) evidence: Vec<String>,
     pub(super) next_steps: Vec<String>,
     pub(super) recv_q: RecvQJson,
@@ -332,6 +333,7 @@ pub(super) struct EvidenceJson<'a> {
     pub(super) waits: Option<Vec<WaitJson<'a>>>,
     pub(super) halt: HaltJson<'a>,
     pub(super) epoll: Option<EpollJson>,
+    pub(super) says: Option<NameJson<'a>>,
     pub(super) unread: &'a [String],
 }
 
@@ -497,4 +499,35 @@ pub(super) struct RequestsJson<'a> {
     pub(super) max_ms: u64,
     pub(super) explains: bool,
     pub(super) awaited: Option<bool>,
+}
+
+/// A service on this host that stands behind.
+#[derive(Serialize)]
+pub(super) struct HopJson<'a> {
+    pub(super) remote: EndpointJson<'a>,
+    pub(super) netns: Option<&'a str>,
+    pub(super) owners: Vec<Process<'a>>,
+    pub(super) connections: u64,
+    pub(super) unaccepted: u64,
+    pub(super) waits_for_itself: bool,
+    pub(super) requests: Vec<RequestsJson<'a>>,
+    pub(super) titles: Vec<TitleJson<'a>>,
+    pub(super) keepers: Vec<KeeperJson<'a>>,
+    pub(super) processes: Vec<EvidenceJson<'a>>,
+}
+
+/// Processes that say the same of themselves.
+#[derive(Serialize)]
+pub(super) struct TitleJson<'a> {
+    pub(super) program: &'static str,
+    pub(super) says: NameJson<'a>,
+    pub(super) pids: Vec<u32>,
+}
+
+/// A process that may have the lock for which others wait.
+#[derive(Serialize)]
+pub(super) struct KeeperJson<'a> {
+    pub(super) pid: u32,
+    pub(super) remote: Option<EndpointJson<'a>>,
+    pub(super) client: Option<Process<'a>>,
 }

@@ -5,7 +5,8 @@ use super::step::Step;
 use crate::classifier::culprit::Culprit;
 use crate::classifier::finding::{End, Finding};
 use crate::classifier::group::At;
-use crate::model::{Evidence, Pid};
+use crate::classifier::halt::Hold;
+use crate::model::{Endpoint, Evidence, Pid};
 
 pub(super) fn steps(finding: &Finding) -> Vec<Step> {
     let step = match finding.culprit {
@@ -15,9 +16,7 @@ pub(super) fn steps(finding: &Finding) -> Vec<Step> {
         Some(Culprit::Throttled(pid) | Culprit::FileLock(pid)) => {
             return told(finding, pid).map_or_else(Vec::new, halt::beside);
         }
-        Some(Culprit::Behind(remote)) => {
-            Step::advice(format!("look at {remote}: it has not answered"))
-        }
+        Some(Culprit::Behind(remote)) => return of_chain(finding, remote),
         Some(Culprit::FarEnd(End::One(service))) => match service.at {
             At::Remote(remote) => {
                 Step::advice(format!("look at {remote}: it has not closed its end"))
@@ -41,4 +40,35 @@ pub(super) fn steps(finding: &Finding) -> Vec<Step> {
 
 fn told(finding: &Finding, pid: Pid) -> Option<&Evidence> {
     finding.evidence.iter().find(|evidence| evidence.pid == pid)
+}
+
+/// Where the chain behind ends: the others wait as the program does.
+fn of_chain(finding: &Finding, remote: Endpoint) -> Vec<Step> {
+    let last = finding.chain.last();
+    let keepers = last.map_or([].as_slice(), |last| &last.keepers);
+    if let Some(keeper) = keepers.first() {
+        let client = keeper.client.map_or(String::new(), |pid| {
+            format!(" and its client, process {pid}")
+        });
+        let more = if keepers.len() > 1 { " and others" } else { "" };
+        return vec![Step::advice(format!(
+            "look at backend {}{client}{more}: pg_stat_activity, pg_blocking_pids()",
+            keeper.pid
+        ))];
+    }
+    let halted = last.and_then(|last| {
+        let mut told = last.evidence.iter();
+        told.find_map(|told| Some((told, Hold::of(told).filter(|hold| hold.is_whole(told))?)))
+    });
+    if let Some((told, hold)) = halted {
+        return halt::steps(told, hold);
+    }
+    let remote = last.map_or(remote, |last| {
+        last.awaited()
+            .next()
+            .map_or(last.remote, |requests| requests.remote)
+    });
+    vec![Step::advice(format!(
+        "look at {remote}: it has not answered"
+    ))]
 }
