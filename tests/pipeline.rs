@@ -202,6 +202,7 @@ fn evidence() -> Vec<Evidence> {
         kind,
         target,
         threads,
+        crews: Vec::new(),
     };
     let database = Endpoint::new([10, 0, 0, 5], 3306);
     vec![Evidence {
@@ -236,6 +237,8 @@ fn evidence() -> Vec<Evidence> {
         ]),
         title: None,
         siblings: Vec::new(),
+        crews: Vec::new(),
+        locks: Vec::new(),
         epoll: Some(Epoll {
             watched: 0,
             muted: 5,

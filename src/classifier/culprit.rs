@@ -8,13 +8,17 @@ use super::group::At;
 use super::halt::{Hold, throttled};
 use super::pairs::Passing;
 use super::sets::Set;
-use crate::model::{Cause, Endpoint, Evidence, FdLimit, Pid, Runtime, Wait, WaitKind, WaitTarget};
+use super::workers::Workers;
+use crate::model::{Cause, Endpoint, Evidence, FdLimit, Pid, Runtime, Wait, WaitKind};
 
 /// The share of a limit, in percent, from which on the limit is as good as reached.
 const LIMIT_PERCENT: u64 = 90;
 /// The share of one processor, in percent, from which on a thread is spinning: a sample is a few
 /// ticks long, and one may be lost.
 const SPINNING_PERCENT: f64 = 85.0;
+
+/// Of so many processes, those with the most sockets, what happens to one alone counts.
+pub(super) const FIRST: usize = 2;
 
 /// Who must act, or what must be changed, before the sockets can close.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,6 +39,8 @@ pub enum Culprit {
     Exhausted(End),
     /// A thread of the owner never rests.
     Spinning(Pid),
+    /// Most of those who work wait for a lock that this thread, or process, has.
+    Lock(Pid),
     /// Nobody who holds the listener ever accepts.
     Sleepers,
 }
@@ -42,7 +48,7 @@ pub enum Culprit {
 impl Culprit {
     /// By the first fact that explains the cause. `None` where the facts point nowhere else: the
     /// program itself is to be asked.
-    pub(super) fn of(set: &Set, evidence: &[Evidence]) -> Option<Culprit> {
+    pub(super) fn of(set: &Set, evidence: &[Evidence], workers: &Workers) -> Option<Culprit> {
         if matches!(set.cause, Cause::Transient | Cause::DeadDescriptors) {
             return None;
         }
@@ -52,13 +58,15 @@ impl Culprit {
             return is_open.then_some(Culprit::FarEnd(set.end));
         }
         let hold = |evidence: &Evidence| Some((evidence.pid, Hold::of(evidence)?));
-        if let Some((pid, hold)) = evidence.iter().find_map(hold) {
+        // What one of many workers suffers explains nothing, unless it has most of the sockets.
+        let first = &evidence[..evidence.len().min(FIRST)];
+        if let Some((pid, hold)) = first.iter().find_map(hold) {
             return Some(Culprit::Halted(pid, hold));
         }
         if set.cause == Cause::HalfClose {
             return None;
         }
-        if set.cause == Cause::NotAccepted && descriptors(evidence) == Descriptors::Gone {
+        if set.cause == Cause::NotAccepted && descriptors(first) == Descriptors::Gone {
             return Some(Culprit::NoDescriptors);
         }
         if let Some((Passing::PassedOn, end)) = set.all_pair() {
@@ -66,27 +74,32 @@ impl Culprit {
         }
         // An idle pool lies idle whatever its owner waits for.
         let is_at_rest = set.cause == Cause::StalePool;
-        if let Some(remote) = behind(set, evidence).filter(|_| !is_at_rest) {
+        if let Some(remote) = behind(set, evidence, workers).filter(|_| !is_at_rest) {
             return Some(Culprit::Behind(remote));
         }
-        if let Some(waiting) = evidence.iter().find(|evidence| locked_out(evidence)) {
-            return Some(Culprit::FileLock(waiting.pid));
+        if let Some(waiting) = workers.locked_out() {
+            return Some(Culprit::FileLock(waiting));
         }
         if let Some(end) = set.starved {
             return Some(Culprit::Exhausted(end));
         }
-        if let Some(thread) = evidence.iter().find_map(spinning) {
+        if let Some(thread) = first.iter().find_map(spinning) {
             return Some(Culprit::Spinning(thread));
+        }
+        let keeper = workers.jam().map(|(_, keeper)| keeper);
+        if let Some(keeper) = keeper.filter(|_| !is_at_rest) {
+            return Some(Culprit::Lock(keeper.thread.unwrap_or(keeper.pid)));
         }
         // What was read and not closed was forgotten, at whatever pace.
         let is_late = !is_at_rest && set.cause != Cause::NeverClosed;
-        let mut throttled = evidence
+        let mut throttled = first
             .iter()
             .filter(|evidence| throttled(evidence).is_some());
         if let Some(throttled) = throttled.next().filter(|_| is_late) {
             return Some(Culprit::Throttled(throttled.pid));
         }
-        if set.cause == Cause::NotAccepted && nobody_accepts(set, evidence) {
+        if set.cause == Cause::NotAccepted && workers.serving == 0 && nobody_accepts(set, evidence)
+        {
             return Some(Culprit::Sleepers);
         }
         None
@@ -103,6 +116,7 @@ impl Culprit {
             Culprit::FarEnd(_) => "far-end",
             Culprit::Exhausted(_) => "exhausted",
             Culprit::Spinning(_) => "spinning",
+            Culprit::Lock(_) => "lock",
             Culprit::Sleepers => "sleepers",
         }
     }
@@ -113,6 +127,7 @@ impl Culprit {
             Culprit::Halted(pid, _)
             | Culprit::Throttled(pid)
             | Culprit::FileLock(pid)
+            | Culprit::Lock(pid)
             | Culprit::Spinning(pid) => Some(pid),
             _ => None,
         }
@@ -136,13 +151,6 @@ impl Culprit {
 /// Whether no code of a process runs that could serve.
 pub fn is_halted(evidence: &Evidence) -> bool {
     Hold::of(evidence).is_some_and(|hold| hold.is_whole(evidence))
-}
-
-/// Whether most threads of a process wait for locks on files.
-fn locked_out(evidence: &Evidence) -> bool {
-    let waiting: u32 = evidence.halt.locks.iter().map(|lock| lock.threads).sum();
-    let threads = evidence.threads.map_or(0, |threads| threads.total);
-    waiting > 0 && waiting.saturating_mul(2) > threads
 }
 
 /// How many file descriptors are left.
@@ -183,7 +191,7 @@ pub fn spinning(evidence: &Evidence) -> Option<Pid> {
 
 /// The remote end that owes an answer: to a proxy's other legs, to the threads that work, or to
 /// requests that were sent for those who hung up.
-fn behind(set: &Set, evidence: &[Evidence]) -> Option<Endpoint> {
+fn behind(set: &Set, evidence: &[Evidence], workers: &Workers) -> Option<Endpoint> {
     let of_legs = match set.all_pair() {
         Some((Passing::Unanswered, End::One(service))) => match service.at {
             At::Remote(remote) => Some(remote),
@@ -191,31 +199,9 @@ fn behind(set: &Set, evidence: &[Evidence]) -> Option<Endpoint> {
         },
         _ => None,
     };
-    let of_threads = || {
-        let mut waits = evidence.iter().filter_map(awaited_by);
-        waits.find_map(|wait| match wait.target {
-            Some(WaitTarget::Remote(remote)) => Some(remote),
-            _ => None,
-        })
-    };
+    let of_threads = || workers.behind().map(|(remote, _)| remote);
     let of_requests = || set.awaited(evidence).next().map(|requests| requests.remote);
     of_legs.or_else(of_threads).or_else(of_requests)
-}
-
-/// The wait for one remote end in which most threads of a process are. Where the runtime keeps
-/// threads of its own, those that are parked do not count.
-pub fn awaited_by(evidence: &Evidence) -> Option<&Wait> {
-    let waits = evidence.waits.as_ref()?;
-    let parked: u32 = waits
-        .iter()
-        .filter(|wait| wait.kind == WaitKind::Lock && parks_threads(evidence.runtime))
-        .map(|wait| wait.threads)
-        .sum();
-    let working = evidence.threads?.total.saturating_sub(parked);
-    waits
-        .iter()
-        .find(|wait| matches!(wait.target, Some(WaitTarget::Remote(_))))
-        .filter(|wait| wait.threads > 1 && wait.threads.saturating_mul(2) > working)
 }
 
 /// Whether a runtime has threads of its own that wait in futex(2) until there is work.

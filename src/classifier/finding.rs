@@ -16,12 +16,17 @@ use super::queue::Queue;
 use super::sets::unaccepted;
 pub use super::sets::{End, Peers, Set, Whole, sets};
 use super::severity::{Severity, Thresholds, Weight, of_count, severity};
+use super::workers::{Connections, Workers};
 use crate::model::{Cause, Evidence, FdLimit, Name, Pid, State};
 
-/// The most processes that are asked for evidence: each costs some milliseconds.
-const SUSPECTS_MAX: usize = 32;
-/// The most processes of one finding that are asked: prefork workers tell the same story.
-const PER_FINDING: usize = 2;
+/// The most processes that are asked for evidence: with a thread or a few, each costs less than a
+/// millisecond.
+const SUSPECTS_MAX: usize = 256;
+/// The most processes of one finding that are asked what they wait for: all workers of most
+/// services.
+const PER_FINDING: usize = 128;
+/// The most of them that are told one by one, and asked about each socket.
+const TOLD: usize = culprit::FIRST;
 
 /// Everything that a report explains.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -41,6 +46,8 @@ pub struct Finding {
     pub queue: Option<Queue>,
     /// What the owners could tell; at most two of them.
     pub evidence: Vec<Evidence>,
+    /// What all of them wait for.
+    pub workers: Workers,
     /// Who must act, where the facts name another than the program that holds the sockets.
     pub culprit: Option<Culprit>,
     /// The services on this host that stand behind it, each behind the one before.
@@ -71,8 +78,9 @@ pub struct Suspects {
 pub fn suspects(sets: &[Set], queues: &[Queue], thresholds: &Thresholds) -> Suspects {
     let mut suspects = Suspects::default();
     for set in sets.iter().filter(|set| set.is_asked_about()) {
-        for pid in set.by_weight.iter().take(PER_FINDING) {
-            suspects.add(*pid, set.holds(*pid).iter().map(|(_, inode)| *inode));
+        for (at, pid) in set.by_weight.iter().take(PER_FINDING).enumerate() {
+            let held = set.holds(*pid).iter().filter(|_| at < TOLD);
+            suspects.add(*pid, held.map(|(_, inode)| *inode));
         }
     }
     for queue in queues
@@ -117,16 +125,25 @@ pub fn findings(
             sets.push(unaccepted(report, queue));
         }
     }
+    let connections = Connections::of(report, &sets, evidence);
+    let mut all_workers = Vec::with_capacity(sets.len());
     for set in &mut sets {
-        set.story = Story::of(set, &told_of(set, evidence), thresholds);
+        let told = told_of(set, evidence);
+        let workers = Workers::of(report, set, &told, &connections);
+        set.story = Story::of(set, &told, &workers, thresholds);
+        all_workers.push(workers);
     }
     starve(report, &mut sets);
     let dead = dead(report, evidence, thresholds);
     let mut sums = sums(&sets, thresholds);
     let mut findings: Vec<Finding> = sets
         .into_iter()
+        .zip(all_workers)
         .enumerate()
-        .map(|(at, set)| judge(report, set, sums.remove(&at), &queues, evidence, thresholds))
+        .map(|(at, (set, workers))| {
+            let sum = sums.remove(&at);
+            judge(report, set, sum, &queues, evidence, workers, thresholds)
+        })
         .collect();
     findings.extend(dead);
     findings.sort_by_key(|finding| {
@@ -173,7 +190,8 @@ fn dead(report: &Report<'_>, evidence: &[Evidence], thresholds: &Thresholds) -> 
             severity: severity(&weight, thresholds),
             set: super::sets::dead(report, pids, sockets),
             queue: None,
-            evidence: processes.into_iter().take(PER_FINDING).cloned().collect(),
+            evidence: processes.into_iter().take(TOLD).cloned().collect(),
+            workers: Workers::default(),
             culprit: None,
             chain: Vec::new(),
             fd_percent: weight.fd_percent,
@@ -245,9 +263,10 @@ fn judge(
     sum: Option<Sum>,
     queues: &[Queue],
     told: &[Evidence],
+    workers: Workers,
     thresholds: &Thresholds,
 ) -> Finding {
-    let evidence = told_of(&set, told);
+    let mut evidence = told_of(&set, told);
     let queue = queues.iter().find(|queue| set.is_in(queue)).cloned();
     let fd_percent = evidence
         .iter()
@@ -262,6 +281,7 @@ fn judge(
         .max();
     // A process that is stopped with sockets that may be young is no fault yet.
     let lingers = set.sockets == 0 || set.lingering() > 0 || set.cause == Cause::HalfClose;
+    let first = &evidence[..evidence.len().min(TOLD)];
     let weight = Weight {
         cause: set.cause,
         story: set.story,
@@ -272,10 +292,17 @@ fn judge(
         fd_percent,
         queue_percent: queue.as_ref().and_then(Queue::lasting_percent),
         // One that waits for another has nothing to do.
-        stopped: lingers && set.waiting.is_none() && evidence.iter().any(is_halted),
-        out_of_fds: culprit::descriptors(&evidence) == Descriptors::Gone,
+        stopped: lingers && set.waiting.is_none() && first.iter().any(is_halted),
+        out_of_fds: culprit::descriptors(first) == Descriptors::Gone,
     };
-    let culprit = Culprit::of(&set, &evidence);
+    let culprit = Culprit::of(&set, &evidence, &workers);
+    let first = culprit.and_then(Culprit::pid).or(workers.example());
+    let thread = |evidence: &Evidence| evidence.cpu.as_ref()?.busiest.map(|(thread, _)| thread);
+    evidence.sort_by_key(|evidence| {
+        let is_it = first == Some(evidence.pid) || (first.is_some() && thread(evidence) == first);
+        !is_it
+    });
+    evidence.truncate(TOLD);
     let chain = match culprit {
         Some(Culprit::Behind(remote)) => chain(report, &set, remote, told),
         _ => Vec::new(),
@@ -287,6 +314,7 @@ fn judge(
         set,
         queue,
         evidence,
+        workers,
         fd_percent,
         sum,
     }
@@ -317,6 +345,13 @@ impl Finding {
             Some(_) => 0,
             None => self.set.behind(),
         }
+    }
+
+    /// The process to look at first: a worker that waits for what most of them do.
+    pub fn pid(&self) -> Option<Pid> {
+        let example = self.workers.example();
+        let first = self.set.by_weight.first().copied();
+        example.or(first)
     }
 
     /// How many connections it is about.

@@ -28,6 +28,7 @@ pub mod tally;
 mod unseen;
 pub mod verdict;
 pub mod waiting;
+pub mod workers;
 mod young;
 
 use rustc_hash::FxHashMap;

@@ -1,7 +1,7 @@
 //! Whether the few bytes that lie unread on each connection of a finding may be a close_notify of
 //! TLS. A short request looks the same, so that everything else must be ruled out first.
 
-use super::culprit::{Descriptors, awaited_by};
+use super::culprit::Descriptors;
 use super::finding::Finding;
 use crate::model::{Evidence, Side};
 
@@ -23,17 +23,17 @@ pub fn is_close_notify(finding: &Finding) -> bool {
         && set.uncounted_fins == 0
         && set.last_words == set.sockets
         && finding.culprit.is_none()
+        && finding.workers.behind().is_none()
         && !finding.evidence.is_empty()
         && finding.evidence.iter().all(may_read)
 }
 
-/// Whether a process told that it runs, rests, waits for no service and has descriptors left. What
+/// Whether a process told that it runs, rests and has descriptors left. What
 /// was not asked is not ruled out.
 fn may_read(evidence: &Evidence) -> bool {
     let has_descriptors = Descriptors::of(evidence).is_some_and(|left| left != Descriptors::Gone);
     evidence.threads.is_some()
         && evidence.cpu.is_some()
         && evidence.waits.is_some()
-        && awaited_by(evidence).is_none()
         && has_descriptors
 }

@@ -7,13 +7,14 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::culprit::{Culprit, awaited_by};
+use super::culprit::Culprit;
 use super::group::Service;
 use super::program::Program;
 use super::queue::has_waited;
 use super::sets::{End, Set};
 use super::severity::Thresholds;
 use super::shape::{Kind, Shape};
+use super::workers::Workers;
 use super::{Report, Row};
 use crate::model::{Cause, Evidence, Owner, Pid, Runtime, Side, Socket, State, WaitKind};
 
@@ -83,12 +84,17 @@ pub enum Story {
 impl Story {
     /// Of the connections that a server closed, by what their owners told; `None` of others, and
     /// where somebody else must act.
-    pub(super) fn of(set: &Set, evidence: &[Evidence], thresholds: &Thresholds) -> Option<Story> {
+    pub(super) fn of(
+        set: &Set,
+        evidence: &[Evidence],
+        workers: &Workers,
+        thresholds: &Thresholds,
+    ) -> Option<Story> {
         let pool = set.pool?;
-        if Culprit::of(set, evidence).is_some() {
+        if Culprit::of(set, evidence, workers).is_some() {
             return None;
         }
-        if is_exhausted(&pool, set, evidence) {
+        if is_exhausted(&pool, set, evidence, workers) {
             return Some(Story::Exhausted);
         }
         if set.cause != Cause::StalePool {
@@ -148,20 +154,18 @@ impl Pool {
 
 /// Whether the pool has no connection left while callers wait, and its owner shows nothing else
 /// that would hold them up.
-fn is_exhausted(pool: &Pool, set: &Set, evidence: &[Evidence]) -> bool {
+fn is_exhausted(pool: &Pool, set: &Set, evidence: &[Evidence], workers: &Workers) -> bool {
     let callers = pool.callers.unwrap_or_default();
     let asks_elsewhere = set
         .requests
         .iter()
         .any(|requests| requests.unanswered.saturating_mul(2) >= callers);
     let is_free = |evidence: &Evidence| {
-        let waits = evidence.waits.iter().flatten();
-        let asleep = waits
-            .clone()
-            .any(|wait| matches!(wait.kind, WaitKind::Lock | WaitKind::Events));
-        asleep && awaited_by(evidence).is_none()
+        let mut waits = evidence.waits.iter().flatten();
+        waits.any(|wait| matches!(wait.kind, WaitKind::Lock | WaitKind::Events))
     };
-    pool.is_all_gone() && !asks_elsewhere && !evidence.is_empty() && evidence.iter().all(is_free)
+    let is_held_up = asks_elsewhere || workers.behind().is_some();
+    pool.is_all_gone() && !is_held_up && !evidence.is_empty() && evidence.iter().all(is_free)
 }
 
 /// Whether an event loop watches most of the sockets, so that it is told, and none of its threads

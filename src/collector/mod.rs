@@ -7,6 +7,7 @@ pub mod cgroup;
 mod halt;
 pub mod host;
 mod inside;
+mod locks;
 mod mptcp;
 pub mod names;
 pub mod namespaces;
@@ -27,6 +28,7 @@ mod threads;
 mod titles;
 mod tools;
 mod udp;
+mod waits;
 
 use std::borrow::Cow;
 use std::io;

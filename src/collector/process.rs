@@ -4,10 +4,9 @@
 //! readings, the system call that each thread is in, epoll sets. See proc_pid_task(5),
 //! proc_pid_syscall(5) and proc_pid_fdinfo(5).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,20 +20,15 @@ use super::inside::inside;
 use super::namespaces::sknet::Sockets;
 use super::owners::{STRAYS_FEW, socket_inode};
 use super::runtime::runtime;
-use super::syscalls::{self, Call};
 use super::threads::{Ticks, cpu, lasting, ticks};
 use super::titles;
-use crate::model::{
-    Endpoint, Epoll, Evidence, FdLimit, Halt, Name, Pid, Scanned, Socket, State, Wait, WaitKind,
-    WaitTarget,
-};
+use super::waits;
+use crate::model::{Epoll, Evidence, FdLimit, Halt, Pid, Scanned, Socket};
 
 /// The clock of /proc/PID/stat: `USER_HZ`, 100 on every architecture that Rust runs on.
 pub(super) const TICK_MS: u64 = 10;
 /// More entries than this of an epoll set are not read.
 const EPOLL_MAX: usize = 200_000;
-/// A poll(2) on more descriptors than this is an event loop, not a wait for one.
-const POLL_MAX: u64 = 4;
 
 /// What is asked about one process.
 #[derive(Debug, Clone)]
@@ -237,14 +231,18 @@ impl Reading<'_> {
         if fd_limit.is_none() {
             unread.push("its limits may not be read".to_owned());
         }
-        let waits = self.waits(ticks);
-        if waits.is_none() && !ticks.by_thread.is_empty() {
+        let mut threads: Vec<Pid> = ticks.by_thread.keys().copied().collect();
+        threads.sort_unstable();
+        let waiting = waits::of(&self.root, &threads, self.ends);
+        if waiting.is_none() && !ticks.by_thread.is_empty() {
             unread.push("what its threads wait for may not be read (needs root)".to_owned());
         }
         if !ticks.complete {
             unread.push(format!("only {} threads were read", ticks.by_thread.len()));
         }
         let stat = process.stat().ok();
+        let may_be_read = waiting.is_some();
+        let waiting = waiting.unwrap_or_default();
         Evidence {
             pid: self.suspect.pid,
             age_ms: stat
@@ -258,7 +256,9 @@ impl Reading<'_> {
             threads: (ticks.threads.total > 0).then_some(ticks.threads),
             cpu: None,
             halt: Halt::default(),
-            waits,
+            waits: may_be_read.then_some(waiting.waits),
+            crews: waiting.crews,
+            locks: waiting.locks,
             epoll: None,
             inside: inside(&self.root),
             title: stat.as_ref().and_then(|stat| titles::of(&self.root, stat)),
@@ -284,66 +284,6 @@ impl Reading<'_> {
             dead += u64::from(sockets.as_ref()?.is_dead(*fd, *inode)?);
         }
         Some(dead)
-    }
-
-    /// What the threads wait for; `None` when not one of them may be asked.
-    fn waits(&self, ticks: &Ticks) -> Option<Vec<Wait>> {
-        if is_32_bit(&self.root) {
-            // Its system calls have numbers of their own.
-            return None;
-        }
-        let mut asked = false;
-        let mut counts: BTreeMap<(String, WaitKind, Option<WaitTarget>), u32> = BTreeMap::new();
-        let memory = File::open(self.root.join("mem")).ok();
-        for thread in ticks.by_thread.keys() {
-            let task = self.root.join("task").join(thread.to_string());
-            let Ok(text) = fs::read_to_string(task.join("syscall")) else {
-                continue;
-            };
-            asked = true;
-            let Some((number, arguments)) = parse_syscall(&text) else {
-                continue;
-            };
-            let call = syscalls::call(number);
-            let fd = descriptor(call, arguments, memory.as_ref());
-            let (name, kind) = match call {
-                Some(call) => (call.name.to_owned(), call.kind),
-                None => (format!("system call {number}"), WaitKind::Other),
-            };
-            // A poll on one descriptor is a wait for it, as a read is.
-            let kind = if fd.is_some() {
-                WaitKind::Descriptor
-            } else {
-                kind
-            };
-            let target = fd.and_then(|fd| self.target(fd));
-            *counts.entry((name, kind, target)).or_default() += 1;
-        }
-        let mut waits: Vec<Wait> = counts
-            .into_iter()
-            .map(|((call, kind, target), threads)| Wait {
-                call,
-                kind,
-                target,
-                threads,
-            })
-            .collect();
-        waits.sort_by_key(|wait| std::cmp::Reverse(wait.threads));
-        asked.then_some(waits)
-    }
-
-    fn target(&self, fd: u32) -> Option<WaitTarget> {
-        use std::os::unix::ffi::OsStrExt;
-        let link = fs::read_link(self.root.join("fd").join(fd.to_string())).ok()?;
-        let name = link.as_os_str().as_bytes();
-        let found = socket_inode(name).and_then(|inode| self.ends.find(inode));
-        Some(match found {
-            Some(socket) if socket.state == State::Listen => WaitTarget::Listener(socket.local),
-            // A UDP socket without a peer waits for anybody.
-            Some(socket) if socket.is_unconnected() => WaitTarget::File(Name::new(name)),
-            Some(socket) => WaitTarget::Remote(canonical(socket.remote)),
-            None => WaitTarget::File(Name::new(name)),
-        })
     }
 
     /// Which of the stuck sockets stand in the process's epoll sets.
@@ -401,47 +341,8 @@ fn parse_tfd(line: &str) -> Option<(u32, u32)> {
     Some((events, u32::from_str_radix(inode, 16).ok()?))
 }
 
-/// The number and the first arguments of a line of /proc/TID/syscall; `None` of a thread that
-/// runs, or is blocked outside of a system call.
-pub(super) fn parse_syscall(text: &str) -> Option<(u64, [u64; 3])> {
-    let mut words = text.split_ascii_whitespace();
-    let number = words.next()?.parse().ok()?;
-    let mut arguments = [0; 3];
-    for argument in &mut arguments {
-        *argument = u64::from_str_radix(words.next()?.strip_prefix("0x")?, 16).ok()?;
-    }
-    Some((number, arguments))
-}
-
-/// The descriptor that a thread's system call is on, by its /proc/TID/syscall; `None` also where
-/// the call takes none, or several.
-pub(super) fn descriptor_of_call(text: &str) -> Option<u32> {
-    let (number, arguments) = parse_syscall(text)?;
-    descriptor(syscalls::call(number), arguments, None)
-}
-
-/// The descriptor that a call waits for, if it is one. poll(2) has it in the process's memory.
-fn descriptor(call: Option<Call>, arguments: [u64; 3], memory: Option<&File>) -> Option<u32> {
-    let call = call?;
-    match call.kind {
-        WaitKind::Descriptor => u32::try_from(arguments[0] & u64::from(u32::MAX)).ok(),
-        WaitKind::Events if call.is_poll && (1..=POLL_MAX).contains(&arguments[1]) => {
-            let mut entry = [0; 8];
-            memory?.read_exact_at(&mut entry, arguments[0]).ok()?;
-            let fd = i32::from_ne_bytes([entry[0], entry[1], entry[2], entry[3]]);
-            // A negative one is an entry that is switched off.
-            u32::try_from(fd).ok().filter(|_| arguments[1] == 1)
-        }
-        _ => None,
-    }
-}
-
-fn canonical(end: Endpoint) -> Endpoint {
-    end.canonical()
-}
-
 /// The sockets of the table by inode.
-struct Ends<'a> {
+pub(super) struct Ends<'a> {
     by_inode: Vec<(u32, &'a Socket)>,
 }
 
@@ -456,7 +357,7 @@ impl<'a> Ends<'a> {
         Ends { by_inode }
     }
 
-    fn find(&self, inode: u32) -> Option<&'a Socket> {
+    pub(super) fn find(&self, inode: u32) -> Option<&'a Socket> {
         let at = self
             .by_inode
             .binary_search_by_key(&inode, |(inode, _)| *inode)
@@ -503,7 +404,7 @@ pub(super) fn has_many_tcp_strays(
     Some(false)
 }
 
-fn is_32_bit(root: &Path) -> bool {
+pub(super) fn is_32_bit(root: &Path) -> bool {
     const CLASS: usize = 4;
     const CLASS_32: u8 = 1;
     let mut head = [0; CLASS + 1];
@@ -515,15 +416,6 @@ fn is_32_bit(root: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_waiting_threads_call_and_arguments_are_read() {
-        let text = "45 0x9 0x7f00 0x2000 0x0 0x0 0x0 0x7ffd 0x7f24\n";
-        assert_eq!(parse_syscall(text), Some((45, [9, 0x7f00, 0x2000])));
-        assert_eq!(parse_syscall("running\n"), None);
-        assert_eq!(parse_syscall("-1 0x7ffd 0x7f24\n"), None);
-        assert_eq!(parse_syscall(""), None);
-    }
 
     #[test]
     fn an_epoll_entry_tells_its_events_and_inode() {

@@ -8,9 +8,21 @@ use crate::model::WaitKind::{self, Child, Descriptor, Events, Lock, Other, Sleep
 pub struct Call {
     pub name: &'static str,
     pub kind: WaitKind,
-    /// poll(2) and ppoll(2): an array of descriptors at the first argument, its length in the
-    /// second.
-    pub is_poll: bool,
+    pub takes: Takes,
+}
+
+/// How a call is told which descriptors it is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takes {
+    Nothing,
+    /// One, the first argument.
+    One,
+    /// poll(2): an array at the first argument, its length in the second.
+    Array,
+    /// select(2): how many bits in the first argument, the sets to read and to write at the others.
+    Sets,
+    /// epoll_wait(2): whatever the set in the first argument watches.
+    Epoll,
 }
 
 /// Name, kind, number on x86_64, number on aarch64; `NONE` where the architecture has no such
@@ -88,7 +100,13 @@ pub fn call(number: u64) -> Option<Call> {
         .map(|(name, kind, ..)| Call {
             name,
             kind: *kind,
-            is_poll: matches!(*name, "poll" | "ppoll"),
+            takes: match *name {
+                _ if *kind == Descriptor => Takes::One,
+                "poll" | "ppoll" => Takes::Array,
+                "select" | "pselect6" => Takes::Sets,
+                "epoll_wait" | "epoll_pwait" | "epoll_pwait2" => Takes::Epoll,
+                _ => Takes::Nothing,
+            },
         })
 }
 
@@ -118,7 +136,7 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     fn the_calls_of_this_architecture_are_found() {
         assert_eq!(call(45).map(|call| call.name), Some("recvfrom"));
-        assert!(call(7).is_some_and(|call| call.is_poll));
+        assert_eq!(call(7).map(|call| call.takes), Some(Takes::Array));
         assert_eq!(call(NONE), None);
     }
 }

@@ -25,6 +25,12 @@ pub struct Evidence {
     /// What keeps it from running.
     #[serde(default, skip_serializing_if = "Halt::is_none")]
     pub halt: Halt,
+    /// Its threads by name, the most frequent first; empty of a process with one thread.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub crews: Vec<Crew>,
+    /// The locks that several of its threads, or of its relatives, wait at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locks: Vec<Lock>,
     /// Membership of the stuck descriptors in its epoll sets; `None` when it has none.
     pub epoll: Option<Epoll>,
     /// Where tools must run that look into it.
@@ -142,6 +148,55 @@ pub struct Wait {
     pub kind: WaitKind,
     pub target: Option<WaitTarget>,
     pub threads: u32,
+    /// These threads by name, the most frequent first; empty where the process has one thread.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub crews: Vec<Crew>,
+}
+
+/// Threads that have a name in common, but for the digits at its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crew {
+    /// As each thread chose it (`/proc/PID/task/TID/comm`, at most 15 bytes), without the digits.
+    pub name: Name,
+    pub threads: u32,
+}
+
+/// A lock, or a condition, in memory for which threads wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lock {
+    pub place: LockPlace,
+    /// How many of the process's threads wait, and under which names.
+    pub threads: u32,
+    pub crews: Vec<Crew>,
+    /// Who has it, where memory or the kernel tells.
+    pub keeper: Option<Keeper>,
+}
+
+/// Where a lock is: two processes wait for the same one if this is the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LockPlace {
+    /// In the process's own memory, at this address.
+    Own(u64),
+    /// In memory that processes share: the device and inode of what is mapped, and the place in it.
+    Shared {
+        device: String,
+        inode: u64,
+        offset: u64,
+    },
+}
+
+/// Who has a lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keeper {
+    pub pid: Pid,
+    /// Its name (`comm`).
+    pub name: Option<Name>,
+    /// The thread, where that is told.
+    pub thread: Option<Pid>,
+    /// The system call that it is in, and on what; `None` of one that runs.
+    pub call: Option<String>,
+    pub target: Option<WaitTarget>,
 }
 
 /// What a system call waits for.

@@ -28,7 +28,8 @@ pub use cgroup::{Cgroup, Cgroups, Placed};
 pub use detail::{Detail, DetailRef, DetailSet, Details};
 pub use endpoint::Endpoint;
 pub use evidence::{
-    Cpu, Epoll, Evidence, FdLimit, Inside, Runtime, Threads, Wait, WaitKind, WaitTarget,
+    Cpu, Crew, Epoll, Evidence, FdLimit, Inside, Keeper, Lock, LockPlace, Runtime, Threads, Wait,
+    WaitKind, WaitTarget,
 };
 pub use figures::{Figure, FigureValue};
 pub use gap::{Gap, GapKind};

@@ -73,7 +73,8 @@ pub struct Process {
     pub pid: Pid,
     /// `None` when it was gone before its name was read.
     pub name: Option<Name>,
-    /// How long ago it started, in milliseconds; of holders of CLOSE_WAIT sockets, and others of their names, only.
+    /// How long ago it started, in milliseconds; of holders of CLOSE_WAIT sockets and
+    /// of listeners with connections to give, and others of their names, only.
     pub age_ms: Option<u64>,
     /// Its parent, its parent's parent and so on, as far as was read; of the same only.
     pub forebears: Vec<(Pid, Name)>,

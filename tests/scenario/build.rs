@@ -8,8 +8,8 @@ use closewait::classifier::age::Sightings;
 use closewait::classifier::severity::Thresholds;
 use closewait::filter::Filter;
 use closewait::model::{
-    self, Cpu, Epoll, Evidence, FdLimit, Holder, Holders, Name, Pid, PortRange, Runtime, Scan,
-    Sibling, Snapshot, Threads, Tick, Title, Wait, WaitKind, WaitTarget,
+    self, Cpu, Crew, Epoll, Evidence, FdLimit, Holder, Holders, Keeper, Lock, LockPlace, Name, Pid,
+    PortRange, Runtime, Scan, Sibling, Snapshot, Threads, Tick, Title, Wait, WaitKind, WaitTarget,
 };
 
 use super::file::{self, Limit, Scenario, Source};
@@ -38,7 +38,7 @@ pub fn snapshot(scenario: &Scenario) -> Result<Snapshot, String> {
     }
     let mut processes = Vec::new();
     for (pid, name) in seen.names {
-        let described = scenario.process.iter().find(|process| process.pid == pid);
+        let described = scenario.process.iter().find(|process| process.is(pid));
         let age = described.and_then(|process| process.age.as_deref());
         processes.push(model::Process {
             pid: Pid(pid),
@@ -178,8 +178,7 @@ pub fn rules(rules: &file::Rules) -> Result<Rules, String> {
 }
 
 /// What a process of the scenario would tell when it is asked.
-pub fn evidence(process: &file::Process) -> Result<Evidence, String> {
-    let pid = Pid(process.pid);
+pub fn evidence(process: &file::Process, pid: Pid) -> Result<Evidence, String> {
     let waits = process.waits.as_ref().map(|waits| {
         let waits = waits.iter().map(|text| wait(text));
         waits.collect::<Result<Vec<Wait>, String>>()
@@ -221,6 +220,8 @@ pub fn evidence(process: &file::Process) -> Result<Evidence, String> {
         }),
         halt: process.halt.halt(pid)?,
         waits: waits.transpose()?,
+        crews: process.names.iter().map(|text| crew(text)).collect(),
+        locks: locks(&process.locks)?,
         epoll: process.epoll.map(|epoll| Epoll {
             watched: epoll.watched,
             muted: epoll.muted,
@@ -271,6 +272,10 @@ fn runtime(name: Option<&str>) -> Result<Runtime, String> {
 /// `30x recvfrom 10.0.0.5:3306`, `1x accept4 listener 0.0.0.0:8080`, `2x futex`.
 fn wait(text: &str) -> Result<Wait, String> {
     let (threads, rest) = syntax::count(text);
+    let (rest, name) = match rest.split_once(" named ") {
+        Some((rest, name)) => (rest, Some(name)),
+        None => (rest, None),
+    };
     let mut words = rest.split_whitespace();
     let call = words.next().ok_or("an empty wait")?;
     let target = match (words.next(), words.next()) {
@@ -293,5 +298,52 @@ fn wait(text: &str) -> Result<Wait, String> {
         kind,
         target,
         threads,
+        crews: name
+            .map(|name| crew(&format!("{threads}x {name}")))
+            .into_iter()
+            .collect(),
     })
+}
+
+/// `20x pool-1-thread-`.
+fn crew(text: &str) -> Crew {
+    let (threads, name) = syntax::count(text);
+    Crew {
+        name: Name::new(name.as_bytes()),
+        threads,
+    }
+}
+
+/// `19x own`, `19x own by 77 in nanosleep`, `1x shared`.
+fn locks(texts: &[String]) -> Result<Vec<Lock>, String> {
+    let lock = |(address, text): (u64, &String)| {
+        let (threads, rest) = syntax::count(text);
+        let words: Vec<&str> = rest.split_whitespace().collect();
+        let place = match words.first() {
+            Some(&"own") => LockPlace::Own(address),
+            Some(&"shared") => LockPlace::Shared {
+                device: "00:01".to_owned(),
+                inode: 1,
+                offset: 0,
+            },
+            _ => return Err(format!("{text:?} is no lock")),
+        };
+        let keeper = match (words.get(1), words.get(2)) {
+            (Some(&"by"), Some(pid)) => Some(syntax::number("by", pid)?),
+            _ => None,
+        };
+        Ok(Lock {
+            place,
+            threads,
+            crews: Vec::new(),
+            keeper: keeper.map(|pid| Keeper {
+                pid: Pid(pid),
+                name: None,
+                thread: None,
+                call: words.get(4).map(|call| (*call).to_owned()),
+                target: None,
+            }),
+        })
+    };
+    (1..).zip(texts).map(lock).collect()
 }

@@ -83,6 +83,9 @@ pub struct Rules {
 #[serde(deny_unknown_fields)]
 pub struct Process {
     pub pid: u32,
+    /// Others that tell the same.
+    #[serde(default)]
+    pub also: Vec<u32>,
     pub age: Option<String>,
     /// The parent first: `bash[10]`.
     #[serde(default)]
@@ -111,6 +114,11 @@ pub struct Process {
     #[serde(default)]
     pub halt: Halted,
     pub waits: Option<Vec<String>>,
+    /// The threads by name.
+    #[serde(default)]
+    pub names: Vec<String>,
+    #[serde(default)]
+    pub locks: Vec<String>,
     pub epoll: Option<Epoll>,
     /// Its command line, of programs that say in there what they do.
     pub title: Option<String>,
@@ -121,6 +129,12 @@ pub struct Process {
     pub inside: Inside,
     #[serde(default)]
     pub unread: Vec<String>,
+}
+
+impl Process {
+    pub fn is(&self, pid: u32) -> bool {
+        self.pid == pid || self.also.contains(&pid)
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -47,15 +47,17 @@ pub fn run(scenario: &Scenario) -> Result<Found, String> {
         .collect();
     for pid in asked {
         if let Some(process) = described(scenario, pid) {
-            evidence.push(build::evidence(process)?);
+            evidence.push(build::evidence(process, pid)?);
         }
     }
     let found = loop {
         let (sets, queues) = (sets.clone(), queues.clone());
         let found = finding::findings(&report, sets, queues, &evidence, &rules.thresholds);
         let behind = found.unasked();
-        let told = behind.iter().filter_map(|pid| described(scenario, *pid));
-        let told: Vec<Evidence> = told.map(build::evidence).collect::<Result<_, _>>()?;
+        let told = behind
+            .iter()
+            .filter_map(|pid| Some(build::evidence(described(scenario, *pid)?, *pid)));
+        let told: Vec<Evidence> = told.collect::<Result<_, _>>()?;
         if told.is_empty() {
             break found;
         }
@@ -83,7 +85,8 @@ pub fn run(scenario: &Scenario) -> Result<Found, String> {
 }
 
 fn described(scenario: &Scenario, pid: Pid) -> Option<&Process> {
-    scenario.process.iter().find(|process| process.pid == pid.0)
+    let mut processes = scenario.process.iter();
+    processes.find(|process| process.is(pid.0))
 }
 
 fn told(report: &Report<'_>, finding: &Finding) -> Told {

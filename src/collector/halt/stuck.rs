@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::hierarchy::bounded;
-use crate::collector::process::parse_syscall;
 use crate::collector::syscalls;
 use crate::collector::threads::directory;
+use crate::collector::waits::parse_syscall;
 use crate::model::{Pid, Stuck};
 
 /// More threads than this are not asked.

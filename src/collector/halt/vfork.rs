@@ -7,9 +7,10 @@ use std::path::Path;
 
 use super::hierarchy::bounded;
 use super::name;
-use crate::collector::process::{TICK_MS, parse_syscall};
+use crate::collector::process::TICK_MS;
 use crate::collector::syscalls;
 use crate::collector::threads::directory;
+use crate::collector::waits::parse_syscall;
 use crate::model::{Pid, Vfork};
 
 /// `include/uapi/linux/sched.h`.

@@ -19,7 +19,7 @@ use super::kcmp::shares_files;
 use super::procfs::{Processes, numbers_in, socket_inode, threads_in};
 use super::{Found, sight};
 use crate::collector::netns;
-use crate::collector::process::descriptor_of_call;
+use crate::collector::waits::descriptor_of_call;
 use crate::model::{Barrier, Holder, Holding, Pid, Process, Scanned};
 
 /// The most descriptors that are read in tables of threads.

@@ -11,8 +11,8 @@ use super::{DUMPS_MAX, Recording, RecordingError, facts_of};
 use crate::collector::proc_net;
 use crate::collector::sock_diag::wire;
 use crate::model::{
-    Barrier, Cgroup, Container, Endpoint, Evidence, Family, Halt, Name, Namespace, Socket, Title,
-    Users, WaitTarget,
+    Barrier, Cgroup, Container, Crew, Endpoint, Evidence, Family, Halt, Name, Namespace, Socket,
+    Title, Users, WaitTarget,
 };
 
 /// Where the addresses stand in a `struct inet_diag_msg` (`idiag_src`, `idiag_dst`), 16 bytes
@@ -296,17 +296,36 @@ impl Masks {
         for title in evidence.title.iter_mut().chain(siblings) {
             self.title(title);
         }
-        let targets = evidence.waits.iter_mut().flatten();
-        for target in targets.filter_map(|wait| wait.target.as_mut()) {
-            match target {
-                WaitTarget::Remote(end) | WaitTarget::Listener(end) => *end = self.endpoint(*end),
-                WaitTarget::File(name) => {
-                    let kinds: [&[u8]; 3] = [b"socket:[", b"pipe:[", b"anon_inode:"];
-                    if !kinds.iter().any(|kind| name.bytes().starts_with(kind)) {
-                        *name = self.name("file", name);
-                    }
+        for wait in evidence.waits.iter_mut().flatten() {
+            self.crews(&mut wait.crews);
+            self.target(wait.target.as_mut());
+        }
+        self.crews(&mut evidence.crews);
+        for lock in &mut evidence.locks {
+            self.crews(&mut lock.crews);
+            if let Some(keeper) = &mut lock.keeper {
+                keeper.name = keeper.name.as_ref().map(|name| self.name("program", name));
+                self.target(keeper.target.as_mut());
+            }
+        }
+    }
+
+    fn crews(&mut self, crews: &mut [Crew]) {
+        for crew in crews {
+            crew.name = self.name("program", &crew.name);
+        }
+    }
+
+    fn target(&mut self, target: Option<&mut WaitTarget>) {
+        match target {
+            Some(WaitTarget::Remote(end) | WaitTarget::Listener(end)) => *end = self.endpoint(*end),
+            Some(WaitTarget::File(name)) => {
+                let kinds: [&[u8]; 3] = [b"socket:[", b"pipe:[", b"anon_inode:"];
+                if !kinds.iter().any(|kind| name.bytes().starts_with(kind)) {
+                    *name = self.name("file", name);
                 }
             }
+            None => {}
         }
     }
 

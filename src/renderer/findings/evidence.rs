@@ -1,18 +1,17 @@
 //! The facts that led to a finding, each a short line.
 
-use super::super::{escape, groups, units};
+use super::super::{groups, units};
 use super::far;
 use super::halt;
 use super::waiting;
+use super::waits::wait_lines;
 use super::words::{all_silent, end, holders_line, process, runtime_name};
 use crate::classifier::Report;
-use crate::classifier::culprit::{Descriptors, awaited_by, parks_threads, spinning};
+use crate::classifier::culprit::{Descriptors, spinning};
 use crate::classifier::finding::{Finding, Set};
 use crate::classifier::halt::Hold;
 use crate::classifier::pairs::{Legs, Passing};
-use crate::model::{
-    Cause, Evidence, FdLimit, Runtime, Side, State, StateSet, Wait, WaitKind, WaitTarget,
-};
+use crate::model::{Cause, Evidence, FdLimit, Runtime, Side, State, StateSet};
 
 /// How much a line of evidence tells: the screen has room for a few.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,6 +69,7 @@ pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
     half_closed_lines(set, &mut lines);
     patience_line(set, &mut lines);
     super::pool::lines(set, &mut lines);
+    wait_lines(report, finding, &mut lines);
     for evidence in &finding.evidence {
         process_lines(report, finding, evidence, &mut lines);
     }
@@ -356,21 +356,6 @@ fn process_lines(report: &Report<'_>, finding: &Finding, evidence: &Evidence, li
             );
         }
     }
-    let awaited = awaited_by(evidence);
-    // What it waited for when it was stopped says nothing.
-    let waits = evidence.waits.iter().flatten().filter(|_| runs);
-    let most = waits.take(2);
-    let other = awaited.filter(|awaited| !most.clone().any(|wait| wait == *awaited));
-    for wait in other.filter(|_| runs).into_iter().chain(most) {
-        wait_line(
-            &name,
-            wait,
-            evidence,
-            awaited == Some(wait),
-            far::is_waiting(finding),
-            lines,
-        );
-    }
     if let (Some(open), Some(FdLimit::Files(limit))) = (evidence.open_fds, evidence.fd_limit) {
         let (rank, near) = match Descriptors::of(evidence) {
             Some(Descriptors::Gone) => (Rank::Decisive, ": accept() and open() fail (EMFILE)"),
@@ -447,50 +432,6 @@ fn process_lines(report: &Report<'_>, finding: &Finding, evidence: &Evidence, li
     for unread in &evidence.unread {
         lines.add(Rank::Plain, format!("not known of {name}: {unread}"));
     }
-}
-
-fn wait_line(
-    name: &str,
-    wait: &Wait,
-    evidence: &Evidence,
-    awaited: bool,
-    is_waiting: bool,
-    lines: &mut Lines,
-) {
-    let total = evidence.threads.map_or(0, |threads| threads.total);
-    if wait.threads < 2 && total > 1 {
-        return;
-    }
-    let on = match &wait.target {
-        Some(WaitTarget::Remote(remote)) => format!(" on {remote}"),
-        Some(WaitTarget::Listener(local)) => format!(" on its listener {local}"),
-        Some(WaitTarget::File(file)) => format!(" on {}", escape::text(file.bytes())),
-        None => match wait.kind {
-            WaitKind::Lock if parks_threads(evidence.runtime) => {
-                ": a lock, or nothing to do".to_owned()
-            }
-            WaitKind::Lock => ": a lock or a condition".to_owned(),
-            WaitKind::Events if is_waiting => ": an event loop".to_owned(),
-            WaitKind::Events => ": an event loop with nothing to do".to_owned(),
-            _ => String::new(),
-        },
-    };
-    let verb = if wait.threads == 1 { "waits" } else { "wait" };
-    let plural = if total == 1 { "" } else { "s" };
-    let rank = match wait.kind {
-        _ if awaited => Rank::Decisive,
-        WaitKind::Lock if parks_threads(evidence.runtime) => Rank::Plain,
-        WaitKind::Descriptor | WaitKind::Lock if wait.threads * 2 > total => Rank::Decisive,
-        _ => Rank::Plain,
-    };
-    lines.add(
-        rank,
-        format!(
-            "{} of {total} thread{plural} of {name} {verb} in {}{on}",
-            wait.threads,
-            escape::text(wait.call.as_bytes())
-        ),
-    );
 }
 
 fn peer_lines(report: &Report<'_>, set: &Set, lines: &mut Lines) {

@@ -8,6 +8,7 @@ mod halt;
 mod pool;
 mod steps;
 mod waiting;
+mod waits;
 mod words;
 
 use std::io::{self, Write};

@@ -336,10 +336,14 @@ fn culprit_words(finding: &Finding, cause: Cause, culprit: Culprit) -> Option<St
         Culprit::Behind(remote) => {
             let end = far::end(finding).map_or(String::new(), |end| format!(" {end}"));
             format!(
-                "{seen}, and the program waits for {remote}: consistent with a slow service behind \
-                 this one.{end}"
+                "{seen}, and {} for {remote}: consistent with a slow service behind this one.{end}",
+                who_waits(finding)
             )
         }
+        Culprit::Lock(_) => format!(
+            "{seen}, and {} for a lock that is not given up: whoever has it must act.",
+            who_waits(finding)
+        ),
         Culprit::FarEnd(end) => format!(
             "The program has passed the close on, and waits for the other end of its connections \
              {} to close: the fault is there.",
@@ -378,11 +382,37 @@ fn may_leak_too(finding: &Finding, culprit: Culprit) -> bool {
         && !finding.evidence.iter().any(is_go)
 }
 
+/// `all 4 workers wait`.
+fn who_waits(finding: &Finding) -> String {
+    let workers = &finding.workers;
+    let held_up = match (finding.culprit, workers.behind(), workers.jam()) {
+        (Some(Culprit::Behind(remote)), Some((other, common)), _) if remote == other => {
+            common.workers
+        }
+        (Some(Culprit::Lock(_)), _, Some((jam, _))) => jam.workers,
+        _ => 0,
+    };
+    match workers.total {
+        2.. if held_up == workers.total => format!("all {held_up} workers wait"),
+        _ => "the program waits".to_owned(),
+    }
+}
+
 fn not_accepted(finding: &Finding) -> String {
     let fault = match culprit::descriptors(&finding.evidence) {
         Descriptors::Short | Descriptors::Gone => {
             "The program does not call accept() in time, and is nearly out of file descriptors: \
              at the limit accept() fails altogether."
+        }
+        Descriptors::Enough if finding.workers.are_all_taken() => {
+            return with_those_who_left(
+                finding,
+                format!(
+                    "All {} workers are taken up by connections that they have accepted, and none \
+                     calls accept(): more workers are needed, or faster answers.",
+                    finding.workers.total
+                ),
+            );
         }
         Descriptors::Enough => {
             "The program does not call accept() in time: consistent with a slow or blocked accept \

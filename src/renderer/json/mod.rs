@@ -5,6 +5,7 @@
 mod halt;
 mod row;
 mod types;
+mod workers;
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -348,6 +349,7 @@ impl<'a> Context<'a> {
                 }
             }),
             fd_percent: finding.fd_percent,
+            workers: workers::workers(&finding.workers, &self.report.resolved),
             processes: finding
                 .evidence
                 .iter()

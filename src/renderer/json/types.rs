@@ -282,6 +282,7 @@ pub(super) struct FindingJson<'a> {
     pub(super) pool: Option<PoolJson>,
     pub(super) half_closed: Option<HalfClosedJson>,
     pub(super) fd_percent: Option<u64>,
+    pub(super) workers: WorkersJson<'a>,
     pub(super) processes: Vec<EvidenceJson<'a>>,
 }
 
@@ -335,6 +336,56 @@ pub(super) struct EvidenceJson<'a> {
     pub(super) epoll: Option<EpollJson>,
     pub(super) says: Option<NameJson<'a>>,
     pub(super) unread: &'a [String],
+}
+
+/// What all processes of a finding wait for.
+#[derive(Serialize)]
+pub(super) struct WorkersJson<'a> {
+    pub(super) total: u64,
+    pub(super) asked: u64,
+    pub(super) threads: u64,
+    pub(super) serving: u64,
+    pub(super) waits: Vec<CommonJson<'a>>,
+    pub(super) locks: Vec<JamJson<'a>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct CommonJson<'a> {
+    pub(super) call: &'a str,
+    pub(super) kind: &'static str,
+    pub(super) remote: Option<EndpointJson<'a>>,
+    pub(super) listener: Option<EndpointJson<'a>>,
+    pub(super) file: Option<String>,
+    pub(super) workers: u64,
+    pub(super) threads: u64,
+    pub(super) pid: u32,
+    pub(super) names: Vec<CrewJson>,
+}
+
+#[derive(Serialize)]
+pub(super) struct JamJson<'a> {
+    pub(super) place: &'static str,
+    pub(super) workers: u64,
+    pub(super) threads: u64,
+    pub(super) pid: u32,
+    pub(super) names: Vec<CrewJson>,
+    pub(super) keeper: Option<LockKeeperJson<'a>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct LockKeeperJson<'a> {
+    pub(super) pid: u32,
+    pub(super) thread: Option<u32>,
+    pub(super) name: Option<String>,
+    pub(super) call: Option<&'a str>,
+    pub(super) remote: Option<EndpointJson<'a>>,
+}
+
+/// Threads of one name, without the digits at its end.
+#[derive(Serialize)]
+pub(super) struct CrewJson {
+    pub(super) name: String,
+    pub(super) threads: u32,
 }
 
 #[derive(Serialize)]

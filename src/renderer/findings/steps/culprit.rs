@@ -17,6 +17,9 @@ pub(super) fn steps(finding: &Finding) -> Vec<Step> {
             return told(finding, pid).map_or_else(Vec::new, halt::beside);
         }
         Some(Culprit::Behind(remote)) => return of_chain(finding, remote),
+        Some(Culprit::Lock(thread)) => {
+            Step::advice(format!("look for {thread} in the stacks: it has the lock"))
+        }
         Some(Culprit::FarEnd(End::One(service))) => match service.at {
             At::Remote(remote) => {
                 Step::advice(format!("look at {remote}: it has not closed its end"))

@@ -75,7 +75,7 @@ pub fn steps(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
 /// What the owner is asked, where it can tell more.
 fn of_owner(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
     let set = &finding.set;
-    match (finding.culprit, set.by_weight.first()) {
+    match (finding.culprit, finding.pid()) {
         // It can do nothing, or has done its part: no stack of it tells more.
         (Some(Culprit::Halted(..) | Culprit::FarEnd(_)), _) => Vec::new(),
         // Who sleeps has nothing to tell but whose child it is.
@@ -83,7 +83,7 @@ fn of_owner(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
         (_, None) => vec![Step::advice(whose(report, set))],
         (_, Some(_)) if set.cause == Cause::Inherited => vec![family(set)],
         (_, Some(pid)) => {
-            let place = Place::new(report, finding, *pid);
+            let place = Place::new(report, finding, pid);
             match place.told {
                 Some(_) => stack(&place),
                 // What runs it is not known.

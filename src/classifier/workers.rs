@@ -1,0 +1,405 @@
+//! Workers: what the processes behind a set of sockets wait for, summed over all of them.
+//!
+//! A service of many processes with a thread each tells what one process of many threads does:
+//! that most of them wait for the same.
+
+use std::collections::BTreeMap;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::Report;
+use super::culprit::parks_threads;
+use super::halt::Hold;
+use super::listeners::Bound;
+use super::sets::Set;
+use crate::model::{
+    Crew, Endpoint, Evidence, Keeper, Lock, LockPlace, Name, Pid, Side, State, Wait, WaitKind,
+    WaitTarget,
+};
+
+/// Those who work on the sockets of a set, or should.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Workers {
+    /// How many processes there are. Who only holds the listener for them, as a master does, or
+    /// sleeps beside them is none.
+    pub total: u64,
+    /// Those of them that told what they wait for, and how many threads these have.
+    pub asked: u64,
+    pub threads: u64,
+    /// How many have a connection of the service at hand that they accepted.
+    pub serving: u64,
+    /// All of their threads by name, the most frequent first; empty where each has one.
+    pub crews: Vec<Crew>,
+    /// What they wait for, that which tells most first.
+    pub waits: Vec<Common>,
+    /// The locks at which most of them wait, those with most waiters first.
+    pub locks: Vec<Jam>,
+    /// Threads that wait for locks on files, and the first process that has one.
+    locked: u64,
+    locked_out: Option<Pid>,
+    /// Threads that are parked by a runtime that has threads of its own, and may be at work on
+    /// nothing.
+    parked: u64,
+}
+
+/// A wait that threads of one or several processes have in common.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Common {
+    /// The call in which most of them are.
+    pub call: String,
+    pub kind: WaitKind,
+    pub on: On,
+    /// In how many processes, and how many threads in all.
+    pub workers: u64,
+    pub threads: u64,
+    /// One of the processes.
+    pub pid: Pid,
+    /// The threads by name, the most frequent first.
+    pub crews: Vec<Crew>,
+}
+
+/// What is waited for. The order is that in which it tells.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum On {
+    /// The remote end of connections that the workers made.
+    Service(Endpoint),
+    File(Name),
+    /// A connection to accept.
+    Listener(Endpoint),
+    /// The peers of connections that the workers accepted.
+    Clients,
+    /// Nothing that has a name: another thread, a time, any of many descriptors.
+    Nothing,
+}
+
+/// A lock for which several threads, or processes, wait.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Jam {
+    pub place: LockPlace,
+    pub workers: u64,
+    pub threads: u64,
+    pub pid: Pid,
+    pub crews: Vec<Crew>,
+    pub keeper: Option<Keeper>,
+}
+
+/// What the whole table tells of those who were asked.
+#[derive(Debug, Default)]
+pub struct Connections {
+    /// The remote ends that threads wait for and that are peers of accepted connections.
+    clients: FxHashSet<Endpoint>,
+    /// Who holds connections that a listener accepted.
+    serving: FxHashMap<Bound, FxHashSet<Pid>>,
+}
+
+impl Connections {
+    /// Looks at the connections on which threads wait, and at those of the listeners of sets.
+    pub fn of(report: &Report<'_>, sets: &[Set], evidence: &[Evidence]) -> Connections {
+        let mut found = Connections::default();
+        let waits = evidence.iter().flat_map(|evidence| evidence.waits.iter());
+        let targets = waits.flatten().filter_map(|wait| wait.target.as_ref());
+        let remotes: FxHashSet<Endpoint> = targets
+            .filter_map(|target| match target {
+                WaitTarget::Remote(remote) => Some(*remote),
+                _ => None,
+            })
+            .collect();
+        for bound in sets.iter().filter_map(|set| set.listener) {
+            found.serving.entry(bound).or_default();
+        }
+        if evidence.is_empty() {
+            return found;
+        }
+        let ports: FxHashSet<u16> = found.serving.keys().map(|bound| bound.local.port).collect();
+        let mut services = FxHashSet::default();
+        for socket in &report.snapshot.sockets {
+            if socket.inode == 0 || socket.state == State::Listen {
+                continue;
+            }
+            let remote = socket.remote.canonical();
+            if remotes.contains(&remote) {
+                match report.judged(socket).side() {
+                    Some(Side::Server) => found.clients.insert(remote),
+                    Some(Side::Client) | None => services.insert(remote),
+                };
+            }
+            if ports.contains(&socket.local.port)
+                && let Some(listener) = report.listeners().covering(socket)
+                && let Some(serving) = found.serving.get_mut(&listener.bound)
+            {
+                let holders = report.holders().of(socket.inode).iter();
+                serving.extend(holders.map(|holder| holder.pid));
+            }
+        }
+        found.clients.retain(|remote| !services.contains(remote));
+        found
+    }
+
+    /// Whether a process has connections of a set's service at hand.
+    fn serves(&self, set: &Set, pid: Pid) -> bool {
+        let serving = set.listener.and_then(|bound| self.serving.get(&bound));
+        !set.holds(pid).is_empty() || serving.is_some_and(|serving| serving.contains(&pid))
+    }
+
+    fn on(&self, wait: &Wait) -> On {
+        match &wait.target {
+            Some(WaitTarget::Remote(remote)) if self.clients.contains(remote) => On::Clients,
+            Some(WaitTarget::Remote(remote)) => On::Service(*remote),
+            Some(WaitTarget::Listener(local)) => On::Listener(*local),
+            Some(WaitTarget::File(name)) => On::File(name.clone()),
+            None => On::Nothing,
+        }
+    }
+}
+
+impl Workers {
+    /// Sums what the processes of a set told.
+    pub fn of(
+        report: &Report<'_>,
+        set: &Set,
+        evidence: &[Evidence],
+        connections: &Connections,
+    ) -> Workers {
+        let told = |pid: &Pid| evidence.iter().find(|evidence| evidence.pid == *pid);
+        let is_forebear = |pid: Pid| {
+            let mut others = set.by_weight.iter().filter(|other| **other != pid);
+            others.any(|other| {
+                let mut line = report.holders().forebears(*other).iter();
+                line.any(|(forebear, _)| *forebear == pid)
+            })
+        };
+        let mut workers = Workers::default();
+        let mut asked: Vec<&Evidence> = Vec::new();
+        let mut beside: Vec<&Evidence> = Vec::new();
+        for pid in &set.by_weight {
+            let serves = connections.serves(set, *pid);
+            let one = told(pid).filter(|evidence| evidence.waits.is_some());
+            match one {
+                Some(one) if !serves && only_sleeps(one) => beside.push(one),
+                Some(one) if !serves && is_forebear(*pid) && only_watches(one) => beside.push(one),
+                Some(one) => asked.push(one),
+                None if serves || !is_forebear(*pid) => {}
+                None => continue,
+            }
+            workers.total += 1;
+            workers.serving += u64::from(serves);
+        }
+        // Where nobody else is, they are those who should work.
+        if workers.total == beside.len() as u64 {
+            asked.append(&mut beside);
+        }
+        workers.total -= beside.len() as u64;
+        workers.add(&asked, connections);
+        workers
+    }
+
+    fn add(&mut self, asked: &[&Evidence], connections: &Connections) {
+        let mut waits: BTreeMap<(On, WaitKind, &str), Common> = BTreeMap::new();
+        let mut locks: BTreeMap<(LockPlace, Option<Pid>), Jam> = BTreeMap::new();
+        for evidence in asked {
+            // What it waited for when it was stopped says nothing.
+            if is_held(evidence) {
+                continue;
+            }
+            let locked: u32 = evidence.halt.locks.iter().map(|lock| lock.threads).sum();
+            if locked > 0 {
+                self.locked += u64::from(locked);
+                self.locked_out.get_or_insert(evidence.pid);
+            }
+            self.asked += 1;
+            self.threads += u64::from(threads(evidence));
+            join(&mut self.crews, &evidence.crews);
+            let mut seen: FxHashSet<(On, WaitKind, &str)> = FxHashSet::default();
+            for wait in evidence.waits.iter().flatten() {
+                let on = connections.on(wait);
+                // However somebody waits for a service, it is the same wait.
+                let call = match on {
+                    On::Service(_) | On::Clients => "",
+                    _ => wait.call.as_str(),
+                };
+                let key = (on, wait.kind, call);
+                let common = waits.entry(key.clone()).or_insert_with(|| Common {
+                    call: wait.call.clone(),
+                    kind: wait.kind,
+                    on: key.0.clone(),
+                    workers: 0,
+                    threads: 0,
+                    pid: evidence.pid,
+                    crews: Vec::new(),
+                });
+                common.workers += u64::from(seen.insert(key));
+                common.threads += u64::from(wait.threads);
+                join(&mut common.crews, &wait.crews);
+                if wait.kind == WaitKind::Lock && parks_threads(evidence.runtime) {
+                    self.parked += u64::from(wait.threads);
+                }
+            }
+            for lock in &evidence.locks {
+                let whose = matches!(lock.place, LockPlace::Own(_)).then_some(evidence.pid);
+                let jam = locks
+                    .entry((lock.place.clone(), whose))
+                    .or_insert_with(|| Jam {
+                        place: lock.place.clone(),
+                        workers: 0,
+                        threads: 0,
+                        pid: evidence.pid,
+                        crews: Vec::new(),
+                        keeper: None,
+                    });
+                jam.take(lock);
+            }
+        }
+        self.waits = waits.into_values().collect();
+        self.waits
+            .sort_by(|a, b| a.rank().cmp(&b.rank()).then(b.threads.cmp(&a.threads)));
+        self.locks = locks.into_values().collect();
+        self.locks
+            .retain(|jam| jam.threads > 1 || jam.keeper.is_some());
+        self.locks.sort_by_key(|jam| std::cmp::Reverse(jam.threads));
+    }
+
+    /// How many threads may be at work on something: all but those that a runtime has parked.
+    pub fn working(&self) -> u64 {
+        self.threads.saturating_sub(self.parked)
+    }
+
+    /// The wait for a service in which most of those are that work.
+    pub fn behind(&self) -> Option<(Endpoint, &Common)> {
+        self.waits.iter().find_map(|common| match common.on {
+            On::Service(remote) => {
+                let is_most = common.threads.saturating_mul(2) > self.working();
+                (common.threads > 1 && is_most).then_some((remote, common))
+            }
+            _ => None,
+        })
+    }
+
+    /// The lock that holds up most of those that work, where it is known who has it. Workers that
+    /// take turns at accept(2) by a lock are not held up.
+    pub fn jam(&self) -> Option<(&Jam, &Keeper)> {
+        let is_most = |jam: &&Jam| jam.threads > 1 && jam.threads.saturating_mul(2) > self.threads;
+        let jam = self.locks.iter().find(is_most)?;
+        let keeper = jam.keeper.as_ref()?;
+        let takes_turns = matches!(keeper.target, Some(WaitTarget::Listener(_)))
+            || keeper.call.as_deref().is_some_and(is_of_a_loop);
+        (!takes_turns).then_some((jam, keeper))
+    }
+
+    /// One of the processes, where most of those that work wait for locks on files.
+    pub fn locked_out(&self) -> Option<Pid> {
+        let is_most = self.locked.saturating_mul(2) > self.threads;
+        self.locked_out.filter(|_| is_most)
+    }
+
+    /// Whether there is a thread in each process that told, and each is taken: none waits for a
+    /// connection, and none for whatever comes.
+    pub fn are_all_taken(&self) -> bool {
+        let is_free = |common: &Common| {
+            let is_loop = common.kind == WaitKind::Events;
+            match common.on {
+                On::Listener(_) => true,
+                On::Service(_) => false,
+                On::File(_) | On::Clients | On::Nothing => is_loop,
+            }
+        };
+        self.total > 1
+            && self.asked == self.total
+            && self.serving == self.total
+            && self.threads == self.total
+            && !self.waits.iter().any(is_free)
+            && !self.locks.iter().any(|jam| jam.keeper.is_none())
+    }
+
+    /// The process to look at: one that is in the wait that tells most.
+    pub fn example(&self) -> Option<Pid> {
+        let first = self.waits.first()?;
+        if let Some(waiting) = self.locked_out() {
+            return Some(waiting);
+        }
+        match (self.behind(), self.jam()) {
+            (Some((_, common)), _) => Some(common.pid),
+            (None, Some((_, keeper))) => Some(keeper.pid),
+            (None, None) => Some(first.pid),
+        }
+    }
+}
+
+impl Common {
+    fn rank(&self) -> (u8, bool) {
+        let what = match self.on {
+            On::Service(_) => 0,
+            On::File(_) => 1,
+            On::Listener(_) => 2,
+            On::Clients => 3,
+            On::Nothing => 4,
+        };
+        // One that is parked tells least.
+        (what, self.kind == WaitKind::Lock)
+    }
+}
+
+impl Jam {
+    fn take(&mut self, lock: &Lock) {
+        self.workers += 1;
+        self.threads += u64::from(lock.threads);
+        join(&mut self.crews, &lock.crews);
+        if self.keeper.is_none() {
+            self.keeper.clone_from(&lock.keeper);
+        }
+    }
+}
+
+/// Adds crews to others, the most frequent first.
+fn join(crews: &mut Vec<Crew>, more: &[Crew]) {
+    for crew in more {
+        match crews.iter_mut().find(|known| known.name == crew.name) {
+            Some(known) => known.threads = known.threads.saturating_add(crew.threads),
+            None => crews.push(crew.clone()),
+        }
+    }
+    crews.sort_by_key(|crew| std::cmp::Reverse(crew.threads));
+}
+
+/// Whether a process is stopped, whatever it waited for.
+fn is_held(evidence: &Evidence) -> bool {
+    matches!(
+        Hold::of(evidence),
+        Some(Hold::Frozen | Hold::Traced | Hold::Stopped)
+    )
+}
+
+fn threads(evidence: &Evidence) -> u32 {
+    evidence.threads.map_or(0, |threads| threads.total)
+}
+
+/// Whether every thread of a process only sleeps, or waits for a child.
+fn only_sleeps(evidence: &Evidence) -> bool {
+    all(evidence, |wait| {
+        matches!(wait.kind, WaitKind::Sleep | WaitKind::Child)
+    })
+}
+
+/// The same, or waits for another thread, or for whatever comes by a pipe or one of many
+/// descriptors: a supervisor.
+fn only_watches(evidence: &Evidence) -> bool {
+    all(evidence, |wait| match (&wait.target, wait.kind) {
+        (None, WaitKind::Descriptor | WaitKind::Other) => false,
+        (None, _) => true,
+        (Some(WaitTarget::File(_)), _) => true,
+        (Some(WaitTarget::Remote(_) | WaitTarget::Listener(_)), _) => false,
+    })
+}
+
+fn all(evidence: &Evidence, is_so: impl Fn(&Wait) -> bool) -> bool {
+    let waits = evidence.waits.as_deref().unwrap_or_default();
+    let told: u32 = waits.iter().map(|wait| wait.threads).sum();
+    told > 0 && told == threads(evidence) && waits.iter().all(is_so)
+}
+
+fn is_of_a_loop(call: &str) -> bool {
+    [
+        "accept", "poll", "epoll", "select", "pselect", "ppoll", "io_uring",
+    ]
+    .iter()
+    .any(|start| call.starts_with(start))
+}
