@@ -43,6 +43,8 @@ pub struct Facts {
     pub acked: Option<Ago>,
     /// Whether this side has ever sent data.
     pub ever_sent: Option<bool>,
+    /// In how many segments, those that were sent again included.
+    pub pieces: Option<u32>,
     /// Whether a byte but the FIN ever came in.
     pub ever_received: Option<bool>,
     /// Whether something was read before what lies unread came in.

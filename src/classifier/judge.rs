@@ -194,6 +194,7 @@ impl<'a> Judge<'a> {
             ever_sent: tcp
                 .and_then(|tcp| tcp.data_segs_out())
                 .map(|segments| segments > 0),
+            pieces: tcp.and_then(|tcp| tcp.data_segs_out()),
             // The FIN counts as one.
             ever_received: tcp
                 .and_then(|tcp| tcp.bytes_received())

@@ -4,6 +4,11 @@
 use super::cause::{Facts, PeerEnd};
 use crate::model::{Ago, Side, Timer, TimerKind};
 
+/// For how long the same data may be sent in vain before it is stuck. On a link that a hundred
+/// downloads crowd, one gets nothing through for ten seconds and more, whether its packets are
+/// lost on the way or by a full queue of this host.
+const IN_VAIN_MS: u64 = 30_000;
+
 /// How long a peer may keep its window shut while it answers probes. A reader opens it again once
 /// there is room for a good part of its buffer: one of 3 kB/s every 45 s with the default buffer,
 /// one of 500 B/s every four minutes. And where the word of it is lost, the next probe brings it,
@@ -18,6 +23,13 @@ const WORK_MS: u64 = 60_000;
 /// A FIN that follows the last byte within this was sent along with it: no timeout is that short.
 /// Two packets that are sent one after the other may be a busy processor's while apart.
 const ALONG_MS: u64 = 200;
+
+/// An answer in fewer pieces than this has no pace.
+const PIECES_LEAST: u64 = 3;
+
+/// How many times as long as one piece took so far an answer may pause until it is taken for
+/// ended.
+const PAUSE: u64 = 3;
 
 /// How long the acknowledgement of what was sent may take, the peer's delay included: before a
 /// round trip was measured, data is sent again after this (RFC 6298).
@@ -46,17 +58,17 @@ impl Outflow {
     pub fn of(facts: &Facts, grace_ms: u64) -> Option<Outflow> {
         let timer = facts.timer.filter(|_| facts.send_q > 0);
         match timer.map(|timer| (timer.kind, timer)) {
-            Some((TimerKind::Retransmit, timer)) => Some(if facts.retried_for(timer) > grace_ms {
-                Outflow::Stuck
-            } else {
-                Outflow::Taken
+            Some((TimerKind::Retransmit, timer)) => Some(match facts.retried_for(timer) {
+                ..=IN_VAIN_MS => Outflow::Taken,
+                _ => Outflow::Stuck,
             }),
-            Some((TimerKind::Probe, _)) => Some(match facts.shut_for(grace_ms) {
-                Some(..=SHUT_MS) => Outflow::Shut,
-                None if facts.sent.zip(facts.acked).is_none() => Outflow::Untold,
-                Some(_) | None => Outflow::Stuck,
+            Some((TimerKind::Probe, timer)) => Some(match (facts.sent, facts.acked) {
+                (Some(_), Some(acked)) if facts.is_probed_in_vain(timer, acked) => Outflow::Stuck,
+                (Some(sent), Some(_)) if sent.is_before(SHUT_MS) => Outflow::Stuck,
+                (Some(_), Some(_)) => Outflow::Shut,
+                _ => Outflow::Untold,
             }),
-            _ => facts.has_sent(grace_ms).then_some(Outflow::Taken),
+            _ => (facts.has_sent(grace_ms) || facts.is_between_pieces()).then_some(Outflow::Taken),
         }
     }
 }
@@ -75,9 +87,9 @@ pub struct HalfClosed {
 }
 
 impl HalfClosed {
-    pub(super) fn add(&mut self, facts: &Facts, grace_ms: u64) {
+    pub(super) fn add(&mut self, facts: &Facts) {
         self.certain += u64::from(facts.is_known_to_wait());
-        if let Some(shut_ms) = facts.shut_for(grace_ms) {
+        if let Some(shut_ms) = facts.shut_for() {
             self.shut += 1;
             self.shut_ms = self.shut_ms.max(shut_ms);
         }
@@ -106,30 +118,60 @@ impl Facts {
         since_the_last.saturating_add(timeout - first)
     }
 
-    /// For how many milliseconds a peer has had no room that says so whenever it is asked; `None`
-    /// where the probe timer does not run, or something else keeps what is sent from it. Its answers
-    /// to probes renew the last acknowledgement; the time of sending is that of data only, and so of
-    /// the last time that there was room. Where what is sent never leaves this host, each attempt
-    /// renews that time.
-    fn shut_for(&self, grace_ms: u64) -> Option<u64> {
+    /// Whether neither data nor probes have reached the peer for long. Its answers to probes renew the
+    /// last acknowledgement. Where what is sent never leaves this host, each attempt renews the time
+    /// of sending, which else is the last time that there was room: a probe is no data.
+    fn is_probed_in_vain(&self, timer: Timer, acked: Ago) -> bool {
+        let is_unanswered = timer.retransmits > 1 && acked.is_before(IN_VAIN_MS);
+        let is_refused = |sent: Ago| {
+            sent.is_after(acked, self.tick) == Some(true)
+                && !sent.may_be_within(IN_VAIN_MS, acked, self.tick)
+        };
+        is_unanswered || self.sent.is_some_and(is_refused)
+    }
+
+    /// For how many milliseconds a peer has had no room that says so whenever it is asked.
+    fn shut_for(&self) -> Option<u64> {
         let timer = self.timer.filter(|_| self.send_q > 0)?;
         let (sent, acked) = self.sent.zip(self.acked)?;
-        let is_unanswered = timer.retransmits > 1 && acked.is_before(grace_ms);
-        let is_refused = sent.is_after(acked, self.tick) == Some(true)
-            && !sent.may_be_within(grace_ms, acked, self.tick);
-        let is_shut = timer.kind == TimerKind::Probe && !is_unanswered && !is_refused;
+        let is_shut = timer.kind == TimerKind::Probe
+            && !self.is_probed_in_vain(timer, acked)
+            && sent.is_after(acked, self.tick) != Some(true);
         is_shut.then(|| sent.milliseconds())
     }
 
     /// Whether the last acknowledgement may be that of data which was sent within the grace, and so
     /// tells nothing of the FIN.
     pub(super) fn acknowledges_data(&self, grace_ms: u64) -> bool {
-        let may_be = |(sent, acked): (Ago, Ago)| {
-            sent.is_after(acked, self.tick) == Some(true)
-                || sent.may_be_within(ACK_MS, acked, self.tick)
+        self.has_sent(grace_ms) && self.may_have_sent_since()
+    }
+
+    /// Whether the FIN may have come before data was sent last.
+    fn may_have_sent_since(&self) -> bool {
+        let may_have = |(sent, acked): (Ago, Ago)| sent.may_be_within(ACK_MS, acked, self.tick);
+        self.is_known_to_wait() || self.sent.zip(self.acked).is_some_and(may_have)
+    }
+
+    /// Whether an answer that goes out piece by piece may go on: it has paused for no longer than its
+    /// pace so far explains, nor than a handler may work. (One that is whole, on a connection that
+    /// was forgotten, looks the same for as long.)
+    fn is_between_pieces(&self) -> bool {
+        let (Some(sent), Some(received), Some(pieces)) = (self.sent, self.received, self.pieces)
+        else {
+            return false;
         };
-        let may_be = self.sent.zip(self.acked).is_some_and(may_be);
-        self.has_sent(grace_ms) && (may_be || self.peer == Some(PeerEnd::Waiting))
+        let went_on_ms = received.milliseconds().saturating_sub(sent.milliseconds());
+        let pieces = u64::from(pieces);
+        pieces >= PIECES_LEAST
+            && sent.milliseconds() <= WORK_MS.min(went_on_ms.saturating_mul(PAUSE) / pieces)
+            && self.side == Some(Side::Server)
+            && self.was_read()
+            && self.may_have_sent_since()
+    }
+
+    /// Whether everything that came in was read, but for end-of-file.
+    fn was_read(&self) -> bool {
+        self.counts_fin && !self.unmeasured && self.recv_q <= 1
     }
 
     /// Whether the peer is known to have closed one direction only: this side has sent since the FIN
@@ -158,8 +200,7 @@ impl Facts {
 
     /// Whether the handler that has read the request of such a peer is not late yet.
     pub(super) fn is_being_answered(&self) -> bool {
-        let was_read = self.counts_fin && !self.unmeasured && self.recv_q <= 1;
         let is_in_time = self.received.is_some_and(|at| at.is_within(WORK_MS));
-        was_read && is_in_time && self.waits_for_an_answer()
+        self.was_read() && is_in_time && self.waits_for_an_answer()
     }
 }

@@ -559,7 +559,7 @@ impl Set {
             .unanswered
             .zip(unanswered)
             .map(|(count, answered)| count + u64::from(!answered));
-        self.half_closed.add(&facts, report.judge.grace_ms);
+        self.half_closed.add(&facts);
         match report.peer(socket) {
             Some((PeerEnd::Waiting, state, holders)) => {
                 self.peers.waiting += 1;

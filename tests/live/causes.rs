@@ -444,6 +444,21 @@ fn an_answer_to_a_half_closed_client_is_worked_on_unless_the_process_is_stopped(
 #[test]
 fn an_answer_that_is_sent_again_and_again_is_stuck() {
     let (lab, shrunk) = prepared("shrunk");
+    let port = shrunk.port().to_string();
+    let all = |is_so: &dyn Fn(&Value) -> bool| {
+        let list = lab.json(&["list", "--port", &port, "--state", "close-wait"]);
+        match sockets_of(&list).count() == 3 && sockets_of(&list).all(is_so) {
+            true => Ok(()),
+            false => Err(list.to_string()),
+        }
+    };
+    // It takes half a minute.
+    until("that some of it has passed", || {
+        all(&|socket| socket["idle_ms"]["at_most"].as_u64() > Some(20_000))
+    });
+    until("that it is told", || {
+        all(&|socket| socket["cause"] == "send-stuck")
+    });
     let expected = renewed(server(&shrunk, "send-stuck", &[shrunk.number("pid")]));
     found(&lab, &expected);
 }

@@ -67,12 +67,7 @@ fn everything(lab: &Lab) -> Vec<Suspect> {
             "inherited",
         ),
         server(lab, "stream", &["connections=3"], "half-close"),
-        server(
-            lab,
-            "choke",
-            &["connections=2", "shrunk=true"],
-            "send-stuck",
-        ),
+        server(lab, "choke", &["connections=2"], "half-close"),
         server(lab, "pool", &["connections=7"], "stale-pool"),
         server(lab, "proxy", &["connections=5"], "never-closed"),
     ];
@@ -83,7 +78,7 @@ fn everything(lab: &Lab) -> Vec<Suspect> {
     suspects[8].severity = "critical";
     suspects[8].owner_kind = "listener";
     suspects[9].owners = &["pid", "child_pid"];
-    // Keepalive probes, a stream and retransmissions are still acknowledged.
+    // Keepalive probes, a stream and window probes are still acknowledged.
     for at in [1, 10, 11] {
         suspects[at].age = Age::Most;
     }

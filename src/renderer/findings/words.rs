@@ -459,13 +459,13 @@ fn half_close(set: &Set) -> &'static str {
         "No fault: the peers have asked, have no more to say, and wait. Consistent with clients that \
          close one direction only, and an answer that is being worked on."
     } else if most(of.shut) {
-        "Legitimate: the peers closed one direction only, and read the answer slowly. They have no \
-         room at the moment, and say so when they are asked."
+        "Legitimate so far: the peers closed one direction only, and have no room for more of the \
+         answer. They say so whenever they are asked. Consistent with slow readers."
     } else if of.certain == set.sockets {
         "Legitimate: the peer closed one direction only, and this side still sends."
     } else {
-        "Legitimate: this side sent a moment ago. Consistent with peers that closed one direction \
-         only and take the answer, or that have just had the end of it."
+        "Legitimate: an answer is going out, or has just come to its end. Consistent with peers that \
+         closed one direction only and take the answer."
     }
 }
 
