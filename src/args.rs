@@ -564,7 +564,7 @@ impl Options {
             no_header: self.no_header || after.no_header,
             color: after.color.or(self.color),
             quiet: self.quiet || after.quiet,
-            verbose: self.verbose + after.verbose,
+            verbose: self.verbose.saturating_add(after.verbose),
             no_owners: self.no_owners || after.no_owners,
             no_evidence: self.no_evidence || after.no_evidence,
             sample: after.sample.or(self.sample),

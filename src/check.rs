@@ -1,6 +1,6 @@
 //! Carrying out a check: within its time, and to a status whatever happens.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,8 +17,9 @@ use crate::plan::check::{Check, MARGIN};
 use crate::{classifier, collector, exit::Outcome, find, renderer};
 
 /// Reads and judges in a thread of its own, so that a read that hangs cannot keep the answer
-/// back. A reader of `out` that is gone changes nothing.
-pub fn run(check: &Check, out: &mut impl Write) -> Outcome {
+/// back. A reader of `out` that is gone changes nothing; where the line could not be written
+/// otherwise, nothing is called OK.
+pub fn run(check: &Check, out: &mut impl Write, err: &mut impl Write) -> Outcome {
     let (answer, answers) = mpsc::channel();
     let of_thread = check.clone();
     // Not joined: where it hangs, the process ends without it.
@@ -33,8 +34,17 @@ pub fn run(check: &Check, out: &mut impl Write) -> Outcome {
         }
         Err(RecvTimeoutError::Disconnected) => unknown(check, "a fault in closewait itself"),
     };
-    // The verdict stands, whether anybody hears it or not.
-    let _ = out.write_all(&text).and_then(|()| out.flush());
+    let status = match out.write_all(&text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            let _ = writeln!(err, "closewait: could not write the output: {error}");
+            // An alarm is not taken back.
+            match status {
+                Status::Ok => Status::Unknown,
+                other => other,
+            }
+        }
+        _ => status,
+    };
     Outcome::Checked(status)
 }
 
@@ -50,7 +60,7 @@ fn judge(check: &Check) -> anyhow::Result<(Status, Vec<u8>)> {
         None => None,
         Some(between) => {
             let first = Reading::new(check)?;
-            thread::sleep(between + LONGER);
+            thread::sleep(between.saturating_add(LONGER));
             Some(first)
         }
     };
@@ -70,9 +80,9 @@ fn judge(check: &Check) -> anyhow::Result<(Status, Vec<u8>)> {
         "a recording is a single reading: `closewait diff` compares two".to_owned()
     } else {
         let took = start.elapsed();
-        let needed = check.spent + took + grace + took.max(MARGIN);
+        let needed = (check.spent + took + took.max(MARGIN)).saturating_add(grace);
         if needed <= check.timeout {
-            thread::sleep(grace + LONGER);
+            thread::sleep(grace.saturating_add(LONGER));
             let again = Reading::new(check)?;
             let mut seen = reading.sightings(check, again.began);
             if let Some(first) = &first {

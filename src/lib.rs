@@ -20,6 +20,7 @@ pub mod exit;
 pub mod explain;
 pub mod filter;
 pub mod manual;
+pub mod memory;
 mod merge;
 pub mod model;
 mod output;
@@ -27,6 +28,8 @@ pub mod plan;
 pub mod progress;
 mod record;
 pub mod renderer;
+mod start;
+pub mod stdout;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -69,7 +72,7 @@ pub fn run(plan: &Plan, out: &mut impl Write, err: &mut impl Write) -> anyhow::R
             .and_then(|()| out.flush())
             .context("could not write the output")
             .map(|()| Outcome::Done),
-        Plan::Check(check) => Ok(check::run(check, out)),
+        Plan::Check(check) => Ok(check::run(check, out, err)),
         Plan::Record(record) => record::run(record, out, err),
         Plan::Diff(diff) => diff::run(diff, out, err),
         Plan::Merge(merge) => merge::run(merge, out),

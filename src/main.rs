@@ -1,19 +1,29 @@
-//! The command: arguments in, exit code out. It knows stderr and closed pipes, and nothing else.
+//! The command: arguments in, exit code out. It knows stderr, closed pipes and what the run ends in
+//! without memory, and nothing else.
 
-use std::io::{self, BufWriter, ErrorKind};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
 
+use anstream::AutoStream;
 use clap::Parser;
 use closewait::args::Cli;
+use closewait::classifier::verdict::Status;
 use closewait::exit::Outcome;
+use closewait::memory::{self, Memory, Refusal};
 use closewait::model::{State, StateSet};
 use closewait::plan::{Plan, Terminal, UsageError};
 use closewait::renderer::{check, escape};
+use closewait::stdout::Stdout;
+
+#[global_allocator]
+static MEMORY: Memory = Memory;
 
 fn main() -> ExitCode {
+    memory::refused_as(without_memory());
+    memory::take_stack();
     // Whatever happens, a check ends with a status. The panic itself goes to stderr.
     std::panic::catch_unwind(run).unwrap_or_else(|_| {
         let outcome = Cli::mistake_of(std::env::args_os());
@@ -37,7 +47,7 @@ fn run() -> ExitCode {
         Err(error) if error.is_mistake() => return fail(&error.into(), mistake),
         Err(error) => return fail(&error.into(), failure),
     };
-    let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
+    let mut out = BufWriter::with_capacity(64 * 1024, Stdout);
     match closewait::run(&plan, &mut out, &mut io::stderr()) {
         Ok(outcome) => outcome.into(),
         // `closewait list | head`: the reader has seen enough.
@@ -48,7 +58,8 @@ fn run() -> ExitCode {
 
 /// What the arguments mean. A recording that does not come must not keep a check from its answer.
 fn planned(cli: Cli) -> Result<Plan, UsageError> {
-    let Some(timeout) = cli.timeout() else {
+    // A time that nothing can be read in is a mistake, which the plan tells.
+    let Some(timeout) = cli.timeout().filter(|timeout| !timeout.is_zero()) else {
         return Plan::new(cli, Terminal::of_stdout());
     };
     let start = Instant::now();
@@ -63,9 +74,16 @@ fn planned(cli: Cli) -> Result<Plan, UsageError> {
 
 /// Help and the version go to stdout; a mistake is said as every other error is.
 fn usage(error: &clap::Error) -> ExitCode {
-    use std::io::Write;
     if !error.use_stderr() {
-        return match error.print().and_then(|()| io::stdout().flush()) {
+        let text = error.render();
+        let text = match AutoStream::choice(&io::stdout()) {
+            anstream::ColorChoice::Never => text.to_string(),
+            _ => text.ansi().to_string(),
+        };
+        return match Stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| Stdout.flush())
+        {
             Err(error) if error.kind() != ErrorKind::BrokenPipe => {
                 let error = anyhow::Error::new(error).context("could not write the output");
                 // To monitoring it is no WARNING.
@@ -90,7 +108,6 @@ fn usage(error: &clap::Error) -> ExitCode {
 /// Says the error: in one line what could not be done, why, and what to try; below a filter's
 /// line, the filter and what is wrong in it.
 fn fail(error: &anyhow::Error, outcome: Outcome) -> ExitCode {
-    use std::io::Write;
     let text = format!("{error:#}");
     let text = match error.downcast_ref() {
         Some(UsageError::Filter(_)) => {
@@ -108,9 +125,30 @@ fn fail(error: &anyhow::Error, outcome: Outcome) -> ExitCode {
 /// Monitoring reads stdout alone.
 fn tell_monitoring(reason: Option<impl AsRef<str>>, outcome: Outcome) {
     if let (Some(reason), Outcome::Checked(_)) = (reason, outcome) {
-        let states = StateSet::of(State::CloseWait);
-        let _ = check::unknown(states, reason.as_ref(), &mut io::stdout());
+        let _ = Stdout.write_all(&unknown(reason.as_ref()));
     }
+}
+
+/// The line of a check that has no verdict.
+fn unknown(reason: &str) -> Vec<u8> {
+    let mut line = Vec::new();
+    let states = StateSet::of(State::CloseWait);
+    // Into memory nothing fails.
+    let _ = check::unknown(states, reason, &mut line);
+    line
+}
+
+/// How the run ends where it gets no memory, as far as the words tell before they are understood.
+fn without_memory() -> Refusal {
+    let is_check = std::env::args_os().any(|word| word == "check");
+    let (outcome, stdout) = if is_check {
+        let status = Outcome::Checked(Status::Unknown);
+        (status, unknown("not enough memory"))
+    } else {
+        (Outcome::Unread, Vec::new())
+    };
+    let code = outcome.code();
+    Refusal { stdout, code }
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

@@ -136,8 +136,10 @@ pub enum UsageError {
     NeedsLimits { states: String },
     #[error("--no-evidence leaves out what findings are judged by: give -w or -c, or drop it")]
     NeedsEvidence,
-    #[error("no verdict within {timeout:?}; the recording did not come")]
+    #[error("no verdict within {timeout:?}: what the arguments name did not come; try a longer -t")]
     NoAnswer { timeout: Duration },
+    #[error("--timeout 0 leaves no time for a verdict")]
+    NoTimeAtAll,
     #[error("--strict and --allow-partial contradict each other: use one of them")]
     PartialAndStrict,
     #[error("--for says how long --growth watches: give that too")]

@@ -130,6 +130,9 @@ impl Said {
             owners: !options.no_owners,
             evidence: !options.no_evidence && !options.no_owners,
         };
+        if self.timeout.is_zero() {
+            return Err(UsageError::NoTimeAtAll);
+        }
         if self.allow_partial && options.strict {
             return Err(UsageError::PartialAndStrict);
         }
@@ -164,7 +167,7 @@ impl Said {
             (false, between) => Some(between.unwrap_or(BETWEEN)),
         };
         if let Some(between) = between
-            && between + MARGIN > self.timeout
+            && between.saturating_add(MARGIN) > self.timeout
         {
             return Err(UsageError::NoTime {
                 between,

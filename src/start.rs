@@ -1,0 +1,34 @@
+//! What shows before `main` and never after: which of the standard descriptors were closed. The
+//! standard library opens /dev/null in their place before it calls `main`, so that no file takes it,
+//! and whatever is written there is lost without an error. Others are started with a /dev/null that
+//! looks the same, and mean it.
+//!
+//! The unsafe code is a function in the list that the C library goes through before it calls
+//! anything else, and in it a system call that takes no address.
+
+#![allow(unsafe_code)]
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// A bit for each of the descriptors 0 to 2 that was closed.
+static CLOSED: AtomicU8 = AtomicU8::new(0);
+
+extern "C" fn look() {
+    for fd in 0..3 {
+        // SAFETY: F_GETFD only asks; of a descriptor that is none the answer is -1.
+        if unsafe { libc::fcntl(fd, libc::F_GETFD) } == -1 {
+            CLOSED.fetch_or(1 << fd, Ordering::Relaxed);
+        }
+    }
+}
+
+// SAFETY: what the section holds are addresses of functions of the C ABI, which are called once
+// each, in one thread. This one needs nothing that is not there yet.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOOK: extern "C" fn() = look;
+
+/// Whether the process was started without its stdout.
+pub fn is_mute() -> bool {
+    CLOSED.load(Ordering::Relaxed) & 1 << libc::STDOUT_FILENO != 0
+}

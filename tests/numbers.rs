@@ -1,0 +1,228 @@
+//! No number in the arguments ends a run by itself: every option of every command is given the
+//! least, the greatest and those between, alone and together, from the arguments to the plan, and
+//! on a recording to the last byte of the output.
+
+#![cfg(target_endian = "little")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+use clap::{ArgAction, CommandFactory, Parser};
+use closewait::args::Cli;
+use closewait::plan::{Plan, Terminal};
+use proptest::prelude::*;
+
+/// The commands; the first is none.
+const COMMANDS: [&str; 8] = [
+    "", "triage", "list", "check", "explain", "record", "diff", "merge",
+];
+/// What is read or written by these would be a file of that name.
+const FILES: [&str; 4] = ["output", "from", "proc", "against"];
+/// Numbers of every kind, at and beyond the ends of every width.
+const NUMBERS: [&str; 40] = [
+    "0",
+    "-0",
+    "1",
+    "-1",
+    "0.5",
+    "1.5",
+    ".5",
+    "1e3",
+    "1e309",
+    "NaN",
+    "inf",
+    "",
+    "255",
+    "256",
+    "65535",
+    "65536",
+    "2147483647",
+    "2147483648",
+    "4294967294",
+    "4294967295",
+    "4294967296",
+    "9223372036854775807",
+    "9223372036854775808",
+    "18446744073709551614",
+    "18446744073709551615",
+    "18446744073709551616",
+    "340282366920938463463374607431768211455",
+    "0s",
+    "1ns",
+    "1.5s",
+    "18446744073709551ms",
+    "18446744073709551615s",
+    "175307616h",
+    "9999999999y",
+    "~:18446744073709551615",
+    "@18446744073709551614:18446744073709551615",
+    "18446744073709551615,18446744073709551615",
+    "9223372036854775807/min",
+    "warning=18446744073709551615",
+    "fd-critical=18446744073709551615",
+];
+
+/// Those that are carried out on a recording as well.
+const ENDS: [&str; 6] = [
+    "0",
+    "1ns",
+    "4294967295",
+    "18446744073709551615",
+    "18446744073709551ms",
+    "18446744073709551615,18446744073709551615",
+];
+
+fn recording() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/recordings/leak.cw");
+    path.to_str().unwrap().to_owned()
+}
+
+/// Every option of a command that takes a value.
+fn options(command: &str) -> Vec<String> {
+    let mut cli = Cli::command();
+    cli.build();
+    let found = match command {
+        "" => &cli,
+        name => cli.find_subcommand(name).unwrap(),
+    };
+    let takes = |arg: &&clap::Arg| !FILES.contains(&arg.get_id().as_str());
+    let values = found
+        .get_arguments()
+        .filter(takes)
+        .filter(|arg| matches!(arg.get_action(), ArgAction::Set | ArgAction::Append))
+        .filter_map(|arg| arg.get_long());
+    values.map(|name| format!("--{name}")).collect()
+}
+
+/// The words of a command line: on the recording, where the command reads one.
+fn words(command: &str, recorded: bool, given: &[String]) -> Vec<String> {
+    let file = recording();
+    let reads: &[&str] = match (command, recorded) {
+        ("diff", _) => &[&file, &file],
+        ("merge", _) => &[&file],
+        ("record", _) => &["/dev/null"],
+        (_, true) => &["--from", &file],
+        (_, false) => &[],
+    };
+    let command = Some(command).filter(|command| !command.is_empty());
+    ["closewait"]
+        .into_iter()
+        .chain(command)
+        .chain(reads.iter().copied())
+        .map(str::to_owned)
+        .chain(given.iter().cloned())
+        .collect()
+}
+
+/// Plans, and carries out what reads nothing but recordings.
+fn run(command: &str, recorded: bool, given: &[String]) {
+    let Ok(cli) = Cli::try_parse_from(words(command, recorded, given)) else {
+        return;
+    };
+    let plan = match Plan::new(cli, Terminal { width: Some(80) }) {
+        Ok(plan) => plan,
+        Err(error) => {
+            let said = error.to_string();
+            assert!(said.len() > 10 && !said.contains("overflow"), "{said}");
+            return;
+        }
+    };
+    if recorded || matches!(plan, Plan::Diff(_) | Plan::Merge(_)) {
+        // What is found is not the matter; that it ends is.
+        let _ = closewait::run(&plan, &mut Vec::new(), &mut Vec::new());
+    }
+}
+
+#[test]
+fn every_option_takes_any_number_or_refuses_it() {
+    let mut tried = BTreeSet::new();
+    for command in COMMANDS {
+        for option in options(command) {
+            for number in NUMBERS {
+                let mut given = vec![format!("{option}={number}")];
+                if option == "--for" {
+                    given.push("--growth=1".to_owned());
+                }
+                run(command, ENDS.contains(&number), &given);
+            }
+            tried.insert(option);
+        }
+    }
+    assert!(tried.contains("--for") && tried.contains("--resolve-timeout"));
+    assert!(tried.len() > 25, "{tried:?}");
+}
+
+fn number() -> impl Strategy<Value = String> {
+    prop_oneof![
+        3 => proptest::sample::select(NUMBERS.as_slice()).prop_map(str::to_owned),
+        1 => any::<u64>().prop_map(|number| number.to_string()),
+        1 => any::<u64>().prop_map(|number| format!("{number}ms")),
+        1 => any::<f64>().prop_map(|number| number.to_string()),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+
+    #[test]
+    fn several_options_with_any_numbers_are_a_plan_or_a_mistake(
+        command in proptest::sample::select(COMMANDS.as_slice()),
+        recorded: bool,
+        picked in proptest::collection::vec((any::<prop::sample::Index>(), number()), 1..5),
+    ) {
+        let options = options(command);
+        let given: Vec<String> = picked
+            .iter()
+            .map(|(option, number)| format!("{}={number}", option.get(&options)))
+            .collect();
+        run(command, recorded, &given);
+    }
+}
+
+/// The exit code, and stdout and stderr.
+fn closewait(args: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_closewait"))
+        .args(args)
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let code = output.status.code().unwrap();
+    (code, text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn a_time_that_never_comes_is_a_mistake_or_no_limit() {
+    const MOST: &str = "18446744073709551615";
+    for (args, words) in [
+        (
+            &["--growth", "10", "--for", MOST][..],
+            "leaves no time before",
+        ),
+        (
+            &["--growth", "10", "--for", MOST, "-t", MOST],
+            "leaves no time before",
+        ),
+        (&["-t", "0"], "--timeout 0 leaves no time"),
+        (
+            &["-t", "0s", "--from", &recording()],
+            "--timeout 0 leaves no time",
+        ),
+    ] {
+        let (code, stdout, stderr) = closewait(&[&["check"], args].concat());
+        assert_eq!(code, 3, "{args:?}: {stderr}");
+        for said in [&stdout, &stderr] {
+            assert_eq!(said.lines().count(), 1, "{args:?}: {said}");
+            assert!(said.contains(words), "{args:?}: {said}");
+        }
+    }
+    let many = ["-v"; 200];
+    let args = [&many[..], &["list", "--port", "1"], &many].concat();
+    let (code, _, stderr) = closewait(&args);
+    assert_eq!(code, 0, "{stderr}");
+    let (code, _, stderr) = closewait(&["check", "-t", MOST, "--from", &recording()]);
+    assert!(code <= 2, "{stderr}");
+    let args = ["list", "-r", "--resolve-timeout", MOST, "--port", "1"];
+    let (code, _, stderr) = closewait(&args);
+    assert_eq!(code, 0, "{stderr}");
+}
