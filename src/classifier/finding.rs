@@ -13,6 +13,7 @@ use super::chain::{Hop, chain};
 use super::culprit::{self, Culprit, Descriptors, is_halted};
 use super::pool::{Story, starve};
 use super::queue::Queue;
+use super::reload::Retired;
 use super::sets::unaccepted;
 pub use super::sets::{End, Peers, Set, Whole, sets};
 use super::severity::{Severity, Thresholds, Weight, of_count, severity};
@@ -52,6 +53,8 @@ pub struct Finding {
     pub culprit: Option<Culprit>,
     /// The services on this host that stand behind it, each behind the one before.
     pub chain: Vec<Hop>,
+    /// Those of its holders that a reload has replaced.
+    pub retired: Option<Retired>,
     /// The share of the owner's limit of open files that the sockets hold, in percent.
     pub fd_percent: Option<u64>,
     /// What it is a part of, where that decides how grave it is: it stands for all of it.
@@ -194,6 +197,7 @@ fn dead(report: &Report<'_>, evidence: &[Evidence], thresholds: &Thresholds) -> 
             workers: Workers::default(),
             culprit: None,
             chain: Vec::new(),
+            retired: None,
             fd_percent: weight.fd_percent,
             sum: None,
         }
@@ -311,6 +315,7 @@ fn judge(
         severity: severity(&weight, thresholds),
         culprit,
         chain,
+        retired: Retired::of(report, &set, told),
         set,
         queue,
         evidence,

@@ -19,6 +19,7 @@ pub mod pool;
 pub mod program;
 pub mod queue;
 pub mod range;
+pub mod reload;
 pub mod requests;
 pub mod sets;
 pub mod severity;

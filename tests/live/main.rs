@@ -6,6 +6,7 @@
 
 mod accuse;
 mod agreement;
+mod behind;
 mod causes;
 mod check;
 mod columns;

@@ -57,6 +57,12 @@ const ALL: &[(&str, &str, &[&str])] = &[
     ("choke", "choke", &["connections=3"]),
     ("shrunk", "choke", &["connections=3", "shrunk=true"]),
     ("proxy", "proxy", &["connections=5"]),
+    ("chain", "chain", &["connections=20", "patience_ms=1500"]),
+    (
+        "titles",
+        "chain",
+        &["connections=20", "patience_ms=1500", "titles=true"],
+    ),
     ("filtered", "proxy", &["connections=5"]),
     ("passing", "proxy", &["connections=5", "passes_on=true"]),
 ];

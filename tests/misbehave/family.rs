@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::server::Impatient;
 use crate::settings::Settings;
-use crate::{Ready, wire};
+use crate::{Ready, TITLED, wire};
 
 /// This program in another role. It ends when this is dropped.
 pub struct Child {
@@ -25,8 +26,17 @@ pub struct Child {
 impl Child {
     /// Starts it, and waits until it is ready.
     pub fn start(args: &[&str]) -> Result<Child> {
-        let mut process = Command::new(std::env::current_exe()?)
-            .args(args)
+        Child::start_by(Command::new(std::env::current_exe()?).args(args))
+    }
+
+    /// The same with a title for its command line.
+    pub fn start_titled(title: &str, words: &str) -> Result<Child> {
+        let mut command = Command::new(std::env::current_exe()?);
+        Child::start_by(command.arg0(title).env(TITLED, words))
+    }
+
+    fn start_by(command: &mut Command) -> Result<Child> {
+        let mut process = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

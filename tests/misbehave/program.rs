@@ -5,6 +5,7 @@
 //! says what it has made, and ends when its standard input does, or with its parent. It never
 //! outlives either.
 
+mod behind;
 mod client;
 mod confined;
 mod family;
@@ -27,6 +28,9 @@ use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use serde_json::{Value, json};
 
 use crate::settings::Settings;
+
+/// The variable that has the role and its settings where the command line is a title.
+pub const TITLED: &str = "MISBEHAVE";
 
 /// What a role has built up.
 pub struct Ready {
@@ -61,7 +65,12 @@ fn main() -> ExitCode {
 
 fn run() -> Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    let mut args = std::env::args().skip(1);
+    let titled = std::env::var(TITLED).ok();
+    let words: Vec<String> = match &titled {
+        Some(words) => words.split(' ').map(str::to_owned).collect(),
+        None => std::env::args().skip(1).collect(),
+    };
+    let mut args = words.into_iter();
     let role = args.next().context("which role?")?;
     if role == "empty" {
         return confined::empty(args);
@@ -108,6 +117,8 @@ fn play(role: &str, settings: &mut Settings) -> Result<Ready> {
         "prefork" => family::prefork(settings),
         "downstream" => family::downstream(settings),
         "proxy" => family::proxy(settings),
+        "forward" => behind::forward(settings),
+        "chain" => behind::chain(settings),
         "relay" => relay::relay(settings),
         "hoard" => relay::hoard(settings),
         "states" => states::states(settings),

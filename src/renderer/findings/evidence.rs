@@ -3,6 +3,7 @@
 use super::super::{groups, units};
 use super::far;
 use super::halt;
+use super::reload;
 use super::waiting;
 use super::waits::wait_lines;
 use super::words::{all_silent, end, holders_line, process, runtime_name};
@@ -66,6 +67,7 @@ pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
         }
     }
     far::lines(report, finding, &mut lines);
+    reload::lines(report, finding, &mut lines);
     half_closed_lines(set, &mut lines);
     patience_line(set, &mut lines);
     super::pool::lines(set, &mut lines);

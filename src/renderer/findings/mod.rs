@@ -6,6 +6,7 @@ mod evidence;
 mod far;
 mod halt;
 mod pool;
+mod reload;
 mod steps;
 mod waiting;
 mod waits;

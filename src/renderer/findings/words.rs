@@ -6,6 +6,7 @@ use super::super::{escape, groups, units};
 use super::far;
 use super::halt;
 use super::pool;
+use super::reload;
 use super::waiting;
 use crate::classifier::Report;
 use crate::classifier::culprit::{self, Culprit, Descriptors};
@@ -158,7 +159,13 @@ pub fn meaning(finding: &Finding) -> String {
         return waiting::meaning(&finding.set, awaited);
     }
     match finding.set.missing.as_slice() {
-        [] => meaning_of(finding, finding.set.cause),
+        [] => {
+            let words = meaning_of(finding, finding.set.cause);
+            match reload::meaning(finding) {
+                Some(more) => format!("{words} {more}"),
+                None => words,
+            }
+        }
         // Who cannot run does nothing, whatever else is not known.
         _ if !finding.set.is_age_missing()
             && let Some(Culprit::Halted(_, hold)) = finding.culprit =>

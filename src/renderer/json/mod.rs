@@ -18,8 +18,8 @@ use self::row::RowJson;
 use self::types::{
     Causes, Counters, CpuJson, CulpritJson, Document, EndpointJson, EpollJson, EvidenceJson,
     FindingJson, GroupJson, HalfClosedJson, HopJson, IdleJson, KeeperJson, ListenerJson, NameJson,
-    PatienceJson, PlacedJson, PoolJson, Process, RequestsJson, SocketJson, SpreadJson, ThreadsJson,
-    TimerJson, TitleJson, UdpJson, WaitJson,
+    PatienceJson, PlacedJson, PoolJson, Process, RequestsJson, RetiredJson, SocketJson, SpreadJson,
+    ThreadsJson, TimerJson, TitleJson, UdpJson, WaitJson,
 };
 pub(super) use self::types::{Gap, Reading, States, Tool};
 use super::list::{self, Order};
@@ -318,6 +318,11 @@ impl<'a> Context<'a> {
             }),
             requests: self.requests(&set.requests, &finding.evidence),
             chain: finding.chain.iter().map(|hop| self.hop(hop)).collect(),
+            retired: finding.retired.as_ref().map(|retired| RetiredJson {
+                processes: self.processes(&retired.pids),
+                heir: retired.heir.map(|pid| self.process(pid)),
+                says_so: retired.says_so,
+            }),
             evidence: findings::evidence(self.report, finding),
             next_steps: findings::next_steps(self.report, finding),
             recv_q: set.recv_q.into(),

@@ -274,6 +274,7 @@ pub(super) struct FindingJson<'a> {
     pub(super) culprit: Option<CulpritJson<'a>>,
     pub(super) requests: Vec<RequestsJson<'a>>,
     pub(super) chain: Vec<HopJson<'a>>,
+    pub(super) retired: Option<RetiredJson<'a>>,
     pub(super) evidence: Vec<String>,
     pub(super) next_steps: Vec<String>,
     pub(super) recv_q: RecvQJson,
@@ -550,6 +551,14 @@ pub(super) struct RequestsJson<'a> {
     pub(super) max_ms: u64,
     pub(super) explains: bool,
     pub(super) awaited: Option<bool>,
+}
+
+/// Holders that a reload has replaced.
+#[derive(Serialize)]
+pub(super) struct RetiredJson<'a> {
+    pub(super) processes: Vec<Process<'a>>,
+    pub(super) heir: Option<Process<'a>>,
+    pub(super) says_so: bool,
 }
 
 /// A service on this host that stands behind.

@@ -1,0 +1,69 @@
+//! Old workers: processes that a reload has replaced. They take no new connections, and end once
+//! those that they have are closed.
+
+use super::Report;
+use super::group::{At, Service};
+use super::sets::{End, Set};
+use crate::model::{Evidence, Pid, State};
+
+/// Holders of a set that are consistent with old workers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retired {
+    /// The old ones, those with the most sockets first.
+    pub pids: Vec<Pid>,
+    /// A younger process of the same program that holds the listener.
+    pub heir: Option<Pid>,
+    /// The first one says so itself.
+    pub says_so: bool,
+}
+
+impl Retired {
+    /// Those who serve connections on a port and do not listen there, while a younger process of
+    /// the same name does that they do not descend from; or who say so. `None` where there is none.
+    pub(super) fn of(report: &Report<'_>, set: &Set, evidence: &[Evidence]) -> Option<Retired> {
+        let End::One(Service {
+            at: At::Local(port),
+            ..
+        }) = set.end
+        else {
+            return None;
+        };
+        if set.owner.kind != Some("process") {
+            return None;
+        }
+        let holders = report.holders();
+        let sockets = report.snapshot.sockets.iter();
+        let mut listening: Vec<Pid> = sockets
+            .filter(|socket| socket.state == State::Listen)
+            .filter(|socket| socket.netns == set.netns && socket.local.port == port)
+            .flat_map(|socket| holders.of(socket.inode))
+            .map(|holder| holder.pid)
+            .collect();
+        listening.sort_unstable();
+        listening.dedup();
+        let says_so = |pid: Pid| {
+            let told = evidence.iter().find(|evidence| evidence.pid == pid);
+            let title = told.and_then(|told| told.title.as_ref());
+            title.is_some_and(|title| title.is_shutting_down())
+        };
+        let heir = |pid: Pid| {
+            let age = holders.age_ms(pid)?;
+            let name = holders.name(pid)?;
+            listening.iter().copied().find(|other| {
+                let descends = holders.forebears(pid).iter().any(|(of, _)| of == other);
+                let is_younger = holders.age_ms(*other).is_some_and(|other| other < age);
+                is_younger && !descends && holders.name(*other) == Some(name)
+            })
+        };
+        let is_old = |pid: &Pid| {
+            listening.binary_search(pid).is_err() && (says_so(*pid) || heir(*pid).is_some())
+        };
+        let pids: Vec<Pid> = set.by_weight.iter().copied().filter(is_old).collect();
+        let first = *pids.first()?;
+        Some(Retired {
+            heir: heir(first),
+            says_so: says_so(first),
+            pids,
+        })
+    }
+}
