@@ -241,6 +241,7 @@ fn evidence() -> Vec<Evidence> {
         locks: Vec::new(),
         epoll: Some(Epoll {
             watched: 0,
+            edge: 0,
             muted: 5,
             absent: 1,
         }),

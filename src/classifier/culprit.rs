@@ -3,19 +3,18 @@
 //! The cause says what became of the sockets; it is the messenger as often as not. What the
 //! holders of the sockets told, and their other connections, may name somebody else.
 
+use super::Report;
 use super::finding::End;
 use super::group::At;
 use super::halt::{Hold, throttled};
 use super::pairs::Passing;
 use super::sets::Set;
+use super::spin::Spin;
 use super::workers::Workers;
 use crate::model::{Cause, Endpoint, Evidence, FdLimit, Pid, Runtime, Wait, WaitKind};
 
 /// The share of a limit, in percent, from which on the limit is as good as reached.
 const LIMIT_PERCENT: u64 = 90;
-/// The share of one processor, in percent, from which on a thread is spinning: a sample is a few
-/// ticks long, and one may be lost.
-const SPINNING_PERCENT: f64 = 85.0;
 
 /// Of so many processes, those with the most sockets, what happens to one alone counts.
 pub(super) const FIRST: usize = 2;
@@ -37,8 +36,8 @@ pub enum Culprit {
     FarEnd(End),
     /// The owner has no connection left to there: those that it had are not given back.
     Exhausted(End),
-    /// A thread of the owner never rests.
-    Spinning(Pid),
+    /// A thread of the owner never rests, and does this.
+    Spinning(Pid, Spin),
     /// Most of those who work wait for a lock that this thread, or process, has.
     Lock(Pid),
     /// Nobody who holds the listener ever accepts.
@@ -48,7 +47,12 @@ pub enum Culprit {
 impl Culprit {
     /// By the first fact that explains the cause. `None` where the facts point nowhere else: the
     /// program itself is to be asked.
-    pub(super) fn of(set: &Set, evidence: &[Evidence], workers: &Workers) -> Option<Culprit> {
+    pub(super) fn of(
+        report: &Report<'_>,
+        set: &Set,
+        evidence: &[Evidence],
+        workers: &Workers,
+    ) -> Option<Culprit> {
         if matches!(set.cause, Cause::Transient | Cause::DeadDescriptors) {
             return None;
         }
@@ -77,14 +81,16 @@ impl Culprit {
         if let Some(remote) = behind(set, evidence, workers).filter(|_| !is_at_rest) {
             return Some(Culprit::Behind(remote));
         }
-        if let Some(waiting) = workers.locked_out() {
+        if let Some(waiting) = workers.locked_out().filter(|_| !is_at_rest) {
             return Some(Culprit::FileLock(waiting));
         }
         if let Some(end) = set.starved {
             return Some(Culprit::Exhausted(end));
         }
-        if let Some(thread) = first.iter().find_map(spinning) {
-            return Some(Culprit::Spinning(thread));
+        let spins = |evidence| Spin::of(report, set, evidence);
+        let spinning = first.iter().find_map(spins);
+        if let Some((thread, spin @ (Spin::Idle | Spin::Told))) = spinning {
+            return Some(Culprit::Spinning(thread, spin));
         }
         let keeper = workers.jam().map(|(_, keeper)| keeper);
         if let Some(keeper) = keeper.filter(|_| !is_at_rest) {
@@ -92,11 +98,12 @@ impl Culprit {
         }
         // What was read and not closed was forgotten, at whatever pace.
         let is_late = !is_at_rest && set.cause != Cause::NeverClosed;
-        let mut throttled = first
-            .iter()
-            .filter(|evidence| throttled(evidence).is_some());
-        if let Some(throttled) = throttled.next().filter(|_| is_late) {
+        let is_throttled = |evidence: &&Evidence| is_late && throttled(evidence).is_some();
+        if let Some(throttled) = first.iter().find(is_throttled) {
             return Some(Culprit::Throttled(throttled.pid));
+        }
+        if let Some((thread, spin)) = spinning {
+            return Some(Culprit::Spinning(thread, spin));
         }
         if set.cause == Cause::NotAccepted && workers.serving == 0 && nobody_accepts(set, evidence)
         {
@@ -115,7 +122,8 @@ impl Culprit {
             Culprit::Behind(_) => "behind",
             Culprit::FarEnd(_) => "far-end",
             Culprit::Exhausted(_) => "exhausted",
-            Culprit::Spinning(_) => "spinning",
+            Culprit::Spinning(_, Spin::Idle | Spin::Told) => "spinning",
+            Culprit::Spinning(_, Spin::Busy) => "busy",
             Culprit::Lock(_) => "lock",
             Culprit::Sleepers => "sleepers",
         }
@@ -128,7 +136,7 @@ impl Culprit {
             | Culprit::Throttled(pid)
             | Culprit::FileLock(pid)
             | Culprit::Lock(pid)
-            | Culprit::Spinning(pid) => Some(pid),
+            | Culprit::Spinning(pid, _) => Some(pid),
             _ => None,
         }
     }
@@ -181,12 +189,6 @@ impl Descriptors {
 pub fn descriptors(evidence: &[Evidence]) -> Descriptors {
     let all = evidence.iter().filter_map(Descriptors::of);
     all.max().unwrap_or(Descriptors::Enough)
-}
-
-/// The thread of a process that never rests.
-pub fn spinning(evidence: &Evidence) -> Option<Pid> {
-    let (thread, percent) = evidence.cpu.as_ref()?.busiest?;
-    (percent >= SPINNING_PERCENT).then_some(thread)
 }
 
 /// The remote end that owes an answer: to a proxy's other legs, to the threads that work, or to

@@ -133,7 +133,7 @@ pub fn findings(
     for set in &mut sets {
         let told = told_of(set, evidence);
         let workers = Workers::of(report, set, &told, &connections);
-        set.story = Story::of(set, &told, &workers, thresholds);
+        set.story = Story::of(report, set, &told, &workers, thresholds);
         all_workers.push(workers);
     }
     starve(report, &mut sets);
@@ -299,7 +299,7 @@ fn judge(
         stopped: lingers && set.waiting.is_none() && first.iter().any(is_halted),
         out_of_fds: culprit::descriptors(first) == Descriptors::Gone,
     };
-    let culprit = Culprit::of(&set, &evidence, &workers);
+    let culprit = Culprit::of(report, &set, &evidence, &workers);
     let first = culprit.and_then(Culprit::pid).or(workers.example());
     let thread = |evidence: &Evidence| evidence.cpu.as_ref()?.busiest.map(|(thread, _)| thread);
     evidence.sort_by_key(|evidence| {

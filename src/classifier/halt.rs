@@ -1,7 +1,7 @@
 //! Whether a process can run at all, and what keeps it from running.
 
 use super::culprit::parks_threads;
-use crate::model::{Evidence, Periods, Quota, Threads, Wait, WaitKind};
+use crate::model::{Evidence, Periods, Quota, Threads, Wait, WaitKind, WaitTarget};
 
 /// A child that uses its parent's memory executes a program at once: one that has not for so long,
 /// in milliseconds, will not by itself.
@@ -82,19 +82,21 @@ fn working(evidence: &Evidence, threads: Threads) -> u32 {
     threads.total.saturating_sub(parked).max(1)
 }
 
-/// Whether no thread waits for connections or data, or runs. Unknown waits may be anything.
+/// Whether no thread waits for connections or for data that comes over one. Unknown waits may be
+/// anything.
 pub(super) fn none_serves(evidence: &Evidence, threads: Threads) -> bool {
     if threads.total == 1 {
         return true;
     }
     let forks = |wait: &Wait| matches!(wait.call.as_str(), "vfork" | "clone" | "clone3");
-    let serves = |wait: &Wait| match wait.kind {
-        WaitKind::Descriptor | WaitKind::Events => true,
-        WaitKind::Lock | WaitKind::Sleep | WaitKind::Child => false,
-        WaitKind::Other => !forks(wait),
+    let serves = |wait: &Wait| match (wait.kind, &wait.target) {
+        (WaitKind::Descriptor, Some(WaitTarget::File(file))) => file.bytes().starts_with(b"socket"),
+        (WaitKind::Descriptor | WaitKind::Events, _) => true,
+        (WaitKind::Lock | WaitKind::Sleep | WaitKind::Child, _) => false,
+        (WaitKind::Other, _) => !forks(wait),
     };
     let waits = evidence.waits.as_ref();
-    threads.running == 0 && waits.is_some_and(|waits| !waits.iter().any(serves))
+    waits.is_some_and(|waits| !waits.iter().any(serves))
 }
 
 /// The quota that holds a process back: it ran out in most of the periods of the sample; where none

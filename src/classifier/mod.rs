@@ -25,6 +25,7 @@ pub mod sets;
 pub mod severity;
 pub mod shape;
 mod side;
+pub mod spin;
 pub mod tally;
 mod unseen;
 pub mod verdict;

@@ -85,13 +85,14 @@ impl Story {
     /// Of the connections that a server closed, by what their owners told; `None` of others, and
     /// where somebody else must act.
     pub(super) fn of(
+        report: &Report<'_>,
         set: &Set,
         evidence: &[Evidence],
         workers: &Workers,
         thresholds: &Thresholds,
     ) -> Option<Story> {
         let pool = set.pool?;
-        if Culprit::of(set, evidence, workers).is_some() {
+        if Culprit::of(report, set, evidence, workers).is_some() {
             return None;
         }
         if is_exhausted(&pool, set, evidence, workers) {

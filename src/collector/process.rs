@@ -51,6 +51,9 @@ pub struct Testimony {
 struct EpollSets {
     /// Watched for input.
     watched: Vec<u32>,
+    /// Of those, the ones that are told of once.
+    #[serde(default)]
+    edge: Vec<u32>,
     /// Registered, but not for input.
     muted: Vec<u32>,
 }
@@ -81,6 +84,7 @@ impl Testimony {
             let (watched, muted) = (among(&sets.watched), among(&sets.muted));
             Epoll {
                 watched: watched as u64,
+                edge: among(&sets.edge) as u64,
                 muted: muted as u64,
                 absent: stuck.len().saturating_sub(watched + muted) as u64,
             }
@@ -293,6 +297,7 @@ impl Reading<'_> {
             return None;
         }
         let mut watched = HashSet::new();
+        let mut edge = HashSet::new();
         let mut muted = HashSet::new();
         for fd in &scanned.epolls {
             let path = self.root.join("fdinfo").join(fd.to_string());
@@ -309,6 +314,9 @@ impl Reading<'_> {
                         &mut muted
                     };
                     set.insert(inode);
+                    if events & EDGE != 0 {
+                        edge.insert(inode);
+                    }
                 }
             }
         }
@@ -320,11 +328,14 @@ impl Reading<'_> {
         };
         Some(EpollSets {
             watched: ordered(watched),
+            edge: ordered(edge),
             muted: ordered(muted),
         })
     }
 }
 
+/// EPOLLET: what is there is told once.
+const EDGE: u32 = 1 << 31;
 /// EPOLLIN and EPOLLRDHUP: either tells of an end-of-file.
 const INPUT: u32 = 0x2001;
 

@@ -231,6 +231,9 @@ pub enum WaitTarget {
 pub struct Epoll {
     /// Watched for input: the loop is told and does not act.
     pub watched: u64,
+    /// Of those, the ones that are told of once (`EPOLLET`).
+    #[serde(default)]
+    pub edge: u64,
     /// Registered, but not for input.
     pub muted: u64,
     /// In no set: forgotten.

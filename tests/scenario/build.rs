@@ -224,6 +224,7 @@ pub fn evidence(process: &file::Process, pid: Pid) -> Result<Evidence, String> {
         locks: locks(&process.locks)?,
         epoll: process.epoll.map(|epoll| Epoll {
             watched: epoll.watched,
+            edge: epoll.edge,
             muted: epoll.muted,
             absent: epoll.absent,
         }),

@@ -149,6 +149,9 @@ pub enum Limit {
 pub struct Epoll {
     #[serde(default)]
     pub watched: u64,
+    /// Of those, the edge-triggered ones.
+    #[serde(default)]
+    pub edge: u64,
     #[serde(default)]
     pub muted: u64,
     #[serde(default)]

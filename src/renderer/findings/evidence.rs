@@ -4,11 +4,12 @@ use super::super::{groups, units};
 use super::far;
 use super::halt;
 use super::reload;
+use super::spin;
 use super::waiting;
 use super::waits::wait_lines;
 use super::words::{all_silent, end, holders_line, process, runtime_name};
 use crate::classifier::Report;
-use crate::classifier::culprit::{Descriptors, spinning};
+use crate::classifier::culprit::Descriptors;
 use crate::classifier::finding::{Finding, Set};
 use crate::classifier::halt::Hold;
 use crate::classifier::pairs::{Legs, Passing};
@@ -341,22 +342,13 @@ fn process_lines(report: &Report<'_>, finding: &Finding, evidence: &Evidence, li
         Some(Hold::Frozen | Hold::Traced | Hold::Stopped)
     );
     if let Some(cpu) = evidence.cpu.as_ref().filter(|_| runs) {
-        if let Some((thread, percent)) = cpu.busiest
-            && spinning(evidence).is_some()
-        {
-            lines.add(Rank::Decisive, format!(
-                "thread {thread} of {name} ran or was ready to run {percent:.0} % of {} ms: it never rests",
-                cpu.sample_ms
-            ));
+        let (never_rests, line) = spin::line(&name, evidence, cpu);
+        let rank = if never_rests {
+            Rank::Decisive
         } else {
-            lines.add(
-                Rank::Plain,
-                format!(
-                    "{name} used {:.0} % of a processor over {} ms",
-                    cpu.percent, cpu.sample_ms
-                ),
-            );
-        }
+            Rank::Plain
+        };
+        lines.add(rank, line);
     }
     if let (Some(open), Some(FdLimit::Files(limit))) = (evidence.open_fds, evidence.fd_limit) {
         let (rank, near) = match Descriptors::of(evidence) {

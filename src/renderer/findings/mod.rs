@@ -7,6 +7,7 @@ mod far;
 mod halt;
 mod pool;
 mod reload;
+mod spin;
 mod steps;
 mod waiting;
 mod waits;

@@ -7,6 +7,7 @@ use super::far;
 use super::halt;
 use super::pool;
 use super::reload;
+use super::spin;
 use super::waiting;
 use crate::classifier::Report;
 use crate::classifier::culprit::{self, Culprit, Descriptors};
@@ -15,6 +16,7 @@ use crate::classifier::group::{At, Service};
 use crate::classifier::notify::is_close_notify;
 use crate::classifier::pairs::Passing;
 use crate::classifier::sets::Kinship;
+use crate::classifier::spin::Spin;
 use crate::model::{Cause, Evidence, Missing, Pid, Runtime, Side};
 
 /// One line: how many, whose, where, since when.
@@ -171,6 +173,11 @@ pub fn meaning(finding: &Finding) -> String {
             && let Some(Culprit::Halted(_, hold)) = finding.culprit =>
         {
             halt::meaning(hold).to_owned()
+        }
+        _ if !finding.set.is_age_missing()
+            && let Some(Culprit::Spinning(_, Spin::Idle)) = finding.culprit =>
+        {
+            spin::meaning("Nobody has looked at these connections again", Spin::Idle)
         }
         missing => unclear(finding, missing),
     }
@@ -361,9 +368,7 @@ fn culprit_words(finding: &Finding, cause: Cause, culprit: Culprit) -> Option<St
              exhausted.",
             end_on(end, "")
         ),
-        Culprit::Spinning(_) => {
-            format!("{seen}, while a thread never rests: consistent with a dead loop.")
-        }
+        Culprit::Spinning(_, spin) => spin::meaning(seen, spin),
         Culprit::Sleepers => {
             "The holder of the listener sleeps and never accepts: consistent with a helper that \
              inherited the listener from a server that is gone. As long as it lives, connections \

@@ -439,6 +439,7 @@ impl<'a> Context<'a> {
             }),
             epoll: evidence.epoll.map(|epoll| EpollJson {
                 watched: epoll.watched,
+                edge_triggered: epoll.edge,
                 muted: epoll.muted,
                 absent: epoll.absent,
             }),

@@ -421,6 +421,7 @@ pub(super) struct WaitJson<'a> {
 #[derive(Serialize)]
 pub(super) struct EpollJson {
     pub(super) watched: u64,
+    pub(super) edge_triggered: u64,
     pub(super) muted: u64,
     pub(super) absent: u64,
 }

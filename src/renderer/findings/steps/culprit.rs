@@ -33,7 +33,7 @@ pub(super) fn steps(finding: &Finding) -> Vec<Step> {
             Culprit::FarEnd(End::Several(..))
             | Culprit::NoDescriptors
             | Culprit::Exhausted(_)
-            | Culprit::Spinning(_)
+            | Culprit::Spinning(..)
             | Culprit::Sleepers,
         )
         | None => return Vec::new(),

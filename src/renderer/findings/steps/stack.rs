@@ -85,7 +85,7 @@ fn java(place: &Place<'_>) -> Vec<Step> {
         )
     };
     let threads = match place.finding.culprit {
-        Some(Culprit::Spinning(thread)) => run(&format!(
+        Some(Culprit::Spinning(thread, _)) => run(&format!(
             "Thread.print | grep -A 20 -E 'nid=(0x{:x}|{thread}) '",
             thread.0
         )),
@@ -157,7 +157,7 @@ fn node(place: &Place<'_>) -> Step {
         _ => format!("{}{}", place.enter_network(), Tool::Node.name()),
     };
     let then = match place.finding.culprit {
-        Some(Culprit::Spinning(_)) => "then: pause, bt",
+        Some(Culprit::Spinning(..)) => "then: pause, bt",
         _ => "then: exec process._getActiveHandles()",
     };
     Step::run(format!("{call} inspect -p {pid}")).with(then)
@@ -169,7 +169,7 @@ fn native(place: &Place<'_>) -> Vec<Step> {
     let idles = waits.is_some_and(|waits| {
         !waits.is_empty() && waits.iter().all(|wait| wait.kind == WaitKind::Events)
     });
-    let spins = matches!(place.finding.culprit, Some(Culprit::Spinning(_)));
+    let spins = matches!(place.finding.culprit, Some(Culprit::Spinning(..)));
     let mut steps = Vec::new();
     if !idles || spins {
         let all = format!("-p {} -batch -ex 'thread apply all bt'", place.pid);

@@ -1,0 +1,93 @@
+//! Threads that never rest, and whether the program gets anywhere meanwhile: a busy server in good
+//! health never rests either.
+
+use super::Report;
+use super::halt::none_serves;
+use super::sets::Set;
+use crate::model::{Cause, Evidence, Pid, Socket, State, TimerKind};
+
+/// The share of one processor, in percent, from which on a thread is spinning: a sample is a few
+/// ticks long, and one may be lost.
+const SPINNING_PERCENT: f64 = 85.0;
+/// A program that has sent something within so long, in milliseconds, gets somewhere: one in a dead
+/// loop sends nothing, and one that serves sends much more often.
+const PROGRESS_MS: u64 = 1_000;
+
+/// What a thread that never rests is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spin {
+    /// Nothing for the connections of its program: none was sent anything meanwhile.
+    Idle,
+    /// It is told of the ends of these connections again and again.
+    Told,
+    /// It may be at work.
+    Busy,
+}
+
+impl Spin {
+    /// The thread of a process that never rests, where that can explain the sockets.
+    pub(super) fn of(report: &Report<'_>, set: &Set, evidence: &Evidence) -> Option<(Pid, Spin)> {
+        let thread = spinning(evidence)?;
+        let threads = evidence.threads?;
+        let alone = none_serves(evidence, threads);
+        let spin = match set.cause {
+            Cause::NeverClosed if is_told(set, evidence) => Spin::Told,
+            Cause::NeverClosed | Cause::StalePool if !alone => return None,
+            Cause::Inherited | Cause::SendStuck => return None,
+            cause => match (sends(report, evidence.pid), alone) {
+                (Some(false), _) => Spin::Idle,
+                // It works, though not on these.
+                (Some(true), _) if matches!(cause, Cause::NeverClosed | Cause::StalePool) => {
+                    return None;
+                }
+                (Some(true), false) => return None,
+                (Some(true), true) | (None, _) => Spin::Busy,
+            },
+        };
+        Some((thread, spin))
+    }
+}
+
+/// The thread of a process that never rests.
+pub fn spinning(evidence: &Evidence) -> Option<Pid> {
+    let (thread, percent) = evidence.cpu.as_ref()?.busiest?;
+    (percent >= SPINNING_PERCENT).then_some(thread)
+}
+
+/// Whether most of the sockets are watched so that epoll_wait(2) returns at once, whenever it is
+/// called.
+fn is_told(set: &Set, evidence: &Evidence) -> bool {
+    let held = set.holds(evidence.pid).len() as u64;
+    evidence.epoll.is_some_and(|epoll| {
+        let level = epoll.watched.saturating_sub(epoll.edge);
+        level.saturating_mul(2) > held
+    })
+}
+
+/// Whether a process has sent anything of late, on any of its connections; `None` where the kernel
+/// tells no times of them.
+fn sends(report: &Report<'_>, pid: Pid) -> Option<bool> {
+    let holders = report.holders();
+    let is_held = |socket: &Socket| {
+        let mut holders = holders.of(socket.inode).iter();
+        socket.inode != 0 && holders.any(|holder| holder.pid == pid)
+    };
+    // The kernel sends by itself what waits to be sent, and sends again.
+    let sends_by_itself = |socket: &Socket| {
+        let kind = socket.timer.map(|timer| timer.kind);
+        socket.send_q > 0 || matches!(kind, Some(TimerKind::Retransmit | TimerKind::Probe))
+    };
+    let is_open = |state| matches!(state, State::Established | State::CloseWait);
+    let sockets = report.snapshot.sockets.iter();
+    let mut known = None;
+    for socket in sockets.filter(|socket| is_open(socket.state) && is_held(socket)) {
+        let Some(sent) = socket.tcp.as_ref().and_then(|tcp| tcp.last_data_sent()) else {
+            continue;
+        };
+        if sent.is_within(PROGRESS_MS) && !sends_by_itself(socket) {
+            return Some(true);
+        }
+        known = Some(false);
+    }
+    known
+}
