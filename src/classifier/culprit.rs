@@ -73,7 +73,7 @@ impl Culprit {
         if set.cause == Cause::NotAccepted && descriptors(first) == Descriptors::Gone {
             return Some(Culprit::NoDescriptors);
         }
-        if let Some((Passing::PassedOn, end)) = set.all_pair() {
+        if let Some(end) = set.far_end() {
             return Some(Culprit::FarEnd(end));
         }
         // An idle pool lies idle whatever its owner waits for.

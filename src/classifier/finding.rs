@@ -4,11 +4,8 @@
 //! Two steps, because evidence from processes is read only for those that a finding names:
 //! [`sets`] gathers the sockets and says whom to ask, [`findings`] judges with what they said.
 
-use std::collections::BTreeMap;
-
 use rustc_hash::FxHashMap;
 
-use super::Report;
 use super::chain::{Hop, chain};
 use super::culprit::{self, Culprit, Descriptors, is_halted};
 use super::pool::{Story, starve};
@@ -18,7 +15,8 @@ use super::sets::unaccepted;
 pub use super::sets::{End, Peers, Set, Whole, sets};
 use super::severity::{Severity, Thresholds, Weight, of_count, severity};
 use super::workers::{Connections, Workers};
-use crate::model::{Cause, Evidence, FdLimit, Name, Pid, State};
+use super::{Report, dead};
+use crate::model::{Cause, Evidence, FdLimit, Pid, State};
 
 /// The most processes that are asked for evidence: with a thread or a few, each costs less than a
 /// millisecond.
@@ -27,7 +25,7 @@ const SUSPECTS_MAX: usize = 256;
 /// services.
 const PER_FINDING: usize = 128;
 /// The most of them that are told one by one, and asked about each socket.
-const TOLD: usize = culprit::FIRST;
+pub(super) const TOLD: usize = culprit::FIRST;
 
 /// Everything that a report explains.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -57,6 +55,8 @@ pub struct Finding {
     pub retired: Option<Retired>,
     /// The share of the owner's limit of open files that the sockets hold, in percent.
     pub fd_percent: Option<u64>,
+    /// Descriptors of its owners that have lost their connections, where those were other legs of these.
+    pub dead: u64,
     /// What it is a part of, where that decides how grave it is: it stands for all of it.
     pub sum: Option<Sum>,
 }
@@ -137,7 +137,7 @@ pub fn findings(
         all_workers.push(workers);
     }
     starve(report, &mut sets);
-    let dead = dead(report, evidence, thresholds);
+    let dead = dead::dead(report, evidence, thresholds);
     let mut sums = sums(&sets, thresholds);
     let mut findings: Vec<Finding> = sets
         .into_iter()
@@ -148,7 +148,7 @@ pub fn findings(
             judge(report, set, sum, &queues, evidence, workers, thresholds)
         })
         .collect();
-    findings.extend(dead);
+    dead::tell(dead, &mut findings, thresholds);
     findings.sort_by_key(|finding| {
         (
             std::cmp::Reverse((finding.severity, finding.weight())),
@@ -159,54 +159,6 @@ pub fn findings(
         )
     });
     Findings { findings, queues }
-}
-
-/// The descriptors that have lost their connections, of one program together, where they are many.
-fn dead(report: &Report<'_>, evidence: &[Evidence], thresholds: &Thresholds) -> Vec<Finding> {
-    let dead = |evidence: &Evidence| evidence.dead_sockets.unwrap_or_default();
-    let mut programs: BTreeMap<(Option<&Name>, Option<Pid>), Vec<&Evidence>> = BTreeMap::new();
-    for evidence in evidence {
-        if dead(evidence) > 0 && report.asks_about_dead(evidence.pid) {
-            let name = report.holders().name(evidence.pid);
-            let unnamed = name.is_none().then_some(evidence.pid);
-            programs.entry((name, unnamed)).or_default().push(evidence);
-        }
-    }
-    let judge = |mut processes: Vec<&Evidence>| {
-        processes.sort_by_key(|evidence| (std::cmp::Reverse(dead(evidence)), evidence.pid));
-        let sockets = processes.iter().map(|evidence| dead(evidence)).sum();
-        let shares = processes.iter().filter_map(|evidence| {
-            let limit = evidence.fd_limit.and_then(FdLimit::files)?;
-            Some(dead(evidence).saturating_mul(100) / limit.max(1))
-        });
-        let weight = Weight {
-            cause: Cause::DeadDescriptors,
-            story: None,
-            sockets,
-            fd_percent: shares.max(),
-            queue_percent: None,
-            stopped: false,
-            out_of_fds: false,
-        };
-        let pids = processes.iter().map(|evidence| evidence.pid).collect();
-        Finding {
-            severity: severity(&weight, thresholds),
-            set: super::sets::dead(report, pids, sockets),
-            queue: None,
-            evidence: processes.into_iter().take(TOLD).cloned().collect(),
-            workers: Workers::default(),
-            culprit: None,
-            chain: Vec::new(),
-            retired: None,
-            fd_percent: weight.fd_percent,
-            sum: None,
-        }
-    };
-    programs
-        .into_values()
-        .map(judge)
-        .filter(|finding| finding.severity > Severity::Info)
-        .collect()
 }
 
 /// The sums that reach a threshold which none of their sets reaches alone, by the position of the
@@ -321,6 +273,7 @@ fn judge(
         evidence,
         workers,
         fd_percent,
+        dead: 0,
         sum,
     }
 }

@@ -1,9 +1,11 @@
 //! Judgement: what the facts of a snapshot mean. Pure: no files, no clock, no environment.
 
 pub mod age;
+mod behind;
 pub mod cause;
 pub mod chain;
 pub mod culprit;
+mod dead;
 pub mod diff;
 pub mod finding;
 pub mod group;
@@ -27,6 +29,7 @@ pub mod shape;
 mod side;
 pub mod spin;
 pub mod tally;
+mod tandem;
 mod unseen;
 pub mod verdict;
 pub mod waiting;

@@ -14,7 +14,7 @@ use super::program::{Program, Whose};
 use super::queue::Queue;
 use super::requests::{Ask, Requests, Role, requests};
 use super::waiting::{Others, Wait, Waiting};
-use super::{Report, Row, pairs};
+use super::{Report, Row, behind, pairs};
 use crate::model::{Cause, Evidence, Missing, Name, Pid, Side, StateSet, TimerKind};
 
 /// The most sets for which other connections of their owners are looked at.
@@ -97,6 +97,9 @@ pub struct Set {
     /// Those on which all was read but what came together with the FIN, if anything did, and on
     /// which this side has sent something.
     pub last_words: u64,
+    /// Where the program closed its direction in step with these peers, and where that end has not
+    /// closed; of sockets that have no other legs by their bytes.
+    pub in_step: Option<End>,
     /// FIN_WAIT2 sockets of the same program that wait for the same ends as the other legs, these among
     /// them: what there is to say of them is said of this set.
     pub behind: Vec<Set>,
@@ -328,39 +331,7 @@ pub fn sets(report: &Report<'_>) -> Vec<Set> {
         set.legs = legs;
         set.requests = requests;
     }
-    absorbed(report, sets)
-}
-
-/// Puts FIN_WAIT2 sets behind the CLOSE_WAIT set whose other legs they are: a proxy that has passed the
-/// close on has one fault behind it, at whichever of its legs one looks.
-fn absorbed(report: &Report<'_>, sets: Vec<(Set, Vec<u32>)>) -> Vec<Set> {
-    let (waiting, others): (Vec<_>, Vec<_>) =
-        sets.into_iter().partition(|(set, _)| set.waiting.is_some());
-    let mut sets: Vec<Set> = others.into_iter().map(|(set, _)| set).collect();
-    let programs = |set: &Set| Program::all(report.holders(), &set.owner.pids);
-    for (set, positions) in waiting {
-        let mut services: Vec<Service> = positions
-            .iter()
-            .map(|at| report.row(*at as usize).service())
-            .collect();
-        services.sort_unstable();
-        services.dedup();
-        let whose = programs(&set);
-        let are_legs_of = |other: &&mut Set| {
-            let passed_on = |legs: &&pairs::Legs| legs.passing == Passing::PassedOn;
-            let legs = other.legs.as_ref().filter(passed_on);
-            legs.is_some_and(|legs| services.iter().all(|one| legs.services.contains(one)))
-                && other.netns == set.netns
-                && programs(other)
-                    .iter()
-                    .any(|program| whose.contains(program))
-        };
-        match sets.iter_mut().find(are_legs_of) {
-            Some(other) => other.behind.push(set),
-            None => sets.push(set),
-        }
-    }
-    sets
+    behind::told_together(report, sets)
 }
 
 /// Puts the sets of one owner, cause and side together where they spread over many service ends: a
@@ -427,6 +398,7 @@ fn gather(report: &Report<'_>, key: &Key, positions: &[u32], others: &Others<'_>
         story: None,
         starved: None,
         last_words: 0,
+        in_step: None,
         behind: Vec::new(),
         waiting: (key.cause == Cause::PeerNotClosed).then(Waiting::default),
         no_tcp_info: true,
@@ -611,6 +583,14 @@ impl Set {
         let legs = self.legs.as_ref()?;
         let tells = legs.pairs == legs.looked_at || legs.passing == Passing::PassedOn;
         tells.then_some((legs.passing, legs.other))
+    }
+
+    /// The end that has not closed what the program has closed there, passing the close on.
+    pub fn far_end(&self) -> Option<End> {
+        match self.all_pair() {
+            Some((Passing::PassedOn, end)) => Some(end),
+            _ => self.in_step,
+        }
     }
 
     /// The requests that explain them, of which somebody may wait for the answers: the most first.

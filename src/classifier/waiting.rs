@@ -5,7 +5,6 @@ use std::net::IpAddr;
 
 use rustc_hash::FxHashMap;
 
-use super::judge::Doubts;
 use super::{Report, Row};
 use crate::model::{Endpoint, Idle, Owner, Protocol, Side, Socket, State, TimerKind};
 
@@ -135,12 +134,13 @@ impl<'a> Others<'a> {
         here.or(elsewhere).filter(fits).copied()
     }
 
-    /// Whether the other end is selected, so that a finding about it tells of this one too.
+    /// Whether the other end may be selected, so that a finding about it tells of this one too.
     pub(super) fn are_told(&self, report: &Report<'_>, socket: &Socket) -> bool {
         let is_selected = |other: &Socket| {
-            let row = report.judged(other);
-            let known = report.judge.known(&row, Doubts::default());
-            report.filter.decide(&known) == Some(true)
+            let judge = &report.judge;
+            let (row, doubts) = judge.row(other, judge.owner_ref(other));
+            let known = judge.known(&row, doubts);
+            report.filter.decide(&known) != Some(false)
         };
         socket.state == State::FinWait2 && self.end(socket).is_some_and(is_selected)
     }

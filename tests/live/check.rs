@@ -499,7 +499,7 @@ fn a_selection_does_not_change_what_a_finding_counts() {
             .find(|finding| finding["cause"] == "not-accepted");
         queue.map(|finding| {
             let text = finding["summary"].as_str().unwrap();
-            text.split(", the oldest").next().unwrap().to_owned()
+            text.split("; the oldest").next().unwrap().to_owned()
         })
     };
     let whole = until("a queue that is full for longer than an instant", || {

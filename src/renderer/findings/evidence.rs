@@ -76,6 +76,16 @@ pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
     for evidence in &finding.evidence {
         process_lines(report, finding, evidence, &mut lines);
     }
+    if let Some(far) = set.in_step {
+        lines.add(
+            Rank::Decisive,
+            format!(
+                "connections in FIN_WAIT2 of the same program {} were closed in step with these: that \
+                 was acknowledged, and the remote end has not closed",
+                end(far)
+            ),
+        );
+    }
     if let Some(legs) = &set.legs {
         lines.add(Rank::Decisive, legs_line(set, legs));
     }
@@ -381,13 +391,21 @@ fn process_lines(report: &Report<'_>, finding: &Finding, evidence: &Evidence, li
     if let Some(dead) = evidence.dead_sockets.filter(|dead| *dead > 0) {
         let (rank, also) = match finding.set.cause {
             Cause::DeadDescriptors => (Rank::Decisive, ""),
+            _ if finding.dead > 0 => (Rank::Decisive, "also "),
             _ => (Rank::Telling, "also "),
         };
         let (plural, are) = if dead == 1 { ("", "is") } else { ("s", "are") };
-        lines.add(rank, format!(
-            "{name} {also}holds {} TCP socket{plural} that {are} in no table: reset, reaped or never connected, and not closed",
-            units::count(dead)
-        ));
+        let why = match finding.dead {
+            0 => "reset, reaped or never connected, and not closed",
+            _ => "consistent with the other legs of these, whose hosts have let go of them",
+        };
+        lines.add(
+            rank,
+            format!(
+                "{name} {also}holds {} TCP socket{plural} that {are} in no table: {why}",
+                units::count(dead)
+            ),
+        );
     }
     // Unaccepted connections are in no set, and the process may be asked about others too.
     let held = finding.set.holds(evidence.pid).len() as u64;

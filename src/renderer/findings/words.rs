@@ -72,17 +72,21 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
         }
         (_, Cause::PeerNotClosed) => {
             let verb = if set.sockets == 1 { "waits" } else { "wait" };
+            let dead = match finding.dead {
+                0 => String::new(),
+                dead => format!("; {} descriptors without a connection", units::count(dead)),
+            };
             format!(
-                "{count} FIN_WAIT2 socket{plural} of {owner} {end} {verb} for the other end{age}"
+                "{count} FIN_WAIT2 socket{plural} of {owner} {end} {verb} for the other end{age}{dead}"
             )
         }
         _ => {
-            let behind = match (set.behind(), &set.legs) {
+            let behind = match (set.behind(), set.far_end()) {
                 (0, _) | (_, None) => String::new(),
-                (behind, Some(legs)) => format!(
+                (behind, Some(far)) => format!(
                     " and {} FIN_WAIT2 {}",
                     units::count(behind),
-                    end_on(legs.other, "")
+                    end_on(far, "")
                 ),
             };
             format!("{count} CLOSE_WAIT socket{plural} of {owner} {end}{behind}{age}")
@@ -357,6 +361,13 @@ fn culprit_words(finding: &Finding, cause: Cause, culprit: Culprit) -> Option<St
         Culprit::Lock(_) => format!(
             "{seen}, and {} for a lock that is not given up: whoever has it must act.",
             who_waits(finding)
+        ),
+        Culprit::FarEnd(end) if finding.set.in_step.is_some() => format!(
+            "{seen}. When these peers closed, the program closed its direction of as many \
+             connections {}, and waits there: consistent with a proxy whose two legs carry \
+             different bytes (TLS, headers). Then the fault is at that end; else close() is missing \
+             here.",
+            end_on(end, "")
         ),
         Culprit::FarEnd(end) => format!(
             "The program has passed the close on, and waits for the other end of its connections \

@@ -1,0 +1,106 @@
+//! Descriptors that have lost their connections, and whose they are.
+
+use std::collections::BTreeMap;
+
+use super::finding::{Finding, TOLD};
+use super::severity::{Severity, Thresholds, Weight, severity};
+use super::workers::Workers;
+use super::{Report, sets};
+use crate::model::{Cause, Evidence, FdLimit, Name, Pid};
+
+/// How far two counts of the legs of one proxy may be apart, in percent: a connection is between the
+/// two at any moment.
+const APART_PERCENT: u64 = 20;
+
+/// The descriptors that have lost their connections, of one program together, where they are many.
+pub(super) fn dead(
+    report: &Report<'_>,
+    evidence: &[Evidence],
+    thresholds: &Thresholds,
+) -> Vec<Finding> {
+    let dead = |evidence: &Evidence| evidence.dead_sockets.unwrap_or_default();
+    let mut programs: BTreeMap<(Option<&Name>, Option<Pid>), Vec<&Evidence>> = BTreeMap::new();
+    for evidence in evidence {
+        if dead(evidence) > 0 && report.asks_about_dead(evidence.pid) {
+            let name = report.holders().name(evidence.pid);
+            let unnamed = name.is_none().then_some(evidence.pid);
+            programs.entry((name, unnamed)).or_default().push(evidence);
+        }
+    }
+    let judge = |mut processes: Vec<&Evidence>| {
+        processes.sort_by_key(|evidence| (std::cmp::Reverse(dead(evidence)), evidence.pid));
+        let sockets = processes.iter().map(|evidence| dead(evidence)).sum();
+        let shares = processes.iter().filter_map(|evidence| {
+            let limit = evidence.fd_limit.and_then(FdLimit::files)?;
+            Some(dead(evidence).saturating_mul(100) / limit.max(1))
+        });
+        let weight = Weight {
+            cause: Cause::DeadDescriptors,
+            story: None,
+            sockets,
+            fd_percent: shares.max(),
+            queue_percent: None,
+            stopped: false,
+            out_of_fds: false,
+        };
+        let pids = processes.iter().map(|evidence| evidence.pid).collect();
+        Finding {
+            severity: severity(&weight, thresholds),
+            set: sets::dead(report, pids, sockets),
+            queue: None,
+            evidence: processes.into_iter().take(TOLD).cloned().collect(),
+            workers: Workers::default(),
+            culprit: None,
+            chain: Vec::new(),
+            retired: None,
+            fd_percent: weight.fd_percent,
+            dead: 0,
+            sum: None,
+        }
+    };
+    programs
+        .into_values()
+        .map(judge)
+        .filter(|finding| finding.severity > Severity::Info)
+        .collect()
+}
+
+/// Adds the findings about dead descriptors. Those that are as many as the FIN_WAIT2 sockets of their
+/// program which wait for a remote end, CLOSE_WAIT ones counted with them, are the other legs of these:
+/// the hosts of the clients have let go of them, and the program waits for the remote end at both.
+pub(super) fn tell(dead: Vec<Finding>, findings: &mut Vec<Finding>, thresholds: &Thresholds) {
+    for one in dead {
+        match findings.iter_mut().find(|finding| is_leg(&one, finding)) {
+            None => findings.push(one),
+            Some(finding) => {
+                finding.dead = one.set.sockets;
+                let both = finding.fd_percent.zip(one.fd_percent);
+                finding.fd_percent = both.map(|(a, b)| a.saturating_add(b));
+                let weight = Weight {
+                    cause: finding.set.cause,
+                    story: None,
+                    sockets: one.set.sockets,
+                    fd_percent: finding.fd_percent,
+                    queue_percent: None,
+                    stopped: false,
+                    out_of_fds: false,
+                };
+                finding.severity = finding.severity.max(severity(&weight, thresholds));
+            }
+        }
+    }
+}
+
+fn is_leg(dead: &Finding, finding: &Finding) -> bool {
+    let waiting = finding.waiting();
+    let closed = match finding.set.waiting {
+        Some(_) => 0,
+        None => finding.set.sockets,
+    };
+    let others = closed.saturating_add(dead.set.sockets);
+    let apart = others.abs_diff(waiting).saturating_mul(100);
+    let whose = |pid: &Pid| finding.set.owner.pids.contains(pid);
+    waiting > 0
+        && apart <= waiting.saturating_mul(APART_PERCENT)
+        && dead.set.owner.pids.iter().all(whose)
+}

@@ -1,0 +1,84 @@
+//! Closes in step: peers that closed, and the program that closed its direction of as many other
+//! connections right after. A proxy does that which passes the close on, also where the bytes of its
+//! two legs differ, as with TLS or with headers of its own.
+//!
+//! It is weaker than equal bytes, and takes the same from both sides: nearly every close has one that
+//! follows it, and nearly every one that follows has one before it.
+
+use super::cause::GRACE_MS;
+use super::{Report, Row};
+use crate::model::TimerKind;
+
+/// So many of either side must be in step, in percent.
+const IN_STEP_PERCENT: usize = 80;
+/// Fewer closes than this fall together by chance.
+const LEAST: usize = 5;
+/// What two times of the kernel may be apart by its clock alone, in milliseconds: the longest tick.
+const TICK_MS: u64 = 10;
+
+/// Whether the program closed its direction of the second rows as the peers of the first closed theirs.
+pub(super) fn are_in_step(report: &Report<'_>, peers: &[u32], own: &[u32]) -> bool {
+    let Some(apart) = report.snapshot.reading_ms else {
+        return false;
+    };
+    let closes = |rows: &[u32]| {
+        let rows = rows.iter().map(|at| report.row(*at as usize));
+        let mut closes: Vec<u64> = rows.filter_map(|row| closed(report, &row)).collect();
+        closes.sort_unstable();
+        closes
+    };
+    let pairs = pairs(&closes(peers), &closes(own), apart.saturating_add(TICK_MS));
+    let nearly = |all: usize| pairs * 100 >= all * IN_STEP_PERCENT;
+    pairs >= LEAST && nearly(peers.len()) && nearly(own.len())
+}
+
+/// How many milliseconds ago the FIN of the end that closed first was acknowledged; `None` where
+/// something has renewed that time.
+fn closed(report: &Report<'_>, row: &Row<'_>) -> Option<u64> {
+    let timer = row.socket.timer.map(|timer| timer.kind);
+    if timer == Some(TimerKind::Keepalive) {
+        return None;
+    }
+    let silence = match row.cause {
+        Some(_) => row.idle,
+        None => report.wait(row).map(|wait| wait.silence),
+    };
+    Some(silence?.at_least_ms)
+}
+
+/// How many closes have one of the peers' before them, by no more than the grace, each its own. All are
+/// ordered, the latest first, and known to `slack` milliseconds.
+fn pairs(peers: &[u64], own: &[u64], slack: u64) -> usize {
+    let mut peers = peers.iter().copied().peekable();
+    let mut has_peer = |close: &u64| {
+        let latest = close.saturating_add(GRACE_MS).saturating_add(slack);
+        while peers
+            .next_if(|peer| peer.saturating_add(slack) < *close)
+            .is_some()
+        {}
+        peers.next_if(|peer| *peer <= latest).is_some()
+    };
+    own.iter().filter(|close| has_peer(close)).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_close_follows_one_of_a_peer_within_the_grace() {
+        for (peers, own, found) in [
+            (&[][..], &[1_000][..], 0),
+            (&[1_000], &[1_000], 1),
+            (&[1_000], &[990, 1_000], 1),
+            // The program's came first.
+            (&[1_000], &[1_011], 0),
+            (&[1_000, 2_000, 3_000], &[900, 1_900, 2_900], 3),
+            (&[1_000, 2_000, 3_000], &[900, 910, 920], 3),
+            (&[7_000], &[1_000], 0),
+            (&[u64::MAX], &[u64::MAX], 1),
+        ] {
+            assert_eq!(pairs(peers, own, 10), found, "{peers:?} {own:?}");
+        }
+    }
+}
