@@ -31,6 +31,10 @@ const PIECES_LEAST: u64 = 3;
 /// ended.
 const PAUSE: u64 = 3;
 
+/// A timer of the kernel's is late by up to an eighth of its time, and by half of that as a rule
+/// (`kernel/time/timer.c`).
+const LATE_SHARE: u64 = 16;
+
 /// How long the acknowledgement of what was sent may take, the peer's delay included: before a
 /// round trip was measured, data is sent again after this (RFC 6298).
 const ACK_MS: u64 = 1_000;
@@ -181,20 +185,39 @@ impl Facts {
         self.peer == Some(PeerEnd::Waiting) || self.sent.zip(self.acked).is_some_and(after)
     }
 
+    /// Whether the FIN came along with the last byte, which is no impatience. The last acknowledgement
+    /// is the FIN's, or answers a keepalive probe: these go out when nothing has come in for always the
+    /// same time, and a peer that had waited before its FIN would be that much off their beat.
+    fn hung_up_at_once(&self) -> bool {
+        let Some((received, acked)) = self.received.zip(self.acked) else {
+            return false;
+        };
+        if received.may_be_within(ALONG_MS, acked, self.tick) {
+            return true;
+        }
+        let keepalive = self
+            .timer
+            .filter(|timer| timer.kind == TimerKind::Keepalive);
+        keepalive.is_some_and(|timer| {
+            let beat = acked.milliseconds().saturating_add(timer.expires_ms.into());
+            let late = beat / LATE_SHARE;
+            let since = received.milliseconds().saturating_sub(acked.milliseconds());
+            let probes = since.saturating_add(late).checked_div(beat).unwrap_or(0);
+            probes > 0 && since.abs_diff(probes.saturating_mul(beat)) <= probes.saturating_mul(late)
+        })
+    }
+
     /// Whether the peer has asked and been sent nothing, and closed one direction only: it holds its
-    /// end, or its FIN came along with the last byte, which is no impatience. The last
-    /// acknowledgement is the FIN's, or came later.
+    /// end, or its FIN came along with the last byte.
     fn waits_for_an_answer(&self) -> bool {
         let has_asked = self.side == Some(Side::Server)
             && self.ever_received == Some(true)
             && self.answered_after_last_byte() == Some(false);
-        let along =
-            |(received, acked): (Ago, Ago)| received.may_be_within(ALONG_MS, acked, self.tick);
         has_asked
             && match self.peer {
                 Some(PeerEnd::Waiting) => true,
                 Some(PeerEnd::Orphaned) => false,
-                None => self.received.zip(self.acked).is_some_and(along),
+                None => self.hung_up_at_once(),
             }
     }
 
