@@ -281,6 +281,21 @@ impl Cli {
         }
     }
 
+    /// Whether a procfs is named to be read.
+    pub fn names_proc(&self) -> bool {
+        let after = match &self.command {
+            None | Some(Command::Completions { .. } | Command::Man) => None,
+            Some(Command::Triage(after) | Command::List(after)) => Some(&after.options),
+            Some(Command::Check(check)) => Some(&check.selection.options),
+            Some(Command::Explain { options, .. }) => Some(options.as_ref()),
+            Some(Command::Record(record)) => Some(record.options.as_ref()),
+            Some(Command::Diff(diff)) => Some(diff.options.as_ref()),
+            Some(Command::Merge(merge)) => Some(merge.options.as_ref()),
+        };
+        let before = &self.selection.options;
+        before.proc.is_some() || after.is_some_and(|options| options.proc.is_some())
+    }
+
     /// How a run ends of which the recording cannot be read.
     pub fn failure(&self) -> Outcome {
         let is_quiet = match &self.command {
@@ -459,7 +474,8 @@ pub struct Options {
     /// summed [default: 100]
     #[arg(long, value_name = "N", help_heading = "Output")]
     pub label_limit: Option<usize>,
-    /// Write to this file, whole or not at all; an older one is replaced
+    /// Write to this file, whole or not at all; it takes the place of an older one, with its mode and
+    /// owner. `-` is stdout
     #[arg(long, value_name = "FILE", global = true, help_heading = "Output")]
     pub output: Option<PathBuf>,
     /// No heading

@@ -28,6 +28,7 @@ pub mod plan;
 pub mod progress;
 mod record;
 pub mod renderer;
+pub mod rights;
 mod start;
 pub mod stdout;
 

@@ -16,6 +16,7 @@ use closewait::memory::{self, Memory, Refusal};
 use closewait::model::{State, StateSet};
 use closewait::plan::{Plan, Terminal, UsageError};
 use closewait::renderer::{check, escape};
+use closewait::rights;
 use closewait::stdout::Stdout;
 
 #[global_allocator]
@@ -42,6 +43,13 @@ fn run() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let (mistake, failure) = (cli.mistake(), cli.failure());
+    // What lies in a directory that the caller names may be links to anything.
+    if cli.names_proc()
+        && let Err(error) = rights::give_up()
+    {
+        let error = anyhow::Error::new(error).context("could not go on with the caller's rights");
+        return fail(&error, failure);
+    }
     let plan = match planned(cli) {
         Ok(plan) => plan,
         Err(error) if error.is_mistake() => return fail(&error.into(), mistake),

@@ -1,19 +1,51 @@
 //! A file that is written whole or not at all: the textfile collector of node_exporter, and
 //! whoever else reads it, never sees half of one.
+//!
+//! What is written has no name until it is whole, so that a run that is killed leaves nothing
+//! behind; where a file system cannot do that, it is kept in memory until then. It then takes the
+//! place of the file that was there, with its mode, owner, group and access control list. Other names of
+//! that file (hard links) keep the old content.
 
-use std::fs::{OpenOptions, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+mod place;
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, BufWriter, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use anyhow::Context;
-use tempfile::Builder;
+use rustix::fs::{
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, RenameFlags, Stat, Uid, XattrFlags, fchmod, fchown,
+    fgetxattr, fremovexattr, fsetxattr, fstat, linkat, openat, renameat, renameat_with, statat,
+    unlinkat,
+};
+use rustix::io::Errno;
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
-/// For whom the file is: everyone may read it, as far as the process's umask lets them.
-const MODE: u32 = 0o644;
+use self::place::{Place, may_be_written};
+use crate::rights::as_caller;
+use crate::stdout::Stdout;
 
+/// For whom a new file is: everyone may read it, as far as the process's umask lets them.
+const MODE: Mode = Mode::from_raw_mode(0o644);
 /// For whom a recording is: it tells who talks to whom.
-const PRIVATE: u32 = 0o600;
+const PRIVATE: Mode = Mode::from_raw_mode(0o600);
+/// Extended attributes that say who may open a file: acl(5), and a label of SELinux.
+const ACL: &str = "system.posix_acl_access";
+const LABEL: &str = "security.selinux";
+
+/// What becomes of a file that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Older {
+    /// It is replaced, and the new one is as open as it was.
+    Followed,
+    /// It is replaced by one that is its owner's alone.
+    Closed,
+    /// It stays, and that is an error.
+    Kept,
+}
 
 /// Lets `write` write, and puts what it wrote in the place of `path`. Where that fails the old
 /// file stays as it was. What is no regular file (a pipe, a device) is written into.
@@ -24,7 +56,7 @@ pub fn replace<T>(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    into(path, MODE, true, write)
+    into(path, Older::Followed, write)
 }
 
 /// The same of a file for its owner only, which replaces another only by `force`.
@@ -36,55 +68,314 @@ pub fn save<T>(
     force: bool,
     write: impl FnOnce(&mut dyn Write) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    into(path, PRIVATE, force, write)
+    into(path, if force { Older::Closed } else { Older::Kept }, write)
 }
 
 /// Whether writing to `path` takes something away that is there.
 pub fn replaces(path: &Path) -> bool {
-    path.symlink_metadata().is_ok() && !is_stream(path)
-}
-
-/// Whether a path leads to a pipe or a device.
-fn is_stream(path: &Path) -> bool {
-    path.metadata()
-        .is_ok_and(|found| !found.is_file() && !found.is_dir())
+    as_caller(|| Place::of(path)).is_ok_and(|place| match place {
+        Place::Entry { dir, name } => {
+            statat(&dir, &name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|found| !is_stream(&found))
+        }
+        Place::Descriptor(_) | Place::Magic { .. } => false,
+    })
 }
 
 fn into<T>(
     path: &Path,
-    mode: u32,
-    force: bool,
+    older: Older,
     write: impl FnOnce(&mut dyn Write) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let failed = || format!("could not write {}", path.display());
-    if is_stream(path) {
-        let file = OpenOptions::new().write(true).open(path);
-        let mut out = io::BufWriter::new(file.with_context(failed)?);
-        let answer = write(&mut out).with_context(failed)?;
-        out.flush().with_context(failed)?;
-        return Ok(answer);
-    }
-    // A link stays one.
-    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let directory = match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut file = Builder::new()
-        .prefix(".closewait-")
-        .permissions(Permissions::from_mode(mode))
-        .tempfile_in(directory)
-        .with_context(failed)?;
-    let mut out = io::BufWriter::new(file.as_file_mut());
+    // What cannot be written is said before anything is read.
+    let place = as_caller(|| checked(path, older)).with_context(failed)?;
+    let mut out = BufWriter::new(Pending {
+        place: &place,
+        older,
+        sink: None,
+    });
     let answer = write(&mut out).with_context(failed)?;
     out.flush().with_context(failed)?;
-    drop(out);
-    file.as_file().sync_all().with_context(failed)?;
-    let done = if force {
-        file.persist(&target)
-    } else {
-        file.persist_noclobber(&target)
-    };
-    done.with_context(failed)?;
+    let (pending, _) = out.into_parts();
+    pending.done().with_context(failed)?;
     Ok(answer)
+}
+
+/// A place that may be written to, as far as that shows before.
+fn checked(path: &Path, older: Older) -> io::Result<Place> {
+    let place = Place::of(path)?;
+    if let Place::Entry { dir, name } = &place {
+        match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+            Ok(found) => {
+                may_be_written(dir, &found)?;
+                match FileType::from_raw_mode(found.st_mode) {
+                    FileType::BlockDevice => {
+                        let why = "a disk is there, which would be written over";
+                        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+                    }
+                    FileType::RegularFile if older == Older::Kept => {
+                        return Err(Errno::EXIST.into());
+                    }
+                    FileType::RegularFile => drop(old(dir, name)?),
+                    _ => {}
+                }
+            }
+        }
+    }
+    Ok(place)
+}
+
+fn is_stream(found: &Stat) -> bool {
+    !matches!(
+        FileType::from_raw_mode(found.st_mode),
+        FileType::RegularFile | FileType::Directory
+    )
+}
+
+/// Output that opens what it goes to when it comes.
+struct Pending<'a> {
+    place: &'a Place,
+    older: Older,
+    sink: Option<Sink>,
+}
+
+enum Sink {
+    Stdout,
+    /// A pipe, a device, or an open file.
+    Stream(File),
+    /// A file without a name.
+    Unnamed(File),
+    /// The file system has no files without names.
+    Kept(Vec<u8>),
+}
+
+impl Pending<'_> {
+    fn sink(&mut self) -> io::Result<&mut Sink> {
+        if self.sink.is_none() {
+            let (place, older) = (self.place, self.older);
+            self.sink = Some(as_caller(|| Sink::open(place, older))?);
+        }
+        self.sink
+            .as_mut()
+            .ok_or_else(|| io::Error::other("nothing was opened"))
+    }
+
+    /// Gives what was written its name.
+    fn done(mut self) -> io::Result<()> {
+        self.sink()?;
+        let Pending { place, older, sink } = self;
+        let (Place::Entry { dir, name }, Some(sink)) = (place, sink) else {
+            return Ok(());
+        };
+        match sink {
+            Sink::Stdout | Sink::Stream(_) => Ok(()),
+            Sink::Unnamed(file) => {
+                file.sync_all()?;
+                as_caller(|| name_it(&file, dir, name, older))
+            }
+            Sink::Kept(bytes) => as_caller(|| write_named(&bytes, dir, name, older)),
+        }
+    }
+}
+
+impl Write for Pending<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.sink()? {
+            Sink::Stdout => Stdout.write(bytes),
+            Sink::Stream(file) | Sink::Unnamed(file) => file.write(bytes),
+            Sink::Kept(kept) => kept.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &self.sink {
+            Some(Sink::Stdout) => Stdout.flush(),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Sink {
+    fn open(place: &Place, older: Older) -> io::Result<Sink> {
+        let write = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
+        let (dir, name) = match place {
+            Place::Descriptor(1) => return Ok(Sink::Stdout),
+            Place::Descriptor(number) => return descriptor(*number).map(Sink::Stream),
+            Place::Magic { dir, name } => {
+                let file = File::from(openat(dir, name, write, Mode::empty())?);
+                if file.metadata()?.is_file() {
+                    file.set_len(0)?;
+                }
+                return Ok(Sink::Stream(file));
+            }
+            Place::Entry { dir, name } => (dir, name),
+        };
+        let found = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW);
+        if found.is_ok_and(|found| is_stream(&found)) {
+            let file = openat(dir, name, write | OFlags::NOFOLLOW, Mode::empty())?;
+            let opened = fstat(&file)?;
+            may_be_written(dir, &opened)?;
+            if is_stream(&opened) {
+                return Ok(Sink::Stream(file.into()));
+            }
+        }
+        let mode = match older {
+            Older::Followed => MODE,
+            Older::Closed | Older::Kept => PRIVATE,
+        };
+        match openat(dir, ".", write | OFlags::TMPFILE, mode) {
+            Ok(file) => Ok(Sink::Unnamed(file.into())),
+            // Whatever is wrong with the directory itself shows again.
+            Err(_) => Ok(Sink::Kept(Vec::new())),
+        }
+    }
+}
+
+/// An open file of this process: the same one, where it stands, and not the file anew.
+fn descriptor(number: u32) -> io::Result<File> {
+    let fd = i32::try_from(number).map_err(|_| Errno::BADF)?;
+    let same = pidfd_open(getpid(), PidfdFlags::empty())
+        .and_then(|this| pidfd_getfd(this, fd, PidfdGetfdFlags::empty()));
+    match same {
+        Ok(file) => Ok(file.into()),
+        Err(Errno::BADF) => Err(Errno::BADF.into()),
+        // Before Linux 5.6, or refused.
+        Err(_) => {
+            let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CLOEXEC | OFlags::NOCTTY;
+            let path = format!("/proc/self/fd/{number}");
+            Ok(openat(CWD, path, flags, Mode::empty())?.into())
+        }
+    }
+}
+
+/// The file that is replaced, if it may be written: what may not be is not replaced either.
+fn old(dir: &OwnedFd, name: &OsStr) -> io::Result<Option<OwnedFd>> {
+    let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match openat(dir, name, flags, Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(None),
+        file => file?,
+    };
+    let found = fstat(&file)?;
+    may_be_written(dir, &found)?;
+    match FileType::from_raw_mode(found.st_mode) {
+        FileType::RegularFile => Ok(Some(file)),
+        _ => Err(io::Error::other("another file has come there meanwhile")),
+    }
+}
+
+/// Makes the new file as open as the old one, and no more.
+fn like(new: &File, old: &OwnedFd, older: Older) -> io::Result<()> {
+    let (now, then) = (fstat(new)?, fstat(old)?);
+    if (now.st_uid, now.st_gid) != (then.st_uid, then.st_gid) {
+        let (user, group) = (Uid::from_raw(then.st_uid), Gid::from_raw(then.st_gid));
+        fchown(new, Some(user), Some(group)).map_err(|error| {
+            let why = format!(
+                "its owner (uid {}) or group cannot be kept: {error}",
+                then.st_uid
+            );
+            io::Error::new(io::ErrorKind::PermissionDenied, why)
+        })?;
+    }
+    if older == Older::Closed {
+        // A directory may give what is made in it a list of its own.
+        let _ = fremovexattr(new, ACL);
+        return Ok(fchmod(new, PRIVATE)?);
+    }
+    // The list first: with one, the bits of the group are the most that it gives.
+    match attribute(old, ACL) {
+        Some(list) => fsetxattr(new, ACL, &list, XattrFlags::empty())?,
+        None => match fremovexattr(new, ACL) {
+            Err(Errno::NODATA | Errno::OPNOTSUPP) | Ok(()) => {}
+            Err(error) => return Err(error.into()),
+        },
+    }
+    if let Some(label) = attribute(old, LABEL) {
+        // Without it the file has the label that the policy gives one in this directory.
+        let _ = fsetxattr(new, LABEL, &label, XattrFlags::empty());
+    }
+    Ok(fchmod(new, Mode::from_raw_mode(then.st_mode & 0o777))?)
+}
+
+fn attribute(file: &OwnedFd, name: &str) -> Option<Vec<u8>> {
+    let mut value = vec![0; 64 * 1024];
+    let length = fgetxattr(file, name, value.as_mut_slice()).ok()?;
+    value.truncate(length);
+    Some(value)
+}
+
+/// Gives a file its name, at once.
+fn name_it(file: &File, dir: &OwnedFd, name: &OsStr, older: Older) -> io::Result<()> {
+    if older == Older::Kept {
+        return link(file, dir, name);
+    }
+    // Where nothing is there, nothing is replaced.
+    match old(dir, name)? {
+        None => match link(file, dir, name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            named => return named,
+        },
+        Some(old) => like(file, &old, older)?,
+    }
+    let other = other_name();
+    link(file, dir, OsStr::new(&other))?;
+    renamed(dir, &other, || Ok(renameat(dir, &other, dir, name)?))
+}
+
+/// The same of what has been kept: the file has another name as long as it takes to write it.
+fn write_named(bytes: &[u8], dir: &OwnedFd, name: &OsStr, older: Older) -> io::Result<()> {
+    let replaced = match older {
+        Older::Kept => None,
+        Older::Followed | Older::Closed => old(dir, name)?,
+    };
+    let mode = match older {
+        Older::Followed if replaced.is_none() => MODE,
+        _ => PRIVATE,
+    };
+    let other = other_name();
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut file = File::from(openat(dir, &other, flags, mode)?);
+    renamed(dir, &other, || {
+        file.write_all(bytes)?;
+        if let Some(old) = &replaced {
+            like(&file, old, older)?;
+        }
+        file.sync_all()?;
+        if older != Older::Kept {
+            return Ok(renameat(dir, &other, dir, name)?);
+        }
+        match renameat_with(dir, &other, dir, name, RenameFlags::NOREPLACE) {
+            Err(Errno::INVAL | Errno::NOSYS) => {
+                linkat(dir, &other, dir, name, AtFlags::empty())?;
+                Ok(unlinkat(dir, &other, AtFlags::empty())?)
+            }
+            named => Ok(named?),
+        }
+    })
+}
+
+/// Removes the other name where `rename` fails.
+fn renamed(dir: &OwnedFd, other: &str, rename: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    rename().inspect_err(|_| {
+        let _ = unlinkat(dir, other, AtFlags::empty());
+    })
+}
+
+/// Links a file without a name. By its descriptor that takes a capability, or a new kernel; by the
+/// name of that, /proc.
+fn link(file: &File, dir: &OwnedFd, name: &OsStr) -> io::Result<()> {
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let linked = match linkat(CWD, path, dir, name, AtFlags::SYMLINK_FOLLOW) {
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => {
+            linkat(file.as_fd(), "", dir, name, AtFlags::EMPTY_PATH)
+        }
+        linked => linked,
+    };
+    Ok(linked?)
+}
+
+/// A name that nobody else has.
+fn other_name() -> String {
+    format!(".closewait-{:016x}", RandomState::new().hash_one(()))
 }

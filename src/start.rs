@@ -1,10 +1,10 @@
-//! What shows before `main` and never after: which of the standard descriptors were closed. The
-//! standard library opens /dev/null in their place before it calls `main`, so that no file takes it,
+//! What shows of the process's beginning: which of the standard descriptors were closed, and whether
+//! the kernel gave it more rights than its caller has. The standard library opens /dev/null in their place before it calls `main`, so that no file takes it,
 //! and whatever is written there is lost without an error. Others are started with a /dev/null that
 //! looks the same, and mean it.
 //!
 //! The unsafe code is a function in the list that the C library goes through before it calls
-//! anything else, and in it a system call that takes no address.
+//! anything else, and calls of it that take no address.
 
 #![allow(unsafe_code)]
 
@@ -31,4 +31,11 @@ static LOOK: extern "C" fn() = look;
 /// Whether the process was started without its stdout.
 pub fn is_mute() -> bool {
     CLOSED.load(Ordering::Relaxed) & 1 << libc::STDOUT_FILENO != 0
+}
+
+/// Whether the kernel has told the C library not to trust the environment (`AT_SECURE`): execve(2)
+/// gave other users or more capabilities.
+pub fn is_secure() -> bool {
+    // SAFETY: reads a number that the kernel has put beside the arguments.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The stages, and what each may know besides itself.
-const MAY_KNOW: [(&str, &[&str]); 15] = [
+const MAY_KNOW: [(&str, &[&str]); 16] = [
     ("model", &[]),
     ("filter", &["model"]),
     ("collector", &["model", "filter"]),
@@ -30,7 +30,8 @@ const MAY_KNOW: [(&str, &[&str]); 15] = [
     ),
     ("manual", &["args"]),
     ("memory", &[]),
-    ("output", &[]),
+    ("output", &["rights", "stdout"]),
+    ("rights", &["start"]),
     ("start", &[]),
     ("stdout", &["start"]),
     ("main", &[]),

@@ -1,6 +1,7 @@
 //! What was asked for, read where it applies, to the host or to a recording, and what must be read
 //! to answer it.
 
+use std::fs::File;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,13 +23,14 @@ use crate::collector::names::SystemNames;
 use crate::collector::namespaces::{Missing, whereabouts};
 use crate::collector::netns::{NetnsChoice, NetnsName};
 use crate::collector::owners::ScanChoice;
-use crate::collector::recording::{RecordedNames, Recording};
+use crate::collector::recording::{RecordedNames, Recording, RecordingError};
 use crate::collector::sock_diag::wire::Families;
 use crate::collector::{Request, SourceChoice};
 use crate::filter::{Filter, Names, Term};
 use crate::model::{Pid, Protocol, Protocols, State, StateSet};
 use crate::renderer::style::Look;
 use crate::renderer::{Format, Page, View};
+use crate::rights;
 
 /// What is looked at.
 pub(super) struct Place {
@@ -119,7 +121,9 @@ pub(super) fn open(path: &Path) -> Result<Arc<Recording>, UsageError> {
     let read = if path == Path::new("-") {
         Recording::read_from(std::io::stdin().lock())
     } else {
-        Recording::open(path)
+        rights::as_caller(|| File::open(path))
+            .map_err(RecordingError::Unread)
+            .and_then(Recording::read_from)
     };
     let recording = read.map_err(|reason| UsageError::Recording {
         path: path.to_owned(),
@@ -174,6 +178,10 @@ impl Asked {
             words,
             place,
         } = self;
+        let terminal = match &options.output {
+            Some(path) if !is_stdout(path) => Terminal { width: None },
+            _ => terminal,
+        };
         let protocols = match command {
             // The diagram is TCP's.
             Wanted::Explain => Protocols::One(Protocol::Tcp),
@@ -201,7 +209,7 @@ impl Asked {
         let colour = match options.color.unwrap_or(ColorChoice::Auto) {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
-            ColorChoice::Auto => wants_colour(),
+            ColorChoice::Auto => options.output.as_deref().is_none_or(is_stdout) && wants_colour(),
         };
         let view = View {
             format,
@@ -280,6 +288,11 @@ impl Asked {
             }),
         })
     }
+}
+
+/// Whether a file of this name is stdout.
+fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-") || path == Path::new("/dev/stdout")
 }
 
 /// What stdout and the environment say about colour.

@@ -29,6 +29,17 @@ pub fn empty(words: impl Iterator<Item = String>) -> Result<()> {
     become_program(words, rules.into_iter().collect(), 0)
 }
 
+/// Becomes the program, on file systems of which none has files without a name. Returns on failure
+/// only.
+pub fn named(words: impl Iterator<Item = String>) -> Result<()> {
+    // `__O_TMPFILE`; the rest of O_TMPFILE is O_DIRECTORY.
+    let flag = u64::from(libc::O_TMPFILE.cast_unsigned() & !libc::O_DIRECTORY.cast_unsigned());
+    let compared = SeccompCmpOp::MaskedEq(flag);
+    let unnamed = SeccompCondition::new(2, SeccompCmpArgLen::Dword, compared, flag)?;
+    let rules = [(libc::SYS_openat, vec![SeccompRule::new(vec![unnamed])?])];
+    become_program(words, rules.into_iter().collect(), libc::EOPNOTSUPP)
+}
+
 /// Becomes the program, whose calls fail where the rules say so; by 0 they do nothing, and say
 /// that they did.
 fn become_program(

@@ -72,11 +72,11 @@ fn run() -> Result<()> {
     };
     let mut args = words.into_iter();
     let role = args.next().context("which role?")?;
-    if role == "empty" {
-        return confined::empty(args);
-    }
-    if role == "confined" {
-        return confined::run(args);
+    match role.as_str() {
+        "confined" => return confined::run(args),
+        "empty" => return confined::empty(args),
+        "named" => return confined::named(args),
+        _ => {}
     }
     let mut settings = Settings::parse(args)?;
     take_on_common(&mut settings)?;
