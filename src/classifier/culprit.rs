@@ -8,6 +8,7 @@ use super::finding::End;
 use super::group::At;
 use super::halt::{Hold, throttled};
 use super::pairs::Passing;
+use super::pool::starved;
 use super::sets::Set;
 use super::spin::Spin;
 use super::workers::Workers;
@@ -84,7 +85,7 @@ impl Culprit {
         if let Some(waiting) = workers.locked_out().filter(|_| !is_at_rest) {
             return Some(Culprit::FileLock(waiting));
         }
-        if let Some(end) = set.starved {
+        if let Some(end) = starved(set, evidence, workers) {
             return Some(Culprit::Exhausted(end));
         }
         let spins = |evidence| Spin::of(report, set, evidence);

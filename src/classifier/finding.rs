@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 
 use super::chain::{Hop, chain};
 use super::culprit::{self, Culprit, Descriptors, is_halted};
-use super::pool::{Story, starve};
+use super::pool::Story;
 use super::queue::Queue;
 use super::reload::Retired;
 use super::sets::unaccepted;
@@ -136,7 +136,6 @@ pub fn findings(
         set.story = Story::of(report, set, &told, &workers, thresholds);
         all_workers.push(workers);
     }
-    starve(report, &mut sets);
     let dead = dead::dead(report, evidence, thresholds);
     let mut sums = sums(&sets, thresholds);
     let mut findings: Vec<Finding> = sets

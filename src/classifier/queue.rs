@@ -140,7 +140,7 @@ pub fn queues(report: &Report<'_>) -> Vec<Queue> {
 }
 
 /// How long a connection has waited to be accepted, at the least; `None` where that is not told.
-fn waited_ms(socket: &Socket) -> Option<u64> {
+pub(super) fn waited_ms(socket: &Socket) -> Option<u64> {
     // Nobody has sent on it, so that the time of the last byte sent is the connection's.
     let connected = socket.tcp?.last_data_sent()?;
     Some(connected.idle().at_least_ms)

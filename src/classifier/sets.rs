@@ -9,7 +9,7 @@ use super::listeners::Bound;
 use super::outflow::HalfClosed;
 use super::pairs::Passing;
 use super::patience::{self, Patience};
-use super::pool::{Pool, Story, pools};
+use super::pool::{self, Pool, Story};
 use super::program::{Program, Whose};
 use super::queue::Queue;
 use super::requests::{Ask, Requests, Role, requests};
@@ -92,8 +92,8 @@ pub struct Set {
     pub pool: Option<Pool>,
     /// What that is consistent with, once its owners were asked.
     pub story: Option<Story>,
-    /// The service to which its owners have no connection left.
-    pub starved: Option<End>,
+    /// The service to which its owners have no connection left, and how many clients wait.
+    pub spent: Option<(End, u64)>,
     /// Those on which all was read but what came together with the FIN, if anything did, and on
     /// which this side has sent something.
     pub last_words: u64,
@@ -306,10 +306,7 @@ pub fn sets(report: &Report<'_>) -> Vec<Set> {
             })
             .then_with(|| a.owner.pids.cmp(&b.owner.pids))
     });
-    let pools = pools(report, &sets);
-    for ((set, _), pool) in sets.iter_mut().zip(pools) {
-        set.pool = pool;
-    }
+    pool::fill(report, &mut sets);
     let suspicious = sets
         .iter_mut()
         .filter(|(set, _)| set.is_suspicious() && set.waiting.is_none());
@@ -396,7 +393,7 @@ fn gather(report: &Report<'_>, key: &Key, positions: &[u32], others: &Others<'_>
         requests: Vec::new(),
         pool: None,
         story: None,
-        starved: None,
+        spent: None,
         last_words: 0,
         in_step: None,
         behind: Vec::new(),

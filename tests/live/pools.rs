@@ -92,6 +92,44 @@ fn connections_that_are_forgotten_one_after_the_other_are_a_leak() {
 }
 
 #[test]
+fn those_who_wait_for_an_exhausted_pool_are_told_whatever_is_selected() {
+    let (lab, server) = prepared("starved");
+    let (port, pool) = (server.port(), server.number("server_port"));
+    lab.lingering(port, server.number("callers") as usize, Age::Least);
+    lab.lingering(
+        u16::try_from(pool).unwrap(),
+        server.connections(),
+        Age::Least,
+    );
+    let document = lab.json(&[]);
+    let mut findings = array(&document, "findings");
+    let finding = findings
+        .find(|finding| finding["remote"]["port"] == pool)
+        .unwrap();
+    check_meaning(
+        finding,
+        "consistent with a pool that is exhausted",
+        &["at rest"],
+    );
+    assert_eq!(finding["severity"], "warning", "{finding:#}");
+    assert_eq!(
+        finding["pool"]["callers"],
+        server.number("callers"),
+        "{finding:#}"
+    );
+    for selection in [&[][..], &["--port", &port.to_string()]] {
+        let document = lab.json(selection);
+        let mut findings = array(&document, "findings");
+        let finding = findings
+            .find(|finding| finding["local_port"] == port)
+            .unwrap();
+        assert_eq!(finding["cause"], "slow-handler", "{finding:#}");
+        assert_eq!(finding["culprit"]["kind"], "exhausted", "{finding:#}");
+        assert_eq!(finding["culprit"]["remote"]["port"], pool, "{finding:#}");
+    }
+}
+
+#[test]
 fn requests_as_long_as_a_close_notify_are_not_said_to_be_one() {
     let (lab, deaf) = prepared("short");
     let port = deaf.port();

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -44,6 +45,43 @@ pub fn drip(settings: &mut Settings) -> Result<Ready> {
     });
     let facts = json!({ "server_port": port });
     Ok(Ready::new(facts, server))
+}
+
+/// A server that needs a connection of a pool for each request, and never gives one back: its
+/// workers wait for one, and their clients give up.
+pub fn starved(settings: &mut Settings) -> Result<Ready> {
+    let (connections, callers) = (
+        settings.take("connections", 6)?,
+        settings.take("callers", 8)?,
+    );
+    let server = closer(settings)?;
+    let taken = (0..connections).map(|_| used(server.port()?));
+    let taken = taken.collect::<Result<Vec<TcpStream>>>()?;
+    let listener = wire::listen(wire::ROOMY)?;
+    let returned = Arc::new((Mutex::new(()), Condvar::new()));
+    let mut clients = Vec::new();
+    for _ in 0..callers {
+        let (client, caller) = wire::pair(&listener)?;
+        wire::ask(&client, &caller)?;
+        clients.push(client);
+        let returned = Arc::clone(&returned);
+        thread::spawn(move || {
+            let (pool, any) = &*returned;
+            let mut pool = pool.lock();
+            while let Ok(still) = pool {
+                pool = any.wait(still);
+            }
+            drop(caller);
+        });
+    }
+    drop(clients);
+    let facts = json!({
+        "connections": connections,
+        "callers": callers,
+        "port": wire::port(&listener)?,
+        "server_port": server.port()?,
+    });
+    Ok(Ready::new(facts, (taken, listener, server)))
 }
 
 fn closer(settings: &mut Settings) -> Result<Child> {

@@ -110,6 +110,7 @@ fn play(role: &str, settings: &mut Settings) -> Result<Ready> {
         "queue" => queue::queue(settings),
         "pool" => client::pool(settings),
         "drip" => client::drip(settings),
+        "starved" => client::starved(settings),
         "callers" => client::callers(settings),
         "listeners" => client::listeners(settings),
         "hide" => hide::hide(settings),

@@ -34,7 +34,7 @@ pub(super) fn meaning(finding: &Finding) -> Option<String> {
         Story::Exhausted => format!(
             "No connection {} is left open, and clients of the program wait: consistent with a \
              pool that is exhausted, because responses are not closed or connections are never \
-             returned.",
+             returned. The stacks of the threads that wait tell.",
             end(set.end)
         ),
         Story::Blocked => {
@@ -55,7 +55,7 @@ pub(super) fn either(finding: &Finding) -> &'static str {
     match finding.severity {
         Severity::Info => {
             "The server closed these idle connections, and the program has not looked at them \
-             since: consistent with a pool of idle connections. If they grow in number, with a leak: \
+             since: consistent with a pool of idle connections. What grows without end is no pool: \
              look again in some minutes."
         }
         Severity::Warning | Severity::Critical => {
@@ -93,8 +93,8 @@ fn ambiguous(finding: &Finding, pool: &Pool) -> String {
         ),
         Kind::Spread => format!(
             "The server closed these connections one after the other until now: consistent with a \
-             pool of {least} or more of which each is replaced within {oldest}. If they grow in \
-             number, with a leak that began then: look again in a minute."
+             pool of {least} or more of which each is replaced within {oldest}. What grows \
+             without end is no pool: look again in a minute."
         ),
         Kind::Mixed | Kind::Few => either(finding).to_owned(),
     }

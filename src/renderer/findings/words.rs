@@ -376,7 +376,7 @@ fn culprit_words(finding: &Finding, cause: Cause, culprit: Culprit) -> Option<St
         ),
         Culprit::Exhausted(end) => format!(
             "{seen}, and the program has no connection {} left: consistent with a pool that is \
-             exhausted.",
+             exhausted. The stacks of the threads that wait tell.",
             end_on(end, "")
         ),
         Culprit::Spinning(_, spin) => spin::meaning(seen, spin),
