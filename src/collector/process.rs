@@ -23,12 +23,14 @@ use super::runtime::runtime;
 use super::threads::{Ticks, cpu, lasting, ticks};
 use super::titles;
 use super::waits;
-use crate::model::{Epoll, Evidence, FdLimit, Halt, Pid, Scanned, Socket};
+use crate::model::{Endpoint, Epoll, Evidence, FdLimit, Halt, Pid, Scanned, Socket, State};
 
 /// The clock of /proc/PID/stat: `USER_HZ`, 100 on every architecture that Rust runs on.
 pub(super) const TICK_MS: u64 = 10;
 /// More entries than this of an epoll set are not read.
 const EPOLL_MAX: usize = 200_000;
+/// So many connections in epoll sets tell as much as all.
+const POLLED_MAX: usize = 64;
 
 /// What is asked about one process.
 #[derive(Debug, Clone)]
@@ -143,10 +145,16 @@ pub fn examine(
                 ends: &ends,
             };
             match process {
-                Some(process) => Testimony {
-                    evidence: reading.evidence(process, before, uptime_ms),
-                    epoll: reading.epoll(),
-                },
+                Some(process) => {
+                    let (epoll, polled) = reading.epoll().unzip();
+                    Testimony {
+                        evidence: Evidence {
+                            polled: polled.unwrap_or_default(),
+                            ..reading.evidence(process, before, uptime_ms)
+                        },
+                        epoll,
+                    }
+                }
                 None => Testimony {
                     evidence: Evidence {
                         pid: suspect.pid,
@@ -264,6 +272,7 @@ impl Reading<'_> {
             crews: waiting.crews,
             locks: waiting.locks,
             epoll: None,
+            polled: Vec::new(),
             inside: inside(&self.root),
             title: stat.as_ref().and_then(|stat| titles::of(&self.root, stat)),
             siblings: Vec::new(),
@@ -290,8 +299,9 @@ impl Reading<'_> {
         Some(dead)
     }
 
-    /// Which of the stuck sockets stand in the process's epoll sets.
-    fn epoll(&self) -> Option<EpollSets> {
+    /// Which of the stuck sockets stand in the process's epoll sets, and some of the connections
+    /// there that are well and have an end in common with them.
+    fn epoll(&self) -> Option<(EpollSets, Vec<(Endpoint, Endpoint)>)> {
         let scanned = self.scanned?;
         if scanned.epolls.is_empty() || self.suspect.stuck.is_empty() {
             return None;
@@ -299,6 +309,12 @@ impl Reading<'_> {
         let mut watched = HashSet::new();
         let mut edge = HashSet::new();
         let mut muted = HashSet::new();
+        let stuck = self.suspect.stuck.iter();
+        let ends = stuck.filter_map(|inode| self.ends.find(*inode));
+        let (ports, remotes): (HashSet<u16>, HashSet<Endpoint>) = ends
+            .map(|socket| (socket.local.port, socket.remote))
+            .unzip();
+        let mut polled = Vec::new();
         for fd in &scanned.epolls {
             let path = self.root.join("fdinfo").join(fd.to_string());
             let lines = BufReader::new(File::open(path).ok()?).lines();
@@ -317,6 +333,12 @@ impl Reading<'_> {
                     if events & EDGE != 0 {
                         edge.insert(inode);
                     }
+                } else if polled.len() < POLLED_MAX
+                    && let Some(socket) = self.ends.find(inode)
+                    && socket.state == State::Established
+                    && (ports.contains(&socket.local.port) || remotes.contains(&socket.remote))
+                {
+                    polled.push((socket.local.canonical(), socket.remote.canonical()));
                 }
             }
         }
@@ -326,11 +348,12 @@ impl Reading<'_> {
             inodes.sort_unstable();
             inodes
         };
-        Some(EpollSets {
+        let sets = EpollSets {
             watched: ordered(watched),
             edge: ordered(edge),
             muted: ordered(muted),
-        })
+        };
+        Some((sets, polled))
     }
 }
 

@@ -33,6 +33,10 @@ pub struct Evidence {
     pub locks: Vec<Lock>,
     /// Membership of the stuck descriptors in its epoll sets; `None` when it has none.
     pub epoll: Option<Epoll>,
+    /// Local and remote ends of established connections that are in its epoll sets, and have a local
+    /// port or a remote end in common with a stuck one; some of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub polled: Vec<(Endpoint, Endpoint)>,
     /// Where tools must run that look into it.
     #[serde(default, skip_serializing_if = "Inside::is_unknown")]
     pub inside: Inside,

@@ -22,7 +22,12 @@ const ALL: &[(&str, &str, &[&str])] = &[
     ("leak", "leak", &["connections=120", "dead=5"]),
     ("watched", "leak", &["connections=3", "epoll=watched"]),
     ("muted", "leak", &["connections=3", "epoll=muted"]),
-    ("absent", "leak", &["connections=3", "epoll=absent"]),
+    (
+        "absent",
+        "leak",
+        &["connections=3", "epoll=absent", "well=2"],
+    ),
+    ("alone", "leak", &["connections=3", "epoll=absent"]),
     ("probed", "leak", &["connections=4", "keepalive=true"]),
     ("stopped", "leak", &["connections=5"]),
     ("files", "leak", &["connections=55", "files=64"]),

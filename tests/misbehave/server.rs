@@ -28,7 +28,8 @@ const TICKS: Duration = Duration::from_millis(25);
 
 /// Reads the end of file and never closes. With `keepalive=true` the clients keep their ends
 /// half open, and so answer a probe a second. With `epoll=` an epoll set watches the connections,
-/// has them without interest (`muted`), or is there without them (`absent`). `dead=` as many more
+/// has them without interest (`muted`), or is there without them (`absent`); `well=` as many more that
+/// it watches are well. `dead=` as many more
 /// connections have been reset by the client, and are held just so. `elsewhere=` a network namespace
 /// in which a connection more is held that is well. `crowd=` as many UDP sockets, unix sockets and
 /// listeners, the latter `beyond=` another namespace, all of them well.
@@ -36,6 +37,7 @@ pub fn leak(settings: &mut Settings) -> Result<Ready> {
     let connections = settings.take("connections", 1)?;
     let keepalive = settings.take("keepalive", false)?;
     let set = settings.take("epoll", String::new())?;
+    let well = settings.take("well", 0)?;
     let dead = settings.take("dead", 0)?;
     let elsewhere = settings.take("elsewhere", String::new())?;
     let crowd = crowd(
@@ -72,6 +74,12 @@ pub fn leak(settings: &mut Settings) -> Result<Ready> {
         for (server, interest) in kept.iter().zip(interest.into_iter().cycle()) {
             epoll::add(&epoll, server, data, interest)?;
         }
+    }
+    for _ in 0..well {
+        let (client, server) = wire::pair(&listener)?;
+        let data = epoll::EventData::new_u64(0);
+        epoll::add(&epoll, &server, data, epoll::EventFlags::IN)?;
+        kept.extend([client, server]);
     }
     for _ in 0..dead {
         let (client, server) = wire::pair(&listener)?;

@@ -7,6 +7,7 @@ use closewait::classifier::Rules;
 use closewait::classifier::age::Sightings;
 use closewait::classifier::severity::Thresholds;
 use closewait::filter::Filter;
+use closewait::model::Endpoint;
 use closewait::model::{
     self, Cpu, Crew, Epoll, Evidence, FdLimit, Holder, Holders, Keeper, Lock, LockPlace, Name, Pid,
     PortRange, Runtime, Scan, Sibling, Snapshot, Threads, Tick, Title, Wait, WaitKind, WaitTarget,
@@ -178,6 +179,17 @@ pub fn rules(rules: &file::Rules) -> Result<Rules, String> {
 }
 
 /// What a process of the scenario would tell when it is asked.
+/// The ends of `10.0.0.1:80 10.0.0.9:4000`.
+fn polled(text: &str) -> Result<(Endpoint, Endpoint), String> {
+    let end = |text: &str| {
+        let end = text.parse::<std::net::SocketAddr>().ok()?;
+        Some(Endpoint::new(end.ip(), end.port()))
+    };
+    let ends = text.split_once(' ');
+    ends.and_then(|(local, remote)| Some((end(local)?, end(remote)?)))
+        .ok_or_else(|| format!("{text:?} is not LOCAL REMOTE"))
+}
+
 pub fn evidence(process: &file::Process, pid: Pid) -> Result<Evidence, String> {
     let waits = process.waits.as_ref().map(|waits| {
         let waits = waits.iter().map(|text| wait(text));
@@ -228,6 +240,7 @@ pub fn evidence(process: &file::Process, pid: Pid) -> Result<Evidence, String> {
             muted: epoll.muted,
             absent: epoll.absent,
         }),
+        polled: (process.polled.iter().map(|text| polled(text))).collect::<Result<_, String>>()?,
         inside: process.inside.clone(),
         title: process
             .title

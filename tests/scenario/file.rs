@@ -125,6 +125,9 @@ pub struct Process {
     /// Other children of its parent: number and command line.
     #[serde(default)]
     pub siblings: Vec<String>,
+    /// `LOCAL REMOTE` of connections that are well and in its epoll sets.
+    #[serde(default)]
+    pub polled: Vec<String>,
     #[serde(default)]
     pub inside: Inside,
     #[serde(default)]

@@ -289,6 +289,9 @@ impl Masks {
         for path in [&mut inside.exe, &mut inside.jcmd].into_iter().flatten() {
             *path = self.name("file", path);
         }
+        for (local, remote) in &mut evidence.polled {
+            (*local, *remote) = (self.endpoint(*local), self.endpoint(*remote));
+        }
         let siblings = evidence
             .siblings
             .iter_mut()

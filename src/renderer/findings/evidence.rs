@@ -1,6 +1,7 @@
 //! The facts that led to a finding, each a short line.
 
 use super::super::{groups, units};
+use super::epoll::{epoll_line, read_ahead};
 use super::far;
 use super::halt;
 use super::reload;
@@ -48,7 +49,7 @@ pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
             lines.add(Rank::Decisive, line);
         }
     } else if set.cause != Cause::DeadDescriptors {
-        queue_of_bytes(set, &mut lines);
+        queue_of_bytes(finding, &mut lines);
     }
     if set.cause == Cause::Inherited {
         lines.add(Rank::Decisive, holders_line(report, set));
@@ -129,7 +130,8 @@ fn legs_line(set: &Set, legs: &Legs) -> String {
     )
 }
 
-fn queue_of_bytes(set: &Set, lines: &mut Lines) {
+fn queue_of_bytes(finding: &Finding, lines: &mut Lines) {
+    let set = &finding.set;
     let queue = set.recv_q;
     if set.sockets == 0 || set.unmeasured {
         return;
@@ -144,7 +146,10 @@ fn queue_of_bytes(set: &Set, lines: &mut Lines) {
             units::count(min.into()),
             units::count(max.into())
         ),
-        (0, 0) => "Recv-Q 0: end-of-file was read".to_owned(),
+        (0, 0) => match read_ahead(finding) {
+            Some(words) => format!("Recv-Q 0: end-of-file was read, {words}"),
+            None => "Recv-Q 0: end-of-file was read".to_owned(),
+        },
         (1, 1) => "Recv-Q 1: every byte was read, end-of-file was not".to_owned(),
         (_, max) if set.cause == Cause::StalePool && same => format!(
             "Recv-Q {max} on every socket: {} byte{} that came with the FIN, unasked",
@@ -407,26 +412,12 @@ fn process_lines(report: &Report<'_>, finding: &Finding, evidence: &Evidence, li
             ),
         );
     }
-    // Unaccepted connections are in no set, and the process may be asked about others too.
-    let held = finding.set.holds(evidence.pid).len() as u64;
-    if let Some(epoll) = evidence.epoll.filter(|_| held > 0) {
+    if let Some(words) = epoll_line(finding, evidence) {
         let whose = match finding.set.owner.pids.len() {
             1 => String::new(),
             _ => format!(" of {name}"),
         };
-        let which = match epoll.watched + epoll.muted + epoll.absent {
-            all if all == held => "these sockets",
-            _ => "its sockets in findings",
-        };
-        lines.add(
-            Rank::Telling,
-            format!(
-                "epoll{whose}: {} of {which} are watched, {} registered without interest, {} in no set",
-                units::count(epoll.watched),
-                units::count(epoll.muted),
-                units::count(epoll.absent)
-            ),
-        );
+        lines.add(Rank::Telling, format!("epoll{whose}: {words}"));
     }
     if let Some(age) = evidence.age_ms {
         lines.add(

@@ -2,6 +2,7 @@
 //!
 //! The same words go to the screen and into JSON.
 
+mod epoll;
 mod evidence;
 mod far;
 mod halt;

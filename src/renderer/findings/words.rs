@@ -292,7 +292,7 @@ fn meaning_of(finding: &Finding, cause: Cause) -> String {
              themselves (tcp_retries2); a closed window that answers probes never does."
         }
         Cause::Inherited => return inherited(set),
-        Cause::NeverClosed => never_closed(set),
+        Cause::NeverClosed => never_closed(finding),
         Cause::SlowHandler => slow_handler(set),
         Cause::Abandoned if all_silent(set) => {
             "This side spoke first, no byte ever came in, and nobody looked at the socket again: \
@@ -492,7 +492,8 @@ fn half_close(set: &Set) -> &'static str {
     }
 }
 
-fn never_closed(set: &Set) -> &'static str {
+fn never_closed(finding: &Finding) -> &'static str {
+    let set = &finding.set;
     if set.idle.is_none() {
         return "End-of-file was read and close() has not come. Their age is not known (this source \
                 does not show it): this may be ordinary teardown. Look twice; what stays is \
@@ -512,6 +513,11 @@ fn never_closed(set: &Set) -> &'static str {
                 still being worked on, or with a leak.";
     }
     match (set.end.side(), set.unanswered) {
+        (Some(Side::Server), Some(unanswered)) if unanswered == set.sockets && is_go(finding) => {
+            "The peers left while their request was being worked on, and the handlers have neither \
+             answered nor returned: consistent with handlers that wait, for a lock or for another \
+             service, or with a leak. What they do is told by their goroutines."
+        }
         (Some(Side::Server), Some(unanswered)) if unanswered == set.sockets => {
             "End-of-file was read and close() has not come. Nothing was sent since the last byte \
              came in: consistent with a leak, or with handlers that still work for peers that \
@@ -522,6 +528,12 @@ fn never_closed(set: &Set) -> &'static str {
              path that does not close."
         }
     }
+}
+
+/// Whether Go runs the program, which reads the end of a connection while its handler works.
+fn is_go(finding: &Finding) -> bool {
+    let mut evidence = finding.evidence.iter();
+    evidence.any(|evidence| evidence.runtime == Runtime::Go)
 }
 
 fn slow_handler(set: &Set) -> &'static str {
