@@ -53,9 +53,16 @@ impl Hold {
     pub fn is_whole(self, evidence: &Evidence) -> bool {
         match self {
             Hold::Frozen | Hold::Traced | Hold::Stopped | Hold::Forking => true,
+            // Whoever accepts, or tells what came in, serves nobody if those whom it tells do not.
             Hold::Stuck => evidence.threads.is_some_and(|threads| {
                 let stuck: u32 = evidence.halt.stuck.iter().map(|stuck| stuck.threads).sum();
-                stuck >= working(evidence, threads)
+                let tells = |wait: &&Wait| {
+                    let is_listener = matches!(wait.target, Some(WaitTarget::Listener(_)));
+                    wait.kind == WaitKind::Events || is_listener
+                };
+                let waits = evidence.waits.iter().flatten().filter(tells);
+                let tell: u32 = waits.map(|wait| wait.threads).sum();
+                stuck.saturating_add(tell) >= working(evidence, threads)
             }),
         }
     }

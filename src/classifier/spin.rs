@@ -12,6 +12,9 @@ const SPINNING_PERCENT: f64 = 85.0;
 /// A program that has sent something within so long, in milliseconds, gets somewhere: one in a dead
 /// loop sends nothing, and one that serves sends much more often.
 const PROGRESS_MS: u64 = 1_000;
+/// Processor time, in milliseconds, with which anything that serves sends something. One that others
+/// or a quota keep from running takes longer for that.
+const WORK_MS: f64 = 200.0;
 
 /// What a thread that never rests is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +37,7 @@ impl Spin {
             Cause::NeverClosed if is_told(set, evidence) => Spin::Told,
             Cause::NeverClosed | Cause::StalePool if !alone => return None,
             Cause::Inherited | Cause::SendStuck => return None,
-            cause => match (sends(report, evidence.pid), alone) {
+            cause => match (sends(report, evidence), alone) {
                 (Some(false), _) => Spin::Idle,
                 // It works, though not on these.
                 (Some(true), _) if matches!(cause, Cause::NeverClosed | Cause::StalePool) => {
@@ -64,9 +67,18 @@ fn is_told(set: &Set, evidence: &Evidence) -> bool {
     })
 }
 
+/// How long, in milliseconds, a process has to send nothing to get nowhere, by what its busiest
+/// thread runs.
+fn patience_ms(evidence: &Evidence) -> Option<u64> {
+    let percent = evidence.cpu.as_ref()?.ran_percent?;
+    let work = (percent > 0.0).then_some(WORK_MS * 100.0 / percent)?;
+    Some(PROGRESS_MS.max(work as u64))
+}
+
 /// Whether a process has sent anything of late, on any of its connections; `None` where the kernel
-/// tells no times of them.
-fn sends(report: &Report<'_>, pid: Pid) -> Option<bool> {
+/// tells no times of them, or where it hardly runs.
+fn sends(report: &Report<'_>, evidence: &Evidence) -> Option<bool> {
+    let (pid, patience) = (evidence.pid, patience_ms(evidence)?);
     let holders = report.holders();
     let is_held = |socket: &Socket| {
         let mut holders = holders.of(socket.inode).iter();
@@ -84,7 +96,7 @@ fn sends(report: &Report<'_>, pid: Pid) -> Option<bool> {
         let Some(sent) = socket.tcp.as_ref().and_then(|tcp| tcp.last_data_sent()) else {
             continue;
         };
-        if sent.is_within(PROGRESS_MS) && !sends_by_itself(socket) {
+        if sent.is_within(patience) && !sends_by_itself(socket) {
             return Some(true);
         }
         known = Some(false);

@@ -67,10 +67,7 @@ impl Lab {
     pub fn start_by(&self, mut command: Command, role: &str, settings: &[&str]) -> Guest {
         let (dir, program) = copy(&misbehave());
         let program = Program::start(command.arg(program).arg(role).args(settings));
-        Guest {
-            _program: program,
-            _dir: dir,
-        }
+        Guest { program, _dir: dir }
     }
 
     /// Runs the tool to its end.
@@ -216,8 +213,14 @@ pub fn run(command: &mut Command) -> Run {
 
 /// A role that somebody else plays.
 pub struct Guest {
-    _program: Program,
+    program: Program,
     _dir: tempfile::TempDir,
+}
+
+impl Guest {
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
 }
 
 /// A copy of a program that everybody may run.

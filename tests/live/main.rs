@@ -14,6 +14,7 @@ mod dead;
 mod devices;
 mod elsewhere;
 mod errors;
+mod halt;
 mod lab;
 mod mixed;
 mod mptcp;

@@ -9,6 +9,7 @@ mod behind;
 mod client;
 mod confined;
 mod family;
+mod halt;
 mod hide;
 mod queue;
 mod relay;
@@ -114,6 +115,9 @@ fn play(role: &str, settings: &mut Settings) -> Result<Ready> {
         "callers" => client::callers(settings),
         "listeners" => client::listeners(settings),
         "hide" => hide::hide(settings),
+        "halt" => halt::halt(settings),
+        "keeper" => halt::keeper(settings),
+        "tracer" => halt::tracer(settings),
         "inherit" => family::inherit(settings),
         "prefork" => family::prefork(settings),
         "downstream" => family::downstream(settings),

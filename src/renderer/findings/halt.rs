@@ -157,7 +157,8 @@ fn quota_line(name: &str, quota: &Quota) -> String {
             escape::text(quota.directory.bytes())
         ),
     };
-    let percent = quota.quota_us.saturating_mul(100) / quota.period_us.max(1);
+    let ms = |us: u64| units::count(us / 1_000);
+    let (run, period) = (ms(quota.quota_us), ms(quota.period_us));
     let ran_out = match quota.sample.filter(|sample| sample.all > 0) {
         Some(sample) => format!("{} of {}", sample.throttled, units::count(sample.all)),
         None => format!(
@@ -175,7 +176,7 @@ fn quota_line(name: &str, quota: &Quota) -> String {
         None => String::new(),
     };
     format!(
-        "{group} of {name} may run {percent} % of a processor, and used that up in {ran_out} periods{since}"
+        "{group} of {name} may run {run} ms in every {period} ms, and used that up in {ran_out} periods{since}"
     )
 }
 

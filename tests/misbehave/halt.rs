@@ -1,0 +1,94 @@
+//! Servers that cannot run, and who keeps them from it.
+
+use std::fs::File;
+use std::io::Write;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::fs::{FlockOperation, flock};
+use serde_json::json;
+
+use crate::settings::Settings;
+use crate::{Ready, wire};
+
+/// More than half of the threads of a server that waits for a lock.
+const LOCKED: usize = 4;
+
+/// Never reads what its clients sent. Meanwhile (`way=`)
+/// - `vfork`: a thread waits for a child that has its memory
+/// - `lock`: threads wait for a lock on the file `path=`
+pub fn halt(settings: &mut Settings) -> Result<Ready> {
+    let connections = settings.take("connections", 1)?;
+    let way = settings.take("way", String::new())?;
+    let path = settings.take("path", String::new())?;
+    let listener = wire::listen(wire::ROOMY)?;
+    let mut kept = Vec::new();
+    for _ in 0..connections {
+        let (mut client, server) = wire::pair(&listener)?;
+        client.write_all(wire::REQUEST)?;
+        kept.push(server);
+    }
+    match way.as_str() {
+        "vfork" => {
+            thread::spawn(wait_for_a_child);
+        }
+        "lock" => {
+            for _ in 0..LOCKED {
+                let file = File::open(&path)?;
+                thread::spawn(move || flock(file, FlockOperation::LockExclusive));
+            }
+        }
+        _ => bail!("no way {way:?}"),
+    }
+    let facts = json!({ "port": wire::port(&listener)?, "connections": connections });
+    Ok(Ready::new(facts, (listener, kept)))
+}
+
+/// As vfork(2), with a child that does not go on until the parent is gone.
+#[allow(unsafe_code)]
+fn wait_for_a_child() {
+    extern "C" fn child(parent: *mut libc::c_void) -> libc::c_int {
+        // SAFETY: the child calls nothing that is not safe after fork.
+        while unsafe { libc::getppid() } as usize == parent as usize {
+            unsafe { libc::usleep(20_000) };
+        }
+        0
+    }
+    const STACK: usize = 64 * 1024;
+    let mut stack = vec![0u128; STACK / size_of::<u128>()];
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: the child has a stack of its own, which lives until it ends: this thread waits for that.
+    unsafe {
+        let parent = std::process::id() as usize as *mut libc::c_void;
+        libc::clone(child, stack.as_mut_ptr_range().end.cast(), flags, parent);
+    }
+}
+
+/// Holds the lock on the file `path=`.
+pub fn keeper(settings: &mut Settings) -> Result<Ready> {
+    let path: String = settings.take("path", String::new())?;
+    let file = File::open(path)?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+    Ok(Ready::new(json!({}), file))
+}
+
+/// Traces every thread of the process `pid=`, and has stopped it.
+#[allow(unsafe_code)]
+pub fn tracer(settings: &mut Settings) -> Result<Ready> {
+    let pid: i32 = settings.take("pid", 0)?;
+    for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let name = task?.file_name();
+        let thread: i32 = name.to_str().context("a thread")?.parse()?;
+        let nothing = std::ptr::null_mut::<libc::c_void>();
+        // SAFETY: neither request reads or writes memory of ours.
+        let stopped = unsafe {
+            libc::ptrace(libc::PTRACE_SEIZE, thread, nothing, nothing) == 0
+                && libc::ptrace(libc::PTRACE_INTERRUPT, thread, nothing, nothing) == 0
+        };
+        ensure!(stopped, "ptrace: {}", std::io::Error::last_os_error());
+    }
+    // It stops where it next returns from the kernel.
+    thread::sleep(Duration::from_millis(100));
+    Ok(Ready::new(json!({}), ()))
+}
