@@ -51,7 +51,7 @@ impl Wait {
         };
         let in_time = silence.is_within(ANSWER_MS) != Some(false);
         // A slow reader opens its window in steps, and the remote end is silent between them.
-        if socket.recv_q > 0 && in_time {
+        if in_time && (socket.recv_q > 0 || may_go_on(socket, silence)) {
             return None;
         }
         let unanswered = unanswered(report, row);
@@ -67,6 +67,19 @@ impl Wait {
     pub fn counts(self) -> bool {
         !self.hidden && !self.asks
     }
+}
+
+/// Whether an answer that comes piece by piece may go on: it has paused for no longer than it went on
+/// since this side sent last.
+fn may_go_on(socket: &Socket, silence: Idle) -> bool {
+    let times = socket
+        .tcp
+        .and_then(|tcp| Some((tcp.last_data_sent()?, tcp.last_data_recv()?)));
+    times.is_some_and(|(sent, received)| {
+        let (sent, received) = (sent.milliseconds(), received.milliseconds());
+        let went_on_ms = sent.saturating_sub(received);
+        silence.at_least_ms <= went_on_ms && received <= went_on_ms
+    })
 }
 
 /// Whether this side's last bytes are unanswered, where it is the one that asks.

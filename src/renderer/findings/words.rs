@@ -60,6 +60,9 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
             let given_up = match (queue.unaccepted, queue.close_wait) {
                 (0, _) => String::new(),
                 (_, 0) => ", nobody has given up yet".to_owned(),
+                (_, some) if all_half_closed(set) => {
+                    format!(", {} of them in CLOSE_WAIT", units::count(some))
+                }
                 (_, some) => format!(", {} already given up", units::count(some)),
             };
             format!(
@@ -448,8 +451,19 @@ fn not_accepted(finding: &Finding) -> String {
 fn with_those_who_left(finding: &Finding, words: String) -> String {
     match finding.set.sockets {
         0 => words,
+        _ if all_half_closed(&finding.set) => {
+            format!(
+                "{words} These peers sent their FIN along with their last byte: consistent with ones \
+                 that have no more to say and wait for an answer."
+            )
+        }
         _ => format!("{words} These peers gave up while still queued."),
     }
+}
+
+/// Whether all sent their FIN along with a request, or are seen to wait: none of them gave up.
+fn all_half_closed(set: &Set) -> bool {
+    set.sockets > 0 && set.half_closed.unanswered == set.sockets
 }
 
 fn inherited(set: &Set) -> String {
@@ -503,7 +517,7 @@ fn never_closed(finding: &Finding) -> &'static str {
         return "Each pairs with an open connection of the same program that carried the same \
                 bytes: consistent with a proxy that does not pass on the close.";
     }
-    if set.half_closed.unanswered == set.sockets {
+    if all_half_closed(set) {
         return "The peers have asked, have no more to say, and were sent nothing since: consistent \
                 with handlers that hang, take very long, or ended without an answer and without \
                 close().";
@@ -540,7 +554,7 @@ fn slow_handler(set: &Set) -> &'static str {
     if all_silent(set) {
         "The peers connected, sent nothing and left, and the program has not looked since: \
          consistent with workers that are all busy."
-    } else if set.half_closed.unanswered == set.sockets {
+    } else if all_half_closed(set) {
         "The peers have asked, have no more to say, and were sent nothing since: consistent with \
          handlers that hang or take very long."
     } else {
