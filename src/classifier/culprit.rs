@@ -8,7 +8,7 @@ use super::finding::End;
 use super::group::At;
 use super::halt::{Hold, throttled};
 use super::pairs::Passing;
-use super::pool::starved;
+use super::pool::{is_blocked, starved};
 use super::sets::Set;
 use super::spin::Spin;
 use super::workers::Workers;
@@ -17,6 +17,9 @@ use crate::model::{Cause, Endpoint, Evidence, FdLimit, Pid, Runtime, Wait, WaitK
 /// The share of a limit, in percent, from which on the limit is as good as reached.
 const LIMIT_PERCENT: u64 = 90;
 
+/// Who uses less than this share of one processor, in percent, waits: a tick may be counted that was
+/// another's.
+const RESTS_PERCENT: f64 = 1.0;
 /// Of so many processes, those with the most sockets, what happens to one alone counts.
 pub(super) const FIRST: usize = 2;
 
@@ -41,6 +44,8 @@ pub enum Culprit {
     Spinning(Pid, Spin),
     /// Most of those who work wait for a lock that this thread, or process, has.
     Lock(Pid),
+    /// The event loop of this process does not run: its thread is in another call.
+    Blocked(Pid),
     /// Nobody who holds the listener ever accepts.
     Sleepers,
 }
@@ -97,6 +102,14 @@ impl Culprit {
         if let Some(keeper) = keeper.filter(|_| !is_at_rest) {
             return Some(Culprit::Lock(keeper.thread.unwrap_or(keeper.pid)));
         }
+        // A loop at work is met in other calls as well.
+        let is_held_up = |evidence: &&Evidence| rests(evidence) && is_blocked(set, evidence);
+        if let Some(blocked) = first.iter().find(is_held_up).filter(|_| !is_at_rest) {
+            return Some(match workers.service() {
+                Some(remote) => Culprit::Behind(remote),
+                None => Culprit::Blocked(blocked.pid),
+            });
+        }
         // What was read and not closed was forgotten, at whatever pace.
         let is_late = !is_at_rest && set.cause != Cause::NeverClosed;
         let is_throttled = |evidence: &&Evidence| is_late && throttled(evidence).is_some();
@@ -126,6 +139,7 @@ impl Culprit {
             Culprit::Spinning(_, Spin::Idle | Spin::Told) => "spinning",
             Culprit::Spinning(_, Spin::Busy) => "busy",
             Culprit::Lock(_) => "lock",
+            Culprit::Blocked(_) => "blocked",
             Culprit::Sleepers => "sleepers",
         }
     }
@@ -137,6 +151,7 @@ impl Culprit {
             | Culprit::Throttled(pid)
             | Culprit::FileLock(pid)
             | Culprit::Lock(pid)
+            | Culprit::Blocked(pid)
             | Culprit::Spinning(pid, _) => Some(pid),
             _ => None,
         }
@@ -155,6 +170,12 @@ impl Culprit {
             _ => None,
         }
     }
+}
+
+/// Whether a process used next to nothing of a processor between two readings.
+fn rests(evidence: &Evidence) -> bool {
+    let cpu = evidence.cpu.as_ref();
+    cpu.is_some_and(|cpu| cpu.percent < RESTS_PERCENT)
 }
 
 /// Whether no code of a process runs that could serve.

@@ -211,7 +211,10 @@ impl Workers {
             join(&mut self.crews, &evidence.crews);
             let mut seen: FxHashSet<(On, WaitKind, &str)> = FxHashSet::default();
             for wait in evidence.waits.iter().flatten() {
-                let on = connections.on(wait);
+                let on = match connections.on(wait) {
+                    On::File(name) if asked.len() > 1 => On::File(kind_of(name)),
+                    on => on,
+                };
                 // However somebody waits for a service, it is the same wait.
                 let call = match on {
                     On::Service(_) | On::Clients => "",
@@ -274,6 +277,36 @@ impl Workers {
         })
     }
 
+    /// Whether most of them wait for one lock that processes share, whoever has it, while each has a
+    /// connection to work on: they do not take turns at accept(2).
+    pub fn share_a_lock(&self) -> bool {
+        let shared = |jam: &Jam| matches!(jam.place, LockPlace::Shared { .. });
+        let is_most = |jam: &Jam| jam.threads.saturating_mul(2) > self.threads;
+        self.serving == self.total && self.locks.iter().any(|jam| shared(jam) && is_most(jam))
+    }
+
+    /// A service that any of them waits for, if it is one.
+    pub fn service(&self) -> Option<Endpoint> {
+        let mut services = self.waits.iter().filter_map(|common| match common.on {
+            On::Service(remote) => Some(remote),
+            _ => None,
+        });
+        services.next().filter(|_| services.next().is_none())
+    }
+
+    /// Whether all told, and no thread runs, or waits for a service, a peer or a file, though the
+    /// runtime has threads for work: what they are at, if at anything, is inside of the program.
+    pub fn are_all_parked(&self) -> bool {
+        let told: u64 = self.waits.iter().map(|common| common.threads).sum();
+        let is_outside = |common: &Common| {
+            !matches!(common.on, On::Nothing | On::Listener(_)) || common.kind == WaitKind::Other
+        };
+        self.parked > 0
+            && self.asked == self.total
+            && told == self.threads
+            && !self.waits.iter().any(is_outside)
+    }
+
     /// The lock that holds up most of those that work, where it is known who has it. Workers that
     /// take turns at accept(2) by a lock are not held up.
     pub fn jam(&self) -> Option<(&Jam, &Keeper)> {
@@ -307,7 +340,6 @@ impl Workers {
             && self.serving == self.total
             && self.threads == self.total
             && !self.waits.iter().any(is_free)
-            && !self.locks.iter().any(|jam| jam.keeper.is_none())
     }
 
     /// The process to look at: one that is in the wait that tells most.
@@ -394,6 +426,18 @@ fn all(evidence: &Evidence, is_so: impl Fn(&Wait) -> bool) -> bool {
     let waits = evidence.waits.as_deref().unwrap_or_default();
     let told: u32 = waits.iter().map(|wait| wait.threads).sum();
     told > 0 && told == threads(evidence) && waits.iter().all(is_so)
+}
+
+/// Each process has pipes of its own, which are told together.
+fn kind_of(file: Name) -> Name {
+    let is = |start: &[u8]| file.bytes().starts_with(start);
+    if is(b"pipe:[") {
+        Name::new(*b"pipes")
+    } else if is(b"socket:[") {
+        Name::new(*b"sockets of other kinds")
+    } else {
+        file
+    }
 }
 
 fn is_of_a_loop(call: &str) -> bool {

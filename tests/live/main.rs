@@ -35,3 +35,4 @@ mod text;
 mod udp;
 mod view;
 mod waiting;
+mod workers;

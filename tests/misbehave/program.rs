@@ -17,6 +17,7 @@ mod server;
 mod settings;
 mod states;
 mod wire;
+mod workers;
 
 use std::any::Any;
 use std::io::{self, Write};
@@ -121,6 +122,8 @@ fn play(role: &str, settings: &mut Settings) -> Result<Ready> {
         "inherit" => family::inherit(settings),
         "prefork" => family::prefork(settings),
         "downstream" => family::downstream(settings),
+        "workers" => workers::workers(settings),
+        "worker" => workers::worker(settings),
         "proxy" => family::proxy(settings),
         "forward" => behind::forward(settings),
         "chain" => behind::chain(settings),

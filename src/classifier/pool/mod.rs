@@ -195,7 +195,7 @@ fn is_free(set: &Set, callers: u64, evidence: &[Evidence], workers: &Workers) ->
 
 /// Whether an event loop watches most of the sockets, so that it is told, and none of its threads
 /// waits for events.
-fn is_blocked(set: &Set, evidence: &Evidence) -> bool {
+pub(in crate::classifier) fn is_blocked(set: &Set, evidence: &Evidence) -> bool {
     let held = set.holds(evidence.pid).len() as u64;
     let watched = evidence.epoll.map_or(0, |epoll| epoll.watched);
     let waits = evidence.waits.as_deref().unwrap_or_default();

@@ -41,8 +41,8 @@ pub(super) fn wait_lines(report: &Report<'_>, finding: &Finding, lines: &mut Lin
         };
         lines.add(rank, told.common(common));
     }
-    for jam in workers.locks.iter().take(EACH) {
-        let decides = workers.jam().is_some_and(|(most, _)| most == jam);
+    for jam in told.jams() {
+        let decides = workers.jam().is_some_and(|(most, _)| most == jam) || workers.share_a_lock();
         let rank = if decides {
             Rank::Decisive
         } else {
@@ -76,12 +76,11 @@ pub(super) fn wait_lines(report: &Report<'_>, finding: &Finding, lines: &mut Lin
                 .map(|common| {
                     let threads = common.threads - told.jammed(common);
                     let call = escape::text(common.call.as_bytes());
-                    match common.kind {
-                        WaitKind::Lock if told.parks => {
-                            format!("{threads} in {call} (a lock, or nothing to do)")
-                        }
-                        _ => format!("{threads} in {call}"),
-                    }
+                    let what = match common.kind {
+                        WaitKind::Lock if told.parks => " (a lock, or nothing to do)",
+                        _ => "",
+                    };
+                    format!("{threads} in {call}{what}")
                 })
                 .collect();
             let all: u64 = several
@@ -111,13 +110,21 @@ struct Told<'a> {
 }
 
 impl Told<'_> {
+    /// The locks that are told. Where a runtime parks threads, a place at which several wait may be
+    /// a condition as well as a lock, unless it is known who has it.
+    fn jams(&self) -> impl Iterator<Item = &Jam> {
+        let locks = self.workers.locks.iter();
+        let is_told = |jam: &&Jam| jam.keeper.is_some() || !self.parks;
+        locks.filter(is_told).take(EACH)
+    }
+
     /// How many of the threads in a wait are told with a lock.
     fn jammed(&self, common: &Common) -> u64 {
         if common.call != "futex" {
             return 0;
         }
-        let told = self.workers.locks.iter().take(EACH);
-        told.map(|jam| jam.threads).sum::<u64>().min(common.threads)
+        let jammed: u64 = self.jams().map(|jam| jam.threads).sum();
+        jammed.min(common.threads)
     }
 
     fn rank(&self, common: &Common) -> Rank {

@@ -296,7 +296,7 @@ fn meaning_of(finding: &Finding, cause: Cause) -> String {
         }
         Cause::Inherited => return inherited(set),
         Cause::NeverClosed => never_closed(finding),
-        Cause::SlowHandler => slow_handler(set),
+        Cause::SlowHandler => slow_handler(finding),
         Cause::Abandoned if all_silent(set) => {
             "This side spoke first, no byte ever came in, and nobody looked at the socket again: \
              consistent with port scans or health checks that the program does not notice."
@@ -361,6 +361,14 @@ fn culprit_words(finding: &Finding, cause: Cause, culprit: Culprit) -> Option<St
                 who_waits(finding)
             )
         }
+        Culprit::Blocked(_) => format!(
+            "{seen}, and the event loop that watches the connections does not run: consistent with \
+             a call in it that blocks{}.",
+            match finding.workers.waits.first() {
+                Some(common) => format!(" ({})", escape::text(common.call.as_bytes())),
+                None => String::new(),
+            }
+        ),
         Culprit::Lock(_) => format!(
             "{seen}, and {} for a lock that is not given up: whoever has it must act.",
             who_waits(finding)
@@ -419,7 +427,11 @@ fn who_waits(finding: &Finding) -> String {
         _ => 0,
     };
     match workers.total {
+        2 if held_up == 2 => "both workers wait".to_owned(),
         2.. if held_up == workers.total => format!("all {held_up} workers wait"),
+        _ if matches!(finding.culprit, Some(Culprit::Lock(_))) => {
+            "most of its threads wait".to_owned()
+        }
         _ => "the program waits".to_owned(),
     }
 }
@@ -434,9 +446,14 @@ fn not_accepted(finding: &Finding) -> String {
             return with_those_who_left(
                 finding,
                 format!(
-                    "All {} workers are taken up by connections that they have accepted, and none \
-                     calls accept(): more workers are needed, or faster answers.",
-                    finding.workers.total
+                    "All {} workers are taken up by connections that they have accepted{}, and \
+                     none calls accept(): more workers are needed, or faster answers.",
+                    finding.workers.total,
+                    if finding.workers.share_a_lock() {
+                        ", most of them waiting for one lock"
+                    } else {
+                        ""
+                    }
                 ),
             );
         }
@@ -550,13 +567,18 @@ fn is_go(finding: &Finding) -> bool {
     evidence.any(|evidence| evidence.runtime == Runtime::Go)
 }
 
-fn slow_handler(set: &Set) -> &'static str {
+fn slow_handler(finding: &Finding) -> &'static str {
+    let set = &finding.set;
     if all_silent(set) {
         "The peers connected, sent nothing and left, and the program has not looked since: \
          consistent with workers that are all busy."
     } else if all_half_closed(set) {
         "The peers have asked, have no more to say, and were sent nothing since: consistent with \
          handlers that hang or take very long."
+    } else if finding.workers.are_all_parked() {
+        "Nothing was sent since the last byte came in, and no thread runs or waits for another \
+         service: consistent with handlers that wait for a lock or sleep, or that nobody is at work \
+         on any more."
     } else {
         "Nothing was sent since the last byte came in: consistent with peers that gave up while \
          their request was being worked on (slow responses, or a timeout set too small)."
@@ -569,6 +591,9 @@ fn not_reading(finding: &Finding) -> &'static str {
          that nobody looked at again."
     } else if finding.set.end.side() == Some(Side::Client) {
         "Data lies unread: consistent with response bodies that are neither read nor closed."
+    } else if finding.workers.are_all_parked() {
+        "Data lies unread, and no thread runs or waits for another service: consistent with \
+         workers that all wait for a lock, or sleep."
     } else {
         "Data lies unread: consistent with an application that is stalled, or whose workers are \
          all busy."

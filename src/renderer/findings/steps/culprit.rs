@@ -32,6 +32,7 @@ pub(super) fn steps(finding: &Finding) -> Vec<Step> {
         Some(
             Culprit::FarEnd(End::Several(..))
             | Culprit::NoDescriptors
+            | Culprit::Blocked(_)
             | Culprit::Exhausted(_)
             | Culprit::Spinning(..)
             | Culprit::Sleepers,
