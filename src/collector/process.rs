@@ -54,7 +54,7 @@ struct EpollSets {
     /// Watched for input.
     watched: Vec<u32>,
     /// Of those, the ones that are told of once.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     edge: Vec<u32>,
     /// Registered, but not for input.
     muted: Vec<u32>,
