@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 
 use super::chain::{Hop, chain};
 use super::culprit::{self, Culprit, Descriptors, is_halted};
+use super::group::Service;
 use super::pool::Story;
 use super::queue::Queue;
 use super::reload::Retired;
@@ -327,6 +328,8 @@ pub struct FinWait2 {
     pub orphaned: u64,
     /// When the last of those is gone.
     pub last_ends_ms: Option<u32>,
+    /// The service that they are all connections to.
+    pub orphaned_to: Option<Service>,
     /// Still held by a process: nothing bounds them.
     pub held: u64,
 }
@@ -341,6 +344,9 @@ impl FinWait2 {
                     all.orphaned += 1;
                     let ends = socket.timer.map(|timer| timer.expires_ms);
                     all.last_ends_ms = all.last_ends_ms.max(ends);
+                    let service = Some(row.service());
+                    let is_first = all.orphaned == 1;
+                    all.orphaned_to = service.filter(|_| is_first || all.orphaned_to == service);
                 }
                 (State::FinWait2, _) => all.held += 1,
                 _ => {}

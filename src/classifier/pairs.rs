@@ -30,6 +30,17 @@ pub enum Passing {
     PassedOn,
 }
 
+impl Passing {
+    /// The name in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Passing::Kept => "kept",
+            Passing::Unanswered => "unanswered",
+            Passing::PassedOn => "passed-on",
+        }
+    }
+}
+
 /// The other legs that were found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Legs {

@@ -8,6 +8,7 @@ use unicode_width::UnicodeWidthStr;
 use super::style::{Look, MARK, NO_MARK, Role};
 use super::{View, escape, findings, groups, json, units};
 use crate::classifier::finding::{FinWait2, Finding};
+use crate::classifier::group::At;
 use crate::classifier::{Report, StateCounts};
 use crate::model::{Namespace, Protocol, Source, State, StateSet};
 
@@ -38,6 +39,7 @@ fn by_itself(report: &Report<'_>, look: Look, out: &mut impl Write) -> io::Resul
     let FinWait2 {
         orphaned,
         last_ends_ms,
+        orphaned_to,
         held,
     } = FinWait2::of(report);
     if orphaned + held == 0 {
@@ -61,7 +63,12 @@ fn by_itself(report: &Report<'_>, look: Look, out: &mut impl Write) -> io::Resul
         } else {
             "end by themselves"
         };
-        parts.push(format!("{} {end}{ends} ({bound})", units::count(orphaned)));
+        let whose = match orphaned_to.map(|service| service.at) {
+            Some(At::Remote(remote)) if remote.port > 0 => format!(": {remote} has not closed"),
+            _ => String::new(),
+        };
+        let orphaned = units::count(orphaned);
+        parts.push(format!("{orphaned} {end}{ends} ({bound}){whose}"));
     }
     if held > 0 {
         let are = if held == 1 { "is" } else { "are" };

@@ -179,6 +179,22 @@ fn a_relay_that_has_passed_the_close_on_is_one_finding_with_both_of_its_legs() {
 }
 
 #[test]
+fn a_relay_that_changes_the_bytes_is_known_by_its_closes() {
+    let Some(two) = Two::new(&["connections=6", "head=12"]) else {
+        return;
+    };
+    let found = two.found(&[]);
+    let [finding] = found.as_slice() else {
+        panic!("{found:#?}");
+    };
+    assert_eq!(finding["cause"], "never-closed", "{finding:#}");
+    assert_eq!(finding["legs"]["by"], "closes", "{finding:#}");
+    assert_eq!(finding["legs"]["fin_wait2"], 6, "{finding:#}");
+    assert_eq!(finding["culprit"]["remote"]["addr"], THERE, "{finding:#}");
+    check_evidence(finding, &["FIN_WAIT2", "were closed in step with these"]);
+}
+
+#[test]
 fn a_remote_end_in_a_namespace_that_is_read_too_has_the_only_finding() {
     let Some(two) = Two::new(&["connections=6", "closes=true"]) else {
         return;

@@ -3,6 +3,7 @@
 //! Sockets are written as they are met; nothing is built for all of them.
 
 mod halt;
+mod legs;
 mod row;
 mod types;
 mod workers;
@@ -323,6 +324,8 @@ impl<'a> Context<'a> {
                 heir: retired.heir.map(|pid| self.process(pid)),
                 says_so: retired.says_so,
             }),
+            legs: legs::legs(finding),
+            waiting: legs::waiting(finding),
             evidence: findings::evidence(self.report, finding),
             next_steps: findings::next_steps(self.report, finding),
             recv_q: set.recv_q.into(),

@@ -11,6 +11,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::halt::HaltJson;
+use super::legs::{LegsJson, WaitingJson};
 use super::{Counts, HoldersJson, Sockets};
 use crate::classifier::StateCounts;
 use crate::classifier::finding::FinWait2;
@@ -275,6 +276,8 @@ pub(super) struct FindingJson<'a> {
     pub(super) requests: Vec<RequestsJson<'a>>,
     pub(super) chain: Vec<HopJson<'a>>,
     pub(super) retired: Option<RetiredJson<'a>>,
+    pub(super) legs: Option<LegsJson>,
+    pub(super) waiting: Option<WaitingJson>,
     pub(super) evidence: Vec<String>,
     pub(super) next_steps: Vec<String>,
     pub(super) recv_q: RecvQJson,
