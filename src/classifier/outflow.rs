@@ -20,9 +20,9 @@ const SHUT_MS: u64 = 300_000;
 /// answer (nginx `proxy_read_timeout`, Apache `Timeout`).
 const WORK_MS: u64 = 60_000;
 
-/// A FIN that follows the last byte within this was sent along with it: no timeout is that short.
-/// Two packets that are sent one after the other may be a busy processor's while apart.
-const ALONG_MS: u64 = 200;
+/// A FIN that follows the last byte within this was sent along with it: hardly a timeout is shorter than
+/// half a second, and on a busy host a process may lie some time between write(2) and shutdown(2).
+const ALONG_MS: u64 = 400;
 
 /// An answer in fewer pieces than this has no pace.
 const PIECES_LEAST: u64 = 3;
