@@ -22,7 +22,7 @@ type Key = (u16, Option<usize>, Service);
 #[derive(Default)]
 struct Gathered {
     closed: u64,
-    never_closed: u64,
+    leaked: u64,
     open: u64,
     closed_ms: Vec<u64>,
     used_ms: Vec<u64>,
@@ -68,13 +68,15 @@ pub(in crate::classifier) fn fill(report: &Report<'_>, sets: &mut [(Set, Vec<u32
         if !matches!(socket.state, State::Established | State::CloseWait) {
             continue;
         }
-        let row = report.judged(socket);
-        let holder = row.owner.holders().first();
+        // Whose it is costs less than what it means, and most are others'.
+        let owner = report.judge.owner_ref(socket);
+        let whose = report.judge.owner(socket, owner);
+        let holder = whose.holders().first();
         let program = match holder.map(|holder| programs.known(report, holder.pid)) {
-            // Of a program that is none of these.
             Some(None) => continue,
             program => program.flatten(),
         };
+        let row = report.judge.row(socket, owner).0;
         match (row.side(), program) {
             (Some(Side::Client), _) => {
                 let key = (socket.netns, program, row.service());
@@ -189,7 +191,7 @@ impl Gathered {
 
     fn join(&mut self, other: &Gathered) {
         self.closed += other.closed;
-        self.never_closed += other.never_closed;
+        self.leaked += other.leaked;
         self.open += other.open;
         self.closed_ms.extend(&other.closed_ms);
         self.used_ms.extend(&other.used_ms);
@@ -204,7 +206,8 @@ impl Gathered {
             return;
         }
         self.closed += 1;
-        self.never_closed += u64::from(row.cause == Some(Cause::NeverClosed));
+        let leaked = matches!(row.cause, Some(Cause::NeverClosed | Cause::NotReading));
+        self.leaked += u64::from(leaked);
         self.closed_ms.extend(closed_ms(report, row));
         self.used_ms.extend(used_ms(row.socket));
     }
@@ -223,7 +226,7 @@ impl Gathered {
             shape: times.and_then(|times| Shape::of(times)),
             basis,
             closed: self.closed,
-            never_closed: self.never_closed,
+            leaked: self.leaked,
             open: callers.map(|_| self.open),
             callers,
             used_ms,

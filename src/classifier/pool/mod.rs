@@ -37,8 +37,8 @@ pub struct Pool {
     pub basis: Basis,
     /// In CLOSE_WAIT, whatever the cause.
     pub closed: u64,
-    /// Those of them of which the program read the end, and which it did not close: a leak.
-    pub never_closed: u64,
+    /// Those of them that are a leak: that the program has read and not closed, or left unread.
+    pub leaked: u64,
     /// ESTABLISHED: in use, or idle and not closed yet. `None` where owners are not known.
     pub open: Option<u64>,
     /// Clients of the program that wait for it: those that gave up, and those that wait still.
@@ -110,13 +110,15 @@ impl Story {
         if evidence.iter().any(|evidence| is_blocked(set, evidence)) {
             return Some(Story::Blocked);
         }
+        if pool.leaks_otherwise() {
+            return Some(Story::Leak);
+        }
         let kind = pool.shape.map(|shape| shape.kind);
         Some(match kind {
             // No pool is that large; and where callers wait, all of it may be gone.
             Some(Kind::Burst) if set.sockets >= thresholds.critical => Story::Ambiguous,
             Some(Kind::Burst) if pool.is_all_gone() => Story::Ambiguous,
             Some(Kind::Burst) => Story::AtRest,
-            Some(Kind::Spread) if pool.leaks_otherwise() => Story::Leak,
             Some(Kind::Spread) if pool.is_as_old_as_its_owner(set) => Story::Leak,
             Some(Kind::Spread | Kind::Mixed | Kind::Few) | None => Story::Ambiguous,
         })
@@ -150,7 +152,7 @@ impl Pool {
 
     /// Whether most of them are a leak in any case.
     pub fn leaks_otherwise(&self) -> bool {
-        self.never_closed.saturating_mul(2) > self.closed
+        self.leaked.saturating_mul(2) > self.closed
     }
 
     /// Whether they were closed one by one ever since the program started.

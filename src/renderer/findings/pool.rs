@@ -21,8 +21,8 @@ pub(super) fn meaning(finding: &Finding) -> Option<String> {
                 .to_owned()
         }
         Story::Leak if pool.leaks_otherwise() => {
-            "The server closed these connections one after the other until now. Of most others to \
-             there the program read the end, and did not close them: consistent with the same leak."
+            "The server closed these connections, and most others to there the program has left \
+             unread, or read and not closed: consistent with the same leak."
                 .to_owned()
         }
         Story::Leak => {
