@@ -70,7 +70,9 @@ fn what_a_server_says_as_it_closes_is_no_response_body() {
 
 #[test]
 fn connections_that_are_forgotten_one_after_the_other_are_a_leak() {
-    let (lab, leak) = prepared("drip");
+    // It must still go on when it is looked at: started now.
+    let lab = Lab::new();
+    let leak = lab.start("drip", &["every_ms=150"]);
     let port = leak.number("server_port");
     let finding = until("a leak", || {
         let document = lab.json(&[]);

@@ -48,7 +48,6 @@ const ALL: &[(&str, &str, &[&str])] = &[
         &["connections=7", "idle_ms=1500", "goodbye=116"],
     ),
     ("starved", "starved", &["connections=6", "callers=8"]),
-    ("drip", "drip", &["every_ms=150"]),
     ("short", "deaf", &["connections=6", "bytes=24"]),
     ("shared", "inherit", &["connections=40", "parent=keeps"]),
     (
