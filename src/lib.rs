@@ -78,8 +78,9 @@ pub fn run(plan: &Plan, out: &mut impl Write, err: &mut impl Write) -> anyhow::R
         Plan::Diff(diff) => diff::run(diff, out, err),
         Plan::Merge(merge) => merge::run(merge, out),
         Plan::Inspect(inspection) => match &inspection.output {
-            None => inspect(inspection, out, err),
-            Some(path) => inspect_into(path, inspection, err),
+            // What prints nothing replaces nothing.
+            Some(path) if !inspection.quiet => inspect_into(path, inspection, err),
+            _ => inspect(inspection, out, err),
         },
     }
 }

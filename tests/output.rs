@@ -348,6 +348,17 @@ fn a_file_has_no_name_before_it_is_whole() {
 }
 
 #[test]
+fn an_answer_by_the_exit_code_alone_replaces_no_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("table");
+    fs::write(&path, "old").unwrap();
+    let mut quiet = closewait();
+    quiet.args(&writes(&path)[0]).arg("-q");
+    written(&quiet.output().unwrap());
+    assert_eq!(fs::read(&path).unwrap(), b"old");
+}
+
+#[test]
 fn metrics_of_a_reading_that_failed_say_so_with_the_mode_that_they_had() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("closewait.prom");
