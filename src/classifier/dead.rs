@@ -51,6 +51,7 @@ pub(super) fn dead(
             evidence: processes.into_iter().take(TOLD).cloned().collect(),
             workers: Workers::default(),
             culprit: None,
+            halted: None,
             chain: Vec::new(),
             retired: None,
             fd_percent: weight.fd_percent,

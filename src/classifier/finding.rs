@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 use super::chain::{Hop, chain};
 use super::culprit::{self, Culprit, Descriptors, is_halted};
 use super::group::Service;
+use super::halt::Share;
 use super::pool::Story;
 use super::queue::Queue;
 use super::reload::Retired;
@@ -50,6 +51,8 @@ pub struct Finding {
     pub workers: Workers,
     /// Who must act, where the facts name another than the program that holds the sockets.
     pub culprit: Option<Culprit>,
+    /// Where that is a process that cannot run: one of how many workers.
+    pub halted: Option<Share>,
     /// The services on this host that stand behind it, each behind the one before.
     pub chain: Vec<Hop>,
     /// Those of its holders that a reload has replaced.
@@ -265,6 +268,10 @@ fn judge(
     };
     Finding {
         severity: severity(&weight, thresholds),
+        halted: match culprit {
+            Some(Culprit::Halted(..)) => Share::of(report, &set, told),
+            _ => None,
+        },
         culprit,
         chain,
         retired: Retired::of(report, &set, told),

@@ -1,7 +1,9 @@
 //! Whether a process can run at all, and what keeps it from running.
 
+use super::Report;
 use super::culprit::parks_threads;
-use crate::model::{Evidence, Periods, Quota, Threads, Wait, WaitKind, WaitTarget};
+use super::sets::Set;
+use crate::model::{Evidence, Periods, Pid, Quota, Threads, Wait, WaitKind, WaitTarget};
 
 /// A child that uses its parent's memory executes a program at once: one that has not for so long,
 /// in milliseconds, will not by itself.
@@ -76,6 +78,49 @@ impl Hold {
             Hold::Forking => "vfork",
             Hold::Stuck => "stuck",
         }
+    }
+}
+
+/// Of the workers of a service, how many cannot run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    pub held: u64,
+    pub all: u64,
+}
+
+impl Share {
+    /// Of those who hold the listener that the sockets of a set came through, without the parents
+    /// of others of them; `None` where that is not known.
+    pub(super) fn of(report: &Report<'_>, set: &Set, told: &[Evidence]) -> Option<Share> {
+        let pids: Vec<Pid> = if set.listener.is_some() {
+            set.by_weight.clone()
+        } else {
+            let (_, inode) = set.held.first()?;
+            let mut sockets = report.snapshot.sockets.iter();
+            let socket = sockets.find(|socket| socket.inode == *inode)?;
+            let holders = report.listeners().covering(socket)?.holders.iter();
+            holders.map(|holder| holder.pid).collect()
+        };
+        let holders = report.holders();
+        let is_forebear = |pid: Pid| {
+            let mut lines = pids.iter().map(|other| holders.forebears(*other));
+            pid == Pid(1) || lines.any(|line| line.iter().any(|(forebear, _)| *forebear == pid))
+        };
+        let mut workers: Vec<Pid> = pids
+            .iter()
+            .copied()
+            .filter(|pid| !is_forebear(*pid))
+            .collect();
+        workers.sort_unstable();
+        workers.dedup();
+        let is_held = |pid: &&Pid| {
+            let told = told.iter().find(|told| told.pid == **pid);
+            told.is_some_and(|told| Hold::of(told).is_some_and(|hold| hold.is_whole(told)))
+        };
+        Some(Share {
+            held: workers.iter().filter(is_held).count() as u64,
+            all: workers.len() as u64,
+        })
     }
 }
 

@@ -16,6 +16,9 @@ const PROGRESS_MS: u64 = 1_000;
 /// or a quota keep from running takes longer for that.
 const WORK_MS: f64 = 200.0;
 
+/// What a thread has to run to have acted on what it was told, in percent of a processor.
+const RAN_PERCENT: f64 = 1.0;
+
 /// What a thread that never rests is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spin {
@@ -61,10 +64,13 @@ pub fn spinning(evidence: &Evidence) -> Option<Pid> {
 /// called.
 fn is_told(set: &Set, evidence: &Evidence) -> bool {
     let held = set.holds(evidence.pid).len() as u64;
-    evidence.epoll.is_some_and(|epoll| {
-        let level = epoll.watched.saturating_sub(epoll.edge);
-        level.saturating_mul(2) > held
-    })
+    // One that hardly runs has had no time to act.
+    let ran = evidence.cpu.as_ref().and_then(|cpu| cpu.ran_percent);
+    ran.is_some_and(|percent| percent >= RAN_PERCENT)
+        && evidence.epoll.is_some_and(|epoll| {
+            let level = epoll.watched.saturating_sub(epoll.edge);
+            level.saturating_mul(2) > held
+        })
 }
 
 /// How long, in milliseconds, a process has to send nothing to get nowhere, by what its busiest

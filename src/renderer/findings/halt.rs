@@ -3,12 +3,12 @@
 use super::super::{escape, units};
 use super::words::process;
 use crate::classifier::Report;
-use crate::classifier::halt::{Hold, throttled};
+use crate::classifier::halt::{Hold, Share, throttled};
 use crate::model::{Container, Evidence, Freezer, Name, Pid, Quota, Stuck};
 
 /// What it means that a process cannot run.
-pub(super) fn meaning(hold: Hold) -> &'static str {
-    match hold {
+pub(super) fn meaning(hold: Hold, share: Option<Share>) -> String {
+    let words = match hold {
         Hold::Frozen => {
             "A process that should serve them is frozen with its control group: it neither accepts, \
              reads nor closes until the group is thawed."
@@ -29,6 +29,14 @@ pub(super) fn meaning(hold: Hold) -> &'static str {
             "The threads that should serve them sleep in the kernel and cannot be interrupted: they \
              go on when what they wait for does."
         }
+    };
+    match share {
+        Some(Share { held: 1, all }) if all > 1 => format!("{words} It is 1 of {all} workers."),
+        Some(Share { held, all }) if held > 1 && held < all => {
+            format!("{words} So it is for {held} of {all} workers.")
+        }
+        Some(Share { held, all }) if held > 1 => format!("{words} So it is for all {all} workers."),
+        _ => words.to_owned(),
     }
 }
 

@@ -179,7 +179,7 @@ pub fn meaning(finding: &Finding) -> String {
         _ if !finding.set.is_age_missing()
             && let Some(Culprit::Halted(_, hold)) = finding.culprit =>
         {
-            halt::meaning(hold).to_owned()
+            halt::meaning(hold, finding.halted)
         }
         _ if !finding.set.is_age_missing()
             && let Some(Culprit::Spinning(_, Spin::Idle)) = finding.culprit =>
@@ -341,7 +341,7 @@ fn seen(cause: Cause) -> Option<&'static str> {
 fn culprit_words(finding: &Finding, cause: Cause, culprit: Culprit) -> Option<String> {
     let seen = seen(cause)?;
     let words = match culprit {
-        Culprit::Halted(_, hold) => halt::meaning(hold).to_owned(),
+        Culprit::Halted(_, hold) => halt::meaning(hold, finding.halted),
         Culprit::FileLock(_) => format!(
             "{seen}, and the threads that should serve wait for a lock on a file: whoever holds it \
              keeps them."
