@@ -54,6 +54,10 @@ fn polled(set: &Set, evidence: &Evidence) -> usize {
 
 /// Who has read end-of-file, where that may not be the code that must close.
 pub(super) fn read_ahead(finding: &Finding) -> Option<&'static str> {
+    // Whoever has passed the close on knows of it.
+    if finding.set.far_end().is_some() {
+        return None;
+    }
     let set = &finding.set;
     if set.cause != Cause::NeverClosed || set.end.side() != Some(Side::Server) {
         return None;
