@@ -76,9 +76,14 @@ pub(super) fn wait_lines(report: &Report<'_>, finding: &Finding, lines: &mut Lin
                 .map(|common| {
                     let threads = common.threads - told.jammed(common);
                     let call = escape::text(common.call.as_bytes());
-                    let what = match common.kind {
-                        WaitKind::Lock if told.parks => " (a lock, or nothing to do)",
-                        _ => "",
+                    let what = match (common.kind, names(&common.crews, workers)) {
+                        (WaitKind::Lock, names) if told.parks => {
+                            // Which pool is parked tells more than that one is.
+                            let names = names.replacen(" (", ": ", 1);
+                            format!(" (a lock, or nothing to do{}", close(names))
+                        }
+                        (WaitKind::Lock, names) => names,
+                        _ => String::new(),
                     };
                     format!("{threads} in {call}{what}")
                 })
@@ -226,6 +231,14 @@ impl Told<'_> {
         };
         format!("{who} has it{does}")
     }
+}
+
+/// The same with a parenthesis at its end.
+fn close(mut names: String) -> String {
+    if !names.ends_with(')') {
+        names.push(')');
+    }
+    names
 }
 
 /// ` (all of pool-1-thread-*)`; nothing where all threads have one name.
