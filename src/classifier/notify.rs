@@ -3,23 +3,19 @@
 
 use super::culprit::Descriptors;
 use super::finding::Finding;
-use crate::model::{Evidence, Side};
+use crate::model::Evidence;
 
-/// A close_notify alert: 24 bytes with TLS 1.3, 31 with AES-GCM before, up to 69 with a MAC.
-const BYTES: std::ops::RangeInclusive<u32> = 23..=69;
-/// On the server side a request is as likely to have such a length: only the two common ones.
-const BYTES_COMMON: [u32; 2] = [24, 31];
+/// A close_notify alert: 24 bytes with TLS 1.3, 31 with AES-GCM before, 23 with ChaCha20. With a MAC
+/// it has the length of any line of text.
+const BYTES: [u32; 3] = [23, 24, 31];
 
 /// Whether the length fits, the bytes came with the FIN on connections on which something was sent
 /// and all before was read, and those who hold them told that nothing keeps them from reading.
 pub fn is_close_notify(finding: &Finding) -> bool {
     let set = &finding.set;
     let unread = set.recv_q.max.saturating_sub(1);
-    let fits = match set.end.side() {
-        Some(Side::Client) => BYTES.contains(&unread),
-        Some(Side::Server) | None => BYTES_COMMON.contains(&unread),
-    };
-    fits && set.recv_q_min == set.recv_q.max
+    BYTES.contains(&unread)
+        && set.recv_q_min == set.recv_q.max
         && set.uncounted_fins == 0
         && set.last_words == set.sockets
         && finding.culprit.is_none()
