@@ -28,6 +28,9 @@ const ALL_PERCENT: usize = 80;
 const SEGMENTS_MANY: u32 = 8;
 const SEGMENT_SMALL: u64 = 500;
 
+/// How long after a peer asked its request is sent, where that is the only one.
+const PROMPT_MS: u64 = 1_000;
+
 /// The most remote services of one owner that are told.
 const REMOTES_MAX: usize = 8;
 /// The most connections in question that are looked at.
@@ -337,11 +340,25 @@ fn told(report: &Report<'_>, ask: &Ask<'_>, programs: &[&Connections]) -> Vec<Re
 /// What requests, the latest first, have to do with those who hung up.
 fn role(asked: &Asked, ask: &Ask<'_>, inbound: &[Span], tick: Tick) -> Role {
     let sent = asked.sent.as_slice();
-    // One alone over which nothing ever came in may be anything.
-    if sent.len() < 2 && !asked.heard {
+    let half = |some: usize, all: usize| some.saturating_mul(2) >= all;
+    // Most must have been sent for a peer: others wait for what comes at any time, as for jobs.
+    let is_for_a_peer = |sent: &&Ago| {
+        let mut spans = inbound.iter();
+        spans.any(|span| span.may_outlast(**sent, tick) && span.may_have_caused(**sent, tick))
+    };
+    let sample = &sent[..sent.len().min(SAMPLE)];
+    let caused = sample.iter().filter(is_for_a_peer).count();
+    if caused == 0 || !half(caused, sample.len()) {
         return Role::Beside;
     }
-    let half = |some: usize, all: usize| some.saturating_mul(2) >= all;
+    // One alone may be anything where nothing ever came in, and chance where no peer asked then.
+    if let [only] = sent {
+        let mut spans = inbound.iter();
+        let is_prompt = spans.any(|span| span.asked.may_be_within(PROMPT_MS, *only, tick));
+        if !asked.heard || !is_prompt {
+            return Role::Beside;
+        }
+    }
     // A request that was sent between the two moments is one for this peer, or may be.
     let has_request = |span: &&Span| {
         let from = sent.partition_point(|sent| !span.may_outlast(*sent, tick));
@@ -352,23 +369,13 @@ fn role(asked: &Asked, ask: &Ask<'_>, inbound: &[Span], tick: Tick) -> Role {
     if served > 0 && half(served, ask.sockets) {
         return Role::Explains;
     }
-    // All connections of a pool wait, each for a peer, while others wait for one of them.
+    // All connections of a pool wait, while others wait for one of them.
     let all_wait = sent.len().saturating_mul(100) >= asked.connections.saturating_mul(ALL_PERCENT);
-    let is_for_a_peer = |sent: &&Ago| {
-        let mut spans = inbound.iter();
-        spans.any(|span| span.may_outlast(**sent, tick) && span.may_have_caused(**sent, tick))
-    };
-    let sample = &sent[..sent.len().min(SAMPLE)];
-    let caused = sample.iter().filter(is_for_a_peer).count();
     let hung_up_since = ask.victims.iter().filter(|span| {
         let oldest = sent.last();
         oldest.is_some_and(|oldest| span.may_outlast(*oldest, tick))
     });
-    let explains = all_wait
-        && caused > 0
-        && half(caused, sample.len())
-        && half(hung_up_since.count(), ask.sockets);
-    if explains {
+    if all_wait && half(hung_up_since.count(), ask.sockets) {
         Role::Explains
     } else {
         Role::Beside
@@ -391,7 +398,13 @@ impl Requests {
         let threads: u32 = waits.iter().map(|wait| wait.threads).sum();
         let may = waits.iter().any(|wait| match wait.kind {
             WaitKind::Descriptor => wait.target == Some(WaitTarget::Remote(self.remote)),
-            WaitKind::Events | WaitKind::Other => true,
+            // One that has a single thing to wait for waits for nothing else.
+            WaitKind::Events => match &wait.target {
+                Some(WaitTarget::Remote(remote)) => *remote == self.remote,
+                Some(WaitTarget::Listener(_) | WaitTarget::File(_)) => false,
+                None => true,
+            },
+            WaitKind::Other => true,
             // A goroutine waits while its thread has nothing to do.
             WaitKind::Lock => evidence.runtime == Runtime::Go,
             WaitKind::Sleep | WaitKind::Child => false,

@@ -68,12 +68,12 @@ pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
             );
         }
     }
+    wait_lines(report, finding, &mut lines);
     far::lines(report, finding, &mut lines);
     reload::lines(report, finding, &mut lines);
     half_closed_lines(set, &mut lines);
     patience_line(set, &mut lines);
     super::pool::lines(set, &mut lines);
-    wait_lines(report, finding, &mut lines);
     for evidence in &finding.evidence {
         process_lines(report, finding, evidence, &mut lines);
     }

@@ -4,6 +4,7 @@
 use super::super::{escape, groups, units};
 use super::evidence::{Lines, Rank};
 use super::halt;
+use super::waits;
 use super::words::process;
 use crate::classifier::Report;
 use crate::classifier::chain::{Hop, Keeper, Says};
@@ -11,7 +12,7 @@ use crate::classifier::culprit::is_halted;
 use crate::classifier::finding::Finding;
 use crate::classifier::group::GroupOwner;
 use crate::classifier::requests::{Requests, Role};
-use crate::model::{Name, Pid, Titled, Wait, WaitTarget};
+use crate::model::{Endpoint, Name, Pid, Titled, Wait, WaitTarget};
 
 /// The most different titles, and processes of one kind, that are told.
 const SAYS_MAX: usize = 4;
@@ -23,6 +24,9 @@ pub(super) fn lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
     let name = first.and_then(|pid| report.holders().name(*pid));
     let all = finding.set.requests.iter();
     for requests in all.filter(|requests| requests.role == Role::Explains) {
+        if waits::tells(finding, requests.remote) {
+            continue;
+        }
         match requests.are_awaited(&finding.evidence) {
             Some(false) => lines.add(Rank::Telling, unawaited(requests)),
             Some(true) => lines.add(Rank::Decisive, unanswered(requests, name)),
@@ -38,6 +42,15 @@ pub(super) fn lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
 pub(super) fn is_waiting(finding: &Finding) -> bool {
     let mut all = finding.set.requests.iter();
     all.any(|requests| requests.role == Role::Explains)
+}
+
+/// `, unanswered for 12s`, after a wait for that service.
+pub(super) fn since(finding: &Finding, remote: Endpoint) -> String {
+    let mut all = finding.set.requests.iter();
+    let requests = all.find(|requests| requests.remote == remote);
+    requests.map_or(String::new(), |requests| {
+        format!(", unanswered {}", duration(requests))
+    })
 }
 
 /// `120 requests of nginx to 10.0.0.5:9000 unanswered for 12s (120 of 120 connections)`.

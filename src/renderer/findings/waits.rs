@@ -6,10 +6,10 @@ use super::evidence::{Lines, Rank};
 use super::far;
 use super::words::process;
 use crate::classifier::Report;
-use crate::classifier::culprit::parks_threads;
+use crate::classifier::culprit::{Culprit, parks_threads};
 use crate::classifier::finding::Finding;
 use crate::classifier::workers::{Common, Jam, On, Workers};
-use crate::model::{Crew, Keeper, LockPlace, Pid, Side, WaitKind, WaitTarget};
+use crate::model::{Crew, Endpoint, Keeper, LockPlace, Pid, Side, WaitKind, WaitTarget};
 
 /// The most services, and the most locks, that are told each.
 const EACH: usize = 4;
@@ -24,6 +24,7 @@ pub(super) fn wait_lines(report: &Report<'_>, finding: &Finding, lines: &mut Lin
     };
     let told = Told {
         report,
+        finding,
         workers,
         noun,
         parks: finding
@@ -32,11 +33,10 @@ pub(super) fn wait_lines(report: &Report<'_>, finding: &Finding, lines: &mut Lin
             .any(|evidence| parks_threads(evidence.runtime)),
         is_waiting: far::is_waiting(finding),
     };
-    let behind = workers.behind().map(|(_, common)| common);
     let services = |common: &&Common| matches!(common.on, On::Service(_));
-    for common in workers.waits.iter().filter(services).take(EACH) {
-        let rank = match behind {
-            Some(behind) if behind == common => Rank::Decisive,
+    for common in services_of(workers) {
+        let rank = match (finding.culprit, &common.on) {
+            (Some(Culprit::Behind(remote)), On::Service(on)) if remote == *on => Rank::Decisive,
             _ => Rank::Telling,
         };
         lines.add(rank, told.common(common));
@@ -104,8 +104,21 @@ pub(super) fn wait_lines(report: &Report<'_>, finding: &Finding, lines: &mut Lin
     }
 }
 
+/// The waits for services that are told each.
+fn services_of(workers: &Workers) -> impl Iterator<Item = &Common> {
+    let all = workers.waits.iter();
+    let services = all.filter(|common| matches!(common.on, On::Service(_)));
+    services.take(EACH)
+}
+
+/// Whether a wait for this service is told.
+pub(super) fn tells(finding: &Finding, remote: Endpoint) -> bool {
+    services_of(&finding.workers).any(|common| common.on == On::Service(remote))
+}
+
 struct Told<'a> {
     report: &'a Report<'a>,
+    finding: &'a Finding,
     workers: &'a Workers,
     noun: &'static str,
     /// The runtime parks threads that have nothing to do.
@@ -180,7 +193,9 @@ impl Told<'_> {
         let who = self.who(common.workers, common.threads, common.pid, &common.crews);
         let call = escape::text(common.call.as_bytes());
         let on = match &common.on {
-            On::Service(remote) => format!(" on {remote}"),
+            On::Service(remote) => {
+                format!(" on {remote}{}", far::since(self.finding, *remote))
+            }
             On::File(file) => format!(" on {}", escape::text(file.bytes())),
             On::Listener(local) => format!(" on the listener {local}: nothing to do"),
             On::Clients => " on clients".to_owned(),
