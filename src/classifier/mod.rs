@@ -27,6 +27,7 @@ pub mod sets;
 pub mod severity;
 pub mod shape;
 mod side;
+pub mod silent;
 pub mod spin;
 pub mod tally;
 mod tandem;

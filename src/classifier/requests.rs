@@ -288,6 +288,15 @@ pub(super) fn ends(
         .collect()
 }
 
+/// When the last byte of a request was sent, where no byte of an answer ever came.
+pub(super) fn never_answered(socket: &Socket) -> Option<Ago> {
+    let tcp = socket.tcp?;
+    let waits = tcp.bytes_received() == Some(0)
+        && tcp.data_segs_out().is_some_and(|segments| segments > 0)
+        && !is_one_way(socket);
+    tcp.last_data_sent().filter(|_| waits)
+}
+
 /// Whether a connection over which nothing came in looks like one over which nothing ever will.
 fn is_one_way(socket: &Socket) -> bool {
     let sent = socket
@@ -318,17 +327,14 @@ fn told(report: &Report<'_>, ask: &Ask<'_>, programs: &[&Connections]) -> Vec<Re
     let mut all: Vec<Requests> = to
         .into_iter()
         .filter_map(|(remote, mut asked)| {
-            let waits = |sent: &Ago| sent.idle().at_least_ms;
-            asked.sent.sort_by_key(waits);
-            let middle = asked.sent.len().checked_sub(1)? / 2;
+            asked.sent.sort_by_key(|sent| sent.idle().at_least_ms);
+            let role = role(&asked, ask, &inbound, tick);
+            let ends = std::mem::take(&mut asked.ends);
+            let beside = Requests::beside(remote, asked.connections, asked.sent)?;
             Some(Requests {
-                remote,
-                connections: asked.connections as u64,
-                unanswered: asked.sent.len() as u64,
-                p50_ms: asked.sent.get(middle).map(waits)?,
-                max_ms: asked.sent.last().map(waits)?,
-                role: role(&asked, ask, &inbound, tick),
-                ends: asked.ends,
+                role,
+                ends,
+                ..beside
             })
         })
         .collect();
@@ -383,6 +389,26 @@ fn role(asked: &Asked, ask: &Ask<'_>, inbound: &[Span], tick: Tick) -> Role {
 }
 
 impl Requests {
+    /// Such requests of which it is not known what for they were sent; `None` of none.
+    pub(super) fn beside(
+        remote: Endpoint,
+        connections: usize,
+        mut sent: Vec<Ago>,
+    ) -> Option<Requests> {
+        let waits = |sent: &Ago| sent.idle().at_least_ms;
+        sent.sort_by_key(waits);
+        let middle = sent.len().checked_sub(1)? / 2;
+        Some(Requests {
+            remote,
+            connections: connections as u64,
+            unanswered: sent.len() as u64,
+            p50_ms: sent.get(middle).map(waits)?,
+            max_ms: sent.last().map(waits)?,
+            role: Role::Beside,
+            ends: Vec::new(),
+        })
+    }
+
     /// Whether somebody may wait for the answers, as far as these processes told: a thread that
     /// waits on such a connection, or for any of several. `None` where none told.
     pub fn are_awaited(&self, evidence: &[Evidence]) -> Option<bool> {

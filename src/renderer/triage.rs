@@ -9,6 +9,7 @@ use super::style::{Look, MARK, NO_MARK, Role};
 use super::{View, escape, findings, groups, json, units};
 use crate::classifier::finding::{FinWait2, Finding};
 use crate::classifier::group::At;
+use crate::classifier::silent::silent;
 use crate::classifier::{Report, StateCounts};
 use crate::model::{Namespace, Protocol, Source, State, StateSet};
 
@@ -29,6 +30,7 @@ pub fn screen(
     udp(report, out)?;
     groups::table(report, view, out)?;
     by_itself(report, view.look, out)?;
+    never_answered(report, found, view.look, out)?;
     let limit = view.limit.map_or(usize::MAX, |limit| limit.min(FINDINGS));
     findings::section(report, found, limit, view.look, out)?;
     gaps(report, view.look, out)
@@ -82,6 +84,23 @@ fn by_itself(report: &Report<'_>, look: Look, out: &mut impl Write) -> io::Resul
     write_wrapped(&text, look.width, NO_MARK.len(), out)
 }
 
+/// What services owe programs against which there is no finding.
+fn never_answered(
+    report: &Report<'_>,
+    found: &[Finding],
+    look: Look,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    for silent in silent(report, found).iter().take(SILENT) {
+        writeln!(out)?;
+        let text = findings::silent(report, silent);
+        write_wrapped(&text, look.width, NO_MARK.len(), out)?;
+    }
+    Ok(())
+}
+
+/// The most services on the screen that do not answer.
+const SILENT: usize = 3;
 /// The most findings on the screen.
 const FINDINGS: usize = 5;
 

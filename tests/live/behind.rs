@@ -128,3 +128,27 @@ fn a_sibling_of_the_backend_that_waits_keeps_the_lock() {
     let keeper = format!("ends at postgres[{}]", front.number("keeper_pid"));
     assert!(meaning.contains(&keeper), "{meaning}");
 }
+
+#[test]
+fn a_service_that_answers_nothing_is_told_where_no_client_hung_up() {
+    let lab = Lab::new();
+    let service = lab.start("silent", &[]);
+    let port = service.port().to_string();
+    let callers = lab.start(
+        "callers",
+        &["name=callers", &format!("port={port}"), "connections=120"],
+    );
+    until("requests that have waited for long", || {
+        let document = lab.json(&["--port", &port]);
+        let told = &document["unanswered"][0];
+        let is_told = told["owner"]["pid"] == callers.number("pid")
+            && told["remote"]["port"] == service.port()
+            && told["unanswered"] == 120
+            && told["connections"] == 120;
+        let screen = lab.closewait(&["--port", &port]).stdout;
+        let words = format!("120 requests of callers to 127.0.0.1:{port} unanswered for");
+        (is_told && screen.contains(&words))
+            .then_some(())
+            .ok_or(screen)
+    });
+}

@@ -12,6 +12,7 @@ use crate::classifier::culprit::is_halted;
 use crate::classifier::finding::Finding;
 use crate::classifier::group::GroupOwner;
 use crate::classifier::requests::{Requests, Role};
+use crate::classifier::silent::Silent;
 use crate::model::{Endpoint, Name, Pid, Titled, Wait, WaitTarget};
 
 /// The most different titles, and processes of one kind, that are told.
@@ -35,6 +36,15 @@ pub(super) fn lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
     }
     for hop in &finding.chain {
         lines.add(Rank::Decisive, served(report, finding, hop));
+    }
+}
+
+/// What a service has not answered to a program against which there is no finding.
+pub fn silent(report: &Report<'_>, silent: &Silent) -> String {
+    let text = unanswered(&silent.requests, report.holders().name(silent.pid));
+    match report.snapshot.only_namespace() {
+        Some(_) => text,
+        None => format!("{text} in {}", groups::netns_of(report, silent.netns)),
     }
 }
 

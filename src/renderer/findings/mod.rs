@@ -17,6 +17,7 @@ mod words;
 use std::io::{self, Write};
 
 pub use self::evidence::evidence;
+pub use self::far::silent;
 pub use self::steps::{Step, next_steps, steps};
 pub use self::words::{meaning, process, runtime_name, summary};
 use super::style::{Look, MARK, NO_MARK, Role};

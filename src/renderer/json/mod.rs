@@ -19,8 +19,8 @@ use self::row::RowJson;
 use self::types::{
     Causes, Counters, CpuJson, CulpritJson, Document, EndpointJson, EpollJson, EvidenceJson,
     FindingJson, GroupJson, HalfClosedJson, HopJson, IdleJson, KeeperJson, ListenerJson, NameJson,
-    PatienceJson, PlacedJson, PoolJson, Process, RequestsJson, RetiredJson, SocketJson, SpreadJson,
-    ThreadsJson, TimerJson, TitleJson, UdpJson, WaitJson,
+    PatienceJson, PlacedJson, PoolJson, Process, RequestsJson, RetiredJson, SilentJson, SocketJson,
+    SpreadJson, ThreadsJson, TimerJson, TitleJson, UdpJson, WaitJson,
 };
 pub(super) use self::types::{Gap, Reading, States, Tool};
 use super::list::{self, Order};
@@ -33,6 +33,7 @@ use crate::classifier::outflow::HalfClosed;
 use crate::classifier::pool::Story;
 use crate::classifier::queue::Queue;
 use crate::classifier::requests::{Requests, Role};
+use crate::classifier::silent::{Silent, silent};
 use crate::classifier::{Report, Row};
 use crate::model::{
     Cause, Endpoint, Evidence, FdLimit, Holders, Pid, Placed, Protocol, Resolved, Side, Snapshot,
@@ -69,6 +70,10 @@ pub fn document(
         }
     };
     let settings = snapshot.only_namespace().map(|only| &only.settings);
+    let silent = match view.page {
+        Page::Triage => silent(report, &found.findings),
+        _ => Vec::new(),
+    };
     let document = Document {
         schema: SCHEMA,
         tool: Tool::THIS,
@@ -100,6 +105,7 @@ pub fn document(
             listen_drops: settings.and_then(|settings| settings.listen_drops),
         },
         fin_wait2: FinWait2::of(report).into(),
+        unanswered: silent.iter().map(|silent| context.silent(silent)).collect(),
         sockets: order.as_ref().map(|(order, object)| Sockets {
             order,
             object,
@@ -363,6 +369,19 @@ impl<'a> Context<'a> {
                 .iter()
                 .map(|evidence| self.evidence(evidence))
                 .collect(),
+        }
+    }
+
+    fn silent(&self, silent: &'a Silent) -> SilentJson<'a> {
+        let requests = &silent.requests;
+        SilentJson {
+            netns: self.netns(silent.netns),
+            owner: self.process(silent.pid),
+            remote: self.end(requests.remote, Protocol::Tcp),
+            connections: requests.connections,
+            unanswered: requests.unanswered,
+            p50_ms: requests.p50_ms,
+            max_ms: requests.max_ms,
         }
     }
 

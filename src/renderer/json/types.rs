@@ -41,6 +41,7 @@ pub(super) struct Document<'a> {
     pub(super) listeners: Vec<ListenerJson<'a>>,
     pub(super) counters: Counters,
     pub(super) fin_wait2: FinWait2Json,
+    pub(super) unanswered: Vec<SilentJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) sockets: Option<Sockets<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -555,6 +556,18 @@ pub(super) struct RequestsJson<'a> {
     pub(super) max_ms: u64,
     pub(super) explains: bool,
     pub(super) awaited: Option<bool>,
+}
+
+/// A service that has never answered many requests of a program.
+#[derive(Serialize)]
+pub(super) struct SilentJson<'a> {
+    pub(super) netns: Option<&'a str>,
+    pub(super) owner: Process<'a>,
+    pub(super) remote: EndpointJson<'a>,
+    pub(super) connections: u64,
+    pub(super) unanswered: u64,
+    pub(super) p50_ms: u64,
+    pub(super) max_ms: u64,
 }
 
 /// Holders that a reload has replaced.
