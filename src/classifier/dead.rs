@@ -57,6 +57,7 @@ pub(super) fn dead(
             fd_percent: weight.fd_percent,
             dead: 0,
             sum: None,
+            parts: Vec::new(),
         }
     };
     programs

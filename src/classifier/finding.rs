@@ -10,6 +10,7 @@ use super::chain::{Hop, chain};
 use super::culprit::{self, Culprit, Descriptors, is_halted};
 use super::group::Service;
 use super::halt::Share;
+use super::parts::{Part, by_fullness, together};
 use super::pool::Story;
 use super::queue::Queue;
 use super::reload::Retired;
@@ -63,6 +64,8 @@ pub struct Finding {
     pub dead: u64,
     /// What it is a part of, where that decides how grave it is: it stands for all of it.
     pub sum: Option<Sum>,
+    /// Other sockets of the same service that the same fact explains.
+    pub parts: Vec<Part>,
 }
 
 /// The lingering sockets of one service or program, whatever their causes.
@@ -161,6 +164,8 @@ pub fn findings(
             finding.set.netns,
         )
     });
+    by_fullness(&mut findings);
+    let findings = together(findings);
     Findings { findings, queues }
 }
 
@@ -282,6 +287,7 @@ fn judge(
         fd_percent,
         dead: 0,
         sum,
+        parts: Vec::new(),
     }
 }
 

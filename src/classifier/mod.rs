@@ -16,6 +16,7 @@ pub mod merge;
 pub mod notify;
 pub mod outflow;
 pub mod pairs;
+pub mod parts;
 pub mod patience;
 pub mod pool;
 pub mod program;

@@ -72,6 +72,7 @@ pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
     far::lines(report, finding, &mut lines);
     reload::lines(report, finding, &mut lines);
     half_closed_lines(set, &mut lines);
+    parts_line(report, finding, &mut lines);
     patience_line(set, &mut lines);
     super::pool::lines(set, &mut lines);
     for evidence in &finding.evidence {
@@ -128,6 +129,33 @@ fn legs_line(set: &Set, legs: &Legs) -> String {
         },
         end(legs.other),
     )
+}
+
+/// What else the same fact explains.
+fn parts_line(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
+    if finding.parts.is_empty() {
+        return;
+    }
+    let whole = &finding.set.owner;
+    let each: Vec<String> = finding
+        .parts
+        .iter()
+        .map(|part| {
+            let count = units::count(part.sockets);
+            match part.owner.pids == whole.pids {
+                true => format!("{count} more ({})", part.cause),
+                false => {
+                    let owner = groups::owner_of(report, &part.owner);
+                    let owner = owner.trim_end_matches(" (not accepted)");
+                    format!("{count} more ({}) of {owner}", part.cause)
+                }
+            }
+        })
+        .collect();
+    lines.add(
+        Rank::Decisive,
+        format!("the same explains {}", each.join(", ")),
+    );
 }
 
 fn queue_of_bytes(finding: &Finding, lines: &mut Lines) {

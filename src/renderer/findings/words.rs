@@ -101,6 +101,11 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
             units::count(sum.sockets),
             whole(report, set.netns, &sum.of)
         ),
+        None if !finding.parts.is_empty() => {
+            let parts: u64 = finding.parts.iter().map(|part| part.sockets).sum();
+            let all = units::count(set.sockets.saturating_add(parts));
+            format!("{one}; {all} in all {end}")
+        }
         None => one,
     }
 }
@@ -391,10 +396,16 @@ fn culprit_words(finding: &Finding, cause: Cause, culprit: Culprit) -> Option<St
             end_on(end, "")
         ),
         Culprit::Spinning(_, spin) => spin::meaning(seen, spin),
+        Culprit::Sleepers if is_helper(finding) => {
+            "The holder of the listener is a program that never listens: consistent with a helper \
+             that inherited the listener from a server that is gone. As long as it lives, \
+             connections queue up and the port stays taken."
+                .to_owned()
+        }
         Culprit::Sleepers => {
-            "The holder of the listener sleeps and never accepts: consistent with a helper that \
-             inherited the listener from a server that is gone. As long as it lives, connections \
-             queue up and the port stays taken."
+            "Whoever holds the listener sleeps, and nobody accepts: consistent with a server that \
+             sleeps or waits for a child, or with a helper that inherited the listener from a server \
+             that is gone."
                 .to_owned()
         }
     };
@@ -434,6 +445,20 @@ fn who_waits(finding: &Finding) -> String {
         }
         _ => "the program waits".to_owned(),
     }
+}
+
+/// Whether everybody who holds the listener runs a program that cannot have made it.
+pub(super) fn is_helper(finding: &Finding) -> bool {
+    /// Shells and tools that never listen.
+    const NEVER: [&str; 11] = [
+        "bash", "cat", "dash", "logger", "nohup", "sh", "sleep", "su", "sudo", "tail", "tee",
+    ];
+    let never = |evidence: &Evidence| {
+        let exe = evidence.inside.exe.as_ref();
+        let name = exe.and_then(|exe| exe.bytes().rsplit(|byte| *byte == b'/').next());
+        name.is_some_and(|name| NEVER.iter().any(|never| never.as_bytes() == name))
+    };
+    !finding.evidence.is_empty() && finding.evidence.iter().all(never)
 }
 
 fn not_accepted(finding: &Finding) -> String {

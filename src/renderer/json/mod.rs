@@ -19,8 +19,8 @@ use self::row::RowJson;
 use self::types::{
     Causes, Counters, CpuJson, CulpritJson, Document, EndpointJson, EpollJson, EvidenceJson,
     FindingJson, GroupJson, HalfClosedJson, HopJson, IdleJson, KeeperJson, ListenerJson, NameJson,
-    PatienceJson, PlacedJson, PoolJson, Process, RequestsJson, RetiredJson, SilentJson, SocketJson,
-    SpreadJson, ThreadsJson, TimerJson, TitleJson, UdpJson, WaitJson,
+    PartJson, PatienceJson, PlacedJson, PoolJson, Process, RequestsJson, RetiredJson, SilentJson,
+    SocketJson, SpreadJson, ThreadsJson, TimerJson, TitleJson, UdpJson, WaitJson,
 };
 pub(super) use self::types::{Gap, Reading, States, Tool};
 use super::list::{self, Order};
@@ -325,6 +325,14 @@ impl<'a> Context<'a> {
             }),
             requests: self.requests(&set.requests, &finding.evidence),
             chain: finding.chain.iter().map(|hop| self.hop(hop)).collect(),
+            parts: (finding.parts.iter())
+                .map(|part| PartJson {
+                    cause: part.cause.name(),
+                    sockets: part.sockets,
+                    owner_kind: part.owner.kind,
+                    owners: self.processes(&part.owner.pids),
+                })
+                .collect(),
             retired: finding.retired.as_ref().map(|retired| RetiredJson {
                 processes: self.processes(&retired.pids),
                 heir: retired.heir.map(|pid| self.process(pid)),

@@ -276,6 +276,7 @@ pub(super) struct FindingJson<'a> {
     pub(super) culprit: Option<CulpritJson<'a>>,
     pub(super) requests: Vec<RequestsJson<'a>>,
     pub(super) chain: Vec<HopJson<'a>>,
+    pub(super) parts: Vec<PartJson<'a>>,
     pub(super) retired: Option<RetiredJson<'a>>,
     pub(super) legs: Option<LegsJson>,
     pub(super) waiting: Option<WaitingJson>,
@@ -576,6 +577,15 @@ pub(super) struct RetiredJson<'a> {
     pub(super) processes: Vec<Process<'a>>,
     pub(super) heir: Option<Process<'a>>,
     pub(super) says_so: bool,
+}
+
+/// Sockets of another cause that the same fact explains.
+#[derive(Serialize)]
+pub(super) struct PartJson<'a> {
+    pub(super) cause: &'static str,
+    pub(super) sockets: u64,
+    pub(super) owner_kind: Option<&'static str>,
+    pub(super) owners: Vec<Process<'a>>,
 }
 
 /// A service on this host that stands behind.

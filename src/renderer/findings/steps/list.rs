@@ -26,9 +26,20 @@ pub(super) fn list(report: &Report<'_>, finding: &Finding) -> Step {
         command.push_str(" --state fin-wait-2");
         conditions.push("inode != 0".to_owned());
     } else {
-        command.push_str(&format!(" --state close-wait --cause {}", set.cause));
+        command.push_str(" --state close-wait");
+        match finding.parts.as_slice() {
+            [] => command.push_str(&format!(" --cause {}", set.cause)),
+            parts => {
+                let parts = parts.iter().map(|part| part.cause);
+                let causes = std::iter::once(set.cause).chain(parts);
+                let each: Vec<String> = causes.map(|cause| format!("cause = {cause}")).collect();
+                conditions.push(format!("( {} )", each.join(" or ")));
+            }
+        }
     }
     match whose(report, set) {
+        // The parts are of others, too, that serve the same.
+        _ if !finding.parts.is_empty() => {}
         Whose::Nobody => {}
         Whose::Process(pid) => command.push_str(&format!(" --pid {pid}")),
         Whose::Program(name) => command.push_str(&format!(" --program {}", word(&name))),

@@ -12,6 +12,7 @@ use self::list::{Within, list, within};
 use self::place::{Place, closewait};
 use self::stack::{log, stack};
 pub use self::step::Step;
+use super::words::is_helper;
 use crate::classifier::culprit::{Culprit, Descriptors, descriptors};
 use crate::classifier::finding::{Finding, Set};
 use crate::classifier::pool::Story;
@@ -79,7 +80,17 @@ fn of_owner(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
         // It can do nothing, or has done its part: no stack of it tells more.
         (Some(Culprit::Halted(..) | Culprit::FarEnd(_)), _) => Vec::new(),
         // Who sleeps has nothing to tell but whose child it is.
-        (Some(Culprit::Sleepers), Some(_)) => vec![family(set)],
+        (Some(Culprit::Sleepers), Some(pid)) => {
+            let mut steps = vec![family(set)];
+            if is_helper(finding) {
+                steps.push(Step::advice(format!(
+                    "end it ({pid}) to free the port, and start the server; its listener wants SOCK_CLOEXEC"
+                )));
+            } else {
+                steps.extend(stack(&Place::new(report, finding, pid)));
+            }
+            steps
+        }
         (_, None) => vec![Step::advice(whose(report, set))],
         (_, Some(_)) if set.cause == Cause::Inherited => vec![family(set)],
         (_, Some(pid)) => {

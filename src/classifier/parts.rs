@@ -1,0 +1,83 @@
+//! Findings of one service that one fact explains are one: what waits to be accepted, what lies unread
+//! and what lies unanswered while a worker is stopped are one fault, not three.
+
+use super::finding::{End, Finding};
+use super::group::GroupOwner;
+use super::queue::Queue;
+use crate::model::{Cause, Side};
+
+/// Sockets of another cause that the same fact explains.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    pub cause: Cause,
+    pub sockets: u64,
+    pub owner: GroupOwner,
+}
+
+/// Puts together what belongs together; the order stays.
+pub(super) fn together(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut kept: Vec<Finding> = Vec::with_capacity(findings.len());
+    for finding in findings {
+        match kept.iter_mut().find(|kept| is_one(kept, &finding)) {
+            Some(kept) => absorb(kept, finding),
+            None => kept.push(finding),
+        }
+    }
+    kept
+}
+
+/// Whether two findings are of one service and of processes in common, and one fact explains both.
+fn is_one(kept: &Finding, other: &Finding) -> bool {
+    let (a, b) = (&kept.set, &other.set);
+    let is_served = matches!(a.end, End::One(_)) && a.end.side() == Some(Side::Server);
+    let counts = |finding: &Finding| {
+        finding.set.is_suspicious() && !finding.set.is_age_missing() && finding.retired.is_none()
+    };
+    let mut pids = a.owner.pids.iter();
+    let mut others = b.owner.pids.iter();
+    // More than one queue is more than one finding.
+    let queues = kept.queue.is_some() && other.queue.is_some();
+    kept.culprit.is_some()
+        && kept.culprit == other.culprit
+        && is_served
+        && (a.netns, a.end) == (b.netns, b.end)
+        && counts(kept)
+        && counts(other)
+        && !queues
+        && (pids.any(|pid| b.owner.pids.binary_search(pid).is_ok())
+            || others.any(|pid| a.owner.pids.binary_search(pid).is_ok()))
+}
+
+/// A cause that is known leads; the graver severity is that of the whole.
+fn absorb(kept: &mut Finding, mut other: Finding) {
+    if kept.set.cause == Cause::Unclear && other.set.cause != Cause::Unclear {
+        std::mem::swap(kept, &mut other);
+        kept.parts.append(&mut other.parts);
+    }
+    kept.severity = kept.severity.max(other.severity);
+    let sockets = |finding: &Finding| finding.sum.as_ref().map(|sum| sum.sockets);
+    if sockets(&other) > sockets(kept) {
+        kept.sum = other.sum;
+    }
+    kept.queue = kept.queue.take().or(other.queue);
+    kept.parts.push(Part {
+        cause: other.set.cause,
+        sockets: other.set.sockets,
+        owner: other.set.owner,
+    });
+}
+
+/// Puts the fullest queue first among findings of one severity, where queues were found.
+pub(super) fn by_fullness(findings: &mut [Finding]) {
+    let queued: Vec<usize> = (0..findings.len())
+        .filter(|at| findings[*at].queue.is_some())
+        .collect();
+    let mut ordered: Vec<Finding> = queued.iter().map(|at| findings[*at].clone()).collect();
+    ordered.sort_by_key(|finding| {
+        let queue = finding.queue.as_ref();
+        std::cmp::Reverse((finding.severity, queue.and_then(Queue::percent)))
+    });
+    for (at, finding) in queued.into_iter().zip(ordered) {
+        findings[at] = finding;
+    }
+}
