@@ -3,7 +3,7 @@
 
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::process::ExitCode;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, SendError};
 use std::thread;
 use std::time::Instant;
 
@@ -72,8 +72,19 @@ fn planned(cli: Cli) -> Result<Plan, UsageError> {
     };
     let start = Instant::now();
     let (answer, answers) = mpsc::channel();
-    // Not joined: where it hangs, the process ends without it.
-    thread::spawn(move || answer.send(Plan::new(cli, Terminal::of_stdout())));
+    // Not joined: where it hangs, the process ends without it. What it plans is given to it when it
+    // is there.
+    let (give, given) = mpsc::channel();
+    let plan = |cli| Plan::new(cli, Terminal::of_stdout());
+    let planning =
+        thread::Builder::new().spawn(move || given.recv().map(|cli| answer.send(plan(cli))));
+    if planning.is_err() {
+        // Without a thread, without a deadline.
+        return plan(cli);
+    }
+    if let Err(SendError(cli)) = give.send(cli) {
+        return plan(cli);
+    }
     match answers.recv_timeout(timeout) {
         Ok(plan) => plan.map(|plan| plan.later(start.elapsed())),
         Err(_) => Err(UsageError::NoAnswer { timeout }),

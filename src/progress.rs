@@ -20,7 +20,8 @@ pub fn shown<T>(progress: &Progress, work: impl FnOnce() -> T) -> T {
     }
     let (done, is_done) = mpsc::channel::<()>();
     thread::scope(|scope| {
-        scope.spawn(move || {
+        // Without a thread, without a line.
+        let _ = thread::Builder::new().spawn_scoped(scope, move || {
             let mut wait = PATIENCE;
             while is_done.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
                 show(progress);

@@ -133,7 +133,7 @@ impl Netns {
     /// way for nobody else.
     pub fn within<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, NetnsError> {
         std::thread::scope(|scope| {
-            let thread = scope.spawn(|| {
+            let enter = || {
                 move_into_link_name_space(self.file.as_fd(), Some(LinkNameSpaceType::Network))
                     .map_err(|reason| NetnsError::Enter {
                         name: self.name.clone(),
@@ -148,7 +148,13 @@ impl Netns {
                         },
                     })?;
                 Ok(work())
-            });
+            };
+            let thread = std::thread::Builder::new().spawn_scoped(scope, enter);
+            let thread = thread.map_err(|error| NetnsError::Enter {
+                name: self.name.clone(),
+                reason: Errno::from_io_error(&error).unwrap_or(Errno::AGAIN),
+                hint: ": no thread was to be had",
+            })?;
             match thread.join() {
                 Ok(answer) => answer,
                 Err(panic) => std::panic::resume_unwind(panic),

@@ -45,20 +45,30 @@ pub fn table(
     let workers = workers(rows);
     let mut texts: Vec<String> = vec![String::new(); workers];
     for start in (0..rows).step_by(BATCH * workers) {
-        thread::scope(|scope| {
-            for (worker, text) in texts.iter_mut().enumerate() {
-                let first = (start + worker * BATCH).min(rows);
-                let batch = first..(first + BATCH).min(rows);
-                let (layout, order) = (&layout, &order);
-                let format = move || format(report, order, layout, batch, text);
-                // The last one is done here.
-                if worker + 1 == workers {
-                    format();
-                } else {
-                    scope.spawn(format);
+        let batch = |worker: usize| {
+            let first = (start + worker * BATCH).min(rows);
+            first..(first + BATCH).min(rows)
+        };
+        let format = |worker, text: &mut String| {
+            format(report, &order, &layout, batch(worker), text);
+        };
+        texts.iter_mut().for_each(String::clear);
+        if let Some((last, others)) = texts.split_last_mut() {
+            thread::scope(|scope| {
+                for (worker, text) in others.iter_mut().enumerate() {
+                    let thread = thread::Builder::new();
+                    let _ = thread.spawn_scoped(scope, move || format(worker, text));
                 }
+                // The last one is done here.
+                format(workers - 1, last);
+            });
+        }
+        // With those for which no thread was to be had.
+        for (worker, text) in texts.iter_mut().enumerate() {
+            if text.is_empty() {
+                format(worker, text);
             }
-        });
+        }
         for text in &texts {
             out.write_all(text.as_bytes())?;
         }
@@ -120,11 +130,15 @@ fn widths(report: &Report<'_>, order: &Order, columns: &[Column], last_too: bool
     };
     let parts: Vec<Vec<usize>> = thread::scope(|scope| {
         let measure = &measure;
-        let threads: Vec<_> = (share..rows)
-            .step_by(share)
-            .map(|first| scope.spawn(move || measure(first)))
-            .collect();
-        let mut parts = vec![measure(0)];
+        let mut parts = Vec::new();
+        let mut threads = Vec::new();
+        for first in (share..rows).step_by(share) {
+            match thread::Builder::new().spawn_scoped(scope, move || measure(first)) {
+                Ok(thread) => threads.push(thread),
+                Err(_) => parts.push(measure(first)),
+            }
+        }
+        parts.push(measure(0));
         // A thread that panicked has measured nothing; the lines are right without it.
         parts.extend(threads.into_iter().filter_map(|thread| thread.join().ok()));
         parts

@@ -143,3 +143,39 @@ fn a_dump_that_never_ends_is_broken_off() {
     assert_eq!(document["source"], "procfs");
     assert!(told.stdout.contains("has no end"), "{}", told.stdout);
 }
+
+#[test]
+fn without_a_thread_everything_is_done_by_the_one_that_is_there() {
+    let lab = Lab::new();
+    let held = lab.start("leak", &["connections=700"]);
+    let port = held.port().to_string();
+    let alone = |args: &[&str]| {
+        let mut alone = Command::new(misbehave());
+        let told = run(alone.arg("alone").arg(closewait()).args(args));
+        assert!(!told.stderr.contains("panicked"), "{args:?}: {told:?}");
+        told
+    };
+    let list = ["list", "--state", "close-wait", "--port", &port];
+    let names = [&list[..], &["--columns", "local,remote,owner"]].concat();
+    let (with, without) = (lab.closewait(&names), alone(&names));
+    assert_eq!(without.code, 0, "{without:?}");
+    assert_eq!(with.stdout, without.stdout);
+    assert!(without.stdout.lines().count() > 700);
+    for (args, codes) in [
+        (&["--port", &port][..], &[0][..]),
+        (&["--json"], &[0]),
+        (&["-q", "--port", &port], &[0]),
+        (&["--scan", "procfs"], &[0]),
+        (
+            &["check", "-w", "1", "-c", "9999", "--port", &port],
+            &[0, 1, 2],
+        ),
+        // Another namespace is entered by a thread of its own.
+        (&["-A"], &[0, 1]),
+        (&["-N", "net:[1]"], &[1]),
+        (&["--scan", "bpf", "--port", &port], &[1]),
+    ] {
+        let told = alone(args);
+        assert!(codes.contains(&told.code), "{args:?}: {told:?}");
+    }
+}

@@ -40,6 +40,15 @@ pub fn named(words: impl Iterator<Item = String>) -> Result<()> {
     become_program(words, rules.into_iter().collect(), libc::EOPNOTSUPP)
 }
 
+/// Becomes the program, which gets no thread. Returns on failure only.
+pub fn alone(words: impl Iterator<Item = String>) -> Result<()> {
+    let rules = [
+        (libc::SYS_clone, Vec::new()),
+        (libc::SYS_clone3, Vec::new()),
+    ];
+    become_program(words, rules.into_iter().collect(), libc::EAGAIN)
+}
+
 /// Becomes the program, whose calls fail where the rules say so; by 0 they do nothing, and say
 /// that they did.
 fn become_program(

@@ -75,6 +75,7 @@ fn run() -> Result<()> {
     let mut args = words.into_iter();
     let role = args.next().context("which role?")?;
     match role.as_str() {
+        "alone" => return confined::alone(args),
         "confined" => return confined::run(args),
         "empty" => return confined::empty(args),
         "named" => return confined::named(args),

@@ -146,12 +146,15 @@ pub struct Search {
     beside: Option<Beside>,
 }
 
+/// What a walk brought; `None` where there was none to be done.
+type Walked = Result<Option<(Walk, Seen)>, BpfError>;
+
 /// The kernel's walk, on a thread of its own.
 #[derive(Debug)]
 struct Beside {
     /// Set when it is known whether it is to be done.
     go: Arc<OnceLock<bool>>,
-    thread: JoinHandle<Result<Option<(Walk, Seen)>, BpfError>>,
+    thread: io::Result<JoinHandle<Walked>>,
 }
 
 impl Beside {
@@ -162,7 +165,11 @@ impl Beside {
         wanted: &Wanted,
         progress: &Progress,
     ) -> Result<Option<Found>, BpfError> {
-        let walked = self.thread.join();
+        let thread = self.thread.map_err(|reason| BpfError::Refused {
+            what: "starting a thread",
+            reason,
+        })?;
+        let walked = thread.join();
         match walked.unwrap_or_else(|panic| std::panic::resume_unwind(panic))? {
             Some((walk, seen)) => {
                 let gather = Gather {
@@ -193,7 +200,7 @@ impl Search {
             };
             Beside {
                 go,
-                thread: thread::spawn(walk),
+                thread: thread::Builder::new().spawn(walk),
             }
         });
         Search {

@@ -53,16 +53,17 @@ fn scan_these(root: &OwnedFd, pids: &[Pid], wanted: &Wanted, progress: &Progress
     let next = AtomicUsize::new(0);
     let workers = thread::available_parallelism().map_or(1, usize::from);
     let parts: Vec<Found> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..workers.min(pids.len()))
-            .map(|_| scope.spawn(|| work(root, pids, &next, wanted, progress)))
+        let work = || work(root, pids, &next, wanted, progress);
+        // Where no more are to be had, fewer do it: this one in any case.
+        let threads: Vec<_> = (1..workers.min(pids.len()))
+            .map_while(|_| thread::Builder::new().spawn_scoped(scope, work).ok())
             .collect();
-        threads
-            .into_iter()
-            .map(|thread| match thread.join() {
-                Ok(part) => part,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
-            .collect()
+        let mut parts = vec![work()];
+        parts.extend(threads.into_iter().map(|thread| match thread.join() {
+            Ok(part) => part,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }));
+        parts
     });
     let mut whole = Found::default();
     for part in parts {
