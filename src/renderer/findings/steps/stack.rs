@@ -2,7 +2,7 @@
 
 use super::place::{Place, has};
 use super::step::{Step, word};
-use crate::classifier::culprit::Culprit;
+use crate::classifier::culprit::{Culprit, Descriptors};
 use crate::model::endpoint::is_wildcard;
 use crate::model::{Cause, Endpoint, Runtime, Side, State, Tool, WaitKind};
 
@@ -73,7 +73,9 @@ fn java(place: &Place<'_>) -> Vec<Step> {
             (call, place.pid, missing)
         }
     };
-    if missing == Tool::Jcmd && has(place.report, Tool::Jcmd) == Some(false) {
+    // A JVM without descriptors opens no socket for jcmd.
+    let is_deaf = place.told.and_then(Descriptors::of) == Some(Descriptors::Gone);
+    if is_deaf || (missing == Tool::Jcmd && has(place.report, Tool::Jcmd) == Some(false)) {
         let step = Step::run(format!("kill -QUIT {}", place.pid));
         return vec![step.with("a JVM writes its threads to its standard output, and goes on")];
     }
