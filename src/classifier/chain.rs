@@ -7,7 +7,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Report;
-use super::culprit::parks_threads;
+use super::culprit::{Culprit, parks_threads};
 use super::group::{At, Service};
 use super::requests::{Ask, Requests, Role, ends, requests};
 use super::sets::{End, Set};
@@ -66,17 +66,16 @@ pub struct Keeper {
 pub(super) fn chain(
     report: &Report<'_>,
     set: &Set,
+    culprit: Culprit,
     remote: Endpoint,
     evidence: &[Evidence],
 ) -> Vec<Hop> {
     let mut chain: Vec<Hop> = Vec::new();
-    let mut asked = Some(Asked::of(
-        report,
-        set.netns,
-        &set.owner.pids,
-        &set.requests,
-        remote,
-    ));
+    let (netns, pids) = (set.netns, &set.owner.pids);
+    let mut asked = Some(match culprit {
+        Culprit::FarEnd(_) => Asked::to_close(report, netns, pids, remote),
+        _ => Asked::of(report, netns, pids, &set.requests, remote),
+    });
     let mut before: Vec<Pid> = set.owner.pids.clone();
     // Where those who asked are asked themselves.
     let mut ports: Vec<u16> = match set.end {
@@ -133,12 +132,24 @@ impl Asked {
         // A thread may wait for an answer where times do not tell that it is missing.
         let ends = match known {
             Some(requests) => requests.ends.clone(),
-            None => ends(report, netns, pids, remote),
+            None => ends(report, netns, pids, remote, State::Established),
         };
         Asked {
             netns,
             remote,
             ends: ends.into_iter().collect(),
+        }
+    }
+}
+
+impl Asked {
+    /// Of connections that were closed there, and not by the remote end.
+    fn to_close(report: &Report<'_>, netns: u16, pids: &[Pid], remote: Endpoint) -> Asked {
+        let waits = ends(report, netns, pids, remote, State::FinWait2);
+        Asked {
+            netns,
+            remote,
+            ends: waits.into_iter().collect(),
         }
     }
 }

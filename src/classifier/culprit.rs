@@ -11,7 +11,7 @@ use super::pairs::Passing;
 use super::pool::{is_blocked, starved};
 use super::sets::Set;
 use super::spin::Spin;
-use super::workers::Workers;
+use super::workers::{Common, Workers};
 use crate::model::{Cause, Endpoint, Evidence, FdLimit, Pid, Runtime, Wait, WaitKind};
 
 /// The share of a limit, in percent, from which on the limit is as good as reached.
@@ -223,9 +223,31 @@ fn behind(set: &Set, evidence: &[Evidence], workers: &Workers) -> Option<Endpoin
         },
         _ => None,
     };
-    let of_threads = || workers.behind().map(|(remote, _)| remote);
+    let of_threads = || {
+        let behind = workers.behind();
+        let behind = behind.filter(|(_, common)| may_hold(set, workers, common));
+        behind.map(|(remote, _)| remote)
+    };
     let of_requests = || set.awaited(evidence).next().map(|requests| requests.remote);
-    of_legs.or_else(of_threads).or_else(of_requests)
+    // One fetch for all who ask for the same, as of a cache.
+    let of_first = || {
+        let mut requests = set.requests.iter();
+        let first = requests.find(|requests| requests.is_first && requests.has_waiter(evidence))?;
+        (set.cause == Cause::SlowHandler).then_some(first.remote)
+    };
+    of_legs
+        .or_else(of_threads)
+        .or_else(of_requests)
+        .or_else(of_first)
+}
+
+/// Whether threads that wait for a service may be those that have the sockets of a set at hand: of
+/// sockets from which end-of-file was read, each is with a thread of its own, or with none.
+fn may_hold(set: &Set, workers: &Workers, waiting: &Common) -> bool {
+    // As many wait in those processes that were not asked.
+    let all = waiting.threads.saturating_mul(workers.total);
+    let sockets = set.sockets.saturating_mul(workers.asked.max(1));
+    set.cause != Cause::NeverClosed || all.saturating_mul(2) >= sockets
 }
 
 /// Whether a runtime has threads of its own that wait in futex(2) until there is work.

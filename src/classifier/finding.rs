@@ -268,7 +268,12 @@ fn judge(
     });
     evidence.truncate(TOLD);
     let chain = match culprit {
-        Some(Culprit::Behind(remote)) => chain(report, &set, remote, told),
+        Some(culprit @ (Culprit::Behind(_) | Culprit::FarEnd(_))) => {
+            let remote = culprit.remote();
+            remote.map_or(Vec::new(), |remote| {
+                chain(report, &set, culprit, remote, told)
+            })
+        }
         _ => Vec::new(),
     };
     Finding {

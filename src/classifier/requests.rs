@@ -10,6 +10,7 @@ use rustc_hash::FxHashMap;
 
 use super::Report;
 use super::program::Program;
+use super::spin::spinning;
 use crate::model::{
     Ago, Endpoint, Evidence, Pid, Runtime, Side, Socket, State, Tick, WaitKind, WaitTarget,
 };
@@ -54,6 +55,9 @@ pub struct Requests {
     pub p50_ms: u64,
     pub max_ms: u64,
     pub role: Role,
+    /// It is one, over whose connection nothing ever came in, and all who wait have asked at that
+    /// time or since: one fetch for all of them, or a log that was just opened.
+    pub(super) is_first: bool,
     /// This end of those, as many as are followed.
     pub(super) ends: Vec<Endpoint>,
 }
@@ -266,6 +270,7 @@ pub(super) fn ends(
     netns: u16,
     pids: &[Pid],
     remote: Endpoint,
+    state: State,
 ) -> Vec<Endpoint> {
     let holders = report.holders();
     let tick = report.snapshot.host.tick;
@@ -275,10 +280,10 @@ pub(super) fn ends(
             .and_then(|tcp| Some((tcp.last_data_sent()?, tcp.last_data_recv()?)));
         let is_answered =
             times.is_none_or(|(sent, received)| received.is_after(sent, tick) == Some(true));
-        socket.state == State::Established
+        socket.state == state
             && socket.netns == netns
             && socket.remote.canonical() == remote
-            && !is_answered
+            && !(is_answered && state == State::Established)
             && (holders.of(socket.inode).iter()).any(|holder| pids.contains(&holder.pid))
     };
     let sockets = report.snapshot.sockets.iter().filter(may_wait);
@@ -329,10 +334,12 @@ fn told(report: &Report<'_>, ask: &Ask<'_>, programs: &[&Connections]) -> Vec<Re
         .filter_map(|(remote, mut asked)| {
             asked.sent.sort_by_key(|sent| sent.idle().at_least_ms);
             let role = role(&asked, ask, &inbound, tick);
+            let is_first = is_first(&asked, ask, &inbound, tick);
             let ends = std::mem::take(&mut asked.ends);
             let beside = Requests::beside(remote, asked.connections, asked.sent)?;
             Some(Requests {
                 role,
+                is_first,
                 ends,
                 ..beside
             })
@@ -388,6 +395,21 @@ fn role(asked: &Asked, ask: &Ask<'_>, inbound: &[Span], tick: Tick) -> Role {
     }
 }
 
+/// Whether a request is the only one, and the first for those who wait.
+fn is_first(asked: &Asked, ask: &Ask<'_>, inbound: &[Span], tick: Tick) -> bool {
+    let [only] = asked.sent.as_slice() else {
+        return false;
+    };
+    let is_prompt = |span: &Span| span.asked.may_be_within(PROMPT_MS, *only, tick);
+    let is_since = |span: &Span| span.asked.is_after(*only, tick) == Some(true) || is_prompt(span);
+    asked.connections == 1
+        && !asked.heard
+        && ask.victims.len() > 1
+        && ask.victims.len() == ask.sockets.min(VICTIMS_MAX)
+        && inbound.iter().any(is_prompt)
+        && inbound.iter().all(is_since)
+}
+
 impl Requests {
     /// Such requests of which it is not known what for they were sent; `None` of none.
     pub(super) fn beside(
@@ -405,6 +427,7 @@ impl Requests {
             p50_ms: sent.get(middle).map(waits)?,
             max_ms: sent.last().map(waits)?,
             role: Role::Beside,
+            is_first: false,
             ends: Vec::new(),
         })
     }
@@ -414,6 +437,14 @@ impl Requests {
     pub fn are_awaited(&self, evidence: &[Evidence]) -> Option<bool> {
         let told = evidence.iter().filter_map(|of| self.are_awaited_by(of));
         told.max()
+    }
+
+    /// Whether a thread waits for this answer and nothing else.
+    pub(super) fn has_waiter(&self, evidence: &[Evidence]) -> bool {
+        let waits = evidence.iter().flat_map(|of| of.waits.iter().flatten());
+        waits
+            .filter_map(|wait| wait.target.as_ref())
+            .any(|target| *target == WaitTarget::Remote(self.remote))
     }
 
     fn are_awaited_by(&self, evidence: &Evidence) -> Option<bool> {
@@ -435,8 +466,11 @@ impl Requests {
             WaitKind::Lock => evidence.runtime == Runtime::Go,
             WaitKind::Sleep | WaitKind::Child => false,
         });
-        // Of a thread that runs it is not known what it will wait for.
+        // Of a thread that runs it is not known what it will wait for, but of an event loop that it
+        // waits for all of its connections.
         let all_told = evidence.threads?.total <= threads;
+        let is_loop = evidence.epoll.is_some_and(|epoll| epoll.watched > 0);
+        let may = may || (!all_told && is_loop && spinning(evidence).is_none());
         (may || all_told).then_some(may)
     }
 }

@@ -2,7 +2,7 @@
 //! health never rests either.
 
 use super::Report;
-use super::halt::none_serves;
+use super::halt::{none_serves, throttled};
 use super::sets::Set;
 use crate::model::{Cause, Evidence, Pid, Socket, State, TimerKind};
 
@@ -15,6 +15,9 @@ const PROGRESS_MS: u64 = 1_000;
 /// Processor time, in milliseconds, with which anything that serves sends something. One that others
 /// or a quota keep from running takes longer for that.
 const WORK_MS: f64 = 200.0;
+/// The same of one that a quota keeps from running: little by little, one long request uses any quota
+/// up as a dead loop does.
+const WORK_THROTTLED_MS: f64 = 1_000.0;
 
 /// What a thread has to run to have acted on what it was told, in percent of a processor.
 const RAN_PERCENT: f64 = 1.0;
@@ -77,7 +80,11 @@ fn is_told(set: &Set, evidence: &Evidence) -> bool {
 /// thread runs.
 fn patience_ms(evidence: &Evidence) -> Option<u64> {
     let percent = evidence.cpu.as_ref()?.ran_percent?;
-    let work = (percent > 0.0).then_some(WORK_MS * 100.0 / percent)?;
+    let work = match throttled(evidence) {
+        Some(_) => WORK_THROTTLED_MS,
+        None => WORK_MS,
+    };
+    let work = (percent > 0.0).then_some(work * 100.0 / percent)?;
     Some(PROGRESS_MS.max(work as u64))
 }
 
