@@ -225,7 +225,14 @@ fn behind(set: &Set, evidence: &[Evidence], workers: &Workers) -> Option<Endpoin
     };
     let of_threads = || {
         let behind = workers.behind();
-        let behind = behind.filter(|(_, common)| may_hold(set, workers, common));
+        let is_of_before = |remote| {
+            let mut requests = set.requests.iter();
+            requests.any(|of| of.remote == remote && of.is_from_before)
+        };
+        let behind = behind.filter(|(remote, common)| {
+            set.cause != Cause::NeverClosed
+                || (may_hold(set, workers, common) && !is_of_before(*remote))
+        });
         behind.map(|(remote, _)| remote)
     };
     let of_requests = || set.awaited(evidence).next().map(|requests| requests.remote);
@@ -247,7 +254,7 @@ fn may_hold(set: &Set, workers: &Workers, waiting: &Common) -> bool {
     // As many wait in those processes that were not asked.
     let all = waiting.threads.saturating_mul(workers.total);
     let sockets = set.sockets.saturating_mul(workers.asked.max(1));
-    set.cause != Cause::NeverClosed || all.saturating_mul(2) >= sockets
+    all.saturating_mul(2) >= sockets
 }
 
 /// Whether a runtime has threads of its own that wait in futex(2) until there is work.

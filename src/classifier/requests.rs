@@ -58,6 +58,8 @@ pub struct Requests {
     /// It is one, over whose connection nothing ever came in, and all who wait have asked at that
     /// time or since: one fetch for all of them, or a log that was just opened.
     pub(super) is_first: bool,
+    /// All were sent before any peer of the connections in question sent what came in last.
+    pub(super) is_from_before: bool,
     /// This end of those, as many as are followed.
     pub(super) ends: Vec<Endpoint>,
 }
@@ -77,8 +79,9 @@ pub(super) struct Ask<'a> {
     pub(super) pids: &'a [Pid],
     /// Those of the connections in question that wait for an answer.
     victims: Vec<Span>,
-    /// How many connections are in question.
+    /// How many connections are in question, and when the last byte came in on each, the longest ago.
     sockets: usize,
+    asked: Option<Ago>,
 }
 
 impl<'a> Ask<'a> {
@@ -94,9 +97,15 @@ impl<'a> Ask<'a> {
             pids,
             victims: Vec::new(),
             sockets: 0,
+            asked: None,
         };
         for socket in sockets.take(VICTIMS_MAX) {
             ask.sockets += 1;
+            let asked = socket.tcp.and_then(|tcp| tcp.last_data_recv());
+            ask.asked = match (ask.asked, asked) {
+                (Some(known), Some(asked)) => Some(known.earliest(asked)),
+                (known, asked) => known.or(asked),
+            };
             ask.victims.extend(Span::of(report, socket));
         }
         ask
@@ -335,11 +344,17 @@ fn told(report: &Report<'_>, ask: &Ask<'_>, programs: &[&Connections]) -> Vec<Re
             asked.sent.sort_by_key(|sent| sent.idle().at_least_ms);
             let role = role(&asked, ask, &inbound, tick);
             let is_first = is_first(&asked, ask, &inbound, tick);
+            let is_before = |sent: &Ago| {
+                let asked = ask.asked;
+                asked.is_some_and(|asked| asked.is_after(*sent, tick) == Some(true))
+            };
+            let is_from_before = asked.sent.iter().all(is_before);
             let ends = std::mem::take(&mut asked.ends);
             let beside = Requests::beside(remote, asked.connections, asked.sent)?;
             Some(Requests {
                 role,
                 is_first,
+                is_from_before,
                 ends,
                 ..beside
             })
@@ -428,6 +443,7 @@ impl Requests {
             max_ms: sent.last().map(waits)?,
             role: Role::Beside,
             is_first: false,
+            is_from_before: false,
             ends: Vec::new(),
         })
     }

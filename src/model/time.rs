@@ -91,6 +91,11 @@ impl Ago {
         Ago(self.0.min(other.0))
     }
 
+    /// Whichever seems to have come first.
+    pub fn earliest(self, other: Ago) -> Ago {
+        Ago(self.0.max(other.0))
+    }
+
     /// Whether it happened at most so long ago, give or take a tick: for durations of many ticks.
     pub fn is_within(self, milliseconds: u64) -> bool {
         self.0 <= milliseconds

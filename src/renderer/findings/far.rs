@@ -42,10 +42,11 @@ pub(super) fn lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
 /// What a service has not answered to a program against which there is no finding.
 pub fn silent(report: &Report<'_>, silent: &Silent) -> String {
     let text = unanswered(&silent.requests, report.holders().name(silent.pid));
-    match report.snapshot.only_namespace() {
-        Some(_) => text,
-        None => format!("{text} in {}", groups::netns_of(report, silent.netns)),
-    }
+    let place = match report.snapshot.only_namespace() {
+        Some(_) => String::new(),
+        None => format!(" in {}", groups::netns_of(report, silent.netns)),
+    };
+    format!("{text}{place}: a service that hangs, or polls that wait for news")
 }
 
 /// Whether threads that wait for events wait for one of these services, or may.
