@@ -307,6 +307,16 @@ impl Workers {
             && !self.waits.iter().any(is_outside)
     }
 
+    /// Whether all told, and each thread waits for a connection to accept.
+    pub fn are_all_idle(&self) -> bool {
+        let told: u64 = self.waits.iter().map(|common| common.threads).sum();
+        let accepts = |common: &Common| matches!(common.on, On::Listener(_));
+        told > 0
+            && self.asked == self.total
+            && told == self.threads
+            && self.waits.iter().all(accepts)
+    }
+
     /// The lock that holds up most of those that work, where it is known who has it. Workers that
     /// take turns at accept(2) by a lock are not held up.
     pub fn jam(&self) -> Option<(&Jam, &Keeper)> {

@@ -117,7 +117,6 @@ pub fn examine(
         .iter()
         .map(|suspect| open(proc_root, suspect.pid))
         .collect();
-    let start = Instant::now();
     let root = |suspect: &Suspect| proc_root.join(suspect.pid.to_string());
     let hierarchies = Hierarchies::read(proc_root);
     let groups: Vec<halt::Before> = suspects
@@ -131,6 +130,8 @@ pub fn examine(
             .collect()
     };
     let before = look();
+    // From here on, or a host that stalls while the first reading is made shortens the sample.
+    let start = Instant::now();
     let ends = Ends::of(sockets);
     let mut testimonies: Vec<Testimony> = suspects
         .iter()

@@ -3,7 +3,7 @@
 use super::super::units;
 use crate::classifier::finding::{End, Finding, Set};
 use crate::classifier::group::At;
-use crate::model::{Cause, Evidence, Runtime, Side, WaitKind};
+use crate::model::{Cause, Epoll, Evidence, Runtime, Side, WaitKind};
 
 /// Where the sockets stand in epoll sets, where that tells something. That a socket is in no set does
 /// where others of the same service are: many programs wait for their connections otherwise, or only
@@ -38,6 +38,20 @@ pub(super) fn epoll_line(finding: &Finding, evidence: &Evidence) -> Option<Strin
     let others = polled(&finding.set, evidence);
     (others > 0)
         .then(|| format!("none of {which} is in a set, other connections to the same service are"))
+}
+
+/// Whether an event loop waits for events and has no interest in these sockets, though it is by
+/// epoll that the program learns of its connections.
+pub(super) fn is_unwatched(finding: &Finding) -> bool {
+    let is_loop = |evidence: &Evidence| {
+        let none = |epoll: Epoll| epoll.watched == 0 && epoll.muted + epoll.absent > 0;
+        let uses_epoll = evidence.runtime == Runtime::Node || polled(&finding.set, evidence) > 0;
+        let mut waits = evidence.waits.iter().flatten();
+        evidence.epoll.is_some_and(none)
+            && uses_epoll
+            && waits.any(|wait| wait.kind == WaitKind::Events)
+    };
+    !finding.evidence.is_empty() && finding.evidence.iter().all(is_loop)
 }
 
 /// How many connections of the same service are in its epoll sets.

@@ -33,9 +33,11 @@ pub(super) fn meaning(hold: Hold, share: Option<Share>) -> String {
     match share {
         Some(Share { held: 1, all }) if all > 1 => format!("{words} It is 1 of {all} workers."),
         Some(Share { held, all }) if held > 1 && held < all => {
-            format!("{words} So it is for {held} of {all} workers.")
+            format!("{words} {held} of {all} workers are in this state.")
         }
-        Some(Share { held, all }) if held > 1 => format!("{words} So it is for all {all} workers."),
+        Some(Share { held, all }) if held > 1 => {
+            format!("{words} All {all} workers are in this state.")
+        }
         _ => words.to_owned(),
     }
 }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::super::{escape, groups, units};
+use super::epoll::is_unwatched;
 use super::far;
 use super::halt;
 use super::pool;
@@ -421,10 +422,9 @@ fn culprit_words(finding: &Finding, cause: Cause, culprit: Culprit) -> Option<St
 /// Whether connections at whose end somebody looked may stay though the service behind answers.
 /// Go looks for it while a handler is at work.
 fn may_leak_too(finding: &Finding, culprit: Culprit) -> bool {
-    let is_go = |evidence: &Evidence| evidence.runtime == Runtime::Go;
     matches!(culprit, Culprit::Behind(_))
         && finding.set.all_pair().is_none()
-        && !finding.evidence.iter().any(is_go)
+        && !is_of(finding, Runtime::Go)
 }
 
 /// `all 4 workers wait`.
@@ -568,8 +568,14 @@ fn never_closed(finding: &Finding) -> &'static str {
         return "The peers closed one direction only and wait: consistent with answers that are \
                 still being worked on, or with a leak.";
     }
+    if finding.workers.are_all_idle() {
+        return "End-of-file was read and close() never came, and no thread is at work on them: \
+                consistent with a leak, such as an error path that does not close.";
+    }
     match (set.end.side(), set.unanswered) {
-        (Some(Side::Server), Some(unanswered)) if unanswered == set.sockets && is_go(finding) => {
+        (Some(Side::Server), Some(unanswered))
+            if unanswered == set.sockets && is_of(finding, Runtime::Go) =>
+        {
             "The peers left while their request was being worked on, and the handlers have neither \
              answered nor returned: consistent with handlers that wait, for a lock or for another \
              service, or with a leak. What they do is told by their goroutines."
@@ -586,10 +592,11 @@ fn never_closed(finding: &Finding) -> &'static str {
     }
 }
 
-/// Whether Go runs the program, which reads the end of a connection while its handler works.
-fn is_go(finding: &Finding) -> bool {
+/// Whether this runs the program. Go reads the end of a connection while its handler works; what
+/// Node does it does in its event loop, whatever its other threads wait for.
+fn is_of(finding: &Finding, runtime: Runtime) -> bool {
     let mut evidence = finding.evidence.iter();
-    evidence.any(|evidence| evidence.runtime == Runtime::Go)
+    evidence.any(|evidence| evidence.runtime == runtime)
 }
 
 fn slow_handler(finding: &Finding) -> &'static str {
@@ -600,7 +607,7 @@ fn slow_handler(finding: &Finding) -> &'static str {
     } else if all_half_closed(set) {
         "The peers have asked, have no more to say, and were sent nothing since: consistent with \
          handlers that hang or take very long."
-    } else if finding.workers.are_all_parked() {
+    } else if finding.workers.are_all_parked() && !is_of(finding, Runtime::Node) {
         "Nothing was sent since the last byte came in, and no thread runs or waits for another \
          service: consistent with handlers that wait for a lock or sleep, or that nobody is at work \
          on any more."
@@ -616,7 +623,10 @@ fn not_reading(finding: &Finding) -> &'static str {
          that nobody looked at again."
     } else if finding.set.end.side() == Some(Side::Client) {
         "Data lies unread: consistent with response bodies that are neither read nor closed."
-    } else if finding.workers.are_all_parked() {
+    } else if is_unwatched(finding) {
+        "Data lies unread, and the event loop does not watch these connections: consistent with \
+         reading that was paused and not taken up again."
+    } else if finding.workers.are_all_parked() && !is_of(finding, Runtime::Node) {
         "Data lies unread, and no thread runs or waits for another service: consistent with \
          workers that all wait for a lock, or sleep."
     } else {
