@@ -28,6 +28,8 @@ pub struct Hop {
     /// Who serves the connections, those with the most first; or, of those that are not accepted,
     /// who holds the listener.
     pub pids: Vec<Pid>,
+    /// How many of those serve connections: the others hold the listener only.
+    serving: usize,
     /// How many of the connections were found here, and how many of these are not accepted.
     pub connections: u64,
     pub unaccepted: u64,
@@ -195,11 +197,13 @@ fn served(report: &Report<'_>, asked: &Asked) -> Option<Hop> {
     }
     let mut pids: Vec<(Pid, usize)> = counts.into_iter().collect();
     pids.sort_unstable_by_key(|(pid, served)| (std::cmp::Reverse(*served), *pid));
+    let serving = pids.iter().filter(|(_, served)| *served > 0).count();
     let unaccepted = sockets.iter().filter(|socket| socket.inode == 0).count();
     Some(Hop {
         remote,
         netns: at,
         pids: pids.into_iter().map(|(pid, _)| pid).collect(),
+        serving,
         connections: sockets.len() as u64,
         unaccepted: unaccepted as u64,
         evidence: Vec::new(),
@@ -251,6 +255,13 @@ impl Hop {
         asked.chain(clients)
     }
 
+    /// What those told who serve the connections; where nobody does, what all told.
+    pub fn at_work(&self) -> impl Iterator<Item = &Evidence> {
+        let serving = &self.pids[..self.serving.min(self.pids.len())];
+        let told = self.evidence.iter();
+        told.filter(|told| serving.is_empty() || serving.contains(&told.pid))
+    }
+
     /// The requests that it waits for itself, the most first.
     pub fn awaited(&self) -> impl Iterator<Item = &Requests> {
         self.requests.iter().filter(|requests| {
@@ -264,7 +275,7 @@ impl Hop {
     fn awaited_by_threads(&self) -> Option<Endpoint> {
         let mut counts: FxHashMap<Endpoint, u32> = FxHashMap::default();
         let mut working = 0u32;
-        for evidence in &self.evidence {
+        for evidence in self.at_work() {
             working = working.saturating_add(evidence.threads.map_or(0, |threads| threads.total));
             for wait in evidence.waits.iter().flatten() {
                 match wait.target {

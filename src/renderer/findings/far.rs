@@ -221,12 +221,12 @@ fn client(report: &Report<'_>, keeper: &Keeper) -> Option<String> {
 /// What most threads of a service wait in.
 fn waits(hop: &Hop) -> Option<String> {
     let mut counts: Vec<(&Wait, u32)> = Vec::new();
-    let all: u32 = (hop.evidence.iter())
+    let all: u32 = hop
+        .at_work()
         .filter_map(|evidence| Some(evidence.threads?.total))
         .sum();
     for wait in hop
-        .evidence
-        .iter()
+        .at_work()
         .filter_map(|evidence| evidence.waits.as_ref())
         .flatten()
     {

@@ -653,7 +653,10 @@ pub(super) fn holders_line(report: &Report<'_>, set: &Set) -> String {
     };
     match names.as_slice() {
         [name] => {
-            format!("held by {name} alone: started after bytes came on them, or by the server")
+            format!(
+                "held by {name} alone, which the server started, or which began after they had \
+                 carried data"
+            )
         }
         names => format!("held by {}{more}", names.join(", ")),
     }
