@@ -47,6 +47,7 @@ use crate::collector::resolve;
 use crate::exit::Outcome;
 use crate::model::{Gap, GapKind, Snapshot, Step};
 use crate::plan::{Inspection, Plan};
+use crate::renderer::guard::{Form, Guard};
 use crate::renderer::{Format, Page, list};
 
 /// Carries a plan out: collect, classify, render into `out`, with what is said beside it going
@@ -55,6 +56,7 @@ use crate::renderer::{Format, Page, list};
 /// # Errors
 /// When nothing could be read, or `out` could not be written.
 pub fn run(plan: &Plan, out: &mut impl Write, err: &mut impl Write) -> anyhow::Result<Outcome> {
+    let err = &mut Guard::new(err, Form::Text { colour: false });
     match plan {
         Plan::Explain(topic) => out
             .write_all(explain::text(*topic).as_bytes())
@@ -312,13 +314,8 @@ fn tell_beside(
 
 fn tell_gaps(report: &classifier::Report<'_>, err: &mut impl Write) -> io::Result<()> {
     for gap in &report.gaps {
-        let hint = if gap.hint.is_empty() { "" } else { "; " };
-        writeln!(
-            err,
-            "closewait: not seen: {}{hint}{}",
-            renderer::escape::text(gap.detail.as_bytes()),
-            gap.hint
-        )?;
+        let gap = renderer::escape::gap(gap);
+        writeln!(err, "closewait: not seen: {gap}")?;
     }
     if let Some(others) = report.not_looked_at() {
         writeln!(err, "closewait: {}", renderer::escape::line(&others))?;

@@ -1,6 +1,7 @@
 //! The command: arguments in, exit code out. It knows stderr, closed pipes and what the run ends in
 //! without memory, and nothing else.
 
+use std::ffi::OsString;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::process::ExitCode;
 use std::sync::mpsc::{self, SendError};
@@ -115,6 +116,14 @@ fn usage(error: &clap::Error) -> ExitCode {
             _ => Outcome::Done.into(),
         };
     }
+    // Clap repeats the words as they are.
+    let words = std::env::args_os().map(|word| escape::text(word.as_encoded_bytes()));
+    let of_line = Cli::try_parse_from(words).err();
+    let is_plain = |word: OsString| word.to_str().is_some_and(|word| escape::line(word) == word);
+    let error = of_line
+        .as_ref()
+        .filter(|_| !std::env::args_os().all(is_plain))
+        .unwrap_or(error);
     let text = error.render().to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     let lines: Vec<String> = text.lines().map(escape::line).collect();

@@ -280,7 +280,8 @@ impl Hop {
             for wait in evidence.waits.iter().flatten() {
                 match wait.target {
                     Some(WaitTarget::Remote(remote)) => {
-                        *counts.entry(remote).or_default() += wait.threads;
+                        let count: &mut u32 = counts.entry(remote).or_default();
+                        *count = count.saturating_add(wait.threads);
                     }
                     _ if wait.kind == WaitKind::Lock && parks_threads(evidence.runtime) => {
                         working = working.saturating_sub(wait.threads);

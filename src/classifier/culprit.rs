@@ -266,7 +266,10 @@ pub fn parks_threads(runtime: Runtime) -> bool {
 fn nobody_accepts(set: &Set, evidence: &[Evidence]) -> bool {
     let idle = |evidence: &Evidence| {
         let waits = evidence.waits.as_deref().unwrap_or_default();
-        let threads: u32 = waits.iter().map(|wait| wait.threads).sum();
+        let threads: u32 = waits
+            .iter()
+            .map(|wait| wait.threads)
+            .fold(0, u32::saturating_add);
         let sleeps = |wait: &Wait| matches!(wait.kind, WaitKind::Sleep | WaitKind::Child);
         evidence.threads.is_some_and(|all| all.total == threads) && waits.iter().all(sleeps)
     };

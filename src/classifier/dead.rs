@@ -29,7 +29,10 @@ pub(super) fn dead(
     }
     let judge = |mut processes: Vec<&Evidence>| {
         processes.sort_by_key(|evidence| (std::cmp::Reverse(dead(evidence)), evidence.pid));
-        let sockets = processes.iter().map(|evidence| dead(evidence)).sum();
+        let sockets = processes
+            .iter()
+            .map(|evidence| dead(evidence))
+            .fold(0, u64::saturating_add);
         let shares = processes.iter().filter_map(|evidence| {
             let limit = evidence.fd_limit.and_then(FdLimit::files)?;
             Some(dead(evidence).saturating_mul(100) / limit.max(1))

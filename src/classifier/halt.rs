@@ -47,7 +47,11 @@ impl Hold {
         {
             return Some(Hold::Forking);
         }
-        let stuck: u32 = halt.stuck.iter().map(|stuck| stuck.threads).sum();
+        let stuck: u32 = halt
+            .stuck
+            .iter()
+            .map(|stuck| stuck.threads)
+            .fold(0, u32::saturating_add);
         (stuck.saturating_mul(2) > working(evidence, threads)).then_some(Hold::Stuck)
     }
 
@@ -57,13 +61,18 @@ impl Hold {
             Hold::Frozen | Hold::Traced | Hold::Stopped | Hold::Forking => true,
             // Whoever accepts, or tells what came in, serves nobody if those whom it tells do not.
             Hold::Stuck => evidence.threads.is_some_and(|threads| {
-                let stuck: u32 = evidence.halt.stuck.iter().map(|stuck| stuck.threads).sum();
+                let stuck: u32 = evidence
+                    .halt
+                    .stuck
+                    .iter()
+                    .map(|stuck| stuck.threads)
+                    .fold(0, u32::saturating_add);
                 let tells = |wait: &&Wait| {
                     let is_listener = matches!(wait.target, Some(WaitTarget::Listener(_)));
                     wait.kind == WaitKind::Events || is_listener
                 };
                 let waits = evidence.waits.iter().flatten().filter(tells);
-                let tell: u32 = waits.map(|wait| wait.threads).sum();
+                let tell: u32 = waits.map(|wait| wait.threads).fold(0, u32::saturating_add);
                 stuck.saturating_add(tell) >= working(evidence, threads)
             }),
         }
@@ -130,7 +139,7 @@ fn working(evidence: &Evidence, threads: Threads) -> u32 {
     let parked = waits
         .filter(|wait| wait.kind == WaitKind::Lock && parks_threads(evidence.runtime))
         .map(|wait| wait.threads)
-        .sum();
+        .fold(0, u32::saturating_add);
     threads.total.saturating_sub(parked).max(1)
 }
 

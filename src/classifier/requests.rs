@@ -468,7 +468,10 @@ impl Requests {
             // A program that has such a set waits for many at once.
             return evidence.epoll.is_some().then_some(true);
         };
-        let threads: u32 = waits.iter().map(|wait| wait.threads).sum();
+        let threads: u32 = waits
+            .iter()
+            .map(|wait| wait.threads)
+            .fold(0, u32::saturating_add);
         let may = waits.iter().any(|wait| match wait.kind {
             WaitKind::Descriptor => wait.target == Some(WaitTarget::Remote(self.remote)),
             // One that has a single thing to wait for waits for nothing else.

@@ -201,7 +201,12 @@ impl Workers {
             if is_held(evidence) {
                 continue;
             }
-            let locked: u32 = evidence.halt.locks.iter().map(|lock| lock.threads).sum();
+            let locked: u32 = evidence
+                .halt
+                .locks
+                .iter()
+                .map(|lock| lock.threads)
+                .fold(0, u32::saturating_add);
             if locked > 0 {
                 self.locked += u64::from(locked);
                 self.locked_out.get_or_insert(evidence.pid);
@@ -434,7 +439,10 @@ fn only_watches(evidence: &Evidence) -> bool {
 
 fn all(evidence: &Evidence, is_so: impl Fn(&Wait) -> bool) -> bool {
     let waits = evidence.waits.as_deref().unwrap_or_default();
-    let told: u32 = waits.iter().map(|wait| wait.threads).sum();
+    let told: u32 = waits
+        .iter()
+        .map(|wait| wait.threads)
+        .fold(0, u32::saturating_add);
     told > 0 && told == threads(evidence) && waits.iter().all(is_so)
 }
 

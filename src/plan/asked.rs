@@ -206,10 +206,11 @@ impl Asked {
             (None, Wanted::Triage, Format::Table) => Some(GROUPS),
             (None, ..) => None,
         };
+        let is_printed = options.output.as_deref().is_none_or(is_stdout);
         let colour = match options.color.unwrap_or(ColorChoice::Auto) {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
-            ColorChoice::Auto => options.output.as_deref().is_none_or(is_stdout) && wants_colour(),
+            ColorChoice::Auto => is_printed && wants_colour(),
         };
         let view = View {
             format,
@@ -217,6 +218,7 @@ impl Asked {
                 colour,
                 marks: terminal.width.is_some() || colour || is_triage,
                 width: terminal.width.filter(|_| !options.wide),
+                terminal: is_printed && terminal.width.is_some(),
             },
             sort: match (&page, options.sort.as_deref()) {
                 // It has an order of its own.

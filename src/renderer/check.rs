@@ -3,6 +3,7 @@
 
 use std::io::{self, Write};
 
+use super::guard::{Form, Guard};
 use super::style::Look;
 use super::{escape, findings, groups, units};
 use crate::classifier::Report;
@@ -45,6 +46,7 @@ pub fn result(
         verdict.queue,
         verdict.growth,
     ];
+    let out = &mut Guard::new(out, Form::Text { colour: false });
     writeln!(out, "{text} | {}", performance(test.states, &measures))?;
     if verbose {
         let mut below = Vec::new();
@@ -167,7 +169,7 @@ fn at_rest(found: &Findings) -> Option<String> {
     let sockets: u64 = pools
         .filter(|set| set.story == Some(Story::AtRest))
         .map(|set| set.lingering())
-        .sum();
+        .fold(0, u64::saturating_add);
     (sockets > 0).then(|| format!("{} in a pool at rest", units::count(sockets)))
 }
 

@@ -6,6 +6,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::grid::Grid;
+use super::guard::{Form, Guard};
 use super::style::Role;
 use super::tally::{By, cell, field, heading};
 use super::{Format, View, escape, json, triage, units};
@@ -17,6 +18,18 @@ const COUNTS: [&str; 6] = ["Before", "After", "Still", "New", "Gone", "Per min"]
 
 /// Writes the comparison in the form that the view has.
 pub fn render(
+    diff: &Diff,
+    before: &Report<'_>,
+    after: &Report<'_>,
+    view: &View,
+    by: &By,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let mut out = Guard::new(out, Form::of(view));
+    written(diff, before, after, view, by, &mut out).and_then(|()| out.flush())
+}
+
+fn written(
     diff: &Diff,
     before: &Report<'_>,
     after: &Report<'_>,

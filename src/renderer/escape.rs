@@ -6,6 +6,8 @@
 
 use std::fmt::Write;
 
+use crate::model::Gap;
+
 /// Appends `bytes` in a form that a terminal shows as it is: control, direction and invisible
 /// characters as `\n`, `\x1b` or `\u{202e}`, bytes that are not UTF-8 as `\xff`, a backslash
 /// doubled.
@@ -75,24 +77,65 @@ pub fn ascii(text: &str) -> String {
     out
 }
 
+/// What could not be seen, and what to try.
+pub fn gap(gap: &Gap) -> String {
+    let mut out = text(gap.detail.as_bytes());
+    if !gap.hint.is_empty() {
+        out.push_str("; ");
+        push(gap.hint.as_bytes(), &mut out);
+    }
+    out
+}
+
 fn hex(byte: u8, out: &mut String) {
     let _ = write!(out, "\\x{byte:02x}");
 }
 
-/// Characters that change what is around them, or cannot be seen: controls (Cc), line and
-/// paragraph separators, and the format characters (Cf) that turn direction, join or hide.
-fn is_hostile(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}'
-            | '\u{61c}'
-            | '\u{180e}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e007f}')
+/// Characters that change what is around them, or cannot be seen or told from others by eye: controls
+/// (Cc), blanks that are no space (Zs, Zl, Zp), formats (Cf: they turn direction, join or hide),
+/// what Unicode lets a font leave out (`Default_Ignorable_Code_Point`), private use (Co) and what
+/// is no character. Unicode 16: DerivedCoreProperties.txt, UnicodeData.txt.
+pub(super) fn is_hostile(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_control();
+    }
+    matches!(c,
+        '\u{80}'..='\u{a0}'
+        | '\u{ad}'
+        | '\u{34f}'
+        | '\u{600}'..='\u{605}'
+        | '\u{61c}'
+        | '\u{6dd}'
+        | '\u{70f}'
+        | '\u{890}'..='\u{891}'
+        | '\u{8e2}'
+        | '\u{115f}'..='\u{1160}'
+        | '\u{1680}'
+        | '\u{17b4}'..='\u{17b5}'
+        | '\u{180b}'..='\u{180f}'
+        | '\u{2000}'..='\u{200f}'
+        | '\u{2028}'..='\u{202f}'
+        | '\u{205f}'..='\u{206f}'
+        | '\u{2800}'
+        | '\u{3000}'
+        | '\u{3164}'
+        | '\u{e000}'..='\u{f8ff}'
+        | '\u{fdd0}'..='\u{fdef}'
+        | '\u{fe00}'..='\u{fe0f}'
+        | '\u{feff}'
+        | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fffb}'
+        | '\u{fffe}'..='\u{ffff}'
+        | '\u{110bd}'
+        | '\u{110cd}'
+        | '\u{13430}'..='\u{1343f}'
+        | '\u{16fe4}'
+        | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d159}'
+        | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..)
+        // The last two of each plane.
+        || u32::from(c) & 0xfffe == 0xfffe
 }
 
 #[cfg(test)]
@@ -108,6 +151,17 @@ mod tests {
         assert_eq!(text("x\u{202e}y\u{9b}".as_bytes()), "x\\u{202e}y\\u{9b}");
         assert_eq!(text(b"\xff\xfeok"), "\\xff\\xfeok");
         assert_eq!(text(b"C:\\x"), "C:\\\\x");
+        for hidden in [
+            "\u{a0}",
+            "\u{34f}",
+            "\u{115f}",
+            "\u{3000}",
+            "\u{e0ff}",
+            "\u{fe0f}",
+            "\u{10ffff}",
+        ] {
+            assert!(text(hidden.as_bytes()).is_ascii(), "{hidden:?}");
+        }
         assert_eq!(text("日本 é".as_bytes()), "日本 é");
     }
 

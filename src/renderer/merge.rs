@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::diff::ToldJson;
 use super::grid::Grid;
+use super::guard::{Form, Guard};
 use super::style::Role;
 use super::tally::{By, cell, field, heading};
 use super::{Format, View, escape, json, units};
@@ -23,6 +24,17 @@ pub struct Unread {
 
 /// Writes the sums in the form that the view has.
 pub fn render(
+    merged: &Merged,
+    unread: &[Unread],
+    view: &View,
+    by: &By,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let mut out = Guard::new(out, Form::of(view));
+    written(merged, unread, view, by, &mut out).and_then(|()| out.flush())
+}
+
+fn written(
     merged: &Merged,
     unread: &[Unread],
     view: &View,

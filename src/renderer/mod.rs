@@ -9,6 +9,7 @@ pub mod escape;
 pub mod findings;
 mod grid;
 pub mod groups;
+pub mod guard;
 pub mod json;
 pub mod list;
 pub mod merge;
@@ -22,6 +23,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use self::columns::Column;
+use self::guard::{Form, Guard};
 use self::style::Look;
 use self::tally::By;
 use crate::classifier::Report;
@@ -111,6 +113,17 @@ pub enum SortKey {
 
 /// Prints what the view asks for. `elapsed` is how long the run has taken so far.
 pub fn render(
+    report: &Report<'_>,
+    findings: &Findings,
+    view: &View,
+    elapsed: Duration,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let mut out = Guard::new(out, Form::of(view));
+    written(report, findings, view, elapsed, &mut out).and_then(|()| out.flush())
+}
+
+fn written(
     report: &Report<'_>,
     findings: &Findings,
     view: &View,

@@ -15,6 +15,8 @@ pub struct Look {
     pub marks: bool,
     /// Cut to this many columns; `None` never cuts.
     pub width: Option<usize>,
+    /// A terminal shows it.
+    pub terminal: bool,
 }
 
 /// What a piece of text is, for its colour.
@@ -29,6 +31,18 @@ pub enum Role {
     Critical,
 }
 
+impl Role {
+    pub const ALL: [Role; 7] = [
+        Role::Heading,
+        Role::CloseWait,
+        Role::Quiet,
+        Role::Good,
+        Role::Info,
+        Role::Warning,
+        Role::Critical,
+    ];
+}
+
 /// Stands in front of what is highlighted; as wide as what stands in front of the rest.
 pub const MARK: &str = "! ";
 pub const NO_MARK: &str = "  ";
@@ -40,6 +54,7 @@ impl Look {
             colour: false,
             marks: false,
             width: None,
+            terminal: false,
         }
     }
 

@@ -279,12 +279,7 @@ pub(super) fn gaps(report: &Report<'_>, look: Look, out: &mut impl Write) -> io:
     }
     writeln!(out, "\n{}", look.paint(Role::Heading, "Not seen"))?;
     for gap in &report.gaps {
-        let mut text = escape::text(gap.detail.as_bytes());
-        if !gap.hint.is_empty() {
-            text.push_str("; ");
-            text.push_str(&gap.hint);
-        }
-        write_wrapped(&text, look.width, NO_MARK.len(), out)?;
+        write_wrapped(&escape::gap(gap), look.width, NO_MARK.len(), out)?;
     }
     Ok(())
 }

@@ -201,7 +201,10 @@ pub(in crate::classifier) fn is_blocked(set: &Set, evidence: &Evidence) -> bool 
     let held = set.holds(evidence.pid).len() as u64;
     let watched = evidence.epoll.map_or(0, |epoll| epoll.watched);
     let waits = evidence.waits.as_deref().unwrap_or_default();
-    let threads: u32 = waits.iter().map(|wait| wait.threads).sum();
+    let threads: u32 = waits
+        .iter()
+        .map(|wait| wait.threads)
+        .fold(0, u32::saturating_add);
     // Of a thread that runs it is not known what it will wait for. Go is told once, by the edge, and
     // then a goroutine sleeps that no thread shows.
     let all_told = evidence.threads.is_some_and(|all| all.total == threads);

@@ -365,7 +365,7 @@ fn queue_lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
     }
     let settings = &report.snapshot.netns(queue.bound.netns).settings;
     if let Some((overflows, drops)) = settings.listen_overflows.zip(settings.listen_drops)
-        && overflows + drops > 0
+        && (overflows, drops) != (0, 0)
     {
         lines.add(Rank::Plain, format!(
             "since boot, all listeners of the namespace together: ListenOverflows {}, ListenDrops {}",

@@ -224,7 +224,7 @@ fn waits(hop: &Hop) -> Option<String> {
     let all: u32 = hop
         .at_work()
         .filter_map(|evidence| Some(evidence.threads?.total))
-        .sum();
+        .fold(0, u32::saturating_add);
     for wait in hop
         .at_work()
         .filter_map(|evidence| evidence.waits.as_ref())
@@ -232,7 +232,7 @@ fn waits(hop: &Hop) -> Option<String> {
     {
         let same = |known: &Wait| (&known.call, &known.target) == (&wait.call, &wait.target);
         match counts.iter_mut().find(|(known, _)| same(known)) {
-            Some((_, count)) => *count += wait.threads,
+            Some((_, count)) => *count = count.saturating_add(wait.threads),
             None => counts.push((wait, wait.threads)),
         }
     }
