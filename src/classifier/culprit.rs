@@ -22,6 +22,8 @@ const LIMIT_PERCENT: u64 = 90;
 const RESTS_PERCENT: f64 = 1.0;
 /// Of so many processes, those with the most sockets, what happens to one alone counts.
 pub(super) const FIRST: usize = 2;
+/// So many threads that work on something else may have the sockets at hand: one may only watch.
+const OTHERS_LEAST: u64 = 2;
 
 /// Who must act, or what must be changed, before the sockets can close.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -230,8 +232,12 @@ fn behind(set: &Set, evidence: &[Evidence], workers: &Workers) -> Option<Endpoin
             requests.any(|of| of.remote == remote && of.is_from_before)
         };
         let behind = behind.filter(|(remote, common)| {
-            set.cause != Cause::NeverClosed
-                || (may_hold(set, workers, common) && !is_of_before(*remote))
+            let is_of_before = is_of_before(*remote);
+            match set.cause {
+                Cause::NeverClosed => may_hold(set, workers, common) && !is_of_before,
+                // Where nobody else works, nobody is left to serve.
+                _ => !is_of_before || workers.others(common) < OTHERS_LEAST,
+            }
         });
         behind.map(|(remote, _)| remote)
     };

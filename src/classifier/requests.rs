@@ -58,7 +58,8 @@ pub struct Requests {
     /// It is one, over whose connection nothing ever came in, and all who wait have asked at that
     /// time or since: one fetch for all of them, or a log that was just opened.
     pub(super) is_first: bool,
-    /// All were sent before any peer of the connections in question sent what came in last.
+    /// All were sent before any peer of the connections in question sent what came in last, and before
+    /// anybody else asked who waits.
     pub(super) is_from_before: bool,
     /// This end of those, as many as are followed.
     pub(super) ends: Vec<Endpoint>,
@@ -344,10 +345,10 @@ fn told(report: &Report<'_>, ask: &Ask<'_>, programs: &[&Connections]) -> Vec<Re
             asked.sent.sort_by_key(|sent| sent.idle().at_least_ms);
             let role = role(&asked, ask, &inbound, tick);
             let is_first = is_first(&asked, ask, &inbound, tick);
-            let is_before = |sent: &Ago| {
-                let asked = ask.asked;
-                asked.is_some_and(|asked| asked.is_after(*sent, tick) == Some(true))
-            };
+            let waits = inbound.iter().map(|span| span.asked);
+            let first = ask.asked.map(|asked| waits.fold(asked, Ago::earliest));
+            let is_before =
+                |sent: &Ago| first.is_some_and(|asked| asked.is_after(*sent, tick) == Some(true));
             let is_from_before = asked.sent.iter().all(is_before);
             let ends = std::mem::take(&mut asked.ends);
             let beside = Requests::beside(remote, asked.connections, asked.sent)?;

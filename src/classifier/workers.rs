@@ -271,6 +271,20 @@ impl Workers {
         self.threads.saturating_sub(self.parked)
     }
 
+    /// How many may be at work on something else than what these wait for, and do not accept.
+    pub fn others(&self, common: &Common) -> u64 {
+        let accepts = |other: &&Common| matches!(other.on, On::Listener(_));
+        let accept: u64 = self
+            .waits
+            .iter()
+            .filter(accepts)
+            .map(|other| other.threads)
+            .sum();
+        self.working()
+            .saturating_sub(common.threads)
+            .saturating_sub(accept)
+    }
+
     /// The wait for a service in which most of those are that work.
     pub fn behind(&self) -> Option<(Endpoint, &Common)> {
         self.waits.iter().find_map(|common| match common.on {

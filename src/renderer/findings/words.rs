@@ -388,8 +388,9 @@ fn culprit_words(finding: &Finding, cause: Cause, culprit: Culprit) -> Option<St
         ),
         Culprit::FarEnd(end) => format!(
             "The program has passed the close on, and waits for the other end of its connections \
-             {} to close: the fault is there.",
-            end_on(end, "")
+             {} to close: the fault is there.{}",
+            end_on(end, ""),
+            far::end(finding).map_or(String::new(), |end| format!(" {end}"))
         ),
         Culprit::Exhausted(end) => format!(
             "{seen}, and the program has no connection {} left: consistent with a pool that is \

@@ -21,6 +21,7 @@ pub(super) fn steps(finding: &Finding) -> Vec<Step> {
             Step::advice(format!("look for {thread} in the stacks: it has the lock"))
         }
         Some(Culprit::FarEnd(End::One(service))) => match service.at {
+            At::Remote(remote) if goes_on(finding) => return of_chain(finding, remote),
             At::Remote(remote) => {
                 Step::advice(format!("look at {remote}: it has not closed its end"))
             }
@@ -44,6 +45,17 @@ pub(super) fn steps(finding: &Finding) -> Vec<Step> {
 
 fn told(finding: &Finding, pid: Pid) -> Option<&Evidence> {
     finding.evidence.iter().find(|evidence| evidence.pid == pid)
+}
+
+/// Whether the service at the far end waits for another one, or for a lock, or cannot run.
+fn goes_on(finding: &Finding) -> bool {
+    let is_held_up = |told: &Evidence| Hold::of(told).is_some_and(|hold| hold.is_whole(told));
+    let waits = finding.chain.last().is_some_and(|last| {
+        last.awaited().next().is_some()
+            || !last.keepers.is_empty()
+            || last.evidence.iter().any(is_held_up)
+    });
+    waits || finding.chain.len() > 1
 }
 
 /// Where the chain behind ends: the others wait as the program does.
