@@ -124,7 +124,7 @@ pub(super) fn is_hostile(c: char) -> bool {
         | '\u{fe00}'..='\u{fe0f}'
         | '\u{feff}'
         | '\u{ffa0}'
-        | '\u{fff0}'..='\u{fffb}'
+        | '\u{fff0}'..='\u{fffc}'
         | '\u{fffe}'..='\u{ffff}'
         | '\u{110bd}'
         | '\u{110cd}'

@@ -12,6 +12,7 @@ mod scenario;
 
 use std::backtrace::Backtrace;
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::process::Command;
@@ -215,6 +216,21 @@ fn errors_about_a_recording_tell_a_terminal_nothing() {
             &names.concat(),
         );
     }
+    let mut garbled = 0;
+    for place in recording.places(Value::is_string) {
+        let mut altered = recording.clone();
+        *altered.at(&place) = all.clone().into();
+        let file = folder.path().join("altered");
+        std::fs::write(&file, altered.bytes()).unwrap();
+        let read = closewait::collector::recording::Recording::open(&file);
+        // Of words that cannot be understood a few are enough.
+        if read.is_ok() || garbled > 9 {
+            continue;
+        }
+        garbled += 1;
+        tell(&["--from", file.to_str().unwrap()]);
+    }
+    assert!(garbled > 3);
 }
 
 /// Commands that fail because of a file, of one that is cut off, or of a word.
@@ -238,14 +254,18 @@ fn tell_errors(file: &str, cut: &str, word: &str) {
         &["--from", file, "-o", &format!("{file}/none")],
         &[&format!("x{word}")],
     ] {
-        let output = Command::new(env!("CARGO_BIN_EXE_closewait"))
-            .args(words)
-            .output()
-            .unwrap();
-        for text in [output.stdout, output.stderr] {
-            let text = String::from_utf8(text).unwrap();
-            assert_eq!(fault(&text, false), None, "{words:?}\n{text}");
-        }
+        tell(words);
+    }
+}
+
+fn tell(words: &[&str]) {
+    let output = Command::new(env!("CARGO_BIN_EXE_closewait"))
+        .args(words)
+        .output()
+        .unwrap();
+    for text in [output.stdout, output.stderr] {
+        let text = String::from_utf8(text).unwrap();
+        assert_eq!(fault(&text, false), None, "{words:?}\n{text}");
     }
 }
 
@@ -303,6 +323,45 @@ fn no_number_of_a_recording_ends_a_run() {
         }
     }
     assert!(tried > 300, "{tried}");
+    let panics = panics().clone();
+    assert!(panics.is_empty(), "{panics:#?}");
+}
+
+#[test]
+fn numbers_that_are_changed_together_end_no_run() {
+    watch_panics();
+    for recording in Recording::fuller("leak.cw") {
+        let mut greatest: BTreeMap<String, u64> = BTreeMap::new();
+        let places = recording.places(Value::is_number);
+        for place in &places {
+            greatest.entry(recording::kind(place)).or_insert_with(|| {
+                let holds = |number: &&u64| {
+                    let mut altered = recording.clone();
+                    *altered.at(place) = (**number).into();
+                    altered.is_one()
+                };
+                NUMBERS[1..].iter().find(holds).copied().unwrap_or(0)
+            });
+        }
+        for round in 0..6 {
+            let mut altered = recording.clone();
+            for place in &places {
+                let greatest = greatest[&recording::kind(place)];
+                let mut hasher = DefaultHasher::new();
+                (place, round).hash(&mut hasher);
+                *altered.at(place) = match hasher.finish() % 8 {
+                    0 => 0.into(),
+                    1 => greatest.into(),
+                    2 => greatest.saturating_sub(1).into(),
+                    3 => (greatest / 2).into(),
+                    _ => continue,
+                };
+            }
+            if altered.is_one() {
+                show(&altered);
+            }
+        }
+    }
     let panics = panics().clone();
     assert!(panics.is_empty(), "{panics:#?}");
 }

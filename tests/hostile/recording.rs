@@ -26,7 +26,7 @@ enum Body {
 /// Where a value stands: the section, then keys and positions.
 pub type Place = (usize, Vec<Step>);
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Step {
     Key(String),
     At(usize),
