@@ -35,6 +35,7 @@ pub(super) fn meaning(hold: Hold, share: Option<Share>) -> String {
         Some(Share { held, all }) if held > 1 && held < all => {
             format!("{words} {held} of {all} workers are in this state.")
         }
+        Some(Share { held: 2, .. }) => format!("{words} Both workers are in this state."),
         Some(Share { held, all }) if held > 1 => {
             format!("{words} All {all} workers are in this state.")
         }

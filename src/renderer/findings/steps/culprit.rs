@@ -10,6 +10,15 @@ use crate::model::{Endpoint, Evidence, Pid};
 
 pub(super) fn steps(finding: &Finding) -> Vec<Step> {
     let step = match finding.culprit {
+        Some(Culprit::Halted(pid, Hold::Stopped)) => {
+            let told = finding.evidence.iter();
+            let stopped = told.filter(|told| Hold::of(told) == Some(Hold::Stopped));
+            let mut pids: Vec<Pid> = stopped.map(|told| told.pid).chain([pid]).collect();
+            pids.sort_unstable();
+            pids.dedup();
+            let held = finding.halted.map_or(0, |share| share.held);
+            return vec![halt::go_on(&pids, held.saturating_sub(pids.len() as u64))];
+        }
         Some(Culprit::Halted(pid, hold)) => {
             return told(finding, pid).map_or_else(Vec::new, |told| halt::steps(told, hold));
         }

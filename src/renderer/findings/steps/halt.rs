@@ -3,7 +3,7 @@
 use super::super::halt::{ID_SHOWN, is_id, named};
 use super::step::Step;
 use crate::classifier::halt::{Hold, throttled};
-use crate::model::{Engine, Evidence, Freezer, Name, Version};
+use crate::model::{Engine, Evidence, Freezer, Name, Pid, Version};
 
 const ON_PURPOSE: &str = "if it was not stopped on purpose";
 
@@ -24,7 +24,7 @@ pub(super) fn steps(evidence: &Evidence, hold: Hold) -> Vec<Step> {
                 "find the tracer of {pid} from the host: it is in another PID namespace"
             ))],
         },
-        Hold::Stopped => vec![Step::run(format!("kill -CONT {pid}")).with(ON_PURPOSE)],
+        Hold::Stopped => vec![go_on(&[pid], 0)],
         Hold::Forking => match halt.vfork.as_ref().and_then(|vfork| vfork.child) {
             Some(child) => vec![
                 Step::run(format!("cat /proc/{child}/stack; ls -l /proc/{child}/fd")),
@@ -34,6 +34,17 @@ pub(super) fn steps(evidence: &Evidence, hold: Hold) -> Vec<Step> {
         },
         Hold::Stuck => vec![Step::run(format!("cat /proc/{pid}/task/*/stack"))],
     }
+}
+
+/// What lets those go on that a signal has stopped, of which so many more are not named.
+pub(super) fn go_on(pids: &[Pid], more: u64) -> Step {
+    let numbers: Vec<String> = pids.iter().map(Pid::to_string).collect();
+    let step = Step::run(format!("kill -CONT {}", numbers.join(" ")));
+    step.with(match (pids, more) {
+        ([_], 0) => ON_PURPOSE.to_owned(),
+        (_, 0) => "if they were not stopped on purpose".to_owned(),
+        (_, more) => format!("and {more} more, if they were not stopped on purpose"),
+    })
 }
 
 /// What shows more of a quota, and of who holds a lock.
