@@ -325,17 +325,8 @@ fn says(evidence: &[Evidence]) -> Vec<Says> {
 
 impl Keeper {
     fn of(report: &Report<'_>, pid: Pid, evidence: &[Evidence]) -> Keeper {
-        let holders = report.holders();
-        let sockets = report.snapshot.sockets.iter();
-        let mut served = sockets.filter(|socket| {
-            let holds = || {
-                holders
-                    .of(socket.inode)
-                    .iter()
-                    .any(|holder| holder.pid == pid)
-            };
-            socket.state == State::Established && socket.inode != 0 && holds()
-        });
+        let held = report.judge.held(pid);
+        let mut served = held.filter(|socket| socket.state == State::Established);
         // With more than one, it is not known which is meant.
         let socket = served.next().filter(|_| served.next().is_none());
         let client = socket.and_then(|socket| client_of(report, socket));
@@ -355,7 +346,8 @@ impl Keeper {
 fn client_of(report: &Report<'_>, served: &Socket) -> Option<Pid> {
     let ends = (served.remote.canonical(), served.local.canonical());
     let mut others = report.snapshot.sockets.iter().filter(|socket| {
-        (socket.local.canonical(), socket.remote.canonical()) == ends
+        socket.local.port == ends.0.port
+            && (socket.local.canonical(), socket.remote.canonical()) == ends
             && (socket.netns == served.netns || !ends.1.is_loopback())
     });
     let other = others.next().filter(|_| others.next().is_none())?;

@@ -1,6 +1,7 @@
 //! What every judgement of one snapshot rests on: listeners, owners, the other ends, heirs.
 
 use std::num::NonZeroU32;
+use std::sync::OnceLock;
 
 use rustc_hash::FxHashMap;
 
@@ -53,6 +54,9 @@ pub(super) struct Judge<'a> {
     stuck: FxHashMap<(u16, NonZeroU32), Option<&'a Socket>>,
     /// Processes that hold several sockets older than themselves, ordered.
     heirs: Vec<Pid>,
+    /// Positions of the sockets that each process holds, made when first asked for: findings ask
+    /// about a few processes, over and over.
+    held: OnceLock<FxHashMap<Pid, Vec<u32>>>,
 }
 
 impl<'a> Judge<'a> {
@@ -82,6 +86,7 @@ impl<'a> Judge<'a> {
             seen: rules.seen.clone(),
             stuck: stuck(&snapshot.subflows),
             heirs,
+            held: OnceLock::new(),
         }
     }
 
@@ -120,6 +125,24 @@ impl<'a> Judge<'a> {
 
     pub(super) fn holders(&self) -> &Holders {
         self.snapshot.holders.as_ref().unwrap_or(&self.no_holders)
+    }
+
+    /// The sockets of the snapshot that a process holds, alone or with others.
+    pub(super) fn held(&self, pid: Pid) -> impl Iterator<Item = &'a Socket> {
+        let of_all = || {
+            let mut held: FxHashMap<Pid, Vec<u32>> = FxHashMap::default();
+            for (at, socket) in (0u32..).zip(&self.snapshot.sockets) {
+                let holders = self.holders().of(socket.inode);
+                // A process may hold it by several descriptors, which stand side by side.
+                for each in holders.chunk_by(|one, next| one.pid == next.pid) {
+                    held.entry(each[0].pid).or_default().push(at);
+                }
+            }
+            held
+        };
+        let held = self.held.get_or_init(of_all).get(&pid);
+        let sockets = &self.snapshot.sockets;
+        held.into_iter().flatten().map(|at| &sockets[*at as usize])
     }
 
     pub(super) fn known<'b>(&'b self, row: &Row<'b>, doubts: Doubts) -> Known<'b> {

@@ -29,6 +29,7 @@ pub mod severity;
 pub mod shape;
 mod side;
 pub mod silent;
+mod span;
 pub mod spin;
 pub mod tally;
 mod tandem;

@@ -10,6 +10,7 @@ use rustc_hash::FxHashMap;
 
 use super::Report;
 use super::program::Program;
+use super::span::{self, Span};
 use super::spin::spinning;
 use crate::model::{
     Ago, Endpoint, Evidence, Pid, Runtime, Side, Socket, State, Tick, WaitKind, WaitTarget,
@@ -113,46 +114,6 @@ impl<'a> Ask<'a> {
     }
 }
 
-/// When a peer asked and when it hung up.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Span {
-    asked: Ago,
-    /// At the latest; `None` where it waits still.
-    left: Option<Ago>,
-}
-
-impl Span {
-    /// Of a connection that is served here and was not answered; `None` of others, and where no
-    /// times came.
-    fn of(report: &Report<'_>, socket: &Socket) -> Option<Span> {
-        let tcp = socket.tcp?;
-        let (asked, sent) = (tcp.last_data_recv()?, tcp.last_data_sent()?);
-        let is_answered = sent.is_after(asked, report.snapshot.host.tick) == Some(true);
-        if is_answered || report.judge.sides.side(socket) != Some(Side::Server) {
-            return None;
-        }
-        let left = match socket.state {
-            State::CloseWait => {
-                let idle = report.judge.idle(socket)?.at_least_ms;
-                Some(Ago::from_kernel(u32::try_from(idle).ok()?))
-            }
-            _ => None,
-        };
-        Some(Span { asked, left })
-    }
-
-    /// Whether it may have hung up after a request was sent.
-    fn may_outlast(&self, request: Ago, tick: Tick) -> bool {
-        let is_later = |left| request.is_after(left, tick) == Some(true);
-        !self.left.is_some_and(is_later)
-    }
-
-    /// Whether a request may have been sent for it.
-    fn may_have_caused(&self, request: Ago, tick: Tick) -> bool {
-        self.asked.is_after(request, tick) != Some(true)
-    }
-}
-
 /// The connections of one program.
 #[derive(Default)]
 struct Connections {
@@ -228,14 +189,20 @@ fn gather(
 ) -> FxHashMap<(u16, usize), Connections> {
     let mut found: FxHashMap<(u16, usize), Connections> = FxHashMap::default();
     let holders = report.holders();
-    for socket in &report.snapshot.sockets {
+    // What two processes hold is the first one's.
+    let is_of = |pid: Pid, socket: &Socket| {
+        let first = holders.of(socket.inode).first();
+        first.is_some_and(|first| first.pid == pid)
+    };
+    let held = numbers.iter().flat_map(|(pid, number)| {
+        let held = report.judge.held(*pid);
+        held.filter(|socket| is_of(*pid, socket))
+            .map(move |socket| (socket, number))
+    });
+    for (socket, number) in held {
         if !matches!(socket.state, State::Established | State::CloseWait) || socket.tcp.is_none() {
             continue;
         }
-        let holder = holders.of(socket.inode).first();
-        let Some(number) = holder.and_then(|holder| numbers.get(&holder.pid)) else {
-            continue;
-        };
         let here = found.entry((socket.netns, *number)).or_default();
         match (report.judge.sides.side(socket), socket.state) {
             (Some(Side::Server), _) if here.inbound.len() < INBOUND_MAX => {
@@ -256,6 +223,9 @@ fn gather(
             }
             _ => {}
         }
+    }
+    for connections in found.values_mut() {
+        span::cover(&mut connections.inbound);
     }
     found
 }
@@ -282,7 +252,6 @@ pub(super) fn ends(
     remote: Endpoint,
     state: State,
 ) -> Vec<Endpoint> {
-    let holders = report.holders();
     let tick = report.snapshot.host.tick;
     let may_wait = |socket: &&Socket| {
         let times = socket
@@ -294,10 +263,10 @@ pub(super) fn ends(
             && socket.netns == netns
             && socket.remote.canonical() == remote
             && !(is_answered && state == State::Established)
-            && (holders.of(socket.inode).iter()).any(|holder| pids.contains(&holder.pid))
     };
-    let sockets = report.snapshot.sockets.iter().filter(may_wait);
+    let sockets = pids.iter().flat_map(|pid| report.judge.held(*pid));
     sockets
+        .filter(may_wait)
         .map(|socket| socket.local.canonical())
         .take(ENDS_MAX)
         .collect()
@@ -335,9 +304,9 @@ fn told(report: &Report<'_>, ask: &Ask<'_>, programs: &[&Connections]) -> Vec<Re
         all.ends.extend(&asked.ends);
         all.heard |= asked.heard;
     }
-    let inbound: Vec<Span> = programs
+    let inbound: Vec<&[Span]> = programs
         .iter()
-        .flat_map(|program| program.inbound.iter().copied())
+        .map(|program| program.inbound.as_slice())
         .collect();
     let mut all: Vec<Requests> = to
         .into_iter()
@@ -345,7 +314,8 @@ fn told(report: &Report<'_>, ask: &Ask<'_>, programs: &[&Connections]) -> Vec<Re
             asked.sent.sort_by_key(|sent| sent.idle().at_least_ms);
             let role = role(&asked, ask, &inbound, tick);
             let is_first = is_first(&asked, ask, &inbound, tick);
-            let waits = inbound.iter().map(|span| span.asked);
+            // The last of each program's asked first.
+            let waits = inbound.iter().filter_map(|spans| Some(spans.last()?.asked));
             let first = ask.asked.map(|asked| waits.fold(asked, Ago::earliest));
             let is_before =
                 |sent: &Ago| first.is_some_and(|asked| asked.is_after(*sent, tick) == Some(true));
@@ -367,13 +337,13 @@ fn told(report: &Report<'_>, ask: &Ask<'_>, programs: &[&Connections]) -> Vec<Re
 }
 
 /// What requests, the latest first, have to do with those who hung up.
-fn role(asked: &Asked, ask: &Ask<'_>, inbound: &[Span], tick: Tick) -> Role {
+fn role(asked: &Asked, ask: &Ask<'_>, inbound: &[&[Span]], tick: Tick) -> Role {
     let sent = asked.sent.as_slice();
     let half = |some: usize, all: usize| some.saturating_mul(2) >= all;
     // Most must have been sent for a peer: others wait for what comes at any time, as for jobs.
     let is_for_a_peer = |sent: &&Ago| {
-        let mut spans = inbound.iter();
-        spans.any(|span| span.may_outlast(**sent, tick) && span.may_have_caused(**sent, tick))
+        let mut programs = inbound.iter();
+        programs.any(|spans| span::may_cover(spans, **sent, tick))
     };
     let sample = &sent[..sent.len().min(SAMPLE)];
     let caused = sample.iter().filter(is_for_a_peer).count();
@@ -382,7 +352,7 @@ fn role(asked: &Asked, ask: &Ask<'_>, inbound: &[Span], tick: Tick) -> Role {
     }
     // One alone may be anything where nothing ever came in, and chance where no peer asked then.
     if let [only] = sent {
-        let mut spans = inbound.iter();
+        let mut spans = inbound.iter().copied().flatten();
         let is_prompt = spans.any(|span| span.asked.may_be_within(PROMPT_MS, *only, tick));
         if !asked.heard || !is_prompt {
             return Role::Beside;
@@ -412,18 +382,19 @@ fn role(asked: &Asked, ask: &Ask<'_>, inbound: &[Span], tick: Tick) -> Role {
 }
 
 /// Whether a request is the only one, and the first for those who wait.
-fn is_first(asked: &Asked, ask: &Ask<'_>, inbound: &[Span], tick: Tick) -> bool {
+fn is_first(asked: &Asked, ask: &Ask<'_>, inbound: &[&[Span]], tick: Tick) -> bool {
     let [only] = asked.sent.as_slice() else {
         return false;
     };
+    let mut spans = inbound.iter().copied().flatten();
     let is_prompt = |span: &Span| span.asked.may_be_within(PROMPT_MS, *only, tick);
     let is_since = |span: &Span| span.asked.is_after(*only, tick) == Some(true) || is_prompt(span);
     asked.connections == 1
         && !asked.heard
         && ask.victims.len() > 1
         && ask.victims.len() == ask.sockets.min(VICTIMS_MAX)
-        && inbound.iter().any(is_prompt)
-        && inbound.iter().all(is_since)
+        && spans.clone().any(is_prompt)
+        && spans.all(is_since)
 }
 
 impl Requests {

@@ -92,20 +92,15 @@ fn patience_ms(evidence: &Evidence) -> Option<u64> {
 /// tells no times of them, or where it hardly runs.
 fn sends(report: &Report<'_>, evidence: &Evidence) -> Option<bool> {
     let (pid, patience) = (evidence.pid, patience_ms(evidence)?);
-    let holders = report.holders();
-    let is_held = |socket: &Socket| {
-        let mut holders = holders.of(socket.inode).iter();
-        socket.inode != 0 && holders.any(|holder| holder.pid == pid)
-    };
     // The kernel sends by itself what waits to be sent, and sends again.
     let sends_by_itself = |socket: &Socket| {
         let kind = socket.timer.map(|timer| timer.kind);
         socket.send_q > 0 || matches!(kind, Some(TimerKind::Retransmit | TimerKind::Probe))
     };
     let is_open = |state| matches!(state, State::Established | State::CloseWait);
-    let sockets = report.snapshot.sockets.iter();
+    let held = report.judge.held(pid);
     let mut known = None;
-    for socket in sockets.filter(|socket| is_open(socket.state) && is_held(socket)) {
+    for socket in held.filter(|socket| is_open(socket.state)) {
         let Some(sent) = socket.tcp.as_ref().and_then(|tcp| tcp.last_data_sent()) else {
             continue;
         };

@@ -1,0 +1,100 @@
+//! Spans: from when a peer asked to when it hung up. A request that was sent meanwhile to another
+//! service may be one for that peer.
+
+use super::Report;
+use crate::model::{Ago, Side, Socket, State, Tick};
+
+/// When a peer asked and when it hung up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    pub(super) asked: Ago,
+    /// At the latest; `None` where it waits still.
+    left: Option<Ago>,
+}
+
+impl Span {
+    /// Of a connection that is served here and was not answered; `None` of others, and where no
+    /// times came.
+    pub(super) fn of(report: &Report<'_>, socket: &Socket) -> Option<Span> {
+        let tcp = socket.tcp?;
+        let (asked, sent) = (tcp.last_data_recv()?, tcp.last_data_sent()?);
+        let is_answered = sent.is_after(asked, report.snapshot.host.tick) == Some(true);
+        if is_answered || report.judge.sides.side(socket) != Some(Side::Server) {
+            return None;
+        }
+        let left = match socket.state {
+            State::CloseWait => {
+                let idle = report.judge.idle(socket)?.at_least_ms;
+                Some(Ago::from_kernel(u32::try_from(idle).ok()?))
+            }
+            _ => None,
+        };
+        Some(Span { asked, left })
+    }
+
+    /// Whether it may have hung up after a request was sent.
+    pub(super) fn may_outlast(&self, request: Ago, tick: Tick) -> bool {
+        let is_later = |left| request.is_after(left, tick) == Some(true);
+        !self.left.is_some_and(is_later)
+    }
+
+    /// Whether a request may have been sent for it.
+    pub(super) fn may_have_caused(&self, request: Ago, tick: Tick) -> bool {
+        self.asked.is_after(request, tick) != Some(true)
+    }
+}
+
+/// Orders spans by when the peers asked, the latest first, and prolongs each to the latest end of
+/// those from it on. The first that began early enough for a request then tells for all of them.
+pub(super) fn cover(spans: &mut [Span]) {
+    spans.sort_by_key(|span| span.asked.milliseconds());
+    let mut latest: Option<Option<Ago>> = None;
+    for span in spans.iter_mut().rev() {
+        if let Some(known) = latest {
+            span.left = span.left.zip(known).map(|(left, known)| left.latest(known));
+        }
+        latest = Some(span.left);
+    }
+}
+
+/// Whether a request may have been sent during one of these, as [`cover`] left them.
+pub(super) fn may_cover(covered: &[Span], request: Ago, tick: Tick) -> bool {
+    let from = covered.partition_point(|span| !span.may_have_caused(request, tick));
+    let first = covered.get(from);
+    first.is_some_and(|span| span.may_outlast(request, tick))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_covered_if_it_lies_in_any_span() {
+        let ago = Ago::from_kernel;
+        let times = [0, 5, 9, 10, 400, 405, 1_000, 5_000];
+        let each = times.iter().flat_map(|asked| {
+            let ends = times.iter().map(|left| Some(ago(*left))).chain([None]);
+            ends.map(|left| Span {
+                asked: ago(*asked),
+                left,
+            })
+        });
+        let each: Vec<Span> = each.collect();
+        let tick = Tick::LONGEST;
+        for (one, other) in each
+            .iter()
+            .flat_map(|one| each.iter().map(move |o| (one, o)))
+        {
+            let spans = [*one, *other, each[3]];
+            let mut covered = spans;
+            cover(&mut covered);
+            for request in times.map(ago) {
+                let lies_in = |span: &Span| {
+                    span.may_have_caused(request, tick) && span.may_outlast(request, tick)
+                };
+                let expected = spans.iter().any(lies_in);
+                assert_eq!(may_cover(&covered, request, tick), expected, "{spans:?}");
+            }
+        }
+    }
+}
