@@ -1,6 +1,7 @@
 //! Findings of one service that one fact explains are one: what waits to be accepted, what lies unread
 //! and what lies unanswered while a worker is stopped are one fault, not three.
 
+use super::culprit::Culprit;
 use super::finding::{End, Finding};
 use super::group::GroupOwner;
 use super::queue::Queue;
@@ -26,6 +27,16 @@ pub(super) fn together(findings: Vec<Finding>) -> Vec<Finding> {
     kept
 }
 
+/// Who holds this share of the limit of open files, in percent, has used it up.
+const USED_UP_PERCENT: u64 = 50;
+
+/// Whether the sockets of one finding are the descriptors that another lacks.
+fn uses_up(holder: &Finding, queue: &Finding) -> bool {
+    queue.culprit == Some(Culprit::NoDescriptors)
+        && holder.culprit != queue.culprit
+        && holder.fd_percent >= Some(USED_UP_PERCENT)
+}
+
 /// Whether two findings are of one service and of processes in common, and one fact explains both.
 fn is_one(kept: &Finding, other: &Finding) -> bool {
     let (a, b) = (&kept.set, &other.set);
@@ -37,8 +48,8 @@ fn is_one(kept: &Finding, other: &Finding) -> bool {
     let mut others = b.owner.pids.iter();
     // More than one queue is more than one finding.
     let queues = kept.queue.is_some() && other.queue.is_some();
-    kept.culprit.is_some()
-        && kept.culprit == other.culprit
+    let is_same = kept.culprit.is_some() && kept.culprit == other.culprit;
+    (is_same || uses_up(kept, other) || uses_up(other, kept))
         && is_served
         && (a.netns, a.end) == (b.netns, b.end)
         && counts(kept)
@@ -48,9 +59,11 @@ fn is_one(kept: &Finding, other: &Finding) -> bool {
             || others.any(|pid| a.owner.pids.binary_search(pid).is_ok()))
 }
 
-/// A cause that is known leads; the graver severity is that of the whole.
+/// A cause that is known leads, and so does whoever has used up what others lack; the graver
+/// severity is that of the whole.
 fn absorb(kept: &mut Finding, mut other: Finding) {
-    if kept.set.cause == Cause::Unclear && other.set.cause != Cause::Unclear {
+    let is_clearer = kept.set.cause == Cause::Unclear && other.set.cause != Cause::Unclear;
+    if is_clearer || uses_up(&other, kept) {
         std::mem::swap(kept, &mut other);
         kept.parts.append(&mut other.parts);
     }
