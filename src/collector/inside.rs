@@ -20,11 +20,13 @@ pub(super) fn inside(root: &Path) -> Inside {
     let _ = File::open(root.join("status"))
         .and_then(|file| file.take(STATUS_MAX).read_to_end(&mut status));
     let status = String::from_utf8_lossy(&status);
+    // A file system that holds it up would hold up whoever looks into it.
+    let is_stuck = status.lines().any(|line| line.starts_with("State:\tD"));
     let exe = fs::read_link(root.join("exe")).ok();
     let beside = exe.as_deref().and_then(Path::parent);
     let jcmd = beside.map(|place| place.join("jcmd")).filter(|jcmd| {
         let below = jcmd.strip_prefix("/").unwrap_or(jcmd);
-        is_program(&root.join("root").join(below))
+        !is_stuck && is_program(&root.join("root").join(below))
     });
     let name = |path: &Path| Name::new(path.as_os_str().as_bytes());
     Inside {
@@ -38,8 +40,9 @@ pub(super) fn inside(root: &Path) -> Inside {
             .filter(|exe| !exe.as_os_str().as_bytes().ends_with(b" (deleted)"))
             .map(name),
         jcmd: jcmd.as_deref().map(name),
-        logs: fs::metadata(root.join("fd/2"))
-            .is_ok_and(|stderr| stderr.is_file() && stderr.len() > 0),
+        logs: !is_stuck
+            && fs::metadata(root.join("fd/2"))
+                .is_ok_and(|stderr| stderr.is_file() && stderr.len() > 0),
     }
 }
 
