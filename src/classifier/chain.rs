@@ -4,6 +4,8 @@
 //! The server's end of exactly these connections names the processes. It may be in another network
 //! namespace that was read.
 
+use std::sync::PoisonError;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Report;
@@ -222,8 +224,7 @@ impl Hop {
             .filter_map(|pid| evidence.iter().find(|evidence| evidence.pid == *pid))
             .cloned()
             .collect();
-        let ask = Ask::of(report, self.netns, &self.pids, std::iter::empty());
-        self.requests = requests(report, &[ask]).pop().unwrap_or_default();
+        self.requests = asked(report, self.netns, &self.pids);
         self.says = says(&self.evidence);
         let blocks = self.says.iter().any(|says| says.title.is_blocked());
         let keepers = self
@@ -293,6 +294,17 @@ impl Hop {
         let (remote, threads) = counts.into_iter().max_by_key(|(_, threads)| *threads)?;
         (threads.saturating_mul(2) > working).then_some(remote)
     }
+}
+
+/// What processes have asked of others.
+fn asked(report: &Report<'_>, netns: u16, pids: &[Pid]) -> Vec<Requests> {
+    let known = report.judge.asked.lock();
+    let mut known = known.unwrap_or_else(PoisonError::into_inner);
+    let asked = known.entry((netns, pids.to_vec())).or_insert_with(|| {
+        let ask = Ask::of(report, netns, pids, std::iter::empty());
+        requests(report, &[ask]).pop().unwrap_or_default()
+    });
+    asked.clone()
 }
 
 /// What processes and their siblings say, each process once.

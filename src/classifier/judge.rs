@@ -1,13 +1,14 @@
 //! What every judgement of one snapshot rests on: listeners, owners, the other ends, heirs.
 
 use std::num::NonZeroU32;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use rustc_hash::FxHashMap;
 
 use super::age::{self, Sightings};
 use super::cause::{self, Facts, PeerEnd};
 use super::listeners::Listeners;
+use super::requests::Requests;
 use super::side::Sides;
 use super::{Row, Rules, hiding};
 use crate::filter::Known;
@@ -39,6 +40,9 @@ pub(super) struct Doubts {
     age: bool,
 }
 
+/// What processes of a namespace have asked of other services.
+type Asked = FxHashMap<(u16, Vec<Pid>), Vec<Requests>>;
+
 /// What every judgement of one snapshot rests on.
 #[derive(Debug)]
 pub(super) struct Judge<'a> {
@@ -57,6 +61,9 @@ pub(super) struct Judge<'a> {
     /// Positions of the sockets that each process holds, made when first asked for: findings ask
     /// about a few processes, over and over.
     held: OnceLock<FxHashMap<Pid, Vec<u32>>>,
+    /// Made as findings ask for it: many lead to the same services behind, and again once those
+    /// were asked.
+    pub(super) asked: Mutex<Asked>,
 }
 
 impl<'a> Judge<'a> {
@@ -87,6 +94,7 @@ impl<'a> Judge<'a> {
             stuck: stuck(&snapshot.subflows),
             heirs,
             held: OnceLock::new(),
+            asked: Mutex::default(),
         }
     }
 
@@ -225,7 +233,11 @@ impl<'a> Judge<'a> {
             read_before: tcp
                 .and_then(|tcp| tcp.bytes_received())
                 .map(|bytes| bytes > u64::from(socket.recv_q)),
-            peer: self.peer(socket).map(|(end, _)| end),
+            // Of open connections nothing rests on it.
+            peer: (socket.state == State::CloseWait)
+                .then(|| self.peer(socket))
+                .flatten()
+                .map(|(end, _)| end),
             inherited: self.inherited(socket, owner),
             unmeasured: socket.unmeasured,
         }
