@@ -84,7 +84,8 @@ fn watch_panics() {
         if place.starts_with("tests/") {
             return before(info);
         }
-        let what = info.payload_as_str().unwrap_or_default();
+        let said = info.to_string();
+        let what = said.lines().nth(1).unwrap_or_default();
         let trace = Backtrace::force_capture().to_string();
         let mut frames = trace.lines().map(str::trim);
         let frame = frames.find(|frame| frame.contains(": closewait::"));
