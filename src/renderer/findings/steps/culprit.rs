@@ -6,7 +6,7 @@ use crate::classifier::culprit::Culprit;
 use crate::classifier::finding::{End, Finding};
 use crate::classifier::group::At;
 use crate::classifier::halt::Hold;
-use crate::model::{Endpoint, Evidence, Pid};
+use crate::model::{Endpoint, Evidence, Pid, Runtime};
 
 pub(super) fn steps(finding: &Finding) -> Vec<Step> {
     let step = match finding.culprit {
@@ -25,7 +25,13 @@ pub(super) fn steps(finding: &Finding) -> Vec<Step> {
         Some(Culprit::Throttled(pid) | Culprit::FileLock(pid)) => {
             return told(finding, pid).map_or_else(Vec::new, halt::beside);
         }
-        Some(Culprit::Behind(remote)) => return of_chain(finding, remote),
+        Some(Culprit::Behind(remote)) => {
+            let limits = finding.evidence.iter().find_map(limit_of);
+            return of_chain(finding, remote)
+                .into_iter()
+                .chain(limits)
+                .collect();
+        }
         Some(Culprit::Lock(thread)) => {
             Step::advice(format!("look for {thread} in the stacks: it has the lock"))
         }
@@ -50,6 +56,12 @@ pub(super) fn steps(finding: &Finding) -> Vec<Step> {
         | None => return Vec::new(),
     };
     vec![step]
+}
+
+/// Where a limit shows that may be reached while requests pile up, and that no table tells.
+fn limit_of(evidence: &Evidence) -> Option<Step> {
+    let words = "look into the error log of nginx: it says if worker_connections are used up";
+    (evidence.runtime == Runtime::Nginx).then(|| Step::advice(words.to_owned()))
 }
 
 fn told(finding: &Finding, pid: Pid) -> Option<&Evidence> {
