@@ -24,6 +24,7 @@ pub mod memory;
 mod merge;
 pub mod model;
 mod output;
+pub mod panics;
 pub mod plan;
 pub mod progress;
 mod record;

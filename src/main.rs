@@ -15,6 +15,7 @@ use closewait::classifier::verdict::Status;
 use closewait::exit::Outcome;
 use closewait::memory::{self, Memory, Refusal};
 use closewait::model::{State, StateSet};
+use closewait::panics;
 use closewait::plan::{Plan, Terminal, UsageError};
 use closewait::renderer::{check, escape};
 use closewait::rights;
@@ -26,7 +27,9 @@ static MEMORY: Memory = Memory;
 fn main() -> ExitCode {
     memory::refused_as(without_memory());
     memory::take_stack();
-    // Whatever happens, a check ends with a status. The panic itself goes to stderr.
+    // Nothing to do about a stderr that is gone.
+    panics::told_by(|words| drop(writeln!(io::stderr(), "closewait: {words}")));
+    // Whatever happens, a check ends with a status.
     std::panic::catch_unwind(run).unwrap_or_else(|_| {
         let outcome = Cli::mistake_of(std::env::args_os());
         tell_monitoring(Some("a fault in closewait itself"), outcome);

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The stages, and what each may know besides itself.
-const MAY_KNOW: [(&str, &[&str]); 16] = [
+const MAY_KNOW: [(&str, &[&str]); 17] = [
     ("model", &[]),
     ("filter", &["model"]),
-    ("collector", &["model", "filter"]),
+    // The parsers of a crate may panic.
+    ("collector", &["model", "filter", "panics"]),
     ("classifier", &["model", "filter"]),
     ("renderer", &["model", "filter", "classifier"]),
     ("explain", &["model"]),
@@ -31,6 +32,7 @@ const MAY_KNOW: [(&str, &[&str]); 16] = [
     ("manual", &["args"]),
     ("memory", &[]),
     ("output", &["rights", "stdout"]),
+    ("panics", &["renderer"]),
     ("rights", &["start"]),
     ("start", &[]),
     ("stdout", &["start"]),

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use super::file;
 use super::namespaces::{self, Missing, sknet};
 use crate::model::Pid;
 
@@ -66,7 +67,7 @@ impl Netns {
         let candidates = candidates(&name, proc_root);
         let mut reason = String::new();
         for path in &candidates {
-            match File::open(path).and_then(|file| Ok((file.metadata()?.ino(), file))) {
+            match file::open(path).and_then(|file| Ok((file.metadata()?.ino(), file))) {
                 Ok((inode, file)) => return Ok(Netns { file, name, inode }),
                 Err(error) => {
                     // The first place is the one that the user most likely meant.
@@ -92,7 +93,7 @@ impl Netns {
 
     /// Opens the namespace that a path leads to.
     pub(super) fn at(path: &Path) -> io::Result<Netns> {
-        let file = File::open(path)?;
+        let file = file::open(path)?;
         Ok(Netns {
             inode: file.metadata()?.ino(),
             file,
@@ -205,7 +206,7 @@ pub(super) fn is_ours(proc_root: &Path) -> bool {
 /// Whether the process numbers in a procfs are those that system calls take here. The status of a
 /// process in a nested PID namespace has several.
 pub(super) fn has_our_numbers(proc_root: &Path) -> bool {
-    let status = std::fs::read_to_string(proc_root.join("self/status")).unwrap_or_default();
+    let status = file::text(&proc_root.join("self/status")).unwrap_or_default();
     let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
     let own = std::process::id().to_string();
     numbers.is_some_and(|numbers| numbers.split_ascii_whitespace().eq([own.as_str()]))
@@ -218,7 +219,7 @@ pub(super) fn link_inode(link: &[u8]) -> Option<u64> {
 
 /// The number of the namespace that a link such as `/proc/PID/ns/net` leads to.
 pub(super) fn number_at(link: &Path, kind: &str) -> Option<u64> {
-    let target = std::fs::read_link(link).ok()?;
+    let target = file::link(link).ok()?;
     bracketed(target.as_os_str().as_bytes(), kind)
 }
 

@@ -3,12 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
-use std::fs;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw};
+use rustix::fs::{CWD, RawDir, readlinkat_raw};
 use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
 
@@ -16,6 +15,7 @@ use super::doubt::{self, Doubt, is_capable, is_gone};
 use super::mounts;
 use super::place::{Key, Place};
 use super::sknet::Sockets;
+use crate::collector::file;
 use crate::collector::netns::{self, Netns};
 use crate::collector::owners::{PathBuffer, numbers_in, threads_in};
 use crate::model::Pid;
@@ -129,8 +129,7 @@ impl<'a> Search<'a> {
     }
 
     fn root(&self) -> Option<OwnedFd> {
-        let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
-        openat(CWD, self.proc_root, flags, Mode::empty()).ok()
+        file::directory(CWD, self.proc_root).ok()
     }
 
     /// The namespace that a plain run reads: the own one, or that of PID 1 of another procfs.
@@ -327,7 +326,7 @@ impl Search<'_> {
             }
             let process = self.process(pid);
             // That it is gone, or may not be looked at, has been said.
-            if let Ok(text) = fs::read(process.join("mountinfo")) {
+            if let Ok(text) = file::read(&process.join("mountinfo"), file::LIST_MAX) {
                 let mounts = mounts::of_text(&text, Some(&process.join("root")));
                 self.add_mounts(mounts);
             }
@@ -374,8 +373,7 @@ impl Search<'_> {
         homes: &mut BTreeSet<Key>,
     ) -> Result<bool, Errno> {
         let dir = self.process(pid).join("fd");
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let dir_fd = openat(CWD, &dir, flags, Mode::empty())?;
+        let dir_fd = file::directory(CWD, &dir)?;
         let mut buffer = vec![MaybeUninit::uninit(); DIRENTS];
         let mut entries = RawDir::new(dir_fd.as_fd(), &mut buffer);
         let mut asked = may_ask.then(|| Sockets::of(pid).ok()).flatten();
@@ -460,6 +458,7 @@ fn namespace_link(root: &OwnedFd, path: &CStr, kind: &str) -> Result<u64, Errno>
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::symlink;
 
     use super::*;

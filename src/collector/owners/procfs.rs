@@ -10,10 +10,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw};
+use rustix::fs::{CWD, RawDir, readlinkat_raw};
 use rustix::io::Errno;
 
 use super::{Found, Progress, STRAYS_FEW, STRAYS_MAX, Wanted};
+use crate::collector::file;
 use crate::model::{Holder, Name, Pid, Process, Scanned};
 
 /// Room for the entries of one getdents64(2): about 1,300 descriptors.
@@ -27,7 +28,7 @@ const LINK: usize = 32;
 /// # Errors
 /// When the processes cannot be listed at all.
 pub(super) fn scan(proc_root: &Path, wanted: &Wanted, progress: &Progress) -> io::Result<Found> {
-    let root = open_dir(CWD, proc_root)?;
+    let root = file::directory(CWD, proc_root)?;
     let pids = processes(&root)?;
     Ok(scan_these(&root, &pids, wanted, progress))
 }
@@ -42,7 +43,7 @@ pub(super) fn scan_others(
     wanted: &Wanted,
     progress: &Progress,
 ) -> io::Result<Found> {
-    let root = open_dir(CWD, proc_root)?;
+    let root = file::directory(CWD, proc_root)?;
     let mut pids = processes(&root)?;
     pids.retain(|pid| !is_known(*pid));
     Ok(scan_these(&root, &pids, wanted, progress))
@@ -146,12 +147,7 @@ impl Worker<'_> {
         self.epolls.clear();
         self.rings.clear();
         self.strays.clear();
-        let dir = openat(
-            self.root,
-            self.path.of(pid, "fd"),
-            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )?;
+        let dir = file::directory(self.root, self.path.of(pid, "fd"))?;
         let mut entries = RawDir::new(dir.as_fd(), &mut self.dirents);
         while let Some(entry) = entries.next() {
             let entry = entry?;
@@ -201,7 +197,7 @@ impl Processes {
     /// `None` where there is no procfs.
     pub(super) fn open(proc_root: &Path) -> Option<Processes> {
         Some(Processes {
-            root: open_dir(CWD, proc_root).ok()?,
+            root: file::directory(CWD, proc_root).ok()?,
             path: PathBuffer::default(),
         })
     }
@@ -232,7 +228,7 @@ fn processes(root: &OwnedFd) -> io::Result<Vec<Pid>> {
 /// its end.
 pub(in crate::collector) fn numbers_in(at: impl AsFd, path: &Path) -> (Vec<u32>, Option<Errno>) {
     let mut numbers = Vec::new();
-    let dir = match open_dir(at, path) {
+    let dir = match file::directory(at, path) {
         Ok(dir) => dir,
         Err(error) => return (numbers, Some(error)),
     };
@@ -250,24 +246,13 @@ pub(in crate::collector) fn numbers_in(at: impl AsFd, path: &Path) -> (Vec<u32>,
 /// How many threads a process has, by its `task`: a directory has a link for itself, one in its
 /// parent, and here one for each thread (`proc_task_getattr`).
 pub(in crate::collector) fn threads_in(tasks: &Path) -> Option<u64> {
-    let links = std::fs::metadata(tasks).ok()?.nlink();
+    let links = file::metadata(tasks).ok()?.nlink();
     Some(links.saturating_sub(2))
-}
-
-fn open_dir(at: impl AsFd, path: &Path) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    openat(at, path, flags, Mode::empty())
 }
 
 /// `/proc/PID/comm`, without its newline.
 fn read_name(root: &OwnedFd, pid: Pid, path: &mut PathBuffer) -> Option<Name> {
-    let file = openat(
-        root,
-        path.of(pid, "comm"),
-        OFlags::RDONLY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .ok()?;
+    let file = file::open_at(root, path.of(pid, "comm")).ok()?;
     let mut bytes = [0; 64];
     let length = rustix::io::read(&file, &mut bytes).ok()?;
     let name = bytes.get(..length)?;

@@ -176,6 +176,7 @@ impl Recording {
     ///
     /// # Errors
     /// When it cannot be read, is none, or is not as it was written.
+    #[allow(clippy::disallowed_methods, reason = "it may well be a pipe")]
     pub fn open(path: &Path) -> Result<Recording, RecordingError> {
         Recording::read_from(File::open(path).map_err(RecordingError::Unread)?)
     }
