@@ -19,6 +19,8 @@ mod diff;
 pub mod exit;
 pub mod explain;
 pub mod filter;
+#[cfg(fuzzing)]
+pub mod fuzz;
 pub mod manual;
 pub mod memory;
 mod merge;

@@ -7,9 +7,9 @@
 //!
 //! What the program says is taken for true only if it found what this process holds itself.
 
-mod btf;
+pub(crate) mod btf;
 mod code;
-mod program;
+pub(crate) mod program;
 mod seen;
 mod syscall;
 
