@@ -3,15 +3,16 @@
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, ErrorKind, Write};
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 use std::sync::mpsc::{self, SendError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anstream::AutoStream;
 use clap::Parser;
 use closewait::args::Cli;
 use closewait::classifier::verdict::Status;
+use closewait::collector::hang;
 use closewait::exit::Outcome;
 use closewait::memory::{self, Memory, Refusal};
 use closewait::model::{State, StateSet};
@@ -20,6 +21,9 @@ use closewait::plan::{Plan, Terminal, UsageError};
 use closewait::renderer::{check, escape};
 use closewait::rights;
 use closewait::stdout::Stdout;
+
+/// How long a file system may take for one answer.
+const HANGS: Duration = Duration::from_secs(30);
 
 #[global_allocator]
 static MEMORY: Memory = Memory;
@@ -53,6 +57,17 @@ fn run() -> ExitCode {
     {
         let error = anyhow::Error::new(error).context("could not go on with the caller's rights");
         return fail(&error, failure);
+    }
+    // A check has a deadline of its own.
+    if cli.timeout().is_none() {
+        hang::watch(HANGS, move |path| {
+            let path = path.display();
+            let seconds = HANGS.as_secs();
+            let reason =
+                format!("{path} has not answered for {seconds} s; is its file system there?");
+            fail(&anyhow::Error::msg(reason), failure);
+            process::exit(failure.code().into());
+        });
     }
     let plan = match planned(cli) {
         Ok(plan) => plan,

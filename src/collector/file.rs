@@ -4,10 +4,10 @@
 
 #![allow(clippy::disallowed_methods)]
 
-use std::fmt::Display;
 use std::fs::{File, Metadata, ReadDir};
-use std::io::{self, BufRead, BufReader, ErrorKind, Read, Take};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Take};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use procfs::FromRead;
@@ -15,24 +15,59 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
+use super::hang::Pending;
 use crate::panics;
 
 /// What the kernel says of one process, or of one thing, is shorter: 65,536 groups take 700 kB.
 pub(super) const TEXT_MAX: u64 = 4 << 20;
 /// Of lists that grow with the host: mounts, users, names of hosts.
 pub(super) const LIST_MAX: u64 = 64 << 20;
-/// Of what is read line by line and not kept: as many mappings or files as a process may have.
-const LINES_MAX: u64 = 1 << 30;
+/// Of what is read line by line: some seven million sockets.
+const STREAM_MAX: u64 = 1 << 30;
 /// A path has at most 4,096 bytes, each of which may be written as four.
 const LINE_MAX: u64 = 32 << 10;
 
+/// A regular file that is open.
+#[derive(Debug)]
+pub(super) struct Opened {
+    file: File,
+    path: PathBuf,
+}
+
+impl Read for Opened {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let _pending = Pending::on(&self.path);
+        self.file.read(buffer)
+    }
+}
+
+impl Seek for Opened {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+impl Opened {
+    /// Reads what stands in a place, which has to be as long as `bytes`.
+    pub(super) fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
+        let _pending = Pending::on(&self.path);
+        self.file.read_exact_at(bytes, at)
+    }
+
+    pub(super) fn into_file(self) -> File {
+        self.file
+    }
+}
+
 /// Opens a regular file. What it is is asked first: what is no such file is not even opened.
-pub(super) fn open(path: &Path) -> io::Result<File> {
+pub(super) fn open(path: &Path) -> io::Result<Opened> {
     open_at(CWD, path)
 }
 
 /// The same below a directory that is open.
-pub(super) fn open_at(dir: impl AsFd, path: impl Arg + Copy) -> io::Result<File> {
+pub(super) fn open_at(dir: impl AsFd, path: impl Arg + Copy) -> io::Result<Opened> {
+    let name = PathBuf::from(path.to_string_lossy().into_owned());
+    let _pending = Pending::on(&name);
     let found = statat(&dir, path, AtFlags::empty())?;
     if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
         return Err(io::Error::new(
@@ -42,11 +77,15 @@ pub(super) fn open_at(dir: impl AsFd, path: impl Arg + Copy) -> io::Result<File>
     }
     // What has taken its place meanwhile is not waited for.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    Ok(openat(dir, path, flags, Mode::empty())?.into())
+    Ok(Opened {
+        file: openat(dir, path, flags, Mode::empty())?.into(),
+        path: name,
+    })
 }
 
 /// Opens a directory.
 pub(super) fn directory(at: impl AsFd, path: impl Arg) -> Result<OwnedFd, Errno> {
+    let _pending = Pending::on(&*path.to_string_lossy());
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     openat(at, path, flags, Mode::empty())
 }
@@ -57,7 +96,7 @@ pub(super) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     whole(open(path)?, most)
 }
 
-fn whole(file: File, most: u64) -> io::Result<Vec<u8>> {
+fn whole(file: Opened, most: u64) -> io::Result<Vec<u8>> {
     let bytes = beginning(file, most.saturating_add(1))?;
     if bytes.len() as u64 > most {
         return Err(too_large(most));
@@ -70,7 +109,7 @@ pub(super) fn head(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     beginning(open(path)?, most)
 }
 
-fn beginning(file: File, most: u64) -> io::Result<Vec<u8>> {
+fn beginning(file: Opened, most: u64) -> io::Result<Vec<u8>> {
     // Most texts of the kernel come with one call, and another says that it was all.
     let mut bytes = Vec::with_capacity(usize::try_from(most).unwrap_or(usize::MAX).min(2048));
     file.take(most).read_to_end(&mut bytes)?;
@@ -82,7 +121,7 @@ pub(super) fn text(path: &Path) -> io::Result<String> {
     text_of(open(path)?)
 }
 
-fn text_of(file: File) -> io::Result<String> {
+fn text_of(file: Opened) -> io::Result<String> {
     let bytes = whole(file, TEXT_MAX)?;
     Ok(String::from_utf8(bytes).unwrap_or_else(|error| {
         // A name may have any bytes.
@@ -101,13 +140,30 @@ pub(super) fn parsed<T: FromRead>(text: &[u8]) -> Option<T> {
     panics::caught(|| T::from_read(text))?.ok()
 }
 
+/// A file that is read from its beginning, and not kept. One without an end is an error.
+pub(super) fn stream(path: &Path) -> io::Result<Stream> {
+    Ok(Stream(open(path)?.take(STREAM_MAX)))
+}
+
+#[derive(Debug)]
+pub(super) struct Stream(Take<Opened>);
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(buffer)? {
+            0 if self.0.limit() == 0 && !buffer.is_empty() => Err(too_large(STREAM_MAX)),
+            read => Ok(read),
+        }
+    }
+}
+
 /// The text of a file line by line, without their ends.
 pub(super) fn lines(path: &Path) -> io::Result<Lines> {
-    Ok(Lines(BufReader::new(open(path)?.take(LINES_MAX))))
+    Ok(Lines(BufReader::new(stream(path)?)))
 }
 
 /// It ends with an error where the text cannot be read on, or is none.
-pub(super) struct Lines(BufReader<Take<File>>);
+pub(super) struct Lines(BufReader<Stream>);
 
 impl Iterator for Lines {
     type Item = io::Result<String>;
@@ -115,7 +171,6 @@ impl Iterator for Lines {
     fn next(&mut self) -> Option<io::Result<String>> {
         let mut line = Vec::new();
         match (&mut self.0).take(LINE_MAX).read_until(b'\n', &mut line) {
-            Ok(0) if self.0.get_ref().limit() == 0 => return Some(Err(too_large(LINES_MAX))),
             Ok(0) => return None,
             Ok(_) => {}
             Err(error) => return Some(Err(error)),
@@ -130,23 +185,26 @@ impl Iterator for Lines {
 }
 
 /// The error for what has more than so many bytes.
-pub(super) fn too_large(most: impl Display) -> io::Error {
+fn too_large(most: u64) -> io::Error {
     let reason = format!("it goes on after {most} bytes");
     io::Error::new(ErrorKind::FileTooLarge, reason)
 }
 
 /// Where a symbolic link leads.
 pub(super) fn link(path: &Path) -> io::Result<PathBuf> {
+    let _pending = Pending::on(path);
     std::fs::read_link(path)
 }
 
 /// What is in a directory.
 pub(super) fn entries(path: &Path) -> io::Result<ReadDir> {
+    let _pending = Pending::on(path);
     std::fs::read_dir(path)
 }
 
 /// What a path leads to, which is not opened.
 pub(super) fn metadata(path: &Path) -> io::Result<Metadata> {
+    let _pending = Pending::on(path);
     std::fs::metadata(path)
 }
 

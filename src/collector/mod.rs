@@ -9,6 +9,7 @@
 pub mod cgroup;
 mod file;
 mod halt;
+pub mod hang;
 pub mod host;
 mod inside;
 mod locks;

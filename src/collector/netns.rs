@@ -67,8 +67,8 @@ impl Netns {
         let candidates = candidates(&name, proc_root);
         let mut reason = String::new();
         for path in &candidates {
-            match file::open(path).and_then(|file| Ok((file.metadata()?.ino(), file))) {
-                Ok((inode, file)) => return Ok(Netns { file, name, inode }),
+            match Netns::at(path) {
+                Ok(netns) => return Ok(Netns { name, ..netns }),
                 Err(error) => {
                     // The first place is the one that the user most likely meant.
                     if reason.is_empty() {
@@ -93,7 +93,7 @@ impl Netns {
 
     /// Opens the namespace that a path leads to.
     pub(super) fn at(path: &Path) -> io::Result<Netns> {
-        let file = file::open(path)?;
+        let file = file::open(path)?.into_file();
         Ok(Netns {
             inode: file.metadata()?.ino(),
             file,

@@ -254,6 +254,9 @@ impl Reading<'_> {
             unread.push(format!("only {} threads were read", ticks.by_thread.len()));
         }
         let stat = stat(process);
+        if stat.is_none() {
+            unread.push("its stat could not be read".to_owned());
+        }
         let may_be_read = waiting.is_some();
         let waiting = waiting.unwrap_or_default();
         Evidence {

@@ -325,7 +325,7 @@ pub(super) fn read_texts(
             Family::Inet => name.to_owned(),
             Family::Inet6 => format!("{name}6"),
         });
-        let reading = file::open(&path)
+        let reading = file::stream(&path)
             .and_then(|text| proc_net::read_into(found, text, protocol, family, keep));
         match reading {
             Ok(reading) => {

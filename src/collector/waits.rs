@@ -2,12 +2,10 @@
 //! under which name. See proc_pid_syscall(5) and proc_pid_fdinfo(5).
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::file;
+use super::file::{self, Opened};
 use super::locks;
 use super::owners::socket_inode;
 use super::process::{Ends, is_32_bit};
@@ -157,7 +155,7 @@ fn low(argument: u64) -> u32 {
 pub(super) struct Process<'a> {
     /// `/proc/PID`.
     pub(super) root: PathBuf,
-    memory: Option<File>,
+    memory: Option<Opened>,
     pub(super) ends: &'a Ends<'a>,
 }
 
@@ -173,7 +171,7 @@ impl<'a> Process<'a> {
     /// Some bytes of its memory.
     pub(super) fn memory<const LENGTH: usize>(&self, at: u64) -> Option<[u8; LENGTH]> {
         let mut bytes = [0; LENGTH];
-        self.memory.as_ref()?.read_exact_at(&mut bytes, at).ok()?;
+        self.memory.as_ref()?.read_at(&mut bytes, at).ok()?;
         Some(bytes)
     }
 

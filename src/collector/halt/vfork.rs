@@ -1,7 +1,6 @@
 //! Threads that sleep until a child that uses their memory executes a program or ends (vfork(2),
 //! `CLONE_VFORK` of clone(2)).
 
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::hierarchy::bounded;
@@ -63,7 +62,7 @@ fn is_vforking(root: &Path, thread: Pid) -> Option<bool> {
         "clone3" => {
             let mut flags = [0; 8];
             let memory = file::open(&root.join("mem")).ok()?;
-            memory.read_exact_at(&mut flags, arguments[0]).ok()?;
+            memory.read_at(&mut flags, arguments[0]).ok()?;
             u64::from_ne_bytes(flags)
         }
         _ => return Some(false),

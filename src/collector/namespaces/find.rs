@@ -16,6 +16,7 @@ use super::mounts;
 use super::place::{Key, Place};
 use super::sknet::Sockets;
 use crate::collector::file;
+use crate::collector::hang::Pending;
 use crate::collector::netns::{self, Netns};
 use crate::collector::owners::{PathBuffer, numbers_in, threads_in};
 use crate::model::Pid;
@@ -374,6 +375,7 @@ impl Search<'_> {
     ) -> Result<bool, Errno> {
         let dir = self.process(pid).join("fd");
         let dir_fd = file::directory(CWD, &dir)?;
+        let _pending = Pending::on(&dir);
         let mut buffer = vec![MaybeUninit::uninit(); DIRENTS];
         let mut entries = RawDir::new(dir_fd.as_fd(), &mut buffer);
         let mut asked = may_ask.then(|| Sockets::of(pid).ok()).flatten();

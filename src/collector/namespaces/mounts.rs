@@ -92,7 +92,7 @@ fn namespace_inode(path: &Path) -> io::Result<Option<u64>> {
     if !file::metadata(path)?.is_file() {
         return Ok(None);
     }
-    let file = file::open(path)?;
+    let file = file::open(path)?.into_file();
     let is_namespace = rustix::fs::fstatfs(&file)?.f_type as u64 == NSFS;
     Ok(if is_namespace {
         Some(file.metadata()?.ino())

@@ -2,7 +2,7 @@
 //! spread over the processors. See proc_pid_fd(5).
 
 use std::ffi::CStr;
-use std::io;
+use std::io::{self, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
@@ -15,6 +15,7 @@ use rustix::io::Errno;
 
 use super::{Found, Progress, STRAYS_FEW, STRAYS_MAX, Wanted};
 use crate::collector::file;
+use crate::collector::hang::Pending;
 use crate::model::{Holder, Name, Pid, Process, Scanned};
 
 /// Room for the entries of one getdents64(2): about 1,300 descriptors.
@@ -148,6 +149,7 @@ impl Worker<'_> {
         self.rings.clear();
         self.strays.clear();
         let dir = file::directory(self.root, self.path.of(pid, "fd"))?;
+        let _pending = Pending::on(format!("{pid}/fd"));
         let mut entries = RawDir::new(dir.as_fd(), &mut self.dirents);
         while let Some(entry) = entries.next() {
             let entry = entry?;
@@ -234,6 +236,7 @@ pub(in crate::collector) fn numbers_in(at: impl AsFd, path: &Path) -> (Vec<u32>,
     };
     let mut buffer = vec![MaybeUninit::uninit(); DIRENTS];
     let mut entries = RawDir::new(dir.as_fd(), &mut buffer);
+    let _pending = Pending::on(path);
     while let Some(entry) = entries.next() {
         match entry {
             Ok(entry) => numbers.extend(number(entry.file_name().to_bytes())),
@@ -252,9 +255,9 @@ pub(in crate::collector) fn threads_in(tasks: &Path) -> Option<u64> {
 
 /// `/proc/PID/comm`, without its newline.
 fn read_name(root: &OwnedFd, pid: Pid, path: &mut PathBuffer) -> Option<Name> {
-    let file = file::open_at(root, path.of(pid, "comm")).ok()?;
+    let mut file = file::open_at(root, path.of(pid, "comm")).ok()?;
     let mut bytes = [0; 64];
-    let length = rustix::io::read(&file, &mut bytes).ok()?;
+    let length = file.read(&mut bytes).ok()?;
     let name = bytes.get(..length)?;
     Some(Name::new(name.strip_suffix(b"\n").unwrap_or(name)))
 }
