@@ -5,11 +5,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The stages, and what each may know besides itself.
-const MAY_KNOW: [(&str, &[&str]); 17] = [
+const MAY_KNOW: [(&str, &[&str]); 16] = [
     ("model", &[]),
     ("filter", &["model"]),
-    // The parsers of a crate may panic.
-    ("collector", &["model", "filter", "panics"]),
+    ("collector", &["model", "filter"]),
     ("classifier", &["model", "filter"]),
     ("renderer", &["model", "filter", "classifier"]),
     ("explain", &["model"]),
@@ -32,14 +31,13 @@ const MAY_KNOW: [(&str, &[&str]); 17] = [
     ("manual", &["args"]),
     ("memory", &[]),
     ("output", &["rights", "stdout"]),
-    ("panics", &["renderer"]),
     ("rights", &["start"]),
     ("start", &[]),
     ("stdout", &["start"]),
     ("main", &[]),
 ];
 /// These know every stage.
-const KNOW_ALL: [&str; 7] = ["lib", "plan", "check", "record", "diff", "merge", "fuzz"];
+const KNOW_ALL: [&str; 6] = ["lib", "plan", "check", "record", "diff", "merge"];
 /// The stages that are functions of their arguments, and what they therefore never name.
 const PURE: [&str; 5] = ["model", "filter", "classifier", "renderer", "explain"];
 const IMPURE: [&str; 10] = [

@@ -7,11 +7,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::file;
+use super::namespaces::doubt::hint_of;
 use super::namespaces::{self, Missing, sknet};
+use super::owners::numbers_in;
 use crate::model::Pid;
 
 /// A network namespace as the user named it.
@@ -42,13 +44,27 @@ pub(super) const PLACES: [&str; 3] = ["/run/netns", "/var/run/netns", "/run/dock
 #[derive(Debug, thiserror::Error)]
 pub enum NetnsError {
     #[error("no network namespace {name:?}: {reason}")]
-    Open { name: String, reason: String },
+    Open {
+        name: String,
+        reason: String,
+        errno: Option<Errno>,
+    },
     #[error("entering network namespace {name:?}: {reason}{hint}")]
     Enter {
         name: String,
         reason: Errno,
         hint: &'static str,
     },
+}
+
+impl NetnsError {
+    /// What the system said, where it was asked.
+    pub(super) fn errno(&self) -> Option<Errno> {
+        match self {
+            NetnsError::Open { errno, .. } => *errno,
+            NetnsError::Enter { reason, .. } => Some(*reason),
+        }
+    }
 }
 
 /// An open network namespace.
@@ -65,14 +81,15 @@ impl Netns {
     pub fn open(name: &NetnsName, proc_root: &Path) -> Result<Netns, NetnsError> {
         let name = name.0.clone();
         let candidates = candidates(&name, proc_root);
-        let mut reason = String::new();
+        let (mut reason, mut errno) = (String::new(), None);
         for path in &candidates {
-            match Netns::at(path) {
-                Ok(netns) => return Ok(Netns { name, ..netns }),
+            match File::open(path).and_then(|file| Ok((file.metadata()?.ino(), file))) {
+                Ok((inode, file)) => return Ok(Netns { file, name, inode }),
                 Err(error) => {
                     // The first place is the one that the user most likely meant.
                     if reason.is_empty() {
                         reason = format!("could not open {}: {error}", path.display());
+                        errno = Errno::from_io_error(&error);
                     }
                 }
             }
@@ -88,12 +105,23 @@ impl Netns {
         } else if !name.contains('/') {
             reason.push_str("; `ip netns list` shows those that have a name");
         }
-        Err(NetnsError::Open { name, reason })
+        match errno.map(|errno| hint_of(errno, "CAP_SYS_PTRACE")) {
+            Some(hint) if !hint.is_empty() => {
+                reason.push_str("; ");
+                reason.push_str(&hint);
+            }
+            _ => {}
+        }
+        Err(NetnsError::Open {
+            name,
+            reason,
+            errno,
+        })
     }
 
     /// Opens the namespace that a path leads to.
     pub(super) fn at(path: &Path) -> io::Result<Netns> {
-        let file = file::open(path)?.into_file();
+        let file = File::open(path)?;
         Ok(Netns {
             inode: file.metadata()?.ino(),
             file,
@@ -143,7 +171,7 @@ impl Netns {
                             Errno::PERM if rustix::process::geteuid().is_root() => {
                                 " (needs CAP_SYS_ADMIN)"
                             }
-                            Errno::PERM => " (needs root)",
+                            Errno::PERM => "; run as root (or with CAP_SYS_ADMIN)",
                             Errno::INVAL => "; is that a network namespace?",
                             _ => "",
                         },
@@ -175,8 +203,15 @@ fn candidates(name: &str, proc_root: &Path) -> Vec<PathBuf> {
     }
     let named = PLACES.iter().map(|place| Path::new(place).join(name));
     if name.parse::<u32>().is_ok() {
-        let of_process = proc_root.join(name).join("ns/net");
-        return std::iter::once(of_process).chain(named).collect();
+        let process = proc_root.join(name);
+        // The main thread may have exited, and others go on.
+        let (threads, _) = numbers_in(CWD, &process.join("task"));
+        let threads = threads.into_iter().map(|thread| {
+            let task = process.join("task").join(thread.to_string());
+            task.join("ns/net")
+        });
+        let of_process = std::iter::once(process.join("ns/net")).chain(threads);
+        return of_process.chain(named).collect();
     }
     named.collect()
 }
@@ -206,7 +241,7 @@ pub(super) fn is_ours(proc_root: &Path) -> bool {
 /// Whether the process numbers in a procfs are those that system calls take here. The status of a
 /// process in a nested PID namespace has several.
 pub(super) fn has_our_numbers(proc_root: &Path) -> bool {
-    let status = file::text(&proc_root.join("self/status")).unwrap_or_default();
+    let status = std::fs::read_to_string(proc_root.join("self/status")).unwrap_or_default();
     let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
     let own = std::process::id().to_string();
     numbers.is_some_and(|numbers| numbers.split_ascii_whitespace().eq([own.as_str()]))
@@ -219,7 +254,7 @@ pub(super) fn link_inode(link: &[u8]) -> Option<u64> {
 
 /// The number of the namespace that a link such as `/proc/PID/ns/net` leads to.
 pub(super) fn number_at(link: &Path, kind: &str) -> Option<u64> {
-    let target = file::link(link).ok()?;
+    let target = std::fs::read_link(link).ok()?;
     bracketed(target.as_os_str().as_bytes(), kind)
 }
 

@@ -20,7 +20,7 @@ use crate::classifier::cause::GRACE_MS;
 use crate::classifier::severity::Thresholds;
 use crate::classifier::tally::Dimension;
 use crate::collector::names::SystemNames;
-use crate::collector::namespaces::{Missing, whereabouts};
+use crate::collector::namespaces::whereabouts;
 use crate::collector::netns::{NetnsChoice, NetnsName};
 use crate::collector::owners::ScanChoice;
 use crate::collector::recording::{RecordedNames, Recording, RecordingError};
@@ -85,7 +85,7 @@ impl Place {
                 self.is_told = true;
             }
             // Of one that does not exist no socket matches.
-            Err(missing) if !options.quiet || matches!(missing, Missing::Unlisted(_)) => {
+            Err(missing) if !options.quiet || missing.is_unsure() => {
                 self.netns = NetnsChoice::Missing(missing);
             }
             Ok(_) | Err(_) => {}

@@ -303,6 +303,9 @@ fn a_process_without_its_leader_is_looked_for_where_its_threads_live() {
     Named::new("leader").enter();
     let check = lab.closewait(&["check", "--pid", &pid, "-w", "2", "--grace", "0s"]);
     assert_eq!(check.code, 1, "{check:?}");
+    let port = hidden.port().to_string();
+    let named = lab.closewait(&["-q", "-N", &pid, "--state", "close-wait", "--port", &port]);
+    assert_eq!(named.code, 0, "{named:?}");
 }
 
 #[test]

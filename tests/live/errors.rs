@@ -179,3 +179,38 @@ fn without_a_thread_everything_is_done_by_the_one_that_is_there() {
         assert!(codes.contains(&told.code), "{args:?}: {told:?}");
     }
 }
+
+#[test]
+fn where_descriptors_run_out_the_limit_is_named_and_no_capability() {
+    let lab = Lab::new();
+    if !lab.is_private() {
+        left_out(Lack::Namespace);
+        return;
+    }
+    let pid = lab.holder_pid().unwrap().to_string();
+    let _another = Lab::new();
+    let mut named = 0;
+    for files in 3..16 {
+        for args in [&["-A", "--json", "--no-evidence"][..], &["-N", &pid]] {
+            let script = format!("ulimit -n {files}; exec \"$0\" \"$@\"");
+            let mut limited = Command::new("sh");
+            let told = run(limited.args(["-c", &script]).arg(closewait()).args(args));
+            let all = [told.stdout.as_str(), &told.stderr].concat();
+            assert!([0, 1].contains(&told.code), "{files} {args:?}: {told:?}");
+            assert!(!all.contains("panicked"), "{files} {args:?}: {told:?}");
+            if all.contains("(os error 24)") && !all.contains("CLOSE_WAIT") {
+                assert!(all.contains("ulimit -n"), "{files} {args:?}: {told:?}");
+            }
+            if args.contains(&"--json") && told.code == 0 {
+                let document: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+                let gaps = document["gaps"].as_array().unwrap().iter();
+                for gap in gaps.filter(|gap| gap["detail"].to_string().contains("os error 24")) {
+                    let hint = gap["hint"].to_string();
+                    assert!(!hint.contains("CAP_"), "{files}: {gap}");
+                    named += u32::from(hint.contains("ulimit -n"));
+                }
+            }
+        }
+    }
+    assert!(named > 0);
+}

@@ -108,18 +108,24 @@ fn hidepid_is_named_as_the_reason_for_a_hidden_owner() {
         left_out(Lack::Namespace);
         return;
     }
-    let _server = lab.start("leak", &["connections=3"]);
+    let server = lab.start("leak", &["connections=3"]);
     let tool = Nobody::new();
     // A mount of its own: another one of the same procfs would change for all.
-    let inside = |option: &str, groups: u32| {
+    let run_inside = |option: &str, groups: u32, args: &[&str]| {
         let script = format!("mount -t proc -o {option} proc /proc && exec \"$@\"");
         let mut command = Command::new("unshare");
         command.args(["--mount", "sh", "-c", &script, "sh", "setpriv"]);
         command.args(["--reuid", "65534", "--clear-groups", "--regid"]);
         command.arg(groups.to_string());
-        run(command.arg(tool.program()).args(["list", "-a", "--json"]))
+        run(command.arg(tool.program()).args(args))
     };
+    let inside = |option: &str, group| run_inside(option, group, &["list", "-a", "--json"]);
+    let pid = server.pid().to_string();
     for option in ["hidepid=2", "hidepid=4"] {
+        // That the process is not in sight does not say that there is none.
+        let quiet = run_inside(option, 65534, &["-q", "--pid", &pid]);
+        assert_eq!(quiet.code, 2, "{quiet:?}");
+        assert!(quiet.stderr.contains("hidepid="), "{quiet:?}");
         let run = inside(option, 65534);
         let gap = hidden(&run).expect("hidden owners");
         assert!(detail(&gap).contains("(hidepid="), "{gap}");

@@ -1,6 +1,7 @@
 //! Why a procfs may not show all processes, and with them all network namespaces.
 
 use std::borrow::Cow;
+use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -8,7 +9,6 @@ use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
 
 use super::mounts::{MountLine, unescaped};
-use crate::collector::file;
 use crate::collector::netns;
 
 /// The number of the initial PID namespace (`PROC_PID_INIT_INO` of `include/linux/proc_ns.h`).
@@ -32,12 +32,11 @@ impl Doubt {
         Doubt {
             detail: format!("could not {what} {}: {reason}", path.display()),
             hint: match Errno::from_io_error(reason) {
-                Some(Errno::ACCESS | Errno::PERM) => "run as root",
-                Some(Errno::MFILE) => "raise the limit of open files (ulimit -n)",
-                Some(Errno::NOENT) => "is a procfs mounted there?",
-                _ => "",
-            }
-            .into(),
+                Some(Errno::ACCESS | Errno::PERM) => "run as root".into(),
+                Some(Errno::NOENT) => "is a procfs mounted there?".into(),
+                Some(reason) => hint_of(reason, ""),
+                None => "".into(),
+            },
         }
     }
 
@@ -73,6 +72,18 @@ pub(super) fn by_capability(names: &str) -> String {
     }
 }
 
+/// What to try where something was refused for this reason, which the capabilities would permit.
+pub(in crate::collector) fn hint_of(reason: Errno, capabilities: &str) -> Cow<'static, str> {
+    match reason {
+        Errno::ACCESS | Errno::PERM => by_capability(capabilities).into(),
+        Errno::MFILE => "raise the limit of open files (ulimit -n)".into(),
+        Errno::NFILE => "the host has no descriptor left: see fs.file-max".into(),
+        Errno::AGAIN => "raise the limit of threads (ulimit -u)".into(),
+        Errno::NOMEM | Errno::NOBUFS => "the host has no memory left".into(),
+        _ => "".into(),
+    }
+}
+
 /// Why a procfs that has processes may not show all of them.
 pub(super) fn of_procfs(proc_root: &Path) -> Vec<Doubt> {
     let mut doubts = Vec::new();
@@ -86,16 +97,19 @@ pub(super) fn of_procfs(proc_root: &Path) -> Vec<Doubt> {
             hint: "run it on the host, or with the host's --proc".into(),
         });
     }
-    if let Some(option) = hiding {
-        doubts.push(Doubt {
-            detail: format!(
-                "{} is mounted with {option}: other users' processes are not seen",
-                proc_root.display()
-            ),
-            hint: by_capability("CAP_SYS_PTRACE").into(),
-        });
-    }
+    doubts.extend(hiding.map(|option| hidden(proc_root, &option)));
     doubts
+}
+
+/// Processes of others are hidden by an option of the mount.
+pub(super) fn hidden(proc_root: &Path, option: &str) -> Doubt {
+    Doubt {
+        detail: format!(
+            "{} is mounted with {option}: other users' processes are not seen",
+            proc_root.display()
+        ),
+        hint: by_capability("CAP_SYS_PTRACE").into(),
+    }
 }
 
 /// Whether the processes are those of the initial PID namespace: by the namespace of PID 1, or, if
@@ -120,9 +134,10 @@ fn is_kernel_thread(process: &Path) -> Option<bool> {
 
 /// What proc_pid_stat(5) tells from the state on: a name may have anything in it.
 pub(super) fn stat(process: &Path) -> io::Result<String> {
-    let text = file::text(&process.join("stat"))?;
-    let rest = text.rsplit_once(") ").map(|(_, rest)| rest);
-    Ok(rest.unwrap_or_default().to_owned())
+    let text = fs::read(process.join("stat"))?;
+    let name = text.iter().rposition(|byte| *byte == b')');
+    let rest = name.and_then(|at| text.get(at + 2..)).unwrap_or_default();
+    Ok(String::from_utf8_lossy(rest).into_owned())
 }
 
 /// The option of the mount that hides processes from this reader; see proc(5).
@@ -130,7 +145,7 @@ pub(in crate::collector) fn hiding(proc_root: &Path) -> Option<String> {
     if is_capable(CapabilitySet::SYS_PTRACE) {
         return None;
     }
-    let mountinfo = file::read(Path::new("/proc/thread-self/mountinfo"), file::LIST_MAX).ok()?;
+    let mountinfo = fs::read("/proc/thread-self/mountinfo").ok()?;
     let root = proc_root.canonicalize().ok()?;
     let root = root.as_os_str().as_encoded_bytes();
     let lines = mountinfo.split(|byte| *byte == b'\n');
@@ -176,7 +191,6 @@ pub(super) fn is_gone(error: Errno) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     #[test]
     fn hidepid_hides_from_all_but_its_group() {

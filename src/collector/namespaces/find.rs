@@ -3,20 +3,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
+use std::fs;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, RawDir, readlinkat_raw};
+use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw};
 use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
 
 use super::doubt::{self, Doubt, is_capable, is_gone};
+use super::lost::{Lost, is_ending};
 use super::mounts;
 use super::place::{Key, Place};
 use super::sknet::Sockets;
-use crate::collector::file;
-use crate::collector::hang::Pending;
 use crate::collector::netns::{self, Netns};
 use crate::collector::owners::{PathBuffer, numbers_in, threads_in};
 use crate::model::Pid;
@@ -59,7 +59,7 @@ pub(super) fn find(proc_root: &Path, depth: Depth) -> Found {
     if depth == Depth::Everything {
         search.go_on();
     }
-    search.found
+    search.found()
 }
 
 /// A search, and what it has found so far.
@@ -76,6 +76,9 @@ pub(super) struct Search<'a> {
     answered: bool,
     /// Why one did not, though nothing is missing for that.
     refused: Option<Errno>,
+    pub(super) lost: Lost,
+    /// Why not all processes were listed.
+    unlisted: Option<Doubt>,
 }
 
 impl<'a> Search<'a> {
@@ -91,6 +94,8 @@ impl<'a> Search<'a> {
             tables: BTreeMap::new(),
             answered: false,
             refused: None,
+            lost: Lost::default(),
+            unlisted: None,
         };
         if is_ours {
             search.found.places.entry(Key::Own).or_default();
@@ -106,6 +111,7 @@ impl<'a> Search<'a> {
         }
         if let Some(error) = failure {
             let doubt = Doubt::could_not("list the processes of", proc_root, &error.into());
+            search.unlisted = Some(doubt.clone());
             search.found.doubts.push(doubt);
         } else if is_empty {
             search.found.doubts.push(Doubt {
@@ -113,24 +119,56 @@ impl<'a> Search<'a> {
                 hint: "is a procfs mounted there?".into(),
             });
         }
-        if let Some(root) = search.root() {
-            search.processes(&root);
+        match search.root() {
+            Ok(root) => search.processes(&root),
+            Err(_) if is_empty => {}
+            Err(error) => {
+                let doubt = Doubt::could_not("open", proc_root, &error.into());
+                search.found.doubts.push(doubt);
+            }
         }
         search
     }
 
+    /// What was found, and what may be missing.
+    pub(super) fn found(mut self) -> Found {
+        self.found.doubts.extend(self.lost.doubt(self.pids.len()));
+        self.found
+    }
+
     /// Threads, descriptors, and what is mounted elsewhere.
     fn go_on(&mut self) {
-        if let Some(root) = self.root() {
-            let pids = self.pids.clone();
-            self.threads(&root, &pids);
-            self.mounts_elsewhere(&root, &pids);
-            self.descriptors(&pids);
+        match self.root() {
+            Ok(root) => {
+                let pids = self.pids.clone();
+                self.threads(&root, &pids);
+                self.mounts_elsewhere(&root, &pids);
+                self.descriptors(&pids);
+            }
+            Err(error) => {
+                let doubt = Doubt::could_not("open", self.proc_root, &error.into());
+                self.found.doubts.push(doubt);
+            }
         }
     }
 
-    fn root(&self) -> Option<OwnedFd> {
-        file::directory(CWD, self.proc_root).ok()
+    /// Why there may be processes that were not seen.
+    pub(super) fn hidden(&self) -> Option<Doubt> {
+        let hiding = || doubt::hiding(self.proc_root);
+        let hidden = || Some(doubt::hidden(self.proc_root, &hiding()?));
+        self.unlisted.clone().or_else(hidden)
+    }
+
+    /// Why the namespace of a process is not told.
+    pub(super) fn unreadable(&self, pid: Pid) -> Errno {
+        let link = fs::read_link(self.process(pid).join("ns/net"));
+        let reason = link.err().as_ref().and_then(Errno::from_io_error);
+        reason.unwrap_or(Errno::NOENT)
+    }
+
+    fn root(&self) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
+        openat(CWD, self.proc_root, flags, Mode::empty())
     }
 
     /// The namespace that a plain run reads: the own one, or that of PID 1 of another procfs.
@@ -151,7 +189,8 @@ impl<'a> Search<'a> {
         if let Ok(table) = netns::table_in(&process.join("net")) {
             return Some(self.key_of_table(table));
         }
-        let (_, inode) = *self.threads_of(&self.root()?, pid).first()?;
+        let (threads, _) = self.threads_of(&self.root().ok()?, pid);
+        let (_, inode) = *threads.first()?;
         Some(self.key(inode))
     }
 }
@@ -217,7 +256,10 @@ impl Search<'_> {
                 }
                 // Its other threads may go on without their leader.
                 Err(error) if is_gone(error) => self.leaderless(root, pid),
-                Err(_) => closed.push(pid),
+                Err(error) => {
+                    self.lost.close(pid, error);
+                    closed.push(pid);
+                }
             }
         }
         let mut asked = false;
@@ -230,7 +272,7 @@ impl Search<'_> {
                     let key = self.key_of_table(table);
                     self.found.places.entry(key).or_default().add(pid);
                 }
-                Err(error) if is_gone(error) && self.is_ending(pid) => {}
+                Err(error) if is_gone(error) && is_ending(self.proc_root, pid) => {}
                 Err(_) => self.found.untold += 1,
             }
         }
@@ -254,7 +296,11 @@ impl Search<'_> {
     /// A process whose main thread has exited is where its other threads are.
     fn leaderless(&mut self, root: &OwnedFd, pid: Pid) {
         let mut first = true;
-        for (thread, inode) in self.threads_of(root, pid) {
+        let (threads, failure) = self.threads_of(root, pid);
+        if let Some(error) = failure.or(threads.is_empty().then_some(Errno::NOENT)) {
+            self.lost.lose(self.proc_root, pid, "thread", error);
+        }
+        for (thread, inode) in threads {
             let place = self.thread(pid, thread, inode);
             place.processes += u64::from(std::mem::take(&mut first));
         }
@@ -265,21 +311,25 @@ impl Search<'_> {
         let link = format!("{pid}/task/{thread}/ns/net");
         let link = self.proc_root.join(link);
         let place = self.found.places.entry(key).or_default();
-        if place.pids.is_empty() {
-            place.path.get_or_insert(link);
-        }
+        place.link(link);
         place
     }
 
-    /// The threads of a process and their namespaces, as far as they can be told.
-    fn threads_of(&self, root: &OwnedFd, pid: Pid) -> Vec<(Pid, u64)> {
+    /// The threads of a process and their namespaces, and why not all of them are told.
+    fn threads_of(&self, root: &OwnedFd, pid: Pid) -> (Vec<(Pid, u64)>, Option<Errno>) {
         let mut path = PathBuffer::default();
-        let (threads, _) = numbers_in(root, Path::new(&format!("{pid}/task")));
-        let told = |thread: u32| {
+        let (threads, mut failure) = numbers_in(root, Path::new(&format!("{pid}/task")));
+        let mut told = Vec::with_capacity(threads.len());
+        for thread in threads {
             let link = path.of(pid, format_args!("task/{thread}/ns/net"));
-            Some((Pid(thread), namespace_link(root, link, "net").ok()?))
-        };
-        threads.into_iter().filter_map(told).collect()
+            match namespace_link(root, link, "net") {
+                Ok(inode) => told.push((Pid(thread), inode)),
+                // It has exited.
+                Err(error) if is_gone(error) => {}
+                Err(error) => failure = Some(error),
+            }
+        }
+        (told, failure)
     }
 
     /// A thread may have entered another namespace than its process.
@@ -287,12 +337,20 @@ impl Search<'_> {
         let before = threads_running();
         let mut seen = 0;
         for &pid in pids {
-            let Some(threads) = threads_in(&self.process(pid).join("task")) else {
-                continue;
+            let threads = match threads_in(&self.process(pid).join("task")) {
+                Ok(threads) => threads,
+                Err(error) => {
+                    self.lost.lose(self.proc_root, pid, "thread", error);
+                    continue;
+                }
             };
             seen += threads;
             if threads > 1 {
-                for (thread, inode) in self.threads_of(root, pid) {
+                let (threads, failure) = self.threads_of(root, pid);
+                if let Some(error) = failure.or(threads.is_empty().then_some(Errno::NOENT)) {
+                    self.lost.lose(self.proc_root, pid, "thread", error);
+                }
+                for (thread, inode) in threads {
                     self.thread(pid, thread, inode);
                 }
             }
@@ -321,15 +379,18 @@ impl Search<'_> {
         let own = netns::number_at(Path::new("/proc/thread-self/ns/mnt"), "mnt");
         seen.extend(own.filter(|_| netns::is_ours(self.proc_root)));
         for &pid in pids {
-            match namespace_link(root, path.of(pid, "ns/mnt"), "mnt") {
-                Ok(inode) if seen.insert(inode) => {}
-                _ => continue,
-            }
-            let process = self.process(pid);
-            // That it is gone, or may not be looked at, has been said.
-            if let Ok(text) = file::read(&process.join("mountinfo"), file::LIST_MAX) {
-                let mounts = mounts::of_text(&text, Some(&process.join("root")));
-                self.add_mounts(mounts);
+            let told = match namespace_link(root, path.of(pid, "ns/mnt"), "mnt") {
+                Ok(inode) if !seen.insert(inode) => continue,
+                Ok(_) => fs::read(self.process(pid).join("mountinfo"))
+                    .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO)),
+                Err(error) => Err(error),
+            };
+            match told {
+                Ok(text) => {
+                    let mounts = mounts::of_text(&text, Some(&self.process(pid).join("root")));
+                    self.add_mounts(mounts);
+                }
+                Err(error) => self.lost.lose(self.proc_root, pid, "mount", error),
             }
         }
     }
@@ -340,8 +401,9 @@ impl Search<'_> {
         let own = Pid(std::process::id());
         // What this process has open, it has opened to look.
         for &pid in pids.iter().filter(|pid| !may_ask || **pid != own) {
-            // That it may not be looked at is said below.
-            let _ = self.descriptors_of(pid, may_ask, &mut BTreeSet::new());
+            if let Err(error) = self.descriptors_of(pid, may_ask, &mut BTreeSet::new()) {
+                self.lost.lose(self.proc_root, pid, "descriptor", error);
+            }
         }
         let rights = [
             (CapabilitySet::SYS_PTRACE, "CAP_SYS_PTRACE"),
@@ -374,11 +436,18 @@ impl Search<'_> {
         homes: &mut BTreeSet<Key>,
     ) -> Result<bool, Errno> {
         let dir = self.process(pid).join("fd");
-        let dir_fd = file::directory(CWD, &dir)?;
-        let _pending = Pending::on(&dir);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir_fd = openat(CWD, &dir, flags, Mode::empty())?;
         let mut buffer = vec![MaybeUninit::uninit(); DIRENTS];
         let mut entries = RawDir::new(dir_fd.as_fd(), &mut buffer);
-        let mut asked = may_ask.then(|| Sockets::of(pid).ok()).flatten();
+        let mut asked = None;
+        if may_ask {
+            match Sockets::of(pid) {
+                Ok(sockets) => asked = Some(sockets),
+                Err(Errno::SRCH) => {}
+                Err(error) => self.refuse(pid, error),
+            }
+        }
         let (mut looked_at, mut sockets) = (0, 0);
         let mut all_told = true;
         while let Some(entry) = entries.next() {
@@ -386,40 +455,37 @@ impl Search<'_> {
             if looked_at >= FDS_MAX {
                 return Ok(false);
             }
-            let mut link = [MaybeUninit::uninit(); LINK];
-            let (target, _) = match readlinkat_raw(&dir_fd, entry.file_name(), &mut link) {
-                Ok(read) => read,
-                Err(error @ (Errno::PERM | Errno::ACCESS)) => return Err(error),
-                // Closed meanwhile, or `..`.
-                Err(_) => continue,
-            };
-            looked_at += 1;
             let number = std::str::from_utf8(entry.file_name().to_bytes()).ok();
             let Some(number) = number.and_then(|name| name.parse::<u32>().ok()) else {
                 continue;
             };
+            let mut link = [MaybeUninit::uninit(); LINK];
+            let (target, _) = match readlinkat_raw(&dir_fd, entry.file_name(), &mut link) {
+                Ok(read) => read,
+                // Closed meanwhile.
+                Err(Errno::NOENT) => continue,
+                Err(error) => return Err(error),
+            };
+            looked_at += 1;
             if let Some(inode) = netns::link_inode(target) {
                 let path = dir.join(number.to_string());
                 let key = self.key(inode);
-                let place = self.found.places.entry(key).or_default();
-                if place.pids.is_empty() {
-                    place.path.get_or_insert(path);
-                }
+                self.found.places.entry(key).or_default().link(path);
             } else if target.starts_with(b"socket:[") {
                 sockets += 1;
                 let asking = asked.as_ref().filter(|_| sockets <= SOCKETS_MAX);
                 match asking.map(|asked| asked.namespace(number)) {
                     Some(Ok(Some(namespace))) => {
                         self.answered = true;
-                        homes.extend(self.held(namespace));
+                        homes.insert(self.held(namespace)?);
                     }
-                    Some(Err(error @ (Errno::PERM | Errno::NOSYS | Errno::ACCESS))) => {
-                        self.refused.get_or_insert(error);
+                    // Of another family, or closed meanwhile.
+                    Some(Ok(None) | Err(Errno::BADF | Errno::SRCH)) => {}
+                    Some(Err(error)) => {
+                        self.refuse(pid, error);
                         asked = None;
                         all_told = false;
                     }
-                    // Of another family, or closed meanwhile.
-                    Some(Ok(None) | Err(_)) => {}
                     None => all_told = false,
                 }
             }
@@ -427,22 +493,24 @@ impl Search<'_> {
         Ok(all_told)
     }
 
-    fn held(&mut self, namespace: OwnedFd) -> Option<Key> {
-        let namespace = Netns::of(namespace).ok()?;
-        let key = self.key(namespace.inode());
-        self.found.places.entry(key).or_insert_with(|| Place {
-            held: Some(namespace),
-            ..Place::default()
-        });
-        Some(key)
+    /// The sockets of a process do not tell their namespaces. Where none does, that is one reason.
+    fn refuse(&mut self, pid: Pid, error: Errno) {
+        match error {
+            Errno::PERM | Errno::NOSYS | Errno::ACCESS => _ = self.refused.get_or_insert(error),
+            error => self.lost.lose(self.proc_root, pid, "socket", error),
+        }
     }
 
-    /// Whether a process has ended, or is a zombie.
-    fn is_ending(&self, pid: Pid) -> bool {
-        match doubt::stat(&self.process(pid)) {
-            Ok(stat) => stat.starts_with(['Z', 'X']),
-            Err(error) => Errno::from_io_error(&error).is_some_and(is_gone),
+    fn held(&mut self, namespace: OwnedFd) -> Result<Key, Errno> {
+        let namespace = Netns::of(namespace)
+            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        let key = self.key(namespace.inode());
+        let place = self.found.places.entry(key).or_default();
+        // A thread that is in it may leave: another run of this tool does, after some milliseconds.
+        if key != Key::Own && place.pids.is_empty() && place.name.is_none() {
+            place.held.get_or_insert(namespace);
         }
+        Ok(key)
     }
 }
 
@@ -460,7 +528,6 @@ fn namespace_link(root: &OwnedFd, path: &CStr, kind: &str) -> Result<u64, Errno>
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::symlink;
 
     use super::*;
@@ -486,7 +553,7 @@ mod tests {
         let root = fake(&[(1, "net:[7]"), (20, "net:[8]"), (21, "net:[8]")]);
         let search = Search::of_processes(root.path());
         assert_eq!(search.key_of(Pid(21)), Some(Key::Inode(8)));
-        let found = search.found;
+        let found = search.found();
         let told: Vec<(Key, u64)> = found
             .places
             .iter()

@@ -2,15 +2,16 @@
 //! there is no such process.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
 
 use rustix::io::Errno;
 
 use super::doubt::{Doubt, is_gone};
 use super::find::{Found, Search};
+use super::lost::{Lost, is_ending};
 use super::place::Key;
 use crate::collector::cgroup;
-use crate::collector::file;
 use crate::collector::netns::{self, NetnsChoice};
 use crate::filter::Term;
 use crate::model::{Cgroup, Name, Pid};
@@ -39,6 +40,16 @@ pub enum Missing {
     /// No process can be listed, and why.
     #[error("{0}")]
     Unlisted(String),
+    /// It was not found where not all processes are seen, and why they are not.
+    #[error("{missing}: {why}")]
+    Unseen { missing: Box<Missing>, why: String },
+}
+
+impl Missing {
+    /// Whether it may be there all the same.
+    pub fn is_unsure(&self) -> bool {
+        matches!(self, Missing::Unlisted(_) | Missing::Unseen { .. })
+    }
 }
 
 /// `: the units are a.service, b.service and 3 more`.
@@ -73,8 +84,7 @@ pub fn whereabouts(groups: &[Vec<&Term>], proc_root: &Path) -> Result<NetnsChoic
     }
     let in_groups = groups.iter().flatten().any(|term| term.needs_cgroup());
     let told = |pid: &Pid| {
-        let path = proc_root.join(pid.to_string()).join("cgroup");
-        let read = || file::read(&path, file::TEXT_MAX).ok();
+        let read = || fs::read(proc_root.join(pid.to_string()).join("cgroup")).ok();
         let cgroup = in_groups.then(read).flatten();
         (*pid, cgroup.and_then(|text| cgroup::of_process(&text)))
     };
@@ -86,14 +96,23 @@ pub fn whereabouts(groups: &[Vec<&Term>], proc_root: &Path) -> Result<NetnsChoic
         };
         let mut of_group = processes.iter().filter(is_named).peekable();
         if of_group.peek().is_none() {
-            return Err(missing(group, &processes, proc_root));
+            let missing = missing(group, &processes, proc_root);
+            let may_be_hidden = !matches!(missing, Missing::Thread { .. });
+            let why = search.hidden().filter(|_| may_be_hidden);
+            return Err(match why {
+                Some(why) => Missing::Unseen {
+                    missing: Box::new(missing),
+                    why: why.words(),
+                },
+                None => missing,
+            });
         }
         named.extend(of_group.map(|(pid, _)| *pid));
     }
     let pids: Vec<Pid> = named.into_iter().collect();
     let homes = homes(search, &pids);
     Ok(
-        if homes.keys.iter().eq([&Key::Own]) && homes.closed.is_none() {
+        if homes.keys.iter().eq([&Key::Own]) && homes.closed.is_none() && homes.doubt.is_none() {
             NetnsChoice::Own
         } else {
             NetnsChoice::Of {
@@ -110,6 +129,8 @@ pub(super) struct Homes {
     pub(super) keys: BTreeSet<Key>,
     /// How many of the processes may not be looked at, the first of them, and why.
     pub(super) closed: Option<(u64, Pid, Errno)>,
+    /// Why their sockets may be elsewhere too.
+    pub(super) doubt: Option<Doubt>,
 }
 
 /// The namespaces of processes and of their sockets. Where these cannot be told, the one in which a
@@ -119,18 +140,29 @@ pub(super) fn homes(mut search: Search<'_>, pids: &[Pid]) -> Homes {
     let mut keys = BTreeSet::new();
     let mut closed: Option<(u64, Pid, Errno)> = None;
     let mut all_told = true;
+    // What is not asked about is not missed.
+    search.lost = Lost::default();
     for &pid in pids {
-        keys.extend(search.key_of(pid));
-        match search.descriptors_of(pid, may_ask, &mut keys) {
+        let told = match search.key_of(pid) {
+            Some(key) => {
+                keys.insert(key);
+                // By what it was found may have failed before.
+                search.found.places.entry(key).or_default().know(pid);
+                search.descriptors_of(pid, may_ask, &mut keys)
+            }
+            None => Err(search.unreadable(pid)),
+        };
+        match told {
             Ok(told) => all_told &= told,
             Err(error) => {
                 all_told = false;
-                if !is_gone(error) {
+                if !is_gone(error) || !is_ending(search.proc_root, pid) {
                     closed.get_or_insert((0, pid, error)).0 += 1;
                 }
             }
         }
     }
+    let doubt = search.lost.doubt(pids.len());
     if !all_told || keys.is_empty() {
         keys.extend(search.usual());
     }
@@ -138,6 +170,7 @@ pub(super) fn homes(mut search: Search<'_>, pids: &[Pid]) -> Homes {
         found: search.found,
         keys,
         closed,
+        doubt,
     }
 }
 
@@ -152,7 +185,7 @@ fn missing(group: &[&Term], processes: &[(Pid, Option<Cgroup>)], proc_root: &Pat
     };
     let unread = || {
         let is_closed = |pid: &Pid| {
-            let read = file::text(&proc_root.join(pid.to_string()).join("cgroup"));
+            let read = fs::read(proc_root.join(pid.to_string()).join("cgroup"));
             let reason = read.err().as_ref().and_then(Errno::from_io_error);
             reason.is_some_and(|reason| !is_gone(reason))
         };
@@ -194,7 +227,7 @@ fn wanted(what: &str, term: &Term) -> String {
 
 /// The process of a thread, which /proc shows to those who ask for it by its number.
 fn process_of(thread: Pid, proc_root: &Path) -> Option<Pid> {
-    let status = file::text(&proc_root.join(thread.to_string()).join("status")).ok()?;
+    let status = fs::read_to_string(proc_root.join(thread.to_string()).join("status")).ok()?;
     let process = status.lines().find_map(|line| line.strip_prefix("Tgid:"))?;
     process.trim().parse().ok().map(Pid)
 }

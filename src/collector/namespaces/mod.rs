@@ -7,6 +7,7 @@
 pub(super) mod doubt;
 mod find;
 mod lives;
+mod lost;
 pub(super) mod mounts;
 mod place;
 pub(super) mod sknet;
@@ -16,12 +17,12 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
-use self::doubt::{Doubt, by_capability};
+use self::doubt::{Doubt, by_capability, hint_of};
 use self::find::{Depth, Found, Search, find};
 use self::lives::Homes;
 pub use self::lives::{Missing, whereabouts};
 use self::place::{Key, Place};
-use super::netns::{self, Netns, NetnsChoice};
+use super::netns::{self, Netns, NetnsChoice, NetnsError};
 use super::sock_diag::Dumped;
 use super::table::{Table, namespace, netns_label, read_table};
 use super::{CollectError, Request, SourceChoice, Steps};
@@ -57,10 +58,11 @@ pub(super) fn read_of(
         mut found,
         keys,
         closed,
+        doubt,
     } = lives::homes(search, pids);
     found.places.retain(|key, _| keys.contains(key));
     // What is not looked for is not missed.
-    found.doubts.clear();
+    found.doubts = doubt.into_iter().collect();
     found.untold = 0;
     let mut tables = read_found(found, request, steps)?;
     tables.gaps.extend(closed.map(|(count, first, reason)| Gap {
@@ -73,11 +75,7 @@ pub(super) fn read_of(
                  {reason}"
             ),
         },
-        hint: match reason {
-            Errno::ACCESS | Errno::PERM => by_capability("CAP_SYS_PTRACE").into(),
-            Errno::MFILE => "raise the limit of open files (ulimit -n)".into(),
-            _ => "".into(),
-        },
+        hint: hint_of(reason, "CAP_SYS_PTRACE"),
     }));
     Ok(tables)
 }
@@ -187,7 +185,7 @@ pub(super) fn others(request: &Request, read: &[Namespace]) -> Option<OtherNames
     };
     let search = Search::of_processes(&request.proc_root);
     let of_one = of_one.and_then(|pid| search.key_of(pid));
-    let found = search.found;
+    let found = search.found();
     let was_read = |key: &Key| {
         let inode = |namespace: &Namespace| namespace.inode;
         match key {
@@ -251,6 +249,8 @@ struct Unentered {
     /// Those that were not read at all, and why the first was not.
     unread: u64,
     reason: Option<String>,
+    /// What the system said of that one.
+    errno: Option<Errno>,
 }
 
 impl Reading {
@@ -328,7 +328,7 @@ impl Reading {
                     self.add(described, table);
                 }
                 None => {
-                    self.unentered.refuse(error.to_string());
+                    self.unentered.refuse_for(&error);
                     self.error.get_or_insert(error.into());
                 }
             },
@@ -374,6 +374,13 @@ impl Unentered {
         self.reason.get_or_insert(reason);
     }
 
+    fn refuse_for(&mut self, error: &NetnsError) {
+        if self.reason.is_none() {
+            self.errno = error.errno();
+        }
+        self.refuse(error.to_string());
+    }
+
     fn gaps(&self, untold: u64) -> Vec<Gap> {
         let plural = |count: u64| if count == 1 { "" } else { "s" };
         let mut gaps = Vec::new();
@@ -406,7 +413,10 @@ impl Unentered {
                         ""
                     }
                 ),
-                hint: by_capability("CAP_SYS_ADMIN").into(),
+                hint: match self.errno {
+                    Some(errno) => hint_of(errno, "CAP_SYS_ADMIN"),
+                    None => by_capability("CAP_SYS_ADMIN").into(),
+                },
             });
         }
         if untold > 0 {

@@ -1,5 +1,7 @@
 //! What identifies a network namespace, and what leads to it.
 
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
@@ -30,6 +32,8 @@ pub(super) struct Place {
     pub(super) name: Option<String>,
     /// A path to it: of a mount, or the link of a thread or a descriptor.
     pub(super) path: Option<PathBuf>,
+    /// Other links of threads and descriptors: the first may be of one that ends.
+    pub(super) links: Vec<PathBuf>,
     /// The first processes that are in it.
     pub(super) pids: Vec<Pid>,
     /// How many are.
@@ -52,32 +56,42 @@ impl Place {
         inode: Option<u64>,
         proc_root: &Path,
     ) -> Result<Option<Netns>, NetnsError> {
-        if let Some(held) = &self.held {
-            return Ok(held.share().ok());
-        }
         let of_process = |pid: &Pid| proc_root.join(pid.to_string()).join("ns/net");
-        let paths = self
-            .path
-            .iter()
-            .cloned()
-            .chain(self.pids.iter().map(of_process));
+        let paths = self.path.iter().chain(&self.links).cloned();
         let mut refused = None;
-        for path in paths {
+        for path in paths.chain(self.pids.iter().map(of_process)) {
             match Netns::at(&path) {
                 Ok(netns) if inode.is_none_or(|inode| inode == netns.inode()) => {
                     return Ok(Some(netns));
                 }
                 Ok(_) => {}
-                Err(error) if Errno::from_io_error(&error).is_some_and(is_gone) => {}
+                Err(error)
+                    if Errno::from_io_error(&error).is_some_and(is_gone)
+                        && !leads_to(&path, inode) => {}
                 Err(error) => {
-                    refused.get_or_insert(NetnsError::Open {
-                        name: path.to_string_lossy().into_owned(),
-                        reason: error.to_string(),
-                    });
+                    refused.get_or_insert(could_not_open(&path.to_string_lossy(), &error));
                 }
             }
         }
+        if let Some(held) = &self.held {
+            let shared = held.share().map(Some);
+            return shared.map_err(|error| could_not_open(held.name(), &error));
+        }
+        if self.processes > self.pids.len() as u64 {
+            let ended = io::Error::from(Errno::SRCH);
+            refused.get_or_insert(could_not_open("of more processes than are known", &ended));
+        }
         refused.map_or(Ok(None), Err)
+    }
+
+    /// A link of a thread or a descriptor that leads to it.
+    pub(super) fn link(&mut self, link: PathBuf) {
+        match self.path {
+            _ if !self.pids.is_empty() => {}
+            None => self.path = Some(link),
+            Some(_) if self.links.len() < PIDS_MAX => self.links.push(link),
+            Some(_) => {}
+        }
     }
 
     /// Counts a process that is in it.
@@ -87,9 +101,22 @@ impl Place {
     }
 
     /// A process by which it can be reached.
-    fn know(&mut self, pid: Pid) {
+    pub(super) fn know(&mut self, pid: Pid) {
         if self.pids.len() < PIDS_MAX && !self.pids.contains(&pid) {
             self.pids.push(pid);
         }
     }
+}
+
+fn could_not_open(name: &str, error: &io::Error) -> NetnsError {
+    NetnsError::Open {
+        name: name.to_owned(),
+        reason: format!("could not open it: {error}"),
+        errno: Errno::from_io_error(error),
+    }
+}
+
+/// Whether the namespace is there, though it was not opened.
+fn leads_to(path: &Path, inode: Option<u64>) -> bool {
+    std::fs::metadata(path).is_ok_and(|file| inode.is_none_or(|inode| file.ino() == inode))
 }

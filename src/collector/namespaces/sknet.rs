@@ -113,7 +113,8 @@ impl Sockets {
         match sockopt::socket_domain(&shared) {
             Ok(AddressFamily::INET | AddressFamily::INET6) => namespace_of(&shared).map(Some),
             // Of another family, or no socket any more.
-            Ok(_) | Err(_) => Ok(None),
+            Ok(_) | Err(Errno::NOTSOCK) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 }

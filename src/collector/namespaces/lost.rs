@@ -1,0 +1,87 @@
+//! What could not be looked at though the process goes on: namespaces that only it keeps may be
+//! missing.
+
+use std::path::Path;
+
+use rustix::io::Errno;
+use rustix::process::test_kill_process;
+
+use super::doubt::{self, Doubt, hint_of, is_gone};
+use crate::collector::netns;
+use crate::model::Pid;
+
+/// So many processes may be closed to whoever has every right: a security module protects them, and
+/// the search for holders says so.
+const CLOSED_MAX: usize = 8;
+
+/// The processes of which something could not be looked at.
+#[derive(Debug, Default)]
+pub(super) struct Lost {
+    /// Those that may not be looked at at all, which is told by who may.
+    closed: Vec<Pid>,
+    last: Option<Pid>,
+    processes: u64,
+    first: Option<(Pid, &'static str, Errno)>,
+}
+
+impl Lost {
+    /// A process may not be looked at.
+    pub(super) fn close(&mut self, pid: Pid, reason: Errno) {
+        if self.closed.is_empty() {
+            self.first.get_or_insert((pid, "namespace", reason));
+        }
+        self.closed.push(pid);
+    }
+
+    /// Something of a process could not be looked at.
+    pub(super) fn lose(&mut self, proc_root: &Path, pid: Pid, what: &'static str, reason: Errno) {
+        if self.closed.contains(&pid) || self.last == Some(pid) {
+            return;
+        }
+        if is_gone(reason) && is_ending(proc_root, pid) {
+            return;
+        }
+        if self.processes == 0 {
+            self.first = Some((pid, what, reason));
+        }
+        self.last = Some(pid);
+        self.processes += 1;
+    }
+
+    /// What may be missing for that, where `all` are the processes.
+    pub(super) fn doubt(&self, all: usize) -> Option<Doubt> {
+        let closed = self.closed.len();
+        let count = match self.processes {
+            0 if closed > CLOSED_MAX && closed > all / 8 => closed as u64,
+            0 => return None,
+            some => some,
+        };
+        let (pid, what, reason) = self.first?;
+        let whose = match count {
+            1 => format!("process {pid}"),
+            more => format!("{more} processes, such as {pid}"),
+        };
+        Some(Doubt {
+            detail: format!("could not read each {what} of {whose}: {reason}"),
+            hint: hint_of(reason, "CAP_SYS_PTRACE"),
+        })
+    }
+}
+
+/// Whether a process has ended, or is a zombie. Where a file is not there, the kernel is asked: files
+/// may be hidden.
+pub(super) fn is_ending(proc_root: &Path, pid: Pid) -> bool {
+    match doubt::stat(&proc_root.join(pid.to_string())) {
+        Ok(stat) => stat.starts_with(['Z', 'X']),
+        Err(error) => {
+            Errno::from_io_error(&error).is_some_and(is_gone) && !is_running(proc_root, pid)
+        }
+    }
+}
+
+fn is_running(proc_root: &Path, pid: Pid) -> bool {
+    let raw = i32::try_from(pid.0).ok();
+    let pid = raw.and_then(rustix::process::Pid::from_raw);
+    let answer = pid.map(test_kill_process);
+    netns::is_ours(proc_root) && matches!(answer, Some(Ok(()) | Err(Errno::PERM)))
+}

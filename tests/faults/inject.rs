@@ -1,0 +1,248 @@
+//! A program whose system calls fail: all of a kind, or one of them by its number. seccomp hands each
+//! of them to a supervisor (seccomp_unotify(2)), which lets it go on or says that it failed. This
+//! needs no tracer, and costs some microseconds a call.
+
+#![allow(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::mem::zeroed;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering::SeqCst};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A program that has not ended by then never will.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Which of the calls fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    All,
+    /// From 1.
+    Nth(u64),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    pub call: i64,
+    pub errno: i32,
+    pub when: When,
+}
+
+/// How it ended, and what it printed.
+#[derive(Debug)]
+pub struct Ended {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+    /// How many calls failed.
+    pub failed: u64,
+    /// Each call that was looked at, and how often it was made.
+    pub calls: BTreeMap<i64, u64>,
+    /// It was killed since it did not end.
+    pub hung: bool,
+}
+
+/// Runs the program to its end with a fault, or, with none, counts its calls.
+///
+/// # Errors
+/// Where the kernel has no such filter, or it is not permitted.
+pub fn run(command: &mut Command, fault: Option<Fault>) -> io::Result<Ended> {
+    let (mut stdout, mut stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
+    command.stdin(Stdio::null());
+    command.stdout(stdout.try_clone()?);
+    command.stderr(stderr.try_clone()?);
+    let shared = Arc::new((AtomicI32::new(0), AtomicI32::new(0)));
+    let told = Arc::clone(&shared);
+    thread::scope(|scope| {
+        // The filter is of this thread and of what it starts, for ever.
+        let starting = scope.spawn(move || {
+            told.0
+                .store(rustix::thread::gettid().as_raw_nonzero().get(), SeqCst);
+            // Nothing between these two calls the system: nobody would answer.
+            told.1.store(listen(fault.map(|fault| fault.call)), SeqCst);
+            if told.1.load(SeqCst) < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            command.spawn()?.wait()
+        });
+        let (starter, listener) = loop {
+            match shared.1.load(SeqCst) {
+                0 => thread::sleep(Duration::from_micros(50)),
+                listener => break (shared.0.load(SeqCst), listener),
+            }
+        };
+        let (failed, calls, hung) = if listener > 0 {
+            // SAFETY: the kernel has just made it for this function alone.
+            let listener = unsafe { OwnedFd::from_raw_fd(listener) };
+            supervise(&listener, starter.cast_unsigned(), fault)?
+        } else {
+            Default::default()
+        };
+        let status = starting.join().expect("a thread that starts a program")?;
+        let (stdout, stderr) = (text(&mut stdout)?, text(&mut stderr)?);
+        Ok(Ended {
+            status,
+            stdout,
+            stderr,
+            failed,
+            calls,
+            hung,
+        })
+    })
+}
+
+impl Ended {
+    /// The exit code; minus the signal if one ended it.
+    pub fn code(&self) -> i32 {
+        let signal = self.status.signal().unwrap_or(0);
+        self.status.code().unwrap_or(-signal)
+    }
+}
+
+fn text(file: &mut File) -> io::Result<String> {
+    file.rewind()?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Has this call, or every one, asked about from now on; -1 and errno where that cannot be.
+fn listen(call: Option<i64>) -> i32 {
+    let code = |code: u32| u16::try_from(code).expect("a short code");
+    let step = |code: u16, yes, k| libc::sock_filter {
+        code,
+        jt: yes,
+        jf: 0,
+        k,
+    };
+    let ask = step(
+        code(libc::BPF_RET | libc::BPF_K),
+        0,
+        libc::SECCOMP_RET_USER_NOTIF,
+    );
+    let pass = step(
+        code(libc::BPF_RET | libc::BPF_K),
+        0,
+        libc::SECCOMP_RET_ALLOW,
+    );
+    let number = |call: i64| u32::try_from(call).expect("the number of a system call");
+    let is = code(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K);
+    // The number of the call is what `seccomp_data` begins with.
+    let mut some = [
+        step(code(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS), 0, 0),
+        step(is, 2, number(libc::SYS_fcntl)),
+        step(is, 1, number(call.unwrap_or_default())),
+        pass,
+        ask,
+    ];
+    let mut all = [ask];
+    let steps: &mut [libc::sock_filter] = if call.is_some() { &mut some } else { &mut all };
+    let program = libc::sock_fprog {
+        len: u16::try_from(steps.len()).expect("a short program"),
+        filter: steps.as_mut_ptr(),
+    };
+    let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    // SAFETY: the program outlives the call, which copies it.
+    let listener = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            flags,
+            &raw const program,
+        )
+    };
+    i32::try_from(listener).expect("a descriptor")
+}
+
+/// Answers until the program has ended.
+fn supervise(
+    listener: &OwnedFd,
+    starter: u32,
+    fault: Option<Fault>,
+) -> io::Result<(u64, BTreeMap<i64, u64>, bool)> {
+    let (mut calls, mut failed, mut hung) = (BTreeMap::new(), 0, false);
+    let mut program = None;
+    let start = Instant::now();
+    loop {
+        let mut waits = [PollFd::new(listener, PollFlags::IN)];
+        let second = rustix::event::Timespec {
+            tv_sec: 1,
+            tv_nsec: 0,
+        };
+        let ready = poll(&mut waits, Some(&second))?;
+        if start.elapsed() > PATIENCE
+            && !hung
+            && let Some(pid) = program
+        {
+            hung = true;
+            // Where it has just ended there is nothing to do.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        let events = waits[0].revents();
+        if ready == 0 {
+            continue;
+        }
+        if !events.contains(PollFlags::IN) {
+            return Ok((failed, calls, hung));
+        }
+        // SAFETY: all zero is how the kernel wants it.
+        let mut asked: libc::seccomp_notif = unsafe { zeroed() };
+        // SAFETY: it writes the structure that this request is about.
+        if unsafe {
+            libc::ioctl(
+                listener.as_raw_fd(),
+                libc::SECCOMP_IOCTL_NOTIF_RECV,
+                &raw mut asked,
+            )
+        } != 0
+        {
+            // Whoever asked has been killed.
+            continue;
+        }
+        let call = i64::from(asked.data.nr);
+        // The last that is asked before `main` is whether there is a stderr (`src/start.rs`); a fault
+        // before that would be the loader's.
+        let asks = call == libc::SYS_fcntl && asked.data.args[..2] == [2, libc::F_GETFD as u64];
+        if asks && asked.pid != starter && program.is_none() {
+            program = Pid::from_raw(asked.pid.cast_signed());
+        }
+        let is_meant = fault.is_none_or(|fault| fault.call == call);
+        let mut error = 0;
+        if is_meant && program.is_some() && asked.pid != starter {
+            let count = calls.entry(call).or_insert(0);
+            *count += 1;
+            if let Some(fault) = fault.filter(|fault| match fault.when {
+                When::All => true,
+                When::Nth(number) => *count == number,
+            }) {
+                failed += 1;
+                error = -fault.errno;
+            }
+        }
+        let goes_on = u32::try_from(libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE).expect("a flag");
+        let answer = libc::seccomp_notif_resp {
+            id: asked.id,
+            val: 0,
+            error,
+            flags: if error == 0 { goes_on } else { 0 },
+        };
+        // Whoever has been killed meanwhile needs no answer.
+        // SAFETY: it reads the structure that this request is about.
+        unsafe {
+            libc::ioctl(
+                listener.as_raw_fd(),
+                libc::SECCOMP_IOCTL_NOTIF_SEND,
+                &raw const answer,
+            )
+        };
+    }
+}
