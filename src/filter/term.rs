@@ -277,11 +277,13 @@ fn is_from_kernel(socket: &Socket) -> bool {
 
 /// Whether a process whose name satisfies `wanted` owns the socket.
 fn program(known: &Known<'_>, wanted: impl Fn(&[u8]) -> bool) -> Option<bool> {
-    owned_by(known, |holders, holder| {
-        holders
-            .name(holder)
-            .is_some_and(|comm| wanted(comm.bytes()))
-    })
+    let named = |holders: &Holders, holder| holders.name(holder).map(|comm| wanted(comm.bytes()));
+    let is_owned = owned_by(known, |holders, holder| {
+        named(holders, holder) == Some(true)
+    })?;
+    // One whose name could not be read may be it.
+    let is_untold = owned_by(known, |holders, holder| named(holders, holder).is_none())?;
+    (is_owned || !is_untold).then_some(is_owned)
 }
 
 /// Whether a process that satisfies `wanted` owns the socket. Unknown while owners are not read,

@@ -160,8 +160,7 @@ pub fn said(asked: &Asked, leak: &Leak, ended: &Ended) -> Result<Said, String> {
             let port = format!(":{}", leak.port);
             let rows = ended.stdout.lines().filter(|line| {
                 let is_held = !asked.owners
-                    || line.contains(&format!("{}[{}]", leak.name, leak.pid))
-                        && line.contains("never-closed");
+                    || line.contains(&format!("[{}]", leak.pid)) && line.contains("never-closed");
                 line.contains("CLOSE_WAIT")
                     && line
                         .split_ascii_whitespace()

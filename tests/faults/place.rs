@@ -85,7 +85,12 @@ pub const COMMANDS: &[Asking] = &[
         true,
     ),
     asking("check -c 2 --port PORT", Form::Check, From::Its, true),
-    asking("check -c 2 --no-owners", Form::Check, From::Its, false),
+    asking(
+        "check -c 2 --by port --no-owners",
+        Form::Check,
+        From::Its,
+        false,
+    ),
     asking("record FILE", Form::Recording, From::Its, true),
     asking(
         "diff --from RECORDING --against now --json",

@@ -61,6 +61,9 @@ pub const ROWS: &[Row] = &[
     (QUIET, "openat", "EMFILE", All, Whole),
     (QUIET_OWNER, "readlinkat", "EACCES", All, Refused),
     (QUIET_OWNER, "getdents64", "EIO", All, Refused),
+    // No process tells its name.
+    (QUIET_OWNER, "read", "EIO", All, Refused),
+    (QUIET_OWNER, "read", "ESRCH", All, Refused),
     (CHECK, "socket", "EPERM", All, Whole),
     (CHECK, "recvfrom", "ENOBUFS", All, Whole),
     (CHECK, "readlinkat", "EACCES", All, Whole),
@@ -94,5 +97,6 @@ pub const ROWS: &[Row] = &[
     (BESIDE_QUIET, "pidfd_getfd", "EMFILE", All, Refused),
     (BESIDE_QUIET, "ioctl", "EPERM", All, Refused),
     (BESIDE_QUIET, "readlinkat", "ENOMEM", All, Refused),
+    (BESIDE_CHECK, "pidfd_open", "ESRCH", All, Refused),
     (BESIDE_CHECK, "getdents64", "EIO", All, Refused),
 ];

@@ -444,7 +444,6 @@ impl Search<'_> {
         if may_ask {
             match Sockets::of(pid) {
                 Ok(sockets) => asked = Some(sockets),
-                Err(Errno::SRCH) => {}
                 Err(error) => self.refuse(pid, error),
             }
         }
