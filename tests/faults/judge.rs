@@ -106,8 +106,10 @@ pub fn judge(asked: &Asked, leak: &Leak, ended: &Ended, clean: &Said) -> Result<
         if ended.stderr.is_empty() && !strict {
             return Err("an error without a word".into());
         }
-        if asked.form == Form::Recording && asked.file.exists() {
-            return Err("an error, and a recording all the same".into());
+        // It is whole, where only the line that says so could not be written.
+        let is_recorded = asked.form == Form::Recording && asked.file.exists();
+        if is_recorded && !said(asked, leak, ended)?.leak {
+            return Err("an error, and half a recording all the same".into());
         }
         return Ok(Outcome::Refused);
     }
