@@ -19,11 +19,14 @@ mod diff;
 pub mod exit;
 pub mod explain;
 pub mod filter;
+#[cfg(fuzzing)]
+pub mod fuzz;
 pub mod manual;
 pub mod memory;
 mod merge;
 pub mod model;
 mod output;
+pub mod panics;
 pub mod plan;
 pub mod progress;
 mod record;

@@ -3,22 +3,27 @@
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, ErrorKind, Write};
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 use std::sync::mpsc::{self, SendError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anstream::AutoStream;
 use clap::Parser;
 use closewait::args::Cli;
 use closewait::classifier::verdict::Status;
+use closewait::collector::hang;
 use closewait::exit::Outcome;
 use closewait::memory::{self, Memory, Refusal};
 use closewait::model::{State, StateSet};
+use closewait::panics;
 use closewait::plan::{Plan, Terminal, UsageError};
 use closewait::renderer::{check, escape};
 use closewait::rights;
 use closewait::stdout::Stdout;
+
+/// How long a file system may take for one answer.
+const HANGS: Duration = Duration::from_secs(30);
 
 #[global_allocator]
 static MEMORY: Memory = Memory;
@@ -26,7 +31,9 @@ static MEMORY: Memory = Memory;
 fn main() -> ExitCode {
     memory::refused_as(without_memory());
     memory::take_stack();
-    // Whatever happens, a check ends with a status. The panic itself goes to stderr.
+    // Nothing to do about a stderr that is gone.
+    panics::told_by(|words| drop(writeln!(io::stderr(), "closewait: {words}")));
+    // Whatever happens, a check ends with a status.
     std::panic::catch_unwind(run).unwrap_or_else(|_| {
         let outcome = Cli::mistake_of(std::env::args_os());
         tell_monitoring(Some("a fault in closewait itself"), outcome);
@@ -50,6 +57,17 @@ fn run() -> ExitCode {
     {
         let error = anyhow::Error::new(error).context("could not go on with the caller's rights");
         return fail(&error, failure);
+    }
+    // A check has a deadline of its own.
+    if cli.timeout().is_none() {
+        hang::watch(HANGS, move |path| {
+            let path = path.display();
+            let seconds = HANGS.as_secs();
+            let reason =
+                format!("{path} has not answered for {seconds} s; is its file system there?");
+            fail(&anyhow::Error::msg(reason), failure);
+            process::exit(failure.code().into());
+        });
     }
     let plan = match planned(cli) {
         Ok(plan) => plan,

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The stages, and what each may know besides itself.
-const MAY_KNOW: [(&str, &[&str]); 16] = [
+const MAY_KNOW: [(&str, &[&str]); 17] = [
     ("model", &[]),
     ("filter", &["model"]),
-    ("collector", &["model", "filter"]),
+    // The parsers of a crate may panic.
+    ("collector", &["model", "filter", "panics"]),
     ("classifier", &["model", "filter"]),
     ("renderer", &["model", "filter", "classifier"]),
     ("explain", &["model"]),
@@ -31,13 +32,14 @@ const MAY_KNOW: [(&str, &[&str]); 16] = [
     ("manual", &["args"]),
     ("memory", &[]),
     ("output", &["rights", "stdout"]),
+    ("panics", &["renderer"]),
     ("rights", &["start"]),
     ("start", &[]),
     ("stdout", &["start"]),
     ("main", &[]),
 ];
 /// These know every stage.
-const KNOW_ALL: [&str; 6] = ["lib", "plan", "check", "record", "diff", "merge"];
+const KNOW_ALL: [&str; 7] = ["lib", "plan", "check", "record", "diff", "merge", "fuzz"];
 /// The stages that are functions of their arguments, and what they therefore never name.
 const PURE: [&str; 5] = ["model", "filter", "classifier", "renderer", "explain"];
 const IMPURE: [&str; 10] = [

@@ -3,6 +3,7 @@
 
 #![no_main]
 
+use closewait_fuzz as _;
 use libfuzzer_sys::fuzz_target;
 
 #[path = "../../tests/filter_fuzz/check.rs"]

@@ -1,12 +1,12 @@
 //! Facts about the host, and the settings of the network namespace of the calling thread.
 
-use std::fs;
 use std::path::Path;
 use std::str::FromStr;
 
 use rustix::net::{AddressFamily, SocketType, netdevice};
 use rustix::time::{ClockId, clock_getres};
 
+use super::file;
 use crate::model::{Host, PortRange, Settings, Socket, Tick, Users};
 
 /// Reads what can be read of the host itself; what cannot is unknown.
@@ -15,13 +15,13 @@ pub fn read(proc_root: &Path) -> Host {
     // The kernel's own, whatever the processes that are looked at.
     let boot_id = [proc_root, Path::new("/proc")]
         .iter()
-        .find_map(|root| fs::read_to_string(root.join("sys/kernel/random/boot_id")).ok());
+        .find_map(|root| file::text(&root.join("sys/kernel/random/boot_id")).ok());
     Host {
         name: uname.nodename().to_string_lossy().into_owned(),
         kernel: Some(uname.release().to_string_lossy().into_owned()),
         boot_id: boot_id.map(|text| text.trim().to_owned()),
         tick: tick(),
-        users: users(&fs::read("/etc/passwd").unwrap_or_default()),
+        users: users(&file::read(Path::new("/etc/passwd"), file::LIST_MAX).unwrap_or_default()),
         tools: None,
         this: None,
     }
@@ -42,11 +42,11 @@ fn tick() -> Tick {
 ///
 /// /proc/sys/net and /proc/net are those of the namespace that the calling thread is in.
 pub fn settings(proc_root: &Path) -> Settings {
-    let sysctl = |name: &str| fs::read_to_string(proc_root.join("sys/net").join(name)).ok();
-    let netstat = fs::read_to_string(proc_root.join("thread-self/net/netstat"))
-        .or_else(|_| fs::read_to_string(proc_root.join("net/netstat")))
+    let sysctl = |name: &str| file::text(&proc_root.join("sys/net").join(name)).ok();
+    let netstat = file::text(&proc_root.join("thread-self/net/netstat"))
+        .or_else(|_| file::text(&proc_root.join("net/netstat")))
         // Of another PID namespace, in which the calling thread is not seen.
-        .or_else(|_| fs::read_to_string("/proc/thread-self/net/netstat"))
+        .or_else(|_| file::text(Path::new("/proc/thread-self/net/netstat")))
         .unwrap_or_default();
     Settings {
         ephemeral: sysctl("ipv4/ip_local_port_range").and_then(|text| port_range(&text)),

@@ -1,28 +1,20 @@
 //! How a process sees the system, for tools that must run as it does: its number in its own PID
 //! namespace, its files, its user, and the tools that lie beside its executable.
 
-use std::fs::{self, File};
-use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use super::file;
 use super::tools::is_program;
 use crate::model::{Inside, Name, Pid};
 
-/// The text of /proc/PID/status has less than 4 kB, but for long lists of groups.
-const STATUS_MAX: u64 = 64 << 10;
-
 /// What can be read of it; what cannot is as for the reader.
 pub(super) fn inside(root: &Path) -> Inside {
-    let mut status = Vec::new();
-    // A text that is cut off has lost nothing that is looked for but what stands at its end.
-    let _ = File::open(root.join("status"))
-        .and_then(|file| file.take(STATUS_MAX).read_to_end(&mut status));
-    let status = String::from_utf8_lossy(&status);
+    let status = file::text(&root.join("status")).unwrap_or_default();
     // A file system that holds it up would hold up whoever looks into it.
     let is_stuck = status.lines().any(|line| line.starts_with("State:\tD"));
-    let exe = fs::read_link(root.join("exe")).ok();
+    let exe = file::link(&root.join("exe")).ok();
     let beside = exe.as_deref().and_then(Path::parent);
     let jcmd = beside.map(|place| place.join("jcmd")).filter(|jcmd| {
         let below = jcmd.strip_prefix("/").unwrap_or(jcmd);
@@ -41,7 +33,7 @@ pub(super) fn inside(root: &Path) -> Inside {
             .map(name),
         jcmd: jcmd.as_deref().map(name),
         logs: !is_stuck
-            && fs::metadata(root.join("fd/2"))
+            && file::metadata(&root.join("fd/2"))
                 .is_ok_and(|stderr| stderr.is_file() && stderr.len() > 0),
     }
 }
@@ -49,7 +41,7 @@ pub(super) fn inside(root: &Path) -> Inside {
 /// Whether it lives in another mount namespace than the reader.
 fn has_other_files(root: &Path) -> Option<bool> {
     let of = |root: &Path| {
-        fs::metadata(root.join("ns/mnt"))
+        file::metadata(&root.join("ns/mnt"))
             .ok()
             .map(|mounts| mounts.ino())
     };

@@ -1,11 +1,10 @@
 //! The locks in memory that threads wait for (futex(2)), and who has them.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use super::waits::{self, Process, Thread};
+use super::file;
+use super::waits::{self, COMM_MAX, Process, Thread};
 use crate::model::{Keeper, Lock, LockPlace, Name, Pid};
 
 /// The most locks of one process that are told.
@@ -67,9 +66,9 @@ fn place(process: &Process<'_>, thread: &Thread) -> Option<LockPlace> {
 /// `7f2c14000000-7f2c14021000 rw-s 00000000 00:01 4097 /dev/zero (deleted)`; `None` where the
 /// memory is the process's own.
 fn shared(root: &Path, address: u64) -> Option<LockPlace> {
-    let lines = BufReader::new(File::open(root.join("maps")).ok()?).split(b'\n');
+    let lines = file::lines(&root.join("maps")).ok()?;
     let mut lines = lines.map_while(Result::ok).take(LINES_MAX);
-    lines.find_map(|line| parse_mapping(&String::from_utf8_lossy(&line), address))
+    lines.find_map(|line| parse_mapping(&line, address))
 }
 
 fn parse_mapping(line: &str, address: u64) -> Option<LockPlace> {
@@ -153,7 +152,7 @@ fn owner(process: &Process<'_>, address: u64, waiters: &[&Thread]) -> Option<u32
 /// A thread of a process, with what it does.
 fn told(process: &Process<'_>, thread: Pid) -> Keeper {
     let task = process.root.join("task").join(thread.to_string());
-    let comm = fs::read(task.join("comm")).ok();
+    let comm = file::head(&task.join("comm"), COMM_MAX).ok();
     let pid = field(&task, "Tgid:").and_then(|numbers| numbers.first().copied());
     let (call, target) = process.doing(thread).unzip();
     Keeper {
@@ -172,8 +171,7 @@ fn inner(task: &Path) -> Option<u32> {
 
 /// The numbers of a line of /proc/PID/status.
 fn field(task: &Path, name: &str) -> Option<Vec<u32>> {
-    let text = fs::read(task.join("status")).ok()?;
-    let text = String::from_utf8_lossy(&text);
+    let text = file::text(&task.join("status")).ok()?;
     let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
     rest.split_ascii_whitespace()
         .map(|number| number.parse().ok())

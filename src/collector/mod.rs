@@ -3,8 +3,13 @@
 //! sockets (sock_diag, or /proc/net/tcp if that is not available) → host facts → owners.
 //! What could not be read is a gap in the snapshot, never an empty answer.
 
+// Tests make files of their own.
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 pub mod cgroup;
+mod file;
 mod halt;
+pub mod hang;
 pub mod host;
 mod inside;
 mod locks;
@@ -365,9 +370,7 @@ pub fn hoarders(
     let strays = |scanned: &Scanned| scanned.strays.as_ref().map_or(0, Vec::len);
     let lives_here = |pid: Pid| {
         let path = request.proc_root.join(pid.to_string()).join("ns/net");
-        let inode = std::fs::metadata(path)
-            .ok()
-            .map(|namespace| namespace.ino());
+        let inode = file::metadata(&path).ok().map(|namespace| namespace.ino());
         let mut namespaces = snapshot.namespaces.iter();
         namespaces.any(|namespace| namespace.inode.is_none() || namespace.inode == inode)
     };

@@ -3,10 +3,10 @@
 //!
 //! See `net/mptcp/mptcp_diag.c`.
 
-use std::fs;
 use std::path::Path;
 
 use super::Request;
+use super::file;
 use super::sock_diag::wire::Query;
 use super::sock_diag::{Dump, DumpError, Dumped, Reader};
 use crate::model::{Gap, GapKind, Protocol, Socket, State, StateSet};
@@ -27,7 +27,7 @@ pub(super) enum Presence {
 impl Presence {
     /// By a directory such as /proc/thread-self/net.
     pub(super) fn of(net: &Path) -> Presence {
-        let read = |name| fs::read_to_string(net.join(name));
+        let read = |name| file::text(&net.join(name));
         let Ok(protocols) = read("protocols") else {
             return Presence::Unknown;
         };

@@ -2,13 +2,13 @@
 //!
 //! Each file is read when a name of its kind is looked up, and not before.
 
-use std::fs;
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::net::{AddressFamily, SocketType, netdevice};
 
+use super::file;
 use super::host;
 use super::netns::{self, Netns, NetnsChoice, NetnsName};
 use crate::filter::Names;
@@ -97,12 +97,13 @@ impl Names for SystemNames {
 
 /// The text of a file, as far as it is one; nothing where there is none.
 pub(super) fn read(path: &str) -> String {
-    String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
+    let text = file::read(Path::new(path), file::LIST_MAX);
+    String::from_utf8_lossy(&text.unwrap_or_default()).into_owned()
 }
 
 /// The kernel's number of a cgroup is the inode of its directory (`kernfs_id`).
 fn cgroup(path: &Path) -> Option<u64> {
-    let metadata = fs::metadata(path).ok().filter(|_| is_cgroup2(path))?;
+    let metadata = file::metadata(path).ok().filter(|_| is_cgroup2(path))?;
     metadata.is_dir().then(|| metadata.ino())
 }
 

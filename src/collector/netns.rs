@@ -11,6 +11,7 @@ use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use super::file;
 use super::namespaces::doubt::hint_of;
 use super::namespaces::{self, Missing, sknet};
 use super::owners::numbers_in;
@@ -83,8 +84,8 @@ impl Netns {
         let candidates = candidates(&name, proc_root);
         let (mut reason, mut errno) = (String::new(), None);
         for path in &candidates {
-            match File::open(path).and_then(|file| Ok((file.metadata()?.ino(), file))) {
-                Ok((inode, file)) => return Ok(Netns { file, name, inode }),
+            match Netns::at(path) {
+                Ok(netns) => return Ok(Netns { name, ..netns }),
                 Err(error) => {
                     // The first place is the one that the user most likely meant.
                     if reason.is_empty() {
@@ -121,7 +122,7 @@ impl Netns {
 
     /// Opens the namespace that a path leads to.
     pub(super) fn at(path: &Path) -> io::Result<Netns> {
-        let file = File::open(path)?;
+        let file = file::open(path)?.into_file();
         Ok(Netns {
             inode: file.metadata()?.ino(),
             file,
@@ -241,7 +242,7 @@ pub(super) fn is_ours(proc_root: &Path) -> bool {
 /// Whether the process numbers in a procfs are those that system calls take here. The status of a
 /// process in a nested PID namespace has several.
 pub(super) fn has_our_numbers(proc_root: &Path) -> bool {
-    let status = std::fs::read_to_string(proc_root.join("self/status")).unwrap_or_default();
+    let status = file::text(&proc_root.join("self/status")).unwrap_or_default();
     let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
     let own = std::process::id().to_string();
     numbers.is_some_and(|numbers| numbers.split_ascii_whitespace().eq([own.as_str()]))
@@ -254,7 +255,7 @@ pub(super) fn link_inode(link: &[u8]) -> Option<u64> {
 
 /// The number of the namespace that a link such as `/proc/PID/ns/net` leads to.
 pub(super) fn number_at(link: &Path, kind: &str) -> Option<u64> {
-    let target = std::fs::read_link(link).ok()?;
+    let target = file::link(link).ok()?;
     bracketed(target.as_os_str().as_bytes(), kind)
 }
 

@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use procfs::FromRead;
 use procfs::process::Stat;
+use rustix::fs::CWD;
 
+use super::file;
 use super::process::TICK_MS;
 use crate::model::{Name, Pid};
 
@@ -58,7 +59,7 @@ impl Origins<'_> {
         let proc_root = self.proc_root;
         let read = self.read.entry(pid).or_insert_with(|| {
             let path = proc_root.join(pid.to_string()).join("stat");
-            let stat = Stat::from_file(path).ok()?;
+            let stat: Stat = file::parsed_at(CWD, &path)?;
             Some(Origin {
                 name: Name::new(stat.comm.into_bytes()),
                 parent: stat.ppid,

@@ -1,7 +1,6 @@
 //! In which control groups the holders of sockets are, and the sockets that nobody holds. Read
 //! only when it is asked for.
 
-use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -9,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustc_hash::FxHashSet;
 
 use super::cgroup;
+use super::file;
 use super::names::{CGROUP_MOUNTS, is_cgroup2};
 use crate::model::{Cgroups, Holders, Socket};
 
@@ -26,7 +26,7 @@ pub(super) fn read(
     let mut cgroups = Cgroups::default();
     for process in holders.map_or([].as_slice(), Holders::processes) {
         let path = proc_root.join(process.pid.to_string()).join("cgroup");
-        let told = fs::read(path)
+        let told = file::read(&path, file::TEXT_MAX)
             .ok()
             .and_then(|text| cgroup::of_process(&text));
         if let Some(told) = told {
@@ -53,7 +53,7 @@ pub(super) fn read(
 /// Finds the groups with the wanted numbers: that of a group is the inode of its directory
 /// (`kernfs_id`).
 fn walk(mount: &Path, wanted: &mut FxHashSet<u64>, found: &mut Cgroups) {
-    if let Ok(root) = fs::metadata(mount) {
+    if let Ok(root) = file::metadata(mount) {
         wanted.remove(&root.ino());
     }
     if wanted.is_empty() {
@@ -63,7 +63,7 @@ fn walk(mount: &Path, wanted: &mut FxHashSet<u64>, found: &mut Cgroups) {
     let mut seen = 0;
     while let Some(dir) = left.pop() {
         // It may have been removed meanwhile, or be closed to this user.
-        let Ok(entries) = fs::read_dir(&dir) else {
+        let Ok(entries) = file::entries(&dir) else {
             continue;
         };
         for entry in entries.flatten() {

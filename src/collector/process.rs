@@ -5,16 +5,16 @@
 //! proc_pid_syscall(5) and proc_pid_fdinfo(5).
 
 use std::collections::HashSet;
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use procfs::FromRead;
-use procfs::process::Process;
+use procfs::process::Stat;
+use rustix::fs::CWD;
 use serde::{Deserialize, Serialize};
 
+use super::file;
 use super::halt::{self, Asked, Hierarchies};
 use super::inside::inside;
 use super::namespaces::sknet::Sockets;
@@ -113,7 +113,7 @@ pub fn examine(
     sample: Duration,
 ) -> Vec<Testimony> {
     let uptime_ms = uptime_ms(proc_root);
-    let open: Vec<Option<Process>> = suspects
+    let open: Vec<Option<OwnedFd>> = suspects
         .iter()
         .map(|suspect| open(proc_root, suspect.pid))
         .collect();
@@ -167,7 +167,7 @@ pub fn examine(
             }
         })
         .collect();
-    let stats = open.iter().map(|process| process.as_ref()?.stat().ok());
+    let stats = open.iter().map(|process| stat(process.as_ref()?));
     let told = testimonies.iter_mut().map(Testimony::evidence_mut);
     titles::add_siblings(proc_root, told.zip(stats));
     let after = (!sample.is_zero() && !suspects.is_empty()).then(|| {
@@ -198,24 +198,24 @@ pub fn examine(
     testimonies
 }
 
-fn open(proc_root: &Path, pid: Pid) -> Option<Process> {
-    Process::new_with_root(proc_root.join(pid.to_string())).ok()
+/// The directory of a process: what has its number later is not taken for it.
+fn open(proc_root: &Path, pid: Pid) -> Option<OwnedFd> {
+    file::directory(CWD, proc_root.join(pid.to_string())).ok()
+}
+
+fn stat(process: &OwnedFd) -> Option<Stat> {
+    file::parsed_at(process, "stat")
 }
 
 /// How long the host has been up, in milliseconds.
 pub fn uptime_ms(proc_root: &Path) -> Option<u64> {
-    let uptime = procfs::Uptime::from_file(proc_root.join("uptime")).ok()?;
+    let uptime: procfs::Uptime = file::parsed_at(CWD, &proc_root.join("uptime"))?;
     Some((uptime.uptime * 1000.0) as u64)
 }
 
 /// The soft limit of open files of a process, by its directory in /proc; see proc_pid_limits(5).
 pub(super) fn fd_limit(root: &Path) -> Option<FdLimit> {
-    /// The text has less than 2 kB.
-    const TEXT_MAX: u64 = 8192;
-    let mut text = Vec::new();
-    let file = File::open(root.join("limits")).ok()?;
-    file.take(TEXT_MAX).read_to_end(&mut text).ok()?;
-    parse_fd_limit(&String::from_utf8_lossy(&text))
+    parse_fd_limit(&file::text(&root.join("limits")).ok()?)
 }
 
 /// The soft limit in a line such as `Max open files            1024                 4096    files`.
@@ -238,7 +238,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn evidence(&self, process: &Process, ticks: &Ticks, uptime_ms: Option<u64>) -> Evidence {
+    fn evidence(&self, process: &OwnedFd, ticks: &Ticks, uptime_ms: Option<u64>) -> Evidence {
         let mut unread = Vec::new();
         let fd_limit = fd_limit(&self.root);
         if fd_limit.is_none() {
@@ -253,15 +253,17 @@ impl Reading<'_> {
         if !ticks.complete {
             unread.push(format!("only {} threads were read", ticks.by_thread.len()));
         }
-        let stat = process.stat().ok();
+        let stat = stat(process);
+        if stat.is_none() {
+            unread.push("its stat could not be read".to_owned());
+        }
         let may_be_read = waiting.is_some();
         let waiting = waiting.unwrap_or_default();
         Evidence {
             pid: self.suspect.pid,
-            age_ms: stat
-                .as_ref()
-                .zip(uptime_ms)
-                .and_then(|(stat, uptime)| uptime.checked_sub(stat.starttime * TICK_MS)),
+            age_ms: stat.as_ref().zip(uptime_ms).and_then(|(stat, uptime)| {
+                uptime.checked_sub(stat.starttime.saturating_mul(TICK_MS))
+            }),
             runtime: runtime(&self.root),
             open_fds: self.scanned.map(|scanned| scanned.fds),
             fd_limit,
@@ -318,10 +320,9 @@ impl Reading<'_> {
         let mut polled = Vec::new();
         for fd in &scanned.epolls {
             let path = self.root.join("fdinfo").join(fd.to_string());
-            let lines = BufReader::new(File::open(path).ok()?).lines();
-            for line in lines.take(EPOLL_MAX) {
+            for line in file::lines(&path).ok()?.take(EPOLL_MAX) {
                 // An inode that is no 32-bit number is no socket's.
-                let Some((events, inode)) = line.ok().as_deref().and_then(parse_tfd) else {
+                let Some((events, inode)) = parse_tfd(&line.ok()?) else {
                     continue;
                 };
                 if self.suspect.stuck.binary_search(&inode).is_ok() {
@@ -407,7 +408,7 @@ impl<'a> Ends<'a> {
 
 fn link_inode(path: &Path) -> Option<u32> {
     use std::os::unix::ffi::OsStrExt;
-    socket_inode(fs::read_link(path).ok()?.as_os_str().as_bytes())
+    socket_inode(file::link(path).ok()?.as_os_str().as_bytes())
 }
 
 /// Whether a descriptor is a TCP socket: every socket names its protocol in an extended attribute
@@ -442,10 +443,8 @@ pub(super) fn has_many_tcp_strays(
 pub(super) fn is_32_bit(root: &Path) -> bool {
     const CLASS: usize = 4;
     const CLASS_32: u8 = 1;
-    let mut head = [0; CLASS + 1];
-    File::open(root.join("exe"))
-        .and_then(|mut exe| exe.read_exact(&mut head))
-        .is_ok_and(|()| head[CLASS] == CLASS_32)
+    let head = file::head(&root.join("exe"), CLASS as u64 + 1);
+    head.is_ok_and(|head| head.get(CLASS) == Some(&CLASS_32))
 }
 
 #[cfg(test)]

@@ -1,17 +1,17 @@
 //! What runs a program: by the name of its executable, by the note that Go's linker leaves, or by the
 //! library of an interpreter that it has mapped.
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
+use std::io;
 use std::path::Path;
 
+use super::file;
 use crate::model::Runtime;
 
-/// More of /proc/PID/maps is not read: a program maps its interpreter when it starts.
-const MAPS_MAX: u64 = 1 << 20;
+/// More lines of /proc/PID/maps are not read: a program maps its interpreter when it starts.
+const MAPS_MAX: usize = 10_000;
 
 pub(super) fn runtime(root: &Path) -> Runtime {
-    let exe = fs::read_link(root.join("exe")).unwrap_or_default();
+    let exe = file::link(&root.join("exe")).unwrap_or_default();
     let name = exe.file_name().map(|name| name.to_string_lossy());
     let named = [
         ("java", Runtime::Java),
@@ -29,14 +29,14 @@ pub(super) fn runtime(root: &Path) -> Runtime {
     if is_go(root) {
         return Runtime::Go;
     }
-    File::open(root.join("maps"))
+    file::lines(&root.join("maps"))
         .ok()
-        .and_then(|maps| of_maps(BufReader::new(maps.take(MAPS_MAX))))
+        .and_then(|lines| of_maps(lines.take(MAPS_MAX)))
         .unwrap_or(Runtime::Native)
 }
 
 /// The interpreter whose library stands in /proc/PID/maps: of uWSGI, Passenger, jsvc and the like.
-fn of_maps(maps: impl BufRead) -> Option<Runtime> {
+fn of_maps(lines: impl Iterator<Item = io::Result<String>>) -> Option<Runtime> {
     let libraries = [
         ("libjvm.so", Runtime::Java),
         ("libpython2", Runtime::Python),
@@ -45,25 +45,22 @@ fn of_maps(maps: impl BufRead) -> Option<Runtime> {
         ("libruby", Runtime::Ruby),
         ("libnode.so", Runtime::Node),
     ];
-    let of_line = |line: Vec<u8>| {
-        let at = line.iter().rposition(|byte| *byte == b'/')?;
-        let file = &line[at + 1..];
+    let of_line = |line: String| {
+        let (_, file) = line.rsplit_once('/')?;
         let mut libraries = libraries.iter();
-        let known = libraries.find(|(name, _)| file.starts_with(name.as_bytes()))?;
+        let known = libraries.find(|(name, _)| file.starts_with(name))?;
         Some(known.1)
     };
-    maps.split(b'\n').map_while(Result::ok).find_map(of_line)
+    lines.map_while(Result::ok).find_map(of_line)
 }
 
 /// Whether the executable has the ELF note "Go" with a build id (type 4), which stands in the
 /// first page.
 fn is_go(root: &Path) -> bool {
-    let mut head = Vec::with_capacity(4096);
-    let read = File::open(root.join("exe")).and_then(|exe| exe.take(4096).read_to_end(&mut head));
-    read.is_ok()
-        && head
-            .windows(16)
-            .any(|note| note[..4] == [4, 0, 0, 0] && &note[8..] == b"\x04\0\0\0Go\0\0")
+    let is_note =
+        |note: &[u8]| note.starts_with(&[4, 0, 0, 0]) && note.ends_with(b"\x04\0\0\0Go\0\0");
+    let head = file::head(&root.join("exe"), 4096);
+    head.is_ok_and(|head| head.windows(16).any(is_note))
 }
 
 #[cfg(test)]
@@ -78,13 +75,14 @@ mod tests {
                  7f00-7f10 rw-p 00000000 00:00 0 \n\
                  7f10-7f20 r-xp 00000000 08:01 7 /usr/lib/{file}\n"
             );
-            of_maps(text.as_bytes())
+            of_maps(text.lines().map(|line| Ok(line.to_owned())))
         };
         assert_eq!(maps("libpython3.11.so.1.0"), Some(Runtime::Python));
         assert_eq!(maps("jvm/lib/server/libjvm.so"), Some(Runtime::Java));
         assert_eq!(maps("libruby-3.1.so.3.1"), Some(Runtime::Ruby));
         assert_eq!(maps("libpython-is-not.txt"), None);
         assert_eq!(maps("libc.so.6"), None);
-        assert_eq!(of_maps(&b"\xff\xfe/\n\n"[..]), None);
+        let odd = ["\u{fffd}/", ""].map(|line| Ok(line.to_owned()));
+        assert_eq!(of_maps(odd.into_iter()), None);
     }
 }

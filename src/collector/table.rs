@@ -1,11 +1,11 @@
 //! The socket table of one network namespace: through sock_diag, or from /proc/net/tcp where that
 //! is not available.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use super::file;
 use super::mptcp::{self, Presence};
 use super::namespaces::{self, Tables};
 use super::netlink::{age_gap, bound_gap, dump_gaps, may_matter, read_netlink};
@@ -325,7 +325,7 @@ pub(super) fn read_texts(
             Family::Inet => name.to_owned(),
             Family::Inet6 => format!("{name}6"),
         });
-        let reading = File::open(&path)
+        let reading = file::stream(&path)
             .and_then(|text| proc_net::read_into(found, text, protocol, family, keep));
         match reading {
             Ok(reading) => {

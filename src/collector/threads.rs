@@ -2,13 +2,14 @@
 //! nor ran between two readings.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use procfs::process::Process;
+use procfs::process::{Schedstat, Stat};
 
+use super::file;
+use super::owners::numbers_in;
 use super::process::TICK_MS;
 use crate::model::{Cpu, Pid, Threads};
 
@@ -97,38 +98,41 @@ impl Time {
     }
 }
 
-pub(super) fn ticks(process: Option<&Process>, root: &Path) -> Ticks {
+pub(super) fn ticks(process: Option<&OwnedFd>, root: &Path) -> Ticks {
     let mut ticks = Ticks {
         at: Instant::now(),
         by_thread: HashMap::new(),
         threads: Threads::default(),
         complete: false,
     };
-    let Some(Ok(tasks)) = process.map(Process::tasks) else {
+    let Some(process) = process else {
         return ticks;
     };
-    ticks.complete = true;
-    for task in tasks {
+    let (tasks, error) = numbers_in(process, Path::new("task"));
+    ticks.complete = error.is_none();
+    for thread in tasks {
         if ticks.by_thread.len() >= THREADS_MAX {
             ticks.complete = false;
             break;
         }
         // A thread that ended meanwhile waits for nothing.
-        let Ok((task, stat)) = task.and_then(|task| task.stat().map(|stat| (task, stat))) else {
+        let path = format!("task/{thread}/stat");
+        let Some(stat) = file::parsed_at::<Stat>(process, &path) else {
             continue;
         };
         // A kernel without CONFIG_SCHED_INFO has the ticks alone.
-        let time = match task.schedstat() {
-            Ok(time) if time.sum_exec_runtime > 0 => Time {
+        let path = format!("task/{thread}/schedstat");
+        let time = match file::parsed_at::<Schedstat>(process, &path) {
+            Some(time) if time.sum_exec_runtime > 0 => Time {
                 ran: time.sum_exec_runtime,
                 waited: time.run_delay,
             },
             _ => Time {
-                ran: (stat.utime + stat.stime) * TICK_MS * 1_000_000,
+                ran: (stat.utime.saturating_add(stat.stime)).saturating_mul(TICK_MS * 1_000_000),
                 waited: 0,
             },
         };
-        let thread = Pid(stat.pid.cast_unsigned());
+        let thread = Pid(thread);
         let state = Doing::of(stat.state);
         count(&mut ticks.threads, state);
         let switches = match state {
@@ -184,12 +188,7 @@ fn switches(task: &Path) -> Option<Switches> {
 
 /// The text of proc_pid_status(5), as far as it is wanted.
 pub(super) fn status(root: &Path) -> Option<String> {
-    /// Some 1.5 kB, and more with many groups or processors.
-    const TEXT_MAX: u64 = 64 * 1024;
-    let mut text = Vec::new();
-    let file = File::open(root.join("status")).ok()?;
-    file.take(TEXT_MAX).read_to_end(&mut text).ok()?;
-    Some(String::from_utf8_lossy(&text).into_owned())
+    file::text(&root.join("status")).ok()
 }
 
 /// What stands behind a name at the beginning of a line.

@@ -4,13 +4,12 @@
 //! A command line is read from the memory of its process, which may hang where that waits for a
 //! disk: only those of programs that are known to have a title, and that do not wait for one.
 
-use std::fs::{self, File};
-use std::io::Read;
 use std::path::Path;
 
-use procfs::FromRead;
 use procfs::process::Stat;
+use rustix::fs::CWD;
 
+use super::file;
 use crate::model::{Evidence, Pid, Sibling, Title};
 
 /// The most of a command line that is read.
@@ -34,9 +33,7 @@ pub(super) fn of(root: &Path, stat: &Stat) -> Option<Title> {
     if !may_have || stat.state == 'D' {
         return None;
     }
-    let mut line = Vec::new();
-    let file = File::open(root.join("cmdline")).ok()?;
-    file.take(LINE_MAX).read_to_end(&mut line).ok()?;
+    let mut line = file::head(&root.join("cmdline"), LINE_MAX).ok()?;
     for byte in line.iter_mut().filter(|byte| **byte == 0) {
         *byte = b' ';
     }
@@ -65,7 +62,7 @@ pub(super) fn add_siblings<'a>(
         evidence.siblings = others
             .filter_map(|pid| {
                 let root = proc_root.join(pid.to_string());
-                let stat = Stat::from_file(root.join("stat")).ok()?;
+                let stat = file::parsed_at(CWD, &root.join("stat"))?;
                 let title = of(&root, &stat)?;
                 Some(Sibling { pid, title })
             })
@@ -80,7 +77,7 @@ fn children(proc_root: &Path, parent: i32) -> Vec<Pid> {
         return Vec::new();
     }
     let path = proc_root.join(format!("{parent}/task/{parent}/children"));
-    let text = fs::read_to_string(path).unwrap_or_default();
+    let text = file::text(&path).unwrap_or_default();
     let numbers = text.split_ascii_whitespace();
     numbers
         .filter_map(|number| number.parse().ok().map(Pid))

@@ -2,12 +2,10 @@
 //! under which name. See proc_pid_syscall(5) and proc_pid_fdinfo(5).
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use super::file::{self, Opened};
 use super::locks;
 use super::owners::socket_inode;
 use super::process::{Ends, is_32_bit};
@@ -20,6 +18,8 @@ const FEW: usize = 8;
 const SELECT_MAX: u64 = 1024;
 /// The most names of threads that are told of one wait.
 const CREWS_MAX: usize = 16;
+/// A name of a thread has 15 bytes, one of the kernel's up to 63.
+pub(super) const COMM_MAX: u64 = 64;
 
 /// What the threads of one process wait for.
 #[derive(Debug, Default)]
@@ -54,7 +54,7 @@ pub(super) fn of(root: &Path, threads: &[Pid], ends: &Ends<'_>) -> Option<Waitin
     let mut counts: BTreeMap<What, BTreeMap<Option<Name>, u32>> = BTreeMap::new();
     for thread in threads {
         let task = root.join("task").join(thread.to_string());
-        let Ok(text) = fs::read_to_string(task.join("syscall")) else {
+        let Ok(text) = file::text(&task.join("syscall")) else {
             continue;
         };
         asked = true;
@@ -106,7 +106,11 @@ pub(super) fn most(crews: impl IntoIterator<Item = (Name, u32)>) -> Vec<Crew> {
 
 /// The name of a thread without the digits at its end: those of a pool are numbered.
 fn crew(task: &Path) -> Option<Name> {
-    Some(folded(fs::read(task.join("comm")).ok()?.trim_ascii_end()))
+    Some(folded(
+        file::head(&task.join("comm"), COMM_MAX)
+            .ok()?
+            .trim_ascii_end(),
+    ))
 }
 
 fn folded(comm: &[u8]) -> Name {
@@ -151,7 +155,7 @@ fn low(argument: u64) -> u32 {
 pub(super) struct Process<'a> {
     /// `/proc/PID`.
     pub(super) root: PathBuf,
-    memory: Option<File>,
+    memory: Option<Opened>,
     pub(super) ends: &'a Ends<'a>,
 }
 
@@ -159,7 +163,7 @@ impl<'a> Process<'a> {
     pub(super) fn open(root: &Path, ends: &'a Ends<'a>) -> Process<'a> {
         Process {
             root: root.to_owned(),
-            memory: File::open(root.join("mem")).ok(),
+            memory: file::open(&root.join("mem")).ok(),
             ends,
         }
     }
@@ -167,14 +171,14 @@ impl<'a> Process<'a> {
     /// Some bytes of its memory.
     pub(super) fn memory<const LENGTH: usize>(&self, at: u64) -> Option<[u8; LENGTH]> {
         let mut bytes = [0; LENGTH];
-        self.memory.as_ref()?.read_exact_at(&mut bytes, at).ok()?;
+        self.memory.as_ref()?.read_at(&mut bytes, at).ok()?;
         Some(bytes)
     }
 
     /// The name of the call that a thread is in, and on what.
     pub(super) fn doing(&self, thread: Pid) -> Option<(String, Option<WaitTarget>)> {
         let path = self.root.join("task").join(thread.to_string());
-        let text = fs::read_to_string(path.join("syscall")).ok()?;
+        let text = file::text(&path.join("syscall")).ok()?;
         let (number, arguments) = parse_syscall(&text)?;
         let call = syscalls::call(number);
         let (_, target) = self.waits_on(call, arguments);
@@ -240,11 +244,13 @@ impl<'a> Process<'a> {
             }
             Takes::Epoll => {
                 let path = self.root.join("fdinfo").join(low(first).to_string());
-                let lines = BufReader::new(File::open(path).ok()?).lines();
-                let watched = lines.map_while(Result::ok).filter_map(|line| {
-                    let rest = line.strip_prefix("tfd:")?;
-                    rest.split_ascii_whitespace().next()?.parse().ok()
-                });
+                let watched = file::lines(&path)
+                    .ok()?
+                    .map_while(Result::ok)
+                    .filter_map(|line| {
+                        let rest = line.strip_prefix("tfd:")?;
+                        rest.split_ascii_whitespace().next()?.parse().ok()
+                    });
                 Some(watched.take(FEW + 1).collect())
             }
         }
@@ -280,7 +286,7 @@ impl<'a> Process<'a> {
     }
 
     fn target(&self, fd: u32) -> Option<WaitTarget> {
-        let link = fs::read_link(self.root.join("fd").join(fd.to_string())).ok()?;
+        let link = file::link(&self.root.join("fd").join(fd.to_string())).ok()?;
         let name = link.as_os_str().as_bytes();
         let found = socket_inode(name).and_then(|inode| self.ends.find(inode));
         Some(match found {

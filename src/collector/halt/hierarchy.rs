@@ -2,17 +2,14 @@
 //! and the directories of a group and of all above it.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use crate::collector::file;
 use crate::collector::namespaces::mounts::unescaped;
 use crate::collector::netns;
 use crate::model::Version;
 
-/// More text than this of one file is not read.
-const TEXT_MAX: u64 = 4 * 1024 * 1024;
 /// A file of a control group is short.
 const FILE_MAX: u64 = 4096;
 /// Groups above a group that are looked at.
@@ -59,7 +56,7 @@ impl Hierarchies {
             let first = proc_root.join("1");
             (Some(first.join("root")), first.join("mountinfo"))
         };
-        let text = bounded(&mountinfo, TEXT_MAX).unwrap_or_default();
+        let text = file::read(&mountinfo, file::LIST_MAX).unwrap_or_default();
         Hierarchies::of(&text, prefix.as_deref())
     }
 
@@ -178,10 +175,7 @@ fn within(directory: &Path, part: &Path) -> PathBuf {
 
 /// The text of a file, at most so many bytes.
 pub(super) fn bounded(path: &Path, most: u64) -> Option<Vec<u8>> {
-    let mut text = Vec::new();
-    let file = File::open(path).ok()?;
-    file.take(most).read_to_end(&mut text).ok()?;
-    Some(text)
+    file::head(path, most).ok()
 }
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
 //! Threads that sleep until a child that uses their memory executes a program or ends (vfork(2),
 //! `CLONE_VFORK` of clone(2)).
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::hierarchy::bounded;
 use super::name;
+use crate::collector::file;
 use crate::collector::process::TICK_MS;
 use crate::collector::syscalls;
 use crate::collector::threads::directory;
@@ -62,8 +61,8 @@ fn is_vforking(root: &Path, thread: Pid) -> Option<bool> {
         // `struct clone_args` begins with the flags.
         "clone3" => {
             let mut flags = [0; 8];
-            let memory = File::open(root.join("mem")).ok()?;
-            memory.read_exact_at(&mut flags, arguments[0]).ok()?;
+            let memory = file::open(&root.join("mem")).ok()?;
+            memory.read_at(&mut flags, arguments[0]).ok()?;
             u64::from_ne_bytes(flags)
         }
         _ => return Some(false),

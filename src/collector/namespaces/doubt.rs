@@ -1,7 +1,6 @@
 //! Why a procfs may not show all processes, and with them all network namespaces.
 
 use std::borrow::Cow;
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -9,6 +8,7 @@ use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
 
 use super::mounts::{MountLine, unescaped};
+use crate::collector::file;
 use crate::collector::netns;
 
 /// The number of the initial PID namespace (`PROC_PID_INIT_INO` of `include/linux/proc_ns.h`).
@@ -134,10 +134,9 @@ fn is_kernel_thread(process: &Path) -> Option<bool> {
 
 /// What proc_pid_stat(5) tells from the state on: a name may have anything in it.
 pub(super) fn stat(process: &Path) -> io::Result<String> {
-    let text = fs::read(process.join("stat"))?;
-    let name = text.iter().rposition(|byte| *byte == b')');
-    let rest = name.and_then(|at| text.get(at + 2..)).unwrap_or_default();
-    Ok(String::from_utf8_lossy(rest).into_owned())
+    let text = file::text(&process.join("stat"))?;
+    let rest = text.rsplit_once(") ").map(|(_, rest)| rest);
+    Ok(rest.unwrap_or_default().to_owned())
 }
 
 /// The option of the mount that hides processes from this reader; see proc(5).
@@ -145,7 +144,7 @@ pub(in crate::collector) fn hiding(proc_root: &Path) -> Option<String> {
     if is_capable(CapabilitySet::SYS_PTRACE) {
         return None;
     }
-    let mountinfo = fs::read("/proc/thread-self/mountinfo").ok()?;
+    let mountinfo = file::read(Path::new("/proc/thread-self/mountinfo"), file::LIST_MAX).ok()?;
     let root = proc_root.canonicalize().ok()?;
     let root = root.as_os_str().as_encoded_bytes();
     let lines = mountinfo.split(|byte| *byte == b'\n');
@@ -191,6 +190,7 @@ pub(super) fn is_gone(error: Errno) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn hidepid_hides_from_all_but_its_group() {

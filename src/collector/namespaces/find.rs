@@ -3,12 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
-use std::fs;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw};
+use rustix::fs::{CWD, RawDir, readlinkat_raw};
 use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
 
@@ -17,6 +16,8 @@ use super::lost::{Lost, is_ending};
 use super::mounts;
 use super::place::{Key, Place};
 use super::sknet::Sockets;
+use crate::collector::file;
+use crate::collector::hang::Pending;
 use crate::collector::netns::{self, Netns};
 use crate::collector::owners::{PathBuffer, numbers_in, threads_in};
 use crate::model::Pid;
@@ -161,14 +162,13 @@ impl<'a> Search<'a> {
 
     /// Why the namespace of a process is not told.
     pub(super) fn unreadable(&self, pid: Pid) -> Errno {
-        let link = fs::read_link(self.process(pid).join("ns/net"));
+        let link = file::link(&self.process(pid).join("ns/net"));
         let reason = link.err().as_ref().and_then(Errno::from_io_error);
         reason.unwrap_or(Errno::NOENT)
     }
 
     fn root(&self) -> Result<OwnedFd, Errno> {
-        let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
-        openat(CWD, self.proc_root, flags, Mode::empty())
+        file::directory(CWD, self.proc_root)
     }
 
     /// The namespace that a plain run reads: the own one, or that of PID 1 of another procfs.
@@ -381,7 +381,7 @@ impl Search<'_> {
         for &pid in pids {
             let told = match namespace_link(root, path.of(pid, "ns/mnt"), "mnt") {
                 Ok(inode) if !seen.insert(inode) => continue,
-                Ok(_) => fs::read(self.process(pid).join("mountinfo"))
+                Ok(_) => file::read(&self.process(pid).join("mountinfo"), file::LIST_MAX)
                     .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO)),
                 Err(error) => Err(error),
             };
@@ -436,8 +436,8 @@ impl Search<'_> {
         homes: &mut BTreeSet<Key>,
     ) -> Result<bool, Errno> {
         let dir = self.process(pid).join("fd");
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let dir_fd = openat(CWD, &dir, flags, Mode::empty())?;
+        let dir_fd = file::directory(CWD, &dir)?;
+        let _pending = Pending::on(&dir);
         let mut buffer = vec![MaybeUninit::uninit(); DIRENTS];
         let mut entries = RawDir::new(dir_fd.as_fd(), &mut buffer);
         let mut asked = None;
@@ -527,6 +527,7 @@ fn namespace_link(root: &OwnedFd, path: &CStr, kind: &str) -> Result<u64, Errno>
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::symlink;
 
     use super::*;

@@ -2,7 +2,6 @@
 //! there is no such process.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 
 use rustix::io::Errno;
@@ -12,6 +11,7 @@ use super::find::{Found, Search};
 use super::lost::{Lost, is_ending};
 use super::place::Key;
 use crate::collector::cgroup;
+use crate::collector::file;
 use crate::collector::netns::{self, NetnsChoice};
 use crate::filter::Term;
 use crate::model::{Cgroup, Name, Pid};
@@ -84,7 +84,8 @@ pub fn whereabouts(groups: &[Vec<&Term>], proc_root: &Path) -> Result<NetnsChoic
     }
     let in_groups = groups.iter().flatten().any(|term| term.needs_cgroup());
     let told = |pid: &Pid| {
-        let read = || fs::read(proc_root.join(pid.to_string()).join("cgroup")).ok();
+        let path = proc_root.join(pid.to_string()).join("cgroup");
+        let read = || file::read(&path, file::TEXT_MAX).ok();
         let cgroup = in_groups.then(read).flatten();
         (*pid, cgroup.and_then(|text| cgroup::of_process(&text)))
     };
@@ -185,7 +186,7 @@ fn missing(group: &[&Term], processes: &[(Pid, Option<Cgroup>)], proc_root: &Pat
     };
     let unread = || {
         let is_closed = |pid: &Pid| {
-            let read = fs::read(proc_root.join(pid.to_string()).join("cgroup"));
+            let read = file::text(&proc_root.join(pid.to_string()).join("cgroup"));
             let reason = read.err().as_ref().and_then(Errno::from_io_error);
             reason.is_some_and(|reason| !is_gone(reason))
         };
@@ -227,7 +228,7 @@ fn wanted(what: &str, term: &Term) -> String {
 
 /// The process of a thread, which /proc shows to those who ask for it by its number.
 fn process_of(thread: Pid, proc_root: &Path) -> Option<Pid> {
-    let status = fs::read_to_string(proc_root.join(thread.to_string()).join("status")).ok()?;
+    let status = file::text(&proc_root.join(thread.to_string()).join("status")).ok()?;
     let process = status.lines().find_map(|line| line.strip_prefix("Tgid:"))?;
     process.trim().parse().ok().map(Pid)
 }

@@ -2,13 +2,13 @@
 //! keep by name, and any other mount of `nsfs`, in this mount namespace and in others.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::doubt::Doubt;
+use crate::collector::file;
 use crate::collector::netns::{self, PLACES};
 
 /// `NSFS_MAGIC` of `include/uapi/linux/magic.h`.
@@ -55,7 +55,7 @@ pub(super) fn of_root(
             }
         }
     }
-    match fs::read(mountinfo) {
+    match file::read(mountinfo, file::LIST_MAX) {
         Ok(text) => found.extend(of_text(&text, root)),
         Err(error) => doubts.push(Doubt::could_not("read", mountinfo, &error)),
     }
@@ -81,7 +81,7 @@ fn below(root: Option<&Path>, path: &Path) -> PathBuf {
 
 /// The names in a directory, as far as it can be listed.
 fn list(dir: &Path, names: &mut Vec<std::ffi::OsString>) -> io::Result<()> {
-    for entry in fs::read_dir(dir)? {
+    for entry in file::entries(dir)? {
         names.push(entry?.file_name());
     }
     Ok(())
@@ -89,11 +89,10 @@ fn list(dir: &Path, names: &mut Vec<std::ffi::OsString>) -> io::Result<()> {
 
 /// The inode of the network namespace that is mounted on a path; `None` where none is.
 fn namespace_inode(path: &Path) -> io::Result<Option<u64>> {
-    // A named pipe would be waited for.
-    if !fs::metadata(path)?.is_file() {
+    if !file::metadata(path)?.is_file() {
         return Ok(None);
     }
-    let file = File::open(path)?;
+    let file = file::open(path)?.into_file();
     let is_namespace = rustix::fs::fstatfs(&file)?.f_type as u64 == NSFS;
     Ok(if is_namespace {
         Some(file.metadata()?.ino())
@@ -159,6 +158,8 @@ pub(in crate::collector) fn unescaped(text: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use super::doubt::is_gone;
+use crate::collector::file;
 use crate::collector::netns::{Netns, NetnsError};
 use crate::model::Pid;
 
@@ -118,5 +119,5 @@ fn could_not_open(name: &str, error: &io::Error) -> NetnsError {
 
 /// Whether the namespace is there, though it was not opened.
 fn leads_to(path: &Path, inode: Option<u64>) -> bool {
-    std::fs::metadata(path).is_ok_and(|file| inode.is_none_or(|inode| file.ino() == inode))
+    file::metadata(path).is_ok_and(|file| inode.is_none_or(|inode| file.ino() == inode))
 }

@@ -6,8 +6,8 @@
 //! with an io_uring, whose fdinfo names it. If none of these has it, the search turns to where a
 //! socket may be without a name: in flight between processes, in a system call.
 
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
+use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -18,6 +18,7 @@ use rustix::fs::CWD;
 use super::kcmp::shares_files;
 use super::procfs::{Processes, numbers_in, socket_inode, threads_in};
 use super::{Found, sight};
+use crate::collector::file;
 use crate::collector::netns;
 use crate::collector::waits::descriptor_of_call;
 use crate::model::{Barrier, Holder, Holding, Pid, Process, Scanned};
@@ -110,7 +111,7 @@ impl Look<'_> {
             }
             self.links += 1;
             fds += 1;
-            let Ok(target) = fs::read_link(table.join(fd.to_string())) else {
+            let Ok(target) = file::link(&table.join(fd.to_string())) else {
                 continue;
             };
             if let Some(inode) = socket_inode(target.as_os_str().as_bytes()) {
@@ -126,10 +127,11 @@ impl Look<'_> {
     /// `    0: socket:[182483]` after `UserFiles:` in its fdinfo.
     fn ring(&mut self, pid: Pid, ring: u32) {
         let path = self.process(pid).join("fdinfo").join(ring.to_string());
-        let Ok(file) = File::open(path) else { return };
+        let Ok(lines) = file::lines(&path) else {
+            return;
+        };
         let before = self.holders.len();
-        let lines = BufReader::new(file).lines().map_while(Result::ok);
-        for line in lines.take(FIXED_MAX) {
+        for line in lines.map_while(Result::ok).take(FIXED_MAX) {
             let fixed = line.split_once(": ").map(|(_, file)| file.trim());
             if let Some(inode) = fixed.and_then(|file| socket_inode(file.as_bytes())) {
                 self.hold(inode, pid, ring);
@@ -164,11 +166,11 @@ impl Look<'_> {
     /// How many of the sockets are mapped: lines such as
     /// `7f0a10000000-7f0a10010000 r--s 00000000 00:09 182483 socket:[182483]`.
     fn mappings(&self, process: &Path) -> u64 {
-        let Ok(maps) = File::open(process.join("maps")) else {
+        let Ok(lines) = file::lines(&process.join("maps")) else {
             return 0;
         };
-        let lines = BufReader::new(maps).lines().map_while(Result::ok);
         let mapped: FxHashSet<u32> = lines
+            .map_while(Result::ok)
             .filter_map(|line| socket_inode(line.split_ascii_whitespace().next_back()?.as_bytes()))
             .filter(|inode| self.left.contains(inode))
             .collect();
@@ -216,15 +218,17 @@ impl Look<'_> {
 fn in_flight(process: &Path) -> u64 {
     let fds = process.join("fd");
     let of_socket = |fd: u32| {
-        let target = fs::read_link(fds.join(fd.to_string())).ok()?;
+        let target = file::link(&fds.join(fd.to_string())).ok()?;
         socket_inode(target.as_os_str().as_bytes())?;
-        let info = fs::read_to_string(process.join("fdinfo").join(fd.to_string())).ok()?;
+        let info = file::text(&process.join("fdinfo").join(fd.to_string())).ok()?;
         let count = info
             .lines()
             .find_map(|line| line.strip_prefix("scm_fds:"))?;
         count.trim().parse::<u64>().ok()
     };
-    numbers(&fds).filter_map(of_socket).sum()
+    numbers(&fds)
+        .filter_map(of_socket)
+        .fold(0, u64::saturating_add)
 }
 
 /// How many threads of a process are in a system call on a descriptor that is not open.
@@ -235,7 +239,7 @@ fn calls(process: &Path) -> u64 {
     }
     let is_on_a_closed_one = |thread: &u32| {
         let task = tasks.join(thread.to_string());
-        let text = fs::read_to_string(task.join("syscall")).unwrap_or_default();
+        let text = file::text(&task.join("syscall")).unwrap_or_default();
         let fd = descriptor_of_call(&text);
         fd.is_some_and(|fd| {
             let link = fs::symlink_metadata(task.join("fd").join(fd.to_string()));

@@ -5,7 +5,7 @@
 //! sockets: see [`bpf`]. Both give the same answer.
 
 mod beyond;
-mod bpf;
+pub(crate) mod bpf;
 mod gather;
 mod kcmp;
 mod procfs;

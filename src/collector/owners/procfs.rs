@@ -2,7 +2,7 @@
 //! spread over the processors. See proc_pid_fd(5).
 
 use std::ffi::CStr;
-use std::io;
+use std::io::{self, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
@@ -10,10 +10,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw};
+use rustix::fs::{CWD, RawDir, readlinkat_raw};
 use rustix::io::Errno;
 
 use super::{Found, Progress, STRAYS_FEW, STRAYS_MAX, Wanted};
+use crate::collector::file;
+use crate::collector::hang::Pending;
 use crate::model::{Holder, Name, Pid, Process, Scanned};
 
 /// Room for the entries of one getdents64(2): about 1,300 descriptors.
@@ -27,7 +29,7 @@ const LINK: usize = 32;
 /// # Errors
 /// When the processes cannot be listed at all.
 pub(super) fn scan(proc_root: &Path, wanted: &Wanted, progress: &Progress) -> io::Result<Found> {
-    let root = open_dir(CWD, proc_root)?;
+    let root = file::directory(CWD, proc_root)?;
     let pids = processes(&root)?;
     Ok(scan_these(&root, &pids, wanted, progress))
 }
@@ -42,7 +44,7 @@ pub(super) fn scan_others(
     wanted: &Wanted,
     progress: &Progress,
 ) -> io::Result<Found> {
-    let root = open_dir(CWD, proc_root)?;
+    let root = file::directory(CWD, proc_root)?;
     let mut pids = processes(&root)?;
     pids.retain(|pid| !is_known(*pid));
     Ok(scan_these(&root, &pids, wanted, progress))
@@ -146,12 +148,8 @@ impl Worker<'_> {
         self.epolls.clear();
         self.rings.clear();
         self.strays.clear();
-        let dir = openat(
-            self.root,
-            self.path.of(pid, "fd"),
-            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )?;
+        let dir = file::directory(self.root, self.path.of(pid, "fd"))?;
+        let _pending = Pending::on(format!("{pid}/fd"));
         let mut entries = RawDir::new(dir.as_fd(), &mut self.dirents);
         while let Some(entry) = entries.next() {
             let entry = entry?;
@@ -201,7 +199,7 @@ impl Processes {
     /// `None` where there is no procfs.
     pub(super) fn open(proc_root: &Path) -> Option<Processes> {
         Some(Processes {
-            root: open_dir(CWD, proc_root).ok()?,
+            root: file::directory(CWD, proc_root).ok()?,
             path: PathBuffer::default(),
         })
     }
@@ -232,12 +230,13 @@ fn processes(root: &OwnedFd) -> io::Result<Vec<Pid>> {
 /// its end.
 pub(in crate::collector) fn numbers_in(at: impl AsFd, path: &Path) -> (Vec<u32>, Option<Errno>) {
     let mut numbers = Vec::new();
-    let dir = match open_dir(at, path) {
+    let dir = match file::directory(at, path) {
         Ok(dir) => dir,
         Err(error) => return (numbers, Some(error)),
     };
     let mut buffer = vec![MaybeUninit::uninit(); DIRENTS];
     let mut entries = RawDir::new(dir.as_fd(), &mut buffer);
+    let _pending = Pending::on(path);
     while let Some(entry) = entries.next() {
         match entry {
             Ok(entry) => numbers.extend(number(entry.file_name().to_bytes())),
@@ -250,28 +249,17 @@ pub(in crate::collector) fn numbers_in(at: impl AsFd, path: &Path) -> (Vec<u32>,
 /// How many threads a process has, by its `task`: a directory has a link for itself, one in its
 /// parent, and here one for each thread (`proc_task_getattr`).
 pub(in crate::collector) fn threads_in(tasks: &Path) -> Result<u64, Errno> {
-    match std::fs::metadata(tasks) {
+    match file::metadata(tasks) {
         Ok(tasks) => Ok(tasks.nlink().saturating_sub(2)),
         Err(error) => Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
     }
 }
 
-fn open_dir(at: impl AsFd, path: &Path) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    openat(at, path, flags, Mode::empty())
-}
-
 /// `/proc/PID/comm`, without its newline.
 fn read_name(root: &OwnedFd, pid: Pid, path: &mut PathBuffer) -> Option<Name> {
-    let file = openat(
-        root,
-        path.of(pid, "comm"),
-        OFlags::RDONLY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .ok()?;
+    let mut file = file::open_at(root, path.of(pid, "comm")).ok()?;
     let mut bytes = [0; 64];
-    let length = rustix::io::read(&file, &mut bytes).ok()?;
+    let length = file.read(&mut bytes).ok()?;
     let name = bytes.get(..length)?;
     Some(Name::new(name.strip_suffix(b"\n").unwrap_or(name)))
 }

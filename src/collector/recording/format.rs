@@ -15,7 +15,7 @@ use super::RecordingError;
 const VERSION: u32 = 1;
 const MAGIC: &[u8] = b"closewait recording ";
 /// The longest first line.
-const LINE: usize = 64;
+pub(super) const LINE: usize = 64;
 const TAG: usize = 8;
 /// A tag and a length.
 const HEADER: usize = TAG + 8;
@@ -145,7 +145,7 @@ pub(super) fn sections(bytes: &[u8]) -> Result<Vec<(Tag, &[u8])>, RecordingError
 }
 
 /// What follows the first line.
-fn after_line(bytes: &[u8]) -> Result<&[u8], RecordingError> {
+pub(super) fn after_line(bytes: &[u8]) -> Result<&[u8], RecordingError> {
     let start = bytes.get(..bytes.len().min(LINE)).unwrap_or_default();
     let Some(rest) = start.strip_prefix(MAGIC) else {
         // Cut off within the word.

@@ -176,6 +176,7 @@ impl Recording {
     ///
     /// # Errors
     /// When it cannot be read, is none, or is not as it was written.
+    #[allow(clippy::disallowed_methods, reason = "it may well be a pipe")]
     pub fn open(path: &Path) -> Result<Recording, RecordingError> {
         Recording::read_from(File::open(path).map_err(RecordingError::Unread)?)
     }
@@ -186,7 +187,15 @@ impl Recording {
     /// When it cannot be read, is none, or is not as it was written.
     pub fn read_from(source: impl Read) -> Result<Recording, RecordingError> {
         let mut bytes = Vec::new();
-        let read = source.take(DUMPS_MAX).read_to_end(&mut bytes);
+        let mut source = source.take(DUMPS_MAX);
+        let read = source
+            .by_ref()
+            .take(format::LINE as u64)
+            .read_to_end(&mut bytes);
+        read.map_err(RecordingError::Unread)?;
+        // What is none may have no end.
+        format::after_line(&bytes)?;
+        let read = source.read_to_end(&mut bytes);
         read.map_err(RecordingError::Unread)?;
         Recording::read(&bytes)
     }

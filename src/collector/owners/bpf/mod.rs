@@ -7,20 +7,23 @@
 //!
 //! What the program says is taken for true only if it found what this process holds itself.
 
-mod btf;
+pub(crate) mod btf;
 mod code;
-mod program;
+pub(crate) mod program;
 mod seen;
 mod syscall;
 
-use std::fs;
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use self::btf::{BtfError, Layout};
 use self::program::{CHUNK, Parts, WINDOW, block, state};
 use self::seen::{Blocks, Kinds, Own};
 use self::syscall::Array;
+
+use crate::collector::file;
 
 pub use self::seen::{Other, Seen};
 
@@ -76,7 +79,7 @@ pub struct Walk {
 
 /// How many files are open on the host; `None` where the kernel does not tell.
 pub fn open_files() -> Option<u32> {
-    let text = fs::read_to_string(OPEN_FILES).ok()?;
+    let text = file::text(Path::new(OPEN_FILES)).ok()?;
     text.split_ascii_whitespace().next()?.parse().ok()
 }
 
@@ -90,11 +93,11 @@ impl Walk {
             return Err(BpfError::BigEndian);
         }
         let read = |path| move |reason| BpfError::Read { path, reason };
-        let namespace = fs::read_link(PID_NAMESPACE).map_err(read(PID_NAMESPACE))?;
+        let namespace = file::link(Path::new(PID_NAMESPACE)).map_err(read(PID_NAMESPACE))?;
         if namespace.as_os_str() != FIRST_NAMESPACE {
             return Err(BpfError::PidNamespace);
         }
-        let layout = Layout::read(fs::File::open(TYPES).map_err(read(TYPES))?)?;
+        let layout = Layout::read(file::open(Path::new(TYPES)).map_err(read(TYPES))?)?;
         // Half as much again: a file may be open under several numbers, and a block half empty.
         let full = open_files / u32::from(block::FILES);
         Walk::load(layout, full.saturating_add(full / 2))
@@ -162,7 +165,7 @@ impl Walk {
     /// Runs the program over every task. It writes nothing into the file: to read it to its end
     /// is to run it.
     fn pass(&self) -> io::Result<()> {
-        let mut file = fs::File::from(syscall::iterate(&self.link)?);
+        let mut file = File::from(syscall::iterate(&self.link)?);
         let mut nothing = [0; 64];
         loop {
             match file.read(&mut nothing) {

@@ -1,0 +1,294 @@
+//! Every file that the collector reads is opened here: regular files alone, and no more of one than
+//! a limit. In place of a procfs there may be anything: a named pipe would be waited for, a device
+//! may do something when it is opened, and some files have no end.
+
+#![allow(clippy::disallowed_methods)]
+
+use std::fs::{File, Metadata, ReadDir};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Take};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use procfs::FromRead;
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, openat, statat};
+use rustix::io::Errno;
+use rustix::path::Arg;
+
+use super::hang::Pending;
+use crate::panics;
+
+/// What the kernel says of one process, or of one thing, is shorter: 65,536 groups take 700 kB.
+pub(super) const TEXT_MAX: u64 = 4 << 20;
+/// Of lists that grow with the host: mounts, users, names of hosts.
+pub(super) const LIST_MAX: u64 = 64 << 20;
+/// Of what is read line by line: some seven million sockets.
+const STREAM_MAX: u64 = 1 << 30;
+/// A path has at most 4,096 bytes, each of which may be written as four.
+const LINE_MAX: u64 = 32 << 10;
+
+/// A regular file that is open.
+#[derive(Debug)]
+pub(super) struct Opened {
+    file: File,
+    path: PathBuf,
+}
+
+impl Read for Opened {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let _pending = Pending::on(&self.path);
+        self.file.read(buffer)
+    }
+}
+
+impl Seek for Opened {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+impl Opened {
+    /// Reads what stands in a place, which has to be as long as `bytes`.
+    pub(super) fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
+        let _pending = Pending::on(&self.path);
+        self.file.read_exact_at(bytes, at)
+    }
+
+    pub(super) fn into_file(self) -> File {
+        self.file
+    }
+}
+
+/// Opens a regular file. What it is is asked first: what is no such file is not even opened.
+pub(super) fn open(path: &Path) -> io::Result<Opened> {
+    open_at(CWD, path)
+}
+
+/// The same below a directory that is open.
+pub(super) fn open_at(dir: impl AsFd, path: impl Arg + Copy) -> io::Result<Opened> {
+    let name = PathBuf::from(path.to_string_lossy().into_owned());
+    let _pending = Pending::on(&name);
+    let found = statat(&dir, path, AtFlags::empty())?;
+    if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
+        return Err(io::Error::new(
+            ErrorKind::InvalidInput,
+            "it is no regular file",
+        ));
+    }
+    // What has taken its place meanwhile is not waited for.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    Ok(Opened {
+        file: openat(dir, path, flags, Mode::empty())?.into(),
+        path: name,
+    })
+}
+
+/// Opens a directory.
+pub(super) fn directory(at: impl AsFd, path: impl Arg) -> Result<OwnedFd, Errno> {
+    let _pending = Pending::on(&*path.to_string_lossy());
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    openat(at, path, flags, Mode::empty())
+}
+
+/// All that a file has. One that has more than `most` bytes is an error: a part of a text may tell
+/// something else than the whole.
+pub(super) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    whole(open(path)?, most)
+}
+
+fn whole(file: Opened, most: u64) -> io::Result<Vec<u8>> {
+    let bytes = beginning(file, most.saturating_add(1))?;
+    if bytes.len() as u64 > most {
+        return Err(too_large(most));
+    }
+    Ok(bytes)
+}
+
+/// The bytes that a file begins with, at most so many.
+pub(super) fn head(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    beginning(open(path)?, most)
+}
+
+fn beginning(file: Opened, most: u64) -> io::Result<Vec<u8>> {
+    // Most texts of the kernel come with one call, and another says that it was all.
+    let mut bytes = Vec::with_capacity(usize::try_from(most).unwrap_or(usize::MAX).min(2048));
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A text, whole.
+pub(super) fn text(path: &Path) -> io::Result<String> {
+    text_of(open(path)?)
+}
+
+fn text_of(file: Opened) -> io::Result<String> {
+    let bytes = whole(file, TEXT_MAX)?;
+    Ok(String::from_utf8(bytes).unwrap_or_else(|error| {
+        // A name may have any bytes.
+        String::from_utf8_lossy(error.as_bytes()).into_owned()
+    }))
+}
+
+/// What the crate procfs understands of a file, below a directory that is open.
+pub(super) fn parsed_at<T: FromRead>(dir: impl AsFd, path: impl Arg + Copy) -> Option<T> {
+    parsed(&whole(open_at(dir, path).ok()?, TEXT_MAX).ok()?)
+}
+
+/// What it understands of a text. Some of its parsers panic where a text is cut off, as that of
+/// `stat` does on `10 (x)`.
+pub(super) fn parsed<T: FromRead>(text: &[u8]) -> Option<T> {
+    panics::caught(|| T::from_read(text))?.ok()
+}
+
+/// A file that is read from its beginning, and not kept. One without an end is an error.
+pub(super) fn stream(path: &Path) -> io::Result<Stream> {
+    Ok(Stream(open(path)?.take(STREAM_MAX)))
+}
+
+#[derive(Debug)]
+pub(super) struct Stream(Take<Opened>);
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(buffer)? {
+            0 if self.0.limit() == 0 && !buffer.is_empty() => Err(too_large(STREAM_MAX)),
+            read => Ok(read),
+        }
+    }
+}
+
+/// The text of a file line by line, without their ends.
+pub(super) fn lines(path: &Path) -> io::Result<Lines> {
+    Ok(Lines(BufReader::new(stream(path)?)))
+}
+
+/// It ends with an error where the text cannot be read on, or is none.
+pub(super) struct Lines(BufReader<Stream>);
+
+impl Iterator for Lines {
+    type Item = io::Result<String>;
+
+    fn next(&mut self) -> Option<io::Result<String>> {
+        let mut line = Vec::new();
+        match (&mut self.0).take(LINE_MAX).read_until(b'\n', &mut line) {
+            Ok(0) => return None,
+            Ok(_) => {}
+            Err(error) => return Some(Err(error)),
+        }
+        if line.last() == Some(&b'\n') {
+            line.pop();
+        } else if line.len() as u64 == LINE_MAX {
+            return Some(Err(too_large(LINE_MAX)));
+        }
+        Some(Ok(String::from_utf8_lossy(&line).into_owned()))
+    }
+}
+
+/// The error for what has more than so many bytes.
+fn too_large(most: u64) -> io::Error {
+    let reason = format!("it goes on after {most} bytes");
+    io::Error::new(ErrorKind::FileTooLarge, reason)
+}
+
+/// Where a symbolic link leads.
+pub(super) fn link(path: &Path) -> io::Result<PathBuf> {
+    let _pending = Pending::on(path);
+    std::fs::read_link(path)
+}
+
+/// What is in a directory.
+pub(super) fn entries(path: &Path) -> io::Result<ReadDir> {
+    let _pending = Pending::on(path);
+    std::fs::read_dir(path)
+}
+
+/// What a path leads to, which is not opened.
+pub(super) fn metadata(path: &Path) -> io::Result<Metadata> {
+    let _pending = Pending::on(path);
+    std::fs::metadata(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_regular_files_are_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::write(path("file"), "text").unwrap();
+        let pipe = FileType::Fifo;
+        rustix::fs::mknodat(CWD, path("pipe"), pipe, Mode::RUSR, 0).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", path("zero")).unwrap();
+        std::os::unix::fs::symlink("file", path("link")).unwrap();
+        assert_eq!(text(&path("file")).unwrap(), "text");
+        assert_eq!(text(&path("link")).unwrap(), "text");
+        for odd in [path("pipe"), path("zero"), dir.path().to_owned()] {
+            let error = text(&odd).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{}", odd.display());
+        }
+        assert!(text(Path::new("/proc/self/stat")).is_ok());
+        assert!(text(Path::new("/proc/self/ns/net")).is_err());
+    }
+
+    #[test]
+    fn a_text_is_whole_or_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, b"abc\xff").unwrap();
+        assert_eq!(read(&path, 4).unwrap(), b"abc\xff");
+        assert_eq!(read(&path, 3).unwrap_err().kind(), ErrorKind::FileTooLarge);
+        assert_eq!(head(&path, 3).unwrap(), b"abc");
+        assert_eq!(text(&path).unwrap(), "abc\u{fffd}");
+        File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        assert_eq!(text(&path).unwrap_err().kind(), ErrorKind::FileTooLarge);
+    }
+
+    #[test]
+    fn a_text_that_the_crate_panics_on_is_one_that_it_does_not_understand() {
+        use procfs::process::{Limits, Schedstat, Stat, Status};
+        let odd = [
+            "10 (x)",
+            "(",
+            ")(",
+            "1 )(",
+            "(x) S",
+            "Max",
+            "Limit\nMax cpu time",
+        ];
+        let own = |name| text(&Path::new("/proc/self").join(name)).unwrap();
+        let whole = ["stat", "status", "limits", "schedstat"].map(own);
+        let whole = whole
+            .into_iter()
+            .chain([text(Path::new("/proc/uptime")).unwrap()]);
+        let mut panics = 0;
+        let mut understood = 0;
+        let mut try_all = |text: &[u8]| {
+            understood += usize::from(parsed::<Stat>(text).is_some());
+            panics += usize::from(panics::caught(|| Stat::from_read(text).is_ok()).is_none());
+            parsed::<Status>(text);
+            parsed::<Limits>(text);
+            parsed::<Schedstat>(text);
+            parsed::<procfs::Uptime>(text);
+        };
+        for text in odd.map(str::to_owned).into_iter().chain(whole) {
+            for end in 0..=text.len() {
+                try_all(text.as_bytes().get(..end).unwrap_or_default());
+            }
+        }
+        // If the crate has been mended, this is not needed any more.
+        assert!(panics > 0 && understood > 0);
+    }
+
+    #[test]
+    fn lines_end_where_there_are_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, "a\n\nb").unwrap();
+        let all: Vec<String> = lines(&path).unwrap().map(Result::unwrap).collect();
+        assert_eq!(all, ["a", "", "b"]);
+        File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        let first = lines(&path).unwrap().next().unwrap();
+        assert_eq!(first.unwrap_err().kind(), ErrorKind::FileTooLarge);
+    }
+}

@@ -1,0 +1,47 @@
+//! Panics: a fault of closewait itself is told in one line of plain text, and one of a crate that is
+//! given foreign text costs that text alone.
+
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::cell::Cell;
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+
+use crate::renderer::escape;
+
+thread_local! {
+    /// Whether a panic of this thread is caught, and nobody is told.
+    static IS_CAUGHT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Has every panic that is not caught told by `tell`, without a newline at the end.
+pub fn told_by(tell: impl Fn(&str) + Send + Sync + 'static) {
+    panic::set_hook(Box::new(move |info| {
+        if !IS_CAUGHT.get() {
+            tell(&words(info));
+        }
+    }));
+}
+
+/// What `work` gives; `None` where it panics.
+pub fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
+    let before = IS_CAUGHT.replace(true);
+    // Whatever `work` has broken is dropped with it.
+    let result = panic::catch_unwind(AssertUnwindSafe(work));
+    IS_CAUGHT.set(before);
+    result.ok()
+}
+
+/// The message may have foreign text in it.
+fn words(info: &PanicHookInfo<'_>) -> String {
+    let payload = info.payload();
+    let message = payload.downcast_ref::<&str>().copied();
+    let message = message.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let message = escape::line(message.unwrap_or("no message"));
+    let place = info.location().map(|at| format!(", at {at}"));
+    let trace = Backtrace::capture();
+    let trace = match trace.status() {
+        BacktraceStatus::Captured => format!("\n{trace}"),
+        _ => String::new(),
+    };
+    let place = place.unwrap_or_default();
+    format!("a fault in closewait itself: {message}{place}; please report it{trace}")
+}
