@@ -65,8 +65,10 @@ pub fn read(
         // Within the first piece nothing comes twice.
         bytes = bytes.saturating_add(line.len());
         reading.in_pieces = bytes > page;
-        let header = std::mem::take(&mut first) && line.trim_ascii_start().starts_with(b"sl");
-        if header || line.trim_ascii().is_empty() {
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        if std::mem::take(&mut first) && is_heading(&line) {
             continue;
         }
         let Some(socket) = socket(&line, protocol, family) else {
@@ -121,6 +123,15 @@ fn read_line(lines: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
         lines.skip_until(b'\n')?;
     }
     Ok(read > 0)
+}
+
+/// Whether a line is the kernel's heading, and not one that a row has become a part of.
+pub fn is_heading(line: &[u8]) -> bool {
+    let is_word = |byte: &u8| byte.is_ascii_lowercase() || b"_->".contains(byte);
+    let mut words = line
+        .split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty());
+    words.next() == Some(b"sl") && words.all(|word| word.iter().all(is_word))
 }
 
 /// Reads one line: `sl local remote st tx:rx tr:when retrnsmt uid timeout inode …`.

@@ -390,3 +390,13 @@ fn show(recording: &Recording) {
         let _ = run(command, file.path());
     }
 }
+
+/// Writes what fuzzing starts from, to be run when the format gains something.
+#[test]
+#[ignore = "writes files"]
+fn write_the_bases_of_fuzzing() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recording_fuzz/bases");
+    for (at, recording) in Recording::fuller("leak.cw").iter().enumerate() {
+        std::fs::write(format!("{folder}/full-{at}.cw"), recording.bytes()).unwrap();
+    }
+}

@@ -9,7 +9,7 @@ use flate2::{Compression, Crc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::RecordingError;
+use super::{RecordingError, tape};
 
 /// The version that is written, and the newest that is read.
 const VERSION: u32 = 1;
@@ -180,9 +180,13 @@ pub(super) fn after_line(bytes: &[u8]) -> Result<&[u8], RecordingError> {
 
 /// Reads a section of JSON.
 pub(super) fn json<T: DeserializeOwned>(tag: Tag, body: &[u8]) -> Result<T, RecordingError> {
-    let text = GzDecoder::new(body).take(JSON_MAX);
-    serde_json::from_reader(io::BufReader::new(text)).map_err(|error| RecordingError::Section {
-        name: tag.name(),
-        reason: error.to_string(),
+    let most = tape::unpacked_max(body).min(JSON_MAX);
+    let mut text = io::BufReader::new(GzDecoder::new(body).take(most));
+    serde_json::from_reader(&mut text).map_err(|error| match text.get_ref().limit() {
+        0 => RecordingError::TooLarge,
+        _ => RecordingError::Section {
+            name: tag.name(),
+            reason: error.to_string(),
+        },
     })
 }

@@ -44,7 +44,11 @@ pub enum RecordingError {
     Altered(&'static str),
     #[error("it was altered: its {name} cannot be understood: {reason}")]
     Section { name: &'static str, reason: String },
-    #[error("it is too large: more than {} MiB of dumps", DUMPS_MAX >> 20)]
+    #[error(
+        "it is too large: it comes to more than {} MiB, or to {} times itself",
+        DUMPS_MAX >> 20,
+        tape::RATIO_MAX
+    )]
     TooLarge,
     #[error("it was made on a machine of the other byte order")]
     ByteOrder,
@@ -55,6 +59,9 @@ impl From<io::Error> for RecordingError {
         match error.kind() {
             io::ErrorKind::FileTooLarge => RecordingError::TooLarge,
             io::ErrorKind::UnexpectedEof => RecordingError::Altered("a dump ends too early"),
+            io::ErrorKind::InvalidData => {
+                RecordingError::Altered("a table is empty, without even a heading")
+            }
             _ => RecordingError::Altered("a dump cannot be unpacked"),
         }
     }

@@ -93,8 +93,10 @@ impl Recording {
                     }
                 }
                 None => dump.messages(&mut room, |message| {
-                    if let Ok(socket) = wire::socket(message, dump.form.protocol()) {
-                        tape.message(&masks.message(message, &socket));
+                    match wire::socket(message, dump.form.protocol()) {
+                        Ok(socket) => tape.message(&masks.message(message, &socket)),
+                        // Not understood still.
+                        Err(_) => tape.message(&[]),
                     }
                 })?,
             }
@@ -384,16 +386,17 @@ impl Masks {
         masked
     }
 
-    /// A line of /proc/net/tcp with other addresses, as far as it is read; nothing of one that is
-    /// not understood.
+    /// A line of /proc/net/tcp with other addresses, as far as it is read; a mark in the place of one
+    /// that is not understood.
     fn line(&mut self, line: &[u8], dump: &Dump, family: Family) -> String {
         let Some(socket) = proc_net::socket(line, dump.form.protocol(), family) else {
-            // The heading is the kernel's own.
-            let is_heading = line.trim_ascii_start().starts_with(b"sl");
-            return String::from(if is_heading {
+            // The heading is the kernel's own. What is not understood is not understood still.
+            return String::from(if proc_net::is_heading(line) {
                 "  sl  local_address rem_address\n"
-            } else {
+            } else if line.trim_ascii().is_empty() {
                 ""
+            } else {
+                "?\n"
             });
         };
         let text = String::from_utf8_lossy(line);
@@ -543,6 +546,9 @@ mod tests {
             masked,
             "3: 0100000A:1F90 0100007F:D431 08 00000003:00000001 02:000000C8 00000000 1000 2 4711\n"
         );
-        assert_eq!(masks.line(b"10.214.77.93 secret", &dump, Family::Inet), "");
+        assert_eq!(
+            masks.line(b"10.214.77.93 secret", &dump, Family::Inet),
+            "?\n"
+        );
     }
 }

@@ -44,13 +44,13 @@ impl Recording {
         }
         let mut found = Dumped::default();
         let mut namespaces = Vec::new();
-        let mut room = DUMPS_MAX;
+        let (mut room, mut malformed) = (DUMPS_MAX, 0u64);
         for (at, namespace) in (0u16..).zip(&self.facts.namespaces) {
             if !wanted.get(usize::from(at)).is_some_and(|wanted| *wanted) {
                 continue;
             }
             let place = u16::try_from(namespaces.len()).unwrap_or(u16::MAX);
-            let mut here = self.table(at, request, &mut room)?;
+            let mut here = self.table(at, request, &mut room, &mut malformed)?;
             here.place(place);
             found.append(here);
             namespaces.push(namespace.clone());
@@ -58,6 +58,7 @@ impl Recording {
         let what = format!("recording: {} sockets kept", found.sockets.len());
         steps.add(what, start);
         let mut gaps = self.gaps(request);
+        gaps.extend(self.more_malformed(malformed));
         // A recording of before this was told does not have it.
         let told = gaps.iter().any(|gap| gap.kind == GapKind::StateUnread);
         let from_netlink = |namespace: &Namespace| namespace.source == Source::Netlink;
@@ -126,6 +127,7 @@ impl Recording {
         netns: u16,
         request: &Request,
         room: &mut u64,
+        malformed: &mut u64,
     ) -> Result<Dumped, RecordingError> {
         let mut found = Dumped::default();
         for protocol in [Protocol::Tcp, Protocol::Udp] {
@@ -137,7 +139,8 @@ impl Recording {
             let mut seen = FxHashSet::default();
             for dump in &self.dumps {
                 if dump.netns == netns && dump.form.protocol().asked_as() == protocol {
-                    dump.read(request, room, &mut seen, &mut keep, &mut found)?;
+                    let more = dump.read(request, room, &mut seen, &mut keep, &mut found)?;
+                    *malformed = malformed.saturating_add(more);
                 }
             }
             if protocol == Protocol::Tcp {
@@ -152,6 +155,21 @@ impl Recording {
             }
         }
         Ok(found)
+    }
+
+    /// What cannot be understood in the dumps, but could when this was recorded: nobody counted it
+    /// then.
+    fn more_malformed(&self, found: u64) -> Option<Gap> {
+        let told = self.facts.gaps.iter();
+        let told = told.filter(|gap| gap.kind == GapKind::Malformed);
+        let told = told.fold(0u64, |sum, gap| sum.saturating_add(gap.count));
+        let more = found.checked_sub(told).filter(|more| *more > 0)?;
+        Some(Gap {
+            kind: GapKind::Malformed,
+            count: more,
+            detail: format!("{more} more rows of the recording could not be understood"),
+            hint: "it was altered: record anew".into(),
+        })
     }
 
     fn scanned(&self) -> Vec<Scanned> {
@@ -205,6 +223,7 @@ fn is_selected(socket: &Socket, filter: &Filter, request: &Request) -> bool {
 }
 
 impl Dump {
+    /// Reads the sockets, and says how many rows are none.
     fn read(
         &self,
         request: &Request,
@@ -212,16 +231,18 @@ impl Dump {
         seen: &mut FxHashSet<u64>,
         keep: &mut impl FnMut(&Socket) -> bool,
         found: &mut Dumped,
-    ) -> Result<(), RecordingError> {
+    ) -> Result<u64, RecordingError> {
         if let Some(family) = self.form.text_family() {
             let text = BufReader::new(self.content(room));
-            proc_net::read(text, self.form.protocol(), family, keep, &mut found.sockets)?;
-            return Ok(());
+            let protocol = self.form.protocol();
+            let reading = proc_net::read(text, protocol, family, keep, &mut found.sockets)?;
+            return Ok(reading.malformed);
         }
         let with_info = request.tcp_info || request.details.contains(DetailSet::INFO);
+        let mut malformed = 0;
         self.messages(room, |message| {
-            // What could not be understood was counted when it was recorded.
             let Ok(mut socket) = wire::socket(message, self.form.protocol()) else {
+                malformed += 1;
                 return;
             };
             if self.form == Form::TcpBound {
@@ -242,7 +263,8 @@ impl Dump {
                 socket.detail = found.details.push(detail);
             }
             found.push(socket);
-        })
+        })?;
+        Ok(malformed)
     }
 }
 

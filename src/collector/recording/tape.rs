@@ -13,6 +13,17 @@ use crate::model::{Family, Protocol, State};
 
 /// A message is at most a datagram, which is at most this.
 const MESSAGE_MAX: usize = 64 * 1024;
+/// The most bytes that one byte in gzip form stands for, beside a few: what comes from the kernel is
+/// packed to a twentieth, nothing at all to a thousandth.
+pub(super) const RATIO_MAX: u64 = 100;
+const FEW: u64 = 1 << 20;
+
+/// What a section in gzip form may come to.
+pub(super) fn unpacked_max(packed: &[u8]) -> u64 {
+    (packed.len() as u64)
+        .saturating_mul(RATIO_MAX)
+        .saturating_add(FEW)
+}
 
 /// Where the attributes of a `struct inet_diag_msg` begin.
 pub(super) const ATTRIBUTES: usize = 72;
@@ -208,6 +219,7 @@ impl Dump {
     pub fn content<'a>(&'a self, room: &'a mut u64) -> Content<'a> {
         Content {
             gzip: GzDecoder::new(&self.stored),
+            left: unpacked_max(&self.stored),
             room,
         }
     }
@@ -245,16 +257,18 @@ impl Dump {
 /// The content of a dump.
 pub struct Content<'a> {
     gzip: GzDecoder<&'a [u8]>,
+    left: u64,
     room: &'a mut u64,
 }
 
 impl Read for Content<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.gzip.read(buffer)?;
-        *self.room = self
-            .room
-            .checked_sub(read as u64)
-            .ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge))?;
+        for room in [&mut *self.room, &mut self.left] {
+            *room = room
+                .checked_sub(read as u64)
+                .ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge))?;
+        }
         Ok(read)
     }
 }
@@ -280,6 +294,14 @@ mod tests {
         Ok(read)
     }
 
+    /// A message with an attribute of 60,000 zeros: INFO.
+    fn zeros() -> Vec<u8> {
+        let mut zeros = vec![0; ATTRIBUTES + 60_000];
+        zeros[ATTRIBUTES..ATTRIBUTES + 2].copy_from_slice(&60_000u16.to_ne_bytes());
+        zeros[ATTRIBUTES + 2..ATTRIBUTES + 4].copy_from_slice(&2u16.to_ne_bytes());
+        zeros
+    }
+
     #[test]
     fn messages_come_back_as_they_were_whatever_their_length() {
         let messages: [&[u8]; 4] = [b"one", b"", &[7; ATTRIBUTES], b"last"];
@@ -289,13 +311,17 @@ mod tests {
 
     #[test]
     fn a_few_bytes_that_stand_for_very_many_are_not_unpacked() {
-        // An attribute of 60,000 zeros: INFO.
-        let mut zeros = vec![0; ATTRIBUTES + 60_000];
-        zeros[ATTRIBUTES..ATTRIBUTES + 2].copy_from_slice(&60_000u16.to_ne_bytes());
-        zeros[ATTRIBUTES + 2..ATTRIBUTES + 4].copy_from_slice(&2u16.to_ne_bytes());
+        let zeros = zeros();
         let bomb = dump(&vec![zeros.as_slice(); 100]);
         assert!(bomb.stored.len() < 60_000);
         let error = read(&bomb, 1_000_000).unwrap_err();
+        assert!(matches!(error, RecordingError::TooLarge), "{error}");
+    }
+
+    #[test]
+    fn many_times_itself_is_too_much_however_much_room_there_is() {
+        let bomb = dump(&vec![zeros().as_slice(); 40]);
+        let error = read(&bomb, u64::MAX).unwrap_err();
         assert!(matches!(error, RecordingError::TooLarge), "{error}");
     }
 

@@ -12,8 +12,9 @@ use crate::collector::owners::{Progress, ScanChoice};
 use crate::collector::sock_diag::wire::Families;
 use crate::collector::{Request, SourceChoice, collect};
 use crate::filter::Filter;
-use crate::model::{DetailSet, Protocols};
+use crate::model::{DetailSet, GapKind, Protocols};
 
+const PROCFS: &[u8] = include_bytes!("../../../fixtures/recordings/udp-procfs.cw");
 const FIXTURE: &[u8] = include_bytes!("../../../fixtures/recordings/leak.cw");
 
 /// A recording with these sections, and the checksum that belongs to them.
@@ -49,13 +50,9 @@ fn sections() -> Vec<(Tag, Vec<u8>)> {
         .collect()
 }
 
-/// Opens a recording and looks at everything in it; what comes of it does not matter.
-fn look(bytes: &[u8]) {
-    let Ok(recording) = Recording::read(bytes) else {
-        return;
-    };
-    let _ = recording.redacted();
-    let request = Request {
+/// Everything of a recording.
+fn request(recording: Recording) -> Request {
+    Request {
         source: SourceChoice::Auto,
         proc_root: PathBuf::from("/proc"),
         netns: NetnsChoice::Own,
@@ -72,8 +69,16 @@ fn look(bytes: &[u8]) {
         taped: false,
         others: true,
         from: Some(recording.into()),
+    }
+}
+
+/// Opens a recording and looks at everything in it; what comes of it does not matter.
+fn look(bytes: &[u8]) {
+    let Ok(recording) = Recording::read(bytes) else {
+        return;
     };
-    let _ = collect(&request, &Progress::default());
+    let _ = recording.redacted();
+    let _ = collect(&request(recording), &Progress::default());
 }
 
 #[test]
@@ -128,6 +133,78 @@ fn masked_twice_it_says_what_it_says_masked_once() {
     let twice = once.redacted().unwrap();
     assert_eq!(once.facts.host.name, twice.facts.host.name);
     assert_eq!(once.owners.holders, twice.owners.holders);
+}
+
+/// The recording with each text of /proc changed.
+fn with_texts(change: fn(&str) -> String) -> Vec<u8> {
+    let sections = format::sections(PROCFS).unwrap().into_iter();
+    let changed = sections.map(|(tag, body)| match String::from_utf8(unpacked(body)) {
+        Ok(text) if tag == Tag::Dump && text.contains("sl") => {
+            (tag, packed(change(&text).as_bytes()))
+        }
+        _ => (tag, body.to_vec()),
+    });
+    made_of(&changed.collect::<Vec<_>>())
+}
+
+#[test]
+fn a_text_without_its_heading_is_a_gap_or_no_table_and_never_an_empty_one() {
+    type Change = fn(&str) -> String;
+    let changes: [(&str, Change); 4] = [
+        ("another heading", |text| text.replacen("sl", "xx", 1)),
+        ("a row in it", |text| text.replacen('\n', " ", 1)),
+        ("a blank one", |_| "\n".to_owned()),
+        ("words", |_| "sl no: table\nof anything\n".to_owned()),
+    ];
+    for (what, change) in changes {
+        let recording = Recording::read(&with_texts(change)).unwrap();
+        match collect(&request(recording), &Progress::default()) {
+            Ok(snapshot) => {
+                let gaps = &snapshot.gaps;
+                assert!(
+                    gaps.iter().any(|gap| gap.kind == GapKind::Malformed),
+                    "{what}: {gaps:?}"
+                );
+            }
+            Err(error) => assert!(error.to_string().contains("altered"), "{what}: {error}"),
+        }
+    }
+    let whole = Recording::read(&with_texts(str::to_owned)).unwrap();
+    let snapshot = collect(&request(whole), &Progress::default()).unwrap();
+    let malformed = |gap: &Gap| gap.kind == GapKind::Malformed;
+    assert!(!snapshot.gaps.iter().any(malformed));
+}
+
+#[test]
+fn masked_it_has_as_many_rows_that_are_not_understood() {
+    let bytes = with_texts(|text| format!("{text}sl 3\n10.214.77.93 secret\n"));
+    let recording = Recording::read(&bytes).unwrap();
+    let mut masked = Vec::new();
+    recording.redacted().unwrap().write(&mut masked).unwrap();
+    let masked = Recording::read(&masked).unwrap();
+    let malformed = |recording: Recording| {
+        let snapshot = collect(&request(recording), &Progress::default()).unwrap();
+        let gaps = snapshot.gaps.into_iter();
+        gaps.filter(|gap| gap.kind == GapKind::Malformed)
+            .map(|gap| gap.count)
+            .collect::<Vec<_>>()
+    };
+    let before = malformed(recording);
+    assert!(!before.is_empty());
+    assert_eq!(malformed(masked), before);
+}
+
+#[test]
+fn a_section_that_comes_to_many_times_itself_is_refused() {
+    let blanks = vec![b' '; 4 << 20];
+    let mut all = sections();
+    for (tag, body) in &mut all {
+        if *tag == Tag::Evidence {
+            *body = packed(&[&blanks, &b"[]"[..]].concat());
+        }
+    }
+    let error = Recording::read(&made_of(&all)).unwrap_err();
+    assert!(matches!(error, RecordingError::TooLarge), "{error}");
 }
 
 proptest! {

@@ -1,0 +1,17 @@
+//! Recordings as a stranger may have changed them, with a checksum that fits, in every command and
+//! form: the input is a list of edits.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../../tests/hostile/attacks.rs"]
+mod attacks;
+#[path = "../../tests/recording_fuzz/check.rs"]
+mod check;
+#[path = "../../tests/recording_fuzz/edits.rs"]
+mod edits;
+#[path = "../../tests/openmetrics/mod.rs"]
+mod openmetrics;
+
+fuzz_target!(|bytes: &[u8]| check::check(bytes));

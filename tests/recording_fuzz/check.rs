@@ -1,0 +1,210 @@
+//! What must hold of any recording in every command and form. The fuzz target and the test share it.
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use clap::Parser;
+use closewait::args::Cli;
+use closewait::collector::recording::Recording;
+use closewait::exit::Outcome;
+use closewait::plan::{Inspection, Plan, Terminal};
+use serde_json::Value;
+
+use super::attacks::fault;
+use super::edits::Base;
+use super::openmetrics;
+
+/// Every command and form.
+const COMMANDS: [&str; 40] = [
+    "--from FILE -v",
+    "--from FILE -v --limit 0 --color always",
+    "--from FILE --json",
+    "--from FILE --json --strict",
+    "--from FILE --prometheus",
+    "--from FILE --no-evidence --strict",
+    "--from FILE --grace 1s",
+    "--from FILE -q state established",
+    "--from FILE -q state close-wait idle > 5m and program ~ a",
+    "--from FILE -q not ( user = 0 or cause = never-closed or recvq > 0 )",
+    "--from FILE --by program,user,netns,state -v",
+    "--from FILE --by unit,container,port,peer --color always",
+    "--from FILE --by program,cause --json",
+    "--from FILE --by program,user --csv",
+    "--from FILE --by unit,netns --jsonl",
+    "list --from FILE -a -v",
+    "list --from FILE -aoeim --color always",
+    "list --from FILE -a --columns +program,user,pid,unit,container,cgroup,netns",
+    "list --from FILE -aeim --json",
+    "list --from FILE -aoeim --jsonl",
+    "list --from FILE -aoeim --csv",
+    "list --from FILE -u -a",
+    "list --from FILE -a --sort recv-q --limit 3",
+    "list --from FILE -a idle > 1s and sport = :8080",
+    "check --from FILE -v",
+    "check --from FILE -v --strict -w 1 -c 2 --fd-share 1,2 --queue 1,2",
+    "check --from FILE -v --by port -w 1",
+    "check --from FILE --by owner -w 1 -c 1000000",
+    "check --from FILE --state established -w 5",
+    "explain --from FILE",
+    "explain --from FILE --color always",
+    "diff FILE FILE -v",
+    "diff FILE FILE --by program,user,unit --color always",
+    "diff FILE FILE --json",
+    "diff FILE FILE -a --by program --csv",
+    "merge FILE",
+    "merge FILE --by program,unit --json",
+    "merge FILE --by program --csv",
+    "record - --from FILE --redact -v",
+    "record - --from FILE --redact --strict",
+];
+
+/// A file without a name, for commands that open what they are given.
+static FILE: LazyLock<Mutex<File>> = LazyLock::new(|| {
+    let name = c"recording";
+    let fd = rustix::fs::memfd_create(name, rustix::fs::MemfdFlags::empty()).unwrap();
+    Mutex::new(fd.into())
+});
+
+struct Command {
+    words: &'static str,
+    plan: Mutex<Plan>,
+}
+
+static BASES: LazyLock<Vec<Base>> = LazyLock::new(|| {
+    [
+        &include_bytes!("../../fixtures/recordings/leak.cw")[..],
+        include_bytes!("../../fixtures/recordings/udp.cw"),
+        include_bytes!("../../fixtures/recordings/udp-procfs.cw"),
+        include_bytes!("bases/full-0.cw"),
+        include_bytes!("bases/full-1.cw"),
+        include_bytes!("bases/full-2.cw"),
+        include_bytes!("bases/full-3.cw"),
+        include_bytes!("bases/full-4.cw"),
+        include_bytes!("bases/full-5.cw"),
+    ]
+    .map(Base::new)
+    .into()
+});
+
+/// What the arguments mean does not depend on the recording, so they are read once.
+static PLANS: LazyLock<Vec<Command>> = LazyLock::new(|| {
+    write(&BASES[0].edited(&[]));
+    let plan = |words: &'static str| Command {
+        words,
+        plan: Mutex::new(planned(words)),
+    };
+    COMMANDS.into_iter().map(plan).collect()
+});
+
+fn planned(words: &str) -> Plan {
+    let path = format!("/proc/self/fd/{}", lock(&FILE).as_raw_fd());
+    let words = words.split(' ').map(|word| match word {
+        "FILE" => &path,
+        word => word,
+    });
+    let cli = Cli::try_parse_from(std::iter::once("closewait").chain(words)).unwrap();
+    Plan::new(cli, Terminal { width: Some(80) }).unwrap()
+}
+
+fn write(bytes: &[u8]) {
+    let file = lock(&FILE);
+    file.set_len(0).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&*file, bytes, 0).unwrap();
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The first byte chooses a base, the next two commands; the rest are edits.
+pub fn check(bytes: &[u8]) {
+    let &[base, first, second, ref edits @ ..] = bytes else {
+        return;
+    };
+    let base = &BASES[usize::from(base) % BASES.len()];
+    let bytes = base.edited(edits);
+    let Ok(recording) = Recording::read(&bytes) else {
+        return;
+    };
+    let recording = Arc::new(recording);
+    for command in [first, second] {
+        let command = &PLANS[usize::from(command) % PLANS.len()];
+        if command.words.starts_with("merge") {
+            write(&bytes);
+        }
+        carry_out(command, &recording);
+    }
+}
+
+fn carry_out(command: &Command, recording: &Arc<Recording>) {
+    let words = command.words;
+    let mut plan = lock(&command.plan);
+    let of = |inspection: &mut Inspection| inspection.request.from = Some(recording.clone());
+    match &mut *plan {
+        Plan::Inspect(inspection) => of(inspection),
+        Plan::Check(check) => of(&mut check.inspection),
+        Plan::Record(record) => record.request.from = Some(recording.clone()),
+        Plan::Diff(diff) => [&mut diff.before, &mut diff.after].into_iter().for_each(of),
+        _ => {}
+    }
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let outcome = closewait::run(&plan, &mut out, &mut err);
+    let err = String::from_utf8(err).unwrap();
+    assert_eq!(fault(&err, false), None, "{words}: {err}");
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        // It is told by `main`, which escapes it.
+        Err(_) => return,
+    };
+    if words.starts_with("record") {
+        let masked = Recording::read(&out).unwrap_or_else(|error| panic!("{words}: {error}"));
+        masked.redacted().unwrap();
+        return;
+    }
+    let out = String::from_utf8(out).unwrap();
+    judge(words, &out);
+    agrees(words, outcome, &out);
+}
+
+/// Whether the text is of its form, and none of its characters is hidden.
+fn judge(words: &str, out: &str) {
+    let has = |flag: &str| words.split(' ').any(|word| word == flag);
+    if has("--csv") {
+        let mut reader = csv::ReaderBuilder::new().from_reader(out.as_bytes());
+        // All records have as many fields.
+        for record in reader.records() {
+            record.unwrap_or_else(|error| panic!("{words}: {error}: {out}"));
+        }
+        return assert_eq!(fault(&out.replace("\r\n", "\n"), false), None, "{words}");
+    }
+    if has("--prometheus") {
+        let faults = openmetrics::faults(out);
+        assert!(faults.is_empty(), "{words}: {faults:?}");
+    } else {
+        assert_eq!(fault(out, has("always")), None, "{words}: {out}");
+    }
+    let texts: Vec<&str> = match (has("--json"), has("--jsonl")) {
+        (true, _) => vec![out],
+        (_, true) => out.lines().collect(),
+        _ => return,
+    };
+    for text in texts {
+        let read = serde_json::from_str::<Value>(text);
+        read.unwrap_or_else(|error| panic!("{words}: {error}: {text}"));
+    }
+}
+
+/// Whether the exit code says what the text says.
+fn agrees(words: &str, outcome: Outcome, out: &str) {
+    if !words.ends_with("--json --strict") {
+        return;
+    }
+    let json: Value = serde_json::from_str(out).unwrap();
+    let gaps = json["gaps"].as_array().unwrap();
+    match outcome {
+        Outcome::Done => assert!(gaps.is_empty(), "{gaps:?}"),
+        Outcome::Partial => {}
+        other => panic!("{other:?}"),
+    }
+}
