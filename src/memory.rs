@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::process::{Resource, getrlimit};
 
 /// The system's allocator.
 #[derive(Debug)]
@@ -45,10 +46,25 @@ const STACK: usize = 512 * 1024;
 
 /// Takes the stack that the main thread will need now, where a lack of it can be told.
 pub fn take_stack() {
+    share_arena();
     // There is room for it now, or there are words.
     drop(black_box(Vec::<u8>::with_capacity(2 * STACK)));
     touch_stack();
 }
+
+/// Has all threads allocate from one arena where the address space is limited. The C library reserves
+/// 64 MiB of it for each thread, and aborts a thread for which it then finds no room at all
+/// (`__cxa_thread_atexit_impl`).
+#[cfg(target_env = "gnu")]
+fn share_arena() {
+    if getrlimit(Resource::As).current.is_some() {
+        // SAFETY: takes two numbers; no other thread is there yet.
+        unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+    }
+}
+
+#[cfg(not(target_env = "gnu"))]
+fn share_arena() {}
 
 #[inline(never)]
 fn touch_stack() {
