@@ -2,9 +2,81 @@
 //! It is there under `--cfg fuzzing` alone.
 
 use std::io::Cursor;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use crate::collector::owners::bpf::btf::Layout;
 use crate::collector::owners::bpf::program::{self, Parts};
+use crate::collector::resolve::{self, Asked, Sources};
+use crate::collector::sock_diag::wire::{self, Query, Reply};
+use crate::collector::sock_diag::{Dump, Dumped, Known};
+use crate::collector::{host, mptcp, names};
+use crate::model::socket::u32_at;
+use crate::model::{Resolved, Users};
+
+/// Datagrams as answers to a query, to the end of the dump or to what breaks it off. Which number
+/// and port are ours the first one says.
+pub fn netlink(datagrams: &[&[u8]], query: &Query) -> (Dumped, Dump) {
+    let (mut known, mut found, mut dump) = (Known::default(), Dumped::default(), Dump::default());
+    let ours = |at| u32_at(datagrams.first()?, at);
+    let (Some(sequence), Some(port)) = (ours(8), ours(12)) else {
+        return (found, dump);
+    };
+    let replies = datagrams.iter();
+    for reply in replies.flat_map(|datagram| wire::replies(datagram, sequence, port)) {
+        match reply {
+            Ok((Reply::Socket(payload), interrupted)) => {
+                dump.interrupted |= interrupted;
+                known.take(payload, query, &mut |_| true, &mut found, &mut dump);
+            }
+            Ok((Reply::Other, _)) => {}
+            Ok((Reply::Done(_) | Reply::Refused(_), _)) | Err(_) => break,
+        }
+    }
+    (found, dump)
+}
+
+/// The texts of /proc that tell of the host, and of a namespace.
+pub fn host(text: &str) {
+    host::port_range(text);
+    host::counter(text, "TcpExt:", "ListenOverflows");
+    mptcp::in_use(text);
+    mptcp::is_unused(text);
+}
+
+/// passwd(5).
+pub fn users(text: &[u8]) -> Users {
+    names::user(&String::from_utf8_lossy(text), "root");
+    host::users(text)
+}
+
+/// resolv.conf(5).
+pub fn servers(text: &str) -> Vec<SocketAddr> {
+    resolve::servers(text)
+}
+
+/// hosts(5) and services(5), and what a server answered where it was asked about these addresses
+/// under these numbers.
+pub fn resolved(
+    hosts: &str,
+    services: &str,
+    asked: &[(u16, IpAddr)],
+    replies: &[&[u8]],
+) -> Resolved {
+    let sources = Sources {
+        hosts: hosts.to_owned(),
+        services: services.to_owned(),
+        servers: Vec::new(),
+    };
+    names::hosts(hosts, "localhost");
+    names::service(services, "http");
+    let mut resolved = resolve::resolve(&sources, [], Duration::ZERO);
+    let mut asked = Asked(asked.iter().copied().collect());
+    for reply in replies {
+        asked.take(reply, &mut resolved);
+    }
+    resolved
+}
 
 /// The types of a kernel, and the program that goes by where its fields are. Says whether there is one.
 pub fn btf(bytes: &[u8]) -> bool {

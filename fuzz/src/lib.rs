@@ -1,4 +1,8 @@
-//! What every target does besides calling a parser: memory is bounded, allocation by allocation.
+//! What targets share: a bound on each allocation, and what must hold of all that is printed.
+
+#[path = "../../tests/hostile/attacks.rs"]
+pub mod attacks;
+pub mod screen;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 

@@ -76,7 +76,7 @@ pub fn devices(sockets: &[Socket]) -> Vec<(u32, String)> {
 
 /// The users of a passwd(5) file: `name:password:uid:…`. Read from the file alone: a static
 /// binary has no name service switch.
-fn users(passwd: &[u8]) -> Users {
+pub(crate) fn users(passwd: &[u8]) -> Users {
     let user = |line: &[u8]| {
         let line = String::from_utf8_lossy(line);
         let mut fields = line.split(':');
@@ -95,7 +95,7 @@ fn number<T: FromStr>(text: &str) -> Option<T> {
     text.trim().parse().ok()
 }
 
-fn port_range(text: &str) -> Option<PortRange> {
+pub(crate) fn port_range(text: &str) -> Option<PortRange> {
     let mut ports = text.split_ascii_whitespace().map(number);
     Some(PortRange {
         first: ports.next()??,
@@ -104,7 +104,7 @@ fn port_range(text: &str) -> Option<PortRange> {
 }
 
 /// A counter of /proc/net/netstat, where a line of names is followed by a line of values.
-fn counter(text: &str, group: &str, name: &str) -> Option<u64> {
+pub(crate) fn counter(text: &str, group: &str, name: &str) -> Option<u64> {
     let mut lines = text.lines().filter(|line| line.starts_with(group));
     let names = lines.next()?.split_ascii_whitespace();
     let values = lines.next()?.split_ascii_whitespace();

@@ -13,7 +13,7 @@ pub mod hang;
 pub mod host;
 mod inside;
 mod locks;
-mod mptcp;
+pub(crate) mod mptcp;
 pub mod names;
 pub mod namespaces;
 mod netlink;

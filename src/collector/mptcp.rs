@@ -42,7 +42,7 @@ impl Presence {
 
 /// The MPTCP sockets that /proc/net/protocols counts: `name size sockets …`. `None` where the
 /// kernel has no such protocol.
-fn in_use(protocols: &str) -> Option<u64> {
+pub(crate) fn in_use(protocols: &str) -> Option<u64> {
     let counts = protocols.lines().filter_map(|line| {
         let mut fields = line.split_ascii_whitespace();
         let is_mptcp = matches!(fields.next()?, "MPTCP" | "MPTCPv6");
@@ -53,7 +53,7 @@ fn in_use(protocols: &str) -> Option<u64> {
 
 /// Whether every counter of MPTCP in /proc/net/netstat is still 0: a line of names, then one of
 /// values.
-fn is_unused(netstat: &str) -> bool {
+pub(crate) fn is_unused(netstat: &str) -> bool {
     let mut lines = netstat
         .lines()
         .filter_map(|line| line.strip_prefix("MPTcpExt:"));

@@ -113,7 +113,7 @@ pub(super) fn is_cgroup2(path: &Path) -> bool {
 }
 
 /// passwd(5): `name:password:uid:…`.
-fn user(passwd: &str, name: &str) -> Option<u32> {
+pub(crate) fn user(passwd: &str, name: &str) -> Option<u32> {
     passwd.lines().find_map(|line| {
         let mut fields = line.split(':');
         let is_meant = fields.next() == Some(name);
@@ -130,7 +130,7 @@ pub(super) fn entries(text: &str) -> impl Iterator<Item = Vec<&str>> {
 }
 
 /// services(5): `name port/protocol alias…`.
-fn service(services: &str, name: &str) -> Option<u16> {
+pub(crate) fn service(services: &str, name: &str) -> Option<u16> {
     entries(services).find_map(|words| {
         let [official, port, aliases @ ..] = words.as_slice() else {
             return None;
@@ -142,7 +142,7 @@ fn service(services: &str, name: &str) -> Option<u16> {
 }
 
 /// hosts(5): `address name…`.
-fn hosts(hosts: &str, name: &str) -> Vec<IpAddr> {
+pub(crate) fn hosts(hosts: &str, name: &str) -> Vec<IpAddr> {
     let mut found: Vec<IpAddr> = Vec::new();
     for words in entries(hosts) {
         let Some((addr, names)) = words.split_first() else {

@@ -140,7 +140,7 @@ fn named(hosts: &str) -> impl Iterator<Item = (IpAddr, &str)> {
 }
 
 /// The servers that resolv.conf(5) names; the local one where it names none.
-fn servers(text: &str) -> Vec<SocketAddr> {
+pub(crate) fn servers(text: &str) -> Vec<SocketAddr> {
     let lines = text.lines().filter_map(|line| {
         let mut words = line.split_ascii_whitespace();
         let addr = (words.next() == Some("nameserver")).then(|| words.next())??;
@@ -160,11 +160,14 @@ fn servers(text: &str) -> Vec<SocketAddr> {
 struct Exchange {
     socket: UdpSocket,
     end: Instant,
-    /// What was asked under each number.
-    asked: FxHashMap<u16, IpAddr>,
+    asked: Asked,
     numbers: RandomState,
     count: u64,
 }
+
+/// What was asked under each number, and not answered yet.
+#[derive(Debug, Default)]
+pub(crate) struct Asked(pub(crate) FxHashMap<u16, IpAddr>);
 
 impl Exchange {
     fn new(server: SocketAddr, end: Instant) -> io::Result<Exchange> {
@@ -178,7 +181,7 @@ impl Exchange {
         Ok(Exchange {
             socket,
             end,
-            asked: FxHashMap::default(),
+            asked: Asked::default(),
             numbers: RandomState::new(),
             count: 0,
         })
@@ -195,7 +198,7 @@ impl Exchange {
         let mut buffer = [0; 4096];
         let mut heard = Instant::now();
         loop {
-            while self.asked.len() < AT_ONCE
+            while self.asked.0.len() < AT_ONCE
                 && let Some(addr) = rest.next()
             {
                 if self.ask(*addr).is_err() {
@@ -212,13 +215,13 @@ impl Exchange {
             else {
                 break;
             };
-            if self.asked.is_empty() || self.socket.set_read_timeout(Some(left)).is_err() {
+            if self.asked.0.is_empty() || self.socket.set_read_timeout(Some(left)).is_err() {
                 break;
             }
             match self.socket.recv(&mut buffer) {
                 Ok(length) => {
                     if let Some(answer) = buffer.get(..length)
-                        && self.take(answer, resolved)
+                        && self.asked.take(answer, resolved)
                     {
                         heard = Instant::now();
                     }
@@ -228,7 +231,7 @@ impl Exchange {
                 Err(_) => break,
             }
         }
-        let mut open: Vec<IpAddr> = self.asked.into_values().collect();
+        let mut open: Vec<IpAddr> = self.asked.0.into_values().collect();
         open.extend(rest);
         open
     }
@@ -238,7 +241,7 @@ impl Exchange {
         loop {
             self.count += 1;
             let number = self.numbers.hash_one(self.count) as u16;
-            if !self.asked.contains_key(&number) {
+            if !self.asked.0.contains_key(&number) {
                 return number;
             }
         }
@@ -257,19 +260,21 @@ impl Exchange {
             false,
         ));
         let bytes = packet.build_bytes_vec().map_err(malformed)?;
-        self.asked.insert(number, addr);
+        self.asked.0.insert(number, addr);
         self.socket.send(&bytes)?;
         Ok(())
     }
+}
 
+impl Asked {
     /// Takes an answer; false where it is none to a question of ours. An answer without a name
     /// is one too.
-    fn take(&mut self, bytes: &[u8], resolved: &mut Resolved) -> bool {
+    pub(crate) fn take(&mut self, bytes: &[u8], resolved: &mut Resolved) -> bool {
         let Ok(packet) = Packet::parse(bytes) else {
             return false;
         };
         let number = packet.id();
-        let Some(addr) = self.asked.get(&number).copied() else {
+        let Some(addr) = self.0.get(&number).copied() else {
             return false;
         };
         let name = reverse(addr);
@@ -280,7 +285,7 @@ impl Exchange {
         if !packet.has_flags(PacketFlag::RESPONSE) || !packet.questions.iter().any(repeats) {
             return false;
         }
-        self.asked.remove(&number);
+        self.0.remove(&number);
         let pointer = packet
             .answers
             .iter()

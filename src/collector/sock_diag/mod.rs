@@ -168,7 +168,12 @@ pub struct Reader {
     port: u32,
     sequence: u32,
     buffer: Vec<u8>,
-    /// The cookies of sockets that were kept of earlier dumps, and of the one under way.
+    known: Known,
+}
+
+/// The cookies of sockets that were kept of earlier dumps, and of the one under way.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
     seen: FxHashSet<NonZeroU64>,
     fresh: FxHashSet<NonZeroU64>,
 }
@@ -184,8 +189,7 @@ impl Reader {
             port,
             sequence: 0,
             buffer: Vec::with_capacity(BUFFER),
-            seen: FxHashSet::default(),
-            fresh: FxHashSet::default(),
+            known: Known::default(),
         })
     }
 
@@ -232,10 +236,11 @@ impl Reader {
         let start = found.mark();
         let mut tries = 1;
         loop {
-            self.fresh.clear();
+            self.known.fresh.clear();
             let dump = self.read_once(query, keep, found)?;
             if !dump.interrupted || tries == TRIES {
-                self.seen.extend(self.fresh.drain());
+                let Known { seen, fresh } = &mut self.known;
+                seen.extend(fresh.drain());
                 return Ok(dump);
             }
             found.back_to(start);
@@ -271,34 +276,9 @@ impl Reader {
                     tape.message(payload);
                 }
                 match reply {
-                    Reply::Socket(payload) => match wire::socket(payload, query.protocol) {
-                        Ok(mut socket) => {
-                            if query.states.contains(State::BoundInactive) {
-                                socket = bound(socket);
-                            }
-                            let known =
-                                |cookie| self.seen.contains(&cookie) || !self.fresh.insert(cookie);
-                            if socket.cookie.is_some_and(known) {
-                                dump.repeated += 1;
-                                found.again(&socket);
-                            } else if !keep(&socket) {
-                                // A later query may want it.
-                                if let Some(cookie) = socket.cookie {
-                                    self.fresh.remove(&cookie);
-                                }
-                            } else {
-                                if !query.wants_times() {
-                                    socket.tcp = None;
-                                }
-                                if !query.details.is_empty() {
-                                    let detail = wire::detail(payload, query.protocol);
-                                    socket.detail = found.details.push(detail);
-                                }
-                                found.push(socket);
-                            }
-                        }
-                        Err(_) => dump.malformed += 1,
-                    },
+                    Reply::Socket(payload) => {
+                        self.known.take(payload, query, keep, found, &mut dump);
+                    }
                     Reply::Done(0) => {
                         if let Some(tape) = &mut found.tape {
                             tape.end();
@@ -330,6 +310,45 @@ impl Reader {
             }
         }
         Err(DumpError::Endless)
+    }
+}
+
+impl Known {
+    /// Takes a socket as it came in, unless it has come before or is not to be kept.
+    pub(crate) fn take(
+        &mut self,
+        payload: &[u8],
+        query: &Query,
+        keep: &mut impl FnMut(&Socket) -> bool,
+        found: &mut Dumped,
+        dump: &mut Dump,
+    ) {
+        let Ok(mut socket) = wire::socket(payload, query.protocol) else {
+            dump.malformed += 1;
+            return;
+        };
+        if query.states.contains(State::BoundInactive) {
+            socket = bound(socket);
+        }
+        let known = |cookie| self.seen.contains(&cookie) || !self.fresh.insert(cookie);
+        if socket.cookie.is_some_and(known) {
+            dump.repeated += 1;
+            found.again(&socket);
+        } else if !keep(&socket) {
+            // A later query may want it.
+            if let Some(cookie) = socket.cookie {
+                self.fresh.remove(&cookie);
+            }
+        } else {
+            if !query.wants_times() {
+                socket.tcp = None;
+            }
+            if !query.details.is_empty() {
+                let detail = wire::detail(payload, query.protocol);
+                socket.detail = found.details.push(detail);
+            }
+            found.push(socket);
+        }
     }
 }
 

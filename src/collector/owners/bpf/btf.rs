@@ -125,6 +125,8 @@ const FUNC: u32 = 12;
 const DEPTH: u32 = 4;
 /// Name, type and offset of a member.
 const MEMBER: usize = 12;
+/// Bytes of a pointer.
+const WORD: i16 = 8;
 
 /// Where types and names are in the file, and how long they are, in bytes.
 struct Sections {
@@ -300,7 +302,8 @@ impl Types {
         id.copied().ok_or(BtfError::Missing(missing))
     }
 
-    /// Where a field is in a structure, in bytes. An instruction has room for 32,767.
+    /// Where a field is in a structure, in bytes. An instruction has room for 32,767, and the
+    /// field's second word is read too.
     fn offset(
         &self,
         structure: Option<u32>,
@@ -308,15 +311,18 @@ impl Types {
         missing: &'static str,
     ) -> Result<i16, BtfError> {
         let id = self.id(STRUCT, structure, missing)?;
-        let bits = field.and_then(|field| self.bits(id, field, DEPTH));
+        let mut inside = FxHashSet::default();
+        let bits = field.and_then(|field| self.bits(id, field, DEPTH, &mut inside));
         bits.filter(|bits| bits.is_multiple_of(8))
             .and_then(|bits| i16::try_from(bits / 8).ok())
+            .filter(|bytes| bytes.checked_add(WORD).is_some())
             .ok_or(BtfError::Missing(missing))
     }
 
     /// Where a field begins in a structure or union, in bits. The fields of a nameless member are
-    /// the structure's own.
-    fn bits(&self, id: u32, field: u32, depth: u32) -> Option<u32> {
+    /// the structure's own; one that was looked `inside` of does not have it.
+    fn bits(&self, id: u32, field: u32, depth: u32, inside: &mut FxHashSet<u32>) -> Option<u32> {
+        inside.insert(id).then_some(())?;
         let members = self.members.get(&id)?;
         let bytes = self.bytes.get(members.start..members.end)?;
         let depth = depth.checked_sub(1)?;
@@ -329,7 +335,7 @@ impl Types {
             }
             match name {
                 _ if name == field => Some(offset),
-                0 => offset.checked_add(self.bits(of, field, depth)?),
+                0 => offset.checked_add(self.bits(of, field, depth, inside)?),
                 _ => None,
             }
         })
@@ -474,12 +480,23 @@ mod tests {
         let missing = Layout::read(Cursor::new(btf.file())).unwrap_err();
         assert_eq!(missing.to_string(), "the kernel has no tgid");
         // Too far away for an instruction, and not at a byte.
-        for bits in [8 * 40_000, 3] {
+        for bits in [8 * 40_000, 8 * 32_760, 3] {
             let mut btf = Writer::default();
             btf.structure("task_struct", 0, &[("pid", 1, bits)]);
             let error = Layout::read(Cursor::new(btf.file())).unwrap_err();
             assert!(matches!(error, BtfError::Missing("pid")));
         }
+    }
+
+    #[test]
+    fn a_nameless_member_is_looked_into_once() {
+        let mut btf = Writer::default();
+        btf.head("pid", 2, 0, 0);
+        btf.structure("task_struct", 0, &[("", 3, 0)]);
+        // Of the same structure, 20,000 times: to the power of the depth it would take for ever.
+        btf.structure("", 0, &[("", 3, 0); 20_000]);
+        let error = Layout::read(Cursor::new(btf.file())).unwrap_err();
+        assert!(matches!(error, BtfError::Missing("pid")));
     }
 
     #[test]

@@ -1,0 +1,96 @@
+//! What came of an input, in every form of the output: nothing in it that a terminal obeys or hides,
+//! and JSON that parses.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use clap::Parser;
+use closewait::args::Cli;
+use closewait::classifier::{self, finding, queue};
+use closewait::collector::sock_diag::Dumped;
+use closewait::model::{Host, Namespace, Scan, Snapshot, Source};
+use closewait::plan::{Inspection, Plan, Terminal};
+use closewait::renderer::columns::Column;
+use closewait::renderer::{self, Format};
+
+use crate::attacks;
+
+/// Pages that differ in what they read of a socket.
+static PAGES: LazyLock<Vec<Inspection>> = LazyLock::new(|| {
+    let columns: Vec<&str> = Column::all().map(Column::name).collect();
+    let columns = columns.join(",");
+    let lines: [&[&str]; 10] = [
+        &[],
+        &["--json"],
+        &["list", "-aeimoW"],
+        &["list", "-a", "--columns", &columns],
+        &["list", "-a", "--columns", &columns, "--csv"],
+        &["list", "-aeim", "--json"],
+        &["list", "-a", "--columns", &columns, "--jsonl"],
+        &["--by", "state,side,port,peer,user"],
+        &["explain"],
+        &["--prometheus"],
+    ];
+    let plan = |line: &[&str]| {
+        let cli = Cli::parse_from(["closewait"].iter().chain(line));
+        match Plan::new(cli, Terminal { width: None }) {
+            Ok(Plan::Inspect(plan)) => *plan,
+            other => panic!("{line:?}: {other:?}"),
+        }
+    };
+    lines.into_iter().map(plan).collect()
+});
+
+/// These sockets as a run saw them.
+pub fn snapshot(found: Dumped, source: Source) -> Snapshot {
+    Snapshot {
+        host: Host::default(),
+        namespaces: vec![Namespace {
+            source,
+            ..Namespace::UNKNOWN
+        }],
+        others: None,
+        taken_at_ns: 1_700_000_000_000_000_000,
+        reading_ms: Some(1),
+        sockets: found.sockets,
+        subflows: found.subflows,
+        details: found.details,
+        holders: None,
+        cgroups: None,
+        scan: Scan::default(),
+        scanned: Vec::new(),
+        gaps: Vec::new(),
+        steps: Vec::new(),
+        recorded: false,
+    }
+}
+
+/// Prints a snapshot in the form that a byte chooses.
+pub fn shown(snapshot: &Snapshot, form: u8) {
+    page(snapshot, &PAGES[usize::from(form) % PAGES.len()]);
+}
+
+/// Prints it as a plan wants it.
+pub fn page(snapshot: &Snapshot, plan: &Inspection) {
+    let report = classifier::classify(snapshot, &plan.rules);
+    let (sets, queues) = (finding::sets(&report), queue::queues(&report));
+    let findings = finding::findings(&report, sets, queues, &[], &plan.rules.thresholds);
+    let mut out = Vec::new();
+    let printed = renderer::render(&report, &findings, &plan.view, Duration::ZERO, &mut out);
+    assert!(printed.is_ok(), "{printed:?}");
+    let text = String::from_utf8(out).unwrap_or_else(|error| panic!("{error}"));
+    let documents: Vec<&str> = match plan.view.format {
+        Format::Json => vec![&text],
+        Format::Jsonl => text.lines().collect(),
+        Format::Table | Format::Csv | Format::Prometheus { .. } => {
+            // CSV ends its lines as RFC 4180 wants it.
+            let lines = text.replace("\r\n", "\n");
+            assert_eq!(attacks::fault(&lines, true), None);
+            Vec::new()
+        }
+    };
+    for document in documents {
+        let value: Result<serde_json::Value, _> = serde_json::from_str(document);
+        assert!(value.is_ok(), "{value:?}: {document}");
+    }
+}
