@@ -2,13 +2,21 @@
 //! what hangs, what has no end, and what is cut off. Nothing hangs or panics, and what could not be
 //! read is said.
 
+use std::ffi::CString;
 use std::fs::{self, File};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+use left_out::{Lack, left_out};
+
+#[allow(dead_code)]
+mod left_out;
 
 const HEADING: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
 const STAT: &str = "10 (nginx) S 1 10 10 0 -1 0 0 0 0 0 5 6 0 0 20 0 1 0 500 1 1 18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n";
@@ -260,4 +268,46 @@ fn a_pipe_is_no_network_namespace_and_a_device_no_recording() {
             assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         }
     }
+}
+
+#[test]
+fn a_program_whose_file_system_does_not_answer_is_told_without_it() {
+    let root = tree(&texts());
+    let exe = root.path().join("10/exe");
+    let Some(_hanging) = hanging(&exe) else {
+        return left_out(match rustix::process::geteuid().is_root() {
+            true => Lack::Kernel("no permission events of fanotify"),
+            false => Lack::Root,
+        });
+    };
+    let told = triage(root.path()).unwrap();
+    assert!(
+        told.to_string().contains("62 of 1,024 files open"),
+        "{told}"
+    );
+    let root = root.path().to_str().unwrap();
+    // Where the whole cannot go on without it, a check has its deadline.
+    let tcp = format!("{root}/net/tcp");
+    let _hanging = hanging(Path::new(&tcp));
+    let output = run(&["check", "-t", "1", "--proc", root, "--source", "procfs"]);
+    assert_eq!(output.status.code(), Some(3));
+}
+
+/// Has whoever opens a file wait until this is closed: the kernel asks a listener that does not answer.
+fn hanging(file: &Path) -> Option<OwnedFd> {
+    let path = CString::new(file.as_os_str().as_bytes()).unwrap();
+    let events = libc::O_RDONLY.cast_unsigned();
+    // SAFETY: a plain call.
+    let listener =
+        unsafe { libc::fanotify_init(libc::FAN_CLASS_CONTENT | libc::FAN_CLOEXEC, events) };
+    if listener < 0 {
+        return None;
+    }
+    // SAFETY: the descriptor is new, and nobody else's.
+    let listener = unsafe { OwnedFd::from_raw_fd(listener) };
+    let (add, opens) = (libc::FAN_MARK_ADD, libc::FAN_OPEN_PERM);
+    let number = listener.as_raw_fd();
+    // SAFETY: the path ends with a NUL and outlives the call.
+    let marked = unsafe { libc::fanotify_mark(number, add, opens, libc::AT_FDCWD, path.as_ptr()) };
+    (marked == 0).then_some(listener)
 }

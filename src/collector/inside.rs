@@ -5,8 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::file;
 use super::tools::is_program;
+use super::{file, hang};
 use crate::model::{Inside, Name, Pid};
 
 /// What can be read of it; what cannot is as for the reader.
@@ -18,9 +18,11 @@ pub(super) fn inside(root: &Path) -> Inside {
     let beside = exe.as_deref().and_then(Path::parent);
     let jcmd = beside.map(|place| place.join("jcmd")).filter(|jcmd| {
         let below = jcmd.strip_prefix("/").unwrap_or(jcmd);
-        !is_stuck && is_program(&root.join("root").join(below))
+        let file = root.join("root").join(below);
+        !is_stuck && hang::abroad(move || Ok(is_program(&file))).unwrap_or(false)
     });
     let name = |path: &Path| Name::new(path.as_os_str().as_bytes());
+    let stderr = root.join("fd/2");
     Inside {
         pid: numbers(&status, "NSpid:")
             .filter(|pids| pids.len() > 1)
@@ -33,7 +35,7 @@ pub(super) fn inside(root: &Path) -> Inside {
             .map(name),
         jcmd: jcmd.as_deref().map(name),
         logs: !is_stuck
-            && file::metadata(&root.join("fd/2"))
+            && hang::abroad(move || file::metadata(&stderr))
                 .is_ok_and(|stderr| stderr.is_file() && stderr.len() > 0),
     }
 }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::file;
 use super::halt::{self, Asked, Hierarchies};
+use super::hang;
 use super::inside::inside;
 use super::namespaces::sknet::Sockets;
 use super::owners::{STRAYS_FEW, socket_inode};
@@ -443,7 +444,8 @@ pub(super) fn has_many_tcp_strays(
 pub(super) fn is_32_bit(root: &Path) -> bool {
     const CLASS: usize = 4;
     const CLASS_32: u8 = 1;
-    let head = file::head(&root.join("exe"), CLASS as u64 + 1);
+    let exe = root.join("exe");
+    let head = hang::abroad(move || file::head(&exe, CLASS as u64 + 1));
     head.is_ok_and(|head| head.get(CLASS) == Some(&CLASS_32))
 }
 

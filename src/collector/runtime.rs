@@ -4,7 +4,7 @@
 use std::io;
 use std::path::Path;
 
-use super::file;
+use super::{file, hang};
 use crate::model::Runtime;
 
 /// More lines of /proc/PID/maps are not read: a program maps its interpreter when it starts.
@@ -59,7 +59,8 @@ fn of_maps(lines: impl Iterator<Item = io::Result<String>>) -> Option<Runtime> {
 fn is_go(root: &Path) -> bool {
     let is_note =
         |note: &[u8]| note.starts_with(&[4, 0, 0, 0]) && note.ends_with(b"\x04\0\0\0Go\0\0");
-    let head = file::head(&root.join("exe"), 4096);
+    let exe = root.join("exe");
+    let head = hang::abroad(move || file::head(&exe, 4096));
     head.is_ok_and(|head| head.windows(16).any(is_note))
 }
 

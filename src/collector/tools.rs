@@ -4,6 +4,7 @@ use std::env;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use super::{file, hang};
 use crate::model::{Tool, Tools};
 
 /// Those in `PATH`; `None` where that is not set.
@@ -12,11 +13,12 @@ pub(super) fn present() -> Option<Tools> {
     let places: Vec<PathBuf> = env::split_paths(&path)
         .filter(|place| place.is_absolute())
         .collect();
-    let is_there = |tool: &Tool| {
+    let is_there = move |tool: &Tool| {
         let mut files = places.iter().map(|place| place.join(tool.name()));
         files.any(|file| is_program(&file))
     };
-    Some(Tools::new(Tool::ALL.into_iter().filter(is_there)))
+    let look = move || Ok(Tools::new(Tool::ALL.into_iter().filter(is_there)));
+    hang::abroad(look).ok()
 }
 
 /// Where this program is; `None` where that is not known, or no text.
@@ -26,7 +28,7 @@ pub(super) fn this() -> Option<String> {
 
 /// Whether it is a file that somebody may execute.
 pub(super) fn is_program(file: &Path) -> bool {
-    file.metadata()
+    file::metadata(file)
         .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
