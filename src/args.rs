@@ -63,8 +63,6 @@ pub enum Command {
     Record(Box<Record>),
     /// Two readings of one host, socket by socket: what is still there, new, gone
     Diff(Box<Diff>),
-    /// Recordings of many hosts, summed by group, with the hosts of each
-    Merge(Box<Merge>),
     /// Print completions for a shell to read
     Completions {
         /// Whose
@@ -145,25 +143,6 @@ pub struct Diff {
     /// What the earlier reading is compared with: a recording, or `now` for this host as it is
     #[arg(long, value_name = "FILE|now", help_heading = "Reading")]
     pub against: Option<PathBuf>,
-    #[command(flatten)]
-    pub options: Box<Options>,
-}
-
-/// What `closewait merge` sums.
-#[derive(Debug, Args)]
-#[command(mut_args(|arg| {
-    const OTHERS: [&str; 22] = [
-        "timers", "extend", "info", "memory", "columns", "sort", "resolve", "resolve_timeout",
-        "prometheus", "label_limit", "quiet", "sample", "no_evidence", "threshold", "numeric",
-        "programs", "netns", "all_netns", "source", "scan", "proc", "from",
-    ];
-    let hidden = OTHERS.contains(&arg.get_id().as_str());
-    if hidden { arg.hide(true) } else { arg }
-}))]
-pub struct Merge {
-    /// The recordings, one a host. CLOSE_WAIT is counted unless other states are named
-    #[arg(required = true)]
-    pub files: Vec<PathBuf>,
     #[command(flatten)]
     pub options: Box<Options>,
 }
@@ -290,7 +269,6 @@ impl Cli {
             Some(Command::Explain { options, .. }) => Some(options.as_ref()),
             Some(Command::Record(record)) => Some(record.options.as_ref()),
             Some(Command::Diff(diff)) => Some(diff.options.as_ref()),
-            Some(Command::Merge(merge)) => Some(merge.options.as_ref()),
         };
         let before = &self.selection.options;
         before.proc.is_some() || after.is_some_and(|options| options.proc.is_some())

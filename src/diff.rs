@@ -67,7 +67,7 @@ fn comparable(before: &Snapshot, after: &Snapshot) -> anyhow::Result<()> {
     {
         bail!(
             "the readings are of different hosts, or one is of before the last boot: they have no \
-             socket in common; `closewait merge` sums recordings of several hosts"
+             socket in common"
         );
     }
     if before.taken_at_ns > after.taken_at_ns {

@@ -23,7 +23,6 @@ pub mod filter;
 pub mod fuzz;
 pub mod manual;
 pub mod memory;
-mod merge;
 pub mod model;
 mod output;
 pub mod panics;
@@ -81,7 +80,6 @@ pub fn run(plan: &Plan, out: &mut impl Write, err: &mut impl Write) -> anyhow::R
         Plan::Check(check) => Ok(check::run(check, out, err)),
         Plan::Record(record) => record::run(record, out, err),
         Plan::Diff(diff) => diff::run(diff, out, err),
-        Plan::Merge(merge) => merge::run(merge, out),
         Plan::Inspect(inspection) => match &inspection.output {
             // What prints nothing replaces nothing.
             Some(path) if !inspection.quiet => inspect_into(path, inspection, err),

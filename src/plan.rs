@@ -12,7 +12,6 @@ pub mod check;
 pub mod diff;
 mod given;
 mod listing;
-pub mod merge;
 mod needs;
 pub mod record;
 mod selection;
@@ -20,7 +19,6 @@ mod selection;
 use self::asked::Asked;
 pub use self::check::Check;
 pub use self::diff::Diff;
-pub use self::merge::Merge;
 pub use self::record::Record;
 use crate::args::{Cli, Command, Options, Wanted};
 use crate::classifier::Rules;
@@ -47,7 +45,6 @@ pub enum Plan {
     Check(Box<Check>),
     Record(Box<Record>),
     Diff(Box<Diff>),
-    Merge(Box<Merge>),
 }
 
 /// A reading of the host, its judgement and its form.
@@ -185,14 +182,6 @@ impl UsageError {
             UsageError::Recording { .. } | UsageError::NoAnswer { .. }
         )
     }
-
-    /// Why, where what is concerned has been named.
-    pub fn reason(&self) -> String {
-        match self {
-            UsageError::Recording { reason, .. } => reason.to_string(),
-            other => other.to_string(),
-        }
-    }
 }
 
 /// Long enough for twenty ticks of the clock that processor time is counted in, and short enough
@@ -227,11 +216,6 @@ impl Plan {
                 let said = before.and((*diff.options).into());
                 let diff = Diff::new(diff.against, diff.words, said, terminal)?;
                 return Ok(Plan::Diff(Box::new(diff)));
-            }
-            Some(Command::Merge(merge)) => {
-                let said = before.and((*merge.options).into());
-                let merge = Merge::new(merge.files, said, terminal)?;
-                return Ok(Plan::Merge(Box::new(merge)));
             }
             Some(Command::Check(said)) => {
                 let judged = check::Said::of(&said);

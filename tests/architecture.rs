@@ -39,7 +39,7 @@ const MAY_KNOW: [(&str, &[&str]); 17] = [
     ("main", &[]),
 ];
 /// These know every stage.
-const KNOW_ALL: [&str; 7] = ["lib", "plan", "check", "record", "diff", "merge", "fuzz"];
+const KNOW_ALL: [&str; 6] = ["lib", "plan", "check", "record", "diff", "fuzz"];
 /// The stages that are functions of their arguments, and what they therefore never name.
 const PURE: [&str; 5] = ["model", "filter", "classifier", "renderer", "explain"];
 const IMPURE: [&str; 10] = [

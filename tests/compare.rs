@@ -1,10 +1,13 @@
-//! `diff` and `merge` on recordings: what they say, in every form, and what they refuse.
+//! `diff` on recordings: what they say, in every form, and what they refuse.
 
 #![cfg(target_endian = "little")]
+
+mod left_out;
 
 use std::path::Path;
 use std::process::Command;
 
+use left_out::{Lack, left_out};
 use serde_json::{Value, json};
 
 fn file(name: &str) -> String {
@@ -157,10 +160,6 @@ fn what_cannot_be_compared_is_refused_with_the_reason() {
         (&["diff", &before, &after, "-N", "blue"], 2, "-N"),
         (&["diff", &before, &after, "--sort", "port"], 2, "--sort"),
         (&["diff", &before, &after, "frobnicate"], 2, "frobnicate"),
-        (&["merge", &before, &after], 1, "count twice"),
-        (&["merge", "/nowhere", "/etc/passwd"], 1, "/nowhere"),
-        (&["merge", &before, "--from", &after], 2, "--from"),
-        (&["merge"], 2, "FILES"),
     ] {
         let (got, stdout, stderr) = closewait(args);
         assert_eq!((got, stdout.as_str()), (code, ""), "{args:?}: {stderr}");
@@ -168,61 +167,44 @@ fn what_cannot_be_compared_is_refused_with_the_reason() {
     }
 }
 
+/// The script of docs/fleet.md that sums recordings, as it stands there.
+fn script_that_sums() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/fleet.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut blocks = text.split("```sh\n").skip(1);
+    let block = blocks.find(|block| block.starts_with("for file in *.cw"));
+    block.unwrap().split("```").next().unwrap().to_owned()
+}
+
 #[test]
-fn a_merge_sums_hosts_and_keeps_each() {
-    let dir = tempfile::tempdir().unwrap();
-    let (later, other) = (file("later.cw"), of_another_host(dir.path(), "other.cw"));
-    let merged = document(&["merge", &later, &other, "--json"]);
-    validated("merge.schema.json", &merged);
-    assert_eq!(merged["sockets"], 26 + 28);
-    let rows = merged["rows"].as_array().unwrap();
-    assert_eq!(rows[0]["port"], 47475);
-    assert_eq!(rows[0]["sockets"], 24);
-    let hosts = rows[0]["hosts"].as_array().unwrap();
-    assert_eq!(hosts.len(), 2);
-    let sums = rows.iter().map(|row| row["sockets"].as_u64().unwrap());
-    assert_eq!(sums.sum::<u64>(), 54);
-    for row in rows {
-        let hosts = row["hosts"].as_array().unwrap().iter();
-        let sum: u64 = hosts.map(|host| host["sockets"].as_u64().unwrap()).sum();
-        assert_eq!(row["sockets"], sum, "{row}");
+fn recordings_of_many_hosts_are_summed_by_the_script_in_the_documents() {
+    if Command::new("jq").arg("--version").output().is_err() {
+        return left_out(Lack::Program("jq"));
     }
-    let (code, table, _) = closewait(&["merge", &later, &other, "--by", "cause"]);
-    assert_eq!(code, 0);
-    insta::with_settings!({snapshot_path => "snapshots/compare", prepend_module_to_snapshot => false}, {
-        insta::assert_snapshot!("merge", table);
-    });
-}
-
-#[test]
-fn a_file_that_cannot_be_read_costs_no_other_and_is_told() {
     let dir = tempfile::tempdir().unwrap();
-    let broken = dir.path().join("broken.cw");
-    let whole = std::fs::read(file("leak.cw")).unwrap();
-    std::fs::write(&broken, &whole[..whole.len() - 1]).unwrap();
-    let broken = broken.to_str().unwrap();
-    let args = ["merge", &file("leak.cw"), broken, "--json"];
-    let (code, stdout, _) = closewait(&args);
-    assert_eq!(code, 1);
-    let merged: Value = serde_json::from_str(&stdout).unwrap();
-    validated("merge.schema.json", &merged);
-    assert_eq!(merged["complete"], false);
-    assert_eq!(merged["unread"][0]["file"], broken);
-    assert_eq!(merged["sockets"], 28);
-}
-
-#[test]
-fn hosts_of_one_name_are_kept_apart() {
-    let dir = tempfile::tempdir().unwrap();
-    let one = of_another_host(dir.path(), "one.cw");
-    let two = dir.path().join("two.cw");
-    let mut recording = closewait::collector::recording::Recording::open(Path::new(&one)).unwrap();
-    recording.facts.host.boot_id = Some("a third".to_owned());
-    recording
-        .write(std::fs::File::create(&two).unwrap())
+    std::fs::copy(file("leak.cw"), dir.path().join("one.cw")).unwrap();
+    of_another_host(dir.path(), "two.cw");
+    std::fs::write(dir.path().join("silent.cw"), "").unwrap();
+    let binaries = Path::new(env!("CARGO_BIN_EXE_closewait")).parent().unwrap();
+    let path = format!("{}:{}", binaries.display(), std::env::var("PATH").unwrap());
+    let output = Command::new("sh")
+        .args(["-c", &script_that_sums()])
+        .current_dir(dir.path())
+        .env("PATH", path)
+        .output()
         .unwrap();
-    let two = two.to_str().unwrap();
-    let merged = document(&["merge", &one, two, "--json"]);
-    assert_eq!(merged["hosts"][0]["host"], "other");
-    assert_eq!(merged["hosts"][1]["host"], format!("other ({two})"));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("not counted: silent.cw"), "{stderr}");
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let rows: Vec<Vec<&str>> = stdout
+        .lines()
+        .map(|line| line.split('\t').collect())
+        .collect();
+    assert_eq!(rows.len(), 4, "{stdout}{stderr}");
+    assert_eq!(rows[0][..4], ["24", "program-1", "47475", "never-closed"]);
+    let hosts: Vec<&str> = rows[0][4].split(' ').collect();
+    assert_eq!(hosts.len(), 2, "{stdout}");
+    assert!(hosts.contains(&"other=12"), "{stdout}");
+    let sums = rows.iter().map(|row| row[0].parse::<u64>().unwrap());
+    assert_eq!(sums.sum::<u64>(), 2 * 28);
 }

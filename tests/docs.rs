@@ -93,7 +93,7 @@ fn every_command_that_is_shown_is_taken() {
     for path in documents() {
         let text = std::fs::read_to_string(&path).unwrap();
         for mut command in commands(&text) {
-            let prose = ["on", "of", "diff of", "merge of", "CRITICAL"];
+            let prose = ["on", "of", "diff of", "CRITICAL"];
             if prose.contains(&command[1].as_str())
                 || command[2..].first().is_some_and(|word| word == "of")
             {

@@ -14,9 +14,7 @@ use closewait::plan::{Plan, Terminal};
 use proptest::prelude::*;
 
 /// The commands; the first is none.
-const COMMANDS: [&str; 8] = [
-    "", "triage", "list", "check", "explain", "record", "diff", "merge",
-];
+const COMMANDS: [&str; 7] = ["", "triage", "list", "check", "explain", "record", "diff"];
 /// What is read or written by these would be a file of that name.
 const FILES: [&str; 4] = ["output", "from", "proc", "against"];
 /// Numbers of every kind, at and beyond the ends of every width.
@@ -100,7 +98,6 @@ fn words(command: &str, recorded: bool, given: &[String]) -> Vec<String> {
     let file = recording();
     let reads: &[&str] = match (command, recorded) {
         ("diff", _) => &[&file, &file],
-        ("merge", _) => &[&file],
         ("record", _) => &["/dev/null"],
         (_, true) => &["--from", &file],
         (_, false) => &[],
@@ -128,7 +125,7 @@ fn run(command: &str, recorded: bool, given: &[String]) {
             return;
         }
     };
-    if recorded || matches!(plan, Plan::Diff(_) | Plan::Merge(_)) {
+    if recorded || matches!(plan, Plan::Diff(_)) {
         // What is found is not the matter; that it ends is.
         let _ = closewait::run(&plan, &mut Vec::new(), &mut Vec::new());
     }

@@ -48,7 +48,6 @@ fn outputs(recording: &str) -> Vec<(Vec<&str>, i32)> {
         (with(&["record", "-", "--redact"]), 1),
         (vec!["record", "-"], 1),
         (vec!["diff", recording, recording], 1),
-        (vec!["merge", recording], 1),
         (vec!["check", "--help"], 3),
         // No alarm is lost, and nothing is called OK.
         (with(&["check", "--state", "listen", "-c", "100"]), 3),

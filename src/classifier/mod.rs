@@ -12,7 +12,6 @@ pub mod group;
 pub mod halt;
 mod judge;
 pub mod listeners;
-pub mod merge;
 pub mod notify;
 pub mod outflow;
 pub mod pairs;

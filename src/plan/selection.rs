@@ -101,9 +101,7 @@ impl Words {
 
 /// A word that begins no condition may have been meant for a command.
 pub(super) fn meant_for_a_command(error: ParseError, is_bare: bool) -> ParseError {
-    const COMMANDS: [&str; 7] = [
-        "triage", "list", "check", "explain", "record", "diff", "merge",
-    ];
+    const COMMANDS: [&str; 6] = ["triage", "list", "check", "explain", "record", "diff"];
     let hint = match error.unknown() {
         Some((word, false)) if COMMANDS.contains(&word) => {
             format!("the command stands first: closewait {word} …")

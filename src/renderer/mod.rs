@@ -12,7 +12,6 @@ pub mod groups;
 pub mod guard;
 pub mod json;
 pub mod list;
-pub mod merge;
 pub mod prometheus;
 pub mod style;
 pub mod tally;

@@ -27,7 +27,7 @@ use attacks::{NAMES, fault};
 use recording::Recording;
 
 /// Every command and form; `FILE` is the recording.
-const COMMANDS: [&str; 31] = [
+const COMMANDS: [&str; 28] = [
     "--from FILE -v",
     "--from FILE -v --limit 0 --color always",
     "--from FILE --json",
@@ -55,9 +55,6 @@ const COMMANDS: [&str; 31] = [
     "diff FILE FILE --by program,user,unit --color always",
     "diff FILE FILE --json",
     "diff FILE FILE --by program --csv",
-    "merge FILE",
-    "merge FILE --by program,unit --json",
-    "merge FILE --by program --csv",
     "record - --from FILE --redact -v",
 ];
 
@@ -237,9 +234,7 @@ fn errors_about_a_recording_tell_a_terminal_nothing() {
 /// Commands that fail because of a file, of one that is cut off, or of a word.
 fn tell_errors(file: &str, cut: &str, word: &str) {
     for words in [
-        &["merge", file, file][..],
-        &["merge", file, cut],
-        &["diff", file, cut],
+        &["diff", file, cut][..],
         &["--from", cut],
         &["check", "--from", cut],
         &["check", "--from", file, "--pid", "4294967295"],
