@@ -9,15 +9,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anstream::AutoStream;
-use clap::Parser;
-use closewait::args::Cli;
 use closewait::classifier::verdict::Status;
 use closewait::collector::hang;
+use closewait::command::{Command, Plan, UsageError};
+use closewait::env::Terminal;
 use closewait::exit::Outcome;
 use closewait::memory::{self, Memory, Refusal};
 use closewait::model::{State, StateSet};
 use closewait::panics;
-use closewait::plan::{Plan, Terminal, UsageError};
 use closewait::renderer::{check, escape};
 use closewait::rights;
 use closewait::stdout::Stdout;
@@ -35,7 +34,7 @@ fn main() -> ExitCode {
     panics::told_by(|words| drop(writeln!(io::stderr(), "closewait: {words}")));
     // Whatever happens, a check ends with a status.
     std::panic::catch_unwind(run).unwrap_or_else(|_| {
-        let outcome = Cli::mistake_of(std::env::args_os());
+        let outcome = Command::mistake_of(std::env::args_os());
         tell_monitoring(Some("a fault in closewait itself"), outcome);
         match outcome {
             Outcome::Checked(_) => outcome.into(),
@@ -46,20 +45,20 @@ fn main() -> ExitCode {
 }
 
 fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let command = match Command::read(std::env::args_os()) {
+        Ok(command) => command,
         Err(error) => return usage(&error),
     };
-    let (mistake, failure) = (cli.mistake(), cli.failure());
+    let (mistake, failure) = (command.mistake(), command.failure());
     // What lies in a directory that the caller names may be links to anything.
-    if cli.names_proc()
+    if command.names_proc()
         && let Err(error) = rights::give_up()
     {
         let error = anyhow::Error::new(error).context("could not go on with the caller's rights");
         return fail(&error, failure);
     }
     // A check has a deadline of its own.
-    if cli.timeout().is_none() {
+    if command.timeout().is_none() {
         hang::watch(HANGS, move |path| {
             let path = path.display();
             let seconds = HANGS.as_secs();
@@ -69,13 +68,13 @@ fn run() -> ExitCode {
             process::exit(failure.code().into());
         });
     }
-    let plan = match planned(cli) {
+    let plan = match planned(command) {
         Ok(plan) => plan,
         Err(error) if error.is_mistake() => return fail(&error.into(), mistake),
         Err(error) => return fail(&error.into(), failure),
     };
     let mut out = BufWriter::with_capacity(64 * 1024, Stdout);
-    match closewait::run(&plan, &mut out, &mut io::stderr()) {
+    match closewait::command::run(&plan, &mut out, &mut io::stderr()) {
         Ok(outcome) => outcome.into(),
         // `closewait list | head`: the reader has seen enough.
         Err(error) if is_closed_pipe(&error) && !plan.must_be_whole() => Outcome::Done.into(),
@@ -84,25 +83,25 @@ fn run() -> ExitCode {
 }
 
 /// What the arguments mean. A recording that does not come must not keep a check from its answer.
-fn planned(cli: Cli) -> Result<Plan, UsageError> {
+fn planned(command: Command) -> Result<Plan, UsageError> {
     // A time that nothing can be read in is a mistake, which the plan tells.
-    let Some(timeout) = cli.timeout().filter(|timeout| !timeout.is_zero()) else {
-        return Plan::new(cli, Terminal::of_stdout());
+    let Some(timeout) = command.timeout().filter(|timeout| !timeout.is_zero()) else {
+        return Plan::new(command, Terminal::of_stdout());
     };
     let start = Instant::now();
     let (answer, answers) = mpsc::channel();
     // Not joined: where it hangs, the process ends without it. What it plans is given to it when it
     // is there.
     let (give, given) = mpsc::channel();
-    let plan = |cli| Plan::new(cli, Terminal::of_stdout());
-    let planning =
-        thread::Builder::new().spawn(move || given.recv().map(|cli| answer.send(plan(cli))));
+    let plan = |command| Plan::new(command, Terminal::of_stdout());
+    let planning = thread::Builder::new()
+        .spawn(move || given.recv().map(|command| answer.send(plan(command))));
     if planning.is_err() {
         // Without a thread, without a deadline.
-        return plan(cli);
+        return plan(command);
     }
-    if let Err(SendError(cli)) = give.send(cli) {
-        return plan(cli);
+    if let Err(SendError(command)) = give.send(command) {
+        return plan(command);
     }
     match answers.recv_timeout(timeout) {
         Ok(plan) => plan.map(|plan| plan.later(start.elapsed())),
@@ -125,7 +124,7 @@ fn usage(error: &clap::Error) -> ExitCode {
             Err(error) if error.kind() != ErrorKind::BrokenPipe => {
                 let error = anyhow::Error::new(error).context("could not write the output");
                 // To monitoring it is no WARNING.
-                let outcome = match Cli::mistake_of(std::env::args_os()) {
+                let outcome = match Command::mistake_of(std::env::args_os()) {
                     Outcome::Usage => Outcome::Unread,
                     outcome => outcome,
                 };
@@ -136,7 +135,7 @@ fn usage(error: &clap::Error) -> ExitCode {
     }
     // Clap repeats the words as they are.
     let words = std::env::args_os().map(|word| escape::text(word.as_encoded_bytes()));
-    let of_line = Cli::try_parse_from(words).err();
+    let of_line = Command::read(words).err();
     let is_plain = |word: OsString| word.to_str().is_some_and(|word| escape::line(word) == word);
     let error = of_line
         .as_ref()
@@ -145,7 +144,7 @@ fn usage(error: &clap::Error) -> ExitCode {
     let text = error.render().to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     let lines: Vec<String> = text.lines().map(escape::line).collect();
-    let outcome = Cli::mistake_of(std::env::args_os());
+    let outcome = Command::mistake_of(std::env::args_os());
     tell_monitoring(lines.first(), outcome);
     let _ = writeln!(io::stderr(), "closewait: {}", lines.join("\n"));
     outcome.into()

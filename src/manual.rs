@@ -3,12 +3,12 @@
 
 use std::io::{self, Write};
 
-use clap::{Command, CommandFactory};
+use clap::Command;
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use crate::args::Cli;
+use crate::command;
 
 /// Lines to type, and what each shows.
 const EXAMPLES: [(&str, &str); 7] = [
@@ -68,13 +68,13 @@ const ENVIRONMENT: [(&str, &str); 4] = [
 /// Writes the completions for a shell, for that shell to read.
 pub fn completions(shell: Shell, out: &mut impl Write) -> io::Result<()> {
     let mut text = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "closewait", &mut text);
+    clap_complete::generate(shell, &mut command::program(), "closewait", &mut text);
     out.write_all(&text)
 }
 
 /// Writes the manual page closewait(1): man(7) macros in plain ASCII.
 pub fn page(out: &mut impl Write) -> io::Result<()> {
-    let mut command = Cli::command();
+    let mut command = command::program();
     command.build();
     let filter = command
         .get_arguments()
@@ -225,7 +225,6 @@ fn ascii(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
 
     use super::*;
 
@@ -238,7 +237,7 @@ mod tests {
     #[test]
     fn every_option_of_every_command_is_on_the_page() {
         let page = text();
-        let mut command = Cli::command();
+        let mut command = command::program();
         command.build();
         let all = std::iter::once(&command).chain(visible(&command));
         let mut seen = 0;
@@ -283,7 +282,7 @@ mod tests {
     #[test]
     fn every_example_is_valid() {
         for (line, _) in EXAMPLES {
-            let parsed = Cli::try_parse_from(line.split(' '));
+            let parsed = command::Command::read(line.split(' '));
             assert!(parsed.is_ok(), "{line}: {:?}", parsed.err());
         }
     }

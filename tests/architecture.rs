@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The stages, and what each may know besides itself.
-const MAY_KNOW: [(&str, &[&str]); 17] = [
+const MAY_KNOW: [(&str, &[&str]); 18] = [
     ("model", &[]),
     ("filter", &["model"]),
     // The parsers of a crate may panic.
@@ -18,18 +18,9 @@ const MAY_KNOW: [(&str, &[&str]); 17] = [
     // How far the collector has come.
     ("progress", &["collector"]),
     // The types that flags are read into.
-    (
-        "args",
-        &[
-            "model",
-            "filter",
-            "collector",
-            "classifier",
-            "explain",
-            "exit",
-        ],
-    ),
-    ("manual", &["args"]),
+    ("cli", &["model", "filter", "collector"]),
+    ("env", &[]),
+    ("manual", &["command"]),
     ("memory", &[]),
     ("output", &["rights", "stdout"]),
     ("panics", &["renderer"]),
@@ -39,7 +30,7 @@ const MAY_KNOW: [(&str, &[&str]); 17] = [
     ("main", &[]),
 ];
 /// These know every stage.
-const KNOW_ALL: [&str; 6] = ["lib", "plan", "check", "record", "diff", "fuzz"];
+const KNOW_ALL: [&str; 3] = ["lib", "command", "fuzz"];
 /// The stages that are functions of their arguments, and what they therefore never name.
 const PURE: [&str; 5] = ["model", "filter", "classifier", "renderer", "explain"];
 const IMPURE: [&str; 10] = [
@@ -55,7 +46,7 @@ const IMPURE: [&str; 10] = [
     "libc::",
 ];
 /// The files that may name a stream of the process.
-const STREAMS: [&str; 5] = ["main", "memory", "plan", "progress", "stdout"];
+const STREAMS: [&str; 6] = ["main", "memory", "command", "env", "progress", "stdout"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

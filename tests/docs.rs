@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Parser;
-use closewait::args::Cli;
+use closewait::command::Command;
 
 fn documents() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -104,7 +103,7 @@ fn every_command_that_is_shown_is_taken() {
                 *word = word.replace("$ARG1$", "-v").replace("PID", "1");
             }
             seen += 1;
-            if let Err(error) = Cli::try_parse_from(&command) {
+            if let Err(error) = Command::read(&command) {
                 let error = error.to_string();
                 let first = error.lines().next().unwrap_or_default().to_owned();
                 refused.push(format!("{}: {command:?}: {first}", path.display()));

@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use clap::{ArgAction, CommandFactory, Parser};
-use closewait::args::Cli;
-use closewait::plan::{Plan, Terminal};
+use clap::ArgAction;
+
+use closewait::command::{self, Plan};
+use closewait::env::Terminal;
 use proptest::prelude::*;
 
 /// The commands; the first is none.
@@ -78,7 +79,7 @@ fn recording() -> String {
 
 /// Every option of a command that takes a value.
 fn options(command: &str) -> Vec<String> {
-    let mut cli = Cli::command();
+    let mut cli = command::program();
     cli.build();
     let found = match command {
         "" => &cli,
@@ -114,10 +115,16 @@ fn words(command: &str, recorded: bool, given: &[String]) -> Vec<String> {
 
 /// Plans, and carries out what reads nothing but recordings.
 fn run(command: &str, recorded: bool, given: &[String]) {
-    let Ok(cli) = Cli::try_parse_from(words(command, recorded, given)) else {
+    let Ok(said) = command::Command::read(words(command, recorded, given)) else {
         return;
     };
-    let plan = match Plan::new(cli, Terminal { width: Some(80) }) {
+    let plan = match Plan::new(
+        said,
+        Terminal {
+            width: Some(80),
+            ..Terminal::default()
+        },
+    ) {
         Ok(plan) => plan,
         Err(error) => {
             let said = error.to_string();
@@ -127,7 +134,7 @@ fn run(command: &str, recorded: bool, given: &[String]) {
     };
     if recorded || matches!(plan, Plan::Diff(_)) {
         // What is found is not the matter; that it ends is.
-        let _ = closewait::run(&plan, &mut Vec::new(), &mut Vec::new());
+        let _ = closewait::command::run(&plan, &mut Vec::new(), &mut Vec::new());
     }
 }
 

@@ -488,11 +488,19 @@ fn a_relative_path_is_written_where_the_process_stands_whatever_is_mounted_there
 
 #[test]
 fn a_file_for_a_file_is_not_for_a_terminal() {
-    use clap::Parser;
-    use closewait::plan::{Plan, Terminal};
+    use closewait::command::{Command, Plan};
+    use closewait::env::Terminal;
     let look = |args: &[&str]| {
-        let cli = closewait::args::Cli::try_parse_from(args).unwrap();
-        match Plan::new(cli, Terminal { width: Some(40) }).unwrap() {
+        let command = Command::read(args).unwrap();
+        match Plan::new(
+            command,
+            Terminal {
+                width: Some(40),
+                ..Terminal::default()
+            },
+        )
+        .unwrap()
+        {
             Plan::Inspect(inspection) => inspection.view.look.width,
             _ => panic!("{args:?}"),
         }

@@ -10,17 +10,17 @@ mod recorded;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use clap::Parser;
-use closewait::args::Cli;
 use closewait::classifier::finding::{self, Findings};
 use closewait::classifier::{self, Report, queue};
 use closewait::collector::cgroup;
+use closewait::command::inspection::Inspection;
+use closewait::command::{self, Plan};
+use closewait::env::Terminal;
 use closewait::model::{
     Cgroups, Cpu, Details, Endpoint, Epoll, Evidence, FdLimit, Gap, GapKind, Halt, Holder, Holders,
     Host, Name, Namespace, Pid, PortRange, Process, Runtime, Scan, Settings, Snapshot, Socket,
     Source, State, Threads, Tick, Users, Wait, WaitKind, WaitTarget,
 };
-use closewait::plan::{Inspection, Plan, Terminal};
 use closewait::renderer;
 use unicode_width::UnicodeWidthStr;
 
@@ -253,8 +253,15 @@ fn evidence() -> Vec<Evidence> {
 /// What a command line prints of a snapshot, on a terminal of that width or in a pipe.
 fn rendered(snapshot: &Snapshot, width: Option<usize>, command: &str) -> String {
     let words = std::iter::once("closewait").chain(command.split_ascii_whitespace());
-    let cli = Cli::try_parse_from(words).unwrap();
-    let Plan::Inspect(plan) = Plan::new(cli, Terminal { width }).unwrap() else {
+    let said = command::Command::read(words).unwrap();
+    let Plan::Inspect(plan) = Plan::new(
+        said,
+        Terminal {
+            width,
+            ..Terminal::default()
+        },
+    )
+    .unwrap() else {
         panic!("{command} reads nothing");
     };
     let report = classifier::classify(snapshot, &plan.rules);

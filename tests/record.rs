@@ -99,7 +99,7 @@ fn whoever_asks_of_a_recording_what_only_a_host_has_is_told() {
     ] {
         let (code, _, stderr) = closewait(&[&["--from", file], flags].concat());
         assert_eq!(code, 2, "{flags:?}");
-        assert!(stderr.contains("a look at a recording"), "{stderr}");
+        assert!(stderr.contains("cannot be used with"), "{stderr}");
     }
     let (code, stdout, _) = closewait(&["check", "--from", file, "--growth", "1"]);
     assert_eq!(code, 3, "{stdout}");

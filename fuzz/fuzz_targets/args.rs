@@ -10,10 +10,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use clap::Parser;
-use closewait::args::{Cli, Command, Options};
+use closewait::cli::common::Common;
+use closewait::cli::output::Destination;
+use closewait::cli::reading::{Host, Recorded};
+use closewait::cli::selection::Selection;
+use closewait::command::{Command, Plan};
+use closewait::env::Terminal;
 use closewait::model::{Snapshot, Source, StateSet};
-use closewait::plan::{Plan, Terminal};
 use closewait::renderer::escape;
 use closewait_fuzz::{attacks, screen};
 use libfuzzer_sys::fuzz_target;
@@ -35,17 +38,21 @@ static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(|| {
 
 fuzz_target!(|bytes: &[u8]| {
     let words = bytes.split(|byte| *byte == 0).map(OsStr::from_bytes);
-    let cli = Cli::try_parse_from(std::iter::once(OsStr::new("closewait")).chain(words));
-    let mut cli = match cli {
-        Ok(cli) => cli,
+    let read = Command::read(std::iter::once(OsStr::new("closewait")).chain(words));
+    let mut command = match read {
+        Ok(command) => command,
         Err(error) => {
             error.render();
             return;
         }
     };
-    without_files(&mut cli);
-    let (mistake, failure) = (cli.mistake(), cli.failure());
-    match Plan::new(cli, Terminal { width: Some(80) }) {
+    without_files(&mut command);
+    let (mistake, failure) = (command.mistake(), command.failure());
+    let terminal = Terminal {
+        width: Some(80),
+        ..Terminal::default()
+    };
+    match Plan::new(command, terminal) {
         Ok(Plan::Inspect(plan)) => screen::page(&SNAPSHOT, &plan),
         Ok(plan) => drop(plan.failure()),
         Err(error) => {
@@ -59,29 +66,49 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 /// Paths lead nowhere, and nobody looks for processes.
-fn without_files(cli: &mut Cli) {
+fn without_files(command: &mut Command) {
     let nowhere = || PathBuf::from("/nonexistent");
-    let forget = |options: &mut Options| {
-        for path in [&mut options.from, &mut options.proc, &mut options.output] {
-            *path = path.take().map(|_| nowhere());
-        }
-        options.netns = options.netns.take().map(|_| "nowhere".to_owned());
-        options.pid.clear();
+    let host = |host: &mut Host| {
+        host.proc = host.proc.take().map(|_| nowhere());
+        host.netns = host.netns.take().map(|_| "nowhere".to_owned());
     };
-    forget(&mut cli.selection.options);
-    match &mut cli.command {
-        None | Some(Command::Completions { .. } | Command::Man) => {}
-        Some(Command::Triage(after) | Command::List(after)) => forget(&mut after.options),
-        Some(Command::Check(check)) => forget(&mut check.selection.options),
-        Some(Command::Explain { options, .. }) => forget(options),
-        Some(Command::Record(record)) => forget(&mut record.options),
-        Some(Command::Diff(diff)) => {
-            forget(&mut diff.options);
-            diff.against = diff.against.take().map(|_| nowhere());
-            for word in diff.words.iter_mut().take(2) {
+    let recorded =
+        |recorded: &mut Recorded| recorded.from = recorded.from.take().map(|_| nowhere());
+    let to = |to: &mut Destination| to.output = to.output.take().map(|_| nowhere());
+    let selection = |selection: &mut Selection| selection.pid.clear();
+    let common = |common: &mut Common| {
+        host(&mut common.host);
+        recorded(&mut common.recorded);
+        to(&mut common.printed.to);
+        selection(&mut common.selection);
+    };
+    match command {
+        Command::Completions { .. } | Command::Man => {}
+        Command::Triage(options) => common(&mut options.common),
+        Command::List(options) => common(&mut options.common),
+        Command::Check(options) => {
+            host(&mut options.host);
+            recorded(&mut options.recorded);
+            selection(&mut options.selection);
+        }
+        Command::Explain(options) => {
+            host(&mut options.host);
+            recorded(&mut options.recorded);
+            to(&mut options.to);
+        }
+        Command::Record(options) => {
+            host(&mut options.host);
+            recorded(&mut options.recorded);
+        }
+        Command::Diff(options) => {
+            host(&mut options.host);
+            recorded(&mut options.recorded);
+            to(&mut options.printed.to);
+            selection(&mut options.selection);
+            options.against = options.against.take().map(|_| nowhere());
+            for word in options.words.iter_mut().take(2) {
                 *word = "/nonexistent".to_owned();
             }
         }
-        Some(Command::Merge(merge)) => forget(&mut merge.options),
     }
 }

@@ -4,12 +4,12 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use clap::Parser;
-use closewait::args::Cli;
 use closewait::classifier::{self, finding, queue};
 use closewait::collector::sock_diag::Dumped;
+use closewait::command::inspection::Inspection;
+use closewait::command::{Command, Plan};
+use closewait::env::Terminal;
 use closewait::model::{Host, Namespace, Scan, Snapshot, Source};
-use closewait::plan::{Inspection, Plan, Terminal};
 use closewait::renderer::columns::Column;
 use closewait::renderer::{self, Format};
 
@@ -32,8 +32,8 @@ static PAGES: LazyLock<Vec<Inspection>> = LazyLock::new(|| {
         &["--prometheus"],
     ];
     let plan = |line: &[&str]| {
-        let cli = Cli::parse_from(["closewait"].iter().chain(line));
-        match Plan::new(cli, Terminal { width: None }) {
+        let command = Command::read(["closewait"].iter().chain(line)).unwrap();
+        match Plan::new(command, Terminal::default()) {
             Ok(Plan::Inspect(plan)) => *plan,
             other => panic!("{line:?}: {other:?}"),
         }

@@ -68,10 +68,11 @@ pub(super) enum Operator {
 
 /// The operator that a word is, if it is one.
 pub(super) fn operator(word: &Word) -> Option<Operator> {
-    if word.quoted {
-        return None;
-    }
-    Some(match word.text.as_str() {
+    (!word.quoted).then(|| operator_of(&word.text))?
+}
+
+fn operator_of(text: &str) -> Option<Operator> {
+    Some(match text {
         "=" | "==" | "eq" => Operator::Equal,
         "!=" | "ne" | "neq" => Operator::NotEqual,
         "<" | "lt" => Operator::Less,
@@ -175,4 +176,12 @@ impl Key {
             _ => "a number",
         }
     }
+}
+
+/// Whether the next word of a command line would be what a condition compares with: this one is an
+/// operator, or begins a condition.
+pub fn wants_operand(word: &str) -> bool {
+    let last = word.split_whitespace().next_back().unwrap_or_default();
+    let begins = |(name, key): &(&str, Key)| *name == last && *key != Key::Autobound;
+    matches!(last, "state" | "exclude") || operator_of(last).is_some() || KEYS.iter().any(begins)
 }

@@ -19,6 +19,7 @@ mod term;
 
 pub use duration::duration;
 pub use error::ParseError;
+pub use key::wants_operand;
 pub use names::{Names, NoNames};
 pub use network::{Network, NetworkError};
 pub use parse::parse;

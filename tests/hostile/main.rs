@@ -18,9 +18,8 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use clap::Parser;
-use closewait::args::Cli;
-use closewait::plan::{Plan, Terminal};
+use closewait::command::{self, Plan};
+use closewait::env::Terminal;
 use serde_json::Value;
 
 use attacks::{NAMES, fault};
@@ -98,13 +97,20 @@ fn run(command: &str, file: &Path) -> Option<(String, String)> {
         "FILE" => file.to_str().unwrap(),
         word => word,
     });
-    let cli = Cli::try_parse_from(std::iter::once("closewait").chain(words))
+    let said = command::Command::read(std::iter::once("closewait").chain(words))
         .unwrap_or_else(|error| panic!("{command}: {error}"));
     let (mut out, mut err) = (Vec::new(), Vec::new());
     // Where a panic is in this thread, it is among those that are watched for.
     let _ = panic::catch_unwind(AssertUnwindSafe(|| {
-        let plan = Plan::new(cli, Terminal { width: Some(80) }).ok()?;
-        closewait::run(&plan, &mut out, &mut err).ok()
+        let plan = Plan::new(
+            said,
+            Terminal {
+                width: Some(80),
+                ..Terminal::default()
+            },
+        )
+        .ok()?;
+        closewait::command::run(&plan, &mut out, &mut err).ok()
     }))
     .ok()??;
     if command.starts_with("record") {

@@ -4,11 +4,11 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use clap::Parser;
-use closewait::args::Cli;
 use closewait::collector::recording::Recording;
+use closewait::command::inspection::Inspection;
+use closewait::command::{self, Plan};
+use closewait::env::Terminal;
 use closewait::exit::Outcome;
-use closewait::plan::{Inspection, Plan, Terminal};
 use serde_json::Value;
 
 use super::attacks::fault;
@@ -16,7 +16,7 @@ use super::edits::Base;
 use super::openmetrics;
 
 /// Every command and form.
-const COMMANDS: [&str; 40] = [
+const COMMANDS: [&str; 37] = [
     "--from FILE -v",
     "--from FILE -v --limit 0 --color always",
     "--from FILE --json",
@@ -52,9 +52,6 @@ const COMMANDS: [&str; 40] = [
     "diff FILE FILE --by program,user,unit --color always",
     "diff FILE FILE --json",
     "diff FILE FILE -a --by program --csv",
-    "merge FILE",
-    "merge FILE --by program,unit --json",
-    "merge FILE --by program --csv",
     "record - --from FILE --redact -v",
     "record - --from FILE --redact --strict",
 ];
@@ -103,8 +100,12 @@ fn planned(words: &str) -> Plan {
         "FILE" => &path,
         word => word,
     });
-    let cli = Cli::try_parse_from(std::iter::once("closewait").chain(words)).unwrap();
-    Plan::new(cli, Terminal { width: Some(80) }).unwrap()
+    let said = command::Command::read(std::iter::once("closewait").chain(words)).unwrap();
+    let terminal = Terminal {
+        width: Some(80),
+        ..Terminal::default()
+    };
+    Plan::new(said, terminal).unwrap()
 }
 
 fn write(bytes: &[u8]) {
@@ -130,9 +131,6 @@ pub fn check(bytes: &[u8]) {
     let recording = Arc::new(recording);
     for command in [first, second] {
         let command = &PLANS[usize::from(command) % PLANS.len()];
-        if command.words.starts_with("merge") {
-            write(&bytes);
-        }
         carry_out(command, &recording);
     }
 }
@@ -149,7 +147,7 @@ fn carry_out(command: &Command, recording: &Arc<Recording>) {
         _ => {}
     }
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let outcome = closewait::run(&plan, &mut out, &mut err);
+    let outcome = command::run(&plan, &mut out, &mut err);
     let err = String::from_utf8(err).unwrap();
     assert_eq!(fault(&err, false), None, "{words}: {err}");
     let outcome = match outcome {

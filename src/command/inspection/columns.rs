@@ -1,31 +1,31 @@
 //! What a listing shows: its columns and their order.
 
-use super::UsageError;
-use crate::args::Options;
+use super::Ask;
+use crate::command::UsageError;
 use crate::filter;
 use crate::renderer::columns::Column;
 use crate::renderer::{Format, Object, Page, Sort, SortKey, csv, groups};
 
 /// The page of a list.
 pub(super) fn page(
-    options: &Options,
+    ask: &Ask,
     format: Format,
     several_namespaces: bool,
 ) -> Result<Page, UsageError> {
     let usual = || match format {
-        Format::Csv => usual_of_csv(options),
-        _ => usual(options, several_namespaces),
+        Format::Csv => usual_of_csv(ask),
+        _ => usual(ask, several_namespaces),
     };
     let whole = |more: Vec<Column>| Object::Whole {
-        tcp_info: options.info,
-        memory: options.memory,
-        cgroups: options.extend || more.iter().any(|column| column.needs().cgroups),
+        tcp_info: ask.details.info,
+        memory: ask.details.memory,
+        cgroups: ask.details.extend || more.iter().any(|column| column.needs().cgroups),
         more: more
             .into_iter()
             .filter(|column| !column.is_field())
             .collect(),
     };
-    let (columns, object) = match asked(options)? {
+    let (columns, object) = match asked(ask)? {
         Asked::Usual => (usual(), whole(Vec::new())),
         Asked::More(more) => {
             let mut columns = usual();
@@ -42,24 +42,24 @@ pub(super) fn page(
     };
     Ok(Page::List {
         columns,
-        header: !options.no_header,
+        header: !ask.printed.no_header,
         object,
     })
 }
 
 /// The columns of CSV: those of every socket, and what the letters add.
-fn usual_of_csv(options: &Options) -> Vec<Column> {
+fn usual_of_csv(ask: &Ask) -> Vec<Column> {
     let mut columns = csv::USUAL.to_vec();
-    if options.extend {
+    if ask.details.extend {
         columns.push(Column::Cgroup);
     }
-    if options.info {
+    if ask.details.info {
         columns.extend(Column::info());
     }
-    if options.memory {
+    if ask.details.memory {
         columns.extend(Column::memory());
     }
-    if options.resolve {
+    if ask.resolved.resolve {
         // Addresses and ports stay numbers; the names come behind them.
         columns.extend([Column::Local, Column::Remote]);
     }
@@ -73,8 +73,8 @@ enum Asked {
     Only(Vec<Column>),
 }
 
-fn asked(options: &Options) -> Result<Asked, UsageError> {
-    let Some(text) = options.columns.as_deref() else {
+fn asked(ask: &Ask) -> Result<Asked, UsageError> {
+    let Some(text) = ask.details.columns.as_deref() else {
         return Ok(Asked::Usual);
     };
     let (adds, names) = match text.strip_prefix('+') {
@@ -121,7 +121,7 @@ fn hint(name: &str) -> String {
 }
 
 /// The columns of a table, by the letters.
-fn usual(options: &Options, several_namespaces: bool) -> Vec<Column> {
+fn usual(ask: &Ask, several_namespaces: bool) -> Vec<Column> {
     let mut columns = Vec::new();
     if several_namespaces {
         columns.push(Column::Netns);
@@ -136,19 +136,19 @@ fn usual(options: &Options, several_namespaces: bool) -> Vec<Column> {
         Column::Age,
         Column::Cause,
     ]);
-    if options.extend {
+    if ask.details.extend {
         columns.extend([Column::Uid, Column::Inode, Column::Cookie, Column::Cgroup]);
     }
-    if options.timers {
+    if ask.details.timers {
         columns.push(Column::Timer);
     }
-    if options.info {
+    if ask.details.info {
         columns.extend(Column::info());
     }
-    if options.memory {
+    if ask.details.memory {
         columns.extend(Column::memory());
     }
-    if !options.no_owners {
+    if !ask.owners.no_owners {
         columns.push(Column::Owner);
     }
     columns

@@ -1,23 +1,18 @@
 //! What `--by` counts by.
 
-use super::{UsageError, Wanted};
-use crate::args::Options;
+use super::Ask;
 use crate::classifier::tally::Dimension;
+use crate::command::UsageError;
 use crate::filter;
 use crate::renderer::tally::{By, ByKey, BySort};
 
 /// The dimensions and their order; `None` where nothing was said of them.
-pub(super) fn by(options: &Options, command: &Wanted) -> Result<Option<By>, UsageError> {
-    if options.by.is_empty() {
+pub(super) fn by(ask: &Ask) -> Result<Option<By>, UsageError> {
+    if ask.counted.by.is_empty() {
         return Ok(None);
     }
-    match command {
-        Wanted::Triage | Wanted::Check => {}
-        Wanted::List => return Err(UsageError::ByNeedsTriage { command: "list" }),
-        Wanted::Explain => return Err(UsageError::ByNeedsTriage { command: "explain" }),
-    }
     let mut dimensions = Vec::new();
-    for name in &options.by {
+    for name in &ask.counted.by {
         let dimension = name.trim().parse().map_err(|_| UsageError::By {
             name: name.clone(),
             hint: meant(name, Dimension::ALL.map(Dimension::name)),
@@ -27,17 +22,17 @@ pub(super) fn by(options: &Options, command: &Wanted) -> Result<Option<By>, Usag
         }
     }
     // Nobody wants the states of TCP and UDP summed.
-    if options.tcp && options.udp && !dimensions.contains(&Dimension::Protocol) {
+    if ask.letters.tcp && ask.letters.udp && !dimensions.contains(&Dimension::Protocol) {
         dimensions.insert(0, Dimension::Protocol);
     }
-    let sort = match &options.sort {
+    let sort = match &ask.order.sort {
         Some(text) => Some(sort(text, &dimensions)?),
         None => None,
     };
     Ok(Some(By {
         dimensions,
         sort,
-        heading: !options.no_header,
+        heading: !ask.printed.no_header,
     }))
 }
 

@@ -1,21 +1,133 @@
-//! Carrying out a recording: everything is read, those who may be suspected are asked, and all of
-//! it is written.
+//! `closewait record`: everything is read, those who may be suspected are asked, and all of it is
+//! written.
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
+use clap::Args;
 
-use crate::classifier::{finding, queue};
+use super::UsageError;
+use super::inspection::place::Place;
+use super::inspection::{SAMPLE, not_asked, tell_gaps};
+use crate::classifier::age::Sightings;
+use crate::classifier::cause::GRACE_MS;
+use crate::classifier::severity::Thresholds;
+use crate::classifier::{Rules, finding, queue};
+use crate::cli::reading::{self, Host, OF_THIS_HOST, Recorded, Report};
+use crate::collector::Request;
 use crate::collector::owners::Progress;
 use crate::collector::process::{Suspect, Testimony};
 use crate::collector::recording::Recording;
+use crate::collector::sock_diag::wire::Families;
 use crate::exit::Outcome;
-use crate::model::{Evidence, Gap, GapKind, Pid, Snapshot, State};
-use crate::plan::Record;
+use crate::filter::{Filter, Term};
+use crate::model::{DetailSet, Evidence, Gap, GapKind, Pid, Protocols, Snapshot, State, StateSet};
 use crate::renderer::escape;
-use crate::{classifier, collector, output, progress, tell_gaps};
+use crate::{classifier, collector, output, progress};
+
+#[derive(Debug, Clone, Args)]
+#[command(mut_arg("from", |from| from.conflicts_with_all(OF_THIS_HOST)
+    .conflicts_with_all(["no_evidence", "sample"])))]
+pub struct Options {
+    /// The file to write, readable to its owner only; `-` is stdout
+    pub file: PathBuf,
+    /// Put others in the place of addresses and of the names of hosts, users, programs, units,
+    /// containers and namespaces; with --from those of an older recording
+    #[arg(long, help_heading = "Recording")]
+    pub redact: bool,
+    /// Replace a file that is there
+    #[arg(long, help_heading = "Recording")]
+    pub force: bool,
+    #[command(flatten)]
+    pub host: Host,
+    #[command(flatten)]
+    pub recorded: Recorded,
+    #[command(flatten)]
+    pub evidence: reading::Evidence,
+    #[command(flatten)]
+    pub report: Report,
+    /// Those who select want to be told when that can be done.
+    #[arg(hide = true)]
+    pub conditions: Vec<String>,
+}
+
+/// A recording to be made.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// Everything, of this host; or of an older recording.
+    pub request: Request,
+    /// By which it is said what could not be seen.
+    pub rules: Rules,
+    /// `-` is stdout.
+    pub file: PathBuf,
+    /// Mask addresses and names.
+    pub redact: bool,
+    /// Replace a file that is there.
+    pub force: bool,
+    /// Ask processes for evidence.
+    pub evidence: bool,
+    /// How long lies between two readings of processor use.
+    pub sample: Duration,
+    pub strict: bool,
+    pub verbose: bool,
+}
+
+impl Options {
+    pub(super) fn plan(self) -> Result<Record, UsageError> {
+        if !self.conditions.is_empty() {
+            return Err(UsageError::RecordsAll);
+        }
+        if self.recorded.from.is_some() && !self.redact {
+            return Err(UsageError::NothingToRecord);
+        }
+        let (source, scan) = (self.host.source(), self.host.scan()?);
+        let Place {
+            proc_root,
+            netns,
+            recording: from,
+            ..
+        } = Place::of(self.host, self.recorded.from.as_deref())?;
+        let everything = StateSet::ALL.union(StateSet::of(State::BoundInactive));
+        let filter = Filter::Term(Term::State(everything));
+        Ok(Record {
+            rules: Rules {
+                filter: filter.clone(),
+                protocols: Protocols::Both,
+                grace_ms: GRACE_MS,
+                thresholds: Thresholds::default(),
+                seen: Sightings::default(),
+            },
+            request: Request {
+                source,
+                scan,
+                proc_root,
+                netns,
+                families: Families::Both,
+                filter,
+                owners: true,
+                cgroups: true,
+                protocols: Protocols::Both,
+                tcp_info: true,
+                findings: false,
+                details: DetailSet::ALL,
+                limits: true,
+                taped: true,
+                others: true,
+                from,
+            },
+            file: self.file,
+            redact: self.redact,
+            force: self.force,
+            evidence: !self.evidence.no_evidence,
+            sample: self.evidence.sample.unwrap_or(SAMPLE),
+            strict: self.report.strict,
+            verbose: self.report.verbose > 0,
+        })
+    }
+}
 
 /// The most processes that are asked for evidence.
 const SUSPECTS_MAX: usize = 256;
@@ -25,9 +137,9 @@ const SUSPECTS_MAX: usize = 256;
 /// # Errors
 /// When nothing could be read, or the recording could not be written.
 pub fn run(plan: &Record, out: &mut impl Write, err: &mut impl Write) -> anyhow::Result<Outcome> {
-    let file = plan.target.file.as_path();
+    let file = plan.file.as_path();
     let is_stdout = file == Path::new("-");
-    if !is_stdout && !plan.target.force && output::replaces(file) {
+    if !is_stdout && !plan.force && output::replaces(file) {
         bail!("{} exists: --force replaces it", file.display());
     }
     let (snapshot, mut recording) = match &plan.request.from {
@@ -37,7 +149,7 @@ pub fn run(plan: &Record, out: &mut impl Write, err: &mut impl Write) -> anyhow:
         }
         None => read(plan, err)?,
     };
-    if plan.target.redact {
+    if plan.redact {
         recording = recording.redacted()?;
     }
     if is_stdout {
@@ -46,7 +158,7 @@ pub fn run(plan: &Record, out: &mut impl Write, err: &mut impl Write) -> anyhow:
             .and_then(|()| out.flush())
             .context("could not write the recording")?;
     } else {
-        output::save(file, plan.target.force, |out| Ok(recording.write(out)?))?;
+        output::save(file, plan.force, |out| Ok(recording.write(out)?))?;
     }
     let report = classifier::classify(&snapshot, &plan.rules);
     tell_gaps(&report, err)?;
@@ -69,8 +181,8 @@ fn read(plan: &Record, err: &mut impl Write) -> anyhow::Result<(Snapshot, Record
         progress::shown(&progress, || collector::record(&plan.request, &progress))?;
     let mut steps = std::mem::take(&mut snapshot.steps);
     let (mut suspects, left_out) = suspects(&snapshot);
-    let (hoarders, not_asked) = collector::hoarders(&plan.request, &snapshot, |_| true);
-    snapshot.gaps.extend(crate::not_asked(not_asked));
+    let (hoarders, left_aside) = collector::hoarders(&plan.request, &snapshot, |_| true);
+    snapshot.gaps.extend(not_asked(left_aside));
     for pid in hoarders {
         if !suspects.iter().any(|suspect| suspect.pid == pid) {
             let stuck = Vec::new();

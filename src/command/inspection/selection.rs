@@ -1,12 +1,12 @@
 //! Which sockets the flags and the words of a filter select.
 
-use crate::args::{Options, Wanted};
+use super::{Ask, Wanted};
 use crate::collector::sock_diag::wire::Families;
 use crate::filter::{self, End, Filter, Names, ParseError, Term};
 use crate::model::{Family, Pid, Protocol, Protocols, State, StateSet};
 
-pub(super) fn families(options: &Options) -> Families {
-    match (options.ipv4, options.ipv6) {
+pub(super) fn families(ask: &Ask) -> Families {
+    match (ask.selection.ipv4, ask.selection.ipv6) {
         (true, false) => Families::One(Family::Inet),
         (false, true) => Families::One(Family::Inet6),
         _ => Families::Both,
@@ -14,49 +14,55 @@ pub(super) fn families(options: &Options) -> Families {
 }
 
 /// The condition that the flags make up: different flags must all hold, of the same flag one.
-pub(super) fn filter(options: &Options, command: &Wanted, words: &Words) -> Filter {
-    let mut parts: Vec<Filter> = of_states(options, command, words).into_iter().collect();
+pub(super) fn filter(ask: &Ask, command: &Wanted, words: &Words) -> Filter {
+    let mut parts: Vec<Filter> = of_states(ask, command, words).into_iter().collect();
     let mut one_of = |terms: Vec<Term>| match terms.len() {
         0 => {}
         1 => parts.extend(terms.into_iter().map(Filter::Term)),
         _ => parts.push(Filter::Or(terms.into_iter().map(Filter::Term).collect())),
     };
     // The collector reads the other ends of what is selected too, whatever their family.
-    one_of(match families(options) {
+    one_of(match families(ask) {
         Families::Both => Vec::new(),
         Families::One(family) => vec![Term::Family(family)],
     });
     one_of(
-        options
+        ask.selection
             .port
             .iter()
             .map(|port| Term::Port(End::Either, *port..=*port))
             .collect(),
     );
-    one_of(options.pid.iter().map(|pid| Term::Pid(Pid(*pid))).collect());
     one_of(
-        options
+        ask.selection
+            .pid
+            .iter()
+            .map(|pid| Term::Pid(Pid(*pid)))
+            .collect(),
+    );
+    one_of(
+        ask.selection
             .program
             .iter()
             .map(|name| Term::Program(name.clone().into_bytes()))
             .collect(),
     );
     one_of(
-        options
+        ask.selection
             .peer
             .iter()
             .map(|peer| Term::Host(End::Remote, *peer))
             .collect(),
     );
     one_of(
-        options
+        ask.selection
             .cause
             .iter()
             .map(|cause| Term::Cause(*cause))
             .collect(),
     );
     one_of(
-        options
+        ask.selection
             .older_than
             .map(|age| Term::Idle(u64::try_from(age.as_millis()).unwrap_or(u64::MAX)..=u64::MAX))
             .into_iter()
@@ -69,8 +75,8 @@ pub(super) fn filter(options: &Options, command: &Wanted, words: &Words) -> Filt
 }
 
 /// The filter that was typed as words.
-pub(super) struct Words {
-    pub(super) filter: Filter,
+pub(in crate::command) struct Words {
+    pub(in crate::command) filter: Filter,
     text: String,
 }
 
@@ -100,13 +106,13 @@ impl Words {
 }
 
 /// A word that begins no condition may have been meant for a command.
-pub(super) fn meant_for_a_command(error: ParseError, is_bare: bool) -> ParseError {
+pub(super) fn meant_for_a_command(error: ParseError) -> ParseError {
     const COMMANDS: [&str; 6] = ["triage", "list", "check", "explain", "record", "diff"];
     let hint = match error.unknown() {
-        Some((word, false)) if COMMANDS.contains(&word) => {
-            format!("the command stands first: closewait {word} …")
+        Some((word, _)) if COMMANDS.contains(&word) => {
+            format!("the command goes first: closewait {word} …")
         }
-        Some((word, true)) if is_bare => match filter::nearest(word, COMMANDS) {
+        Some((word, true)) => match filter::nearest(word, COMMANDS) {
             Some(command) => format!("did you mean the command `{command}`?"),
             None if error.has_hint() => return error,
             None => format!(
@@ -120,8 +126,8 @@ pub(super) fn meant_for_a_command(error: ParseError, is_bare: bool) -> ParseErro
 }
 
 /// The protocols that the letters ask for.
-pub(super) fn protocols(options: &Options) -> Protocols {
-    match (options.tcp, options.udp) {
+pub(super) fn protocols(ask: &Ask) -> Protocols {
+    match (ask.letters.tcp, ask.letters.udp) {
         (true, true) => Protocols::Both,
         (false, true) => Protocols::One(Protocol::Udp),
         (_, false) => Protocols::One(Protocol::Tcp),
@@ -129,14 +135,14 @@ pub(super) fn protocols(options: &Options) -> Protocols {
 }
 
 /// The states that are selected of each protocol.
-fn of_states(options: &Options, command: &Wanted, words: &Words) -> Option<Filter> {
-    let tcp = states(options, command, words).map(|set| Filter::Term(Term::State(set)));
+fn of_states(ask: &Ask, command: &Wanted, words: &Words) -> Option<Filter> {
+    let tcp = states(ask, command, words).map(|set| Filter::Term(Term::State(set)));
     let udp = || {
         let of_udp = Filter::Term(Term::Protocol(Protocol::Udp));
-        let set = udp_states(options, command, words);
+        let set = udp_states(ask, command, words);
         Filter::And(vec![of_udp, Filter::Term(Term::State(set))])
     };
-    match protocols(options) {
+    match protocols(ask) {
         Protocols::One(Protocol::Udp) => Some(udp()),
         Protocols::One(_) => tcp,
         Protocols::Both => {
@@ -149,21 +155,21 @@ fn of_states(options: &Options, command: &Wanted, words: &Words) -> Option<Filte
 
 /// The states of UDP that are selected: a list shows sockets with a peer, and with -l those
 /// without, as in ss and netstat.
-fn udp_states(options: &Options, command: &Wanted, words: &Words) -> StateSet {
-    let named = named(options);
+fn udp_states(ask: &Ask, command: &Wanted, words: &Words) -> StateSet {
+    let named = named(ask);
     match command {
         _ if !named.is_empty() => named,
         _ if words.states().is_some() => StateSet::ALL,
-        _ if options.all => StateSet::ALL,
-        _ if options.listening => StateSet::of(State::Close),
+        _ if ask.letters.all => StateSet::ALL,
+        _ if ask.letters.listening => StateSet::of(State::Close),
         Wanted::List => StateSet::of(State::Established),
         Wanted::Triage | Wanted::Check | Wanted::Explain => StateSet::ALL,
     }
 }
 
 /// The states that --state names.
-fn named(options: &Options) -> StateSet {
-    options
+fn named(ask: &Ask) -> StateSet {
+    ask.selection
         .state
         .iter()
         .fold(StateSet::NONE, |all, set| all.union(*set))
@@ -171,26 +177,26 @@ fn named(options: &Options) -> StateSet {
 
 /// The states that are selected: those that are named, else those that the letters mean. A list
 /// shows all but LISTEN, as netstat's does.
-fn states(options: &Options, command: &Wanted, words: &Words) -> Option<StateSet> {
+fn states(ask: &Ask, command: &Wanted, words: &Words) -> Option<StateSet> {
     let listen = StateSet::of(State::Listen);
-    let named = named(options);
+    let named = named(ask);
     match command {
         _ if !named.is_empty() => Some(named),
         // As in ss, states in words outweigh -a and -l.
         _ if words.states().is_some() => words.states(),
-        _ if options.all => Some(StateSet::ALL),
-        _ if options.listening => Some(listen),
+        _ if ask.letters.all => Some(StateSet::ALL),
+        _ if ask.letters.listening => Some(listen),
         Wanted::List => Some(StateSet::ALL.minus(listen)),
         Wanted::Triage | Wanted::Check | Wanted::Explain => Some(StateSet::ALL),
     }
 }
 
 /// What was selected, in words, where it is less than everything.
-pub(super) fn selection(options: &Options, command: &Wanted, words: &Words) -> Option<String> {
+pub(super) fn selection(ask: &Ask, command: &Wanted, words: &Words) -> Option<String> {
     let mut said = Vec::new();
-    if let Some(set) = states(options, command, words)
+    if let Some(set) = states(ask, command, words)
         && set != StateSet::ALL
-        && (!options.state.is_empty() || (options.listening && words.states().is_none()))
+        && (!ask.selection.state.is_empty() || (ask.letters.listening && words.states().is_none()))
     {
         let names: Vec<&str> = set.iter().map(State::name).collect();
         said.push(format!("state {}", names.join(" or ")));
@@ -200,31 +206,41 @@ pub(super) fn selection(options: &Options, command: &Wanted, words: &Words) -> O
             said.push(format!("{name} {}", values.join(" or ")));
         }
     };
-    add("port", options.port.iter().map(u16::to_string).collect());
-    add("pid", options.pid.iter().map(u32::to_string).collect());
-    add("program", options.program.clone());
+    add(
+        "port",
+        ask.selection.port.iter().map(u16::to_string).collect(),
+    );
+    add(
+        "pid",
+        ask.selection.pid.iter().map(u32::to_string).collect(),
+    );
+    add("program", ask.selection.program.clone());
     add(
         "peer",
-        options.peer.iter().map(ToString::to_string).collect(),
+        ask.selection.peer.iter().map(ToString::to_string).collect(),
     );
     add(
         "cause",
-        options.cause.iter().map(ToString::to_string).collect(),
+        ask.selection
+            .cause
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
     );
     add(
         "idle ≥",
-        options
+        ask.selection
             .older_than
             .iter()
             .map(|age| format!("{}s", age.as_secs_f64()))
             .collect(),
     );
-    match protocols(options) {
+    match protocols(ask) {
         Protocols::One(Protocol::Udp) => said.push("UDP".to_owned()),
         Protocols::One(_) => {}
         Protocols::Both => said.push("TCP and UDP".to_owned()),
     }
-    match families(options) {
+    match families(ask) {
         Families::Both => {}
         Families::One(family) => said.push(family.name().to_owned()),
     }

@@ -5,16 +5,16 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::{Check, MARGIN};
 use crate::classifier::age::Sightings;
 use crate::classifier::finding::Findings;
 use crate::classifier::verdict::{self, Earlier, Growth, Status, Verdict};
 use crate::classifier::{Report, Rules};
 use crate::collector::owners::Progress;
+use crate::command::inspection::{Inspection, find};
 use crate::filter::Term;
 use crate::model::Snapshot;
-use crate::plan::Inspection;
-use crate::plan::check::{Check, MARGIN};
-use crate::{classifier, collector, exit::Outcome, find, renderer};
+use crate::{classifier, collector, exit::Outcome, renderer};
 
 /// Reads and judges in a thread of its own, so that a read that hangs cannot keep the answer
 /// back. A reader of `out` that is gone changes nothing; where the line could not be written

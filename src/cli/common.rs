@@ -1,0 +1,44 @@
+//! What both pages of sockets, triage and list, take.
+
+use clap::Args;
+
+use super::judgement::{Grace, Severity};
+use super::letters::Letters;
+use super::output::{Form, Order, Printed, Quiet, Resolved};
+use super::reading::{Evidence, Host, OF_THIS_HOST, Owners, Recorded, Report};
+use super::selection::{Selection, Words};
+
+#[derive(Debug, Clone, Default, Args)]
+#[command(mut_arg("from", |from| from.conflicts_with_all(OF_THIS_HOST).conflicts_with("sample")))]
+pub struct Common {
+    #[command(flatten)]
+    pub letters: Letters,
+    #[command(flatten)]
+    pub selection: Selection,
+    #[command(flatten)]
+    pub host: Host,
+    #[command(flatten)]
+    pub order: Order,
+    #[command(flatten)]
+    pub resolved: Resolved,
+    #[command(flatten)]
+    pub form: Form,
+    #[command(flatten)]
+    pub printed: Printed,
+    #[command(flatten)]
+    pub quiet: Quiet,
+    #[command(flatten)]
+    pub report: Report,
+    #[command(flatten)]
+    pub recorded: Recorded,
+    #[command(flatten)]
+    pub owners: Owners,
+    #[command(flatten)]
+    pub evidence: Evidence,
+    #[command(flatten)]
+    pub grace: Grace,
+    #[command(flatten)]
+    pub severity: Severity,
+    #[command(flatten)]
+    pub words: Words,
+}

@@ -1,0 +1,115 @@
+//! What findings rest on: the processes that they name are asked, and those whom these wait for.
+
+use super::Inspection;
+use crate::classifier::Report;
+use crate::classifier::finding::{self, Findings};
+use crate::classifier::queue;
+use crate::collector::process::Suspect;
+use crate::model::{Gap, GapKind, Snapshot, Step};
+use crate::{collector, renderer};
+
+/// Findings, where the page has a place for them: asks those whom they name for evidence.
+pub(in crate::command) fn find(
+    plan: &Inspection,
+    snapshot: &Snapshot,
+    report: &mut Report<'_>,
+) -> (Findings, Option<Step>) {
+    if !plan.view.has_findings() {
+        return (Findings::default(), None);
+    }
+    let thresholds = &plan.rules.thresholds;
+    let sets = finding::sets(report);
+    let queues = queue::queues(report);
+    let named = finding::suspects(&sets, &queues, thresholds);
+    if named.left_out > 0 && plan.evidence {
+        report.gaps.push(Gap {
+            kind: GapKind::EvidenceMissing,
+            count: named.left_out,
+            detail: format!(
+                "{} more processes were not asked for evidence",
+                named.left_out
+            ),
+            hint: "select with --pid or --port".into(),
+        });
+    }
+    let suspects: Vec<Suspect> = named
+        .asked
+        .into_iter()
+        .map(|(pid, stuck)| Suspect { pid, stuck })
+        .collect();
+    let mut suspects = suspects;
+    let (hoarders, left_out) = if plan.evidence {
+        let is_meant = |pid| report.asks_about_dead(pid);
+        collector::hoarders(&plan.request, snapshot, is_meant)
+    } else {
+        (Vec::new(), 0)
+    };
+    report.gaps.extend(not_asked(left_out));
+    for pid in &hoarders {
+        if !suspects.iter().any(|suspect| suspect.pid == *pid) {
+            let stuck = Vec::new();
+            suspects.push(Suspect { pid: *pid, stuck });
+        }
+    }
+    let asked = suspects.len();
+    let (evidence, step) = if suspects.is_empty() || !plan.evidence {
+        (Vec::new(), None)
+    } else {
+        let (evidence, step) = collector::examine(&plan.request, snapshot, &suspects, plan.sample);
+        (evidence, Some(step))
+    };
+    if plan.request.from.is_some() && plan.evidence && evidence.len() < asked {
+        let missing = (asked - evidence.len()) as u64;
+        report.gaps.push(Gap {
+            kind: GapKind::EvidenceMissing,
+            count: missing,
+            detail: format!("nothing was recorded of what {missing} of the processes do"),
+            hint: "".into(),
+        });
+    }
+    // Those that ended meanwhile have no open files.
+    let untold = evidence.iter().filter(|evidence| {
+        evidence.dead_sockets.is_none()
+            && evidence.open_fds.is_some()
+            && hoarders.contains(&evidence.pid)
+    });
+    for pid in untold.map(|evidence| evidence.pid) {
+        let name = renderer::findings::process(report, pid);
+        report.gaps.push(Gap {
+            kind: GapKind::EvidenceMissing,
+            count: 1,
+            detail: format!("whether TCP sockets of {name} that are in no table are dead"),
+            hint: "run as root".into(),
+        });
+    }
+    let mut evidence = evidence;
+    loop {
+        let (sets, queues) = (sets.clone(), queues.clone());
+        let found = finding::findings(report, sets, queues, &evidence, thresholds);
+        let behind = if plan.evidence {
+            found.unasked()
+        } else {
+            Vec::new()
+        };
+        let told = collector::follow(&plan.request, snapshot, &behind);
+        if told.is_empty() {
+            return (found, step);
+        }
+        evidence.extend(told);
+    }
+}
+
+/// Processes that were not asked about sockets that are in no table.
+pub(in crate::command) fn not_asked(processes: u64) -> Option<Gap> {
+    let whose = match processes {
+        0 => return None,
+        1 => "1 process has".to_owned(),
+        several => format!("{several} processes have"),
+    };
+    Some(Gap {
+        kind: GapKind::EvidenceMissing,
+        count: processes,
+        detail: format!("{whose} too many sockets in no TCP table to tell whether they are dead"),
+        hint: "select with --pid".into(),
+    })
+}

@@ -1,0 +1,404 @@
+//! A reading of the host or of a recording, its judgement and its form: what the commands that
+//! inspect have in common. [`Ask`] is what was said, [`Inspection`] what is done.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+mod by;
+mod columns;
+mod evidence;
+mod needs;
+pub(super) mod place;
+mod run;
+mod selection;
+
+pub(super) use self::evidence::{find, not_asked};
+use self::place::Place;
+pub use self::run::run;
+pub(super) use self::run::tell_gaps;
+pub(super) use self::selection::Words;
+use self::selection::{families, filter, protocols, selection};
+use super::UsageError;
+use crate::classifier::Rules;
+use crate::classifier::age::Sightings;
+use crate::classifier::cause::GRACE_MS;
+use crate::classifier::severity::Thresholds;
+use crate::classifier::tally::Dimension;
+use crate::cli::common::Common;
+use crate::cli::judgement::{Grace, Severity};
+use crate::cli::letters::{Details, Letters};
+use crate::cli::output::{ColorChoice, Counted, Form, Metrics, Order, Printed, Quiet, Resolved};
+use crate::cli::reading::{Evidence, Host, Owners, Recorded, Report};
+use crate::cli::selection::{self as conditions, Selection};
+use crate::collector::Request;
+use crate::collector::netns::NetnsChoice;
+use crate::collector::sock_diag::wire::Families;
+use crate::env::Terminal;
+use crate::filter::{Filter, Term};
+use crate::model::{Protocol, Protocols, State, StateSet};
+use crate::renderer::style::Look;
+use crate::renderer::{Format, Page, View};
+
+/// Long enough for twenty ticks of the clock that processor time is counted in, and short enough
+/// not to be noticed.
+pub(super) const SAMPLE: Duration = Duration::from_millis(200);
+/// As long as a person at a prompt waits.
+const NAMING: Duration = Duration::from_secs(2);
+/// How many series of ports, programs or queues metrics have: each lives on in a database.
+const LABELS: usize = 100;
+/// How many groups triage shows: CLOSE_WAIT comes first, and with the states above they fit one
+/// screen of 24 lines.
+const GROUPS: usize = 10;
+
+/// A reading of the host, its judgement and its form.
+#[derive(Debug, Clone)]
+pub struct Inspection {
+    pub request: Request,
+    pub rules: Rules,
+    pub view: View,
+    /// Print nothing; the exit code is the answer.
+    pub quiet: bool,
+    pub strict: bool,
+    /// Ask the processes that findings name.
+    pub evidence: bool,
+    /// How long lies between two readings of processor use; zero for one reading.
+    pub sample: Duration,
+    pub verbose: bool,
+    /// The file that takes the output, whole or not at all; stdout where there is none.
+    pub output: Option<PathBuf>,
+    /// Names in place of numbers, where they are wanted.
+    pub naming: Option<Naming>,
+}
+
+/// How names are looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Naming {
+    /// Ports too.
+    pub services: bool,
+    /// How long all of it may take.
+    pub deadline: Duration,
+}
+
+/// The page that a command asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    Triage,
+    List,
+    Check,
+    Explain,
+}
+
+/// What was said, whatever command it was said to: a group that a command does not have is empty.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ask {
+    pub selection: Selection,
+    pub words: conditions::Words,
+    pub letters: Letters,
+    pub details: Details,
+    pub host: Host,
+    pub recorded: Recorded,
+    pub owners: Owners,
+    pub evidence: Evidence,
+    pub grace: Grace,
+    pub severity: Severity,
+    pub form: Form,
+    pub printed: Printed,
+    pub counted: Counted,
+    pub order: Order,
+    pub resolved: Resolved,
+    pub metrics: Metrics,
+    pub quiet: Quiet,
+    pub report: Report,
+}
+
+impl From<Common> for Ask {
+    fn from(common: Common) -> Ask {
+        // Each by name: a group that is added and not taken over does not compile.
+        let Common {
+            letters,
+            selection,
+            host,
+            order,
+            resolved,
+            form,
+            printed,
+            quiet,
+            report,
+            recorded,
+            owners,
+            evidence,
+            grace,
+            severity,
+            words,
+        } = common;
+        Ask {
+            letters,
+            selection,
+            host,
+            order,
+            resolved,
+            form,
+            printed,
+            quiet,
+            report,
+            recorded,
+            owners,
+            evidence,
+            grace,
+            severity,
+            words,
+            ..Ask::default()
+        }
+    }
+}
+
+/// The same, with the words of the filter read where they apply.
+pub(super) struct Asked {
+    pub ask: Ask,
+    pub words: Words,
+    place: Place,
+}
+
+impl Asked {
+    /// Reads the words of the filter.
+    pub(super) fn read(ask: Ask) -> Result<Asked, UsageError> {
+        let mut place = Place::of(ask.host.clone(), ask.recorded.from.as_deref())?;
+        let filter = &ask.words.filter;
+        let mut words = place.read(filter)?;
+        if place.netns == NetnsChoice::Own
+            && words.filter.mentions(|term| matches!(term, Term::Netns(_)))
+        {
+            // Whoever names a namespace wants to look into it.
+            place.netns = NetnsChoice::All;
+            words = place.read(filter)?;
+        }
+        place.find(&ask, &words);
+        if place.has_several_namespaces()
+            && words
+                .filter
+                .mentions(|term| matches!(term, Term::Interface(1..)))
+        {
+            return Err(UsageError::Interface);
+        }
+        Ok(Asked { ask, words, place })
+    }
+
+    /// The reading, judgement and form that a command needs.
+    pub(super) fn inspection(
+        self,
+        command: Wanted,
+        terminal: Terminal,
+    ) -> Result<Inspection, UsageError> {
+        let Asked { ask, words, place } = self;
+        let terminal = match &ask.printed.to.output {
+            Some(path) if !is_stdout(path) => Terminal::default(),
+            _ => terminal,
+        };
+        let protocols = match command {
+            // The diagram is TCP's.
+            Wanted::Explain => Protocols::One(Protocol::Tcp),
+            Wanted::Triage | Wanted::List | Wanted::Check => protocols(&ask),
+        };
+        let filter = filter(&ask, &command, &words);
+        let format = format(&ask);
+        cross_check(&ask, &command, format, &words)?;
+        let by = match command {
+            Wanted::Check => None,
+            _ => by::by(&ask)?,
+        };
+        let is_triage = command == Wanted::Triage;
+        let page = match command {
+            Wanted::Triage | Wanted::Check => by.map_or(Page::Triage, Page::Tally),
+            Wanted::Explain => Page::Diagram,
+            Wanted::List => columns::page(&ask, format, place.has_several_namespaces())?,
+        };
+        let limit = match (ask.printed.limit, &command, format) {
+            (Some(0), ..) => None,
+            (Some(limit), ..) => Some(limit),
+            (None, Wanted::Triage, Format::Table) => Some(GROUPS),
+            (None, ..) => None,
+        };
+        let is_printed = ask.printed.to.output.as_deref().is_none_or(is_stdout);
+        let colour = match ask.printed.to.color.unwrap_or(ColorChoice::Auto) {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => terminal.colour,
+        };
+        let view = View {
+            format,
+            look: Look {
+                colour,
+                marks: terminal.width.is_some() || colour || is_triage,
+                width: terminal.width.filter(|_| !ask.letters.wide),
+                terminal: is_printed && terminal.width.is_some(),
+            },
+            sort: match (&page, ask.order.sort.as_deref()) {
+                // It has an order of its own.
+                (Page::Tally(_), _) | (_, None) => None,
+                (_, Some(key)) => Some(columns::sort(key, &page)?),
+            },
+            page,
+            limit,
+            selection: selection(&ask, &command, &words),
+        };
+        // A listing says what it lists, and fails where --strict wants more.
+        let is_shown = !matches!(view.page, Page::Diagram | Page::List { .. })
+            || format == Format::Json
+            || ask.report.strict;
+        let others = is_shown && !place.is_told;
+        let needs = needs::needs(&view, &filter, ask.quiet.quiet);
+        // What a finding says of its service rests on sockets that nobody selected: its legs and
+        // peers, its queue and whoever waits there.
+        let has_findings = view.page == Page::Triage || format == Format::Json;
+        let whole = has_findings && !ask.quiet.quiet && protocols.contains(Protocol::Tcp);
+        let (read, families) = if whole {
+            (whole_tables(&filter), Families::Both)
+        } else {
+            (filter.clone(), families(&ask))
+        };
+        // A check counts by something as well, and judges the findings all the same.
+        let evidence = !ask.evidence.no_evidence && !matches!(view.page, Page::Tally(_));
+        Ok(Inspection {
+            request: Request {
+                source: ask.host.source(),
+                scan: ask.host.scan()?,
+                proc_root: place.proc_root,
+                netns: place.netns,
+                families,
+                filter: read,
+                owners: needs.owners && !ask.owners.no_owners,
+                cgroups: needs.cgroups,
+                protocols,
+                tcp_info: needs.times,
+                findings: view.has_findings() && !ask.quiet.quiet,
+                details: needs.details,
+                limits: false,
+                taped: false,
+                others,
+                from: place.recording,
+            },
+            rules: Rules {
+                filter,
+                protocols,
+                grace_ms: u64::try_from(
+                    ask.grace
+                        .grace
+                        .map_or(u128::from(GRACE_MS), |grace| grace.as_millis()),
+                )
+                .unwrap_or(u64::MAX),
+                thresholds: thresholds(&ask)?,
+                seen: Sightings::default(),
+            },
+            view,
+            quiet: ask.quiet.quiet,
+            strict: ask.report.strict,
+            evidence,
+            sample: ask.evidence.sample.unwrap_or(SAMPLE),
+            verbose: ask.report.verbose > 0,
+            output: ask.printed.to.output.clone(),
+            naming: (ask.resolved.resolve && !ask.quiet.quiet).then_some(Naming {
+                services: !ask.letters.numeric,
+                deadline: ask.resolved.resolve_timeout.unwrap_or(NAMING),
+            }),
+        })
+    }
+}
+
+/// Whether a file of this name is stdout.
+fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-") || path == Path::new("/dev/stdout")
+}
+
+fn cross_check(
+    ask: &Ask,
+    command: &Wanted,
+    format: Format,
+    words: &Words,
+) -> Result<(), UsageError> {
+    if *command != Wanted::List {
+        match format {
+            // Counts are rows too.
+            _ if !ask.counted.by.is_empty() => {}
+            Format::Jsonl => return Err(UsageError::NeedsList { flag: "--jsonl" }),
+            Format::Csv => return Err(UsageError::NeedsList { flag: "--csv" }),
+            Format::Table | Format::Json | Format::Prometheus { .. } => {}
+        }
+        if ask.details.columns.is_some() {
+            return Err(UsageError::NeedsList { flag: "--columns" });
+        }
+    }
+    let of_triage = *command == Wanted::Triage && ask.counted.by.is_empty() && !ask.letters.udp;
+    if matches!(format, Format::Prometheus { .. }) && !of_triage {
+        return Err(UsageError::NoMetrics);
+    }
+    if ask.owners.no_owners {
+        if ask
+            .counted
+            .by
+            .iter()
+            .any(|name| name.parse().is_ok_and(Dimension::needs_owner))
+        {
+            let flag = "--by program, pid, unit, container or cause";
+            return Err(UsageError::NeedsOwners { flag });
+        }
+        if !ask.selection.pid.is_empty() {
+            return Err(UsageError::NeedsOwners { flag: "--pid" });
+        }
+        if !ask.selection.program.is_empty() {
+            return Err(UsageError::NeedsOwners { flag: "--program" });
+        }
+        if !ask.selection.cause.is_empty() {
+            return Err(UsageError::NeedsOwners { flag: "--cause" });
+        }
+        if words.filter.mentions(Term::needs_owner) {
+            let flag = "a filter by pid, program, unit, container or cause";
+            return Err(UsageError::NeedsOwners { flag });
+        }
+    }
+    Ok(())
+}
+
+fn thresholds(ask: &Ask) -> Result<Thresholds, UsageError> {
+    let mut thresholds = Thresholds::default();
+    for given in &ask.severity.threshold {
+        let value = given
+            .split_once('=')
+            .and_then(|(name, number)| Some((thresholds.by_name(name)?, number.parse().ok()?)));
+        match value {
+            Some((threshold, number)) => *threshold = number,
+            None => {
+                return Err(UsageError::Threshold {
+                    given: given.clone(),
+                    all: Thresholds::NAMES.join(", "),
+                });
+            }
+        }
+    }
+    Ok(thresholds)
+}
+
+fn format(ask: &Ask) -> Format {
+    if ask.metrics.prometheus {
+        Format::Prometheus {
+            label_limit: ask.metrics.label_limit.unwrap_or(LABELS),
+        }
+    } else if ask.form.json {
+        Format::Json
+    } else if ask.form.jsonl {
+        Format::Jsonl
+    } else if ask.form.csv {
+        Format::Csv
+    } else {
+        Format::Table
+    }
+}
+
+/// All sockets of the namespaces in which some are selected.
+fn whole_tables(filter: &Filter) -> Filter {
+    let bound = StateSet::of(State::BoundInactive);
+    let states = StateSet::ALL.union(filter.states().intersection(bound));
+    Filter::And(vec![
+        Filter::Term(Term::State(states)),
+        filter.of_namespaces(),
+    ])
+}

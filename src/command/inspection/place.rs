@@ -1,0 +1,150 @@
+//! Where sockets are looked for: a network namespace or several, another procfs, a recording.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Ask;
+use super::selection::{self, Words};
+use crate::cli::reading::Host;
+use crate::collector::SourceChoice;
+use crate::collector::names::SystemNames;
+use crate::collector::namespaces::whereabouts;
+use crate::collector::netns::{NetnsChoice, NetnsName};
+use crate::collector::owners::ScanChoice;
+use crate::collector::recording::{RecordedNames, Recording, RecordingError};
+use crate::command::UsageError;
+use crate::filter::{Names, Term};
+use crate::model::Pid;
+use crate::rights;
+
+/// What is looked at.
+pub(in crate::command) struct Place {
+    pub(in crate::command) proc_root: PathBuf,
+    pub(in crate::command) netns: NetnsChoice,
+    pub(in crate::command) recording: Option<Arc<Recording>>,
+    /// The selection itself says where to look: other namespaces do not matter.
+    pub(super) is_told: bool,
+}
+
+impl Place {
+    pub(in crate::command) fn of(host: Host, from: Option<&Path>) -> Result<Place, UsageError> {
+        Ok(Place {
+            netns: host.chosen().unwrap_or(NetnsChoice::Own),
+            proc_root: host.proc_root(),
+            recording: from.map(open).transpose()?,
+            is_told: false,
+        })
+    }
+
+    /// Looks in the namespaces of the processes that the selection names. A missing one is an error,
+    /// except with -q, where nothing matches then.
+    pub(super) fn find(&mut self, ask: &Ask, words: &Words) {
+        let of_flags: Vec<Term> = ask
+            .selection
+            .pid
+            .iter()
+            .map(|pid| Term::Pid(Pid(*pid)))
+            .collect();
+        let mut named = words.filter.processes();
+        if !of_flags.is_empty() {
+            named.insert(0, of_flags.iter().collect());
+        }
+        if named.is_empty() || self.recording.is_some() {
+            return;
+        }
+        match whereabouts(&named, &self.proc_root) {
+            Ok(netns) if self.netns == NetnsChoice::Own => {
+                self.netns = netns;
+                self.is_told = true;
+            }
+            // Of one that does not exist no socket matches.
+            Err(missing) if !ask.quiet.quiet || missing.is_unsure() => {
+                self.netns = NetnsChoice::Missing(missing);
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+
+    /// Whether sockets of several network namespaces may be shown.
+    pub(super) fn has_several_namespaces(&self) -> bool {
+        match &self.recording {
+            Some(recording) => {
+                recording.facts.all_namespaces || recording.facts.namespaces.len() > 1
+            }
+            None => match self.netns {
+                NetnsChoice::All => true,
+                NetnsChoice::Of { several, .. } => several,
+                NetnsChoice::Own | NetnsChoice::One(_) | NetnsChoice::Missing(_) => false,
+            },
+        }
+    }
+
+    pub(super) fn read(&self, words: &[String]) -> Result<Words, UsageError> {
+        let read = |names: &dyn Names| Words::read(words, names);
+        let answer = match &self.recording {
+            Some(recording) => read(&RecordedNames::new(recording)),
+            None => read(&SystemNames::new(&self.proc_root, &self.netns)),
+        };
+        Ok(answer.map_err(selection::meant_for_a_command)?)
+    }
+}
+
+/// Opens a recording; `-` is stdin.
+pub(in crate::command) fn open(path: &Path) -> Result<Arc<Recording>, UsageError> {
+    let read = if path == Path::new("-") {
+        Recording::read_from(std::io::stdin().lock())
+    } else {
+        rights::as_caller(|| File::open(path))
+            .map_err(RecordingError::Unread)
+            .and_then(Recording::read_from)
+    };
+    let recording = read.map_err(|reason| UsageError::Recording {
+        path: path.to_owned(),
+        reason,
+    })?;
+    Ok(Arc::new(recording))
+}
+
+impl Host {
+    /// A flag that was given, if any.
+    pub(in crate::command) fn given(&self) -> Option<&'static str> {
+        let given = [
+            (self.netns.is_some(), "-N"),
+            (self.all_netns, "-A"),
+            (self.source.is_some(), "--source"),
+            (self.scan.is_some(), "--scan"),
+            (self.proc.is_some(), "--proc"),
+        ];
+        given
+            .into_iter()
+            .find_map(|(given, flag)| given.then_some(flag))
+    }
+
+    /// The namespaces that were named.
+    pub(in crate::command) fn chosen(&self) -> Option<NetnsChoice> {
+        match &self.netns {
+            Some(name) => Some(NetnsChoice::One(NetnsName(name.clone()))),
+            None => self.all_netns.then_some(NetnsChoice::All),
+        }
+    }
+
+    pub(in crate::command) fn proc_root(&self) -> PathBuf {
+        self.proc.clone().unwrap_or_else(|| PathBuf::from("/proc"))
+    }
+
+    pub(in crate::command) fn source(&self) -> SourceChoice {
+        self.source.unwrap_or(SourceChoice::Auto)
+    }
+
+    /// How holders are found. Whoever wants /proc in place of the kernel's own tables wants it
+    /// there too.
+    pub(in crate::command) fn scan(&self) -> Result<ScanChoice, UsageError> {
+        match (self.scan, self.source) {
+            (Some(ScanChoice::Bpf), _) if self.proc.is_some() => Err(UsageError::ScanElsewhere),
+            (Some(scan), _) => Ok(scan),
+            (None, Some(SourceChoice::Procfs)) => Ok(ScanChoice::Procfs),
+            (None, _) => Ok(ScanChoice::Auto),
+        }
+    }
+}

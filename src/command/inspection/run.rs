@@ -1,0 +1,160 @@
+//! Carrying out an inspection: collect, classify, ask those whom findings name, render.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::Context;
+
+use super::evidence::find;
+use super::{Inspection, Naming};
+use crate::classifier::Report;
+use crate::classifier::group::At;
+use crate::collector::owners::Progress;
+use crate::collector::resolve;
+use crate::exit::Outcome;
+use crate::model::Step;
+use crate::renderer::{self, Format, Page, list};
+use crate::{classifier, collector, output, progress};
+
+/// Inspects. What is said beside the page goes to `err`.
+///
+/// # Errors
+/// When nothing could be read, or the output could not be written.
+pub fn run(
+    plan: &Inspection,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> anyhow::Result<Outcome> {
+    match &plan.output {
+        // What prints nothing replaces nothing.
+        Some(path) if !plan.quiet => inspect_into(path, plan, err),
+        _ => inspect(plan, out, err),
+    }
+}
+
+/// The same into a file. Metrics of a reading that failed say so: those of an older one would look
+/// fresh.
+fn inspect_into(path: &Path, plan: &Inspection, err: &mut impl Write) -> anyhow::Result<Outcome> {
+    let failed = match output::replace(path, |mut out| inspect(plan, &mut out, err)) {
+        Err(error) if matches!(plan.view.format, Format::Prometheus { .. }) => error,
+        answer => return answer,
+    };
+    output::replace(path, |mut out| Ok(renderer::prometheus::failure(&mut out)?))?;
+    Err(failed)
+}
+
+fn inspect(
+    plan: &Inspection,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> anyhow::Result<Outcome> {
+    let start = Instant::now();
+    let progress = Progress::default();
+    let snapshot = progress::shown(&progress, || collector::collect(&plan.request, &progress))?;
+    let collected = Instant::now();
+    let mut report = classifier::classify(&snapshot, &plan.rules);
+    let classified = Instant::now();
+    if plan.quiet {
+        let outcome = match (report.listed(), report.undecided) {
+            (1.., _) => Outcome::Matched,
+            (0, 0) if report.may_miss_sockets() => Outcome::Undecided,
+            (0, 0) if plan.strict && !report.is_all_there_is() => Outcome::Undecided,
+            (0, 0) => Outcome::NoMatch,
+            (0, _) => Outcome::Undecided,
+        };
+        if outcome == Outcome::Undecided {
+            tell_gaps(&report, err)?;
+        }
+        return Ok(outcome);
+    }
+    let (findings, examined) = find(plan, &snapshot, &mut report);
+    let named = plan.naming.map(|naming| name(naming, plan, &mut report));
+    renderer::render(&report, &findings, &plan.view, start.elapsed(), out)
+        .and_then(|()| out.flush())
+        .context("could not write the output")?;
+    if plan.verbose {
+        for step in snapshot.steps.iter().chain(&examined).chain(&named) {
+            writeln!(err, "closewait: {} in {:.1?}", step.what, step.took)?;
+        }
+        writeln!(
+            err,
+            "closewait: judged in {:.1?}, printed in {:.1?}",
+            classified - collected,
+            classified.elapsed()
+        )?;
+    }
+    if report.resolved.unanswered > 0 {
+        let unanswered = report.resolved.unanswered;
+        let have = if unanswered == 1 {
+            "address has"
+        } else {
+            "addresses have"
+        };
+        writeln!(
+            err,
+            "closewait: {unanswered} {have} no name yet: no name server answered in time; see --resolve-timeout"
+        )?;
+    }
+    if let (Page::List { .. }, Format::Table | Format::Jsonl | Format::Csv) =
+        (&plan.view.page, plan.view.format)
+    {
+        tell_beside(plan, &report, err)?;
+    }
+    if let (Page::Tally(_), Format::Jsonl | Format::Csv) = (&plan.view.page, plan.view.format) {
+        tell_gaps(&report, err)?;
+    }
+    Ok(if plan.strict && !report.is_all_there_is() {
+        Outcome::Partial
+    } else {
+        Outcome::Done
+    })
+}
+
+/// Names what will be printed.
+fn name(naming: Naming, plan: &Inspection, report: &mut Report<'_>) -> Step {
+    let start = Instant::now();
+    let sources = resolve::Sources::of_host(naming.services);
+    report.resolved = match plan.view.page {
+        Page::List { .. } => {
+            let order = list::order(report, plan.view.sort, plan.view.limit);
+            let ends = order
+                .rows(report)
+                .flat_map(|row| [row.socket.local.addr, row.socket.remote.addr]);
+            resolve::resolve(&sources, ends, naming.deadline)
+        }
+        _ => {
+            let groups = report.groups();
+            let ends = groups.iter().filter_map(|group| match group.service.at {
+                At::Remote(remote) => Some(remote.addr),
+                At::Untold(addr) => Some(addr),
+                At::Local(_) => None,
+            });
+            resolve::resolve(&sources, ends, naming.deadline)
+        }
+    };
+    Step {
+        what: "names".to_owned(),
+        took: start.elapsed(),
+    }
+}
+
+/// What a listing has no place for: rows that a limit left out, and what could not be seen.
+fn tell_beside(plan: &Inspection, report: &Report<'_>, err: &mut impl Write) -> io::Result<()> {
+    let left_out = list::left_out(report, plan.view.limit);
+    if left_out > 0 {
+        writeln!(err, "closewait: {left_out} more sockets: --limit 0")?;
+    }
+    tell_gaps(report, err)
+}
+
+pub(in crate::command) fn tell_gaps(report: &Report<'_>, err: &mut impl Write) -> io::Result<()> {
+    for gap in &report.gaps {
+        let gap = renderer::escape::gap(gap);
+        writeln!(err, "closewait: not seen: {gap}")?;
+    }
+    if let Some(others) = report.not_looked_at() {
+        writeln!(err, "closewait: {}", renderer::escape::line(&others))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,480 @@
+//! The commands. Each owns its options, what they mean and its run, in a file of its own; options
+//! that several have are groups of `src/cli/`. Here the command is found among the words.
+
+pub mod check;
+pub mod diff;
+pub mod explain;
+pub mod inspection;
+pub mod list;
+pub mod record;
+pub mod triage;
+mod usage;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+use self::inspection::Inspection;
+pub use self::usage::UsageError;
+use crate::classifier::verdict::Status;
+use crate::cli::letters::Details;
+use crate::cli::reading::Host;
+use crate::cli::words;
+use crate::env::Terminal;
+use crate::exit::Outcome;
+use crate::explain::Topic;
+use crate::renderer::guard::{Form, Guard};
+use crate::{manual, renderer};
+
+/// TCP socket states: how many CLOSE_WAIT, whose, since when, why, and what to do next.
+#[derive(Debug, Parser)]
+#[command(
+    name = "closewait",
+    version,
+    propagate_version = true,
+    about,
+    long_about = "TCP socket states: how many CLOSE_WAIT, whose, since when, why, and what to do \
+                  next.\n\nWithout a command: triage, one screen with states, groups and findings. \
+                  Any of the netstat letters without a command means `list`, so \
+                  `closewait -atunlp` works as typed. Run it as root to see every owner.",
+    after_help = "Exit codes: 0 done · 1 nothing could be read, or partial under --strict · 2 usage\n\
+                  With -q: 0 a socket matched · 1 none · 2 error",
+    disable_help_subcommand = true,
+    args_override_self = true,
+    infer_long_args = true
+)]
+struct Program {
+    #[command(flatten)]
+    bare: Bare,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What may be said without a command: all that triage or list takes.
+#[derive(Debug, Args)]
+struct Bare {
+    #[command(flatten)]
+    triage: triage::Options,
+    #[command(flatten)]
+    details: Details,
+}
+
+impl Bare {
+    /// The command that is meant: what only a listing has, and the letters of netstat, mean a list.
+    fn meant(&self) -> &'static str {
+        let common = &self.triage.common;
+        let is_list = common.letters.any()
+            || common.selection.ipv4
+            || common.selection.ipv6
+            || self.details.any_letter()
+            || self.details.columns.is_some();
+        if is_list && self.triage.counted.by.is_empty() {
+            "list"
+        } else {
+            "triage"
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// States, groups and findings on one screen (what no command means)
+    Triage(Box<triage::Options>),
+    /// One line a socket, as netstat does
+    List(Box<list::Options>),
+    /// One-shot check for monitoring: one line, performance data, exit code 0, 1, 2 or 3
+    Check(Box<check::Options>),
+    /// What a state or a cause means and what to do; alone: the state diagram with live counts
+    Explain(Box<explain::Options>),
+    /// Save everything that a run sees, to be looked at later with --from, here or elsewhere
+    Record(Box<record::Options>),
+    /// Two readings of one host, socket by socket: what is still there, new, gone
+    Diff(Box<diff::Options>),
+    /// Print completions for a shell to read
+    Completions {
+        /// Whose
+        shell: Shell,
+    },
+    /// Print the manual page: closewait man | man -l -
+    Man,
+}
+
+/// What a run does.
+#[derive(Debug)]
+pub enum Plan {
+    /// Print a text that needs nothing of the host.
+    Explain(Topic),
+    /// Print what columns there are.
+    Columns,
+    /// Print completions for a shell.
+    Completions(Shell),
+    /// Print the manual page.
+    Man,
+    Inspect(Box<Inspection>),
+    Check(Box<check::Check>),
+    Record(Box<record::Record>),
+    Diff(Box<diff::Diff>),
+}
+
+/// The definition of every command and option, for help, completions and the manual page.
+pub fn program() -> clap::Command {
+    Program::command()
+}
+
+impl Command {
+    /// Reads a command line, the program's name first.
+    ///
+    /// # Errors
+    /// When it is none, or asks for help or the version; the error is what to print then.
+    pub fn read<W: Into<OsString>>(
+        words: impl IntoIterator<Item = W>,
+    ) -> Result<Command, clap::Error> {
+        let program = program();
+        let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
+        let mut words = words::command_first(words, &program);
+        let parse = |words: &[OsString]| {
+            Program::try_parse_from(words).map_err(|error| words::explained(error, words, &program))
+        };
+        let Program { bare, command } = parse(&words)?;
+        if let Some(command) = command {
+            return Ok(command);
+        }
+        words.insert(words.len().min(1), bare.meant().into());
+        // With a command that it takes, there is one.
+        parse(&words)?
+            .command
+            .ok_or_else(|| clap::Error::new(clap::error::ErrorKind::MissingSubcommand))
+    }
+
+    /// How a mistake in the arguments ends: to monitoring it is UNKNOWN.
+    pub fn mistake(&self) -> Outcome {
+        match self {
+            Command::Check(_) => Outcome::Checked(Status::Unknown),
+            _ => Outcome::Usage,
+        }
+    }
+
+    /// The same of words that could not be understood.
+    pub fn mistake_of(words: impl IntoIterator<Item = OsString>) -> Outcome {
+        let program = program();
+        let words = words::command_first(words.into_iter().collect(), &program);
+        let first = words.get(1).and_then(|word| word.to_str());
+        let is_check = match first.and_then(|word| program.find_subcommand(word)) {
+            Some(command) => command.get_name() == "check",
+            // Where no command was found, whoever wrote the word meant it for one.
+            None => words.iter().any(|word| word == "check"),
+        };
+        if is_check {
+            Outcome::Checked(Status::Unknown)
+        } else {
+            Outcome::Usage
+        }
+    }
+
+    /// Within which time a check must have its answer; `None` of everything else.
+    pub fn timeout(&self) -> Option<Duration> {
+        match self {
+            Command::Check(check) => Some(check.timeout()),
+            _ => None,
+        }
+    }
+
+    /// Whether a procfs is named to be read.
+    pub fn names_proc(&self) -> bool {
+        let host: &Host = match self {
+            Command::Triage(options) => &options.common.host,
+            Command::List(options) => &options.common.host,
+            Command::Check(options) => &options.host,
+            Command::Explain(options) => &options.host,
+            Command::Record(options) => &options.host,
+            Command::Diff(options) => &options.host,
+            Command::Completions { .. } | Command::Man => return false,
+        };
+        host.proc.is_some()
+    }
+
+    /// How a run ends of which the recording cannot be read.
+    pub fn failure(&self) -> Outcome {
+        let is_quiet = match self {
+            Command::Check(_) => return Outcome::Checked(Status::Unknown),
+            Command::Triage(options) => options.common.quiet.quiet,
+            Command::List(options) => options.common.quiet.quiet,
+            _ => false,
+        };
+        if is_quiet {
+            Outcome::Undecided
+        } else {
+            Outcome::Unread
+        }
+    }
+}
+
+impl Plan {
+    /// What a command line means. Recordings that it names are opened, names in filters looked up.
+    ///
+    /// # Errors
+    /// When arguments do not go together, or what they name cannot be read.
+    pub fn new(command: Command, terminal: Terminal) -> Result<Plan, UsageError> {
+        Ok(match command {
+            Command::Triage(options) => Plan::Inspect(Box::new(options.plan(terminal)?)),
+            Command::List(options) if options.asks_for_columns() => Plan::Columns,
+            Command::List(options) => Plan::Inspect(Box::new(options.plan(terminal)?)),
+            Command::Explain(options) => match options.topic {
+                Some(topic) => Plan::Explain(topic),
+                None => Plan::Inspect(Box::new(options.plan(terminal)?)),
+            },
+            Command::Check(options) => Plan::Check(Box::new(options.plan(terminal)?)),
+            Command::Record(options) => Plan::Record(Box::new(options.plan()?)),
+            Command::Diff(options) => Plan::Diff(Box::new(options.plan(terminal)?)),
+            Command::Completions { shell } => Plan::Completions(shell),
+            Command::Man => Plan::Man,
+        })
+    }
+
+    /// Whether truncated output must be an error.
+    pub fn must_be_whole(&self) -> bool {
+        matches!(self, Plan::Record(_))
+    }
+
+    /// Subtracts time already spent.
+    pub fn later(mut self, spent: Duration) -> Plan {
+        if let Plan::Check(check) = &mut self {
+            check.spent = spent;
+        }
+        self
+    }
+
+    /// What an error while it is carried out comes to.
+    pub fn failure(&self) -> Outcome {
+        match self {
+            Plan::Check(_) => Outcome::Checked(Status::Unknown),
+            Plan::Inspect(inspection) if inspection.quiet => Outcome::Undecided,
+            _ => Outcome::Unread,
+        }
+    }
+}
+
+/// Carries a plan out; what is said beside the output goes to `err`.
+///
+/// # Errors
+/// When nothing could be read, or `out` could not be written.
+pub fn run(plan: &Plan, out: &mut impl Write, err: &mut impl Write) -> anyhow::Result<Outcome> {
+    let err = &mut Guard::new(err, Form::Text { colour: false });
+    let text = match plan {
+        Plan::Inspect(inspection) => return inspection::run(inspection, out, err),
+        Plan::Check(check) => return Ok(check::run(check, out, err)),
+        Plan::Record(record) => return record::run(record, out, err),
+        Plan::Diff(diff) => return diff::run(diff, out, err),
+        Plan::Explain(topic) => out.write_all(crate::explain::text(*topic).as_bytes()),
+        Plan::Columns => renderer::columns::help::help(out),
+        Plan::Completions(shell) => manual::completions(*shell, out),
+        Plan::Man => manual::page(out),
+    };
+    text.and_then(|()| out.flush())
+        .context("could not write the output")?;
+    Ok(Outcome::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::common::Common;
+
+    fn read(line: &str) -> Result<Command, clap::Error> {
+        Command::read(line.split(' '))
+    }
+
+    /// What triage or list was told, and whether it was list.
+    fn said(line: &str) -> (bool, Common) {
+        match read(line) {
+            Ok(Command::List(options)) => (true, options.common),
+            Ok(Command::Triage(options)) => (false, options.common),
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    fn refusal(line: &str) -> String {
+        read(line).map(|_| line).expect_err(line).to_string()
+    }
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        program().debug_assert();
+    }
+
+    #[test]
+    fn netstat_letters_bundle_before_and_after_the_command() {
+        for line in [
+            "closewait -atunlp",
+            "closewait list -atp",
+            "closewait -atp list",
+            "closewait -a list -tp",
+        ] {
+            let (is_list, common) = said(line);
+            let letters = common.letters;
+            assert!(
+                is_list && letters.all && letters.tcp && letters.programs,
+                "{line}"
+            );
+        }
+        assert!(!said("closewait -t --by port").0);
+        assert!(said("closewait --columns age").0);
+    }
+
+    #[test]
+    fn the_command_may_stand_anywhere() {
+        let line = "closewait --state listen --limit 1 list --state close-wait --limit 2 -a -a";
+        let (is_list, common) = said(line);
+        assert!(is_list);
+        assert_eq!(common.selection.state.len(), 2);
+        assert_eq!(common.printed.limit, Some(2));
+        for line in [
+            "closewait state close-wait check -w 1",
+            "closewait -w 1 state close-wait check",
+            "closewait -A check -w 1",
+            "closewait -t 5 check",
+            "closewait --from x --port 80 check",
+            "closewait --pee 10.0.0.1 check",
+        ] {
+            assert!(matches!(read(line), Ok(Command::Check(_))), "{line}");
+        }
+        for line in [
+            "closewait program = check",
+            "closewait --program check",
+            "closewait -N check",
+            "closewait -- check",
+        ] {
+            assert!(matches!(read(line), Ok(Command::Triage(_))), "{line}");
+        }
+        let line = "closewait list program check";
+        assert_eq!(said(line).1.words.filter, ["program", "check"]);
+    }
+
+    #[test]
+    fn the_words_of_a_filter_may_stand_between_flags() {
+        for line in [
+            "closewait list -a sport = :80 --json ( dst 10.0.0.1 )",
+            "closewait -a sport = :80 ( dst 10.0.0.1 ) --json",
+            "closewait triage --json sport = :80 -a ( dst 10.0.0.1 )",
+        ] {
+            let (_, common) = said(line);
+            let words = common.words.filter.join(" ");
+            assert_eq!(words, "sport = :80 ( dst 10.0.0.1 )", "{line}");
+            assert!(common.letters.all && common.form.json, "{line}");
+        }
+        assert!(read("closewait list sport = :80 --jsn").is_err());
+    }
+
+    #[test]
+    fn a_flag_that_means_nothing_to_a_command_is_refused() {
+        for flag in [
+            "-H",
+            "-o",
+            "-e",
+            "-i",
+            "-m",
+            "-W",
+            "-n",
+            "-p",
+            "-q",
+            "-u",
+            "-a",
+            "-l",
+            "-r",
+            "--color=never",
+            "--resolve-timeout=1",
+            "--label-limit=1",
+            "--json",
+            "--jsonl",
+            "--csv",
+            "--prometheus",
+            "--output=x",
+            "--columns=age",
+            "--sort=age",
+            "--limit=1",
+        ] {
+            let name = flag.split('=').next().unwrap_or_default();
+            for line in [
+                format!("closewait check {flag}"),
+                format!("closewait {flag} check"),
+            ] {
+                let said = refusal(&line);
+                let reason = format!("{name} means nothing to `closewait check`: it belongs to");
+                assert!(said.contains(&reason), "{line}: {said}");
+            }
+        }
+        for (line, reason) in [
+            ("closewait --csv list --json", "cannot be used with"),
+            ("closewait --json list --csv", "cannot be used with"),
+            (
+                "closewait explain never-closed --from /nonexistent",
+                "cannot be used with",
+            ),
+            (
+                "closewait explain never-closed --strict",
+                "cannot be used with",
+            ),
+            (
+                "closewait explain --columns x",
+                "it belongs to `closewait list`",
+            ),
+            (
+                "closewait list --prometheus",
+                "it belongs to `closewait triage`",
+            ),
+            ("closewait list --by port", "it belongs to"),
+            ("closewait triage -o", "it belongs to `closewait list`"),
+            (
+                "closewait record x --json",
+                "means nothing to `closewait record`",
+            ),
+            (
+                "closewait record x --from y --redact --sample 1",
+                "cannot be used with",
+            ),
+            (
+                "closewait diff a b --columns age",
+                "it belongs to `closewait list`",
+            ),
+            ("closewait man --json", "means nothing to `closewait man`"),
+            ("closewait -A -N x", "cannot be used with"),
+            ("closewait --from x -A", "cannot be used with"),
+            (
+                "closewait check --strict --allow-partial",
+                "cannot be used with",
+            ),
+        ] {
+            let said = refusal(line);
+            assert!(said.contains(reason), "{line}: {said}");
+        }
+    }
+
+    #[test]
+    fn every_command_that_an_explanation_prints_is_valid_today() {
+        use crate::explain::{Topic, text};
+        use crate::model::State;
+
+        let states = State::ALL.map(Topic::State).into_iter();
+        let mut seen = 0;
+        for topic in states.chain(Topic::causes().map(Topic::Cause)) {
+            for line in text(topic).lines().map(str::trim) {
+                let line = line.strip_prefix("sudo ").unwrap_or(line);
+                let command = line.split("  ").next().unwrap_or_default();
+                if !command.starts_with("closewait ") {
+                    continue;
+                }
+                let words = command
+                    .split(' ')
+                    .map(|word| if word == "PID" { "1" } else { word });
+                let parsed = Command::read(words);
+                assert!(parsed.is_ok(), "{command}: {:?}", parsed.err());
+                seen += 1;
+            }
+        }
+        assert!(seen > 20, "{seen}");
+    }
+}

@@ -1,0 +1,30 @@
+//! `closewait`: states, groups and findings on one screen; counts with `--by`.
+
+use clap::Args;
+
+use super::UsageError;
+use super::inspection::{Ask, Asked, Inspection, Wanted};
+use crate::cli::common::Common;
+use crate::cli::output::{Counted, Metrics};
+use crate::env::Terminal;
+
+#[derive(Debug, Clone, Default, Args)]
+pub struct Options {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub counted: Counted,
+    #[command(flatten)]
+    pub metrics: Metrics,
+}
+
+impl Options {
+    pub(super) fn plan(self, terminal: Terminal) -> Result<Inspection, UsageError> {
+        let ask = Ask {
+            counted: self.counted,
+            metrics: self.metrics,
+            ..self.common.into()
+        };
+        Asked::read(ask)?.inspection(Wanted::Triage, terminal)
+    }
+}
