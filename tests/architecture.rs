@@ -45,6 +45,25 @@ const IMPURE: [&str; 10] = [
     "rustix::",
     "libc::",
 ];
+/// What takes foreign text out of [`Name`](closewait::model::Name) and `Words` unescaped, as text.
+const RAW: [&str; 5] = [".lossy()", "::lossy", ".raw()", "::raw", "from_utf8"];
+/// The parts behind the collector that may: forms with an escaping of their own, what takes nothing
+/// but plain words, and what reads what this program has written.
+const TAKE_RAW: [&str; 10] = [
+    "command/diff.rs",
+    "fuzz.rs",
+    "renderer/check.rs",
+    "renderer/diagram.rs",
+    "renderer/findings/steps/halt.rs",
+    "renderer/findings/steps/list.rs",
+    "renderer/findings/steps/place.rs",
+    "renderer/guard.rs",
+    "renderer/json",
+    "renderer/prometheus.rs",
+];
+/// The files of the model with text in a plain type: what the user typed, a path of this program,
+/// and names whose letters are checked.
+const PLAIN_TEXT: [&str; 5] = ["host.rs", "judged.rs", "resolved.rs", "state.rs", "tool.rs"];
 /// The files that may name a stream of the process.
 const STREAMS: [&str; 6] = ["main", "memory", "command", "env", "progress", "stdout"];
 
@@ -270,6 +289,44 @@ fn only_the_outermost_parts_name_a_stream_of_the_process() {
         }
     }
     assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn foreign_text_leaves_its_type_only_where_something_else_escapes_it() {
+    let mut raw = Vec::new();
+    for source in sources() {
+        let stage = source.stage();
+        let is_before = ["model", "filter", "collector", "manual"].contains(&stage.as_str());
+        let may = TAKE_RAW.iter().any(|part| source.path.starts_with(part));
+        if !is_before && !may && RAW.iter().any(|raw| source.code.contains(raw)) {
+            raw.push(source.path);
+        }
+    }
+    assert!(raw.is_empty(), "{raw:?}");
+}
+
+#[test]
+fn the_model_keeps_text_in_types_that_escape_it() {
+    let is_plain = |line: &&str| {
+        let line = line.trim();
+        let field = line.strip_suffix(',').unwrap_or(line);
+        let is_field = field.contains(": ") || field.starts_with("pub struct");
+        let text = ["String", "Cow<'static, str>", "OsString", "PathBuf"];
+        is_field
+            && !field.contains("fn ")
+            && !field.starts_with("let ")
+            && text.iter().any(|text| field.contains(text))
+    };
+    for source in sources().iter().filter(|source| source.stage() == "model") {
+        let may = PLAIN_TEXT.iter().any(|name| source.path.ends_with(name));
+        let own = source.path.ends_with("text.rs");
+        let found: Vec<&str> = source.code.lines().filter(is_plain).collect();
+        assert!(
+            may || own || found.is_empty(),
+            "{:?}: {found:?}",
+            source.path
+        );
+    }
 }
 
 #[test]

@@ -37,8 +37,8 @@ fn document(args: &[&str]) -> Value {
 fn of_another_host(dir: &Path, name: &str) -> String {
     use closewait::collector::recording::Recording;
     let mut recording = Recording::open(Path::new(&file("leak.cw"))).unwrap();
-    recording.facts.host.name = "other".to_owned();
-    recording.facts.host.boot_id = Some("another".to_owned());
+    recording.facts.host.name = "other".into();
+    recording.facts.host.boot_id = Some("another".into());
     let path = dir.join(name);
     recording
         .write(std::fs::File::create(&path).unwrap())

@@ -157,7 +157,7 @@ fn every_state_and_cause_is_there_at_0_too() {
 /// A table of sockets that may differ in what no label tells.
 fn table(sockets: &[(bool, u8, u32, bool, u16)]) -> Snapshot {
     let namespace = || Namespace {
-        label: Some("blue".to_owned()),
+        label: Some("blue".into()),
         source: Source::Netlink,
         ..Namespace::UNKNOWN
     };

@@ -49,8 +49,8 @@ const ELAPSED: Duration = Duration::from_millis(12);
 
 fn host() -> Host {
     Host {
-        name: "web-1".to_owned(),
-        users: Users::new(vec![(0, "root".to_owned()), (1000, "app".to_owned())]),
+        name: "web-1".into(),
+        users: Users::new(vec![(0, "root".into()), (1000, "app".into())]),
         tick: Tick::from(4),
         ..Host::default()
     }
@@ -58,7 +58,7 @@ fn host() -> Host {
 
 fn namespace(label: &str, source: Source) -> Namespace {
     Namespace {
-        label: Some(label.to_owned()),
+        label: Some(label.into()),
         asked: None,
         inode: Some(4026531840),
         source,
@@ -115,8 +115,7 @@ fn from_text() -> Snapshot {
     snapshot.gaps.push(Gap {
         kind: GapKind::ProcSource,
         count: 1,
-        detail: "/proc/net/tcp was read as asked: it has no ages and no accept queue limits"
-            .to_owned(),
+        detail: "/proc/net/tcp was read as asked: it has no ages and no accept queue limits".into(),
         hint: "run without --source procfs".into(),
     });
     snapshot
@@ -198,7 +197,7 @@ fn holders(sockets: &[Socket]) -> Holders {
 /// What java tells about itself: its workers wait for the database, and it is short of files.
 fn evidence() -> Vec<Evidence> {
     let wait = |call: &str, kind, target, threads| Wait {
-        call: call.to_owned(),
+        call: call.into(),
         kind,
         target,
         threads,
@@ -321,7 +320,7 @@ fn in_two_namespaces() -> Snapshot {
         .collect();
     snapshot.sockets.extend(others);
     let mut other = namespace("blue \x1b[31mred", Source::Netlink);
-    other.asked = Some("blue".to_owned());
+    other.asked = Some("blue".into());
     other.inode = Some(4_026_532_290);
     snapshot.namespaces.push(other);
     snapshot
@@ -362,7 +361,7 @@ fn nothing_of_one_namespace_is_taken_for_anothers() {
     // What a shell would take for more than a name is not put into a command.
     assert!(lost["next_steps"].to_string().contains(" -N blue"));
     let mut hostile = snapshot.clone();
-    hostile.namespaces[1].asked = Some("$(reboot) \x1b[31m".to_owned());
+    hostile.namespaces[1].asked = Some("$(reboot) \x1b[31m".into());
     let text = rendered(&hostile, None, "-A --json --limit 0");
     assert!(text.contains(" netns = 4026532290") && !text.contains("reboot"));
 }

@@ -184,7 +184,7 @@ fn causes(before: &[&str], after: &[&str]) -> Vec<(String, [u64; 5])> {
                 change.new,
                 change.gone,
             ];
-            Some((cause.clone(), counts))
+            Some((cause.to_string(), counts))
         })
         .collect()
 }

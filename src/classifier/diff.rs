@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use super::Report;
 use super::tally::{Dimension, Sorter, Told};
 use super::young::{Pile, Piles};
-use crate::model::{Endpoint, Namespace, Protocol, Snapshot, Socket, State};
+use crate::model::{Endpoint, Name, Namespace, Protocol, Snapshot, Socket, State};
 
 /// By what a socket of one reading is found in the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,7 +183,7 @@ pub(super) struct Places(Vec<Place>);
 #[derive(PartialEq, Eq)]
 enum Place {
     Inode(u64),
-    Label(Option<String>),
+    Label(Option<Name>),
 }
 
 impl Place {

@@ -149,7 +149,7 @@ pub(super) fn none_serves(evidence: &Evidence, threads: Threads) -> bool {
     if threads.total == 1 {
         return true;
     }
-    let forks = |wait: &Wait| matches!(wait.call.as_str(), "vfork" | "clone" | "clone3");
+    let forks = |wait: &Wait| matches!(wait.call.bytes(), b"vfork" | b"clone" | b"clone3");
     let serves = |wait: &Wait| match (wait.kind, &wait.target) {
         (WaitKind::Descriptor, Some(WaitTarget::File(file))) => file.bytes().starts_with(b"socket"),
         (WaitKind::Descriptor | WaitKind::Events, _) => true,

@@ -53,7 +53,7 @@ use self::waiting::Wait;
 use crate::filter::{Filter, Known, Term};
 use crate::model::{
     Cause, Causes, Endpoint, Gap, GapKind, Holder, Holders, Idle, Missing, Owner, Pid, Protocol,
-    Protocols, Resolved, Side, Snapshot, Socket, State, StateSet,
+    Protocols, Resolved, Side, Snapshot, Socket, State, StateSet, Words,
 };
 
 /// What to select and how to judge it.
@@ -575,7 +575,7 @@ impl<'a> Report<'a> {
     }
 
     /// The network namespaces that were not looked at, in words.
-    pub fn not_looked_at(&self) -> Option<String> {
+    pub fn not_looked_at(&self) -> Option<Words> {
         self.snapshot.others.as_ref()?.words()
     }
 }

@@ -137,7 +137,7 @@ pub enum Value {
 pub enum Told {
     Number(u64),
     /// Any text, as it was read.
-    Text(String),
+    Text(Name),
     /// In no unit or container.
     Outside,
     None,
@@ -148,30 +148,30 @@ impl Value {
     /// What it says of the snapshot that it was read in.
     pub fn told(&self, snapshot: &Snapshot) -> Told {
         Told::Text(match self {
-            Value::Protocol(protocol) => protocol.name().to_owned(),
-            Value::State(state) => state.name().to_owned(),
-            Value::Unconnected => Protocol::Udp.state_name(State::Close).to_owned(),
-            Value::Side(side) => side.name().to_owned(),
+            Value::Protocol(protocol) => protocol.name().into(),
+            Value::State(state) => state.name().into(),
+            Value::Unconnected => Protocol::Udp.state_name(State::Close).into(),
+            Value::Side(side) => side.name().into(),
             Value::Port(port) => return Told::Number((*port).into()),
-            Value::Peer(addr) => addr.to_string(),
+            Value::Peer(addr) => addr.to_string().into(),
             Value::Programs(names) => joined(names),
             Value::Pids(pids) => match pids.as_slice() {
                 [only] => return Told::Number(only.0.into()),
                 several => {
                     let pids: Vec<String> = several.iter().map(Pid::to_string).collect();
-                    pids.join(",")
+                    pids.join(",").into()
                 }
             },
             Value::User(uid) => match snapshot.host.users.name(*uid) {
-                Some(name) => name.to_owned(),
-                None => uid.to_string(),
+                Some(name) => name.clone(),
+                None => uid.to_string().into(),
             },
-            Value::Scope(name) => String::from_utf8_lossy(name.bytes()).into_owned(),
+            Value::Scope(name) => name.clone(),
             Value::Netns(at) => match &snapshot.netns(*at).label {
                 Some(label) => label.clone(),
                 None => return Told::Unknown,
             },
-            Value::Cause(cause) => Cause::name(*cause).to_owned(),
+            Value::Cause(cause) => Cause::name(*cause).into(),
             Value::Outside => return Told::Outside,
             Value::None => return Told::None,
             Value::Unknown => return Told::Unknown,
@@ -180,12 +180,9 @@ impl Value {
 }
 
 /// The names of a set of programs, joined by commas.
-fn joined(names: &[Name]) -> String {
-    let names: Vec<_> = names
-        .iter()
-        .map(|name| String::from_utf8_lossy(name.bytes()))
-        .collect();
-    names.join(",")
+fn joined(names: &[Name]) -> Name {
+    let names: Vec<&[u8]> = names.iter().map(Name::bytes).collect();
+    Name::new(names.join(&b','))
 }
 
 /// The sockets that have the same values.

@@ -2,7 +2,7 @@
 
 use super::Row;
 use super::listeners::Listeners;
-use crate::model::{Barrier, Gap, GapKind, Hiding, Holding, Owner, Scan, Snapshot};
+use crate::model::{Barrier, Gap, GapKind, Hiding, Holding, Name, Owner, Scan, Snapshot};
 
 /// Why a holder may have gone unseen in this snapshot: the first reason that something can be done
 /// about. Others may apply as well, and the gap names all.
@@ -86,7 +86,7 @@ impl Hidden {
                 Gap {
                     kind,
                     count,
-                    detail: format!("{count} socket{plural} {detail}"),
+                    detail: format!("{count} socket{plural} {detail}").into(),
                     hint: hint.into(),
                 }
             })
@@ -171,7 +171,10 @@ fn remedy(hiding: Hiding, scan: &Scan) -> String {
 /// The capabilities that the reader lacks; `None` where that was not read.
 fn lacking(scan: &Scan) -> Option<String> {
     scan.barriers.iter().find_map(|barrier| match barrier {
-        Barrier::Capabilities(names) => Some(names.join(" and ")),
+        Barrier::Capabilities(names) => {
+            let names: Vec<String> = names.iter().map(Name::to_string).collect();
+            Some(names.join(" and "))
+        }
         _ => None,
     })
 }
@@ -183,10 +186,9 @@ fn descriptors(holding: &Holding) -> String {
     }
 }
 
-/// As it is: whoever shows a gap escapes it.
 fn name(holding: &Holding) -> String {
     match &holding.name {
-        Some(name) => format!("{}[{}]", String::from_utf8_lossy(name.bytes()), holding.pid),
+        Some(name) => format!("{name}[{}]", holding.pid),
         None => format!("process {}", holding.pid),
     }
 }
@@ -232,8 +234,8 @@ mod tests {
             "store[7], in a system call on a closed descriptor, or a process in another PID \
              namespace"
         );
-        let hidepid = Barrier::Hidepid("hidepid=invisible".to_owned());
-        let names = Barrier::Capabilities(vec!["CAP_SYS_PTRACE".to_owned()]);
+        let hidepid = Barrier::Hidepid("hidepid=invisible".into());
+        let names = Barrier::Capabilities(vec!["CAP_SYS_PTRACE".into()]);
         assert_eq!(
             told(0, false, vec![names, hidepid]),
             "another user's process, which /proc does not list (hidepid=invisible)"

@@ -728,11 +728,10 @@ impl View {
                 // What is not counted does not matter.
                 _ => None,
             };
-            let hint = if gap.hint.is_empty() { "" } else { "; " };
-            let reason = format!("{}{hint}{}", gap.detail, gap.hint);
+            let reason = gap.to_string();
             match needed {
                 Some(true) => view.unseen.push(reason),
-                Some(false) if !test.strict => view.unjudged.push(gap.detail.clone()),
+                Some(false) if !test.strict => view.unjudged.push(gap.detail.to_string()),
                 _ if test.strict => view.unseen.push(reason),
                 _ => {}
             }
@@ -750,7 +749,8 @@ impl View {
             }
         }
         if test.strict {
-            view.unseen.extend(report.not_looked_at());
+            view.unseen
+                .extend(report.not_looked_at().map(|words| words.to_string()));
         }
         let untold = report.rows().filter(|row| {
             let socket = row.socket;

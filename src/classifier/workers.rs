@@ -46,7 +46,7 @@ pub struct Workers {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Common {
     /// The call in which most of them are.
-    pub call: String,
+    pub call: Name,
     pub kind: WaitKind,
     pub on: On,
     /// In how many processes, and how many threads in all.
@@ -194,7 +194,7 @@ impl Workers {
     }
 
     fn add(&mut self, asked: &[&Evidence], connections: &Connections) {
-        let mut waits: BTreeMap<(On, WaitKind, &str), Common> = BTreeMap::new();
+        let mut waits: BTreeMap<(On, WaitKind, &[u8]), Common> = BTreeMap::new();
         let mut locks: BTreeMap<(LockPlace, Option<Pid>), Jam> = BTreeMap::new();
         for evidence in asked {
             // What it waited for when it was stopped says nothing.
@@ -214,7 +214,7 @@ impl Workers {
             self.asked += 1;
             self.threads += u64::from(threads(evidence));
             join(&mut self.crews, &evidence.crews);
-            let mut seen: FxHashSet<(On, WaitKind, &str)> = FxHashSet::default();
+            let mut seen: FxHashSet<(On, WaitKind, &[u8])> = FxHashSet::default();
             for wait in evidence.waits.iter().flatten() {
                 let on = match connections.on(wait) {
                     On::File(name) if asked.len() > 1 => On::File(kind_of(name)),
@@ -222,8 +222,8 @@ impl Workers {
                 };
                 // However somebody waits for a service, it is the same wait.
                 let call = match on {
-                    On::Service(_) | On::Clients => "",
-                    _ => wait.call.as_str(),
+                    On::Service(_) | On::Clients => b"".as_slice(),
+                    _ => wait.call.bytes(),
                 };
                 let key = (on, wait.kind, call);
                 let common = waits.entry(key.clone()).or_insert_with(|| Common {
@@ -343,7 +343,7 @@ impl Workers {
         let jam = self.locks.iter().find(is_most)?;
         let keeper = jam.keeper.as_ref()?;
         let takes_turns = matches!(keeper.target, Some(WaitTarget::Listener(_)))
-            || keeper.call.as_deref().is_some_and(is_of_a_loop);
+            || keeper.call.as_ref().is_some_and(is_of_a_loop);
         (!takes_turns).then_some((jam, keeper))
     }
 
@@ -472,10 +472,10 @@ fn kind_of(file: Name) -> Name {
     }
 }
 
-fn is_of_a_loop(call: &str) -> bool {
+fn is_of_a_loop(call: &Name) -> bool {
     [
         "accept", "poll", "epoll", "select", "pselect", "ppoll", "io_uring",
     ]
     .iter()
-    .any(|start| call.starts_with(start))
+    .any(|start| call.bytes().starts_with(start.as_bytes()))
 }

@@ -7,7 +7,7 @@ use rustix::net::{AddressFamily, SocketType, netdevice};
 use rustix::time::{ClockId, clock_getres};
 
 use super::file;
-use crate::model::{Host, PortRange, Settings, Socket, Tick, Users};
+use crate::model::{Host, Name, PortRange, Settings, Socket, Tick, Users};
 
 /// Reads what can be read of the host itself; what cannot is unknown.
 pub fn read(proc_root: &Path) -> Host {
@@ -17,9 +17,9 @@ pub fn read(proc_root: &Path) -> Host {
         .iter()
         .find_map(|root| file::text(&root.join("sys/kernel/random/boot_id")).ok());
     Host {
-        name: uname.nodename().to_string_lossy().into_owned(),
-        kernel: Some(uname.release().to_string_lossy().into_owned()),
-        boot_id: boot_id.map(|text| text.trim().to_owned()),
+        name: uname.nodename().to_string_lossy().into_owned().into(),
+        kernel: Some(uname.release().to_string_lossy().into_owned().into()),
+        boot_id: boot_id.map(|text| text.trim().into()),
         tick: tick(),
         users: users(&file::read(Path::new("/etc/passwd"), file::LIST_MAX).unwrap_or_default()),
         tools: None,
@@ -59,7 +59,7 @@ pub fn settings(proc_root: &Path) -> Settings {
 }
 
 /// The names of the interfaces that sockets are bound to, in the calling thread's namespace.
-pub fn devices(sockets: &[Socket]) -> Vec<(u32, String)> {
+pub fn devices(sockets: &[Socket]) -> Vec<(u32, Name)> {
     let mut indexes: Vec<u32> = sockets.iter().map(|socket| socket.interface).collect();
     indexes.sort_unstable();
     indexes.dedup();
@@ -70,7 +70,7 @@ pub fn devices(sockets: &[Socket]) -> Vec<(u32, String)> {
     let Ok(any) = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None) else {
         return Vec::new();
     };
-    let name = |index| Some((index, netdevice::index_to_name(&any, index).ok()?));
+    let name = |index| Some((index, netdevice::index_to_name(&any, index).ok()?.into()));
     indexes.into_iter().filter_map(name).collect()
 }
 
@@ -80,7 +80,7 @@ pub(crate) fn users(passwd: &[u8]) -> Users {
     let user = |line: &[u8]| {
         let line = String::from_utf8_lossy(line);
         let mut fields = line.split(':');
-        let name = fields.next()?.to_owned();
+        let name = fields.next()?.into();
         Some((number(fields.nth(1)?)?, name))
     };
     Users::new(

@@ -82,7 +82,7 @@ fn parse_mapping(line: &str, address: u64) -> Option<LockPlace> {
     }
     let mapped_from = hex(words.next()?)?;
     Some(LockPlace::Shared {
-        device: words.next()?.to_owned(),
+        device: words.next()?.to_owned().into(),
         inode: words.next()?.parse().ok()?,
         offset: mapped_from.checked_add(address - start)?,
     })
@@ -159,7 +159,7 @@ fn told(process: &Process<'_>, thread: Pid) -> Keeper {
         pid: pid.map_or(thread, Pid),
         name: comm.map(|comm| Name::new(comm.trim_ascii_end())),
         thread: Some(thread),
-        call,
+        call: call.map(Name::from),
         target: target.flatten(),
     }
 }
@@ -187,7 +187,7 @@ mod tests {
         let line = "7f2c14000000-7f2c14021000 rw-s 00001000 00:01 4097   /dev/zero (deleted)";
         let place = |offset| {
             Some(LockPlace::Shared {
-                device: "00:01".to_owned(),
+                device: "00:01".into(),
                 inode: 4097,
                 offset,
             })

@@ -306,7 +306,7 @@ pub fn examine(
         let start = Instant::now();
         let evidence = recording.examine(request, suspects);
         let step = Step {
-            what: format!("recorded evidence of {} processes", evidence.len()),
+            what: format!("recorded evidence of {} processes", evidence.len()).into(),
             took: start.elapsed(),
         };
         return (evidence, step);
@@ -429,7 +429,7 @@ pub fn testify(
     }
     let testimonies = process::examine(&request.proc_root, suspects, &scanned, sockets, sample);
     let step = Step {
-        what: format!("evidence of {} processes", suspects.len()),
+        what: format!("evidence of {} processes", suspects.len()).into(),
         took: start.elapsed(),
     };
     (testimonies, step)
@@ -524,7 +524,8 @@ fn read_owners(
                     detail: format!(
                         "no process in {}: no owner is known",
                         request.proc_root.display()
-                    ),
+                    )
+                    .into(),
                     hint: "give the right --proc, or leave owners out with --no-owners".into(),
                 });
             }
@@ -538,7 +539,7 @@ fn read_owners(
             snapshot.gaps.push(Gap {
                 kind: GapKind::ProcessesUnlisted,
                 count: 1,
-                detail: format!("{error}: no owner is known"),
+                detail: format!("{error}: no owner is known").into(),
                 hint: "give the right --proc, or leave owners out with --no-owners".into(),
             });
         }
@@ -662,7 +663,7 @@ impl Steps {
 
     fn add(&mut self, what: String, start: Instant) {
         self.done.push(Step {
-            what,
+            what: what.into(),
             took: start.elapsed(),
         });
     }

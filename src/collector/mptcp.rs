@@ -156,7 +156,7 @@ pub(super) fn gap(
     Some(Gap {
         kind: GapKind::MptcpUnread,
         count,
-        detail,
+        detail: detail.into(),
         hint: hint.into(),
     })
 }

@@ -319,8 +319,7 @@ pub(super) fn dump_gaps(dump: Dump) -> Vec<Gap> {
         gaps.push(Gap {
             kind: GapKind::DumpInterrupted,
             count: 1,
-            detail: "the socket table changed under every dump: some sockets may be missing"
-                .to_owned(),
+            detail: "the socket table changed under every dump: some sockets may be missing".into(),
             hint: "run it again".into(),
         });
     }
@@ -331,7 +330,8 @@ pub(super) fn dump_gaps(dump: Dump) -> Vec<Gap> {
             detail: format!(
                 "{} sock_diag messages could not be understood",
                 dump.malformed
-            ),
+            )
+            .into(),
             hint: "report the kernel's version".into(),
         });
     }
@@ -358,7 +358,8 @@ pub(super) fn bound_gap(filter: &Filter, sockets: &[Socket], release: Option<&st
         detail: format!(
             "Linux {} does not show BOUND_INACTIVE: such sockets are missing",
             release.unwrap_or("before 6.8")
-        ),
+        )
+        .into(),
         hint: "Linux 6.8 and later shows them".into(),
     })
 }
@@ -380,7 +381,8 @@ pub(super) fn age_gap(request: &Request, sockets: &[Socket]) -> Option<Gap> {
         count: missing,
         detail: format!(
             "the kernel sent no tcp_info with {missing} CLOSE_WAIT sockets: their age is unknown"
-        ),
+        )
+        .into(),
         hint: "".into(),
     })
 }

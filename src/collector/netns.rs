@@ -109,7 +109,7 @@ impl Netns {
         match errno.map(|errno| hint_of(errno, "CAP_SYS_PTRACE")) {
             Some(hint) if !hint.is_empty() => {
                 reason.push_str("; ");
-                reason.push_str(&hint);
+                reason.push_str(&hint.to_string());
             }
             _ => {}
         }

@@ -160,7 +160,7 @@ pub fn examine(
                 None => Testimony {
                     evidence: Evidence {
                         pid: suspect.pid,
-                        unread: vec!["it ended, or may not be read".to_owned()],
+                        unread: vec!["it ended, or may not be read".into()],
                         ..Evidence::default()
                     },
                     epoll: None,
@@ -243,20 +243,20 @@ impl Reading<'_> {
         let mut unread = Vec::new();
         let fd_limit = fd_limit(&self.root);
         if fd_limit.is_none() {
-            unread.push("its limits may not be read".to_owned());
+            unread.push("its limits may not be read".into());
         }
         let mut threads: Vec<Pid> = ticks.by_thread.keys().copied().collect();
         threads.sort_unstable();
         let waiting = waits::of(&self.root, &threads, self.ends);
         if waiting.is_none() && !ticks.by_thread.is_empty() {
-            unread.push("what its threads wait for may not be read (needs root)".to_owned());
+            unread.push("what its threads wait for may not be read (needs root)".into());
         }
         if !ticks.complete {
-            unread.push(format!("only {} threads were read", ticks.by_thread.len()));
+            unread.push(format!("only {} threads were read", ticks.by_thread.len()).into());
         }
         let stat = stat(process);
         if stat.is_none() {
-            unread.push("its stat could not be read".to_owned());
+            unread.push("its stat could not be read".into());
         }
         let may_be_read = waiting.is_some();
         let waiting = waiting.unwrap_or_default();

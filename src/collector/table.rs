@@ -15,7 +15,7 @@ use super::sock_diag::Dumped;
 use super::sock_diag::wire::Families;
 use super::{CollectError, Request, SourceChoice, Steps, host, proc_net, udp};
 use crate::model::{
-    Family, Gap, GapKind, Namespace, Pid, Protocol, Settings, Socket, Source, State,
+    Family, Gap, GapKind, Name, Namespace, Pid, Protocol, Settings, Socket, Source, State,
 };
 
 /// The sockets of a namespace, and the facts that are the namespace's own.
@@ -65,9 +65,9 @@ fn read_other(
         // One that was chosen by its number is called as everywhere.
         label: match inode {
             Some(inode) if netns::inode_in(&name.0) == Some(inode) => Some(netns_label(inode)),
-            _ => Some(name.0.clone()),
+            _ => Some(name.0.as_str().into()),
         },
-        asked: Some(name.0.clone()),
+        asked: Some(name.0.as_str().into()),
         inode,
         ..Namespace::UNKNOWN
     };
@@ -93,7 +93,7 @@ fn read_other(
             table.gaps.push(Gap {
                 kind: GapKind::ProcSource,
                 count: 1,
-                detail: format!("{error}: read {} instead", net.display()),
+                detail: format!("{error}: read {} instead", net.display()).into(),
                 hint: "run as root for ages, cookies and accept queue limits".into(),
             });
             Ok((described(None), table))
@@ -116,7 +116,7 @@ fn read_beside(request: &Request, steps: &mut Steps) -> Result<(Namespace, Table
         table.gaps.push(Gap {
             kind: GapKind::ProcSource,
             count: 1,
-            detail: format!("no process 1 in {}: read {}", root.display(), net.display()),
+            detail: format!("no process 1 in {}: read {}", root.display(), net.display()).into(),
             hint: "".into(),
         });
         return Ok((Namespace::UNKNOWN, table));
@@ -128,7 +128,8 @@ fn read_beside(request: &Request, steps: &mut Steps) -> Result<(Namespace, Table
         detail: format!(
             "no process 1 in {}: the network namespace that closewait runs in was read",
             root.display()
-        ),
+        )
+        .into(),
         hint: "give the right --proc".into(),
     });
     let inode = netns::current();
@@ -154,8 +155,8 @@ pub(super) fn namespace(described: Namespace, table: &Table) -> Namespace {
     }
 }
 
-pub(super) fn netns_label(inode: u64) -> String {
-    format!("net:[{inode}]")
+pub(super) fn netns_label(inode: u64) -> Name {
+    format!("net:[{inode}]").into()
 }
 
 /// Reads the sockets of the calling thread's namespace, or those in the files of `net`.
@@ -189,7 +190,7 @@ pub(super) fn read_table(
             (Err(error), Some(_)) => gaps.push(Gap {
                 kind: GapKind::UdpUnread,
                 count: 1,
-                detail: format!("no UDP socket was read: {error}"),
+                detail: format!("no UDP socket was read: {error}").into(),
                 hint: "run without -u, or see `ss -uan`".into(),
             }),
         }
@@ -238,7 +239,8 @@ fn read_tcp(
                 gaps.push(Gap {
                     kind: GapKind::ProcSource,
                     count: 1,
-                    detail: format!("{error}: read /proc/net/tcp instead, which has no ages"),
+                    detail: format!("{error}: read /proc/net/tcp instead, which has no ages")
+                        .into(),
                     hint: "load the tcp_diag module, or allow NETLINK_SOCK_DIAG".into(),
                 });
                 refused = Some(error);
@@ -249,7 +251,7 @@ fn read_tcp(
             kind: GapKind::ProcSource,
             count: 1,
             detail: "/proc/net/tcp was read as asked: it has no ages and no accept queue limits"
-                .to_owned(),
+                .into(),
             hint: "run without --source procfs".into(),
         });
     }
@@ -288,8 +290,7 @@ fn read_procfs(
         gaps.push(Gap {
             kind: GapKind::StateUnread,
             count: 1,
-            detail: "/proc/net/tcp does not show BOUND_INACTIVE: such sockets are missing"
-                .to_owned(),
+            detail: "/proc/net/tcp does not show BOUND_INACTIVE: such sockets are missing".into(),
             hint: "allow sock_diag (Linux 6.8 and later)".into(),
         });
     }
@@ -342,7 +343,7 @@ pub(super) fn read_texts(
                     _ => GapKind::FamilyUnread,
                 },
                 count: 1,
-                detail: format!("could not read {}: {error}", path.display()),
+                detail: format!("could not read {}: {error}", path.display()).into(),
                 hint: match protocol {
                     Protocol::Udp => "IPv6 sockets of UDP are missing".into(),
                     _ => "IPv6 sockets are missing".into(),
@@ -370,7 +371,8 @@ pub(super) fn read_texts(
             detail: format!(
                 "{malformed} lines of {0}/{name} or {name}6 could not be understood",
                 net.display()
-            ),
+            )
+            .into(),
             hint: "compare with the file itself".into(),
         });
     }
@@ -400,7 +402,7 @@ fn in_pieces(path: &Path, reading: proc_net::Reading) -> Gap {
     Gap {
         kind: GapKind::InPieces,
         count: repeated.saturating_add(ambiguous).max(1),
-        detail,
+        detail: detail.into(),
         hint: "read through sock_diag, which tells each socket from every other".into(),
     }
 }

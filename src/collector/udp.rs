@@ -49,7 +49,8 @@ pub(super) fn read(
                 gaps.push(Gap {
                     kind: GapKind::UdpSource,
                     count: 1,
-                    detail: format!("{error}: read /proc/net/udp instead, which has no cookies"),
+                    detail: format!("{error}: read /proc/net/udp instead, which has no cookies")
+                        .into(),
                     hint: "load the udp_diag module, or allow NETLINK_SOCK_DIAG".into(),
                 });
                 refused = Some(error);
@@ -60,7 +61,7 @@ pub(super) fn read(
         gaps.push(Gap {
             kind: GapKind::UdpSource,
             count: 1,
-            detail: "/proc/net/udp was read: it has no cookies".to_owned(),
+            detail: "/proc/net/udp was read: it has no cookies".into(),
             hint: "run without --source procfs".into(),
         });
     }

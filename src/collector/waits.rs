@@ -80,7 +80,7 @@ pub(super) fn of(root: &Path, threads: &[Pid], ends: &Ends<'_>) -> Option<Waitin
     let mut waits: Vec<Wait> = counts
         .into_iter()
         .map(|((call, kind, target), by_crew)| Wait {
-            call,
+            call: call.into(),
             kind,
             target,
             threads: by_crew.values().sum(),

@@ -23,7 +23,7 @@ use crate::collector::{Request, SourceChoice};
 use crate::env::Terminal;
 use crate::exit::Outcome;
 use crate::filter::Term;
-use crate::model::{Snapshot, State, StateSet};
+use crate::model::{Name, Snapshot, State, StateSet};
 use crate::renderer::Page;
 use crate::renderer::tally::By;
 use crate::{classifier, collector, output, progress, renderer};
@@ -144,7 +144,7 @@ impl Now {
             let asked = recorded.and_then(|facts| facts.namespaces.first()?.asked.clone());
             match (recorded.is_some_and(|facts| facts.all_namespaces), asked) {
                 (true, _) => NetnsChoice::All,
-                (false, Some(name)) => NetnsChoice::One(NetnsName(name)),
+                (false, Some(name)) => NetnsChoice::One(NetnsName(name.lossy().into())),
                 (false, None) => NetnsChoice::Own,
             }
         });
@@ -267,8 +267,7 @@ fn comparable(before: &Snapshot, after: &Snapshot) -> anyhow::Result<()> {
 
 fn labels(snapshot: &Snapshot) -> String {
     let labels = snapshot.namespaces.iter().take(3);
-    let labels: Vec<&str> = labels
-        .map(|namespace| namespace.label.as_deref().unwrap_or("?"))
-        .collect();
+    let label = |label: &Option<Name>| label.as_ref().map_or("?".to_owned(), Name::to_string);
+    let labels: Vec<String> = labels.map(|namespace| label(&namespace.label)).collect();
     labels.join(", ")
 }

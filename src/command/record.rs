@@ -199,7 +199,7 @@ fn read(plan: &Record, err: &mut impl Write) -> anyhow::Result<(Snapshot, Record
             snapshot.gaps.push(Gap {
                 kind: GapKind::EvidenceMissing,
                 count: left_out,
-                detail: format!("{left_out} more processes were not asked for evidence"),
+                detail: format!("{left_out} more processes were not asked for evidence").into(),
                 hint: "".into(),
             });
         }

@@ -297,12 +297,12 @@ mod tests {
             ("not ( netns = blue and port = 80 )", ""),
         ] {
             let blue = Namespace {
-                label: Some("blue".to_owned()),
+                label: Some("blue".into()),
                 inode: Some(7),
                 ..Namespace::UNKNOWN
             };
             let red = Namespace {
-                label: Some("red".to_owned()),
+                label: Some("red".into()),
                 inode: Some(8),
                 ..Namespace::UNKNOWN
             };

@@ -6,7 +6,7 @@ use regex::bytes::Regex;
 
 use super::Network;
 use crate::model::{
-    Cause, Causes, Cgroup, Cgroups, Endpoint, Family, Holders, Idle, Namespace, Owner, Pid,
+    Cause, Causes, Cgroup, Cgroups, Endpoint, Family, Holders, Idle, Name, Namespace, Owner, Pid,
     Protocol, Side, Socket, State, StateSet,
 };
 
@@ -212,7 +212,7 @@ impl Term {
             Term::Port(_, ports) if ports.start() == ports.end() => {
                 Some(format!("port {}", ports.start()))
             }
-            Term::Program(name) => Some(format!("program {}", String::from_utf8_lossy(name))),
+            Term::Program(name) => Some(format!("program {}", Name::new(name.as_slice()))),
             Term::Pid(pid) => Some(format!("process {pid}")),
             _ => None,
         }
@@ -336,8 +336,9 @@ fn is_container(container: &[u8], name: &[u8]) -> bool {
 /// Whether a namespace goes by a name, by `net:[N]` or by N; `None` where nothing is known of it
 /// that could tell.
 pub(super) fn is_called(namespace: &Namespace, wanted: &str) -> Option<bool> {
-    let label = namespace.label.as_deref();
-    if label == Some(wanted) || namespace.asked.as_deref() == Some(wanted) {
+    let label = namespace.label.as_ref();
+    let mut names = label.into_iter().chain(&namespace.asked);
+    if names.any(|name| *name == *wanted) {
         return Some(true);
     }
     let digits = wanted
@@ -404,7 +405,7 @@ mod tests {
     #[test]
     fn a_namespace_goes_by_its_names_and_by_its_number() {
         let blue = Namespace {
-            label: Some("blue".to_owned()),
+            label: Some("blue".into()),
             inode: Some(7),
             ..Namespace::UNKNOWN
         };
@@ -420,7 +421,7 @@ mod tests {
         }
         // One that may not be looked at can be any.
         let closed = Namespace {
-            label: Some("/proc/9/ns/net".to_owned()),
+            label: Some("/proc/9/ns/net".into()),
             ..Namespace::UNKNOWN
         };
         assert_eq!(is_called(&closed, "blue"), None);

@@ -9,9 +9,9 @@ use super::{Name, Pid};
 #[serde(rename_all = "kebab-case")]
 pub enum Barrier {
     /// The capabilities that the reader lacks, by their names, to look into every process.
-    Capabilities(Vec<String>),
+    Capabilities(Vec<Name>),
     /// /proc does not list the processes of others: the option of its mount, `hidepid=invisible`.
-    Hidepid(String),
+    Hidepid(Name),
     /// The reader's capabilities end at its own user namespace.
     UserNamespace,
     /// /proc is that of a PID namespace which is not the host's.

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Endpoint, Halt, Name, Pid, Sibling, Title};
+use super::{Endpoint, Halt, Name, Pid, Sibling, Title, Words};
 
 /// Facts about one process, read once it is suspected.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -47,7 +47,7 @@ pub struct Evidence {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub siblings: Vec<Sibling>,
     /// What could not be read, in words.
-    pub unread: Vec<String>,
+    pub unread: Vec<Words>,
 }
 
 /// How a process sees the system, where that is not as the reader does.
@@ -148,7 +148,7 @@ fn is_none(count: &u32) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wait {
     /// The name of the system call, or its number where it is not known.
-    pub call: String,
+    pub call: Name,
     pub kind: WaitKind,
     pub target: Option<WaitTarget>,
     pub threads: u32,
@@ -184,7 +184,7 @@ pub enum LockPlace {
     Own(u64),
     /// In memory that processes share: the device and inode of what is mapped, and the place in it.
     Shared {
-        device: String,
+        device: Name,
         inode: u64,
         offset: u64,
     },
@@ -199,7 +199,7 @@ pub struct Keeper {
     /// The thread, where that is told.
     pub thread: Option<Pid>,
     /// The system call that it is in, and on what; `None` of one that runs.
-    pub call: Option<String>,
+    pub call: Option<Name>,
     pub target: Option<WaitTarget>,
 }
 

@@ -1,8 +1,10 @@
 //! What could not be seen: partial truth, told as data.
 
-use std::borrow::Cow;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+use super::Words;
 
 /// Something that a run could not see or read. A snapshot with a gap is not complete.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,9 +13,19 @@ pub struct Gap {
     /// How many sockets, processes or lines are concerned.
     pub count: u64,
     /// What is missing, in words, the count included.
-    pub detail: String,
+    pub detail: Words,
     /// What to try.
-    pub hint: Cow<'static, str>,
+    pub hint: Words,
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (detail, hint) = (&self.detail, &self.hint);
+        if hint.is_empty() {
+            return write!(f, "{detail}");
+        }
+        write!(f, "{detail}; {hint}")
+    }
 }
 
 /// The kinds of gaps; their names are part of the JSON contract.

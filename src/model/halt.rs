@@ -87,7 +87,7 @@ pub struct Vfork {
     /// How long ago the child was made, in milliseconds.
     pub age_ms: Option<u64>,
     /// The system call that the child waits in.
-    pub call: Option<String>,
+    pub call: Option<Name>,
 }
 
 /// A limit of processor time: `cpu.max` in version 2, `cpu.cfs_quota_us` in version 1.
@@ -119,9 +119,9 @@ pub struct Periods {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stuck {
     /// The function of the kernel that waits; `None` where it is not told.
-    pub place: Option<String>,
+    pub place: Option<Name>,
     /// The system call.
-    pub call: Option<String>,
+    pub call: Option<Name>,
     pub threads: u32,
 }
 

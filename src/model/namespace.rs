@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::{PortRange, Source};
+use super::{Name, PortRange, Source, Words};
 
 /// A network namespace whose sockets were read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,9 +12,9 @@ pub struct Namespace {
     /// The name that it was asked for by, or that `ip netns` knows it by, `net:[inode]`, or,
     /// where that may not be read, `/proc/PID/ns/net` of a process in it; `None` where /proc does not
     /// tell.
-    pub label: Option<String>,
+    pub label: Option<Name>,
     /// What chooses it with `-N`; `None` for the one that the tool runs in.
-    pub asked: Option<String>,
+    pub asked: Option<Name>,
     /// The number in `net:[4026531840]`.
     pub inode: Option<u64>,
     pub source: Source,
@@ -39,7 +39,7 @@ pub struct Settings {
     pub listen_drops: Option<u64>,
     /// The interfaces that sockets are bound to, by their index.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub devices: Vec<(u32, String)>,
+    pub devices: Vec<(u32, Name)>,
 }
 
 /// The network namespaces other than those that were read, as far as they were counted.
@@ -51,13 +51,13 @@ pub struct OtherNamespaces {
     /// Processes whose namespace is not known.
     pub unknown: u64,
     /// Why more of them may exist than could be seen, and what to try; `None` where all were seen.
-    pub doubt: Option<String>,
+    pub doubt: Option<Words>,
 }
 
 impl OtherNamespaces {
     /// What was not looked at, in words, with what to try; `None` if there is certainly no other
     /// namespace.
-    pub fn words(&self) -> Option<String> {
+    pub fn words(&self) -> Option<Words> {
         let counted = |count: u64, one: &str, more: &str| match count {
             1 => format!("1 {one}"),
             count => format!("{count} {more}"),
@@ -77,33 +77,30 @@ impl OtherNamespaces {
             let processes = processes(self.unknown);
             format!("the namespaces of {processes} are unknown (run as root)")
         });
-        let doubts: Vec<&str> = [unknown.as_deref(), self.doubt.as_deref()]
-            .into_iter()
-            .flatten()
-            .collect();
+        let doubt = self.doubt.as_ref().map(Words::to_string);
+        let doubts: Vec<String> = unknown.into_iter().chain(doubt).collect();
         let doubts = (!doubts.is_empty()).then(|| doubts.join("; "));
-        match (namespaces, doubts) {
-            (Some(namespaces), Some(doubts)) => {
-                Some(format!("{namespaces}; more may exist: {doubts}"))
-            }
-            (Some(namespaces), None) => Some(namespaces),
-            (None, Some(doubts)) => Some(format!("other network namespaces may exist: {doubts}")),
-            (None, None) => None,
-        }
+        let words = match (namespaces, doubts) {
+            (Some(namespaces), Some(doubts)) => format!("{namespaces}; more may exist: {doubts}"),
+            (Some(namespaces), None) => namespaces,
+            (None, Some(doubts)) => format!("other network namespaces may exist: {doubts}"),
+            (None, None) => return None,
+        };
+        Some(words.into())
     }
 }
 
 impl Namespace {
     /// The name of an interface, as the system has it; `if4` for one that has no name any more, as
     /// in ss; `None` for index 0, which is no interface.
-    pub fn device(&self, index: u32) -> Option<Cow<'_, str>> {
+    pub fn device(&self, index: u32) -> Option<Cow<'_, Name>> {
         if index == 0 {
             return None;
         }
         let mut known = self.settings.devices.iter();
         Some(match known.find(|(known, _)| *known == index) {
-            Some((_, name)) => Cow::Borrowed(name.as_str()),
-            None => Cow::Owned(format!("if{index}")),
+            Some((_, name)) => Cow::Borrowed(name),
+            None => Cow::Owned(format!("if{index}").into()),
         })
     }
 
@@ -131,14 +128,14 @@ mod tests {
 
     #[test]
     fn what_was_not_looked_at_comes_with_what_to_try() {
-        let words = |namespaces, processes, unknown, doubt: Option<&str>| {
+        let words = |namespaces, processes, unknown, doubt: Option<&'static str>| {
             let others = OtherNamespaces {
                 namespaces,
                 processes,
                 unknown,
-                doubt: doubt.map(str::to_owned),
+                doubt: doubt.map(Into::into),
             };
-            others.words().unwrap_or_default()
+            others.words().unwrap_or_default().to_string()
         };
         assert_eq!(words(0, 0, 0, None), "");
         assert_eq!(

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::FdLimit;
+use super::{FdLimit, Name};
 
 /// A process id, as the /proc that was read numbers it.
 #[derive(
@@ -15,55 +15,6 @@ pub struct Pid(pub u32);
 impl fmt::Display for Pid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
-    }
-}
-
-/// A name that a process chose for itself (`comm`): any bytes but NUL.
-///
-/// It has no `Display`: the renderer escapes it for where it goes.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(from = "Bytes", into = "Bytes")]
-pub struct Name(Box<[u8]>);
-
-/// How any bytes are kept in a recording: as text where they are one.
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum Bytes {
-    Text(String),
-    Raw(Vec<u8>),
-}
-
-impl From<Bytes> for Name {
-    fn from(bytes: Bytes) -> Name {
-        match bytes {
-            Bytes::Text(text) => Name::new(text.into_bytes()),
-            Bytes::Raw(raw) => Name::new(raw),
-        }
-    }
-}
-
-impl From<Name> for Bytes {
-    fn from(name: Name) -> Bytes {
-        match String::from_utf8(name.0.into_vec()) {
-            Ok(text) => Bytes::Text(text),
-            Err(error) => Bytes::Raw(error.into_bytes()),
-        }
-    }
-}
-
-impl Name {
-    pub fn new(bytes: impl Into<Box<[u8]>>) -> Name {
-        Name(bytes.into())
-    }
-
-    pub fn bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&String::from_utf8_lossy(&self.0), f)
     }
 }
 

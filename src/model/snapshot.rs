@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Barrier, Cgroups, Detail, Details, Gap, Holders, Host, Namespace, OtherNamespaces, Scanned,
-    Socket,
+    Socket, Words,
 };
 
 /// What the collector hands to the classifier: one moment of one network namespace,
@@ -131,6 +131,6 @@ impl Scan {
 /// One step of the collection and how long it took, for `-v`.
 #[derive(Debug, Clone)]
 pub struct Step {
-    pub what: String,
+    pub what: Words,
     pub took: Duration,
 }

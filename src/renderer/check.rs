@@ -154,7 +154,7 @@ fn text(report: &Report<'_>, found: &Findings, verdict: &Verdict, test: &Test) -
         text.push_str("; not judged: ");
         text.push_str(&verdict.unjudged.join(", "));
     }
-    if let Some(others) = report.not_looked_at()
+    if let Some(others) = report.not_looked_at().map(|words| words.to_string())
         && !verdict.unseen.contains(&others)
     {
         text.push_str("; ");

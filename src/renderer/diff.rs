@@ -7,9 +7,10 @@ use serde::{Serialize, Serializer};
 
 use super::grid::Grid;
 use super::guard::{Form, Guard};
+use super::json::NameJson;
 use super::style::Role;
 use super::tally::{By, cell, field, heading};
-use super::{Format, View, escape, json, triage, units};
+use super::{Format, View, json, triage, units};
 use crate::classifier::Report;
 use crate::classifier::diff::{Change, Diff, Identity, Line};
 use crate::classifier::tally::Told;
@@ -54,7 +55,7 @@ fn screen(
     out: &mut impl Write,
 ) -> io::Result<()> {
     let look = view.look;
-    let host = escape::text(after.snapshot.host.name.as_bytes());
+    let host = &after.snapshot.host.name;
     let title = look.paint(Role::Heading, format_args!("closewait diff of {host}"));
     let between = diff.between_ms.map_or_else(
         || "no time between them".to_owned(),
@@ -63,7 +64,7 @@ fn screen(
     let times = format!("{} UTC and {between}", time(before));
     writeln!(out, "{title}  {}", look.paint(Role::Quiet, times))?;
     if let Some(selection) = &view.selection {
-        writeln!(out, "selected: {}", escape::text(selection.as_bytes()))?;
+        writeln!(out, "selected: {selection}")?;
     }
     let complete = before.is_complete() && after.is_complete();
     triage::write_wrapped(&verdict(diff, complete), look.width, 0, out)?;
@@ -229,7 +230,7 @@ fn document(
         before: json::Reading::of(before),
         after: json::Reading::of(after),
         complete: before.is_complete() && after.is_complete(),
-        selection: view.selection.as_deref(),
+        selection: view.selection.as_ref().map(NameJson),
         between_ms: diff.between_ms,
         told_by: match diff.identity {
             Identity::Cookie => "cookie",
@@ -255,7 +256,7 @@ struct Document<'a> {
     before: json::Reading<'a>,
     after: json::Reading<'a>,
     complete: bool,
-    selection: Option<&'a str>,
+    selection: Option<NameJson<'a>>,
     between_ms: Option<u64>,
     told_by: &'static str,
     namespaces_left_out: usize,
@@ -317,7 +318,7 @@ impl Serialize for ToldJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
             Told::Number(number) => serializer.serialize_u64(*number),
-            Told::Text(text) => serializer.serialize_str(text),
+            Told::Text(text) => NameJson(text).serialize(serializer),
             Told::Outside | Told::None | Told::Unknown => serializer.serialize_none(),
         }
     }

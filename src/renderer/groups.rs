@@ -8,12 +8,12 @@ use unicode_width::UnicodeWidthStr;
 
 use super::columns::Column;
 use super::style::{self, MARK, NO_MARK, Role};
-use super::{Sort, SortKey, View, columns, escape, units};
+use super::{Sort, SortKey, View, columns, units};
 use crate::classifier::group::{At, Group, GroupOwner, Service, first_name};
 use crate::classifier::listeners::Bound;
 use crate::classifier::{Report, hiding};
 use crate::model::endpoint::is_wildcard;
-use crate::model::{Protocol, Resolved, Side, State};
+use crate::model::{Name, Protocol, Resolved, Side, State};
 
 /// The groups in the order that a view asks for.
 pub fn ordered(report: &Report<'_>, sort: Option<Sort>) -> Vec<Group> {
@@ -232,10 +232,8 @@ fn cells(report: &Report<'_>, group: &Group) -> [String; 8] {
 }
 
 /// `%eth0`, or nothing.
-pub fn on_device(device: Option<&str>) -> String {
-    device.map_or(String::new(), |device| {
-        format!("%{}", escape::text(device.as_bytes()))
-    })
+pub fn on_device(device: Option<&Name>) -> String {
+    device.map_or(String::new(), |device| format!("%{device}"))
 }
 
 /// Where a listener listens: `0.0.0.0:80`, `[::]%eth0:80`.
@@ -272,7 +270,7 @@ pub fn service_of(report: &Report<'_>, netns: u16, service: Service, protocol: P
         }
         At::Untold(addr) if is_wildcard(addr) => "-".to_owned(),
         At::Untold(addr) => match names.host(addr) {
-            Some(name) => format!("with {}{on}", escape::text(name.as_bytes())),
+            Some(name) => format!("with {name}{on}"),
             None => format!("with {addr}{on}"),
         },
     }
@@ -280,8 +278,8 @@ pub fn service_of(report: &Report<'_>, netns: u16, service: Service, protocol: P
 
 /// What a namespace is called, as a terminal may be shown it.
 pub fn netns_of(report: &Report<'_>, netns: u16) -> String {
-    let label = report.snapshot.netns(netns).label.as_deref();
-    escape::text(label.unwrap_or("?").as_bytes())
+    let label = report.snapshot.netns(netns).label.as_ref();
+    label.map_or("?".to_owned(), Name::to_string)
 }
 
 /// `java[1234]`, `nginx[10] +3`, `python3[7] (queued)`, `-`, `?`.
@@ -289,7 +287,7 @@ pub fn owner_of(report: &Report<'_>, owner: &GroupOwner) -> String {
     let mut text = String::new();
     if let Some(first) = owner.pids.first() {
         match report.holders().name(*first) {
-            Some(name) => escape::push(name.bytes(), &mut text),
+            Some(name) => text.push_str(&name.to_string()),
             None => text.push('?'),
         }
         text.push_str(&format!("[{first}]"));

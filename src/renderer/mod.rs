@@ -5,7 +5,6 @@ pub mod columns;
 pub mod csv;
 pub mod diagram;
 pub mod diff;
-pub mod escape;
 pub mod findings;
 mod grid;
 pub mod groups;
@@ -17,6 +16,8 @@ pub mod style;
 pub mod tally;
 pub mod triage;
 pub mod units;
+
+pub use crate::model::{Name, escape};
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -39,7 +40,7 @@ pub struct View {
     /// The most rows or groups to print; `None` for all.
     pub limit: Option<usize>,
     /// What was selected, in words; `None` for everything.
-    pub selection: Option<String>,
+    pub selection: Option<Name>,
 }
 
 impl View {

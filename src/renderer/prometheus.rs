@@ -4,7 +4,6 @@
 //! fails on `info`, `stateset` and `gaugehistogram`, and takes the lines of UNIT and EOF for
 //! comments.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::time::Duration;
@@ -128,10 +127,17 @@ fn sockets<W: Write>(
         let namespace = report.snapshot.netns(group.netns);
         let series = Series {
             state: group.state,
-            netns: several.then(|| groups::netns_of(report, group.netns)),
+            netns: several.then(|| {
+                namespace
+                    .label
+                    .as_ref()
+                    .map_or("?".into(), |label| label.lossy().into())
+            }),
             side: group.service.side().map_or(UNKNOWN, Side::name),
             port: group.service.port().unwrap_or(0).to_string(),
-            device: namespace.device(group.service.device).map(Cow::into_owned),
+            device: namespace
+                .device(group.service.device)
+                .map(|device| device.lossy().into()),
             program: program(&group.owner, report),
         };
         *counts.entry(series).or_default() += group.sockets;
@@ -206,9 +212,9 @@ fn program(owner: &GroupOwner, report: &Report<'_>) -> String {
 }
 
 fn name(pid: Pid, holders: &Holders) -> String {
-    holders.name(pid).map_or("?".to_owned(), |name| {
-        String::from_utf8_lossy(name.bytes()).into_owned()
-    })
+    holders
+        .name(pid)
+        .map_or("?".to_owned(), |name| name.lossy().into())
 }
 
 fn causes<W: Write>(report: &Report<'_>, metrics: &mut Metrics<'_, W>) -> io::Result<()> {

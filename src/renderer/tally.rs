@@ -8,10 +8,10 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::grid::Grid;
-use super::{View, escape, triage, units};
+use super::{View, triage, units};
 use crate::classifier::Report;
 use crate::classifier::tally::{Dimension, Line, Told, Value, tally};
-use crate::model::State;
+use crate::model::{Name, State};
 
 /// What to count by, and in which order to show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,10 +76,10 @@ impl<'a> Counts<'a> {
     }
 
     /// What a value is called; `None` where there is none, or none is known.
-    fn text(&self, value: &Value) -> Option<String> {
+    fn text(&self, value: &Value) -> Option<Name> {
         match value.told(self.report.snapshot) {
             Told::Text(text) => Some(text),
-            Told::Number(number) => Some(number.to_string()),
+            Told::Number(number) => Some(number.to_string().into()),
             Told::Outside | Told::None | Told::Unknown => None,
         }
     }
@@ -92,7 +92,7 @@ impl<'a> Counts<'a> {
 /// A value in a table.
 pub(super) fn cell(told: &Told) -> String {
     match told {
-        Told::Text(text) => escape::text(text.as_bytes()),
+        Told::Text(text) => text.to_string(),
         Told::Number(number) => number.to_string(),
         Told::Outside => "(none)".to_owned(),
         Told::None => "-".to_owned(),
@@ -224,9 +224,10 @@ pub fn csv(report: &Report<'_>, view: &View, by: &By, out: &mut impl Write) -> i
         let mut fields: Vec<String> = line
             .values
             .iter()
-            .map(|value| match counts.text(value) {
-                Some(text) => escape::text(text.as_bytes()),
-                None => String::new(),
+            .map(|value| {
+                counts
+                    .text(value)
+                    .map_or(String::new(), |text| text.to_string())
             })
             .collect();
         if tells_owner(&by.dimensions) {

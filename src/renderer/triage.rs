@@ -6,7 +6,7 @@ use std::time::Duration;
 use unicode_width::UnicodeWidthStr;
 
 use super::style::{Look, MARK, NO_MARK, Role};
-use super::{View, escape, findings, groups, json, units};
+use super::{View, findings, groups, json, units};
 use crate::classifier::finding::{FinWait2, Finding};
 use crate::classifier::group::At;
 use crate::classifier::silent::silent;
@@ -115,16 +115,19 @@ pub(super) fn header(
     let look = view.look;
     let time = json::taken_at(snapshot.taken_at_ns).unwrap_or_default();
     let time = time.get(..19).unwrap_or_default().replace('T', " ");
-    let host = escape::text(snapshot.host.name.as_bytes());
+    let host = &snapshot.host.name;
     let netns = match (snapshot.only_namespace(), snapshot.namespaces.len()) {
         (None, several) => format!("{several} network namespaces"),
         (Some(only), _) => match &only.label {
             Some(label) => {
-                let path = only.asked.as_ref().filter(|asked| asked.contains('/'));
+                let path = only
+                    .asked
+                    .as_ref()
+                    .filter(|asked| asked.bytes().contains(&b'/'));
                 let through = path
                     .filter(|path| *path != label)
                     .map_or(String::new(), |path| format!(" ({path})"));
-                escape::text(format!("{label}{through}").as_bytes())
+                format!("{label}{through}")
             }
             None => "unknown namespace".to_owned(),
         },
@@ -161,10 +164,10 @@ pub(super) fn header(
         units::duration(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
     )?;
     if let Some(selection) = &view.selection {
-        writeln!(out, "selected: {}", escape::text(selection.as_bytes()))?;
+        writeln!(out, "selected: {selection}")?;
     }
     if let Some(others) = report.not_looked_at() {
-        write_wrapped(&escape::line(&others), look.width, 0, out)?;
+        write_wrapped(&others.to_string(), look.width, 0, out)?;
     }
     Ok(())
 }
@@ -279,7 +282,7 @@ pub(super) fn gaps(report: &Report<'_>, look: Look, out: &mut impl Write) -> io:
     }
     writeln!(out, "\n{}", look.paint(Role::Heading, "Not seen"))?;
     for gap in &report.gaps {
-        write_wrapped(&escape::gap(gap), look.width, NO_MARK.len(), out)?;
+        write_wrapped(&gap.to_string(), look.width, NO_MARK.len(), out)?;
     }
     Ok(())
 }

@@ -58,7 +58,7 @@ pub fn snapshot(scenario: &Scenario) -> Result<Snapshot, String> {
     let hidden = scenario.host.unreadable_processes;
     Ok(Snapshot {
         host: model::Host {
-            name: "host".to_owned(),
+            name: "host".into(),
             tick: match &scenario.host.tick {
                 Some(text) => Tick::from(syntax::duration(text)?),
                 None => Tick::default(),
@@ -68,8 +68,8 @@ pub fn snapshot(scenario: &Scenario) -> Result<Snapshot, String> {
         },
         namespaces: vec![model::Namespace {
             hides_subflows: false,
-            label: Some("net:[4026531840]".to_owned()),
-            asked: scenario.host.netns.clone(),
+            label: Some("net:[4026531840]".into()),
+            asked: scenario.host.netns.clone().map(Into::into),
             inode: Some(4026531840),
             source: if netlink {
                 model::Source::Netlink
@@ -151,7 +151,7 @@ fn settings(host: &file::Host) -> Result<model::Settings, String> {
         listen_overflows: host.listen_overflows,
         listen_drops: host.listen_drops,
         devices: (1..10)
-            .map(|index| (index, format!("dev{index}")))
+            .map(|index| (index, format!("dev{index}").into()))
             .collect(),
     })
 }
@@ -251,7 +251,7 @@ pub fn evidence(process: &file::Process, pid: Pid) -> Result<Evidence, String> {
             .iter()
             .map(|text| sibling(text).ok_or_else(|| format!("{text:?}: NUMBER TITLE")))
             .collect::<Result<_, String>>()?,
-        unread: process.unread.clone(),
+        unread: process.unread.iter().cloned().map(Into::into).collect(),
     })
 }
 
@@ -308,7 +308,7 @@ fn wait(text: &str) -> Result<Wait, String> {
         _ => WaitKind::Other,
     };
     Ok(Wait {
-        call: call.to_owned(),
+        call: call.into(),
         kind,
         target,
         threads,
@@ -336,7 +336,7 @@ fn locks(texts: &[String]) -> Result<Vec<Lock>, String> {
         let place = match words.first() {
             Some(&"own") => LockPlace::Own(address),
             Some(&"shared") => LockPlace::Shared {
-                device: "00:01".to_owned(),
+                device: "00:01".into(),
                 inode: 1,
                 offset: 0,
             },
@@ -354,7 +354,7 @@ fn locks(texts: &[String]) -> Result<Vec<Lock>, String> {
                 pid: Pid(pid),
                 name: None,
                 thread: None,
-                call: words.get(4).map(|call| (*call).to_owned()),
+                call: words.get(4).map(|call| (*call).into()),
                 target: None,
             }),
         })

@@ -113,7 +113,7 @@ fn vfork(pid: Pid, text: &str) -> Result<Vfork, String> {
         child: Some(Pid(child.pid)),
         name: Some(name(&child.name)),
         age_ms: words.next().map(syntax::duration).transpose()?,
-        call: words.next().map(str::to_owned),
+        call: words.next().map(Into::into),
     })
 }
 
@@ -129,7 +129,7 @@ fn periods(text: &str) -> Result<Periods, String> {
 fn stuck(text: &str) -> Result<Stuck, String> {
     let (threads, rest) = syntax::count(text);
     let (call, place) = rest.split_once(' ').ok_or("a call and a place, or -")?;
-    let told = |text: &str| (text != "-").then(|| text.to_owned());
+    let told = |text: &str| (text != "-").then(|| text.into());
     Ok(Stuck {
         place: told(place),
         call: told(call),

@@ -14,7 +14,7 @@ const LOCKS_MAX: u64 = 4 * 1024 * 1024;
 /// The locks that a process waits for, those of most threads first. Read only if its threads wait
 /// in a call that locks files.
 pub(super) fn of(proc_root: &Path, pid: Pid, waits: &[Wait]) -> Vec<FileLock> {
-    let is_waiting = |wait: &Wait| matches!(wait.call.as_str(), "flock" | "fcntl");
+    let is_waiting = |wait: &Wait| matches!(wait.call.bytes(), b"flock" | b"fcntl");
     if !waits.iter().any(is_waiting) {
         return Vec::new();
     }

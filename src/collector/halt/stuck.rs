@@ -8,7 +8,7 @@ use super::hierarchy::bounded;
 use crate::collector::syscalls;
 use crate::collector::threads::directory;
 use crate::collector::waits::parse_syscall;
-use crate::model::{Pid, Stuck};
+use crate::model::{Name, Pid, Stuck};
 
 /// More threads than this are not asked.
 const THREADS_MAX: usize = 256;
@@ -43,7 +43,7 @@ const WAITERS: [&str; 22] = [
 
 /// The places where threads wait, those of most first.
 pub(super) fn of<'a>(root: &Path, threads: impl Iterator<Item = &'a Pid>) -> Vec<Stuck> {
-    let mut counts: BTreeMap<(Option<String>, Option<String>), u32> = BTreeMap::new();
+    let mut counts: BTreeMap<(Option<Name>, Option<Name>), u32> = BTreeMap::new();
     for thread in threads.take(THREADS_MAX) {
         let task = directory(root, *thread);
         let text = |file, most| {
@@ -52,10 +52,11 @@ pub(super) fn of<'a>(root: &Path, threads: impl Iterator<Item = &'a Pid>) -> Vec
         };
         let place = text("stack", STACK_MAX)
             .and_then(|stack| waiter(&stack).map(str::to_owned))
-            .or_else(|| text("wchan", LINE_MAX).filter(|name| is_function(name)));
+            .or_else(|| text("wchan", LINE_MAX).filter(|name| is_function(name)))
+            .map(Name::from);
         let call = text("syscall", LINE_MAX).and_then(|text| {
             let (number, _) = parse_syscall(&text)?;
-            syscalls::call(number).map(|call| call.name.to_owned())
+            syscalls::call(number).map(|call| call.name.into())
         });
         *counts.entry((place, call)).or_default() += 1;
     }

@@ -10,7 +10,7 @@ use crate::collector::process::TICK_MS;
 use crate::collector::syscalls;
 use crate::collector::threads::directory;
 use crate::collector::waits::parse_syscall;
-use crate::model::{Pid, Vfork};
+use crate::model::{Name, Pid, Vfork};
 
 /// `include/uapi/linux/sched.h`.
 const CLONE_VFORK: u64 = 0x4000;
@@ -79,9 +79,9 @@ fn started_ms(proc_root: &Path, pid: Pid) -> Option<u64> {
     ticks.checked_mul(TICK_MS)
 }
 
-fn call(root: &Path) -> Option<String> {
+fn call(root: &Path) -> Option<Name> {
     let (number, _) = parse_syscall(&line(&root.join("syscall"))?)?;
-    syscalls::call(number).map(|call| call.name.to_owned())
+    syscalls::call(number).map(|call| call.name.into())
 }
 
 fn line(path: &Path) -> Option<String> {

@@ -1,6 +1,5 @@
 //! Why a procfs may not show all processes, and with them all network namespaces.
 
-use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 
@@ -10,6 +9,7 @@ use rustix::thread::CapabilitySet;
 use super::mounts::{MountLine, unescaped};
 use crate::collector::file;
 use crate::collector::netns;
+use crate::model::Words;
 
 /// The number of the initial PID namespace (`PROC_PID_INIT_INO` of `include/linux/proc_ns.h`).
 const INITIAL_PIDS: u64 = 0xEFFF_FFFC;
@@ -23,7 +23,7 @@ const KERNEL_THREAD: u32 = 0x0020_0000;
 pub(super) struct Doubt {
     /// What could not be listed, and why.
     pub(super) detail: String,
-    pub(super) hint: Cow<'static, str>,
+    pub(super) hint: Words,
 }
 
 impl Doubt {
@@ -42,10 +42,10 @@ impl Doubt {
 
     /// It, and what to try.
     pub(super) fn words(&self) -> String {
-        match self.hint.as_ref() {
-            "" => self.detail.clone(),
-            hint => format!("{}; {hint}", self.detail),
+        if self.hint.is_empty() {
+            return self.detail.clone();
         }
+        format!("{}; {}", self.detail, self.hint)
     }
 }
 
@@ -73,7 +73,7 @@ pub(super) fn by_capability(names: &str) -> String {
 }
 
 /// What to try where something was refused for this reason, which the capabilities would permit.
-pub(in crate::collector) fn hint_of(reason: Errno, capabilities: &str) -> Cow<'static, str> {
+pub(in crate::collector) fn hint_of(reason: Errno, capabilities: &str) -> Words {
     match reason {
         Errno::ACCESS | Errno::PERM => by_capability(capabilities).into(),
         Errno::MFILE => "raise the limit of open files (ulimit -n)".into(),

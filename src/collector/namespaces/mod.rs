@@ -26,7 +26,7 @@ use super::netns::{self, Netns, NetnsChoice, NetnsError};
 use super::sock_diag::Dumped;
 use super::table::{Table, namespace, netns_label, read_table};
 use super::{CollectError, Request, SourceChoice, Steps};
-use crate::model::{Gap, GapKind, Namespace, OtherNamespaces, Pid};
+use crate::model::{Gap, GapKind, Name, Namespace, OtherNamespaces, Pid, Words};
 
 /// What was read of all namespaces together.
 #[derive(Debug, Default)]
@@ -69,11 +69,11 @@ pub(super) fn read_of(
         kind: GapKind::NetnsUnread,
         count,
         detail: match count {
-            1 => format!("the network namespace of process {first} could not be read: {reason}"),
+            1 => format!("the network namespace of process {first} could not be read: {reason}").into(),
             more => format!(
                 "the network namespaces of {more} processes could not be read, such as {first}: \
                  {reason}"
-            ),
+            ).into(),
         },
         hint: hint_of(reason, "CAP_SYS_PTRACE"),
     }));
@@ -136,6 +136,7 @@ pub(super) fn read_first(
         Key::Own | Key::Table(_) => None,
     };
     let asked = root.join("1/ns/net").to_string_lossy().into_owned();
+    let asked = Name::from(asked);
     let described = Namespace {
         label: inode.map(netns_label).or_else(|| Some(asked.clone())),
         asked: Some(asked),
@@ -170,7 +171,8 @@ pub(super) fn read_first(
         detail: format!(
             "{reason}read {}, which has no ages and no accept queue limits",
             net.display()
-        ),
+        )
+        .into(),
         hint: "run as root to enter the namespace, without --source procfs".into(),
     });
     Ok(Some((described, table)))
@@ -197,7 +199,7 @@ pub(super) fn others(request: &Request, read: &[Namespace]) -> Option<OtherNames
     };
     let mut others = OtherNamespaces {
         unknown: found.untold,
-        doubt: found.doubts.first().map(Doubt::words),
+        doubt: found.doubts.first().map(Doubt::words).map(Words::from),
         ..OtherNamespaces::default()
     };
     let mut closed = 0;
@@ -222,7 +224,7 @@ impl From<Doubt> for Gap {
         Gap {
             kind: GapKind::NetnsUnread,
             count: 1,
-            detail: format!("network namespaces may be missing: {}", doubt.detail),
+            detail: format!("network namespaces may be missing: {}", doubt.detail).into(),
             hint: doubt.hint,
         }
     }
@@ -232,7 +234,7 @@ impl From<Doubt> for Gap {
 struct Reading {
     tables: Tables,
     /// Of each namespace: the gap, and the namespace's label.
-    gaps: Vec<(Gap, String)>,
+    gaps: Vec<(Gap, Name)>,
     unentered: Unentered,
     error: Option<CollectError>,
     /// The inodes of /proc/net/tcp in the namespaces that were read.
@@ -262,16 +264,17 @@ impl Reading {
         };
         let through = || {
             let process = request.proc_root.join(place.pids.first()?.to_string());
-            Some(process.join("ns/net").to_string_lossy().into_owned())
+            Some(process.join("ns/net").to_string_lossy().into_owned().into())
         };
         let label = place
             .name
             .clone()
+            .map(Name::from)
             .or_else(|| inode.map(netns_label))
             .or_else(through);
         let asked = match key {
             Key::Own => None,
-            _ => place.asked(),
+            _ => place.asked().map(Name::from),
         };
         let described = Namespace {
             label,
@@ -393,7 +396,8 @@ impl Unentered {
                      no ages, cookies and accept queue limits",
                     self.from_proc,
                     plural(self.from_proc)
-                ),
+                )
+                .into(),
                 hint: by_capability("CAP_SYS_ADMIN").into(),
             });
         }
@@ -412,7 +416,8 @@ impl Unentered {
                     } else {
                         ""
                     }
-                ),
+                )
+                .into(),
                 hint: match self.errno {
                     Some(errno) => hint_of(errno, "CAP_SYS_ADMIN"),
                     None => by_capability("CAP_SYS_ADMIN").into(),
@@ -426,7 +431,7 @@ impl Unentered {
                 detail: format!(
                     "{untold} process{} may be in other network namespaces, which could not be read",
                     if untold == 1 { "" } else { "es" }
-                ),
+                ).into(),
                 hint: by_capability("CAP_SYS_PTRACE").into(),
             });
         }
@@ -435,8 +440,8 @@ impl Unentered {
 }
 
 /// Puts what is missing from several namespaces into one gap each, and says from which.
-fn told_once(gaps: Vec<(Gap, String)>) -> Vec<Gap> {
-    let mut once: Vec<(Gap, Vec<String>)> = Vec::new();
+fn told_once(gaps: Vec<(Gap, Name)>) -> Vec<Gap> {
+    let mut once: Vec<(Gap, Vec<Name>)> = Vec::new();
     for (gap, label) in gaps {
         let same = once
             .iter_mut()
@@ -451,12 +456,12 @@ fn told_once(gaps: Vec<(Gap, String)>) -> Vec<Gap> {
     }
     once.into_iter()
         .map(|(mut gap, labels)| {
-            match labels.as_slice() {
-                [label] => gap.detail.push_str(&format!(" (in {label})")),
-                several => gap
-                    .detail
-                    .push_str(&format!(" (in {} network namespaces)", several.len())),
+            let detail = gap.detail;
+            gap.detail = match labels.as_slice() {
+                [label] => format!("{detail} (in {label})"),
+                several => format!("{detail} (in {} network namespaces)", several.len()),
             }
+            .into();
             gap
         })
         .collect()
@@ -468,20 +473,20 @@ mod tests {
 
     #[test]
     fn what_is_missing_from_several_namespaces_is_told_once() {
-        let gap = |detail: &str| Gap {
+        let gap = |detail: &'static str| Gap {
             kind: GapKind::ProcSource,
             count: 1,
-            detail: detail.to_owned(),
+            detail: detail.into(),
             hint: "".into(),
         };
         let told = told_once(vec![
-            (gap("no ages"), "a".to_owned()),
-            (gap("no ages"), "b".to_owned()),
-            (gap("other"), "b".to_owned()),
+            (gap("no ages"), "a".into()),
+            (gap("no ages"), "b".into()),
+            (gap("other"), "b".into()),
         ]);
         let details: Vec<_> = told
             .iter()
-            .map(|gap| (gap.detail.as_str(), gap.count))
+            .map(|gap| (gap.detail.raw(), gap.count))
             .collect();
         assert_eq!(
             details,

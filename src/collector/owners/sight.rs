@@ -8,7 +8,7 @@ use rustix::thread::CapabilitySet;
 use crate::collector::namespaces::doubt::{
     hiding, is_capable, is_of_first_user_namespace, is_of_the_host,
 };
-use crate::model::Barrier;
+use crate::model::{Barrier, Name};
 
 /// The capabilities that are missing to read the /proc/PID/fd of others, by name: it is open to its
 /// owner alone, and by ptrace's rules. See ptrace(2), "Ptrace access mode checking", and
@@ -42,9 +42,11 @@ pub(super) fn barriers(proc_root: &Path, unread: u32) -> Vec<Barrier> {
     let hidden = hiding(proc_root);
     let is_of_the_host = is_of_the_host(proc_root, hidden.is_some());
     if !missing.is_empty() && (unread > 0 || hidden.is_some()) {
-        barriers.push(Barrier::Capabilities(missing));
+        barriers.push(Barrier::Capabilities(
+            missing.into_iter().map(Name::from).collect(),
+        ));
     }
-    barriers.extend(hidden.map(Barrier::Hidepid));
+    barriers.extend(hidden.map(|option| Barrier::Hidepid(option.into())));
     if unread > 0 && is_of_first_user_namespace(proc_root) == Some(false) {
         barriers.push(Barrier::UserNamespace);
     }

@@ -38,14 +38,14 @@ impl Recording {
         facts.dumps = facts_of(&recording.dumps);
         let host = &mut facts.host;
         // What is random tells hosts apart still.
-        let boot = host.boot_id.as_deref().and_then(|id| id.get(..8));
-        host.name = format!("host-{}", boot.unwrap_or("1"));
-        host.kernel = host.kernel.as_deref().map(version);
+        let boot = host.boot_id.as_ref().and_then(|id| id.bytes().get(..8));
+        host.name = Name::new([b"host-", boot.unwrap_or(b"1")].concat());
+        host.kernel = host.kernel.as_ref().map(|kernel| version(&kernel.lossy()));
         host.users = Users::new(
             host.users
                 .all()
                 .iter()
-                .map(|(uid, name)| (*uid, masks.text("user", name)))
+                .map(|(uid, name)| (*uid, masks.name("user", name)))
                 .collect(),
         );
         for namespace in &mut facts.namespaces {
@@ -58,7 +58,8 @@ impl Recording {
         }
         for gap in &mut facts.gaps {
             // Its words may have names.
-            gap.detail = format!("{}: {}, the words are redacted", gap.kind.name(), gap.count);
+            gap.detail =
+                format!("{}: {}, the words are redacted", gap.kind.name(), gap.count).into();
         }
         for process in &mut recording.owners.processes {
             process.name = process
@@ -141,13 +142,13 @@ fn lines(dump: &Dump, room: &mut u64) -> Result<Vec<Vec<u8>>, RecordingError> {
 }
 
 /// `6.18.5` of `6.18.5-acme-prod`: the rest is chosen by whoever built the kernel.
-fn version(release: &str) -> String {
+fn version(release: &str) -> Name {
     let is_number = |c: char| c.is_ascii_digit() || c == '.';
     release
         .split(|c| !is_number(c))
         .next()
         .unwrap_or_default()
-        .to_owned()
+        .into()
 }
 
 /// What stands for what.
@@ -231,10 +232,6 @@ impl Masks {
         Name::new(self.mask(kind, name.bytes()).into_bytes())
     }
 
-    fn text(&mut self, kind: &'static str, text: &str) -> String {
-        self.mask(kind, text.as_bytes())
-    }
-
     fn mask(&mut self, kind: &'static str, name: &[u8]) -> String {
         let names = self.names.entry(kind).or_default();
         let next = names.len() + 1;
@@ -254,8 +251,8 @@ impl Masks {
                     .bytes()
                     .all(|byte| byte.is_ascii_digit())
             };
-            if let Some(text) = text.as_mut().filter(|text| !harmless(text)) {
-                *text = self.text("netns", text);
+            if let Some(text) = text.as_mut().filter(|text| !harmless(&text.lossy())) {
+                *text = self.name("netns", text);
             }
         }
     }
@@ -528,8 +525,8 @@ mod tests {
 
     #[test]
     fn a_release_tells_its_numbers_alone() {
-        assert_eq!(version("6.18.5-acme-prod"), "6.18.5");
-        assert_eq!(version("weird"), "");
+        assert_eq!(version("6.18.5-acme-prod").bytes(), b"6.18.5");
+        assert_eq!(version("weird").bytes(), b"");
     }
 
     #[test]

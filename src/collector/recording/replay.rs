@@ -21,8 +21,8 @@ use crate::collector::udp::may_be_selected;
 use crate::collector::{CollectError, Request, Steps, mptcp, proc_net};
 use crate::filter::{Filter, Names};
 use crate::model::{
-    DetailSet, Evidence, FdLimit, Gap, GapKind, Namespace, Pid, PortRange, Protocol, Scan, Scanned,
-    Snapshot, Socket, Source, State,
+    DetailSet, Evidence, FdLimit, Gap, GapKind, Name, Namespace, Pid, PortRange, Protocol, Scan,
+    Scanned, Snapshot, Socket, Source, State,
 };
 
 impl Recording {
@@ -64,8 +64,12 @@ impl Recording {
         let from_netlink = |namespace: &Namespace| namespace.source == Source::Netlink;
         if !told && request.protocols.contains(Protocol::Tcp) && namespaces.iter().any(from_netlink)
         {
-            let release = self.facts.host.kernel.as_deref();
-            gaps.extend(bound_gap(&request.filter, &found.sockets, release));
+            let release = self.facts.host.kernel.as_ref().map(Name::lossy);
+            gaps.extend(bound_gap(
+                &request.filter,
+                &found.sockets,
+                release.as_deref(),
+            ));
         }
         let owners = request.owners;
         Ok(Snapshot {
@@ -167,7 +171,7 @@ impl Recording {
         Some(Gap {
             kind: GapKind::Malformed,
             count: more,
-            detail: format!("{more} more rows of the recording could not be understood"),
+            detail: format!("{more} more rows of the recording could not be understood").into(),
             hint: "it was altered: record anew".into(),
         })
     }
@@ -299,7 +303,7 @@ impl Names for RecordedNames<'_> {
             return None;
         };
         let mut devices = only.settings.devices.iter();
-        let (index, _) = devices.find(|(_, known)| known == name)?;
+        let (index, _) = devices.find(|(_, known)| *known == *name)?;
         Some(*index)
     }
 

@@ -28,7 +28,8 @@ pub(in crate::command) fn find(
             detail: format!(
                 "{} more processes were not asked for evidence",
                 named.left_out
-            ),
+            )
+            .into(),
             hint: "select with --pid or --port".into(),
         });
     }
@@ -63,7 +64,7 @@ pub(in crate::command) fn find(
         report.gaps.push(Gap {
             kind: GapKind::EvidenceMissing,
             count: missing,
-            detail: format!("nothing was recorded of what {missing} of the processes do"),
+            detail: format!("nothing was recorded of what {missing} of the processes do").into(),
             hint: "".into(),
         });
     }
@@ -78,7 +79,7 @@ pub(in crate::command) fn find(
         report.gaps.push(Gap {
             kind: GapKind::EvidenceMissing,
             count: 1,
-            detail: format!("whether TCP sockets of {name} that are in no table are dead"),
+            detail: format!("whether TCP sockets of {name} that are in no table are dead").into(),
             hint: "run as root".into(),
         });
     }
@@ -109,7 +110,8 @@ pub(in crate::command) fn not_asked(processes: u64) -> Option<Gap> {
     Some(Gap {
         kind: GapKind::EvidenceMissing,
         count: processes,
-        detail: format!("{whose} too many sockets in no TCP table to tell whether they are dead"),
+        detail: format!("{whose} too many sockets in no TCP table to tell whether they are dead")
+            .into(),
         hint: "select with --pid".into(),
     })
 }

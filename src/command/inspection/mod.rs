@@ -35,7 +35,7 @@ use crate::collector::netns::NetnsChoice;
 use crate::collector::sock_diag::wire::Families;
 use crate::env::Terminal;
 use crate::filter::{Filter, Term};
-use crate::model::{Protocol, Protocols, State, StateSet};
+use crate::model::{Name, Protocol, Protocols, State, StateSet};
 use crate::renderer::style::Look;
 use crate::renderer::{Format, Page, View};
 
@@ -239,7 +239,7 @@ impl Asked {
             },
             page,
             limit,
-            selection: selection(&ask, &command, &words),
+            selection: selection(&ask, &command, &words).map(Name::from),
         };
         // A listing says what it lists, and fails where --strict wants more.
         let is_shown = !matches!(view.page, Page::Diagram | Page::List { .. })

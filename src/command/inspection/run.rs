@@ -134,7 +134,7 @@ fn name(naming: Naming, plan: &Inspection, report: &mut Report<'_>) -> Step {
         }
     };
     Step {
-        what: "names".to_owned(),
+        what: "names".into(),
         took: start.elapsed(),
     }
 }
@@ -150,11 +150,10 @@ fn tell_beside(plan: &Inspection, report: &Report<'_>, err: &mut impl Write) -> 
 
 pub(in crate::command) fn tell_gaps(report: &Report<'_>, err: &mut impl Write) -> io::Result<()> {
     for gap in &report.gaps {
-        let gap = renderer::escape::gap(gap);
         writeln!(err, "closewait: not seen: {gap}")?;
     }
     if let Some(others) = report.not_looked_at() {
-        writeln!(err, "closewait: {}", renderer::escape::line(&others))?;
+        writeln!(err, "closewait: {others}")?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use super::super::{escape, units};
 use super::Column;
 use crate::classifier::{Report, Row};
 use crate::model::{
-    Endpoint, FigureValue, Hiding, Holders, Missing, Owner, Placed, Protocol, Resolved, Timer,
+    Endpoint, FigureValue, Hiding, Holders, Missing, Name, Owner, Placed, Protocol, Resolved, Timer,
 };
 
 /// What a column says of a row, where it is one plain value.
@@ -35,8 +35,8 @@ pub fn value<'a>(column: Column, row: &Row<'a>, report: &'a Report<'_>) -> Optio
             .snapshot
             .namespace(socket)
             .label
-            .as_deref()
-            .map(|label| Value::Text(label.as_bytes())),
+            .as_ref()
+            .map(|label| Value::Text(label.bytes())),
         Column::Proto => Some(Value::Word(socket.proto())),
         Column::Protocol => Some(Value::Word(socket.protocol.name())),
         Column::Family => Some(Value::Word(socket.family.name())),
@@ -54,7 +54,7 @@ pub fn value<'a>(column: Column, row: &Row<'a>, report: &'a Report<'_>) -> Optio
         Column::Uid => number(socket.user().map(u64::from)),
         Column::User => {
             let name = report.snapshot.host.users.name(socket.user()?)?;
-            Some(Value::Text(name.as_bytes()))
+            Some(Value::Text(name.bytes()))
         }
         Column::Inode => number((socket.inode != 0).then_some(socket.inode.into())),
         Column::Cookie => number(socket.cookie.map(u64::from)),
@@ -252,7 +252,7 @@ fn is_plain(end: Endpoint, report: &Report<'_>) -> bool {
 /// ss has it: `0.0.0.0%eth0:80`, `[fe80::1]%eth0:80`.
 pub fn push_end(
     end: Endpoint,
-    device: Option<&str>,
+    device: Option<&Name>,
     protocol: Protocol,
     names: &Resolved,
     out: &mut String,
@@ -270,7 +270,7 @@ pub fn push_end(
     }
     if let Some(device) = device {
         out.push('%');
-        escape::push(device.as_bytes(), out);
+        escape::push(device.bytes(), out);
     }
     out.push(':');
     match (service, end.port) {

@@ -1,7 +1,7 @@
 //! The services behind a program, in words: what it has asked there and nobody has answered, and
 //! who serves them on this host.
 
-use super::super::{escape, groups, units};
+use super::super::{groups, units};
 use super::evidence::{Lines, Rank};
 use super::halt;
 use super::waits;
@@ -67,7 +67,7 @@ pub(super) fn since(finding: &Finding, remote: Endpoint) -> String {
 /// `120 requests of nginx to 10.0.0.5:9000 unanswered for 12s (120 of 120 connections)`.
 fn unanswered(requests: &Requests, whose: Option<&Name>) -> String {
     let whose = match whose {
-        Some(name) => format!(" of {}", escape::text(name.bytes())),
+        Some(name) => format!(" of {name}"),
         None => String::new(),
     };
     let (unanswered, all) = (requests.unanswered, requests.connections);
@@ -181,7 +181,7 @@ fn parts(report: &Report<'_>, hop: &Hop) -> Vec<String> {
 /// `10 say "UPDATE waiting"`; of one or two, also who.
 fn says_words(says: &Says) -> String {
     let count = says.pids.len();
-    let what = escape::text(says.title.says.bytes());
+    let what = &says.title.says;
     let verb = if count == 1 { "says" } else { "say" };
     let who = match says.pids.as_slice() {
         few @ ([_] | [_, _]) if !says.title.is_blocked() => {
@@ -246,11 +246,11 @@ fn waits(hop: &Hop) -> Option<String> {
 }
 
 fn on(wait: &Wait) -> String {
-    let call = escape::text(wait.call.as_bytes());
+    let call = &wait.call;
     match &wait.target {
         Some(WaitTarget::Remote(remote)) => format!("{call} on {remote}"),
         Some(WaitTarget::Listener(local)) => format!("{call} on its listener {local}"),
-        Some(WaitTarget::File(_)) | None => call,
+        Some(WaitTarget::File(_)) | None => call.to_string(),
     }
 }
 

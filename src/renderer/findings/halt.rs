@@ -1,6 +1,6 @@
 //! The words for who cannot run: what it means, and the facts.
 
-use super::super::{escape, units};
+use super::super::units;
 use super::words::process;
 use crate::classifier::Report;
 use crate::classifier::halt::{Hold, Share, throttled};
@@ -72,9 +72,10 @@ pub(super) fn lines(report: &Report<'_>, evidence: &Evidence) -> Vec<String> {
         let age = vfork.age_ms.map_or(String::new(), |age| {
             format!(" for {}", units::duration(age))
         });
-        let call = vfork.call.as_ref().map_or(String::new(), |call| {
-            format!(", which is in {}", escape::text(call.as_bytes()))
-        });
+        let call = vfork
+            .call
+            .as_ref()
+            .map_or(String::new(), |call| format!(", which is in {call}"));
         lines.push(format!(
             "thread {} of {name} has waited in vfork{age} for {child}{call}",
             vfork.thread
@@ -107,7 +108,7 @@ pub(super) fn lines(report: &Report<'_>, evidence: &Evidence) -> Vec<String> {
 
 fn frozen(name: &str, freezer: &Freezer) -> String {
     let group = match &freezer.directory {
-        Some(directory) => escape::text(directory.bytes()),
+        Some(directory) => directory.to_string(),
         None => "above what can be seen here".to_owned(),
     };
     match &freezer.container {
@@ -123,11 +124,11 @@ fn frozen(name: &str, freezer: &Freezer) -> String {
 fn place(stuck: &Stuck) -> String {
     let mut words = String::new();
     if let Some(call) = &stuck.call {
-        words.push_str(&format!(" in {}", escape::text(call.as_bytes())));
+        words.push_str(&format!(" in {call}"));
     }
     match &stuck.place {
         Some(place) => {
-            words.push_str(&format!(" at {}", escape::text(place.as_bytes())));
+            words.push_str(&format!(" at {place}"));
             if let Some(what) = what(place) {
                 words.push_str(&format!(": {what}"));
             }
@@ -138,8 +139,12 @@ fn place(stuck: &Stuck) -> String {
 }
 
 /// What a function of the kernel waits for, where its name leaves no doubt.
-fn what(place: &str) -> Option<&'static str> {
-    let starts = |starts: &[&str]| starts.iter().any(|start| place.starts_with(start));
+fn what(place: &Name) -> Option<&'static str> {
+    let starts = |starts: &[&str]| {
+        starts
+            .iter()
+            .any(|start| place.bytes().starts_with(start.as_bytes()))
+    };
     Some(match place {
         _ if starts(&[
             "mnt_want_write",
@@ -163,10 +168,7 @@ fn what(place: &str) -> Option<&'static str> {
 fn quota_line(name: &str, quota: &Quota) -> String {
     let group = match &quota.container {
         Some(container) => format!("the container {}", short(container)),
-        None => format!(
-            "the control group {}",
-            escape::text(quota.directory.bytes())
-        ),
+        None => format!("the control group {}", quota.directory),
     };
     let ms = |us: u64| units::count(us / 1_000);
     let (run, period) = (ms(quota.quota_us), ms(quota.period_us));
@@ -199,7 +201,7 @@ pub(super) fn is_id(text: &str) -> bool {
 }
 
 fn short(container: &Container) -> String {
-    let id = escape::text(container.id.bytes());
+    let id = container.id.to_string();
     match id.get(..ID_SHOWN).filter(|_| is_id(&id)) {
         Some(short) => short.to_owned(),
         None => id,
@@ -208,7 +210,7 @@ fn short(container: &Container) -> String {
 
 pub(super) fn named(name: Option<&Name>, pid: Pid) -> String {
     match name {
-        Some(name) => format!("{}[{pid}]", escape::text(name.bytes())),
+        Some(name) => format!("{name}[{pid}]"),
         None => format!("process {pid}"),
     }
 }

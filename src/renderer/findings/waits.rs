@@ -1,7 +1,6 @@
 //! What the workers of a finding wait for, in words: each wait that tells something in a line of
 //! its own, the rest together.
 
-use super::super::escape;
 use super::evidence::{Lines, Rank};
 use super::far;
 use super::words::process;
@@ -75,7 +74,7 @@ pub(super) fn wait_lines(report: &Report<'_>, finding: &Finding, lines: &mut Lin
                 .iter()
                 .map(|common| {
                     let threads = common.threads - told.jammed(common);
-                    let call = escape::text(common.call.as_bytes());
+                    let call = &common.call;
                     let what = match (common.kind, names(&common.crews, workers)) {
                         (WaitKind::Lock, names) if told.parks => {
                             // Which pool is parked tells more than that one is.
@@ -138,7 +137,7 @@ impl Told<'_> {
 
     /// How many of the threads in a wait are told with a lock.
     fn jammed(&self, common: &Common) -> u64 {
-        if common.call != "futex" {
+        if common.call != *"futex" {
             return 0;
         }
         let jammed: u64 = self.jams().map(|jam| jam.threads).sum();
@@ -169,7 +168,7 @@ impl Told<'_> {
             );
         }
         let of = match self.report.holders().name(pid) {
-            Some(name) => format!(" of {}", escape::text(name.bytes())),
+            Some(name) => format!(" of {name}"),
             None => String::new(),
         };
         let noun = self.noun;
@@ -191,12 +190,12 @@ impl Told<'_> {
 
     fn common(&self, common: &Common) -> String {
         let who = self.who(common.workers, common.threads, common.pid, &common.crews);
-        let call = escape::text(common.call.as_bytes());
+        let call = &common.call;
         let on = match &common.on {
             On::Service(remote) => {
                 format!(" on {remote}{}", far::since(self.finding, *remote))
             }
-            On::File(file) => format!(" on {}", escape::text(file.bytes())),
+            On::File(file) => format!(" on {file}"),
             On::Listener(local) => format!(" on the listener {local}: nothing to do"),
             On::Clients => " on clients".to_owned(),
             On::Nothing => match common.kind {
@@ -226,11 +225,7 @@ impl Told<'_> {
 
     /// `thread 77 (cleaner) has it, and waits in read on 10.0.0.5:3306`.
     fn keeper(&self, jam: &Jam, keeper: &Keeper) -> String {
-        let name = keeper
-            .name
-            .as_ref()
-            .map(|name| escape::text(name.bytes()).to_string());
-        let who = match (keeper.thread, name) {
+        let who = match (keeper.thread, &keeper.name) {
             (Some(thread), Some(name)) if keeper.pid == jam.pid => {
                 format!("thread {thread} ({name})")
             }
@@ -239,9 +234,9 @@ impl Told<'_> {
         };
         let does = match (&keeper.call, &keeper.target) {
             (Some(call), Some(WaitTarget::Remote(end))) => {
-                format!(", and waits in {} on {end}", escape::text(call.as_bytes()))
+                format!(", and waits in {call} on {end}")
             }
-            (Some(call), _) => format!(", and waits in {}", escape::text(call.as_bytes())),
+            (Some(call), _) => format!(", and waits in {call}"),
             (None, _) => String::new(),
         };
         format!("{who} has it{does}")
@@ -266,12 +261,8 @@ fn names(crews: &[Crew], all: &Workers) -> String {
         known.map_or(0, |known| known.threads)
     };
     let name = |crew: &Crew| {
-        let name = escape::text(crew.name.bytes()).to_string();
-        if total(crew) > 1 {
-            format!("{name}*")
-        } else {
-            name
-        }
+        let star = if total(crew) > 1 { "*" } else { "" };
+        format!("{}{star}", crew.name)
     };
     match crews {
         [one] if one.threads == total(one) && one.threads > 1 => format!(" (all of {})", name(one)),

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::super::{escape, groups, units};
+use super::super::{groups, units};
 use super::epoll::is_unwatched;
 use super::far;
 use super::halt;
@@ -115,7 +115,7 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
 fn whole(report: &Report<'_>, netns: u16, whole: &Whole) -> String {
     match whole {
         Whole::Service(of) => service(*of, &on(report, netns, *of)),
-        Whole::Program(of) => format!("of {}", escape::text(of.name.bytes())),
+        Whole::Program(of) => format!("of {}", of.name),
     }
 }
 
@@ -371,7 +371,7 @@ fn culprit_words(finding: &Finding, cause: Cause, culprit: Culprit) -> Option<St
             "{seen}, and the event loop that watches the connections does not run: consistent with \
              a call in it that blocks{}.",
             match finding.workers.waits.first() {
-                Some(common) => format!(" ({})", escape::text(common.call.as_bytes())),
+                Some(common) => format!(" ({})", common.call),
                 None => String::new(),
             }
         ),
@@ -666,7 +666,7 @@ pub(super) fn holders_line(report: &Report<'_>, set: &Set) -> String {
 /// `java[1234]`, made safe for a terminal.
 pub fn process(report: &Report<'_>, pid: Pid) -> String {
     match report.holders().name(pid) {
-        Some(name) => format!("{}[{pid}]", escape::text(name.bytes())),
+        Some(name) => format!("{name}[{pid}]"),
         None => format!("process {pid}"),
     }
 }

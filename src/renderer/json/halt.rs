@@ -93,7 +93,7 @@ struct VforkJson<'a> {
     child: Option<u32>,
     name: Option<NameJson<'a>>,
     age_ms: Option<u64>,
-    call: Option<&'a str>,
+    call: Option<NameJson<'a>>,
 }
 
 impl<'a> From<&'a Vfork> for VforkJson<'a> {
@@ -103,7 +103,7 @@ impl<'a> From<&'a Vfork> for VforkJson<'a> {
             child: vfork.child.map(|child| child.0),
             name: vfork.name.as_ref().map(NameJson),
             age_ms: vfork.age_ms,
-            call: vfork.call.as_deref(),
+            call: vfork.call.as_ref().map(NameJson),
         }
     }
 }
@@ -150,16 +150,16 @@ impl From<Periods> for PeriodsJson {
 
 #[derive(Serialize)]
 struct StuckJson<'a> {
-    place: Option<&'a str>,
-    call: Option<&'a str>,
+    place: Option<NameJson<'a>>,
+    call: Option<NameJson<'a>>,
     threads: u32,
 }
 
 impl<'a> From<&'a Stuck> for StuckJson<'a> {
     fn from(stuck: &'a Stuck) -> StuckJson<'a> {
         StuckJson {
-            place: stuck.place.as_deref(),
-            call: stuck.call.as_deref(),
+            place: stuck.place.as_ref().map(NameJson),
+            call: stuck.call.as_ref().map(NameJson),
             threads: stuck.threads,
         }
     }

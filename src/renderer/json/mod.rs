@@ -8,7 +8,6 @@ mod row;
 mod types;
 mod workers;
 
-use std::borrow::Cow;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -18,11 +17,11 @@ use serde::{Serialize, Serializer};
 use self::row::RowJson;
 use self::types::{
     Causes, Counters, CpuJson, CulpritJson, Document, EndpointJson, EpollJson, EvidenceJson,
-    FindingJson, GroupJson, HalfClosedJson, HopJson, IdleJson, KeeperJson, ListenerJson, NameJson,
-    PartJson, PatienceJson, PlacedJson, PoolJson, Process, RequestsJson, RetiredJson, SilentJson,
-    SocketJson, SpreadJson, ThreadsJson, TimerJson, TitleJson, UdpJson, WaitJson,
+    FindingJson, GroupJson, HalfClosedJson, HopJson, IdleJson, KeeperJson, ListenerJson, PartJson,
+    PatienceJson, PlacedJson, PoolJson, Process, RequestsJson, RetiredJson, SilentJson, SocketJson,
+    SpreadJson, ThreadsJson, TimerJson, TitleJson, UdpJson, WaitJson,
 };
-pub(super) use self::types::{Gap, Reading, States, Tool};
+pub(super) use self::types::{Gap, NameJson, Reading, States, Tool};
 use super::list::{self, Order};
 use super::tally::Counts;
 use super::{Object, Page, View, findings, groups};
@@ -77,14 +76,14 @@ pub fn document(
     let document = Document {
         schema: SCHEMA,
         tool: Tool::THIS,
-        host: &snapshot.host.name,
+        host: NameJson(&snapshot.host.name),
         taken_at: taken_at(snapshot.taken_at_ns),
         elapsed_ms: elapsed.as_micros() as f64 / 1000.0,
         source: source(snapshot),
         namespaces: snapshot.namespaces.iter().map(Into::into).collect(),
         other_namespaces: snapshot.others.as_ref().map(Into::into),
         complete: report.is_complete(),
-        selection: view.selection.as_deref(),
+        selection: view.selection.as_ref().map(NameJson),
         gaps: gaps(report),
         states: States(&report.states),
         udp: report.udp.as_ref().map(UdpJson::from),
@@ -152,7 +151,7 @@ impl<'a> Reading<'a> {
     pub(super) fn of(report: &'a Report<'_>) -> Reading<'a> {
         let snapshot = report.snapshot;
         Reading {
-            host: &snapshot.host.name,
+            host: NameJson(&snapshot.host.name),
             taken_at: taken_at(snapshot.taken_at_ns),
             source: source(snapshot),
             complete: report.is_complete(),
@@ -264,13 +263,14 @@ impl<'a> Context<'a> {
         }
     }
 
-    fn device(&self, netns: u16, index: u32) -> Option<Cow<'a, str>> {
-        self.report.snapshot.netns(netns).device(index)
+    fn device(&self, netns: u16, index: u32) -> Option<String> {
+        let device = self.report.snapshot.netns(netns).device(index)?;
+        Some(device.lossy().into_owned())
     }
 
     /// What a namespace is called.
-    fn netns(&self, at: u16) -> Option<&'a str> {
-        self.report.snapshot.netns(at).label.as_deref()
+    fn netns(&self, at: u16) -> Option<NameJson<'a>> {
+        self.report.snapshot.netns(at).label.as_ref().map(NameJson)
     }
 
     fn processes(&self, pids: &[Pid]) -> Vec<Process<'a>> {
@@ -548,7 +548,9 @@ impl<'a> Context<'a> {
             send_q: self.report.send_q(socket),
             timer: socket.timer.map(TimerJson::from),
             uid,
-            user: uid.and_then(|uid| self.report.snapshot.host.users.name(uid)),
+            user: uid
+                .and_then(|uid| self.report.snapshot.host.users.name(uid))
+                .map(NameJson),
             inode: (socket.inode != 0).then_some(socket.inode),
             cookie: socket.cookie.map(u64::from),
             mptcp_token: socket.token,
@@ -577,15 +579,11 @@ fn wait<'a>(wait: &'a Wait, names: &'a Resolved) -> WaitJson<'a> {
             Some(EndpointJson::named(*end, Protocol::Tcp, names)),
             None,
         ),
-        Some(WaitTarget::File(name)) => (
-            None,
-            None,
-            Some(String::from_utf8_lossy(name.bytes()).into()),
-        ),
+        Some(WaitTarget::File(name)) => (None, None, Some(name.lossy().into())),
         None => (None, None, None),
     };
     WaitJson {
-        call: &wait.call,
+        call: NameJson(&wait.call),
         threads: wait.threads,
         remote,
         listener,

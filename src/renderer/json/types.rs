@@ -3,7 +3,6 @@
 //! They stand apart from the model, which may change; fields are added here, never renamed or
 //! removed within a schema number.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
@@ -18,20 +17,21 @@ use crate::classifier::finding::FinWait2;
 use crate::classifier::group::{RecvQ, Spread};
 use crate::model::{
     Cause, Endpoint, Idle, Name, Namespace, OtherNamespaces, Protocol, Resolved, State, Timer,
+    Words,
 };
 
 #[derive(Serialize)]
 pub(super) struct Document<'a> {
     pub(super) schema: u32,
     pub(super) tool: Tool,
-    pub(super) host: &'a str,
+    pub(super) host: NameJson<'a>,
     pub(super) taken_at: Option<String>,
     pub(super) elapsed_ms: f64,
     pub(super) source: &'static str,
     pub(super) namespaces: Vec<NamespaceJson<'a>>,
     pub(super) other_namespaces: Option<OthersJson<'a>>,
     pub(super) complete: bool,
-    pub(super) selection: Option<&'a str>,
+    pub(super) selection: Option<NameJson<'a>>,
     pub(super) gaps: Vec<Gap<'a>>,
     pub(super) states: States<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,7 +54,7 @@ pub(super) struct OthersJson<'a> {
     namespaces: u64,
     processes: u64,
     unknown: u64,
-    doubt: Option<&'a str>,
+    doubt: Option<&'a Words>,
 }
 
 impl<'a> From<&'a OtherNamespaces> for OthersJson<'a> {
@@ -63,7 +63,7 @@ impl<'a> From<&'a OtherNamespaces> for OthersJson<'a> {
             namespaces: others.namespaces,
             processes: others.processes,
             unknown: others.unknown,
-            doubt: others.doubt.as_deref(),
+            doubt: others.doubt.as_ref(),
         }
     }
 }
@@ -71,7 +71,7 @@ impl<'a> From<&'a OtherNamespaces> for OthersJson<'a> {
 /// A network namespace that was read.
 #[derive(Serialize)]
 pub(super) struct NamespaceJson<'a> {
-    pub(super) netns: Option<&'a str>,
+    pub(super) netns: Option<NameJson<'a>>,
     pub(super) inode: Option<u64>,
     pub(super) source: &'static str,
     pub(super) somaxconn: Option<u32>,
@@ -83,7 +83,7 @@ impl<'a> From<&'a Namespace> for NamespaceJson<'a> {
     fn from(namespace: &'a Namespace) -> NamespaceJson<'a> {
         let settings = &namespace.settings;
         NamespaceJson {
-            netns: namespace.label.as_deref(),
+            netns: namespace.label.as_ref().map(NameJson),
             inode: namespace.inode,
             source: namespace.source.name(),
             somaxconn: settings.somaxconn,
@@ -109,7 +109,7 @@ impl Tool {
 /// One of several readings.
 #[derive(Serialize)]
 pub struct Reading<'a> {
-    pub(super) host: &'a str,
+    pub(super) host: NameJson<'a>,
     pub(super) taken_at: Option<String>,
     pub(super) source: &'static str,
     pub(super) complete: bool,
@@ -120,8 +120,8 @@ pub struct Reading<'a> {
 pub struct Gap<'a> {
     pub(super) kind: &'static str,
     pub(super) count: u64,
-    pub(super) detail: &'a str,
-    pub(super) hint: &'a str,
+    pub(super) detail: &'a Words,
+    pub(super) hint: &'a Words,
 }
 
 /// How many UDP sockets are in each of their two states.
@@ -157,13 +157,13 @@ impl Serialize for States<'_> {
 
 #[derive(Serialize)]
 pub(super) struct GroupJson<'a> {
-    pub(super) netns: Option<&'a str>,
+    pub(super) netns: Option<NameJson<'a>>,
     pub(super) protocol: &'static str,
     pub(super) state: &'static str,
     pub(super) side: Option<&'static str>,
     pub(super) local_port: Option<u16>,
     pub(super) remote: Option<EndpointJson<'a>>,
-    pub(super) device: Option<Cow<'a, str>>,
+    pub(super) device: Option<String>,
     pub(super) owner_kind: Option<&'static str>,
     pub(super) owners: Vec<Process<'a>>,
     pub(super) sockets: u64,
@@ -183,7 +183,7 @@ pub(super) struct EndpointJson<'a> {
     pub(super) service: Option<&'a str>,
     /// The interface that it is bound to.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) device: Option<Cow<'a, str>>,
+    pub(super) device: Option<String>,
 }
 
 impl<'a> EndpointJson<'a> {
@@ -206,11 +206,11 @@ pub(super) struct Process<'a> {
 }
 
 /// A name as valid UTF-8: what is not becomes U+FFFD.
-pub(super) struct NameJson<'a>(pub(super) &'a Name);
+pub(in crate::renderer) struct NameJson<'a>(pub(in crate::renderer) &'a Name);
 
 impl Serialize for NameJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&String::from_utf8_lossy(self.0.bytes()))
+        serializer.serialize_str(&self.0.lossy())
     }
 }
 
@@ -263,11 +263,11 @@ pub(super) struct FindingJson<'a> {
     pub(super) severity: &'static str,
     pub(super) cause: &'static str,
     pub(super) sockets: u64,
-    pub(super) netns: Option<&'a str>,
+    pub(super) netns: Option<NameJson<'a>>,
     pub(super) side: Option<&'static str>,
     pub(super) local_port: Option<u16>,
     pub(super) remote: Option<EndpointJson<'a>>,
-    pub(super) device: Option<Cow<'a, str>>,
+    pub(super) device: Option<String>,
     pub(super) ends: u32,
     pub(super) owner_kind: Option<&'static str>,
     pub(super) owners: Vec<Process<'a>>,
@@ -341,7 +341,7 @@ pub(super) struct EvidenceJson<'a> {
     pub(super) halt: HaltJson<'a>,
     pub(super) epoll: Option<EpollJson>,
     pub(super) says: Option<NameJson<'a>>,
-    pub(super) unread: &'a [String],
+    pub(super) unread: &'a [Words],
 }
 
 /// What all processes of a finding wait for.
@@ -357,7 +357,7 @@ pub(super) struct WorkersJson<'a> {
 
 #[derive(Serialize)]
 pub(super) struct CommonJson<'a> {
-    pub(super) call: &'a str,
+    pub(super) call: NameJson<'a>,
     pub(super) kind: &'static str,
     pub(super) remote: Option<EndpointJson<'a>>,
     pub(super) listener: Option<EndpointJson<'a>>,
@@ -383,7 +383,7 @@ pub(super) struct LockKeeperJson<'a> {
     pub(super) pid: u32,
     pub(super) thread: Option<u32>,
     pub(super) name: Option<String>,
-    pub(super) call: Option<&'a str>,
+    pub(super) call: Option<NameJson<'a>>,
     pub(super) remote: Option<EndpointJson<'a>>,
 }
 
@@ -416,7 +416,7 @@ pub(super) struct CpuJson {
 
 #[derive(Serialize)]
 pub(super) struct WaitJson<'a> {
-    pub(super) call: &'a str,
+    pub(super) call: NameJson<'a>,
     pub(super) threads: u32,
     pub(super) remote: Option<EndpointJson<'a>>,
     pub(super) listener: Option<EndpointJson<'a>>,
@@ -434,7 +434,7 @@ pub(super) struct EpollJson {
 /// A listening address and its accept queue.
 #[derive(Serialize)]
 pub(super) struct ListenerJson<'a> {
-    pub(super) netns: Option<&'a str>,
+    pub(super) netns: Option<NameJson<'a>>,
     pub(super) local: EndpointJson<'a>,
     pub(super) owners: Vec<Process<'a>>,
     pub(super) queue: u32,
@@ -473,7 +473,7 @@ impl From<FinWait2> for FinWait2Json {
 
 #[derive(Serialize)]
 pub(super) struct SocketJson<'a> {
-    pub(super) netns: Option<&'a str>,
+    pub(super) netns: Option<NameJson<'a>>,
     pub(super) protocol: &'static str,
     pub(super) family: &'static str,
     pub(super) state: &'static str,
@@ -484,7 +484,7 @@ pub(super) struct SocketJson<'a> {
     pub(super) send_q: Option<u32>,
     pub(super) timer: Option<TimerJson>,
     pub(super) uid: Option<u32>,
-    pub(super) user: Option<&'a str>,
+    pub(super) user: Option<NameJson<'a>>,
     pub(super) inode: Option<u32>,
     pub(super) cookie: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -562,7 +562,7 @@ pub(super) struct RequestsJson<'a> {
 /// A service that has never answered many requests of a program.
 #[derive(Serialize)]
 pub(super) struct SilentJson<'a> {
-    pub(super) netns: Option<&'a str>,
+    pub(super) netns: Option<NameJson<'a>>,
     pub(super) owner: Process<'a>,
     pub(super) remote: EndpointJson<'a>,
     pub(super) connections: u64,
@@ -592,7 +592,7 @@ pub(super) struct PartJson<'a> {
 #[derive(Serialize)]
 pub(super) struct HopJson<'a> {
     pub(super) remote: EndpointJson<'a>,
-    pub(super) netns: Option<&'a str>,
+    pub(super) netns: Option<NameJson<'a>>,
     pub(super) owners: Vec<Process<'a>>,
     pub(super) connections: u64,
     pub(super) unaccepted: u64,

@@ -1,6 +1,8 @@
 //! What the workers of a finding wait for, in JSON.
 
-use super::types::{CommonJson, CrewJson, EndpointJson, JamJson, LockKeeperJson, WorkersJson};
+use super::types::{
+    CommonJson, CrewJson, EndpointJson, JamJson, LockKeeperJson, NameJson, WorkersJson,
+};
 use crate::classifier::workers::{Common, Jam, On, Workers};
 use crate::model::{Crew, Endpoint, LockPlace, Name, Protocol, Resolved, WaitKind, WaitTarget};
 
@@ -23,7 +25,7 @@ fn common<'a>(common: &'a Common, names: &'a Resolved) -> CommonJson<'a> {
         On::Clients | On::Nothing => (None, None, None),
     };
     CommonJson {
-        call: &common.call,
+        call: NameJson(&common.call),
         kind: match (&common.on, common.kind) {
             (On::Service(_), _) => "service",
             (On::Clients, _) => "clients",
@@ -59,7 +61,7 @@ fn jam<'a>(jam: &'a Jam, names: &'a Resolved) -> JamJson<'a> {
             pid: keeper.pid.0,
             thread: keeper.thread.map(|thread| thread.0),
             name: keeper.name.as_ref().map(text),
-            call: keeper.call.as_deref(),
+            call: keeper.call.as_ref().map(NameJson),
             remote: match keeper.target {
                 Some(WaitTarget::Remote(remote)) => Some(end(remote, names)),
                 _ => None,
@@ -81,5 +83,5 @@ fn crews(crews: &[Crew]) -> Vec<CrewJson> {
 }
 
 fn text(name: &Name) -> String {
-    String::from_utf8_lossy(name.bytes()).into()
+    name.lossy().into()
 }

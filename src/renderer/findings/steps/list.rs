@@ -8,7 +8,7 @@ use crate::classifier::Report;
 use crate::classifier::cause::GRACE_MS;
 use crate::classifier::finding::{End, Finding, Set};
 use crate::classifier::group::At;
-use crate::model::{Endpoint, Namespace, Pid};
+use crate::model::{Endpoint, Name, Namespace, Pid};
 
 /// More processes than this are named by their program.
 const PIDS_MAX: usize = 4;
@@ -92,11 +92,8 @@ fn whose(report: &Report<'_>, set: &Set) -> Whose {
         pids => {
             let mut names = pids.iter().map(|pid| report.holders().name(*pid));
             let first = names.next().flatten();
-            let text = first.and_then(|name| std::str::from_utf8(name.bytes()).ok());
-            match text {
-                Some(text) if names.all(|name| name == first) && is_plain(text) => {
-                    Whose::Program(text.to_owned())
-                }
+            match first.and_then(plain) {
+                Some(text) if names.all(|name| name == first) => Whose::Program(text.to_owned()),
                 _ => Whose::Processes(pids.to_vec()),
             }
         }
@@ -136,14 +133,18 @@ pub(super) enum Within<'a> {
 
 pub(super) fn within(namespace: &Namespace) -> Within<'_> {
     match (&namespace.asked, namespace.inode) {
-        (Some(name), _) if is_plain(name) => Within::Named(name),
-        (Some(_), Some(inode)) => Within::Numbered(inode),
-        _ => Within::Own,
+        (Some(name), inode) => match (plain(name), inode) {
+            (Some(name), _) => Within::Named(name),
+            (None, Some(inode)) => Within::Numbered(inode),
+            (None, None) => Within::Own,
+        },
+        (None, _) => Within::Own,
     }
 }
 
-/// Whether a shell and a reader take a name as it is. Who made another may have meant that.
-fn is_plain(name: &str) -> bool {
+/// A name that a shell and a reader take as it is. Who made another may have meant that.
+fn plain(name: &Name) -> Option<&str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_./-".contains(c);
-    !name.is_empty() && !name.starts_with('-') && name.chars().all(plain)
+    let name = std::str::from_utf8(name.bytes()).ok()?;
+    (!name.is_empty() && !name.starts_with('-') && name.chars().all(plain)).then_some(name)
 }

@@ -1,11 +1,10 @@
 //! What to do about FIN_WAIT2 sockets that a process holds.
 
-use super::super::super::escape;
 use super::step::Step;
 use crate::classifier::Report;
 use crate::classifier::culprit::Culprit;
 use crate::classifier::finding::Finding;
-use crate::model::Side;
+use crate::model::{Name, Side};
 
 /// Who holds the other ends, and what lets go of the descriptors here.
 pub(super) fn steps(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
@@ -18,7 +17,7 @@ pub(super) fn steps(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
     let other = other.map(|pid| Step::run(format!("closewait --pid {pid}")).with("the other end"));
     let name = set.by_weight.first();
     let name = name.and_then(|pid| report.holders().name(*pid));
-    let name = name.map(|name| escape::text(name.bytes()));
+    let name = name.map(Name::to_string);
     let relief = match (name.as_deref(), end.side()) {
         (Some("haproxy"), Some(Side::Client)) => {
             "set \"timeout server-fin\" in haproxy.cfg".to_owned()

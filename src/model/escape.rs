@@ -6,8 +6,6 @@
 
 use std::fmt::Write;
 
-use crate::model::Gap;
-
 /// Appends `bytes` in a form that a terminal shows as it is: control, direction and invisible
 /// characters as `\n`, `\x1b` or `\u{202e}`, bytes that are not UTF-8 as `\xff`, a backslash
 /// doubled.
@@ -77,16 +75,6 @@ pub fn ascii(text: &str) -> String {
     out
 }
 
-/// What could not be seen, and what to try.
-pub fn gap(gap: &Gap) -> String {
-    let mut out = text(gap.detail.as_bytes());
-    if !gap.hint.is_empty() {
-        out.push_str("; ");
-        push(gap.hint.as_bytes(), &mut out);
-    }
-    out
-}
-
 fn hex(byte: u8, out: &mut String) {
     let _ = write!(out, "\\x{byte:02x}");
 }
@@ -95,7 +83,7 @@ fn hex(byte: u8, out: &mut String) {
 /// (Cc), blanks that are no space (Zs, Zl, Zp), formats (Cf: they turn direction, join or hide),
 /// what Unicode lets a font leave out (`Default_Ignorable_Code_Point`), private use (Co) and what
 /// is no character. Unicode 16: DerivedCoreProperties.txt, UnicodeData.txt.
-pub(super) fn is_hostile(c: char) -> bool {
+pub fn is_hostile(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_control();
     }
