@@ -15,6 +15,7 @@ mod devices;
 mod elsewhere;
 mod errors;
 mod halt;
+mod hostile;
 mod lab;
 mod mixed;
 mod mptcp;
