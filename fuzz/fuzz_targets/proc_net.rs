@@ -50,9 +50,10 @@ fn table(text: &[u8], protocol: Protocol, family: Family, form: u8) {
     screen::shown(&screen::snapshot(found, Source::Procfs), form);
 }
 
-/// The crate passes over the first line, whatever it is, and knows no kernel's state 13.
+/// The crate passes over the first line, whatever it is: only a heading is none of ours. It knows no kernel's state 13.
 fn agrees(text: &[u8], ours: &[Socket]) {
-    if !text.trim_ascii_start().starts_with(b"sl") || text.contains(&b'\r') {
+    let first = text.split(|byte| *byte == b'\n').next();
+    if !first.is_some_and(proc_net::is_heading) || text.contains(&b'\r') {
         return;
     }
     let info = procfs::current_system_info();
