@@ -354,6 +354,7 @@ fn unsafe_code_is_in_files_that_only_make_a_call_of_the_system() {
     assert_eq!(
         with_unsafe,
         [
+            "collector/kernel.rs",
             "collector/namespaces/sknet.rs",
             "collector/owners/bpf/syscall.rs",
             "collector/owners/kcmp.rs",

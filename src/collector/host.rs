@@ -6,19 +6,19 @@ use std::str::FromStr;
 use rustix::net::{AddressFamily, SocketType, netdevice};
 use rustix::time::{ClockId, clock_getres};
 
-use super::file;
+use super::{file, kernel};
 use crate::model::{Host, Name, PortRange, Settings, Socket, Tick, Users};
 
 /// Reads what can be read of the host itself; what cannot is unknown.
 pub fn read(proc_root: &Path) -> Host {
-    let uname = rustix::system::uname();
+    let (name, release) = kernel::names().unzip();
     // The kernel's own, whatever the processes that are looked at.
     let boot_id = [proc_root, Path::new("/proc")]
         .iter()
         .find_map(|root| file::text(&root.join("sys/kernel/random/boot_id")).ok());
     Host {
-        name: uname.nodename().to_string_lossy().into_owned().into(),
-        kernel: Some(uname.release().to_string_lossy().into_owned().into()),
+        name: name.unwrap_or_default().into(),
+        kernel: release.map(Into::into),
         boot_id: boot_id.map(|text| text.trim().into()),
         tick: tick(),
         users: users(&file::read(Path::new("/etc/passwd"), file::LIST_MAX).unwrap_or_default()),

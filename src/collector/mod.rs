@@ -12,6 +12,7 @@ mod halt;
 pub mod hang;
 pub mod host;
 mod inside;
+mod kernel;
 mod locks;
 pub(crate) mod mptcp;
 pub mod names;

@@ -13,7 +13,7 @@ use super::netns::{self, Netns, NetnsChoice, NetnsName};
 use super::recording::tape::Tape;
 use super::sock_diag::Dumped;
 use super::sock_diag::wire::Families;
-use super::{CollectError, Request, SourceChoice, Steps, host, proc_net, udp};
+use super::{CollectError, Request, SourceChoice, Steps, host, kernel, proc_net, udp};
 use crate::model::{
     Family, Gap, GapKind, Name, Namespace, Pid, Protocol, Settings, Socket, Source, State,
 };
@@ -226,9 +226,9 @@ fn read_tcp(
                 gaps.extend(mptcp);
                 gaps.extend(dump_gaps(dump));
                 gaps.extend(age_gap(request, &found.sockets));
-                let uname = rustix::system::uname();
-                let release = uname.release().to_str().ok();
-                gaps.extend(bound_gap(&request.filter, &found.sockets, release));
+                let release = kernel::names().map(|(_, release)| release);
+                let bound = bound_gap(&request.filter, &found.sockets, release.as_deref());
+                gaps.extend(bound);
                 return Ok(Source::Netlink);
             }
             Err(error) if request.source == SourceChoice::Netlink => {

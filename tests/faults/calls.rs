@@ -447,5 +447,7 @@ pub const CALLS: &[Call] = &[
         &[("EINTR", libc::EINTR)],
     ),
     call("madvise", libc::SYS_madvise, &[("EINVAL", libc::EINVAL)]),
+    call("uname", libc::SYS_uname, &[("EPERM", libc::EPERM)]),
+    call("sysinfo", libc::SYS_sysinfo, &[("EPERM", libc::EPERM)]),
     call("getcwd", libc::SYS_getcwd, &[("ENOENT", libc::ENOENT)]),
 ];

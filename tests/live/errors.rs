@@ -196,6 +196,10 @@ fn where_descriptors_run_out_the_limit_is_named_and_no_capability() {
             let mut limited = Command::new("sh");
             let told = run(limited.args(["-c", &script]).arg(closewait()).args(args));
             let all = [told.stdout.as_str(), &told.stderr].concat();
+            // The loader has not found the libraries of a program that is linked to some.
+            if told.code == 127 && told.stderr.contains("shared librar") {
+                continue;
+            }
             assert!([0, 1].contains(&told.code), "{files} {args:?}: {told:?}");
             assert!(!all.contains("panicked"), "{files} {args:?}: {told:?}");
             if all.contains("(os error 24)") && !all.contains("CLOSE_WAIT") {

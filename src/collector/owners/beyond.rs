@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashSet;
 use rustix::fs::CWD;
+use rustix::time::{ClockId, clock_gettime};
 
 use super::kcmp::shares_files;
 use super::procfs::{Processes, numbers_in, socket_inode, threads_in};
@@ -29,8 +30,10 @@ const LINKS_MAX: usize = 200_000;
 const FIXED_MAX: usize = 1 << 20;
 /// How many other tables of its process the table of a thread is compared with.
 const TABLES: usize = 8;
-/// How long to search where sockets have no name.
+/// How long to search where sockets have no name: of processor time, since a host that is busy has no
+/// fewer places to look at, and by the clock.
 const BEHIND_MAX: Duration = Duration::from_millis(250);
+const BEHIND_WAIT: Duration = Duration::from_secs(2);
 
 /// Looks for holders of these sockets, which were not found so far, and for what may hide them.
 pub fn look(proc_root: &Path, left: FxHashSet<u32>, found: &mut Found) {
@@ -146,9 +149,18 @@ impl Look<'_> {
     /// Looks for descriptors in flight, for calls on descriptors that are closed, and for
     /// mappings, as far as the time allows.
     fn behind(&self, pids: &[Pid], barriers: &mut Vec<Barrier>) {
-        let start = Instant::now();
+        let (start, worked) = (Instant::now(), worked());
+        let is_time = || {
+            let worked = self::worked().saturating_sub(worked);
+            worked < BEHIND_MAX && start.elapsed() < BEHIND_WAIT
+        };
         let mut procfs = Processes::open(self.proc_root);
-        for pid in pids.iter().take_while(|_| start.elapsed() < BEHIND_MAX) {
+        // A thread of this process is in a call on the file by which it looks at itself.
+        let own = file::link(&self.proc_root.join("self")).unwrap_or_default();
+        let others = pids
+            .iter()
+            .filter(|pid| own != Path::new(&pid.0.to_string()));
+        for pid in others.take_while(|_| is_time()) {
             let process = self.process(*pid);
             let mut holding = |count| {
                 (count > 0).then(|| Holding {
@@ -247,6 +259,12 @@ fn calls(process: &Path) -> u64 {
         })
     };
     numbers(&tasks).filter(is_on_a_closed_one).count() as u64
+}
+
+/// How long the calling thread has worked.
+fn worked() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 fn is_threaded(tasks: &Path) -> bool {

@@ -147,6 +147,7 @@ impl Recording {
                     *malformed = malformed.saturating_add(more);
                 }
             }
+            found.settle();
             if protocol == Protocol::Tcp {
                 let request = Request {
                     filter: filter.clone(),

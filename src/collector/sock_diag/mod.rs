@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use netlink_packet_core::DecodeError;
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 use netlink_sys::{Socket as NetlinkSocket, SocketAddr};
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::io::Errno;
 use rustix::net::sockopt;
 
@@ -61,6 +61,8 @@ pub struct Dumped {
     pub details: Details,
     /// All of it as it came, where that is to be recorded.
     pub tape: Option<Tape>,
+    /// Of listeners that came again, until [`Dumped::settle`].
+    pub(super) shortest: FxHashMap<NonZeroU64, u32>,
 }
 
 impl Dumped {
@@ -92,12 +94,22 @@ impl Dumped {
     /// Takes a socket that came again. For an accept queue the shorter of both lengths counts: it was
     /// at least that long all the time.
     pub(super) fn again(&mut self, later: &Socket) {
-        if later.state != State::Listen {
+        if let (State::Listen, Some(cookie)) = (later.state, later.cookie) {
+            let shortest = self.shortest.entry(cookie).or_insert(later.recv_q);
+            *shortest = later.recv_q.min(*shortest);
+        }
+    }
+
+    /// Gives the accept queues that came again their lengths, in one walk for all of them.
+    pub(super) fn settle(&mut self) {
+        let shortest = std::mem::take(&mut self.shortest);
+        if shortest.is_empty() {
             return;
         }
-        let known = self.sockets.iter_mut();
-        for earlier in known.filter(|earlier| earlier.cookie == later.cookie) {
-            earlier.recv_q = earlier.recv_q.min(later.recv_q);
+        for socket in &mut self.sockets {
+            if let Some(length) = socket.cookie.and_then(|cookie| shortest.get(&cookie)) {
+                socket.recv_q = socket.recv_q.min(*length);
+            }
         }
     }
 
@@ -241,6 +253,7 @@ impl Reader {
             if !dump.interrupted || tries == TRIES {
                 let Known { seen, fresh } = &mut self.known;
                 seen.extend(fresh.drain());
+                found.settle();
                 return Ok(dump);
             }
             found.back_to(start);
@@ -389,7 +402,24 @@ mod tests {
         found.push(listener(2, 9));
         found.again(&listener(1, 3));
         found.again(&listener(1, 5));
+        found.settle();
         let queues: Vec<u32> = found.sockets.iter().map(|socket| socket.recv_q).collect();
         assert_eq!(queues, [3, 9]);
+    }
+
+    #[test]
+    fn half_a_million_listeners_may_all_come_again() {
+        let end = Endpoint::new(Ipv4Addr::LOCALHOST, 80);
+        let listener = |cookie| Socket {
+            recv_q: 1,
+            cookie: NonZeroU64::new(cookie),
+            ..Socket::bare(State::Listen, end, end)
+        };
+        let mut found = Dumped::default();
+        (1..=500_000).for_each(|cookie| found.push(listener(cookie)));
+        // A walk over all of them for each takes an hour.
+        (1..=500_000).for_each(|cookie| found.again(&listener(cookie)));
+        found.settle();
+        assert!(found.sockets.iter().all(|socket| socket.recv_q == 1));
     }
 }
