@@ -291,6 +291,8 @@ fn a_program_whose_file_system_does_not_answer_is_told_without_it() {
     let _hanging = hanging(Path::new(&tcp));
     let output = run(&["check", "-t", "1", "--proc", root, "--source", "procfs"]);
     assert_eq!(output.status.code(), Some(3));
+    let line = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(line.contains("no verdict within 1 s"), "{line}");
 }
 
 /// Has whoever opens a file wait until this is closed: the kernel asks a listener that does not answer.
