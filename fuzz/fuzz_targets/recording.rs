@@ -10,7 +10,10 @@ mod attacks;
 #[path = "../../tests/recording_fuzz/check.rs"]
 mod check;
 #[path = "../../tests/recording_fuzz/edits.rs"]
+#[allow(dead_code)]
 mod edits;
+#[path = "../../tests/recording_fuzz/forms.rs"]
+mod forms;
 #[path = "../../tests/openmetrics/mod.rs"]
 mod openmetrics;
 

@@ -11,9 +11,8 @@ use closewait::env::Terminal;
 use closewait::exit::Outcome;
 use serde_json::Value;
 
-use super::attacks::fault;
 use super::edits::Base;
-use super::openmetrics;
+use super::forms;
 
 /// Every command and form.
 const COMMANDS: [&str; 37] = [
@@ -148,57 +147,18 @@ fn carry_out(command: &Command, recording: &Arc<Recording>) {
     }
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let outcome = command::run(&plan, &mut out, &mut err);
-    let err = String::from_utf8(err).unwrap();
-    assert_eq!(fault(&err, false), None, "{words}: {err}");
-    let outcome = match outcome {
-        Ok(outcome) => outcome,
-        // It is told by `main`, which escapes it.
-        Err(_) => return,
-    };
-    if words.starts_with("record") {
-        let masked = Recording::read(&out).unwrap_or_else(|error| panic!("{words}: {error}"));
-        masked.redacted().unwrap();
-        return;
-    }
-    let out = String::from_utf8(out).unwrap();
-    judge(words, &out);
+    forms::judge(words, outcome.is_ok(), &out, &err);
+    // An error is told by `main`, which escapes it.
+    let Ok(outcome) = outcome else { return };
     agrees(words, outcome, &out);
 }
 
-/// Whether the text is of its form, and none of its characters is hidden.
-fn judge(words: &str, out: &str) {
-    let has = |flag: &str| words.split(' ').any(|word| word == flag);
-    if has("--csv") {
-        let mut reader = csv::ReaderBuilder::new().from_reader(out.as_bytes());
-        // All records have as many fields.
-        for record in reader.records() {
-            record.unwrap_or_else(|error| panic!("{words}: {error}: {out}"));
-        }
-        return assert_eq!(fault(&out.replace("\r\n", "\n"), false), None, "{words}");
-    }
-    if has("--prometheus") {
-        let faults = openmetrics::faults(out);
-        assert!(faults.is_empty(), "{words}: {faults:?}");
-    } else {
-        assert_eq!(fault(out, has("always")), None, "{words}: {out}");
-    }
-    let texts: Vec<&str> = match (has("--json"), has("--jsonl")) {
-        (true, _) => vec![out],
-        (_, true) => out.lines().collect(),
-        _ => return,
-    };
-    for text in texts {
-        let read = serde_json::from_str::<Value>(text);
-        read.unwrap_or_else(|error| panic!("{words}: {error}: {text}"));
-    }
-}
-
 /// Whether the exit code says what the text says.
-fn agrees(words: &str, outcome: Outcome, out: &str) {
+fn agrees(words: &str, outcome: Outcome, out: &[u8]) {
     if !words.ends_with("--json --strict") {
         return;
     }
-    let json: Value = serde_json::from_str(out).unwrap();
+    let json: Value = serde_json::from_slice(out).unwrap();
     let gaps = json["gaps"].as_array().unwrap();
     match outcome {
         Outcome::Done => assert!(gaps.is_empty(), "{gaps:?}"),

@@ -62,7 +62,7 @@ const WORDS: [u32; 8] = [
     0x0101_0101,
 ];
 /// How many bytes an edit has: what, which section, where in two bytes, by what in two.
-const EDIT: usize = 6;
+pub const EDIT: usize = 6;
 /// More of them leave nothing that is understood.
 const EDITS_MAX: usize = 16;
 
@@ -154,6 +154,24 @@ impl Base {
         bytes.extend(crc.sum().to_le_bytes());
         bytes
     }
+}
+
+/// A text with these edits.
+pub fn text(text: &[u8], edits: &[u8]) -> Vec<u8> {
+    let section = Section {
+        tag: b"dump".to_vec(),
+        content: text.to_vec(),
+        values: fields(text),
+    };
+    let mut edited = Edited::new(&section);
+    for edit in edits.chunks_exact(EDIT).take(EDITS_MAX) {
+        let &[what, _, a, b, c, d] = edit else {
+            unreachable!()
+        };
+        let place = usize::from(u16::from_le_bytes([a, b]));
+        edited.edit(what % 28, place, c, d, &section);
+    }
+    edited.content()
 }
 
 /// A section, and what is to be put where; places are those of the base.

@@ -6,7 +6,9 @@
 #[path = "../hostile/attacks.rs"]
 mod attacks;
 mod check;
+#[allow(dead_code)]
 mod edits;
+mod forms;
 #[path = "../openmetrics/mod.rs"]
 mod openmetrics;
 

@@ -1,0 +1,61 @@
+//! What must hold whatever a process or the system says of itself. The fuzz target and the test
+//! share it.
+
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use closewait::command::{self, Plan};
+use closewait::env::Terminal;
+
+use super::forms;
+use super::tree::Tree;
+
+/// Every reader and every form of what was read.
+const COMMANDS: [&str; 10] = [
+    "--json --sample 0s",
+    "-v --sample 0s --limit 0 --color always",
+    "--json --sample 1ms",
+    "--prometheus",
+    "--by program,user,unit,container --csv",
+    "list -aoeip --columns +user,pid,unit,container,cgroup",
+    "list -aoep --jsonl",
+    "check -v --strict -w 1 -c 2 --fd-share 1,2 --queue 1,2",
+    "-A --json --sample 0s",
+    "record - -v --sample 0s",
+];
+
+struct Bench {
+    tree: Tree,
+    plans: Vec<(&'static str, Plan)>,
+}
+
+static BENCH: LazyLock<Mutex<Bench>> = LazyLock::new(|| {
+    let tree = Tree::new();
+    let root = tree.root().to_str().unwrap().to_owned();
+    let plan = |words: &'static str| {
+        let said = words
+            .split(' ')
+            .chain(["--proc", &root, "--source", "procfs"]);
+        let said = command::Command::read(std::iter::once("closewait").chain(said)).unwrap();
+        let terminal = Terminal {
+            width: Some(80),
+            ..Terminal::default()
+        };
+        (words, Plan::new(said, terminal).unwrap())
+    };
+    let plans = COMMANDS.into_iter().map(plan).collect();
+    Mutex::new(Bench { tree, plans })
+});
+
+/// The first byte chooses a command; the rest are edits.
+pub fn check(bytes: &[u8]) {
+    let &[command, ref edits @ ..] = bytes else {
+        return;
+    };
+    let bench = BENCH.lock().unwrap_or_else(PoisonError::into_inner);
+    let (words, plan) = &bench.plans[usize::from(command) % bench.plans.len()];
+    bench.tree.changed(edits, || {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let outcome = command::run(plan, &mut out, &mut err);
+        forms::judge(words, outcome.is_ok(), &out, &err);
+    });
+}
