@@ -29,10 +29,13 @@ static MEMORY: Memory = Memory;
 
 fn main() -> ExitCode {
     memory::refused_as(without_memory());
-    memory::take_stack();
+    memory::with_stack(watched)
+}
+
+/// Runs, and ends with a status whatever happens.
+fn watched() -> ExitCode {
     // Nothing to do about a stderr that is gone.
     panics::told_by(|words| drop(writeln!(io::stderr(), "closewait: {words}")));
-    // Whatever happens, a check ends with a status.
     std::panic::catch_unwind(run).unwrap_or_else(|_| {
         let outcome = Command::mistake_of(std::env::args_os());
         tell_monitoring(Some("a fault in closewait itself"), outcome);

@@ -7,8 +7,10 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
+use std::process::ExitCode;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Resource, getrlimit};
@@ -44,12 +46,23 @@ pub fn refused_as(refusal: Refusal) {
 /// has room, and where it cannot the kernel sends a signal.
 const STACK: usize = 512 * 1024;
 
-/// Takes the stack that the main thread will need now, where a lack of it can be told.
-pub fn take_stack() {
+/// Runs with the stack that a run needs. The main thread takes it now, where a lack of it can be told;
+/// where `ulimit -s` leaves it too little, another thread runs, whose stack that does not bound.
+pub fn with_stack(run: fn() -> ExitCode) -> ExitCode {
     share_arena();
+    let limit = getrlimit(Resource::Stack).current;
+    if limit.is_some_and(|limit| limit < 4 * STACK as u64) {
+        let runs = thread::Builder::new().stack_size(4 * STACK).spawn(run);
+        return match runs.map(JoinHandle::join) {
+            Ok(Ok(code)) => code,
+            // What panics is told by whoever runs.
+            Ok(Err(_)) | Err(_) => refuse(),
+        };
+    }
     // There is room for it now, or there are words.
     drop(black_box(Vec::<u8>::with_capacity(2 * STACK)));
     touch_stack();
+    run()
 }
 
 /// Has all threads allocate from one arena where the address space is limited. The C library reserves

@@ -193,3 +193,25 @@ fn without_memory_a_check_is_unknown_and_everything_else_an_error() {
     }
     assert!(refused > 0, "no limit was too low");
 }
+
+#[test]
+fn a_small_stack_ends_no_run() {
+    let recording = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/recordings/leak.cw");
+    for kilobytes in [64, 128, 512, 1024] {
+        for args in [
+            &[][..],
+            &["list", "-a"],
+            &["check", "--from", recording],
+            &["--json"],
+        ] {
+            let script = format!(r#"ulimit -s {kilobytes}; exec "$0" "$@""#);
+            let mut command = Command::new("sh");
+            command.args(["-c", &script, CLOSEWAIT]).args(args);
+            let output = command.output().unwrap();
+            assert!(
+                matches!(output.status.code(), Some(0..=3)) && !output.stdout.is_empty(),
+                "{kilobytes} {args:?}: {output:?}"
+            );
+        }
+    }
+}
