@@ -148,6 +148,9 @@ struct Groups {
     numbers: Vec<(u64, Cgroup)>,
 }
 
+/// How much is read, at first, before it is looked at.
+const PIECE: usize = 64 * 1024;
+
 impl Recording {
     /// What was seen, and what the suspects said.
     pub fn new(
@@ -202,9 +205,19 @@ impl Recording {
         read.map_err(RecordingError::Unread)?;
         // What is none may have no end.
         format::after_line(&bytes)?;
-        let read = source.read_to_end(&mut bytes);
-        read.map_err(RecordingError::Unread)?;
-        Recording::read(&bytes)
+        loop {
+            let before = bytes.len();
+            let more = before.max(PIECE) as u64;
+            let read = source.by_ref().take(more).read_to_end(&mut bytes);
+            read.map_err(RecordingError::Unread)?;
+            if bytes.len() == before {
+                return Recording::read(&bytes);
+            }
+            match format::sections(&bytes) {
+                Ok(_) | Err(RecordingError::Truncated) => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Reads a recording from its bytes.

@@ -235,3 +235,24 @@ proptest! {
         look(&line);
     }
 }
+
+#[test]
+fn what_goes_wrong_is_not_read_on() {
+    struct Counted(u64);
+    impl Read for Counted {
+        fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+            bytes.fill(b'x');
+            self.0 += bytes.len() as u64;
+            Ok(bytes.len())
+        }
+    }
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/recordings/leak.cw");
+    let whole = std::fs::read(file).unwrap();
+    let line = 1 + whole.iter().position(|byte| *byte == b'\n').unwrap();
+    for begun in [&whole[..line], &whole] {
+        let mut endless = Counted(0);
+        let read = Recording::read_from(begun.chain(&mut endless));
+        assert!(matches!(read, Err(RecordingError::Altered(_))), "{read:?}");
+        assert!(endless.0 < 1024 * 1024, "{}", endless.0);
+    }
+}
