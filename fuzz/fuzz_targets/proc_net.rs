@@ -23,10 +23,8 @@ fuzz_target!(|bytes: &[u8]| {
         2 => closewait::fuzz::host(&String::from_utf8_lossy(text)),
         _ => {
             let end = Endpoint::new(std::net::Ipv4Addr::LOCALHOST, 80);
-            let found = Dumped {
-                sockets: vec![Socket::bare(State::CloseWait, end, end)],
-                ..Dumped::default()
-            };
+            let mut found = Dumped::default();
+            found.sockets = vec![Socket::bare(State::CloseWait, end, end)];
             let mut snapshot = screen::snapshot(found, Source::Procfs);
             snapshot.host.users = closewait::fuzz::users(text);
             screen::shown(&snapshot, *form);
