@@ -44,6 +44,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashSet;
+use rustix::io::Errno;
 
 use self::namespaces::{Missing, Tables};
 use self::netlink::may_be_selected;
@@ -179,6 +180,23 @@ pub enum CollectError {
 }
 
 impl CollectError {
+    /// What the system said, where it was asked.
+    fn errno(&self) -> Option<Errno> {
+        let of = Errno::from_io_error;
+        match self {
+            CollectError::Netns(error) => error.errno(),
+            CollectError::Procfs { reason, .. } => of(reason),
+            CollectError::Neither { procfs, .. } => procfs.errno(),
+            CollectError::Netlink(
+                DumpError::Open(reason) | DumpError::Send(reason) | DumpError::Receive(reason),
+            ) => of(reason),
+            CollectError::Netlink(DumpError::Refused(errno) | DumpError::Failed(errno)) => {
+                Some(*errno)
+            }
+            _ => None,
+        }
+    }
+
     /// What a reading of /proc failed with, after sock_diag may have refused.
     fn after(self, refused: Option<DumpError>) -> CollectError {
         match refused {

@@ -1,12 +1,14 @@
 //! The socket table of one network namespace: through sock_diag, or from /proc/net/tcp where that
 //! is not available.
 
+use rustix::io::Errno;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::file;
 use super::mptcp::{self, Presence};
+use super::namespaces::doubt::hint_of;
 use super::namespaces::{self, Tables};
 use super::netlink::{age_gap, bound_gap, dump_gaps, may_matter, read_netlink};
 use super::netns::{self, Netns, NetnsChoice, NetnsName};
@@ -350,7 +352,11 @@ pub(super) fn read_texts(
                 },
             }),
             Err(reason) => {
-                let hint = if reason.kind() != io::ErrorKind::NotFound {
+                let hint = if let Some(limit @ (Errno::MFILE | Errno::NFILE)) =
+                    Errno::from_io_error(&reason)
+                {
+                    format!("; {}", hint_of(limit, ""))
+                } else if reason.kind() != io::ErrorKind::NotFound {
                     String::new()
                 } else if netns::is_ours(&request.proc_root) {
                     "; is /proc mounted?".to_owned()

@@ -22,7 +22,7 @@ use self::find::{Depth, Found, Search, find};
 use self::lives::Homes;
 pub use self::lives::{Missing, whereabouts};
 use self::place::{Key, Place};
-use super::netns::{self, Netns, NetnsChoice, NetnsError};
+use super::netns::{self, Netns, NetnsChoice};
 use super::sock_diag::Dumped;
 use super::table::{Table, namespace, netns_label, read_table};
 use super::{CollectError, Request, SourceChoice, Steps};
@@ -320,7 +320,7 @@ impl Reading {
                 self.add(described, table);
             }
             Ok((_, Err(error))) => {
-                self.unentered.refuse(error.to_string());
+                self.unentered.refuse_for(&error, error.errno());
                 self.error.get_or_insert(error);
             }
             Err(error) => match self.read_proc(place, request, steps) {
@@ -331,7 +331,7 @@ impl Reading {
                     self.add(described, table);
                 }
                 None => {
-                    self.unentered.refuse_for(&error);
+                    self.unentered.refuse_for(&error, error.errno());
                     self.error.get_or_insert(error.into());
                 }
             },
@@ -377,9 +377,9 @@ impl Unentered {
         self.reason.get_or_insert(reason);
     }
 
-    fn refuse_for(&mut self, error: &NetnsError) {
+    fn refuse_for(&mut self, error: &dyn std::error::Error, errno: Option<Errno>) {
         if self.reason.is_none() {
-            self.errno = error.errno();
+            self.errno = errno;
         }
         self.refuse(error.to_string());
     }
