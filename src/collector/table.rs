@@ -1,10 +1,11 @@
 //! The socket table of one network namespace: through sock_diag, or from /proc/net/tcp where that
 //! is not available.
 
-use rustix::io::Errno;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+
+use rustix::io::Errno;
 
 use super::file;
 use super::mptcp::{self, Presence};
