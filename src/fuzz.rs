@@ -5,12 +5,13 @@ use std::io::Cursor;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::collector::owners::bpf::btf::Layout;
-use crate::collector::owners::bpf::program::{self, Parts};
+use crate::collector::holders::bpf::btf::Layout;
+use crate::collector::holders::bpf::program::{self, Parts};
 use crate::collector::resolve::{self, Asked, Sources};
-use crate::collector::sock_diag::wire::{self, Query, Reply};
-use crate::collector::sock_diag::{Dump, Dumped, Known};
-use crate::collector::{host, mptcp, names};
+use crate::collector::sockets::mptcp;
+use crate::collector::sockets::sock_diag::wire::{self, Query, Reply};
+use crate::collector::sockets::sock_diag::{Dump, Dumped, Known};
+use crate::collector::{host, names};
 use crate::model::socket::u32_at;
 use crate::model::{Resolved, Users};
 

@@ -27,6 +27,7 @@ pub mod model;
 mod output;
 pub mod panics;
 pub mod progress;
+pub mod recording;
 pub mod renderer;
 pub mod rights;
 mod start;

@@ -17,7 +17,8 @@ use closewait::exit::Outcome;
 use closewait::memory::{self, Memory, Refusal};
 use closewait::model::{State, StateSet};
 use closewait::panics;
-use closewait::renderer::{check, escape};
+use closewait::renderer::escape;
+use closewait::renderer::format::plugin;
 use closewait::rights;
 use closewait::stdout::Stdout;
 
@@ -182,7 +183,7 @@ fn unknown(reason: &str) -> Vec<u8> {
     let mut line = Vec::new();
     let states = StateSet::of(State::CloseWait);
     // Into memory nothing fails.
-    let _ = check::unknown(states, reason, &mut line);
+    let _ = plugin::unknown(states, reason, &mut line);
     line
 }
 

@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use crate::collector::owners::Progress;
+use crate::collector::holders::Progress;
 
 /// How long a run may take before it says what it is doing.
 const PATIENCE: Duration = Duration::from_millis(700);

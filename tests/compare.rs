@@ -35,7 +35,7 @@ fn document(args: &[&str]) -> Value {
 
 /// A recording of `leak.cw` as of another host.
 fn of_another_host(dir: &Path, name: &str) -> String {
-    use closewait::collector::recording::Recording;
+    use closewait::recording::Recording;
     let mut recording = Recording::open(Path::new(&file("leak.cw"))).unwrap();
     recording.facts.host.name = "other".into();
     recording.facts.host.boot_id = Some("another".into());

@@ -18,7 +18,7 @@ use closewait::filter::Filter;
 use closewait::model::{
     Details, Endpoint, Host, Namespace, Protocol, Protocols, Scan, Snapshot, Socket, Source, State,
 };
-use closewait::renderer::prometheus::exposition;
+use closewait::renderer::format::openmetrics::exposition;
 use proptest::prelude::*;
 
 use openmetrics::{faults, value};

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use closewait::classifier::finding::{self, Findings};
 use closewait::classifier::{self, Report, queue};
-use closewait::collector::cgroup;
+use closewait::collector::placement::cgroup;
 use closewait::command::inspection::Inspection;
 use closewait::command::{self, Plan};
 use closewait::env::Terminal;
@@ -189,7 +189,7 @@ fn holders(sockets: &[Socket]) -> Holders {
             pid,
             name: Some(Name::new(name)),
             age_ms: Some(3_600_000),
-            forebears: Vec::new(),
+            ancestors: Vec::new(),
         });
     Holders::new(holders, processes.collect())
 }

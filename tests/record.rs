@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use closewait::collector::recording::{Recording, RecordingError};
+use closewait::recording::{Recording, RecordingError};
 use serde_json::Value;
 
 fn path(name: &str) -> PathBuf {

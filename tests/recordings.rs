@@ -8,8 +8,8 @@ mod recorded;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use closewait::collector::proc_net;
-use closewait::collector::sock_diag::wire;
+use closewait::collector::sockets::proc_net;
+use closewait::collector::sockets::sock_diag::wire;
 use closewait::model::{
     Ago, Endpoint, Family, Socket, State, StateSet, TcpInfo, Tick, Timer, TimerKind,
 };

@@ -21,8 +21,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
-use closewait::collector::proc_net;
-use closewait::collector::sock_diag::wire::{self, Families, Query, Reply};
+use closewait::collector::sockets::proc_net;
+use closewait::collector::sockets::sock_diag::wire::{self, Families, Query, Reply};
 use closewait::model::{DetailSet, Endpoint, Family, State, StateSet};
 
 use self::cast::Cast;

@@ -27,7 +27,7 @@ static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(|| {
     let states = closewait::model::State::ALL.into_iter().zip(1000..);
     let sockets =
         states.map(|(state, port)| closewait::model::Socket::bare(state, end(port), end(80)));
-    let mut found = closewait::collector::sock_diag::Dumped::default();
+    let mut found = closewait::collector::sockets::sock_diag::Dumped::default();
     found.sockets = sockets
         .filter(|socket| StateSet::ALL.contains(socket.state))
         .collect();

@@ -6,7 +6,7 @@
 
 #![no_main]
 
-use closewait::collector::sock_diag::wire::{Families, Query};
+use closewait::collector::sockets::sock_diag::wire::{Families, Query};
 use closewait::model::{DetailSet, Protocol, Source, State, StateSet};
 use closewait_fuzz::screen;
 use libfuzzer_sys::fuzz_target;

@@ -5,8 +5,8 @@
 
 #![no_main]
 
-use closewait::collector::proc_net;
-use closewait::collector::sock_diag::Dumped;
+use closewait::collector::sockets::proc_net;
+use closewait::collector::sockets::sock_diag::Dumped;
 use closewait::model::{Endpoint, Family, Protocol, Socket, Source, State};
 use closewait_fuzz::screen;
 use libfuzzer_sys::fuzz_target;

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use closewait::classifier::{self, finding, queue};
-use closewait::collector::sock_diag::Dumped;
+use closewait::collector::sockets::sock_diag::Dumped;
 use closewait::command::inspection::Inspection;
 use closewait::command::{Command, Plan};
 use closewait::env::Terminal;

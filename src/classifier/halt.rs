@@ -111,14 +111,14 @@ impl Share {
             holders.map(|holder| holder.pid).collect()
         };
         let holders = report.holders();
-        let is_forebear = |pid: Pid| {
-            let mut lines = pids.iter().map(|other| holders.forebears(*other));
-            pid == Pid(1) || lines.any(|line| line.iter().any(|(forebear, _)| *forebear == pid))
+        let is_ancestor = |pid: Pid| {
+            let mut lines = pids.iter().map(|other| holders.ancestors(*other));
+            pid == Pid(1) || lines.any(|line| line.iter().any(|(ancestor, _)| *ancestor == pid))
         };
         let mut workers: Vec<Pid> = pids
             .iter()
             .copied()
-            .filter(|pid| !is_forebear(*pid))
+            .filter(|pid| !is_ancestor(*pid))
             .collect();
         workers.sort_unstable();
         workers.dedup();

@@ -1,4 +1,4 @@
-//! What every judgement of one snapshot rests on: listeners, owners, the other ends, heirs.
+//! What every judgement of one snapshot rests on: listeners, owners, the other ends, inheritors.
 
 use std::num::NonZeroU32;
 use std::sync::{Mutex, OnceLock};
@@ -49,7 +49,7 @@ pub(super) struct Judge<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) sides: Sides<'a>,
     /// Positions of the sockets that closed first, ordered by namespace and (local, remote) end.
-    closers: Vec<u32>,
+    closed_first: Vec<u32>,
     no_holders: Holders,
     pub(super) grace_ms: u64,
     seen: Sightings,
@@ -57,7 +57,7 @@ pub(super) struct Judge<'a> {
     /// acknowledged, if that is so for all of them.
     stuck: FxHashMap<(u16, NonZeroU32), Option<&'a Socket>>,
     /// Processes that hold several sockets older than themselves, ordered.
-    heirs: Vec<Pid>,
+    inheritors: Vec<Pid>,
     /// Positions of the sockets that each process holds, made when first asked for: findings ask
     /// about a few processes, over and over.
     held: OnceLock<FxHashMap<Pid, Vec<u32>>>,
@@ -69,30 +69,30 @@ pub(super) struct Judge<'a> {
 impl<'a> Judge<'a> {
     pub(super) fn new(snapshot: &'a Snapshot, rules: &Rules) -> Judge<'a> {
         let sockets = &snapshot.sockets;
-        let mut closers = Vec::new();
+        let mut closed_first = Vec::new();
         if sockets
             .iter()
             .any(|socket| socket.state == State::CloseWait)
         {
-            closers.extend(
+            closed_first.extend(
                 (0u32..)
                     .zip(sockets)
-                    .filter(|(_, socket)| socket.is_closer())
+                    .filter(|(_, socket)| socket.closed_first())
                     .map(|(at, _)| at),
             );
-            closers.sort_unstable_by_key(|at| ends(&sockets[*at as usize]));
+            closed_first.sort_unstable_by_key(|at| ends(&sockets[*at as usize]));
         }
         let sides = Sides::of(snapshot);
-        let heirs = heirs(snapshot, &sides.listeners);
+        let inheritors = inheritors(snapshot, &sides.listeners);
         Judge {
             snapshot,
             sides,
-            closers,
+            closed_first,
             no_holders: Holders::default(),
             grace_ms: rules.grace_ms,
             seen: rules.seen.clone(),
             stuck: stuck(&snapshot.subflows),
-            heirs,
+            inheritors,
             held: OnceLock::new(),
             asked: Mutex::default(),
         }
@@ -263,10 +263,10 @@ impl<'a> Judge<'a> {
         );
         let sockets = &self.snapshot.sockets;
         let at = self
-            .closers
+            .closed_first
             .binary_search_by_key(&wanted, |at| ends(&sockets[*at as usize]))
             .ok()?;
-        let peer = &sockets[self.closers[at] as usize];
+        let peer = &sockets[self.closed_first[at] as usize];
         let end = if peer.inode == 0 {
             PeerEnd::Orphaned
         } else {
@@ -293,12 +293,12 @@ impl<'a> Judge<'a> {
         let Some(first) = pids.next() else {
             return Some(false);
         };
-        // An heir has made other sockets itself.
+        // An inheritor has made other sockets itself.
         let is_one = || {
             let listener = self.sides.listeners.covering(socket);
             let listener = listener.map_or([].as_slice(), |listener| &listener.holders);
-            self.heirs.binary_search(&first).is_ok()
-                && is_heir(socket, first, listener, self.holders())
+            self.inheritors.binary_search(&first).is_ok()
+                && has_inherited(socket, first, listener, self.holders())
         };
         Some(pids.any(|pid| pid != first) || is_one())
     }
@@ -322,11 +322,11 @@ fn stuck(subflows: &[Socket]) -> FxHashMap<(u16, NonZeroU32), Option<&Socket>> {
 const CHILD_GRACE_MS: u64 = 1_000;
 /// How much younger than the last byte of a socket its holder must be to have inherited it: the
 /// two are read at different moments, and rounded.
-const HEIR_MARGIN_MS: u64 = 1_000;
+const INHERITED_MARGIN_MS: u64 = 1_000;
 
 /// The processes that hold several CLOSE_WAIT sockets which they cannot have made, ordered. One
 /// alone proves nothing: a server that forks for each connection gives each child one.
-fn heirs(snapshot: &Snapshot, listeners: &Listeners) -> Vec<Pid> {
+fn inheritors(snapshot: &Snapshot, listeners: &Listeners) -> Vec<Pid> {
     let Some(holders) = &snapshot.holders else {
         return Vec::new();
     };
@@ -339,18 +339,18 @@ fn heirs(snapshot: &Snapshot, listeners: &Listeners) -> Vec<Pid> {
             .covering(socket)
             .map_or([].as_slice(), |listener| &listener.holders);
         for holder in holders.of(socket.inode) {
-            if is_heir(socket, holder.pid, listener, holders) {
+            if has_inherited(socket, holder.pid, listener, holders) {
                 *counts.entry(holder.pid).or_default() += 1;
             }
         }
     }
-    let mut heirs: Vec<Pid> = counts
+    let mut inheritors: Vec<Pid> = counts
         .into_iter()
         .filter(|(_, count)| *count > 1)
         .map(|(pid, _)| pid)
         .collect();
-    heirs.sort_unstable();
-    heirs
+    inheritors.sort_unstable();
+    inheritors
 }
 
 /// Whether a process got a socket from another: it is younger than the last byte that was sent
@@ -358,11 +358,11 @@ fn heirs(snapshot: &Snapshot, listeners: &Listeners) -> Vec<Pid> {
 /// another program that a holder of the listener started. (A worker of the same program may be
 /// an old one whose listener was taken away by a reload; one that holds the listener may have
 /// accepted late what came in before it started.)
-fn is_heir(socket: &Socket, pid: Pid, listener: &[Holder], holders: &Holders) -> bool {
+fn has_inherited(socket: &Socket, pid: Pid, listener: &[Holder], holders: &Holders) -> bool {
     let tcp = socket.tcp.as_ref();
     let younger_than = |time: Option<Ago>| {
         time.zip(holders.age_ms(pid))
-            .is_some_and(|(time, age)| time.is_before(age.saturating_add(HEIR_MARGIN_MS)))
+            .is_some_and(|(time, age)| time.is_before(age.saturating_add(INHERITED_MARGIN_MS)))
     };
     let sent = tcp
         .filter(|tcp| tcp.data_segs_out().is_some_and(|segments| segments > 0))
@@ -374,9 +374,9 @@ fn is_heir(socket: &Socket, pid: Pid, listener: &[Holder], holders: &Holders) ->
         return false;
     }
     let name = holders.name(pid);
-    let started_by_the_listeners = holders.forebears(pid).iter().any(|(forebear, other)| {
+    let started_by_the_listeners = holders.ancestors(pid).iter().any(|(ancestor, other)| {
         name.is_some_and(|name| name != other)
-            && listener.iter().any(|holder| holder.pid == *forebear)
+            && listener.iter().any(|holder| holder.pid == *ancestor)
     });
     younger_than(tcp.and_then(|tcp| received(socket, tcp))) || started_by_the_listeners
 }

@@ -16,7 +16,7 @@ pub struct Listeners {
     by_port: FxHashMap<(u16, u16), Vec<Listener>>,
     /// By namespace and family: the only listener in whose accept queue those can wait that come
     /// to a port without one.
-    of_strays: FxHashMap<(u16, Family), Bound>,
+    of_unmatched: FxHashMap<(u16, Family), Bound>,
 }
 
 /// What a listener is bound to: what tells it from every other.
@@ -78,7 +78,7 @@ impl Listeners {
                 listener.find_holders(&snapshot.sockets, holders);
             }
         }
-        listeners.find_strays(snapshot);
+        listeners.find_unmatched(snapshot);
         listeners
     }
 
@@ -108,7 +108,7 @@ impl Listeners {
     /// proxying (TPROXY) and sk_lookup programs a connection waits in the queue of a listener on
     /// another port. Which one is certain where a single queue is longer than what is known to be
     /// in it. The listeners are read first, so that only what had waited by then counts.
-    fn find_strays(&mut self, snapshot: &Snapshot) {
+    fn find_unmatched(&mut self, snapshot: &Snapshot) {
         let waiting = || {
             let sockets = snapshot.sockets.iter();
             sockets.filter(|socket| socket.is_unaccepted())
@@ -126,11 +126,11 @@ impl Listeners {
             let (_, old) = members.get(&listener.bound).copied().unwrap_or_default();
             listener.doubted = old > listener.queued;
         }
-        let mut strays: FxHashMap<(u16, Family), u64> = FxHashMap::default();
-        for socket in waiting().filter(|socket| self.is_stray(socket)) {
-            *strays.entry((socket.netns, socket.family)).or_default() += 1;
+        let mut unmatched: FxHashMap<(u16, Family), u64> = FxHashMap::default();
+        for socket in waiting().filter(|socket| self.is_unmatched(socket)) {
+            *unmatched.entry((socket.netns, socket.family)).or_default() += 1;
         }
-        for (place, strays) in strays {
+        for (place, unmatched) in unmatched {
             let mut longer = self.iter().filter_map(|listener| {
                 let (all, _) = members.get(&listener.bound).copied().unwrap_or_default();
                 let known = if listener.doubted { 0 } else { all };
@@ -141,16 +141,16 @@ impl Listeners {
             let (only, other) = (longer.next(), longer.next());
             drop(longer);
             if let (Some((bound, more)), None) = (only, other)
-                && more >= strays
+                && more >= unmatched
             {
-                self.of_strays.insert(place, bound);
+                self.of_unmatched.insert(place, bound);
             }
         }
     }
 
     /// Whether a connection that waits to be accepted has long been in the queue of a listener
     /// that does not cover it.
-    fn is_stray(&self, socket: &Socket) -> bool {
+    fn is_unmatched(&self, socket: &Socket) -> bool {
         let elsewhere = match self.covering(socket) {
             None => true,
             Some(listener) => listener.doubted && listener.queued == 0,
@@ -160,8 +160,8 @@ impl Listeners {
 
     /// The listener in whose accept queue a connection waits; `None` where that is not certain.
     pub fn queue_of(&self, socket: &Socket) -> Option<&Listener> {
-        if self.is_stray(socket) {
-            let bound = self.of_strays.get(&(socket.netns, socket.family))?;
+        if self.is_unmatched(socket) {
+            let bound = self.of_unmatched.get(&(socket.netns, socket.family))?;
             let listeners = self.by_port.get(&(bound.netns, bound.local.port))?;
             return listeners.iter().find(|listener| listener.bound == *bound);
         }

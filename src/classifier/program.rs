@@ -15,11 +15,11 @@ impl Program {
     /// The program of a holder; `None` where its name is not known.
     pub fn of(holders: &Holders, pid: Pid) -> Option<Program> {
         let name = holders.name(pid)?;
-        let forebears = holders.forebears(pid).iter();
-        let first = forebears.take_while(|(_, other)| other == name).last();
+        let ancestors = holders.ancestors(pid).iter();
+        let first = ancestors.take_while(|(_, other)| other == name).last();
         Some(Program {
             name: name.clone(),
-            first: first.map_or(pid, |(forebear, _)| *forebear),
+            first: first.map_or(pid, |(ancestor, _)| *ancestor),
         })
     }
 

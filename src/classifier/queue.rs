@@ -33,7 +33,7 @@ pub struct Queue {
     pub unaccepted: u64,
     pub close_wait: u64,
     /// Those that came to another port than the listener's: by transparent proxying or sk_lookup.
-    pub strays: u64,
+    pub unmatched: u64,
     /// The longest that one of them has waited.
     pub oldest_ms: Option<u64>,
     /// The limit is `net.core.somaxconn`: a larger backlog would be cut to it.
@@ -117,7 +117,7 @@ pub fn queues(report: &Report<'_>) -> Vec<Queue> {
         }
         queue.unaccepted += 1;
         queue.close_wait += u64::from(socket.state == State::CloseWait);
-        queue.strays += u64::from(socket.local.port != listener.bound.local.port);
+        queue.unmatched += u64::from(socket.local.port != listener.bound.local.port);
         let waited = waited_ms(socket);
         queue.oldest_ms = queue.oldest_ms.max(waited);
         *selected = *selected || report.asks_about(listener, socket, waited);
@@ -173,7 +173,7 @@ fn queue(report: &Report<'_>, listener: &Listener) -> Queue {
         syn_recv: Some(0),
         unaccepted: 0,
         close_wait: 0,
-        strays: 0,
+        unmatched: 0,
         oldest_ms: None,
         at_somaxconn: limit.is_some() && limit == namespace.settings.somaxconn,
     }

@@ -12,7 +12,7 @@ pub struct Retired {
     /// The old ones, those with the most sockets first.
     pub pids: Vec<Pid>,
     /// A younger process of the same program that holds the listener.
-    pub heir: Option<Pid>,
+    pub successor: Option<Pid>,
     /// The first one says so itself.
     pub says_so: bool,
 }
@@ -46,22 +46,22 @@ impl Retired {
             let title = told.and_then(|told| told.title.as_ref());
             title.is_some_and(|title| title.is_shutting_down())
         };
-        let heir = |pid: Pid| {
+        let successor = |pid: Pid| {
             let age = holders.age_ms(pid)?;
             let name = holders.name(pid)?;
             listening.iter().copied().find(|other| {
-                let descends = holders.forebears(pid).iter().any(|(of, _)| of == other);
+                let descends = holders.ancestors(pid).iter().any(|(of, _)| of == other);
                 let is_younger = holders.age_ms(*other).is_some_and(|other| other < age);
                 is_younger && !descends && holders.name(*other) == Some(name)
             })
         };
         let is_old = |pid: &Pid| {
-            listening.binary_search(pid).is_err() && (says_so(*pid) || heir(*pid).is_some())
+            listening.binary_search(pid).is_err() && (says_so(*pid) || successor(*pid).is_some())
         };
         let pids: Vec<Pid> = set.by_weight.iter().copied().filter(is_old).collect();
         let first = *pids.first()?;
         Some(Retired {
-            heir: heir(first),
+            successor: successor(first),
             says_so: says_so(first),
             pids,
         })

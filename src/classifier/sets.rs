@@ -143,7 +143,7 @@ impl Whole {
 pub enum Kinship {
     /// One descends from another, or from one that holds their listener.
     Descent,
-    /// None does, and all their forebears are known. A process whose parent has ended is the first
+    /// None does, and all their ancestors are known. A process whose parent has ended is the first
     /// process's child by then, so that nothing follows of it.
     Strangers,
     Unknown,
@@ -155,15 +155,15 @@ impl Kinship {
         let first = positions.first().map(|at| report.row(*at as usize));
         let listener = first.and_then(|row| report.listeners().covering(row.socket));
         let serving = listener.map_or([].as_slice(), |listener| &listener.holders);
-        // Process 1 is everybody's forebear, and holds listeners for others.
-        let is_one = |forebear: Pid| {
-            forebear != Pid(1)
-                && (pids.contains(&forebear) || serving.iter().any(|holder| holder.pid == forebear))
+        // Process 1 is everybody's ancestor, and holds listeners for others.
+        let is_one = |ancestor: Pid| {
+            ancestor != Pid(1)
+                && (pids.contains(&ancestor) || serving.iter().any(|holder| holder.pid == ancestor))
         };
-        let mut lines = pids.iter().map(|pid| holders.forebears(*pid));
+        let mut lines = pids.iter().map(|pid| holders.ancestors(*pid));
         if lines
             .clone()
-            .any(|line| line.iter().any(|(forebear, _)| is_one(*forebear)))
+            .any(|line| line.iter().any(|(ancestor, _)| is_one(*ancestor)))
         {
             return Kinship::Descent;
         }
@@ -462,8 +462,8 @@ fn gather(report: &Report<'_>, key: &Key, positions: &[u32], others: &Others<'_>
         let mut others = set.owner.pids.iter();
         key.listener.is_some()
             && others.any(|other| {
-                let mut forebears = report.holders().forebears(*other).iter();
-                forebears.any(|(forebear, _)| *forebear == pid)
+                let mut ancestors = report.holders().ancestors(*other).iter();
+                ancestors.any(|(ancestor, _)| *ancestor == pid)
             })
     };
     by_weight.sort_by_cached_key(|pid| {

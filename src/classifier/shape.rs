@@ -13,7 +13,7 @@ const BURST_PART: u64 = 10;
 /// What began a shorter time ago may go on or be over: twice the time that any close may take.
 const SPREAD_LEAST_MS: u64 = 10_000;
 /// This part of the events may lie outside of a burst, at each end.
-const STRAYS_PART: usize = 20;
+const UNMATCHED_PART: usize = 20;
 /// What goes on had its last event within this part of the whole time, or within so many times what
 /// lies between two events.
 const LAST_PART: u64 = 10;
@@ -91,8 +91,10 @@ impl Shape {
 
 /// Whether all but a few lie so near to each other that one event explains them, and it is over.
 fn is_burst(ages: &[u64]) -> bool {
-    let strays = ages.len() / STRAYS_PART;
-    let core = ages.get(strays..ages.len() - strays).unwrap_or_default();
+    let unmatched = ages.len() / UNMATCHED_PART;
+    let core = ages
+        .get(unmatched..ages.len() - unmatched)
+        .unwrap_or_default();
     let Some((newest, oldest)) = core.first().zip(core.last()) else {
         return false;
     };

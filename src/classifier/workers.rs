@@ -161,11 +161,11 @@ impl Workers {
         connections: &Connections,
     ) -> Workers {
         let told = |pid: &Pid| evidence.iter().find(|evidence| evidence.pid == *pid);
-        let is_forebear = |pid: Pid| {
+        let is_ancestor = |pid: Pid| {
             let mut others = set.by_weight.iter().filter(|other| **other != pid);
             others.any(|other| {
-                let mut line = report.holders().forebears(*other).iter();
-                line.any(|(forebear, _)| *forebear == pid)
+                let mut line = report.holders().ancestors(*other).iter();
+                line.any(|(ancestor, _)| *ancestor == pid)
             })
         };
         let mut workers = Workers::default();
@@ -176,9 +176,9 @@ impl Workers {
             let one = told(pid).filter(|evidence| evidence.waits.is_some());
             match one {
                 Some(one) if !serves && only_sleeps(one) => beside.push(one),
-                Some(one) if !serves && is_forebear(*pid) && only_watches(one) => beside.push(one),
+                Some(one) if !serves && is_ancestor(*pid) && only_watches(one) => beside.push(one),
                 Some(one) => asked.push(one),
-                None if serves || !is_forebear(*pid) => {}
+                None if serves || !is_ancestor(*pid) => {}
                 None => continue,
             }
             workers.total += 1;

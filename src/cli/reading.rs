@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args};
 
 use crate::collector::SourceChoice;
-use crate::collector::owners::ScanChoice;
+use crate::collector::holders::ScanChoice;
 use crate::filter::duration;
 
 /// Which part of this host, and how.

@@ -6,35 +6,19 @@
 // Tests make files of their own.
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
-pub mod cgroup;
 mod file;
-mod halt;
 pub mod hang;
+pub mod holders;
 pub mod host;
-mod inside;
 mod kernel;
-mod locks;
-pub(crate) mod mptcp;
 pub mod names;
 pub mod namespaces;
-mod netlink;
-pub mod netns;
-mod origin;
-pub mod owners;
-mod placement;
-pub mod proc_net;
-pub mod process;
-pub mod recording;
+pub mod placement;
+pub mod processes;
 pub mod resolve;
-mod runtime;
-pub mod sock_diag;
+pub mod sockets;
 pub mod syscalls;
-mod table;
-mod threads;
-mod titles;
 mod tools;
-mod udp;
-mod waits;
 
 use std::borrow::Cow;
 use std::io;
@@ -47,23 +31,23 @@ use rustc_hash::FxHashSet;
 use rustix::io::Errno;
 
 use self::namespaces::{Missing, Tables};
-use self::netlink::may_be_selected;
-use self::netns::{NetnsChoice, NetnsError};
-use self::origin::Origins;
-use self::owners::{
-    Found, Progress, STRAYS_FEW, STRAYS_MAX, ScanChoice, ScanError, Search, Wanted,
+use crate::collector::holders::origin::Origins;
+use crate::collector::holders::{
+    Found, Progress, ScanChoice, ScanError, Search, UNMATCHED_FEW, UNMATCHED_MAX, Wanted,
 };
-use self::process::{Suspect, Testimony};
-use self::recording::tape::Tape;
-use self::recording::{Recording, RecordingError};
-use self::sock_diag::DumpError;
-use self::sock_diag::wire::Families;
-use self::table::read_namespaces;
+use crate::collector::namespaces::netns::{NetnsChoice, NetnsError};
+use crate::collector::processes::{ProcessFacts, Suspect};
+use crate::collector::sockets::capture::Capture;
+use crate::collector::sockets::netlink::may_be_selected;
+use crate::collector::sockets::read_namespaces;
+use crate::collector::sockets::sock_diag::DumpError;
+use crate::collector::sockets::sock_diag::wire::Families;
 use crate::filter::{End, Filter, Term};
 use crate::model::{
     DetailSet, Evidence, Gap, GapKind, Holders, Name, Pid, Protocol, Protocols, Scan, Scanned,
     Snapshot, Socket, State, StateSet, Step,
 };
+use crate::recording::{Recording, RecordingError};
 
 /// What a run needs to see.
 #[derive(Debug, Clone)]
@@ -90,7 +74,7 @@ pub struct Request {
     /// What else of each socket is shown.
     pub details: DetailSet,
     /// Keep what comes, as it comes, for a recording.
-    pub taped: bool,
+    pub captured: bool,
     /// Count the network namespaces beside those that are read.
     pub others: bool,
     /// Read this in place of the host.
@@ -109,7 +93,7 @@ impl Request {
             tcp_info: false,
             findings: false,
             details: DetailSet::NONE,
-            taped: false,
+            captured: false,
             others: false,
             ..self.clone()
         }
@@ -121,7 +105,7 @@ impl Request {
     }
 
     /// Whether every TCP socket of the namespaces is read.
-    fn sees_all(&self) -> bool {
+    pub(crate) fn sees_all(&self) -> bool {
         fn whole(filter: &Filter) -> bool {
             match filter {
                 Filter::And(parts) => parts.iter().all(whole),
@@ -181,7 +165,7 @@ pub enum CollectError {
 
 impl CollectError {
     /// What the system said, where it was asked.
-    fn errno(&self) -> Option<Errno> {
+    pub(crate) fn errno(&self) -> Option<Errno> {
         let of = Errno::from_io_error;
         match self {
             CollectError::Netns(error) => error.errno(),
@@ -233,9 +217,9 @@ pub fn collect(request: &Request, progress: &Progress) -> Result<Snapshot, Colle
 ///
 /// # Errors
 /// When no socket table could be read. Everything less is a gap.
-pub fn record(request: &Request, progress: &Progress) -> Result<(Snapshot, Tape), CollectError> {
+pub fn record(request: &Request, progress: &Progress) -> Result<(Snapshot, Capture), CollectError> {
     let request = Request {
-        taped: true,
+        captured: true,
         ..request.clone()
     };
     collect_taped(&request, progress, Steps::default())
@@ -245,7 +229,7 @@ fn collect_taped(
     request: &Request,
     progress: &Progress,
     mut steps: Steps,
-) -> Result<(Snapshot, Tape), CollectError> {
+) -> Result<(Snapshot, Capture), CollectError> {
     let taken_at_ns = jiff::Timestamp::now().as_nanosecond();
     steps.search = request
         .owners
@@ -274,12 +258,12 @@ fn collect_taped(
         steps: Vec::new(),
         recorded: false,
     };
-    let tape = found.tape.unwrap_or_default();
+    let capture = found.capture.unwrap_or_default();
     match steps.search.take() {
         Some(search) => read_owners(request, &mut snapshot, search, progress, &mut steps)?,
         None => steps.add("owners: not needed, not read".to_owned(), Instant::now()),
     }
-    if request.findings || request.taped {
+    if request.findings || request.captured {
         snapshot.host.tools = tools::present();
         snapshot.host.this = tools::this();
     }
@@ -300,7 +284,7 @@ fn collect_taped(
             &request.proc_root,
             holders,
             &snapshot.sockets,
-            request.taped,
+            request.captured,
         );
         let (processes, others) = (cgroups.of_process.len(), cgroups.by_id.len());
         steps.add(
@@ -310,7 +294,7 @@ fn collect_taped(
         snapshot.cgroups = Some(cgroups);
     }
     snapshot.steps = steps.done;
-    Ok((snapshot, tape))
+    Ok((snapshot, capture))
 }
 
 /// What the suspects tell of their stuck sockets, in no order. Those of whom a recording has
@@ -330,11 +314,11 @@ pub fn examine(
         };
         return (evidence, step);
     }
-    let (testimonies, step) = testify(request, snapshot, suspects, sample);
-    let evidence = testimonies
+    let (all_facts, step) = facts_of_suspects(request, snapshot, suspects, sample);
+    let evidence = all_facts
         .iter()
         .zip(suspects)
-        .map(|(testimony, suspect)| testimony.about(&suspect.stuck))
+        .map(|(facts, suspect)| facts.about(&suspect.stuck))
         .collect();
     (evidence, step)
 }
@@ -343,50 +327,50 @@ pub fn examine(
 /// the processor, and what became of sockets that are in no table. Nothing of those that have
 /// ended, or of whom a recording has nothing.
 pub fn follow(request: &Request, snapshot: &Snapshot, pids: &[Pid]) -> Vec<Evidence> {
-    let testimonies = match &request.from {
+    let all_facts = match &request.from {
         _ if pids.is_empty() => return Vec::new(),
         Some(recording) => recording.told_by(pids),
-        None => testify_behind(request, snapshot, pids),
+        None => facts_of(request, snapshot, pids),
     };
-    let alone = |testimony: &Testimony| Evidence {
+    let alone = |facts: &ProcessFacts| Evidence {
         cpu: None,
         dead_sockets: None,
-        ..testimony.about(&[])
+        ..facts.about(&[])
     };
-    testimonies.iter().map(alone).collect()
+    all_facts.iter().map(alone).collect()
 }
 
 /// The same, as it is recorded.
-pub fn testify_behind(request: &Request, snapshot: &Snapshot, pids: &[Pid]) -> Vec<Testimony> {
+pub fn facts_of(request: &Request, snapshot: &Snapshot, pids: &[Pid]) -> Vec<ProcessFacts> {
     let suspect = |pid: &Pid| Suspect {
         pid: *pid,
         stuck: Vec::new(),
     };
     let suspects: Vec<Suspect> = pids.iter().map(suspect).collect();
     let (root, sockets) = (&request.proc_root, &snapshot.sockets);
-    process::examine(root, &suspects, &[], sockets, Duration::ZERO)
+    processes::examine(root, &suspects, &[], sockets, Duration::ZERO)
 }
 
-/// The most strays that are asked whether they are TCP, some microseconds each: those of any one
+/// The most unmatched that are asked whether they are TCP, some microseconds each: those of any one
 /// process, and as many of all others.
-const LOOKS_MAX: usize = 2 * STRAYS_MAX;
+const LOOKS_MAX: usize = 2 * UNMATCHED_MAX;
 /// The most processes that are asked whether their sockets are dead.
-const HOARDERS_MAX: usize = 16;
+const WITH_DEAD_MAX: usize = 16;
 
 /// The processes that have many TCP sockets open which are in no table that was read, though they
 /// live in a namespace that was, those with the most first; and how many others may have some. Only
 /// processes that are meant.
-pub fn hoarders(
+pub fn with_dead_sockets(
     request: &Request,
     snapshot: &Snapshot,
     is_meant: impl Fn(Pid) -> bool,
 ) -> (Vec<Pid>, u64) {
     if let Some(recording) = &request.from {
-        let mut recorded = recording.hoarders(request);
+        let mut recorded = recording.with_dead_sockets(request);
         recorded.retain(|pid| is_meant(*pid));
         return (recorded, 0);
     }
-    let strays = |scanned: &Scanned| scanned.strays.as_ref().map_or(0, Vec::len);
+    let unmatched = |scanned: &Scanned| scanned.unmatched.as_ref().map_or(0, Vec::len);
     let lives_here = |pid: Pid| {
         let path = request.proc_root.join(pid.to_string()).join("ns/net");
         let inode = file::metadata(&path).ok().map(|namespace| namespace.ino());
@@ -394,64 +378,64 @@ pub fn hoarders(
         namespaces.any(|namespace| namespace.inode.is_none() || namespace.inode == inode)
     };
     let scanned = snapshot.scanned.iter();
-    let mut straying: Vec<&Scanned> = scanned
-        .filter(|scanned| strays(scanned) >= STRAYS_FEW)
+    let mut with_many: Vec<&Scanned> = scanned
+        .filter(|scanned| unmatched(scanned) >= UNMATCHED_FEW)
         .filter(|scanned| is_meant(scanned.pid) && lives_here(scanned.pid))
         .collect();
     // One with very many, which may be of any kind, leaves no looks for others.
-    straying.sort_by_key(|scanned| (strays(scanned), scanned.pid));
+    with_many.sort_by_key(|scanned| (unmatched(scanned), scanned.pid));
     let mut looks = LOOKS_MAX;
     let mut left_out = 0;
-    straying.retain(|scanned| {
-        let many = process::has_many_tcp_strays(&request.proc_root, scanned, &mut looks);
+    with_many.retain(|scanned| {
+        let many = processes::has_many_unmatched_tcp(&request.proc_root, scanned, &mut looks);
         left_out += u64::from(many.is_none());
         many == Some(true)
     });
-    left_out += straying.len().saturating_sub(HOARDERS_MAX) as u64;
-    let most = straying.iter().rev().take(HOARDERS_MAX);
+    left_out += with_many.len().saturating_sub(WITH_DEAD_MAX) as u64;
+    let most = with_many.iter().rev().take(WITH_DEAD_MAX);
     (most.map(|scanned| scanned.pid).collect(), left_out)
 }
 
-/// Asks the suspects for what they can tell about themselves; see [`process::examine`].
-pub fn testify(
+/// Asks the suspects for what they can tell about themselves; see [`processes::examine`].
+pub fn facts_of_suspects(
     request: &Request,
     snapshot: &Snapshot,
     suspects: &[Suspect],
     sample: Duration,
-) -> (Vec<Testimony>, Step) {
+) -> (Vec<ProcessFacts>, Step) {
     let start = Instant::now();
-    let strays = snapshot.scanned.iter().any(|scanned| {
+    let unmatched = snapshot.scanned.iter().any(|scanned| {
         let suspected = suspects.iter().any(|suspect| suspect.pid == scanned.pid);
         suspected
             && scanned
-                .strays
+                .unmatched
                 .as_ref()
-                .is_some_and(|strays| !strays.is_empty())
+                .is_some_and(|unmatched| !unmatched.is_empty())
     });
-    // A stray may be a connection that was made after the dump, or in another namespace, and a
+    // A unmatched may be a connection that was made after the dump, or in another namespace, and a
     // thread may wait for one that is not selected: only the whole tables, as they are now, can
     // tell.
-    let now = if suspects.is_empty() || (request.sees_all() && !strays) {
+    let now = if suspects.is_empty() || (request.sees_all() && !unmatched) {
         None
     } else {
-        read_all_again(request, strays)
+        read_all_again(request, unmatched)
     };
-    let told = !strays || now.as_ref().is_some_and(|(_, whole)| *whole);
+    let told = !unmatched || now.as_ref().is_some_and(|(_, whole)| *whole);
     let sockets = now
         .as_ref()
         .map_or(&snapshot.sockets, |(sockets, _)| sockets);
     let mut scanned = Cow::Borrowed(snapshot.scanned.as_slice());
     if !told {
         for scanned in scanned.to_mut() {
-            scanned.strays = None;
+            scanned.unmatched = None;
         }
     }
-    let testimonies = process::examine(&request.proc_root, suspects, &scanned, sockets, sample);
+    let all_facts = processes::examine(&request.proc_root, suspects, &scanned, sockets, sample);
     let step = Step {
         what: format!("evidence of {} processes", suspects.len()).into(),
         took: start.elapsed(),
     };
-    (testimonies, step)
+    (all_facts, step)
 }
 
 /// The whole table without tcp_info, of all namespaces where it is asked for, and whether nothing
@@ -505,7 +489,7 @@ fn read_owners(
         .map(|socket| socket.inode);
     let wanted = Wanted::new(inodes, request.sees_all());
     // Descriptors that lost their connections are in no table.
-    let finds_dead = (request.findings || request.taped) && request.sees_all();
+    let finds_dead = (request.findings || request.captured) && request.sees_all();
     if wanted.is_empty() && !finds_dead {
         steps.add("owners: no selected socket has one".to_owned(), start);
         snapshot.holders = Some(Holders::default());
@@ -528,7 +512,7 @@ fn read_owners(
             if request.limits {
                 found.scanned.retain_mut(|scanned| {
                     let root = request.proc_root.join(scanned.pid.to_string());
-                    scanned.fd_limit = process::fd_limit(&root);
+                    scanned.fd_limit = processes::fd_limit(&root);
                     // One that has ended has no files, and no limit.
                     scanned.fd_limit.is_some() || root.exists()
                 });
@@ -585,7 +569,7 @@ fn look_behind(
     for inode in &closed {
         left.remove(inode);
     }
-    owners::look_beyond(&request.proc_root, left, found);
+    holders::look_beyond(&request.proc_root, left, found);
     closed
 }
 
@@ -645,7 +629,7 @@ fn read_ages(proc_root: &Path, sockets: &[Socket], holders: &mut Holders) {
         .collect();
     pids.sort_unstable();
     pids.dedup();
-    let Some(uptime_ms) = process::uptime_ms(proc_root) else {
+    let Some(uptime_ms) = processes::uptime_ms(proc_root) else {
         return;
     };
     let names: FxHashSet<Name> = pids
@@ -659,15 +643,15 @@ fn read_ages(proc_root: &Path, sockets: &[Socket], holders: &mut Holders) {
             .as_ref()
             .is_some_and(|name| names.contains(name));
         if is_namesake || pids.binary_search(&process.pid).is_ok() {
-            (process.age_ms, process.forebears) = origins.of(process.pid);
+            (process.age_ms, process.ancestors) = origins.of(process.pid);
         }
     }
 }
 
 /// The steps done so far, with their times, and what goes on beside them.
 #[derive(Default)]
-struct Steps {
-    done: Vec<Step>,
+pub(crate) struct Steps {
+    pub(crate) done: Vec<Step>,
     /// The search for holders, where they are asked for.
     search: Option<Search>,
 }
@@ -680,7 +664,7 @@ impl Steps {
         }
     }
 
-    fn add(&mut self, what: String, start: Instant) {
+    pub(crate) fn add(&mut self, what: String, start: Instant) {
         self.done.push(Step {
             what: what.into(),
             took: start.elapsed(),

@@ -10,14 +10,14 @@ use rustix::net::{AddressFamily, SocketType, netdevice};
 
 use super::file;
 use super::host;
-use super::netns::{self, Netns, NetnsChoice, NetnsName};
+use crate::collector::namespaces::netns::{self, Netns, NetnsChoice, NetnsName};
 use crate::filter::Names;
 use crate::model::PortRange;
 
 /// `CGROUP2_SUPER_MAGIC` of `include/uapi/linux/magic.h`.
 const CGROUP2: u64 = 0x6367_7270;
 /// Where the cgroup2 file system is mounted; the second beside version 1.
-pub(super) const CGROUP_MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
+pub(crate) const CGROUP_MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 
 /// The names of this host.
 #[derive(Debug, Clone)]

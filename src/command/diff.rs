@@ -16,16 +16,16 @@ use crate::cli::letters::Letters;
 use crate::cli::output::{Counted, Form, Printed};
 use crate::cli::reading::{Host, Owners, Recorded, Report};
 use crate::cli::selection::{Selection, Words};
-use crate::collector::netns::{NetnsChoice, NetnsName};
-use crate::collector::owners::{Progress, ScanChoice};
-use crate::collector::recording::Recording;
+use crate::collector::holders::{Progress, ScanChoice};
+use crate::collector::namespaces::netns::{NetnsChoice, NetnsName};
 use crate::collector::{Request, SourceChoice};
 use crate::env::Terminal;
 use crate::exit::Outcome;
 use crate::filter::Term;
 use crate::model::{Name, Snapshot, State, StateSet};
+use crate::recording::Recording;
 use crate::renderer::Page;
-use crate::renderer::tally::By;
+use crate::renderer::page::tally::By;
 use crate::{classifier, collector, output, progress, renderer};
 
 #[derive(Debug, Clone, Args)]
@@ -197,7 +197,7 @@ pub fn run(plan: &Diff, out: &mut impl Write, err: &mut impl Write) -> anyhow::R
     let changes = diff(&before, &after, &plan.by.dimensions, all);
     let view = &plan.before.view;
     let print = |mut out: &mut dyn Write| {
-        renderer::diff::render(&changes, &before, &after, view, &plan.by, &mut out)
+        renderer::page::diff::render(&changes, &before, &after, view, &plan.by, &mut out)
             .and_then(|()| out.flush())
             .context("could not write the output")
     };

@@ -18,13 +18,13 @@ use crate::classifier::severity::Thresholds;
 use crate::classifier::{Rules, finding, queue};
 use crate::cli::reading::{self, Host, OF_THIS_HOST, Recorded, Report};
 use crate::collector::Request;
-use crate::collector::owners::Progress;
-use crate::collector::process::{Suspect, Testimony};
-use crate::collector::recording::Recording;
-use crate::collector::sock_diag::wire::Families;
+use crate::collector::holders::Progress;
+use crate::collector::processes::{ProcessFacts, Suspect};
+use crate::collector::sockets::sock_diag::wire::Families;
 use crate::exit::Outcome;
 use crate::filter::{Filter, Term};
 use crate::model::{DetailSet, Evidence, Gap, GapKind, Pid, Protocols, Snapshot, State, StateSet};
+use crate::recording::Recording;
 use crate::renderer::escape;
 use crate::{classifier, collector, output, progress};
 
@@ -114,7 +114,7 @@ impl Options {
                 findings: false,
                 details: DetailSet::ALL,
                 limits: true,
-                taped: true,
+                captured: true,
                 others: true,
                 from,
             },
@@ -177,13 +177,14 @@ pub fn run(plan: &Record, out: &mut impl Write, err: &mut impl Write) -> anyhow:
 
 fn read(plan: &Record, err: &mut impl Write) -> anyhow::Result<(Snapshot, Recording)> {
     let progress = Progress::default();
-    let (mut snapshot, tape) =
+    let (mut snapshot, capture) =
         progress::shown(&progress, || collector::record(&plan.request, &progress))?;
     let mut steps = std::mem::take(&mut snapshot.steps);
     let (mut suspects, left_out) = suspects(&snapshot);
-    let (hoarders, left_aside) = collector::hoarders(&plan.request, &snapshot, |_| true);
+    let (with_dead_sockets, left_aside) =
+        collector::with_dead_sockets(&plan.request, &snapshot, |_| true);
     snapshot.gaps.extend(not_asked(left_aside));
-    for pid in hoarders {
+    for pid in with_dead_sockets {
         if !suspects.iter().any(|suspect| suspect.pid == pid) {
             let stuck = Vec::new();
             suspects.push(Suspect { pid, stuck });
@@ -191,7 +192,8 @@ fn read(plan: &Record, err: &mut impl Write) -> anyhow::Result<(Snapshot, Record
     }
     let mut evidence = Vec::new();
     if plan.evidence && !suspects.is_empty() {
-        let (said, step) = collector::testify(&plan.request, &snapshot, &suspects, plan.sample);
+        let (said, step) =
+            collector::facts_of_suspects(&plan.request, &snapshot, &suspects, plan.sample);
         evidence = said;
         steps.push(step);
         evidence.extend(behind(plan, &snapshot, &evidence));
@@ -210,17 +212,17 @@ fn read(plan: &Record, err: &mut impl Write) -> anyhow::Result<(Snapshot, Record
         }
     }
     let all = plan.request.is_of_all_namespaces();
-    let recording = Recording::new(&snapshot, tape, evidence, all);
+    let recording = Recording::new(&snapshot, capture, evidence, all);
     Ok((snapshot, recording))
 }
 
 /// What the services behind told, as those are followed by whoever looks at the whole recording.
-fn behind(plan: &Record, snapshot: &Snapshot, told: &[Testimony]) -> Vec<Testimony> {
+fn behind(plan: &Record, snapshot: &Snapshot, told: &[ProcessFacts]) -> Vec<ProcessFacts> {
     let report = classifier::classify(snapshot, &plan.rules);
     let (sets, queues) = (finding::sets(&report), queue::queues(&report));
-    let about = |testimony: &Testimony| testimony.about(&[]);
+    let about = |facts: &ProcessFacts| facts.about(&[]);
     let mut evidence: Vec<Evidence> = told.iter().map(about).collect();
-    let mut behind: Vec<Testimony> = Vec::new();
+    let mut behind: Vec<ProcessFacts> = Vec::new();
     loop {
         let (sets, queues) = (sets.clone(), queues.clone());
         let found = finding::findings(&report, sets, queues, &evidence, &plan.rules.thresholds);
@@ -228,7 +230,7 @@ fn behind(plan: &Record, snapshot: &Snapshot, told: &[Testimony]) -> Vec<Testimo
         if pids.is_empty() {
             return behind;
         }
-        let told = collector::testify_behind(&plan.request, snapshot, &pids);
+        let told = collector::facts_of(&plan.request, snapshot, &pids);
         evidence.extend(told.iter().map(about));
         behind.extend(told);
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::collector::recording::RecordingError;
 use crate::filter::ParseError;
+use crate::recording::RecordingError;
 
 /// Arguments that do not go together, or say nothing.
 #[derive(Debug, Error)]

@@ -97,9 +97,9 @@ impl Holders {
         self.process(pid)?.age_ms
     }
 
-    /// The forebears of a holder, its parent first.
-    pub fn forebears(&self, pid: Pid) -> &[(Pid, Name)] {
-        self.process(pid).map_or(&[], |process| &process.forebears)
+    /// The ancestors of a holder, its parent first.
+    pub fn ancestors(&self, pid: Pid) -> &[(Pid, Name)] {
+        self.process(pid).map_or(&[], |process| &process.ancestors)
     }
 
     pub fn processes(&self) -> &[Process] {

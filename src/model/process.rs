@@ -28,7 +28,9 @@ pub struct Process {
     /// of listeners with connections to give, and others of their names, only.
     pub age_ms: Option<u64>,
     /// Its parent, its parent's parent and so on, as far as was read; of the same only.
-    pub forebears: Vec<(Pid, Name)>,
+    // Their name in recordings of version 1.
+    #[serde(rename = "forebears")]
+    pub ancestors: Vec<(Pid, Name)>,
 }
 
 /// What the scan of a process's descriptors met besides wanted sockets.
@@ -43,5 +45,5 @@ pub struct Scanned {
     pub epolls: Vec<u32>,
     /// Descriptors and inodes of sockets that are in no table that was read; `None` when the
     /// tables were not read whole, so that nothing follows.
-    pub strays: Option<Vec<(u32, u32)>>,
+    pub unmatched: Option<Vec<(u32, u32)>>,
 }

@@ -89,8 +89,8 @@ impl Socket {
     }
 
     /// Whether this end closed first and waits for the other.
-    pub fn is_closer(&self) -> bool {
-        StateSet::CLOSER.contains(self.state)
+    pub fn closed_first(&self) -> bool {
+        StateSet::CLOSED_FIRST.contains(self.state)
     }
 
     /// What the program has read from the connection and written to it, in bytes; `None` where

@@ -96,10 +96,12 @@ impl StateSet {
     /// What ss calls `big`: the opposite of `bucket`.
     pub const BIG: StateSet = StateSet(StateSet::ALL.0 & !StateSet::BUCKET.0);
     /// The end that closed first and waits for the other.
-    pub const CLOSER: StateSet = StateSet(1 << State::FinWait1 as u8 | 1 << State::FinWait2 as u8);
+    pub const CLOSED_FIRST: StateSet =
+        StateSet(1 << State::FinWait1 as u8 | 1 << State::FinWait2 as u8);
     /// A connection that may be a leg of a proxy's, of which the other is in CLOSE_WAIT.
-    pub const LEG: StateSet =
-        StateSet(StateSet::CLOSER.0 | 1 << State::Established as u8 | 1 << State::CloseWait as u8);
+    pub const LEG: StateSet = StateSet(
+        StateSet::CLOSED_FIRST.0 | 1 << State::Established as u8 | 1 << State::CloseWait as u8,
+    );
 
     pub const fn of(state: State) -> StateSet {
         StateSet(1 << state as u8)

@@ -1,20 +1,11 @@
 //! Words and bytes: a report goes into a given `impl Write`, one file for each form.
 
-pub mod check;
 pub mod columns;
-pub mod csv;
-pub mod diagram;
-pub mod diff;
-pub mod findings;
-mod grid;
-pub mod groups;
+pub mod format;
 pub mod guard;
-pub mod json;
-pub mod list;
-pub mod prometheus;
+pub mod page;
 pub mod style;
-pub mod tally;
-pub mod triage;
+mod table;
 pub mod units;
 
 pub use crate::model::{Name, escape};
@@ -23,11 +14,13 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use self::columns::Column;
+use self::format::{csv, json, openmetrics};
 use self::guard::{Form, Guard};
+use self::page::{diagram, list, tally, triage};
 use self::style::Look;
-use self::tally::By;
 use crate::classifier::Report;
 use crate::classifier::finding::Findings;
+use crate::renderer::page::tally::By;
 
 /// What to print of a report.
 #[derive(Debug, Clone, PartialEq)]
@@ -137,7 +130,7 @@ fn written(
         (Format::Jsonl, _) => json::lines(report, view, out),
         (Format::Csv, _) => csv::rows(report, view, out),
         (Format::Prometheus { label_limit }, _) => {
-            prometheus::exposition(report, findings, label_limit, elapsed, out)
+            openmetrics::exposition(report, findings, label_limit, elapsed, out)
         }
         (Format::Table, Page::Triage) => {
             triage::screen(report, &findings.findings, view, elapsed, out)

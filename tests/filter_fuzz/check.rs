@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::num::NonZeroU64;
 
-use closewait::collector::sock_diag::bytecode::machine::{accepts, passes_audit};
-use closewait::collector::sock_diag::bytecode::{Dialect, compile};
+use closewait::collector::sockets::sock_diag::bytecode::machine::{accepts, passes_audit};
+use closewait::collector::sockets::sock_diag::bytecode::{Dialect, compile};
 use closewait::filter::{self, Filter, Known, Names};
 use closewait::model::{Endpoint, Family, PortRange, Socket, State};
 

@@ -226,7 +226,7 @@ fn errors_about_a_recording_tell_a_terminal_nothing() {
         *altered.at(&place) = all.clone().into();
         let file = folder.path().join("altered");
         std::fs::write(&file, altered.bytes()).unwrap();
-        let read = closewait::collector::recording::Recording::open(&file);
+        let read = closewait::recording::Recording::open(&file);
         // Of words that cannot be understood a few are enough.
         if read.is_ok() || garbled > 9 {
             continue;

@@ -88,11 +88,11 @@ impl Recording {
         }
         let with = |said: &[Value]| {
             let mut fuller = plain.clone();
-            let testimonies = fuller.json("evidence").as_array_mut().unwrap();
-            for (testimony, said) in testimonies.iter_mut().zip(said) {
-                let pid = testimony["evidence"]["pid"].clone();
-                testimony["evidence"] = said.clone();
-                testimony["evidence"]["pid"] = pid;
+            let all_facts = fuller.json("evidence").as_array_mut().unwrap();
+            for (facts, said) in all_facts.iter_mut().zip(said) {
+                let pid = facts["evidence"]["pid"].clone();
+                facts["evidence"] = said.clone();
+                facts["evidence"]["pid"] = pid;
             }
             fuller
         };
@@ -134,7 +134,7 @@ impl Recording {
 
     /// Whether it can be understood.
     pub fn is_one(&self) -> bool {
-        closewait::collector::recording::Recording::read(&self.bytes()).is_ok()
+        closewait::recording::Recording::read(&self.bytes()).is_ok()
     }
 
     /// Where the values stand that are `wanted`.

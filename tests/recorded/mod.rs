@@ -4,8 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
-use closewait::collector::proc_net;
-use closewait::collector::sock_diag::wire::{self, Reply};
+use closewait::collector::sockets::proc_net;
+use closewait::collector::sockets::sock_diag::wire::{self, Reply};
 use closewait::model::{Family, Socket};
 
 /// A file of fixtures/.

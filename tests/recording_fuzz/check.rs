@@ -4,11 +4,11 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use closewait::collector::recording::Recording;
 use closewait::command::inspection::Inspection;
 use closewait::command::{self, Plan};
 use closewait::env::Terminal;
 use closewait::exit::Outcome;
+use closewait::recording::Recording;
 use serde_json::Value;
 
 use super::edits::Base;

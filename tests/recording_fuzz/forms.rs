@@ -1,6 +1,6 @@
 //! Whether what a command printed is of its form, and none of its characters is hidden.
 
-use closewait::collector::recording::Recording;
+use closewait::recording::Recording;
 use serde_json::Value;
 
 use super::attacks::fault;

@@ -45,12 +45,12 @@ pub fn snapshot(scenario: &Scenario) -> Result<Snapshot, String> {
             pid: Pid(pid),
             name: Some(Name::new(name.into_bytes())),
             age_ms: Some(age.map_or(Ok(OLD_MS), syntax::duration)?),
-            forebears: described
+            ancestors: described
                 .into_iter()
-                .flat_map(|process| &process.forebears)
+                .flat_map(|process| &process.ancestors)
                 .map(|text| {
-                    let forebear = syntax::owner(text).ok_or_else(|| format!("{text:?}"))?;
-                    Ok((Pid(forebear.pid), Name::new(forebear.name.into_bytes())))
+                    let ancestor = syntax::owner(text).ok_or_else(|| format!("{text:?}"))?;
+                    Ok((Pid(ancestor.pid), Name::new(ancestor.name.into_bytes())))
                 })
                 .collect::<Result<_, String>>()?,
         });
@@ -279,7 +279,7 @@ fn runtime(name: Option<&str>) -> Result<Runtime, String> {
         Runtime::Native,
     ];
     all.into_iter()
-        .find(|runtime| closewait::renderer::findings::runtime_name(*runtime) == name)
+        .find(|runtime| closewait::renderer::page::findings::runtime_name(*runtime) == name)
         .ok_or_else(|| format!("{name:?} is no runtime"))
 }
 

@@ -89,7 +89,7 @@ pub struct Process {
     pub age: Option<String>,
     /// The parent first: `bash[10]`.
     #[serde(default)]
-    pub forebears: Vec<String>,
+    pub ancestors: Vec<String>,
     pub runtime: Option<String>,
     pub fds: Option<u64>,
     pub fd_limit: Option<Limit>,

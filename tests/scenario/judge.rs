@@ -7,7 +7,7 @@ use closewait::classifier::finding::{self, End, Finding};
 use closewait::classifier::group::At;
 use closewait::classifier::{self, Report, queue};
 use closewait::model::{Evidence, Pid};
-use closewait::renderer::{findings, groups};
+use closewait::renderer::page::{findings, groups};
 
 use super::build;
 use super::file::{Expect, Process, Scenario};
@@ -41,9 +41,9 @@ pub fn run(scenario: &Scenario) -> Result<Found, String> {
     let mut evidence: Vec<Evidence> = Vec::new();
     let asked = suspects.asked.iter().map(|(pid, _)| *pid);
     let holds_dead = |process: &&Process| process.dead_sockets.is_some_and(|dead| dead >= DEAD_FEW);
-    let hoarders = scenario.process.iter().filter(holds_dead);
+    let with_dead_sockets = scenario.process.iter().filter(holds_dead);
     let asked: BTreeSet<Pid> = asked
-        .chain(hoarders.map(|process| Pid(process.pid)))
+        .chain(with_dead_sockets.map(|process| Pid(process.pid)))
         .collect();
     for pid in asked {
         if let Some(process) = described(scenario, pid) {

@@ -8,7 +8,7 @@ use rustix::thread::CapabilitySet;
 
 use super::mounts::{MountLine, unescaped};
 use crate::collector::file;
-use crate::collector::netns;
+use crate::collector::namespaces::netns;
 use crate::model::Words;
 
 /// The number of the initial PID namespace (`PROC_PID_INIT_INO` of `include/linux/proc_ns.h`).

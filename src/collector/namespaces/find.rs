@@ -18,9 +18,9 @@ use super::place::{Key, Place};
 use super::sknet::Sockets;
 use crate::collector::file;
 use crate::collector::hang::Pending;
+use crate::collector::holders::{PathBuffer, numbers_in, threads_in};
 use crate::collector::kernel;
-use crate::collector::netns::{self, Netns};
-use crate::collector::owners::{PathBuffer, numbers_in, threads_in};
+use crate::collector::namespaces::netns::{self, Netns};
 use crate::model::Pid;
 
 /// The most descriptors of one process that are looked at for the namespaces that they keep, and

@@ -10,9 +10,9 @@ use super::doubt::{Doubt, is_gone};
 use super::find::{Found, Search};
 use super::lost::{Lost, is_ending};
 use super::place::Key;
-use crate::collector::cgroup;
 use crate::collector::file;
-use crate::collector::netns::{self, NetnsChoice};
+use crate::collector::namespaces::netns::{self, NetnsChoice};
+use crate::collector::placement::cgroup;
 use crate::filter::Term;
 use crate::model::{Cgroup, Name, Pid};
 

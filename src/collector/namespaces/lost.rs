@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use rustix::process::test_kill_process;
 
 use super::doubt::{self, Doubt, hint_of, is_gone};
-use crate::collector::netns;
+use crate::collector::namespaces::netns;
 use crate::model::Pid;
 
 /// So many processes may be closed to whoever has every right: a security module protects them, and

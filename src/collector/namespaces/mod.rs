@@ -9,6 +9,7 @@ mod find;
 mod lives;
 mod lost;
 pub(super) mod mounts;
+pub mod netns;
 mod place;
 pub(super) mod sknet;
 
@@ -22,10 +23,10 @@ use self::find::{Depth, Found, Search, find};
 use self::lives::Homes;
 pub use self::lives::{Missing, whereabouts};
 use self::place::{Key, Place};
-use super::netns::{self, Netns, NetnsChoice};
-use super::sock_diag::Dumped;
-use super::table::{Table, namespace, netns_label, read_table};
 use super::{CollectError, Request, SourceChoice, Steps};
+use crate::collector::namespaces::netns::{Netns, NetnsChoice};
+use crate::collector::sockets::sock_diag::Dumped;
+use crate::collector::sockets::{Table, namespace, netns_label, read_table};
 use crate::model::{Gap, GapKind, Name, Namespace, OtherNamespaces, Pid, Words};
 
 /// What was read of all namespaces together.

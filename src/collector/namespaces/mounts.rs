@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::doubt::Doubt;
 use crate::collector::file;
-use crate::collector::netns::{self, PLACES};
+use crate::collector::namespaces::netns::{self, PLACES};
 
 /// `NSFS_MAGIC` of `include/uapi/linux/magic.h`.
 const NSFS: u64 = 0x6e73_6673;

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use super::doubt::is_gone;
 use crate::collector::file;
-use crate::collector::netns::{Netns, NetnsError};
+use crate::collector::namespaces::netns::{Netns, NetnsError};
 use crate::model::Pid;
 
 /// The most processes of a namespace that are remembered, to look at another one where one ended.

@@ -132,7 +132,10 @@ mod tests {
     fn a_socket_lives_where_its_thread_does() {
         let inode = |fd: OwnedFd| File::from(fd).metadata().unwrap().ino();
         match own() {
-            Ok(found) => assert_eq!(Some(inode(found)), crate::collector::netns::current()),
+            Ok(found) => assert_eq!(
+                Some(inode(found)),
+                crate::collector::namespaces::netns::current()
+            ),
             Err(error) => {
                 assert_eq!(error, Errno::PERM);
                 return eprintln!("not root: sockets may not be asked");
@@ -141,7 +144,10 @@ mod tests {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let mine = Sockets::of(Pid(std::process::id())).unwrap();
         let told = mine.namespace(socket.as_raw_fd() as u32).unwrap().unwrap();
-        assert_eq!(Some(inode(told)), crate::collector::netns::current());
+        assert_eq!(
+            Some(inode(told)),
+            crate::collector::namespaces::netns::current()
+        );
         let file = File::open("/proc/self/stat").unwrap();
         assert!(mine.namespace(file.as_raw_fd() as u32).unwrap().is_none());
         assert!(mine.namespace(u32::MAX).is_err());

@@ -10,7 +10,7 @@ use crate::classifier::age::Sightings;
 use crate::classifier::finding::Findings;
 use crate::classifier::verdict::{self, Earlier, Growth, Status, Verdict};
 use crate::classifier::{Report, Rules};
-use crate::collector::owners::Progress;
+use crate::collector::holders::Progress;
 use crate::command::inspection::{Inspection, find};
 use crate::filter::Term;
 use crate::model::Snapshot;
@@ -55,7 +55,7 @@ pub fn run(check: &Check, out: &mut impl Write, err: &mut impl Write) -> Outcome
 
 fn unknown(check: &Check, reason: &str) -> (Status, Vec<u8>) {
     let mut text = Vec::new();
-    let _ = renderer::check::unknown(check.test.states, reason, &mut text);
+    let _ = renderer::format::plugin::unknown(check.test.states, reason, &mut text);
     (Status::Unknown, text)
 }
 
@@ -109,7 +109,7 @@ fn told(check: &Check, (report, found, verdict): Judged<'_>) -> anyhow::Result<(
     let verdict = without_sockets(check, &report, verdict);
     let mut text = Vec::new();
     let verbose = check.inspection.verbose;
-    renderer::check::result(&report, &found, &verdict, &check.test, verbose, &mut text)?;
+    renderer::format::plugin::result(&report, &found, &verdict, &check.test, verbose, &mut text)?;
     Ok((verdict.status, text))
 }
 

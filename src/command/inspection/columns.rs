@@ -4,7 +4,9 @@ use super::Ask;
 use crate::command::UsageError;
 use crate::filter;
 use crate::renderer::columns::Column;
-use crate::renderer::{Format, Object, Page, Sort, SortKey, csv, groups};
+use crate::renderer::format::csv;
+use crate::renderer::page::groups;
+use crate::renderer::{Format, Object, Page, Sort, SortKey};
 
 /// The page of a list.
 pub(super) fn page(

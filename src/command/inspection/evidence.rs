@@ -4,7 +4,7 @@ use super::Inspection;
 use crate::classifier::Report;
 use crate::classifier::finding::{self, Findings};
 use crate::classifier::queue;
-use crate::collector::process::Suspect;
+use crate::collector::processes::Suspect;
 use crate::model::{Gap, GapKind, Snapshot, Step};
 use crate::{collector, renderer};
 
@@ -39,14 +39,14 @@ pub(in crate::command) fn find(
         .map(|(pid, stuck)| Suspect { pid, stuck })
         .collect();
     let mut suspects = suspects;
-    let (hoarders, left_out) = if plan.evidence {
+    let (with_dead_sockets, left_out) = if plan.evidence {
         let is_meant = |pid| report.asks_about_dead(pid);
-        collector::hoarders(&plan.request, snapshot, is_meant)
+        collector::with_dead_sockets(&plan.request, snapshot, is_meant)
     } else {
         (Vec::new(), 0)
     };
     report.gaps.extend(not_asked(left_out));
-    for pid in &hoarders {
+    for pid in &with_dead_sockets {
         if !suspects.iter().any(|suspect| suspect.pid == *pid) {
             let stuck = Vec::new();
             suspects.push(Suspect { pid: *pid, stuck });
@@ -72,10 +72,10 @@ pub(in crate::command) fn find(
     let untold = evidence.iter().filter(|evidence| {
         evidence.dead_sockets.is_none()
             && evidence.open_fds.is_some()
-            && hoarders.contains(&evidence.pid)
+            && with_dead_sockets.contains(&evidence.pid)
     });
     for pid in untold.map(|evidence| evidence.pid) {
-        let name = renderer::findings::process(report, pid);
+        let name = renderer::page::findings::process(report, pid);
         report.gaps.push(Gap {
             kind: GapKind::EvidenceMissing,
             count: 1,

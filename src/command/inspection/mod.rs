@@ -31,8 +31,8 @@ use crate::cli::output::{ColorChoice, Counted, Form, Metrics, Order, Printed, Qu
 use crate::cli::reading::{Evidence, Host, Owners, Recorded, Report};
 use crate::cli::selection::{self as conditions, Selection};
 use crate::collector::Request;
-use crate::collector::netns::NetnsChoice;
-use crate::collector::sock_diag::wire::Families;
+use crate::collector::namespaces::netns::NetnsChoice;
+use crate::collector::sockets::sock_diag::wire::Families;
 use crate::env::Terminal;
 use crate::filter::{Filter, Term};
 use crate::model::{Name, Protocol, Protocols, State, StateSet};
@@ -273,7 +273,7 @@ impl Asked {
                 findings: view.has_findings() && !ask.quiet.quiet,
                 details: needs.details,
                 limits: false,
-                taped: false,
+                captured: false,
                 others,
                 from: place.recording,
             },

@@ -8,14 +8,14 @@ use super::Ask;
 use super::selection::{self, Words};
 use crate::cli::reading::Host;
 use crate::collector::SourceChoice;
+use crate::collector::holders::ScanChoice;
 use crate::collector::names::SystemNames;
+use crate::collector::namespaces::netns::{NetnsChoice, NetnsName};
 use crate::collector::namespaces::whereabouts;
-use crate::collector::netns::{NetnsChoice, NetnsName};
-use crate::collector::owners::ScanChoice;
-use crate::collector::recording::{RecordedNames, Recording, RecordingError};
 use crate::command::UsageError;
 use crate::filter::{Names, Term};
 use crate::model::Pid;
+use crate::recording::{RecordedNames, Recording, RecordingError};
 use crate::rights;
 
 /// What is looked at.

@@ -10,11 +10,12 @@ use super::evidence::find;
 use super::{Inspection, Naming};
 use crate::classifier::Report;
 use crate::classifier::group::At;
-use crate::collector::owners::Progress;
+use crate::collector::holders::Progress;
 use crate::collector::resolve;
 use crate::exit::Outcome;
 use crate::model::Step;
-use crate::renderer::{self, Format, Page, list};
+use crate::renderer::page::list;
+use crate::renderer::{self, Format, Page};
 use crate::{classifier, collector, output, progress};
 
 /// Inspects. What is said beside the page goes to `err`.
@@ -40,7 +41,9 @@ fn inspect_into(path: &Path, plan: &Inspection, err: &mut impl Write) -> anyhow:
         Err(error) if matches!(plan.view.format, Format::Prometheus { .. }) => error,
         answer => return answer,
     };
-    output::replace(path, |mut out| Ok(renderer::prometheus::failure(&mut out)?))?;
+    output::replace(path, |mut out| {
+        Ok(renderer::format::openmetrics::failure(&mut out)?)
+    })?;
     Err(failed)
 }
 

@@ -1,7 +1,7 @@
 //! Which sockets the flags and the words of a filter select.
 
 use super::{Ask, Wanted};
-use crate::collector::sock_diag::wire::Families;
+use crate::collector::sockets::sock_diag::wire::Families;
 use crate::filter::{self, End, Filter, Names, ParseError, Term};
 use crate::model::{Family, Pid, Protocol, Protocols, State, StateSet};
 

@@ -1,0 +1,267 @@
+//! Another network namespace: found by name, process or path, and entered by one thread.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::CWD;
+use rustix::io::Errno;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::collector::file;
+use crate::collector::holders::numbers_in;
+use crate::collector::namespaces::doubt::hint_of;
+use crate::collector::namespaces::{self, Missing, sknet};
+use crate::model::Pid;
+
+/// A network namespace as the user named it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetnsName(pub String);
+
+/// Which network namespaces are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NetnsChoice {
+    /// The one that the tool runs in.
+    Own,
+    One(NetnsName),
+    /// Those in which these processes and their sockets live.
+    Of {
+        pids: Vec<Pid>,
+        /// They are more than one.
+        several: bool,
+    },
+    /// None: what the selection names does not exist.
+    Missing(Missing),
+    /// Every one of the host.
+    All,
+}
+
+/// Where `ip netns` and container runtimes keep named namespaces.
+pub(crate) const PLACES: [&str; 3] = ["/run/netns", "/var/run/netns", "/run/docker/netns"];
+
+#[derive(Debug, thiserror::Error)]
+pub enum NetnsError {
+    #[error("no network namespace {name:?}: {reason}")]
+    Open {
+        name: String,
+        reason: String,
+        errno: Option<Errno>,
+    },
+    #[error("entering network namespace {name:?}: {reason}{hint}")]
+    Enter {
+        name: String,
+        reason: Errno,
+        hint: &'static str,
+    },
+}
+
+impl NetnsError {
+    /// What the system said, where it was asked.
+    pub(crate) fn errno(&self) -> Option<Errno> {
+        match self {
+            NetnsError::Open { errno, .. } => *errno,
+            NetnsError::Enter { reason, .. } => Some(*reason),
+        }
+    }
+}
+
+/// An open network namespace.
+#[derive(Debug)]
+pub struct Netns {
+    file: File,
+    name: String,
+    inode: u64,
+}
+
+impl Netns {
+    /// Opens a namespace by the name that `ip netns` gave it, the number of a process in it, a
+    /// path to it, or its own number: `net:[N]`, or N where no process has that.
+    pub fn open(name: &NetnsName, proc_root: &Path) -> Result<Netns, NetnsError> {
+        let name = name.0.clone();
+        let candidates = candidates(&name, proc_root);
+        let (mut reason, mut errno) = (String::new(), None);
+        for path in &candidates {
+            match Netns::at(path) {
+                Ok(netns) => return Ok(Netns { name, ..netns }),
+                Err(error) => {
+                    // The first place is the one that the user most likely meant.
+                    if reason.is_empty() {
+                        reason = format!("could not open {}: {error}", path.display());
+                        errno = Errno::from_io_error(&error);
+                    }
+                }
+            }
+        }
+        let number = inode_in(&name);
+        if let Some(netns) = number.and_then(|inode| namespaces::open_inode(inode, proc_root)) {
+            return Ok(Netns { name, ..netns });
+        }
+        if link_inode(name.as_bytes()).is_some() {
+            reason = "none has this number; `closewait -A --by netns` lists all".to_owned();
+        } else if number.is_some() {
+            reason.push_str("; no network namespace has this number either");
+        } else if !name.contains('/') {
+            reason.push_str("; `ip netns list` shows those that have a name");
+        }
+        match errno.map(|errno| hint_of(errno, "CAP_SYS_PTRACE")) {
+            Some(hint) if !hint.is_empty() => {
+                reason.push_str("; ");
+                reason.push_str(&hint.to_string());
+            }
+            _ => {}
+        }
+        Err(NetnsError::Open {
+            name,
+            reason,
+            errno,
+        })
+    }
+
+    /// Opens the namespace that a path leads to.
+    pub(crate) fn at(path: &Path) -> io::Result<Netns> {
+        let file = file::open(path)?.into_file();
+        Ok(Netns {
+            inode: file.metadata()?.ino(),
+            file,
+            name: path.to_string_lossy().into_owned(),
+        })
+    }
+
+    /// A namespace that is open already.
+    pub(crate) fn of(namespace: OwnedFd) -> io::Result<Netns> {
+        let file = File::from(namespace);
+        let inode = file.metadata()?.ino();
+        Ok(Netns {
+            file,
+            name: format!("net:[{inode}]"),
+            inode,
+        })
+    }
+
+    /// Another descriptor of it.
+    pub(crate) fn share(&self) -> io::Result<Netns> {
+        Ok(Netns {
+            file: self.file.try_clone()?,
+            name: self.name.clone(),
+            inode: self.inode,
+        })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The inode that identifies the namespace, as in `net:[4026531840]`.
+    pub fn inode(&self) -> u64 {
+        self.inode
+    }
+
+    /// Runs `work` in the namespace, on a thread of its own: setns(2) is for ever, and this
+    /// way for nobody else.
+    pub fn within<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, NetnsError> {
+        std::thread::scope(|scope| {
+            let enter = || {
+                move_into_link_name_space(self.file.as_fd(), Some(LinkNameSpaceType::Network))
+                    .map_err(|reason| NetnsError::Enter {
+                        name: self.name.clone(),
+                        reason,
+                        hint: match reason {
+                            Errno::PERM if rustix::process::geteuid().is_root() => {
+                                " (needs CAP_SYS_ADMIN)"
+                            }
+                            Errno::PERM => "; run as root (or with CAP_SYS_ADMIN)",
+                            Errno::INVAL => "; is that a network namespace?",
+                            _ => "",
+                        },
+                    })?;
+                Ok(work())
+            };
+            let thread = std::thread::Builder::new().spawn_scoped(scope, enter);
+            let thread = thread.map_err(|error| NetnsError::Enter {
+                name: self.name.clone(),
+                reason: Errno::from_io_error(&error).unwrap_or(Errno::AGAIN),
+                hint: ": no thread was to be had",
+            })?;
+            match thread.join() {
+                Ok(answer) => answer,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
+    }
+}
+
+/// The number of a namespace, as a user may write it.
+pub(crate) fn inode_in(name: &str) -> Option<u64> {
+    link_inode(name.as_bytes()).or_else(|| name.parse().ok())
+}
+
+fn candidates(name: &str, proc_root: &Path) -> Vec<PathBuf> {
+    if name.contains('/') {
+        return vec![PathBuf::from(name)];
+    }
+    let named = PLACES.iter().map(|place| Path::new(place).join(name));
+    if name.parse::<u32>().is_ok() {
+        let process = proc_root.join(name);
+        // The main thread may have exited, and others go on.
+        let (threads, _) = numbers_in(CWD, &process.join("task"));
+        let threads = threads.into_iter().map(|thread| {
+            let task = process.join("task").join(thread.to_string());
+            task.join("ns/net")
+        });
+        let of_process = std::iter::once(process.join("ns/net")).chain(threads);
+        return of_process.chain(named).collect();
+    }
+    named.collect()
+}
+
+/// The namespace that the calling thread is in, by /proc, or else by a socket.
+pub fn current() -> Option<u64> {
+    let of_link = number_at(Path::new("/proc/thread-self/ns/net"), "net");
+    of_link.or_else(|| Some(Netns::of(sknet::own().ok()?).ok()?.inode()))
+}
+
+/// The inode of /proc/net/tcp of the calling thread's namespace: each namespace has its own, with
+/// the same number in every procfs.
+pub(crate) fn current_table() -> Option<u64> {
+    table_in(Path::new("/proc/thread-self/net")).ok()
+}
+
+/// The same for the namespace that a directory such as /proc/PID/net shows.
+pub(crate) fn table_in(net: &Path) -> Result<u64, Errno> {
+    Ok(rustix::fs::stat(net.join("tcp"))?.st_ino)
+}
+
+/// Whether a procfs is the usual one, and not another that is read in its place.
+pub(crate) fn is_ours(proc_root: &Path) -> bool {
+    proc_root == Path::new("/proc")
+}
+
+/// Whether the process numbers in a procfs are those that system calls take here. The status of a
+/// process in a nested PID namespace has several.
+pub(crate) fn has_our_numbers(proc_root: &Path) -> bool {
+    let status = file::text(&proc_root.join("self/status")).unwrap_or_default();
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    let own = std::process::id().to_string();
+    numbers.is_some_and(|numbers| numbers.split_ascii_whitespace().eq([own.as_str()]))
+}
+
+/// The inode in `net:[4026531840]`.
+pub(crate) fn link_inode(link: &[u8]) -> Option<u64> {
+    bracketed(link, "net")
+}
+
+/// The number of the namespace that a link such as `/proc/PID/ns/net` leads to.
+pub(crate) fn number_at(link: &Path, kind: &str) -> Option<u64> {
+    let target = file::link(link).ok()?;
+    bracketed(target.as_os_str().as_bytes(), kind)
+}
+
+/// The number in `kind:[N]`.
+pub(crate) fn bracketed(link: &[u8], kind: &str) -> Option<u64> {
+    let digits = link.strip_prefix(kind.as_bytes())?.strip_prefix(b":[")?;
+    let digits = digits.strip_suffix(b"]")?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}

@@ -1,0 +1,87 @@
+//! In which control groups the holders of sockets are, and the sockets that nobody holds. Read
+//! only when it is asked for.
+
+pub mod cgroup;
+
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirEntryExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use rustc_hash::FxHashSet;
+
+use super::file;
+use super::names::{CGROUP_MOUNTS, is_cgroup2};
+use crate::model::{Cgroups, Holders, Socket};
+
+/// More groups than this are not walked.
+const GROUPS_MAX: usize = 100_000;
+
+/// Reads the groups of all holders, and, where some sockets have none, those in which such sockets
+/// were made; with `all`, those in which any was.
+pub(super) fn read(
+    proc_root: &Path,
+    holders: Option<&Holders>,
+    sockets: &[Socket],
+    all: bool,
+) -> Cgroups {
+    let mut cgroups = Cgroups::default();
+    for process in holders.map_or([].as_slice(), Holders::processes) {
+        let path = proc_root.join(process.pid.to_string()).join("cgroup");
+        let told = file::read(&path, file::TEXT_MAX)
+            .ok()
+            .and_then(|text| cgroup::of_process(&text));
+        if let Some(told) = told {
+            cgroups.of_process.insert(process.pid, told);
+        }
+    }
+    let is_held =
+        |socket: &Socket| holders.is_some_and(|holders| !holders.range(socket.inode).is_empty());
+    let mut wanted: FxHashSet<u64> = sockets
+        .iter()
+        .filter(|socket| all || !is_held(socket))
+        .filter_map(|socket| socket.cgroup.map(u64::from))
+        .collect();
+    if let Some(mount) = CGROUP_MOUNTS
+        .map(Path::new)
+        .into_iter()
+        .find(|at| is_cgroup2(at))
+    {
+        walk(mount, &mut wanted, &mut cgroups);
+    }
+    cgroups
+}
+
+/// Finds the groups with the wanted numbers: that of a group is the inode of its directory
+/// (`kernfs_id`).
+fn walk(mount: &Path, wanted: &mut FxHashSet<u64>, found: &mut Cgroups) {
+    if let Ok(root) = file::metadata(mount) {
+        wanted.remove(&root.ino());
+    }
+    if wanted.is_empty() {
+        return;
+    }
+    let mut left: Vec<PathBuf> = vec![mount.to_owned()];
+    let mut seen = 0;
+    while let Some(dir) = left.pop() {
+        // It may have been removed meanwhile, or be closed to this user.
+        let Ok(entries) = file::entries(&dir) else {
+            continue;
+        };
+        for entry in entries.flatten() {
+            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                continue;
+            }
+            let path = entry.path();
+            if wanted.remove(&entry.ino()) {
+                let below = path.strip_prefix(mount).unwrap_or(&path);
+                let told = [b"/", below.as_os_str().as_bytes()].concat();
+                found.by_id.insert(entry.ino(), cgroup::of_path(&told));
+            }
+            seen += 1;
+            if wanted.is_empty() || seen > GROUPS_MAX {
+                return;
+            }
+            left.push(path);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! How a process sees the system, for tools that must run as it does: its number in its own PID
+//! namespace, its files, its user, and the tools that lie beside its executable.
+
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use crate::collector::tools::is_program;
+use crate::collector::{file, hang};
+use crate::model::{Inside, Name, Pid};
+
+/// What can be read of it; what cannot is as for the reader.
+pub(super) fn inside(root: &Path) -> Inside {
+    let status = file::text(&root.join("status")).unwrap_or_default();
+    // A file system that holds it up would hold up whoever looks into it.
+    let is_stuck = status.lines().any(|line| line.starts_with("State:\tD"));
+    let exe = file::link(&root.join("exe")).ok();
+    let beside = exe.as_deref().and_then(Path::parent);
+    let jcmd = beside.map(|place| place.join("jcmd")).filter(|jcmd| {
+        let below = jcmd.strip_prefix("/").unwrap_or(jcmd);
+        let file = root.join("root").join(below);
+        !is_stuck && hang::abroad(move || Ok(is_program(&file))).unwrap_or(false)
+    });
+    let name = |path: &Path| Name::new(path.as_os_str().as_bytes());
+    let stderr = root.join("fd/2");
+    Inside {
+        pid: numbers(&status, "NSpid:")
+            .filter(|pids| pids.len() > 1)
+            .and_then(|pids| pids.last().copied().map(Pid)),
+        other_files: has_other_files(root).unwrap_or(false),
+        user: effective(&status, "Uid:").zip(effective(&status, "Gid:")),
+        exe: exe
+            .as_deref()
+            .filter(|exe| !exe.as_os_str().as_bytes().ends_with(b" (deleted)"))
+            .map(name),
+        jcmd: jcmd.as_deref().map(name),
+        logs: !is_stuck
+            && hang::abroad(move || file::metadata(&stderr))
+                .is_ok_and(|stderr| stderr.is_file() && stderr.len() > 0),
+    }
+}
+
+/// Whether it lives in another mount namespace than the reader.
+fn has_other_files(root: &Path) -> Option<bool> {
+    let of = |root: &Path| {
+        file::metadata(&root.join("ns/mnt"))
+            .ok()
+            .map(|mounts| mounts.ino())
+    };
+    Some(of(root)? != of(Path::new("/proc/self"))?)
+}
+
+/// The numbers of a line of /proc/PID/status.
+fn numbers(status: &str, field: &str) -> Option<Vec<u32>> {
+    let rest = status.lines().find_map(|line| line.strip_prefix(field))?;
+    let numbers = rest.split_ascii_whitespace().map(str::parse);
+    numbers.collect::<Result<_, _>>().ok()
+}
+
+/// The second of real, effective, saved and file system's.
+fn effective(status: &str, field: &str) -> Option<u32> {
+    numbers(status, field)?.get(1).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_status_is_read_or_unknown() {
+        let status = "Name:\tx\nUid:\t0\t33\t0\t0\nNSpid:\t11391\t1\n";
+        assert_eq!(effective(status, "Uid:"), Some(33));
+        assert_eq!(numbers(status, "NSpid:"), Some(vec![11391, 1]));
+        assert_eq!(effective(status, "Gid:"), None);
+        assert_eq!(effective("Uid:\tx\ty\n", "Uid:"), None);
+    }
+
+    #[test]
+    fn this_process_sees_what_it_sees_itself() {
+        let inside = inside(Path::new("/proc/self"));
+        let user = rustix::process::geteuid().as_raw();
+        assert_eq!(inside.user.map(|(user, _)| user), Some(user));
+        assert!(!inside.other_files);
+        assert!(inside.exe.is_some() && inside.jcmd.is_none());
+    }
+}

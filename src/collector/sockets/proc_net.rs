@@ -1,0 +1,357 @@
+//! /proc/net/tcp and tcp6: the fallback if sock_diag is not available.
+//!
+//! The text has no cookies, no ages and no accept queue limits; see proc_pid_net(5) and
+//! `net/ipv4/tcp_ipv4.c`, `tcp4_seq_show`.
+//!
+//! The kernel hands out a page of it at a time, and finds its place in the table again by hash bucket
+//! and position (`fs/seq_file.c`, `tcp_seek_last_pos`). While connections come and go, a row may come
+//! twice or be skipped, and rows are of different moments: of at most 300 connections at a time, 325
+//! different ones were read.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use rustc_hash::FxHashSet;
+
+use crate::collector::sockets::capture::Form;
+use crate::collector::sockets::sock_diag::Dumped;
+use crate::model::{Endpoint, Family, Protocol, Socket, State, Timer, TimerKind};
+
+/// A clock tick of `tm->when` in milliseconds: `USER_HZ` is 100 on every architecture that Rust
+/// runs on under Linux.
+const TICK_MS: u32 = 10;
+/// The longest line that the kernel writes is about 180 bytes; a longer one is not its own.
+const LINE_MAX: usize = 1024;
+
+/// What a reading brought besides sockets.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// Lines that are not of the kernel's form.
+    pub malformed: u64,
+    /// Sockets that came again because the table changed between two pieces of it.
+    pub repeated: u64,
+    /// Rows left out that may be other sockets or the same again: sockets on two devices can have the
+    /// same ends.
+    pub ambiguous: u64,
+    /// Whether it came in several pieces.
+    pub in_pieces: bool,
+}
+
+/// What tells a row from every other: the ends, the inode, and where the kernel has the socket, as
+/// a hash. The last is 0 to those from whom `kptr_restrict` keeps it, an inode that of a socket
+/// without a file.
+type Identity = (Endpoint, Endpoint, u32, u64);
+
+/// Reads the text of `/proc/net/tcp` (`Family::Inet`) or `tcp6`, or of `udp` and `udp6`. Lines that cannot be understood
+/// are counted and passed over; no line costs an allocation.
+///
+/// # Errors
+/// When the text cannot be read, or there is none: a table of no sockets has a heading still.
+pub fn read(
+    text: impl Read,
+    protocol: Protocol,
+    family: Family,
+    keep: &mut impl FnMut(&Socket) -> bool,
+    sockets: &mut Vec<Socket>,
+) -> io::Result<Reading> {
+    let mut lines = BufReader::with_capacity(64 * 1024, text);
+    let mut line = Vec::with_capacity(LINE_MAX);
+    let page = rustix::param::page_size();
+    let mut seen: FxHashSet<Identity> = FxHashSet::default();
+    let mut reading = Reading::default();
+    let mut first = true;
+    let mut bytes = 0usize;
+    while read_line(&mut lines, &mut line)? {
+        // Within the first piece nothing comes twice.
+        bytes = bytes.saturating_add(line.len());
+        reading.in_pieces = bytes > page;
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        if std::mem::take(&mut first) && is_heading(&line) {
+            continue;
+        }
+        let Some(socket) = socket(&line, protocol, family) else {
+            reading.malformed += 1;
+            continue;
+        };
+        let place = place(&line);
+        let is_new = seen.insert((socket.local, socket.remote, socket.inode, place));
+        match (is_new, place, socket.inode) {
+            (false, 0, 0) if reading.in_pieces => reading.ambiguous += 1,
+            (false, 0, 0) | (true, ..) => {
+                if keep(&socket) {
+                    sockets.push(socket);
+                }
+            }
+            (false, ..) => reading.repeated += 1,
+        }
+    }
+    if first {
+        let nothing = "it is empty, without even the kernel's heading";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, nothing));
+    }
+    Ok(reading)
+}
+
+/// The same into `found`, and as it is onto its capture where it has one.
+pub(crate) fn read_into(
+    found: &mut Dumped,
+    text: impl Read,
+    protocol: Protocol,
+    family: Family,
+    keep: &mut impl FnMut(&Socket) -> bool,
+) -> io::Result<Reading> {
+    let Dumped {
+        sockets, capture, ..
+    } = found;
+    let Some(capture) = capture else {
+        return read(text, protocol, family, keep, sockets);
+    };
+    capture.begin(Form::of_text(protocol, family));
+    let reading = read(capture.copy(text), protocol, family, keep, sockets)?;
+    capture.end();
+    Ok(reading)
+}
+
+/// Reads a line into `line`, at most [`LINE_MAX`] bytes of it; false at the end.
+fn read_line(lines: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    let read = lines
+        .by_ref()
+        .take(LINE_MAX as u64)
+        .read_until(b'\n', line)?;
+    if read == LINE_MAX && !line.ends_with(b"\n") {
+        lines.skip_until(b'\n')?;
+    }
+    Ok(read > 0)
+}
+
+/// Whether a line is the kernel's heading, and not one that a row has become a part of.
+pub fn is_heading(line: &[u8]) -> bool {
+    let is_word = |byte: &u8| byte.is_ascii_lowercase() || b"_->".contains(byte);
+    let mut words = line
+        .split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty());
+    words.next() == Some(b"sl") && words.all(|word| word.iter().all(is_word))
+}
+
+/// Reads one line: `sl local remote st tx:rx tr:when retrnsmt uid timeout inode …`.
+/// `None` when it is not of that form.
+pub fn socket(line: &[u8], protocol: Protocol, family: Family) -> Option<Socket> {
+    let line = std::str::from_utf8(line).ok()?;
+    let mut fields = line.split_ascii_whitespace();
+    fields.next()?.strip_suffix(':')?;
+    let local = endpoint(fields.next()?, family)?;
+    let remote = endpoint(fields.next()?, family)?;
+    let state = State::from_kernel(u8::from_str_radix(fields.next()?, 16).ok()?)?;
+    let (send_q, recv_q) = hex_pair(fields.next()?)?;
+    let (timer, when) = hex_pair(fields.next()?)?;
+    let retransmits = u32::from_str_radix(fields.next()?, 16).ok()?;
+    let uid = fields.next()?.parse().ok()?;
+    let probes: u32 = fields.next()?.parse().ok()?;
+    let inode = fields.next()?.parse().ok()?;
+    let kind = TimerKind::from_kernel(u8::try_from(timer).ok()?);
+    // Behind the references, the address and three timeouts (`net/ipv4/tcp_ipv4.c`,
+    // `get_tcp4_sock`); the kernel's own minisockets have none.
+    let cwnd = fields.nth(5).filter(|_| protocol == Protocol::Tcp);
+    Some(Socket {
+        protocol,
+        recv_q,
+        send_q,
+        unmeasured: cwnd == Some("0"),
+        timer: kind.map(|kind| Timer {
+            kind,
+            expires_ms: when.saturating_mul(TICK_MS),
+            retransmits: u8::try_from(match kind {
+                TimerKind::Probe | TimerKind::Keepalive => probes,
+                TimerKind::Retransmit | TimerKind::TimeWait | TimerKind::DelayedAck => retransmits,
+            })
+            .unwrap_or(u8::MAX),
+        }),
+        uid,
+        inode,
+        ..Socket::bare(state, local, remote)
+    })
+}
+
+/// Where the kernel has the socket of a line, behind `inode ref`: hashed, or 0.
+fn place(line: &[u8]) -> u64 {
+    let mut fields = line
+        .split(u8::is_ascii_whitespace)
+        .filter(|field| !field.is_empty());
+    let field = fields
+        .nth(11)
+        .and_then(|field| std::str::from_utf8(field).ok());
+    field
+        .and_then(|field| u64::from_str_radix(field, 16).ok())
+        .unwrap_or(0)
+}
+
+fn hex_pair(field: &str) -> Option<(u32, u32)> {
+    let (first, second) = field.split_once(':')?;
+    Some((
+        u32::from_str_radix(first, 16).ok()?,
+        u32::from_str_radix(second, 16).ok()?,
+    ))
+}
+
+/// An address as 32-bit words of the host's byte order in hexadecimal, and a port.
+fn endpoint(field: &str, family: Family) -> Option<Endpoint> {
+    let (addr, port) = field.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    let word = |at: usize| {
+        let digits = addr.get(at * 8..at * 8 + 8)?;
+        u32::from_str_radix(digits, 16).ok().map(u32::to_ne_bytes)
+    };
+    let addr: IpAddr = match (family, addr.len()) {
+        (Family::Inet, 8) => Ipv4Addr::from(word(0)?).into(),
+        (Family::Inet6, 32) => {
+            let mut octets = [0; 16];
+            for (at, part) in octets.chunks_exact_mut(4).enumerate() {
+                part.copy_from_slice(&word(at)?);
+            }
+            Ipv6Addr::from(octets).into()
+        }
+        _ => return None,
+    };
+    Some(Endpoint { addr, port })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
+
+    fn read_all(text: &str, family: Family) -> (Vec<Socket>, Reading) {
+        let mut sockets = Vec::new();
+        let reading = read(
+            text.as_bytes(),
+            Protocol::Tcp,
+            family,
+            &mut |_| true,
+            &mut sockets,
+        )
+        .unwrap();
+        (sockets, reading)
+    }
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn a_line_tells_ends_state_queues_timer_and_owner() {
+        let text = format!(
+            "{HEADER}   3: 0100007F:1F90 0200000A:D431 08 00000003:00000001 02:000000C8 00000000  1000        2 4711 2 0000000000000000 20 4 30 10 -1\n"
+        );
+        let (sockets, reading) = read_all(&text, Family::Inet);
+        assert_eq!(reading, Reading::default());
+        let socket = &sockets[0];
+        assert_eq!(socket.local.to_string(), "127.0.0.1:8080");
+        assert_eq!(socket.remote.to_string(), "10.0.0.2:54321");
+        assert_eq!(socket.state, State::CloseWait);
+        assert_eq!((socket.send_q, socket.recv_q), (3, 1));
+        assert_eq!((socket.uid, socket.inode), (1000, 4711));
+        let timer = socket.timer.unwrap();
+        assert_eq!(timer.kind, TimerKind::Keepalive);
+        assert_eq!((timer.expires_ms, timer.retransmits), (2000, 2));
+    }
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn ipv6_addresses_are_words_of_the_hosts_byte_order() {
+        let text = "   0: 0000000000000000FFFF00000100007F:0050 B80D0120000000000000000001000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1\n";
+        let (sockets, _) = read_all(text, Family::Inet6);
+        assert_eq!(sockets[0].local.to_string(), "[::ffff:127.0.0.1]:80");
+        assert_eq!(sockets[0].remote.to_string(), "[2001:db8::1]:*");
+    }
+
+    #[test]
+    fn a_malformed_line_is_counted_and_costs_no_other() {
+        let good = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 9 1\n";
+        let text = format!(
+            "{HEADER}garbage\n{good}   1: 0100007F 00000000:0000 0A\n   2: 0100007F:1F90 00000000:0000 FF 00000000:00000000 00:00000000 00000000     0        0 9 1\n{}\n\u{fffd}\u{fffd}",
+            "9".repeat(5000)
+        );
+        let (sockets, reading) = read_all(&text, Family::Inet);
+        assert_eq!(sockets.len(), 1);
+        assert_eq!(reading.malformed, 5);
+    }
+
+    #[test]
+    fn a_line_that_comes_again_is_one_socket() {
+        let line = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 9 1\n";
+        let (sockets, reading) = read_all(&format!("{line}{line}"), Family::Inet);
+        assert_eq!((sockets.len(), reading.repeated), (1, 1));
+    }
+
+    /// A row of TIME_WAIT, which has no inode, with the kernel's place of the socket.
+    fn time_wait(place: u64) -> String {
+        format!(
+            "   0: 0100007F:1F90 0100007F:9000 06 00000000:00000000 03:000016C3 00000000     0        0 0 3 {place:016x}\n"
+        )
+    }
+
+    #[test]
+    fn equal_rows_of_two_sockets_are_two() {
+        let (sockets, reading) = read_all(
+            &format!("{HEADER}{}{}", time_wait(1), time_wait(2)),
+            Family::Inet,
+        );
+        assert_eq!((sockets.len(), reading), (2, Reading::default()));
+        // Of one piece no row comes twice, whatever is known of it.
+        let (sockets, reading) = read_all(
+            &format!("{HEADER}{}{}", time_wait(0), time_wait(0)),
+            Family::Inet,
+        );
+        assert_eq!((sockets.len(), reading), (2, Reading::default()));
+    }
+
+    #[test]
+    fn a_row_that_may_have_come_twice_is_counted_as_that() {
+        let page = rustix::param::page_size();
+        let others: String = (1..)
+            .map(|place| time_wait(place + 7).replace("9000", &format!("{place:04X}")))
+            .scan(0, |bytes, line| {
+                *bytes += line.len();
+                (*bytes < page + line.len()).then_some(line)
+            })
+            .collect();
+        let read = |place| {
+            let text = format!("{HEADER}{}{others}{}", time_wait(place), time_wait(place));
+            let (sockets, reading) = read_all(&text, Family::Inet);
+            assert!(reading.in_pieces);
+            (
+                sockets.len() - others.lines().count(),
+                reading.repeated,
+                reading.ambiguous,
+            )
+        };
+        assert_eq!(read(5), (1, 1, 0));
+        assert_eq!(read(0), (1, 0, 1));
+    }
+
+    #[test]
+    fn a_table_without_even_a_heading_is_not_a_table_of_no_sockets() {
+        let mut keep = |_: &Socket| true;
+        assert!(
+            read(
+                &b""[..],
+                Protocol::Tcp,
+                Family::Inet,
+                &mut keep,
+                &mut Vec::new()
+            )
+            .is_err()
+        );
+        assert!(
+            read(
+                HEADER.as_bytes(),
+                Protocol::Tcp,
+                Family::Inet,
+                &mut keep,
+                &mut Vec::new()
+            )
+            .is_ok()
+        );
+    }
+}

@@ -1,0 +1,332 @@
+//! A recording read again, as a request asks for it: the same sockets are kept and the same facts
+//! told as if the host were read.
+
+use std::io::BufReader;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Instant;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::{DUMPS_MAX, Recording, RecordingError, cookie};
+use crate::collector::holders::UNMATCHED_FEW;
+use crate::collector::names::{CGROUP_MOUNTS, SystemNames};
+use crate::collector::namespaces::netns::NetnsChoice;
+use crate::collector::processes::{ProcessFacts, Suspect};
+use crate::collector::sockets::capture::{Dump, Form};
+use crate::collector::sockets::netlink::{bound_gap, drop_unrelated, may_matter, may_tell};
+use crate::collector::sockets::sock_diag::wire::{self, Families};
+use crate::collector::sockets::sock_diag::{self, Dumped};
+use crate::collector::sockets::udp::may_be_selected;
+use crate::collector::sockets::{mptcp, proc_net};
+use crate::collector::{CollectError, Request, Steps};
+use crate::filter::{Filter, Names};
+use crate::model::{
+    DetailSet, Evidence, FdLimit, Gap, GapKind, Name, Namespace, Pid, PortRange, Protocol, Scan,
+    Scanned, Snapshot, Socket, Source, State,
+};
+
+impl Recording {
+    /// What a reading of the host would have brought when this was recorded.
+    pub(crate) fn collect(
+        &self,
+        request: &Request,
+        steps: &mut Steps,
+    ) -> Result<Snapshot, CollectError> {
+        let start = Instant::now();
+        let wanted: Vec<bool> = self
+            .facts
+            .namespaces
+            .iter()
+            .map(|namespace| !request.filter.excludes(namespace))
+            .collect();
+        if !wanted.contains(&true) {
+            return Err(CollectError::NoNetns);
+        }
+        let mut found = Dumped::default();
+        let mut namespaces = Vec::new();
+        let (mut room, mut malformed) = (DUMPS_MAX, 0u64);
+        for (at, namespace) in (0u16..).zip(&self.facts.namespaces) {
+            if !wanted.get(usize::from(at)).is_some_and(|wanted| *wanted) {
+                continue;
+            }
+            let place = u16::try_from(namespaces.len()).unwrap_or(u16::MAX);
+            let mut here = self.table(at, request, &mut room, &mut malformed)?;
+            here.place(place);
+            found.append(here);
+            namespaces.push(namespace.clone());
+        }
+        let what = format!("recording: {} sockets kept", found.sockets.len());
+        steps.add(what, start);
+        let mut gaps = self.gaps(request);
+        gaps.extend(self.more_malformed(malformed));
+        // A recording of before this was told does not have it.
+        let told = gaps.iter().any(|gap| gap.kind == GapKind::StateUnread);
+        let from_netlink = |namespace: &Namespace| namespace.source == Source::Netlink;
+        if !told && request.protocols.contains(Protocol::Tcp) && namespaces.iter().any(from_netlink)
+        {
+            let release = self.facts.host.kernel.as_ref().map(Name::lossy);
+            gaps.extend(bound_gap(
+                &request.filter,
+                &found.sockets,
+                release.as_deref(),
+            ));
+        }
+        let owners = request.owners;
+        Ok(Snapshot {
+            host: self.facts.host.clone(),
+            namespaces,
+            others: self.facts.others.clone().filter(|_| request.others),
+            taken_at_ns: self.facts.taken_at_ns.into(),
+            reading_ms: self.facts.reading_ms,
+            sockets: found.sockets,
+            subflows: found.subflows,
+            details: found.details,
+            holders: owners.then(|| self.owners.holders()),
+            cgroups: request.cgroups.then(|| self.cgroups.cgroups()),
+            scan: if owners {
+                self.facts.scan.clone()
+            } else {
+                Scan::default()
+            },
+            scanned: self.scanned(),
+            gaps,
+            steps: Vec::new(),
+            recorded: true,
+        })
+    }
+
+    /// What the suspects said then; those of whom nothing was recorded are missing.
+    pub(crate) fn examine(&self, request: &Request, suspects: &[Suspect]) -> Vec<Evidence> {
+        let said = |suspect: &Suspect| {
+            let mut all_facts = self.evidence.iter();
+            let facts = all_facts.find(|facts| facts.pid() == suspect.pid)?;
+            let mut evidence = ProcessFacts::about(facts, &suspect.stuck);
+            // What is in no table is told by those who read the tables whole.
+            evidence.dead_sockets = evidence.dead_sockets.filter(|_| request.sees_all());
+            Some(evidence)
+        };
+        suspects.iter().filter_map(said).collect()
+    }
+
+    /// What these said then.
+    pub(crate) fn told_by(&self, pids: &[Pid]) -> Vec<ProcessFacts> {
+        let is_one = |said: &&ProcessFacts| pids.contains(&said.pid());
+        self.evidence.iter().filter(is_one).cloned().collect()
+    }
+
+    /// The processes of which many sockets were dead then.
+    pub(crate) fn with_dead_sockets(&self, request: &Request) -> Vec<Pid> {
+        let many = |said: &&ProcessFacts| said.dead_sockets() >= Some(UNMATCHED_FEW as u64);
+        let evidence = self.evidence.iter().filter(|_| request.sees_all());
+        evidence.filter(many).map(ProcessFacts::pid).collect()
+    }
+
+    /// The sockets of one namespace.
+    fn table(
+        &self,
+        netns: u16,
+        request: &Request,
+        room: &mut u64,
+        malformed: &mut u64,
+    ) -> Result<Dumped, RecordingError> {
+        let mut found = Dumped::default();
+        for protocol in [Protocol::Tcp, Protocol::Udp] {
+            if !request.protocols.contains(protocol) {
+                continue;
+            }
+            let filter = request.filter.of_protocol(protocol);
+            let mut keep = |socket: &Socket| is_kept(socket, &filter, request);
+            let mut seen = FxHashSet::default();
+            for dump in &self.dumps {
+                if dump.netns == netns && dump.form.protocol().asked_as() == protocol {
+                    let more = dump.read(request, room, &mut seen, &mut keep, &mut found)?;
+                    *malformed = malformed.saturating_add(more);
+                }
+            }
+            found.settle();
+            if protocol == Protocol::Tcp {
+                let request = Request {
+                    filter: filter.clone(),
+                    ..request.clone()
+                };
+                drop_unrelated(&request, &mut found, &|socket| {
+                    is_selected(socket, &filter, &request)
+                });
+                mptcp::adopt_listeners(&mut found);
+            }
+        }
+        Ok(found)
+    }
+
+    /// What cannot be understood in the dumps, but could when this was recorded: nobody counted it
+    /// then.
+    fn more_malformed(&self, found: u64) -> Option<Gap> {
+        let told = self.facts.gaps.iter();
+        let told = told.filter(|gap| gap.kind == GapKind::Malformed);
+        let told = told.fold(0u64, |sum, gap| sum.saturating_add(gap.count));
+        let more = found.checked_sub(told).filter(|more| *more > 0)?;
+        Some(Gap {
+            kind: GapKind::Malformed,
+            count: more,
+            detail: format!("{more} more rows of the recording could not be understood").into(),
+            hint: "it was altered: record anew".into(),
+        })
+    }
+
+    fn scanned(&self) -> Vec<Scanned> {
+        let said = |said: &ProcessFacts| Some((said.pid(), said.fd_limit()?));
+        let mut limits: FxHashMap<Pid, FdLimit> = self.evidence.iter().filter_map(said).collect();
+        limits.extend(self.owners.fd_limits.iter().copied());
+        let scanned = |(pid, fds): &(Pid, u64)| Scanned {
+            pid: *pid,
+            fds: *fds,
+            fd_limit: limits.get(pid).copied(),
+            epolls: Vec::new(),
+            unmatched: None,
+        };
+        self.owners.open_files.iter().map(scanned).collect()
+    }
+
+    /// What could not be seen then, as far as it is asked for now.
+    fn gaps(&self, request: &Request) -> Vec<Gap> {
+        let concerns = |gap: &&Gap| match gap.kind {
+            GapKind::UdpSource | GapKind::UdpUnread => request.protocols.contains(Protocol::Udp),
+            GapKind::MptcpUnread => request.protocols.contains(Protocol::Tcp),
+            GapKind::ProcessesUnlisted => request.owners,
+            GapKind::StateUnread => {
+                let tcp = request.filter.of_protocol(Protocol::Tcp);
+                tcp.states().contains(State::BoundInactive)
+            }
+            GapKind::AgesMissing => request.tcp_info,
+            // Whether any is missed now shows when it is asked for.
+            GapKind::EvidenceMissing => false,
+            _ => true,
+        };
+        self.facts.gaps.iter().filter(concerns).cloned().collect()
+    }
+}
+
+/// Whether a socket may be selected, or is one that others are judged by.
+fn is_kept(socket: &Socket, filter: &Filter, request: &Request) -> bool {
+    is_selected(socket, filter, request)
+        || (socket.protocol == Protocol::Tcp && may_tell(request, filter, socket))
+}
+
+fn is_selected(socket: &Socket, filter: &Filter, request: &Request) -> bool {
+    if socket.protocol == Protocol::Udp {
+        return may_be_selected(filter, socket);
+    }
+    let of_family = match request.families {
+        Families::Both => true,
+        Families::One(family) => socket.family == family,
+    };
+    of_family && may_matter(filter, socket)
+}
+
+impl Dump {
+    /// Reads the sockets, and says how many rows are none.
+    fn read(
+        &self,
+        request: &Request,
+        room: &mut u64,
+        seen: &mut FxHashSet<u64>,
+        keep: &mut impl FnMut(&Socket) -> bool,
+        found: &mut Dumped,
+    ) -> Result<u64, RecordingError> {
+        if let Some(family) = self.form.text_family() {
+            let text = BufReader::new(self.content(room));
+            let protocol = self.form.protocol();
+            let reading = proc_net::read(text, protocol, family, keep, &mut found.sockets)?;
+            return Ok(reading.malformed);
+        }
+        let with_info = request.tcp_info || request.details.contains(DetailSet::INFO);
+        let mut malformed = 0;
+        self.messages(room, |message| {
+            let Ok(mut socket) = wire::socket(message, self.form.protocol()) else {
+                malformed += 1;
+                return;
+            };
+            if self.form == Form::TcpBound {
+                socket = sock_diag::bound(socket);
+            }
+            let is_new = cookie(&socket).is_none_or(|cookie| seen.insert(cookie));
+            if !is_new {
+                return found.again(&socket);
+            }
+            if !keep(&socket) {
+                return;
+            }
+            if !with_info && socket.protocol != Protocol::Mptcp {
+                socket.tcp = None;
+            }
+            if !request.details.is_empty() {
+                let detail = wire::detail(message, self.form.protocol());
+                socket.detail = found.details.push(detail);
+            }
+            found.push(socket);
+        })?;
+        Ok(malformed)
+    }
+}
+
+/// The names of a recorded host: its users and control groups; those of services and hosts are of
+/// the machine that reads it.
+pub struct RecordedNames<'a> {
+    recording: &'a Recording,
+    here: SystemNames,
+}
+
+impl<'a> RecordedNames<'a> {
+    pub fn new(recording: &'a Recording) -> RecordedNames<'a> {
+        RecordedNames {
+            recording,
+            here: SystemNames::new(Path::new("/proc"), &NetnsChoice::Own),
+        }
+    }
+}
+
+impl Names for RecordedNames<'_> {
+    fn service(&self, name: &str) -> Option<u16> {
+        self.here.service(name)
+    }
+
+    fn hosts(&self, name: &str) -> Vec<IpAddr> {
+        self.here.hosts(name)
+    }
+
+    /// Of those that sockets were bound to.
+    fn interface(&self, name: &str) -> Option<u32> {
+        let [only] = self.recording.facts.namespaces.as_slice() else {
+            return None;
+        };
+        let mut devices = only.settings.devices.iter();
+        let (index, _) = devices.find(|(_, known)| *known == *name)?;
+        Some(*index)
+    }
+
+    fn user(&self, name: &str) -> Option<u32> {
+        self.recording.facts.host.users.number(name)
+    }
+
+    fn cgroup(&self, path: &str) -> Option<u64> {
+        let path = Path::new(path);
+        let below = CGROUP_MOUNTS
+            .iter()
+            .rev()
+            .find_map(|mount| path.strip_prefix(mount).ok())
+            .unwrap_or(path);
+        let below = below.strip_prefix("/").unwrap_or(below);
+        let wanted = format!("/{}", below.display());
+        let mut groups = self.recording.cgroups.numbers.iter();
+        let found = groups.find(|(_, cgroup)| cgroup.path.bytes() == wanted.as_bytes());
+        found.map(|(number, _)| *number)
+    }
+
+    fn ephemeral(&self) -> Option<PortRange> {
+        match self.recording.facts.namespaces.as_slice() {
+            [only] => only.settings.ephemeral,
+            _ => None,
+        }
+    }
+}

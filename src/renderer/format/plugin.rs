@@ -1,0 +1,336 @@
+//! The output of `closewait check`: one line with performance data, by the Monitoring Plugins
+//! Development Guidelines; with -v the findings below it.
+
+use std::io::{self, Write};
+
+use crate::classifier::Report;
+use crate::classifier::finding::{Finding, Findings};
+use crate::classifier::group::Service;
+use crate::classifier::pool::Story;
+use crate::classifier::range::Limits;
+use crate::classifier::severity::Severity;
+use crate::classifier::verdict::{Key, Measure, Status, Test, Verdict, Worst};
+use crate::model::{Cause, Protocol, State, StateSet};
+use crate::renderer::guard::{Form, Guard};
+use crate::renderer::page::{findings, groups};
+use crate::renderer::style::Look;
+use crate::renderer::{escape, units};
+
+/// Writes the verdict's line, and with `verbose` the findings.
+pub fn result(
+    report: &Report<'_>,
+    found: &Findings,
+    verdict: &Verdict,
+    test: &Test,
+    verbose: bool,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let text = plain(&text(report, found, verdict, test));
+    let of = |value: Option<f64>| Measure {
+        value,
+        limits: Limits::default(),
+        status: Status::Ok,
+    };
+    // If none counts, the oldest is 0 s old; otherwise it may not be known.
+    let oldest = match verdict.counted {
+        0 => Some(0.0),
+        _ => verdict.oldest_ms.map(|oldest| (oldest / 100) as f64 / 10.0),
+    };
+    let oldest = oldest.filter(|_| !verdict.untold);
+    let number_of = |sockets: u64| of((!verdict.untold).then_some(sockets as f64));
+    let measures = [
+        number_of(verdict.all),
+        number_of(verdict.counted),
+        verdict.count,
+        of(oldest),
+        verdict.fd_share,
+        verdict.queue,
+        verdict.growth,
+    ];
+    let out = &mut Guard::new(out, Form::Text { colour: false });
+    writeln!(out, "{text} | {}", performance(test.states, &measures))?;
+    if verbose {
+        let mut below = Vec::new();
+        let look = Look::plain();
+        findings::section(report, &found.findings, usize::MAX, look, &mut below)?;
+        let below = escape::ascii(&String::from_utf8_lossy(&below));
+        // A bar would begin performance data here as well.
+        let below = below.trim_start_matches('\n').replace('|', "\\x7c");
+        out.write_all(below.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// The line of a check that came to no verdict.
+pub fn unknown(states: StateSet, reason: &str, out: &mut impl Write) -> io::Result<()> {
+    let text = plain(&format!("{} UNKNOWN - {reason}", title(states)));
+    let none = Measure {
+        value: None,
+        limits: Limits::default(),
+        status: Status::Unknown,
+    };
+    writeln!(out, "{text} | {}", performance(states, &[none; 7]))
+}
+
+/// One line of ASCII without a bar or a control character.
+fn plain(text: &str) -> String {
+    escape::ascii(&escape::line(text)).replace('|', "\\x7c")
+}
+
+/// `CLOSE_WAIT`, or several states.
+fn title(states: StateSet) -> String {
+    if states == StateSet::ALL {
+        return "SOCKETS".to_owned();
+    }
+    let names: Vec<&str> = states.iter().map(State::name).collect();
+    names.join("+")
+}
+
+fn text(report: &Report<'_>, found: &Findings, verdict: &Verdict, test: &Test) -> String {
+    let is_close_wait = test.states == StateSet::of(State::CloseWait);
+    let noun = if is_close_wait {
+        "lingering"
+    } else {
+        "sockets"
+    };
+    // That no socket matches is not an all-clear.
+    let matched = (verdict.all == 0).then(|| report.of_any_state()).flatten();
+    let mut parts = vec![match verdict.counted {
+        _ if verdict.untold => "how many is not known".to_owned(),
+        0 if matched == Some(0) => "no socket matches".to_owned(),
+        0 if is_close_wait && verdict.all == 0 => match matched {
+            Some(1) => "none, 1 socket matches".to_owned(),
+            Some(matched) => format!("none, {} sockets match", units::count(matched)),
+            None => "none".to_owned(),
+        },
+        0 if is_close_wait => format!("none lingering of {}", units::count(verdict.all)),
+        counted => format!("{} {noun}", units::count(counted)),
+    }];
+    if let Some(worst) = &verdict.worst {
+        parts.push(worst_of(report, worst));
+    }
+    if let Some(oldest) = verdict.oldest_ms {
+        parts.push(format!("oldest {}", units::duration(oldest)));
+    }
+    parts.extend(at_rest(found));
+    if let Some(gravest) = found.findings.first() {
+        parts.extend(beside_counts(report, gravest, verdict));
+    }
+    parts.extend(waiting(report, found, verdict));
+    let of = |name| match verdict.fullest.filter(|_| name == "files") {
+        Some(pid) => format!(" of {}", findings::process(report, pid)),
+        None => String::new(),
+    };
+    for (name, unit, part) in [
+        ("files", " %", verdict.fd_share),
+        ("accept queue", " %", verdict.queue),
+        ("growth", "/min", verdict.growth),
+    ] {
+        if !part.limits.is_empty() {
+            parts.push(match part.value {
+                Some(value) => format!("{name}{} {}{unit}", of(name), number(value)),
+                None => format!("{name} unknown"),
+            });
+        }
+    }
+    parts.extend(verdict.notes.iter().cloned());
+    if verdict.doubtful > 0 {
+        let doubtful = units::count(verdict.doubtful);
+        parts.push(format!("{doubtful} of unknown age (keepalive) not counted"));
+    }
+    if verdict.no_ages {
+        parts.push("ages unknown: all count".to_owned());
+    }
+    let mut text = format!(
+        "{} {} - {}",
+        title(test.states),
+        verdict.status.name(),
+        parts.join(", ")
+    );
+    if !verdict.unseen.is_empty() {
+        text.push_str("; not seen: ");
+        text.push_str(&verdict.unseen.join("; "));
+    }
+    if !verdict.unjudged.is_empty() {
+        text.push_str("; not judged: ");
+        text.push_str(&verdict.unjudged.join(", "));
+    }
+    if let Some(others) = report.not_looked_at().map(|words| words.to_string())
+        && !verdict.unseen.contains(&others)
+    {
+        text.push_str("; ");
+        text.push_str(&others);
+    }
+    text
+}
+
+/// How many of the sockets are idle connections that harm nobody: they count, and are no fault.
+fn at_rest(found: &Findings) -> Option<String> {
+    let pools = found.findings.iter().map(|finding| &finding.set);
+    let sockets: u64 = pools
+        .filter(|set| set.story == Some(Story::AtRest))
+        .map(|set| set.lingering())
+        .fold(0, u64::saturating_add);
+    (sockets > 0).then(|| format!("{} in a pool at rest", units::count(sockets)))
+}
+
+/// Where the most FIN_WAIT2 sockets wait for a remote end, if they are too many.
+fn waiting(report: &Report<'_>, found: &Findings, verdict: &Verdict) -> Option<String> {
+    let (at, measure) = verdict.waiting?;
+    let finding = found.findings.get(at)?;
+    let is_grave = finding.severity > Severity::Info || measure.status > Status::Ok;
+    // The other legs of the worst are as many as it is.
+    let adds = finding.set.waiting.is_some() || finding.set.behind() > finding.set.lingering();
+    (is_grave && adds).then(|| findings::summary(report, finding))
+}
+
+/// The gravest finding, if more than its count makes it grave.
+fn beside_counts(report: &Report<'_>, finding: &Finding, verdict: &Verdict) -> Option<String> {
+    if verdict.severity <= Some(Severity::Info) || verdict.severity != Some(finding.severity) {
+        return None;
+    }
+    let summary = findings::summary(report, finding);
+    if finding.set.cause == Cause::NotAccepted {
+        return Some(summary);
+    }
+    if finding.set.cause == Cause::PeerNotClosed {
+        // It is told by itself.
+        return None;
+    }
+    let is_dead = finding.set.cause == Cause::DeadDescriptors;
+    let reason = match finding.fd_percent {
+        None | Some(0) if is_dead => return Some(summary),
+        _ if finding.is_stopped() => "stopped".to_owned(),
+        Some(percent @ 1..) => format!("{percent} % of its file limit"),
+        _ => return None,
+    };
+    Some(format!("{summary}: {reason}"))
+}
+
+/// `worst java[1234] :8080 never-closed 1,874`.
+fn worst_of(report: &Report<'_>, worst: &Worst) -> String {
+    let mut words = Vec::new();
+    let owner = |owner| groups::owner_of(report, owner);
+    let service = |mut service: Service| {
+        let netns = match worst.key {
+            Key::Program(netns, _) | Key::Owner(netns, _) => netns,
+            Key::Port(netns, _) | Key::Listener(netns, _) => netns,
+            Key::Total => {
+                // An interface index means something in one namespace only.
+                if report.snapshot.only_namespace().is_none() {
+                    service.device = 0;
+                }
+                0
+            }
+        };
+        groups::service_of(report, netns, service, Protocol::Tcp)
+    };
+    match &worst.key {
+        Key::Total => {
+            words.extend(worst.owner.as_ref().map(owner));
+            words.extend(worst.service.map(service));
+        }
+        Key::Program(..) | Key::Owner(..) => {
+            words.extend(worst.owner.as_ref().map(owner));
+            words.extend(worst.service.map(service));
+        }
+        Key::Port(_, of) => {
+            words.push(service(*of));
+            words.extend(worst.owner.as_ref().map(owner));
+        }
+        Key::Listener(_, Some(bound)) => {
+            words.push(groups::listener_of(report, bound));
+            words.extend(worst.owner.as_ref().map(owner));
+        }
+        Key::Listener(_, None) => words.push("no listener".to_owned()),
+    }
+    let all = units::count(worst.sockets);
+    let count = match worst.cause {
+        Some((cause, sockets)) if sockets == worst.sockets => format!("{cause} {all}"),
+        Some((cause, sockets)) => format!("{all} ({cause} {})", units::count(sockets)),
+        None => all,
+    };
+    format!("worst {} {count}", words.join(" "))
+}
+
+/// `'label'=value[unit];warning;critical;minimum;maximum` of each figure, parted by blanks: the
+/// same figures in every run.
+fn performance(states: StateSet, measures: &[Measure; 7]) -> String {
+    let name = title(states).to_ascii_lowercase();
+    let labels = [
+        (name.as_str(), "", "0;"),
+        ("counted", "", "0;"),
+        ("worst", "", "0;"),
+        ("oldest", "s", "0;"),
+        ("fd_share", "%", "0;100"),
+        ("queue", "%", "0;"),
+        ("growth", "", ";"),
+    ];
+    let parts = labels.iter().zip(measures);
+    let parts = parts.map(|((label, unit, bounds), measure)| {
+        datum(label, measure.value, unit, &measure.limits, bounds)
+    });
+    parts.collect::<Vec<String>>().join(" ")
+}
+
+/// A label, its value and limits; `U` where the value is not known.
+fn datum(label: &str, value: Option<f64>, unit: &str, limits: &Limits, bounds: &str) -> String {
+    let range = |range: Option<crate::classifier::range::Range>| {
+        range.map_or(String::new(), |range| range.to_string())
+    };
+    let value = value.map_or("U".to_owned(), |value| format!("{}{unit}", number(value)));
+    let (warning, critical) = (range(limits.warning), range(limits.critical));
+    let text = format!("{}={value};{warning};{critical};{bounds}", quoted(label));
+    text.trim_end_matches(';').to_owned()
+}
+
+/// A label by the guidelines: in single quotes where it has blanks or quotes, which are doubled;
+/// an equals sign cannot be in one.
+fn quoted(label: &str) -> String {
+    let label = label.replace('=', "_");
+    if label.contains([' ', '\'']) {
+        format!("'{}'", label.replace('\'', "''"))
+    } else {
+        label
+    }
+}
+
+/// With one decimal at most, and none where it is whole.
+fn number(value: f64) -> String {
+    let rounded = (value * 10.0).round() / 10.0;
+    rounded.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_datum_has_the_form_of_the_guidelines() {
+        let limits: Limits = "10,@5:20".parse().unwrap();
+        let none = Limits::default();
+        for (found, expected) in [
+            (datum("a", Some(3.0), "", &limits, "0;"), "a=3;10;@5:20;0"),
+            (datum("a b", Some(3.26), "s", &none, ""), "'a b'=3.3s"),
+            (
+                datum("it's", None, "%", &none, "0;100"),
+                "'it''s'=U;;;0;100",
+            ),
+            (datum("a=b", Some(-1.0), "", &none, ""), "a_b=-1"),
+        ] {
+            assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn a_line_has_no_bar_and_is_one() {
+        let mut out = Vec::new();
+        unknown(StateSet::of(State::CloseWait), "a|b\nc\x1b[0m", &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(
+            text,
+            "CLOSE_WAIT UNKNOWN - a\\x7cb\\nc\\x1b[0m | close_wait=U;;;0 counted=U;;;0 worst=U;;;0 oldest=U;;;0 \
+             fd_share=U;;;0;100 queue=U;;;0 growth=U\n"
+        );
+    }
+}

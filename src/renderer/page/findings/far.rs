@@ -1,0 +1,287 @@
+//! The services behind a program, in words: what it has asked there and nobody has answered, and
+//! who serves them on this host.
+
+use crate::classifier::Report;
+use crate::classifier::chain::{Hop, Keeper, Says};
+use crate::classifier::culprit::is_halted;
+use crate::classifier::finding::Finding;
+use crate::classifier::group::GroupOwner;
+use crate::classifier::requests::{Requests, Role};
+use crate::classifier::silent::Silent;
+use crate::model::{Endpoint, Name, Pid, Titled, Wait, WaitTarget};
+use crate::renderer::page::findings::evidence::{Lines, Rank};
+use crate::renderer::page::findings::halt;
+use crate::renderer::page::findings::waits;
+use crate::renderer::page::findings::words::process;
+use crate::renderer::page::groups;
+use crate::renderer::units;
+
+/// The most different titles, and processes of one kind, that are told.
+const SAYS_MAX: usize = 4;
+const KEEPERS_MAX: usize = 3;
+
+/// The facts about requests that explain a finding, or seem to.
+pub(super) fn lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
+    let first = finding.set.by_weight.first();
+    let name = first.and_then(|pid| report.holders().name(*pid));
+    let all = finding.set.requests.iter();
+    for requests in all.filter(|requests| requests.role == Role::Explains) {
+        if waits::tells(finding, requests.remote) {
+            continue;
+        }
+        match requests.are_awaited(&finding.evidence) {
+            Some(false) => lines.add(Rank::Telling, unawaited(requests)),
+            Some(true) => lines.add(Rank::Decisive, unanswered(requests, name)),
+            None => lines.add(Rank::Telling, unanswered(requests, name)),
+        }
+    }
+    for hop in &finding.chain {
+        lines.add(Rank::Decisive, served(report, finding, hop));
+    }
+}
+
+/// What a service has not answered to a program against which there is no finding.
+pub fn silent(report: &Report<'_>, silent: &Silent) -> String {
+    let text = unanswered(&silent.requests, report.holders().name(silent.pid));
+    let place = match report.snapshot.only_namespace() {
+        Some(_) => String::new(),
+        None => format!(" in {}", groups::netns_of(report, silent.netns)),
+    };
+    format!("{text}{place}: a service that hangs, or polls that wait for news")
+}
+
+/// Whether threads that wait for events wait for one of these services, or may.
+pub(super) fn is_waiting(finding: &Finding) -> bool {
+    let mut all = finding.set.requests.iter();
+    all.any(|requests| requests.role == Role::Explains)
+}
+
+/// `, unanswered for 12s`, after a wait for that service.
+pub(super) fn since(finding: &Finding, remote: Endpoint) -> String {
+    let mut all = finding.set.requests.iter();
+    let requests = all.find(|requests| requests.remote == remote);
+    requests.map_or(String::new(), |requests| {
+        format!(", unanswered {}", duration(requests))
+    })
+}
+
+/// `120 requests of nginx to 10.0.0.5:9000 unanswered for 12s (120 of 120 connections)`.
+fn unanswered(requests: &Requests, whose: Option<&Name>) -> String {
+    let whose = match whose {
+        Some(name) => format!(" of {name}"),
+        None => String::new(),
+    };
+    let (unanswered, all) = (requests.unanswered, requests.connections);
+    format!(
+        "{} request{}{whose} to {} unanswered {} ({0} of {} connection{})",
+        units::count(unanswered),
+        plural(unanswered),
+        requests.remote,
+        duration(requests),
+        units::count(all),
+        plural(all),
+    )
+}
+
+fn unawaited(requests: &Requests) -> String {
+    format!(
+        "nothing came back {} on {} connection{} to {}, and no thread waits for it",
+        duration(requests),
+        units::count(requests.unanswered),
+        plural(requests.unanswered),
+        requests.remote,
+    )
+}
+
+fn plural(count: u64) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+/// `for 11s`, or `for 11s to 40s`: the middle and the longest.
+fn duration(requests: &Requests) -> String {
+    let (p50, max) = (requests.p50_ms, requests.max_ms);
+    // A small difference would come and go with rounding.
+    let apart = max.saturating_sub(p50);
+    if apart.saturating_mul(10) >= max {
+        format!("for {} to {}", units::duration(p50), units::duration(max))
+    } else {
+        format!("for {}", units::duration(p50))
+    }
+}
+
+/// Who serves what was asked, and what holds it up.
+fn served(report: &Report<'_>, finding: &Finding, hop: &Hop) -> String {
+    let kind = match hop.connections.saturating_sub(hop.unaccepted) {
+        0 => "listener",
+        _ => "process",
+    };
+    let owner = groups::owner_of(
+        report,
+        &GroupOwner {
+            kind: Some(kind),
+            pids: hop.pids.clone(),
+        },
+    );
+    let place = match hop.netns == finding.set.netns {
+        true => "on this host".to_owned(),
+        false => format!("in {}", groups::netns_of(report, hop.netns)),
+    };
+    let parts = parts(report, hop).join("; ");
+    let end = if parts.is_empty() { "" } else { ": " };
+    let remote = hop.remote;
+    format!(
+        "{remote} is {} {place}{end}{parts}",
+        owner.trim_end_matches(" (not accepted)")
+    )
+}
+
+fn parts(report: &Report<'_>, hop: &Hop) -> Vec<String> {
+    let mut parts = Vec::new();
+    if hop.is_loop {
+        parts.push("it waits for itself".to_owned());
+    }
+    let mut halted = hop.evidence.iter().filter(|evidence| is_halted(evidence));
+    let halt = halted.next().map(|first| (first, halted.count()));
+    if let Some((first, more)) = halt {
+        parts.extend(halt::lines(report, first));
+        if more > 0 {
+            parts.push(format!("so are {} others", units::count(more as u64)));
+        }
+    }
+    let backends = hop
+        .says
+        .iter()
+        .filter(|says| says.title.of == Titled::Postgres);
+    let all: usize = backends.clone().map(|says| says.pids.len()).sum();
+    let says: Vec<String> = backends.take(SAYS_MAX).map(says_words).collect();
+    if !says.is_empty() {
+        parts.push(format!(
+            "of {} backends {}",
+            units::count(all as u64),
+            says.join(", ")
+        ));
+    }
+    let keepers = hop.keepers.iter().take(KEEPERS_MAX);
+    parts.extend(keepers.filter_map(|keeper| client(report, keeper)));
+    if hop.unaccepted > 0 {
+        parts.push(format!(
+            "{} of {} requests wait in its accept queue",
+            units::count(hop.unaccepted),
+            units::count(hop.connections)
+        ));
+    }
+    let name = hop.pids.first().and_then(|pid| report.holders().name(*pid));
+    match hop.awaited().next() {
+        Some(requests) => parts.push(unanswered(requests, name)),
+        None if hop.says.is_empty() && halt.is_none() => parts.extend(waits(hop)),
+        None => {}
+    }
+    parts
+}
+
+/// `10 say "UPDATE waiting"`; of one or two, also who.
+fn says_words(says: &Says) -> String {
+    let count = says.pids.len();
+    let what = &says.title.says;
+    let verb = if count == 1 { "says" } else { "say" };
+    let who = match says.pids.as_slice() {
+        few @ ([_] | [_, _]) if !says.title.is_blocked() => {
+            let few: Vec<String> = few.iter().map(|pid| backend(*pid)).collect();
+            format!(" ({})", few.join(", "))
+        }
+        _ => String::new(),
+    };
+    format!("{} {verb} \"{what}\"{who}", units::count(count as u64))
+}
+
+fn backend(pid: Pid) -> String {
+    format!("{}[{pid}]", Titled::Postgres.name())
+}
+
+/// Whose a transaction is that is kept open.
+fn client(report: &Report<'_>, keeper: &Keeper) -> Option<String> {
+    let backend = backend(keeper.pid);
+    let end = keeper.end?;
+    let Some(client) = keeper.client else {
+        return Some(format!("the client of {backend} is {end}"));
+    };
+    let waits = keeper.evidence.as_ref().and_then(|told| {
+        let waits = told.waits.as_ref()?;
+        let all = told.threads?.total;
+        // Of one thread alone it is known that it is the one that counts.
+        let wait = waits.first().filter(|_| all == 1)?;
+        Some(format!(", which waits in {}", on(wait)))
+    });
+    Some(format!(
+        "the client of {backend} is {}{}",
+        process(report, client),
+        waits.unwrap_or_default()
+    ))
+}
+
+/// What most threads of a service wait in.
+fn waits(hop: &Hop) -> Option<String> {
+    let mut counts: Vec<(&Wait, u32)> = Vec::new();
+    let all: u32 = hop
+        .at_work()
+        .filter_map(|evidence| Some(evidence.threads?.total))
+        .fold(0, u32::saturating_add);
+    for wait in hop
+        .at_work()
+        .filter_map(|evidence| evidence.waits.as_ref())
+        .flatten()
+    {
+        let same = |known: &Wait| (&known.call, &known.target) == (&wait.call, &wait.target);
+        match counts.iter_mut().find(|(known, _)| same(known)) {
+            Some((_, count)) => *count = count.saturating_add(wait.threads),
+            None => counts.push((wait, wait.threads)),
+        }
+    }
+    let (wait, count) = counts.into_iter().max_by_key(|(_, count)| *count)?;
+    let verb = if count == 1 { "waits" } else { "wait" };
+    Some(format!(
+        "{count} of {all} thread{} {verb} in {}",
+        plural(all.into()),
+        on(wait)
+    ))
+}
+
+fn on(wait: &Wait) -> String {
+    let call = &wait.call;
+    match &wait.target {
+        Some(WaitTarget::Remote(remote)) => format!("{call} on {remote}"),
+        Some(WaitTarget::Listener(local)) => format!("{call} on its listener {local}"),
+        Some(WaitTarget::File(_)) | None => call.to_string(),
+    }
+}
+
+/// Where the chain ends, in a sentence; `None` where it says no more than its beginning.
+pub(super) fn end(finding: &Finding) -> Option<String> {
+    let last = finding.chain.last()?;
+    let blocked = last.says.iter().filter(|says| says.title.is_blocked());
+    let blocked: usize = blocked.map(|says| says.pids.len()).sum();
+    Some(match last.keepers.as_slice() {
+        _ if last.is_loop => {
+            "The chain ends where it began: the service waits for itself.".to_owned()
+        }
+        [keeper] => format!(
+            "The chain ends at {}: its transaction is open and idle, and {} other{} wait{} for \
+             locks, consistent with a client that does not commit.",
+            backend(keeper.pid),
+            units::count(blocked as u64),
+            if blocked == 1 { "" } else { "s" },
+            if blocked == 1 { "s" } else { "" },
+        ),
+        [_, _, ..] => format!(
+            "The chain ends at {}: {} of its transactions are open and idle, and {blocked} wait for \
+             locks.",
+            last.remote,
+            last.keepers.len(),
+        ),
+        [] => match last.awaited().next() {
+            Some(requests) => format!("That waits for {} in its turn.", requests.remote),
+            None if finding.chain.len() > 1 => format!("The chain ends at {}.", last.remote),
+            None => return None,
+        },
+    })
+}

@@ -1,0 +1,216 @@
+//! The words for who cannot run: what it means, and the facts.
+
+use crate::classifier::Report;
+use crate::classifier::halt::{Hold, Share, throttled};
+use crate::model::{Container, Evidence, Freezer, Name, Pid, Quota, Stuck};
+use crate::renderer::page::findings::words::process;
+use crate::renderer::units;
+
+/// What it means that a process cannot run.
+pub(super) fn meaning(hold: Hold, share: Option<Share>) -> String {
+    let words = match hold {
+        Hold::Frozen => {
+            "A process that should serve them is frozen with its control group: it neither accepts, \
+             reads nor closes until the group is thawed."
+        }
+        Hold::Traced => {
+            "A process that should serve them is stopped by the process that traces it: it neither \
+             accepts, reads nor closes until it is let go. SIGCONT does not end this."
+        }
+        Hold::Stopped => {
+            "A process that should serve them is stopped: it neither accepts, reads nor closes until \
+             it is continued."
+        }
+        Hold::Forking => {
+            "The thread that should serve them waits in vfork(): it does not go on until its child \
+             executes a program or ends."
+        }
+        Hold::Stuck => {
+            "The threads that should serve them sleep in the kernel and cannot be interrupted: they \
+             go on when what they wait for does."
+        }
+    };
+    match share {
+        Some(Share { held: 1, all }) if all > 1 => format!("{words} It is 1 of {all} workers."),
+        Some(Share { held, all }) if held > 1 && held < all => {
+            format!("{words} {held} of {all} workers are in this state.")
+        }
+        Some(Share { held: 2, .. }) => format!("{words} Both workers are in this state."),
+        Some(Share { held, all }) if held > 1 => {
+            format!("{words} All {all} workers are in this state.")
+        }
+        _ => words.to_owned(),
+    }
+}
+
+/// The facts that keep a process from running, each a line.
+pub(super) fn lines(report: &Report<'_>, evidence: &Evidence) -> Vec<String> {
+    let name = process(report, evidence.pid);
+    let halt = &evidence.halt;
+    let mut lines = Vec::new();
+    match Hold::of(evidence) {
+        Some(Hold::Frozen) => {
+            lines.extend(halt.freezer.as_ref().map(|freezer| frozen(&name, freezer)));
+        }
+        Some(Hold::Traced) => {
+            let tracer = halt.tracer.as_ref();
+            let who = tracer.and_then(|tracer| Some(named(tracer.name.as_ref(), tracer.pid?)));
+            let who = who.unwrap_or("a process outside of this PID namespace".to_owned());
+            lines.push(format!(
+                "{name} is traced by {who}, which has stopped it: it runs no code"
+            ));
+        }
+        Some(Hold::Stopped) => lines.push(format!(
+            "{name} is stopped by a signal (SIGSTOP, SIGTSTP): it runs no code"
+        )),
+        Some(Hold::Forking | Hold::Stuck) | None => {}
+    }
+    if let Some(vfork) = &halt.vfork {
+        let child = vfork.child.map_or("a child".to_owned(), |child| {
+            named(vfork.name.as_ref(), child)
+        });
+        let age = vfork.age_ms.map_or(String::new(), |age| {
+            format!(" for {}", units::duration(age))
+        });
+        let call = vfork
+            .call
+            .as_ref()
+            .map_or(String::new(), |call| format!(", which is in {call}"));
+        lines.push(format!(
+            "thread {} of {name} has waited in vfork{age} for {child}{call}",
+            vfork.thread
+        ));
+    }
+    let total = evidence.threads.map_or(0, |threads| threads.total);
+    for stuck in &halt.stuck {
+        lines.push(format!(
+            "{} of {total} {} of {name} {} in uninterruptible sleep{}",
+            stuck.threads,
+            if total == 1 { "thread" } else { "threads" },
+            if stuck.threads == 1 { "is" } else { "are" },
+            place(stuck)
+        ));
+    }
+    for lock in &halt.locks {
+        let holder = lock.holder.map_or("an open file".to_owned(), |holder| {
+            named(lock.name.as_ref(), holder)
+        });
+        lines.push(format!(
+            "{} of {total} {} of {name} {} for a lock on a file that {holder} holds",
+            lock.threads,
+            if total == 1 { "thread" } else { "threads" },
+            if lock.threads == 1 { "waits" } else { "wait" },
+        ));
+    }
+    lines.extend(throttled(evidence).map(|quota| quota_line(&name, quota)));
+    lines
+}
+
+fn frozen(name: &str, freezer: &Freezer) -> String {
+    let group = match &freezer.directory {
+        Some(directory) => directory.to_string(),
+        None => "above what can be seen here".to_owned(),
+    };
+    match &freezer.container {
+        Some(container) => format!(
+            "{name} is in the container {}, which is paused: its control group {group} is frozen",
+            short(container)
+        ),
+        None => format!("{name} is frozen with the control group {group}: it runs no code"),
+    }
+}
+
+/// ` in openat, at mnt_want_write (a frozen file system)`.
+fn place(stuck: &Stuck) -> String {
+    let mut words = String::new();
+    if let Some(call) = &stuck.call {
+        words.push_str(&format!(" in {call}"));
+    }
+    match &stuck.place {
+        Some(place) => {
+            words.push_str(&format!(" at {place}"));
+            if let Some(what) = what(place) {
+                words.push_str(&format!(": {what}"));
+            }
+        }
+        None => words.push_str(": a disk, a mount that hangs, or a lock of the kernel"),
+    }
+    words
+}
+
+/// What a function of the kernel waits for, where its name leaves no doubt.
+fn what(place: &Name) -> Option<&'static str> {
+    let starts = |starts: &[&str]| {
+        starts
+            .iter()
+            .any(|start| place.bytes().starts_with(start.as_bytes()))
+    };
+    Some(match place {
+        _ if starts(&[
+            "mnt_want_write",
+            "sb_start_",
+            "__sb_start_write",
+            "file_start_write",
+        ]) =>
+        {
+            "a file system that is frozen (fsfreeze)"
+        }
+        _ if starts(&["rpc_", "nfs"]) => "an NFS server",
+        _ if starts(&["fuse_", "request_wait_answer", "__fuse_"]) => {
+            "the program behind a FUSE file system"
+        }
+        _ if starts(&["cifs_", "smb2_"]) => "an SMB server",
+        _ if starts(&["jbd2_", "blk_", "submit_bio_wait", "xfs_log_"]) => "a disk",
+        _ => return None,
+    })
+}
+
+fn quota_line(name: &str, quota: &Quota) -> String {
+    let group = match &quota.container {
+        Some(container) => format!("the container {}", short(container)),
+        None => format!("the control group {}", quota.directory),
+    };
+    let ms = |us: u64| units::count(us / 1_000);
+    let (run, period) = (ms(quota.quota_us), ms(quota.period_us));
+    let ran_out = match quota.sample.filter(|sample| sample.all > 0) {
+        Some(sample) => format!("{} of {}", sample.throttled, units::count(sample.all)),
+        None => format!(
+            "{} of {}",
+            units::count(quota.total.throttled),
+            units::count(quota.total.all)
+        ),
+    };
+    let since = match quota.sample.filter(|sample| sample.all > 0) {
+        Some(_) => format!(
+            " ({} of {} in all)",
+            units::count(quota.total.throttled),
+            units::count(quota.total.all)
+        ),
+        None => String::new(),
+    };
+    format!(
+        "{group} of {name} may run {run} ms in every {period} ms, and used that up in {ran_out} periods{since}"
+    )
+}
+
+/// How much of a container's id its engine prints, and takes.
+pub(super) const ID_SHOWN: usize = 12;
+
+pub(super) fn is_id(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn short(container: &Container) -> String {
+    let id = container.id.to_string();
+    match id.get(..ID_SHOWN).filter(|_| is_id(&id)) {
+        Some(short) => short.to_owned(),
+        None => id,
+    }
+}
+
+pub(super) fn named(name: Option<&Name>, pid: Pid) -> String {
+    match name {
+        Some(name) => format!("{name}[{pid}]"),
+        None => format!("process {pid}"),
+    }
+}

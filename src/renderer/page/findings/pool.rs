@@ -1,0 +1,189 @@
+//! Connections that a server closed, in words: a pool at rest, one that is exhausted, or a leak.
+
+use crate::classifier::finding::{Finding, Set};
+use crate::classifier::notify::is_close_notify;
+use crate::classifier::pool::{Basis, Pool, Story};
+use crate::classifier::severity::Severity;
+use crate::classifier::shape::{Kind, Shape};
+use crate::model::Cause;
+use crate::renderer::page::findings::evidence::{Lines, Rank};
+use crate::renderer::page::findings::words::end;
+use crate::renderer::units;
+
+/// What a set is consistent with, where that is told.
+pub(super) fn meaning(finding: &Finding) -> Option<String> {
+    let set = &finding.set;
+    let pool = set.pool.as_ref()?;
+    let words = match set.story? {
+        Story::AtRest => {
+            "The server closed these idle connections together, and the program has not looked at \
+             them since: consistent with a pool at rest, harmless until one is reused."
+                .to_owned()
+        }
+        Story::Leak if pool.leaks_otherwise() => {
+            "The server closed these connections, and most others to there the program has left \
+             unread, or read and not closed: consistent with the same leak."
+                .to_owned()
+        }
+        Story::Leak => {
+            "The server closed these connections one after the other ever since the program \
+             started, and the program closes none: consistent with a leak, such as responses \
+             that are not closed, or connections that are never returned to a pool."
+                .to_owned()
+        }
+        Story::Exhausted => format!(
+            "No connection {} is left open, and clients of the program wait: consistent with a \
+             pool that is exhausted, because responses are not closed or connections are never \
+             returned. The stacks of the threads that wait tell.",
+            end(set.end)
+        ),
+        Story::Blocked => {
+            "The program's event loop watches these connections, and no thread waits for events: \
+             consistent with a loop that is held up. As a pool they are harmless."
+                .to_owned()
+        }
+        Story::Ambiguous => ambiguous(finding, pool),
+    };
+    Some(match last_words(finding) {
+        Some(more) => format!("{words} {more}"),
+        None => words,
+    })
+}
+
+/// Where nothing decides. A few are a pool between two uses first.
+pub(super) fn either(finding: &Finding) -> &'static str {
+    match finding.severity {
+        Severity::Info => {
+            "The server closed these idle connections, and the program has not looked at them \
+             since: consistent with a pool of idle connections. What grows without end is no pool: \
+             look again in some minutes."
+        }
+        Severity::Warning | Severity::Critical => {
+            "The server closed these connections, and the program has not looked at them since: \
+             consistent with a pool of idle connections, or with a leak. Look again in some \
+             minutes: a leak grows."
+        }
+    }
+}
+
+fn ambiguous(finding: &Finding, pool: &Pool) -> String {
+    let set = &finding.set;
+    let Some(shape) = pool.shape else {
+        return either(finding).to_owned();
+    };
+    let oldest = units::duration(shape.oldest_ms);
+    let least = units::count(shape.events);
+    match shape.kind {
+        Kind::Burst if pool.is_all_gone() => format!(
+            "The server closed these connections together, none {} is left open, and clients of \
+             the program wait: consistent with a pool at rest beside another fault, or with one \
+             that is exhausted. The stacks of the threads that wait tell.",
+            end(set.end)
+        ),
+        Kind::Burst => {
+            "The server closed these connections together: consistent with a pool at rest, if one \
+             is that large, or with connections that leaked until the server restarted. Look \
+             again in some minutes: a leak grows."
+                .to_owned()
+        }
+        Kind::Spread if finding.severity > Severity::Info => format!(
+            "The server closed these connections one after the other until now: consistent with a \
+             leak that began {oldest} ago, unless this is a pool of {least} or more of which each \
+             is replaced within that time. Look again: a leak has grown."
+        ),
+        Kind::Spread => format!(
+            "The server closed these connections one after the other until now: consistent with a \
+             pool of {least} or more of which each is replaced within {oldest}. What grows \
+             without end is no pool: look again in a minute."
+        ),
+        Kind::Mixed | Kind::Few => either(finding).to_owned(),
+    }
+}
+
+/// What the server said as it closed.
+fn last_words(finding: &Finding) -> Option<&'static str> {
+    let set = &finding.set;
+    if set.cause != Cause::StalePool || set.recv_q.max <= 1 {
+        return None;
+    }
+    Some(if is_close_notify(finding) {
+        "What lies unread came with the close: consistent with a TLS close_notify."
+    } else {
+        "What lies unread came with the close, unasked: consistent with a message in which the \
+         server says why it closes, such as an idle timeout."
+    })
+}
+
+/// When the server closed them, and what else the program has there.
+pub(super) fn lines(set: &Set, lines: &mut Lines) {
+    let Some(pool) = &set.pool else { return };
+    if let Some(words) = pool.shape.and_then(|shape| shape_words(set, pool, &shape)) {
+        lines.add(Rank::Decisive, words);
+    }
+    if set.story.is_none() {
+        return;
+    }
+    match pool.open {
+        Some(0) => lines.add(
+            Rank::Telling,
+            format!("no connection of the program {} is open", end(set.end)),
+        ),
+        Some(open) => lines.add(
+            Rank::Telling,
+            format!(
+                "{} connection{} of the program {} {} open",
+                units::count(open),
+                if open == 1 { "" } else { "s" },
+                end(set.end),
+                if open == 1 { "is" } else { "are" },
+            ),
+        ),
+        None => {}
+    }
+    if let Some(callers) = pool.callers.filter(|_| pool.is_all_gone()) {
+        lines.add(
+            Rank::Decisive,
+            format!(
+                "{} clients of the program wait for an answer, or gave up",
+                units::count(callers)
+            ),
+        );
+    }
+}
+
+fn shape_words(set: &Set, pool: &Pool, shape: &Shape) -> Option<String> {
+    let them = match shape.events == set.sockets {
+        true => "them".to_owned(),
+        false => format!("all {} to there", units::count(shape.events)),
+    };
+    let what = match pool.basis {
+        Basis::Closed => format!("the server closed {them}"),
+        Basis::Used => format!("the program last used {them}"),
+    };
+    let newest = units::duration(shape.newest_ms);
+    let oldest = units::duration(shape.oldest_ms);
+    Some(match shape.kind {
+        Kind::Few => return None,
+        Kind::Burst if newest == oldest => format!("{what} at one time, {newest} ago"),
+        Kind::Burst => format!("{what} at about one time, {newest} to {oldest} ago"),
+        Kind::Mixed => format!("{what} between {oldest} and {newest} ago"),
+        Kind::Spread => {
+            let rate = rate(shape.per_minute()?);
+            format!("{what} one after the other: about {rate} for the last {oldest}")
+        }
+    })
+}
+
+/// `150 a minute`, in the unit of time that gives a number above 1.
+fn rate(per_minute: f64) -> String {
+    let all = [(1.0, "minute"), (60.0, "hour"), (1_440.0, "day")];
+    let (times, unit) = all
+        .into_iter()
+        .find(|(times, _)| per_minute * times >= 1.0)
+        .unwrap_or(all[2]);
+    format!(
+        "{} a{} {unit}",
+        units::count((per_minute * times).round() as u64),
+        if unit == "hour" { "n" } else { "" }
+    )
+}

@@ -1,0 +1,49 @@
+//! The words for old workers, which a reload has replaced.
+
+use crate::classifier::Report;
+use crate::classifier::finding::Finding;
+use crate::renderer::page::findings::evidence::{Lines, Rank};
+use crate::renderer::page::findings::words::process;
+use crate::renderer::units;
+
+/// What tells that holders are old workers.
+pub(super) fn lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
+    let Some(retired) = &finding.retired else {
+        return;
+    };
+    let [first, more @ ..] = retired.pids.as_slice() else {
+        return;
+    };
+    let more = match more.len() {
+        0 => String::new(),
+        more => format!(" +{}", units::count(more as u64)),
+    };
+    let mut facts = vec!["holds no listener of this port".to_owned()];
+    if let Some(successor) = retired.successor {
+        facts.push(format!(
+            "{}, which has that, is younger",
+            process(report, successor)
+        ));
+    }
+    if retired.says_so {
+        facts.push("its title says \"is shutting down\"".to_owned());
+    }
+    lines.add(
+        Rank::Decisive,
+        format!(
+            "{}{more} {}: consistent with an old worker after a reload",
+            process(report, *first),
+            facts.join("; ")
+        ),
+    );
+}
+
+/// What it means that all holders are.
+pub(super) fn meaning(finding: &Finding) -> Option<&'static str> {
+    let retired = finding.retired.as_ref()?;
+    let all = retired.pids.len() == finding.set.by_weight.len();
+    all.then_some(
+        "The holder takes no new connections, and ends once these are closed: until then, each \
+         reload leaves another one.",
+    )
+}

@@ -1,0 +1,111 @@
+//! What to do about whoever must act.
+
+use crate::classifier::culprit::Culprit;
+use crate::classifier::finding::{End, Finding};
+use crate::classifier::group::At;
+use crate::classifier::halt::Hold;
+use crate::model::{Endpoint, Evidence, Pid, Runtime};
+use crate::renderer::page::findings::steps::halt;
+use crate::renderer::page::findings::steps::step::Step;
+
+pub(super) fn steps(finding: &Finding) -> Vec<Step> {
+    let step = match finding.culprit {
+        Some(Culprit::Halted(pid, Hold::Stopped)) => {
+            let told = finding.evidence.iter();
+            let stopped = told.filter(|told| Hold::of(told) == Some(Hold::Stopped));
+            let mut pids: Vec<Pid> = stopped.map(|told| told.pid).chain([pid]).collect();
+            pids.sort_unstable();
+            pids.dedup();
+            let held = finding.halted.map_or(0, |share| share.held);
+            return vec![halt::go_on(&pids, held.saturating_sub(pids.len() as u64))];
+        }
+        Some(Culprit::Halted(pid, hold)) => {
+            return told(finding, pid).map_or_else(Vec::new, |told| halt::steps(told, hold));
+        }
+        Some(Culprit::Throttled(pid) | Culprit::FileLock(pid)) => {
+            return told(finding, pid).map_or_else(Vec::new, halt::beside);
+        }
+        Some(Culprit::Behind(remote)) => {
+            let limits = finding.evidence.iter().find_map(limit_of);
+            return of_chain(finding, remote)
+                .into_iter()
+                .chain(limits)
+                .collect();
+        }
+        Some(Culprit::Lock(thread)) => {
+            Step::advice(format!("look for {thread} in the stacks: it has the lock"))
+        }
+        Some(Culprit::FarEnd(End::One(service))) => match service.at {
+            At::Remote(remote) if goes_on(finding) => return of_chain(finding, remote),
+            At::Remote(remote) => {
+                Step::advice(format!("look at {remote}: it has not closed its end"))
+            }
+            At::Local(port) => Step::advice(format!(
+                "look at the clients of :{port}: they have not closed"
+            )),
+            At::Untold(_) => return Vec::new(),
+        },
+        Some(
+            Culprit::FarEnd(End::Several(..))
+            | Culprit::NoDescriptors
+            | Culprit::Blocked(_)
+            | Culprit::Exhausted(_)
+            | Culprit::Spinning(..)
+            | Culprit::Sleepers,
+        )
+        | None => return Vec::new(),
+    };
+    vec![step]
+}
+
+/// Where a limit shows that may be reached while requests pile up, and that no table tells.
+fn limit_of(evidence: &Evidence) -> Option<Step> {
+    let words = "look into the error log of nginx: it says if worker_connections are used up";
+    (evidence.runtime == Runtime::Nginx).then(|| Step::advice(words.to_owned()))
+}
+
+fn told(finding: &Finding, pid: Pid) -> Option<&Evidence> {
+    finding.evidence.iter().find(|evidence| evidence.pid == pid)
+}
+
+/// Whether the service at the far end waits for another one, or for a lock, or cannot run.
+fn goes_on(finding: &Finding) -> bool {
+    let is_held_up = |told: &Evidence| Hold::of(told).is_some_and(|hold| hold.is_whole(told));
+    let waits = finding.chain.last().is_some_and(|last| {
+        last.awaited().next().is_some()
+            || !last.keepers.is_empty()
+            || last.evidence.iter().any(is_held_up)
+    });
+    waits || finding.chain.len() > 1
+}
+
+/// Where the chain behind ends: the others wait as the program does.
+fn of_chain(finding: &Finding, remote: Endpoint) -> Vec<Step> {
+    let last = finding.chain.last();
+    let keepers = last.map_or([].as_slice(), |last| &last.keepers);
+    if let Some(keeper) = keepers.first() {
+        let client = keeper.client.map_or(String::new(), |pid| {
+            format!(" and its client, process {pid}")
+        });
+        let more = if keepers.len() > 1 { " and others" } else { "" };
+        return vec![Step::advice(format!(
+            "look at backend {}{client}{more}: pg_stat_activity, pg_blocking_pids()",
+            keeper.pid
+        ))];
+    }
+    let halted = last.and_then(|last| {
+        let mut told = last.evidence.iter();
+        told.find_map(|told| Some((told, Hold::of(told).filter(|hold| hold.is_whole(told))?)))
+    });
+    if let Some((told, hold)) = halted {
+        return halt::steps(told, hold);
+    }
+    let remote = last.map_or(remote, |last| {
+        last.awaited()
+            .next()
+            .map_or(last.remote, |requests| requests.remote)
+    });
+    vec![Step::advice(format!(
+        "look at {remote}: it has not answered"
+    ))]
+}

@@ -1,0 +1,153 @@
+//! The command that lists the sockets of a finding, and no others.
+
+use std::net::IpAddr;
+
+use crate::classifier::Report;
+use crate::classifier::cause::GRACE_MS;
+use crate::classifier::finding::{End, Finding, Set};
+use crate::classifier::group::At;
+use crate::model::{Endpoint, Name, Namespace, Pid};
+use crate::renderer::page::findings::steps::place::closewait;
+use crate::renderer::page::findings::steps::step::{Step, word};
+
+/// More processes than this are named by their program.
+const PIDS_MAX: usize = 4;
+
+/// The command that lists the sockets.
+pub(super) fn list(report: &Report<'_>, finding: &Finding) -> Step {
+    let set = &finding.set;
+    let mut command = format!("{} list", closewait(report));
+    // Nobody gave up yet: what waits in the queue has no cause to be found by.
+    let mut conditions = Vec::new();
+    if finding.queue.is_some() && set.sockets == 0 {
+        command.push_str(" --state established");
+        conditions.push("inode = 0".to_owned());
+    } else if set.waiting.is_some() {
+        command.push_str(" --state fin-wait-2");
+        conditions.push("inode != 0".to_owned());
+    } else {
+        command.push_str(" --state close-wait");
+        match finding.parts.as_slice() {
+            [] => command.push_str(&format!(" --cause {}", set.cause)),
+            parts => {
+                let parts = parts.iter().map(|part| part.cause);
+                let causes = std::iter::once(set.cause).chain(parts);
+                let each: Vec<String> = causes.map(|cause| format!("cause = {cause}")).collect();
+                conditions.push(format!("( {} )", each.join(" or ")));
+            }
+        }
+    }
+    match whose(report, set) {
+        // The parts are of others, too, that serve the same.
+        _ if !finding.parts.is_empty() => {}
+        Whose::Nobody => {}
+        Whose::Process(pid) => command.push_str(&format!(" --pid {pid}")),
+        Whose::Program(name) => command.push_str(&format!(" --program {}", word(&name))),
+        Whose::Processes(pids) => {
+            let each: Vec<String> = pids.iter().map(|pid| format!("pid = {pid}")).collect();
+            conditions.push(format!("( {} )", each.join(" or ")));
+        }
+    }
+    // Those that wait for a listener may have come to another port.
+    let unmatched = finding
+        .queue
+        .as_ref()
+        .is_some_and(|queue| queue.unmatched > 0);
+    conditions.extend(end(set.end).filter(|_| !unmatched));
+    match within(report.snapshot.netns(set.netns)) {
+        Within::Own => {}
+        Within::Named(name) => command.push_str(&format!(" -N {name}")),
+        Within::Numbered(inode) => conditions.push(format!("netns = {inode}")),
+    }
+    let grace_ms = report.grace_ms();
+    if grace_ms != GRACE_MS {
+        command.push_str(&format!(" --grace {grace_ms}ms"));
+    }
+    if !conditions.is_empty() {
+        command.push(' ');
+        command.push_str(&word(&conditions.join(" and ")));
+    }
+    Step::run(command)
+}
+
+enum Whose {
+    Nobody,
+    Process(Pid),
+    Processes(Vec<Pid>),
+    Program(String),
+}
+
+fn whose(report: &Report<'_>, set: &Set) -> Whose {
+    // Of one that is held by several, and of a queue, each holder tells.
+    let shared = set.listener.is_some() || set.held.is_empty();
+    match set.by_weight.as_slice() {
+        [] => Whose::Nobody,
+        [pid] => Whose::Process(*pid),
+        [pid, ..] if shared => Whose::Process(*pid),
+        pids if pids
+            .iter()
+            .any(|pid| set.holds(*pid).len() as u64 == set.sockets) =>
+        {
+            let all = |pid: &&Pid| set.holds(**pid).len() as u64 == set.sockets;
+            Whose::Process(pids.iter().find(all).copied().unwrap_or(pids[0]))
+        }
+        pids if pids.len() <= PIDS_MAX => Whose::Processes(pids.to_vec()),
+        pids => {
+            let mut names = pids.iter().map(|pid| report.holders().name(*pid));
+            let first = names.next().flatten();
+            match first.and_then(plain) {
+                Some(text) if names.all(|name| name == first) => Whose::Program(text.to_owned()),
+                _ => Whose::Processes(pids.to_vec()),
+            }
+        }
+    }
+}
+
+/// The condition that chooses the service end.
+fn end(end: End) -> Option<String> {
+    let service = match end {
+        End::One(service) => service,
+        End::Several(side, _) => return side.map(|side| format!("side = {}", side.name())),
+    };
+    Some(match service.at {
+        At::Local(0) => "side = server".to_owned(),
+        At::Local(port) => format!("sport = :{port}"),
+        At::Remote(Endpoint { addr, port: 0 }) => format!("{} and side = client", to(addr)),
+        At::Remote(remote) => format!("dst {remote}"),
+        At::Untold(addr) => to(addr),
+    })
+}
+
+/// An IPv6 address without a port stands in brackets, too.
+fn to(addr: IpAddr) -> String {
+    match addr {
+        IpAddr::V4(addr) => format!("dst {addr}"),
+        IpAddr::V6(addr) => format!("dst [{addr}]"),
+    }
+}
+
+/// How a namespace is chosen.
+pub(super) enum Within<'a> {
+    /// It is the tool's own, or there are no words for it.
+    Own,
+    Named(&'a str),
+    Numbered(u64),
+}
+
+pub(super) fn within(namespace: &Namespace) -> Within<'_> {
+    match (&namespace.asked, namespace.inode) {
+        (Some(name), inode) => match (plain(name), inode) {
+            (Some(name), _) => Within::Named(name),
+            (None, Some(inode)) => Within::Numbered(inode),
+            (None, None) => Within::Own,
+        },
+        (None, _) => Within::Own,
+    }
+}
+
+/// A name that a shell and a reader take as it is. Who made another may have meant that.
+fn plain(name: &Name) -> Option<&str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_./-".contains(c);
+    let name = std::str::from_utf8(name.bytes()).ok()?;
+    (!name.is_empty() && !name.starts_with('-') && name.chars().all(plain)).then_some(name)
+}

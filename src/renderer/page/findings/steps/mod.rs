@@ -1,0 +1,179 @@
+//! What to do next: commands that fit the owner, its runtime and the cause, and run as printed.
+
+mod culprit;
+mod halt;
+mod list;
+mod place;
+mod stack;
+mod step;
+mod waiting;
+
+use crate::classifier::culprit::{Culprit, Descriptors, descriptors};
+use crate::classifier::finding::{Finding, Set};
+use crate::classifier::pool::Story;
+use crate::classifier::severity::Severity;
+use crate::classifier::{Report, hiding};
+use crate::model::{Cause, Hiding, Pid, Tool};
+use crate::renderer::page::findings::steps::list::{Within, list, within};
+use crate::renderer::page::findings::steps::place::{Place, closewait};
+use crate::renderer::page::findings::steps::stack::{log, stack};
+pub use crate::renderer::page::findings::steps::step::Step;
+use crate::renderer::page::findings::words::is_helper;
+
+/// More holders of inherited sockets than this are not named.
+const HOLDERS_MAX: usize = 8;
+/// What lingers is still there after so many seconds, and a leak has grown.
+const STAYS_S: u32 = 10;
+const GROWS_S: u32 = 60;
+
+/// The same as text, a line each.
+pub fn next_steps(report: &Report<'_>, finding: &Finding) -> Vec<String> {
+    let steps = steps(report, finding);
+    steps.iter().map(Step::to_string).collect()
+}
+
+/// What to do, the most telling first.
+pub fn steps(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
+    let set = &finding.set;
+    let mut steps = Vec::new();
+    match set.cause {
+        Cause::Transient => return steps,
+        Cause::HalfClose if finding.culprit.is_none() => return steps,
+        Cause::DeadDescriptors => steps.extend(of_dead(report, finding)),
+        _ if set.is_age_missing() => {
+            steps.push(look_again(report, set, STAYS_S));
+            steps.push(list(report, finding));
+        }
+        // Nothing that runs explains what lies idle.
+        _ if set.story == Some(Story::AtRest) => steps.push(list(report, finding)),
+        _ if set.story == Some(Story::Ambiguous) && finding.severity == Severity::Info => {
+            steps.push(look_again(report, set, GROWS_S));
+            steps.push(list(report, finding));
+        }
+        _ => {
+            if set.story == Some(Story::Ambiguous) {
+                steps.push(look_again(report, set, GROWS_S));
+            }
+            steps.extend(culprit::steps(finding));
+            steps.extend(waiting::steps(report, finding));
+            steps.extend(of_owner(report, finding));
+            steps.extend(of_queue(report, finding));
+            steps.push(list(report, finding));
+        }
+    }
+    let closewait = closewait(report);
+    steps.push(Step::run(format!("{closewait} explain {}", set.cause)));
+    let mut known = Vec::new();
+    steps.retain(|step| {
+        !known.contains(step) && {
+            known.push(step.clone());
+            true
+        }
+    });
+    steps
+}
+
+/// What the owner is asked, where it can tell more.
+fn of_owner(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
+    let set = &finding.set;
+    match (finding.culprit, finding.pid()) {
+        // It can do nothing, or has done its part: no stack of it tells more.
+        (Some(Culprit::Halted(..) | Culprit::FarEnd(_)), _) => Vec::new(),
+        // Who sleeps has nothing to tell but whose child it is.
+        (Some(Culprit::Sleepers), Some(pid)) => {
+            let mut steps = vec![family(set)];
+            if is_helper(finding) {
+                steps.push(Step::advice(format!(
+                    "end it ({pid}) to free the port, and start the server; its listener wants SOCK_CLOEXEC"
+                )));
+            } else {
+                steps.extend(stack(&Place::new(report, finding, pid)));
+            }
+            steps
+        }
+        (_, None) => vec![Step::advice(whose(report, set))],
+        (_, Some(_)) if set.cause == Cause::Inherited => vec![family(set)],
+        (_, Some(pid)) => {
+            let place = Place::new(report, finding, pid);
+            match place.told {
+                Some(_) => stack(&place),
+                // What runs it is not known.
+                None => vec![family(set)],
+            }
+        }
+    }
+}
+
+/// Whose children its holders are, and since when.
+fn family(set: &Set) -> Step {
+    let pids = set.by_weight.iter().take(HOLDERS_MAX).map(Pid::to_string);
+    let pids: Vec<String> = pids.collect();
+    Step::run(format!("ps -o pid,ppid,lstart,args -p {}", pids.join(",")))
+}
+
+/// What an accept queue tells to do.
+fn of_queue(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let Some(queue) = &finding.queue else {
+        return steps;
+    };
+    if descriptors(&finding.evidence) > Descriptors::Enough
+        && let Some(pid) = finding.set.by_weight.first()
+    {
+        // Each socket and pipe has a number of its own.
+        let kind = "awk '{sub(/:.*/, \"\", $NF); print $NF}'";
+        steps.push(Step::run(format!(
+            "ls -l /proc/{pid}/fd | {kind} | sort | uniq -c | sort -rn | head"
+        )));
+        steps.extend(log(&Place::new(report, finding, *pid)));
+    }
+    if queue.is_cut_short() {
+        steps.push(Step::advice(
+            "make accept() faster first; a larger backlog needs net.core.somaxconn raised too",
+        ));
+    }
+    steps
+}
+
+/// What tells where descriptors come from that are in no table.
+fn of_dead(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
+    let Some(pid) = finding.evidence.first().map(|evidence| evidence.pid) else {
+        return Vec::new();
+    };
+    let place = Place::new(report, finding, pid);
+    // Of a socket in another namespace lsof knows as little as of one in no table.
+    let dead = place.network(Tool::Lsof, &format!("-nP -p {pid} | grep -w sock"));
+    let mut steps = vec![dead];
+    steps.extend(stack(&place));
+    let closewait = closewait(report);
+    steps.push(Step::run(format!("{closewait} list --pid {pid}")));
+    steps
+}
+
+/// Whether they stay, or grow, is told by a second look, so many seconds later.
+fn look_again(report: &Report<'_>, set: &Set, seconds: u32) -> Step {
+    let within = match within(report.snapshot.netns(set.netns)) {
+        Within::Own => String::new(),
+        Within::Named(name) => format!(" -N {name}"),
+        Within::Numbered(inode) => format!(" -N {inode}"),
+    };
+    let closewait = closewait(report);
+    Step::run(format!(
+        "f=$(mktemp -d)/cw; {closewait} record{within} $f; sleep {seconds}; {closewait} diff $f now"
+    ))
+}
+
+/// What to try where nobody is seen who holds the sockets.
+fn whose(report: &Report<'_>, set: &Set) -> &'static str {
+    if set.owner.kind.is_none() {
+        return "run it without --no-owners to see whose they are";
+    }
+    match hiding(report.snapshot) {
+        Hiding::NeedsRoot => "run it as root to see whose they are",
+        Hiding::NeedsCapability => "run it with CAP_SYS_PTRACE to see whose they are",
+        Hiding::Refused | Hiding::Elsewhere if report.snapshot.scan.may_be_elsewhere() => {
+            "run it on the host, or with the host's --proc, to see whose they are"
+        }
+        Hiding::Refused | Hiding::Elsewhere => "see below what may hide the holder",
+    }
+}

@@ -1,0 +1,127 @@
+//! Where a command must run: in the network namespace of a process, among its files, as its user.
+
+use crate::classifier::Report;
+use crate::classifier::finding::Finding;
+use crate::model::{Evidence, Inside, Name, Pid, Runtime, Tool};
+use crate::renderer::page::findings::steps::step::{Step, word};
+
+/// A process that is looked into.
+pub(super) struct Place<'a> {
+    pub report: &'a Report<'a>,
+    pub finding: &'a Finding,
+    pub pid: Pid,
+    /// What it told; `None` where it was not asked.
+    pub told: Option<&'a Evidence>,
+}
+
+impl<'a> Place<'a> {
+    pub fn new(report: &'a Report<'a>, finding: &'a Finding, pid: Pid) -> Place<'a> {
+        let mut evidence = finding.evidence.iter();
+        Place {
+            report,
+            finding,
+            pid,
+            told: evidence.find(|evidence| evidence.pid == pid),
+        }
+    }
+
+    pub fn runtime(&self) -> Runtime {
+        self.told.map_or(Runtime::Native, |told| told.runtime)
+    }
+
+    /// A command with a tool, anywhere on the host.
+    pub fn host(&self, tool: Tool, rest: &str) -> Step {
+        let command = format!("{} {rest}", tool.name());
+        first(self.report, tool, Step::run(command))
+    }
+
+    /// The same in the network namespace of the process.
+    pub fn network(&self, tool: Tool, rest: &str) -> Step {
+        let command = format!("{}{} {rest}", self.enter_network(), tool.name());
+        first(self.report, tool, Step::run(command))
+    }
+
+    /// `nsenter -t PID -n `, where its sockets are in another network namespace than the shell.
+    pub fn enter_network(&self) -> String {
+        let namespace = self.report.snapshot.netns(self.finding.set.netns);
+        match namespace.asked {
+            Some(_) => format!("nsenter -t {} -n ", self.pid),
+            None => String::new(),
+        }
+    }
+
+    fn inside(&self) -> Option<&'a Inside> {
+        self.told.map(|told| &told.inside)
+    }
+
+    /// Whether it has processes or files of its own, as in a container.
+    pub fn is_apart(&self) -> bool {
+        self.inside()
+            .is_some_and(|inside| inside.pid.is_some() || inside.other_files)
+    }
+
+    /// Its number as it knows it itself.
+    pub fn own_pid(&self) -> Pid {
+        self.inside()
+            .and_then(|inside| inside.pid)
+            .unwrap_or(self.pid)
+    }
+
+    /// The path of its executable, as it stands among its own files.
+    pub fn exe(&self) -> Option<&'a str> {
+        path(self.inside()?.exe.as_ref()?)
+    }
+
+    /// The same of a jcmd beside that.
+    pub fn jcmd(&self) -> Option<&'a str> {
+        path(self.inside()?.jcmd.as_ref()?)
+    }
+
+    /// Its effective user and group, where they are not those of root; `None` where the reader may
+    /// not change to them.
+    pub fn user(&self) -> Option<(u32, u32)> {
+        let (user, group) = self.inside()?.user?;
+        (self.report.snapshot.scan.root && user != 0).then_some((user, group))
+    }
+
+    pub fn logs(&self) -> bool {
+        self.inside().is_some_and(|inside| inside.logs)
+    }
+}
+
+/// A path that a shell takes as it is. Who made another may have meant that.
+fn path(name: &Name) -> Option<&str> {
+    let text = std::str::from_utf8(name.bytes()).ok()?;
+    (text.starts_with('/') && word(text) == text).then_some(text)
+}
+
+/// How a shell calls this program: by its name, or by its path where the name leads nowhere.
+pub(super) fn closewait<'a>(report: &'a Report<'_>) -> &'a str {
+    let name = Tool::Closewait.name();
+    match &report.snapshot.host.this {
+        Some(this) if has(report, Tool::Closewait) == Some(false) && word(this) == *this => this,
+        _ => name,
+    }
+}
+
+/// Whether a shell finds a tool; `None` where nobody looked.
+pub(super) fn has(report: &Report<'_>, tool: Tool) -> Option<bool> {
+    let tools = report.snapshot.host.tools.as_ref()?;
+    Some(tools.has(tool))
+}
+
+/// A step with the remark how a tool is had, where it is missing.
+pub(super) fn first(report: &Report<'_>, tool: Tool, step: Step) -> Step {
+    if has(report, tool) != Some(false) {
+        return step;
+    }
+    step.with(match tool {
+        Tool::Dlv => "first: go install github.com/go-delve/delve/cmd/dlv@latest".to_owned(),
+        Tool::Jcmd => "first install a JDK".to_owned(),
+        Tool::Nsenter | Tool::Setpriv => "first install util-linux".to_owned(),
+        Tool::PySpy => "first: pip install py-spy".to_owned(),
+        Tool::Rbspy => "first: cargo install rbspy".to_owned(),
+        Tool::Node => "first install nodejs".to_owned(),
+        other => format!("first install {}", other.name()),
+    })
+}

@@ -1,0 +1,201 @@
+//! The commands that show what a process does, by what runs its program.
+
+use crate::classifier::culprit::{Culprit, Descriptors};
+use crate::model::endpoint::is_wildcard;
+use crate::model::{Cause, Endpoint, Runtime, Side, State, Tool, WaitKind};
+use crate::renderer::page::findings::steps::place::{Place, has};
+use crate::renderer::page::findings::steps::step::{Step, word};
+
+/// More of its listeners are not asked for profiles.
+const PPROF_MAX: usize = 2;
+
+/// What to ask a process.
+pub(super) fn stack(place: &Place<'_>) -> Vec<Step> {
+    match place.runtime() {
+        Runtime::Java => java(place),
+        Runtime::Python => {
+            vec![place.host(Tool::PySpy, &format!("dump --pid {}", place.pid))]
+        }
+        Runtime::Ruby => {
+            vec![place.host(Tool::Rbspy, &format!("snapshot --pid {}", place.pid))]
+        }
+        Runtime::Go => go(place),
+        Runtime::Node => vec![node(place)],
+        Runtime::Php => {
+            let mut steps = log(place);
+            steps.push(Step::advice(
+                "set request_slowlog_timeout and slowlog in the pool of php-fpm: what each request \
+                 waits in is written there",
+            ));
+            steps
+        }
+        Runtime::Nginx => log(place),
+        Runtime::Native => native(place),
+    }
+}
+
+/// Whether connections lie there that no thread is likely to have: they were answered, or nothing
+/// tells that they were not.
+fn is_forgotten(place: &Place<'_>) -> bool {
+    let set = &place.finding.set;
+    let at_work = set.end.side() == Some(Side::Server) && set.unanswered == Some(set.sockets);
+    set.cause == Cause::NeverClosed && !at_work
+}
+
+/// jcmd must be of the files, the processes and the user of the JVM.
+fn java(place: &Place<'_>) -> Vec<Step> {
+    let among = if place.is_apart() { place.jcmd() } else { None };
+    let user = place.user();
+    let beside = || {
+        place
+            .jcmd()
+            .filter(|_| has(place.report, Tool::Jcmd) == Some(false))
+    };
+    let (call, pid, missing) = match (among, user) {
+        (Some(jcmd), user) => {
+            let user = user.map_or(String::new(), |(user, group)| {
+                format!(" -S {user} -G {group}")
+            });
+            let call = format!("nsenter -t {} -m -p{user} {jcmd}", place.pid);
+            (call, place.own_pid(), Tool::Nsenter)
+        }
+        (None, user) => {
+            let user = user.map_or(String::new(), |(user, group)| {
+                format!("setpriv --reuid {user} --regid {group} --clear-groups ")
+            });
+            let jcmd = beside().filter(|_| !place.is_apart());
+            let missing = if jcmd.is_some() {
+                Tool::Setpriv
+            } else {
+                Tool::Jcmd
+            };
+            let call = format!("{user}{}", jcmd.unwrap_or(Tool::Jcmd.name()));
+            (call, place.pid, missing)
+        }
+    };
+    // A JVM without descriptors opens no socket for jcmd.
+    let is_deaf = place.told.and_then(Descriptors::of) == Some(Descriptors::Gone);
+    if is_deaf || (missing == Tool::Jcmd && has(place.report, Tool::Jcmd) == Some(false)) {
+        let step = Step::run(format!("kill -QUIT {}", place.pid));
+        return vec![step.with("a JVM writes its threads to its standard output, and goes on")];
+    }
+    let run = |rest: &str| {
+        crate::renderer::page::findings::steps::place::first(
+            place.report,
+            missing,
+            Step::run(format!("{call} {pid} {rest}")),
+        )
+    };
+    let threads = match place.finding.culprit {
+        Some(Culprit::Spinning(thread, _)) => run(&format!(
+            "Thread.print | grep -A 20 -E 'nid=(0x{:x}|{thread}) '",
+            thread.0
+        )),
+        _ => run("Thread.print"),
+    };
+    if !is_forgotten(place) || place.finding.culprit.is_some() {
+        return vec![threads];
+    }
+    let classes = run("GC.class_histogram | grep -i -E 'socket|channel'");
+    vec![classes.with("collects garbage first"), threads]
+}
+
+/// A Go program tells by itself where it serves net/http/pprof; its threads tell nothing.
+fn go(place: &Place<'_>) -> Vec<Step> {
+    let mut steps: Vec<Step> = listeners(place)
+        .into_iter()
+        .take(PPROF_MAX)
+        .map(|listener| {
+            let url = word(&format!("http://{listener}/debug/pprof/goroutine?debug=2"));
+            let no_curl = has(place.report, Tool::Curl) == Some(false);
+            let step = if no_curl && has(place.report, Tool::Wget) == Some(true) {
+                place.network(Tool::Wget, &format!("-T 10 -qO- {url}"))
+            } else {
+                place.network(Tool::Curl, &format!("-m 10 -s {url}"))
+            };
+            step.with("if it serves pprof")
+        })
+        .collect();
+    let dlv = place.host(Tool::Dlv, &format!("attach {}", place.pid));
+    steps.push(dlv.with("then: goroutines -t; leave without killing it"));
+    steps
+}
+
+/// Where it listens, as a client would call it: those for this host alone first, which are not for
+/// its clients.
+fn listeners(place: &Place<'_>) -> Vec<Endpoint> {
+    let report = place.report;
+    let sockets = report.snapshot.sockets.iter();
+    let mut ends: Vec<Endpoint> = sockets
+        .filter(|socket| socket.state == State::Listen && socket.interface == 0)
+        .filter(|socket| socket.netns == place.finding.set.netns)
+        .filter(|socket| {
+            let mut holders = report.holders().of(socket.inode).iter();
+            holders.any(|holder| holder.pid == place.pid)
+        })
+        .map(|socket| {
+            let end = socket.local.canonical();
+            match is_wildcard(end.addr) {
+                true if socket.v6only == Some(true) => {
+                    Endpoint::new(std::net::Ipv6Addr::LOCALHOST, end.port)
+                }
+                true => Endpoint::new(std::net::Ipv4Addr::LOCALHOST, end.port),
+                false => end,
+            }
+        })
+        .collect();
+    ends.sort_unstable_by_key(|end| (!end.is_loopback(), *end));
+    ends.dedup();
+    ends
+}
+
+/// Node's inspector opens on the loopback of its own network namespace.
+fn node(place: &Place<'_>) -> Step {
+    let pid = place.own_pid();
+    let here = has(place.report, Tool::Node) != Some(false);
+    let call = match place.exe() {
+        Some(exe) if place.is_apart() => format!("nsenter -t {} -m -p -n {exe}", place.pid),
+        Some(exe) if !here => format!("{}{exe}", place.enter_network()),
+        _ => format!("{}{}", place.enter_network(), Tool::Node.name()),
+    };
+    let then = match place.finding.culprit {
+        Some(Culprit::Spinning(..)) => "then: pause, bt",
+        _ => "then: exec process._getActiveHandles()",
+    };
+    Step::run(format!("{call} inspect -p {pid}")).with(then)
+}
+
+/// A stack tells nothing of a program that only waits for events.
+fn native(place: &Place<'_>) -> Vec<Step> {
+    let waits = place.told.and_then(|told| told.waits.as_deref());
+    let idles = waits.is_some_and(|waits| {
+        !waits.is_empty() && waits.iter().all(|wait| wait.kind == WaitKind::Events)
+    });
+    let spins = matches!(place.finding.culprit, Some(Culprit::Spinning(..)));
+    let mut steps = Vec::new();
+    if !idles || spins {
+        let all = format!("-p {} -batch -ex 'thread apply all bt'", place.pid);
+        steps.push(place.host(Tool::Gdb, &all));
+    } else if is_forgotten(place) && place.finding.culprit.is_none() {
+        let calls = "read,readv,recvfrom,recvmsg,shutdown,close";
+        let watch = format!("10 strace -f -p {} -e trace={calls}", place.pid);
+        let step = crate::renderer::page::findings::steps::place::first(
+            place.report,
+            Tool::Strace,
+            Step::run(format!("timeout {watch}")),
+        );
+        steps.push(step.with("is there a close() after a read() of 0?"));
+    }
+    steps.extend(log(place));
+    steps
+}
+
+/// What it wrote to its standard error, where that is a file.
+pub(super) fn log(place: &Place<'_>) -> Vec<Step> {
+    let tail = Step::run(format!("tail -n 20 /proc/{}/fd/2", place.pid));
+    if place.logs() {
+        vec![tail.with("its log")]
+    } else {
+        Vec::new()
+    }
+}

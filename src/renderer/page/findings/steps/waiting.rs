@@ -1,0 +1,33 @@
+//! What to do about FIN_WAIT2 sockets that a process holds.
+
+use crate::classifier::Report;
+use crate::classifier::culprit::Culprit;
+use crate::classifier::finding::Finding;
+use crate::model::{Name, Side};
+use crate::renderer::page::findings::steps::step::Step;
+
+/// Who holds the other ends, and what lets go of the descriptors here.
+pub(super) fn steps(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
+    let set = &finding.set;
+    let waits = set.waiting.is_some() || !set.behind.is_empty();
+    let Some(Culprit::FarEnd(end)) = finding.culprit.filter(|_| waits) else {
+        return Vec::new();
+    };
+    let other = set.peers.pids.first().filter(|_| set.waiting.is_some());
+    let other = other.map(|pid| Step::run(format!("closewait --pid {pid}")).with("the other end"));
+    let name = set.by_weight.first();
+    let name = name.and_then(|pid| report.holders().name(*pid));
+    let name = name.map(Name::to_string);
+    let relief = match (name.as_deref(), end.side()) {
+        (Some("haproxy"), Some(Side::Client)) => {
+            "set \"timeout server-fin\" in haproxy.cfg".to_owned()
+        }
+        (Some("haproxy"), _) => "set \"timeout client-fin\" in haproxy.cfg".to_owned(),
+        (name, _) => format!(
+            "give {} a timeout after its own close, if it has one",
+            name.unwrap_or("the program")
+        ),
+    };
+    let relief = Step::advice(format!("for relief here, {relief}"));
+    other.into_iter().chain([relief]).collect()
+}

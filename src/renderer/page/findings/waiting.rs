@@ -1,0 +1,133 @@
+//! The words of FIN_WAIT2 sockets that a process holds: the remote end has to close them.
+
+use crate::classifier::Report;
+use crate::classifier::finding::{End, Set};
+use crate::classifier::group::At;
+use crate::classifier::waiting::Waiting;
+use crate::model::Side;
+use crate::renderer::page::findings::words::process;
+use crate::renderer::units;
+
+/// What it means, in a sentence or two.
+pub(super) fn meaning(set: &Set, waiting: &Waiting) -> String {
+    if set.is_age_missing() {
+        let since = set.at_most_ms.map_or(String::new(), |most| {
+            format!(", at most {} ago", units::duration(most))
+        });
+        return format!(
+            "This side has closed and the remote end has not. Answers to keepalive hide since when: \
+             the close came after the last byte{since}. Look again after the grace: what is still \
+             there waits for the remote end."
+        );
+    }
+    if waiting.unread == set.sockets {
+        return "This side has closed its direction and does not read what the remote end sends: \
+                consistent with a program that has forgotten these connections."
+            .to_owned();
+    }
+    if waiting.asking == set.sockets {
+        return "This side has sent its requests and said that no more will come. The remote end has \
+                not answered yet: consistent with requests that it is working on."
+            .to_owned();
+    }
+    let owes = match (set.end.side(), waiting.unanswered) {
+        (Some(Side::Client), Some(unanswered)) if unanswered == set.sockets => {
+            "has neither answered nor closed"
+        }
+        _ => "has not closed its own",
+    };
+    let who = match set.end {
+        End::One(service) => match service.at {
+            At::Remote(remote) if remote.port > 0 => remote.to_string(),
+            At::Remote(_) | At::Untold(_) => "the remote end".to_owned(),
+            At::Local(_) => "the clients' end".to_owned(),
+        },
+        End::Several(..) => "the remote end".to_owned(),
+    };
+    let who = if set.peers.waiting == set.sockets {
+        format!("{who}, on this host,")
+    } else {
+        who
+    };
+    format!(
+        "This side has closed its direction; {who} has acknowledged that and {owes}. There the \
+         connections are in CLOSE_WAIT: the fault is there. As long as the process here holds the \
+         sockets, the kernel sets no limit."
+    )
+}
+
+/// The facts that point at the remote end, those that tell most first.
+pub(super) fn lines(report: &Report<'_>, set: &Set, waiting: &Waiting) -> Vec<String> {
+    let all = units::count(set.sockets);
+    let mut lines = Vec::new();
+    if waiting.unread > 0 {
+        lines.push(format!(
+            "Recv-Q is above 0 on {} of {all}: the process has not read what came in",
+            units::count(waiting.unread)
+        ));
+        if waiting.unread == set.sockets {
+            return lines;
+        }
+    }
+    if set.peers.waiting > 0 {
+        let names: Vec<String> = set
+            .peers
+            .pids
+            .iter()
+            .take(3)
+            .map(|pid| process(report, *pid))
+            .collect();
+        let whose = match names.as_slice() {
+            [] => "of a process".to_owned(),
+            names => format!("of {}", names.join(", ")),
+        };
+        lines.push(format!(
+            "the other end of {} of {all} is on this host: CLOSE_WAIT {whose}",
+            units::count(set.peers.waiting)
+        ));
+    }
+    if let Some(unanswered) = waiting.unanswered
+        && set.end.side() == Some(Side::Client)
+    {
+        lines.push(match unanswered {
+            0 => "every request was answered before".to_owned(),
+            some => format!(
+                "{} of {all} have had no answer since this side last sent",
+                units::count(some)
+            ),
+        });
+    }
+    if waiting.asking > 0 && waiting.asking < set.sockets {
+        lines.push(format!(
+            "{} of {all} closed right after their request and may still get an answer: not counted",
+            units::count(waiting.asking)
+        ));
+    }
+    if !matches!(set.end, End::One(service) if service.side() == Some(Side::Client)) {
+        let remotes = waiting.remotes.iter().take(3);
+        let each = remotes.map(|(addr, count)| format!("{addr} ({})", units::count(*count)));
+        let each: Vec<String> = each.collect();
+        let more = match waiting.remotes.len().saturating_sub(each.len()) {
+            0 => String::new(),
+            more => format!(" and {} more", units::count(more as u64)),
+        };
+        lines.push(format!("the remote ends: {}{more}", each.join(", ")));
+    }
+    lines
+}
+
+/// What will end them.
+pub(super) fn outlook(set: &Set) -> String {
+    match set.next_probe_ms {
+        None => {
+            "no timer runs: until the remote end closes, or the process gives up, nothing ends \
+                 this"
+                .to_owned()
+        }
+        Some(next) => format!(
+            "keepalive runs on {}, the next probe in {}: it ends only those whose remote host is gone",
+            units::count(set.keepalive),
+            units::duration(next.into())
+        ),
+    }
+}

@@ -1,0 +1,9 @@
+//! The pages that people read.
+
+pub mod diagram;
+pub mod diff;
+pub mod findings;
+pub mod groups;
+pub mod list;
+pub mod tally;
+pub mod triage;

@@ -1,0 +1,328 @@
+//! Triage: one screen with the states, the groups and what could not be seen.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use unicode_width::UnicodeWidthStr;
+
+use crate::classifier::finding::{FinWait2, Finding};
+use crate::classifier::group::At;
+use crate::classifier::silent::silent;
+use crate::classifier::{Report, StateCounts};
+use crate::model::{Namespace, Protocol, Source, State, StateSet};
+use crate::renderer::format::json;
+use crate::renderer::page::{findings, groups};
+use crate::renderer::style::{Look, MARK, NO_MARK, Role};
+use crate::renderer::{View, units};
+
+/// Writes the screen.
+pub fn screen(
+    report: &Report<'_>,
+    found: &[Finding],
+    view: &View,
+    elapsed: Duration,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    header(report, view, elapsed, out)?;
+    if report.states.asked != StateSet::NONE {
+        states(report, view, out)?;
+    } else {
+        writeln!(out)?;
+    }
+    udp(report, out)?;
+    groups::table(report, view, out)?;
+    by_itself(report, view.look, out)?;
+    never_answered(report, found, view.look, out)?;
+    let limit = view.limit.map_or(usize::MAX, |limit| limit.min(FINDINGS));
+    findings::section(report, found, limit, view.look, out)?;
+    gaps(report, view.look, out)
+}
+
+/// What will end by itself, and when.
+fn by_itself(report: &Report<'_>, look: Look, out: &mut impl Write) -> io::Result<()> {
+    let FinWait2 {
+        orphaned,
+        last_ends_ms,
+        orphaned_to,
+        held,
+    } = FinWait2::of(report);
+    if orphaned + held == 0 {
+        return Ok(());
+    }
+    let mut parts = Vec::new();
+    if orphaned > 0 {
+        let timeout = |namespace: &Namespace| namespace.settings.fin_timeout_s;
+        let namespaces = &report.snapshot.namespaces;
+        let first = namespaces.first().and_then(timeout);
+        let shared = first.filter(|_| namespaces.iter().all(|other| timeout(other) == first));
+        let bound = match shared {
+            Some(seconds) => format!("tcp_fin_timeout {seconds}s"),
+            None => "tcp_fin_timeout".to_owned(),
+        };
+        let ends = last_ends_ms.map_or(String::new(), |ends| {
+            format!(", the last in {}", units::duration(ends.into()))
+        });
+        let end = if orphaned == 1 {
+            "ends by itself"
+        } else {
+            "end by themselves"
+        };
+        let whose = match orphaned_to.map(|service| service.at) {
+            Some(At::Remote(remote)) if remote.port > 0 => format!(": {remote} has not closed"),
+            _ => String::new(),
+        };
+        let orphaned = units::count(orphaned);
+        parts.push(format!("{orphaned} {end}{ends} ({bound}){whose}"));
+    }
+    if held > 0 {
+        let are = if held == 1 { "is" } else { "are" };
+        parts.push(format!(
+            "{} {are} held by a process: nothing bounds that",
+            units::count(held)
+        ));
+    }
+    writeln!(out)?;
+    let text = format!("FIN_WAIT2: {}", parts.join("; "));
+    write_wrapped(&text, look.width, NO_MARK.len(), out)
+}
+
+/// What services owe programs against which there is no finding.
+fn never_answered(
+    report: &Report<'_>,
+    found: &[Finding],
+    look: Look,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    for silent in silent(report, found).iter().take(SILENT) {
+        writeln!(out)?;
+        let text = findings::silent(report, silent);
+        write_wrapped(&text, look.width, NO_MARK.len(), out)?;
+    }
+    Ok(())
+}
+
+/// The most services on the screen that do not answer.
+const SILENT: usize = 3;
+/// The most findings on the screen.
+const FINDINGS: usize = 5;
+
+/// What was read: the host, the sockets, the processes.
+pub(in crate::renderer) fn header(
+    report: &Report<'_>,
+    view: &View,
+    elapsed: Duration,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let snapshot = report.snapshot;
+    let look = view.look;
+    let time = json::taken_at(snapshot.taken_at_ns).unwrap_or_default();
+    let time = time.get(..19).unwrap_or_default().replace('T', " ");
+    let host = &snapshot.host.name;
+    let netns = match (snapshot.only_namespace(), snapshot.namespaces.len()) {
+        (None, several) => format!("{several} network namespaces"),
+        (Some(only), _) => match &only.label {
+            Some(label) => {
+                let path = only
+                    .asked
+                    .as_ref()
+                    .filter(|asked| asked.bytes().contains(&b'/'));
+                let through = path
+                    .filter(|path| *path != label)
+                    .map_or(String::new(), |path| format!(" ({path})"));
+                format!("{label}{through}")
+            }
+            None => "unknown namespace".to_owned(),
+        },
+    };
+    let title = look.paint(Role::Heading, format_args!("closewait on {host}"));
+    writeln!(
+        out,
+        "{title}  {}",
+        look.paint(Role::Quiet, format_args!("{netns}, {time} UTC"))
+    )?;
+    let sockets = sockets(report);
+    let scan = &snapshot.scan;
+    let processes = match (&snapshot.holders, scan.processes_seen) {
+        (None, _) => "owners not read".to_owned(),
+        (Some(_), 0) => "no owners to read".to_owned(),
+        (Some(_), seen) => format!(
+            "{} of {} processes read",
+            units::count(scan.processes_read.into()),
+            units::count(seen.into())
+        ),
+    };
+    let source = match snapshot.source() {
+        Source::Netlink => "sock_diag",
+        Source::Procfs => "/proc/net/tcp: no ages",
+    };
+    let recorded = if snapshot.recorded {
+        "a recording · "
+    } else {
+        ""
+    };
+    writeln!(
+        out,
+        "{recorded}{sockets} · {processes} · {source} · {}",
+        units::duration(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
+    )?;
+    if let Some(selection) = &view.selection {
+        writeln!(out, "selected: {selection}")?;
+    }
+    if let Some(others) = report.not_looked_at() {
+        write_wrapped(&others.to_string(), look.width, 0, out)?;
+    }
+    Ok(())
+}
+
+/// `1,904 TCP sockets`, `3 TCP and 5 UDP sockets`.
+fn sockets(report: &Report<'_>) -> String {
+    let tcp = report.states.total();
+    let tcp_too = report.states.asked != StateSet::NONE;
+    let of = |protocol: &str, count: u64| {
+        let plural = if count == 1 { "" } else { "s" };
+        format!("{} {protocol} socket{plural}", units::count(count))
+    };
+    match report.udp.as_ref().map(StateCounts::total) {
+        None => of("TCP", tcp),
+        Some(udp) if tcp_too => format!("{} TCP and {}", units::count(tcp), of("UDP", udp)),
+        Some(udp) => of("UDP", udp),
+    }
+}
+
+/// The states of UDP, on a line of their own.
+fn udp(report: &Report<'_>, out: &mut impl Write) -> io::Result<()> {
+    let Some(counts) = &report.udp else {
+        return Ok(());
+    };
+    let told = [State::Established, State::Close].map(|state| {
+        let name = Protocol::Udp.state_name(state);
+        let count = counts.of(state);
+        let count = count.map_or_else(|| "not looked for".to_owned(), units::count);
+        format!("{name} {count}")
+    });
+    writeln!(out, "{NO_MARK}UDP: {}", told.join(" · "))
+}
+
+/// The states that occur, with a bar each; CLOSE_WAIT always.
+fn states(report: &Report<'_>, view: &View, out: &mut impl Write) -> io::Result<()> {
+    let look = view.look;
+    const BAR: usize = 30;
+    writeln!(out)?;
+    let mut counts: Vec<(State, u64)> = State::ALL
+        .into_iter()
+        .filter_map(|state| Some((state, report.states.of(state)?)))
+        .filter(|(state, count)| *count > 0 && *state != State::CloseWait)
+        .collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let close_wait = report.states.of(State::CloseWait);
+    match close_wait {
+        Some(0) => {
+            let which = if view.selection.is_some() {
+                "selected "
+            } else {
+                ""
+            };
+            // A hidden owner hides no socket.
+            let certain = !report.may_miss_sockets() && report.undecided == 0;
+            let words = if certain {
+                look.paint(
+                    Role::Good,
+                    format_args!("No {which}socket is in CLOSE_WAIT."),
+                )
+            } else {
+                format!(
+                    "No {which}socket in CLOSE_WAIT was seen; what could not be seen stands below."
+                )
+            };
+            writeln!(out, "{words}")?;
+        }
+        Some(count) => counts.insert(0, (State::CloseWait, count)),
+        None => {}
+    }
+    let most = counts.iter().map(|(_, count)| *count).max().unwrap_or(0);
+    let digits = counts
+        .iter()
+        .map(|(_, count)| units::count(*count).len())
+        .max()
+        .unwrap_or(0);
+    for (state, count) in counts {
+        let highlighted = state == State::CloseWait;
+        let line = format!(
+            "{state:<14} {:>digits$}  {}",
+            units::count(count),
+            bar(count, most, BAR)
+        );
+        write_marked(&line, highlighted, look, out)?;
+    }
+    Ok(())
+}
+
+fn write_marked(line: &str, highlighted: bool, look: Look, out: &mut impl Write) -> io::Result<()> {
+    if highlighted {
+        writeln!(
+            out,
+            "{}",
+            look.paint(Role::CloseWait, format_args!("{MARK}{line}"))
+        )
+    } else {
+        writeln!(out, "{NO_MARK}{line}")
+    }
+}
+
+/// A bar of eighths of blocks; at least one eighth for what is not nothing.
+fn bar(count: u64, most: u64, width: usize) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let full = u128::from(count) * (width as u128) * 8 / u128::from(most.max(1));
+    let eighths = usize::try_from(full).unwrap_or(0).clamp(1, width * 8);
+    format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8])
+}
+
+/// What could not be seen, in words.
+pub(in crate::renderer) fn gaps(
+    report: &Report<'_>,
+    look: Look,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    if report.gaps.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{}", look.paint(Role::Heading, "Not seen"))?;
+    for gap in &report.gaps {
+        write_wrapped(&gap.to_string(), look.width, NO_MARK.len(), out)?;
+    }
+    Ok(())
+}
+
+/// Writes words on lines of at most `width` columns, indented.
+pub fn write_wrapped(
+    text: &str,
+    width: Option<usize>,
+    indent: usize,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    for line in wrapped(text, width, indent) {
+        writeln!(out, "{:indent$}{line}", "")?;
+    }
+    Ok(())
+}
+
+/// The words of a text on lines that leave room for an indent; one line where nothing bounds it.
+pub fn wrapped(text: &str, width: Option<usize>, indent: usize) -> Vec<String> {
+    let Some(width) = width else {
+        return vec![text.to_owned()];
+    };
+    let room = width.saturating_sub(indent);
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split(' ') {
+        if !line.is_empty() && line.width() + 1 + word.width() > room {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() || word.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines.push(line);
+    lines
+}
