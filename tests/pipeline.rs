@@ -94,7 +94,7 @@ fn snapshot(source: Source, sockets: Vec<Socket>) -> Snapshot {
             fds_read: 2_345,
             privileged: true,
             root: true,
-            barriers: Vec::new(),
+            blind_spots: Vec::new(),
         },
         cgroups: None,
         scanned: Vec::new(),
@@ -201,7 +201,7 @@ fn evidence() -> Vec<Evidence> {
         kind,
         target,
         threads,
-        crews: Vec::new(),
+        thread_names: Vec::new(),
     };
     let database = Endpoint::new([10, 0, 0, 5], 3306);
     vec![Evidence {
@@ -236,7 +236,7 @@ fn evidence() -> Vec<Evidence> {
         ]),
         title: None,
         siblings: Vec::new(),
-        crews: Vec::new(),
+        thread_names: Vec::new(),
         locks: Vec::new(),
         epoll: Some(Epoll {
             watched: 0,

@@ -149,7 +149,7 @@ fn a_line_that_cannot_be_is_rejected() {
 /// scenario: cause, before, after, still, new, gone.
 fn causes(before: &[&str], after: &[&str]) -> Vec<(String, [u64; 5])> {
     use closewait::classifier::diff::diff;
-    use closewait::classifier::tally::{Dimension, Told};
+    use closewait::classifier::tally::{Dimension, ValueText};
     use closewait::classifier::{Rules, classify};
     use closewait::model::Snapshot;
     let read = |sockets: &[&str]| -> (Snapshot, Rules) {
@@ -173,7 +173,7 @@ fn causes(before: &[&str], after: &[&str]) -> Vec<(String, [u64; 5])> {
     lines
         .into_iter()
         .filter_map(|line| {
-            let Told::Text(cause) = &line.values[1] else {
+            let ValueText::Text(cause) = &line.values[1] else {
                 return None;
             };
             let change = line.change;

@@ -1,6 +1,6 @@
 //! Why a socket is in CLOSE_WAIT: one pure function, read from top to bottom.
 
-use super::outflow::Outflow;
+use super::send_progress::SendProgress;
 use crate::model::{Ago, Cause, Causes, Idle, Missing, Side, Tick, Timer, TimerKind};
 
 /// How long a CLOSE_WAIT may last before it counts: a process that is scheduled at all reads
@@ -9,11 +9,11 @@ use crate::model::{Ago, Cause, Causes, Idle, Missing, Side, Tick, Timer, TimerKi
 pub const GRACE_MS: u64 = 5_000;
 
 /// The most bytes of a goodbye: a line that says why. Answers are longer, their headers alone.
-const GOODBYE_MAX: u32 = 512;
+const CLOSING_MESSAGE_MAX: u32 = 512;
 /// A FIN that comes so soon after the last byte comes with it: two packets, or a busy peer.
 const WITH_FIN_MS: u64 = 100;
 /// What comes this long after this side's last byte is not taken for its answer.
-const UNASKED_MS: u64 = 1_000;
+const UNPROMPTED_MS: u64 = 1_000;
 
 /// `net.ipv4.tcp_keepalive_intvl`, as kernels come.
 const PROBE_INTERVAL_MS: u32 = 75_000;
@@ -74,7 +74,7 @@ pub struct Judged {
     /// Why it is unclear.
     pub missing: Option<Missing>,
     /// The causes that it may have in place of this one.
-    pub doubts: Causes,
+    pub alternatives: Causes,
 }
 
 impl Judged {
@@ -82,7 +82,7 @@ impl Judged {
         Judged {
             cause,
             missing: None,
-            doubts: Causes::NONE,
+            alternatives: Causes::NONE,
         }
     }
 
@@ -91,15 +91,15 @@ impl Judged {
         Judged {
             cause: Cause::Unclear,
             missing: Some(missing),
-            doubts: Causes::of(between),
+            alternatives: Causes::of(between),
         }
     }
 
     /// The causes that it may have, this one among them unless it is unclear.
     fn possible(self) -> Causes {
         match self.cause {
-            Cause::Unclear => self.doubts,
-            cause => self.doubts.with(cause),
+            Cause::Unclear => self.alternatives,
+            cause => self.alternatives.with(cause),
         }
     }
 }
@@ -113,23 +113,25 @@ pub fn cause(facts: &Facts, grace_ms: u64) -> Judged {
     if !facts.accepted {
         return Judged::sure(Cause::NotAccepted);
     }
-    match Outflow::of(facts, grace_ms) {
-        Some(Outflow::Taken | Outflow::Shut) => return Judged::sure(Cause::HalfClose),
-        Some(Outflow::Stuck) => return Judged::sure(Cause::SendStuck),
-        Some(Outflow::Untold) => {
+    match SendProgress::of(facts, grace_ms) {
+        Some(SendProgress::Taken | SendProgress::ZeroWindow) => {
+            return Judged::sure(Cause::HalfClose);
+        }
+        Some(SendProgress::Stuck) => return Judged::sure(Cause::SendStuck),
+        Some(SendProgress::Unknown) => {
             return Judged::unclear(Missing::Times, [Cause::HalfClose, Cause::SendStuck]);
         }
         None if facts.is_being_answered() => return Judged::sure(Cause::HalfClose),
         None => {}
     }
     let settled = by_owner(facts);
-    if facts.age_doubt(grace_ms).is_none() {
+    if facts.age_uncertainty(grace_ms).is_none() {
         return settled;
     }
     Judged {
         cause: Cause::Unclear,
         missing: Some(Missing::Age(settled.cause)),
-        doubts: settled.possible().with(Cause::Transient),
+        alternatives: settled.possible().with(Cause::Transient),
     }
 }
 
@@ -142,14 +144,17 @@ fn by_owner(facts: &Facts) -> Judged {
     if facts.inherited == Some(false) {
         return judged;
     }
-    let doubts = judged.possible().with(Cause::Inherited);
+    let alternatives = judged.possible().with(Cause::Inherited);
     match judged.cause {
         // End-of-file was read and the socket is not closed, whoever holds it.
-        Cause::NeverClosed => Judged { doubts, ..judged },
+        Cause::NeverClosed => Judged {
+            alternatives,
+            ..judged
+        },
         cause => Judged {
             cause: Cause::Unclear,
             missing: judged.missing.or(Some(Missing::Owner(cause))),
-            doubts,
+            alternatives,
         },
     }
 }
@@ -186,7 +191,7 @@ fn by_queue(facts: &Facts) -> Judged {
         _ if !facts.counts_fin => Some(Cause::NotReading),
         (0, _) => Some(Cause::NeverClosed),
         (1, Some(Side::Client)) => Some(Cause::StalePool),
-        (_, Some(Side::Client)) if facts.is_goodbye() => Some(Cause::StalePool),
+        (_, Some(Side::Client)) if facts.is_closing_message() => Some(Cause::StalePool),
         // A pool's or a handler's.
         (1, None) => {
             let between = [Cause::StalePool, Cause::SlowHandler, Cause::Abandoned];
@@ -222,13 +227,13 @@ fn is_transient(facts: &Facts, grace_ms: u64) -> bool {
     };
     match idle.is_within(grace_ms) {
         Some(within) => within,
-        None => facts.renewal(grace_ms).is_none(),
+        None => facts.ack_source(grace_ms).is_none(),
     }
 }
 
 /// What brings acknowledgements that are not the FIN's, so that the last one tells no age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Renewal {
+pub enum AckSource {
     /// Answers to keepalive probes.
     Keepalive,
     /// Answers to probes of a closed window.
@@ -242,10 +247,10 @@ pub enum Renewal {
 impl Facts {
     /// Why it is not known whether the FIN came within the grace: both ends of the age's bracket are
     /// needed to tell, and one is within it. `None` where the age decides, or none is known at all.
-    pub fn age_doubt(&self, grace_ms: u64) -> Option<Renewal> {
+    pub fn age_uncertainty(&self, grace_ms: u64) -> Option<AckSource> {
         match self.idle?.is_within(grace_ms) {
             Some(_) => None,
-            None => self.renewal(grace_ms),
+            None => self.ack_source(grace_ms),
         }
     }
 
@@ -266,29 +271,29 @@ impl Facts {
     }
 
     /// What may have renewed the last acknowledgement since the FIN's.
-    pub(super) fn renewal(&self, grace_ms: u64) -> Option<Renewal> {
+    pub(super) fn ack_source(&self, grace_ms: u64) -> Option<AckSource> {
         match self.timer.map(|timer| timer.kind) {
-            Some(TimerKind::Keepalive) if self.may_be_probed() => Some(Renewal::Keepalive),
-            Some(TimerKind::Probe) => Some(Renewal::Probe),
-            Some(TimerKind::Retransmit) if self.send_q > 0 => Some(Renewal::Data),
-            _ if !self.counts_fin => Some(Renewal::Subflows),
-            _ => self.acknowledges_data(grace_ms).then_some(Renewal::Data),
+            Some(TimerKind::Keepalive) if self.may_be_probed() => Some(AckSource::Keepalive),
+            Some(TimerKind::Probe) => Some(AckSource::Probe),
+            Some(TimerKind::Retransmit) if self.send_q > 0 => Some(AckSource::Data),
+            _ if !self.counts_fin => Some(AckSource::Subflows),
+            _ => self.acknowledges_data(grace_ms).then_some(AckSource::Data),
         }
     }
 
     /// Whether the peer said a few last words before it closed an idle connection: they came with
     /// its FIN, this side had asked for nothing for a while, and all before them was read.
-    fn is_goodbye(&self) -> bool {
-        let unasked = |(sent, received): (Ago, Ago)| {
+    fn is_closing_message(&self) -> bool {
+        let unprompted = |(sent, received): (Ago, Ago)| {
             sent.is_after(received, self.tick) == Some(false)
-                && !sent.may_be_within(UNASKED_MS, received, self.tick)
+                && !sent.may_be_within(UNPROMPTED_MS, received, self.tick)
         };
         self.counts_fin
-            && (2..=GOODBYE_MAX).contains(&self.recv_q)
+            && (2..=CLOSING_MESSAGE_MAX).contains(&self.recv_q)
             && self.read_before == Some(true)
             && self.ever_sent == Some(true)
             && self.ends_with_data()
-            && self.sent.zip(self.received).is_some_and(unasked)
+            && self.sent.zip(self.received).is_some_and(unprompted)
     }
 
     /// Whether the FIN came together with the last byte.

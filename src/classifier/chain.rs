@@ -10,9 +10,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Report;
 use super::culprit::{Culprit, parks_threads};
-use super::group::{At, Service};
+use super::group::{ServedAt, Service};
 use super::requests::{Ask, Requests, Role, ends, requests};
-use super::sets::{End, Set};
+use super::socket_set::{ServiceEnd, SocketSet};
 use crate::model::{Endpoint, Evidence, Pid, Sibling, Socket, State, Title, WaitKind, WaitTarget};
 
 /// The most services that are followed, one behind the other.
@@ -42,7 +42,7 @@ pub struct Hop {
     /// What they and their siblings say of themselves, the most frequent first.
     pub says: Vec<Says>,
     /// Those of them that keep a transaction open while others wait for locks.
-    pub keepers: Vec<Keeper>,
+    pub keepers: Vec<LockOwner>,
     /// It is one of those who asked.
     pub is_loop: bool,
 }
@@ -56,7 +56,7 @@ pub struct Says {
 
 /// A process that may have the lock for which others wait.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Keeper {
+pub struct LockOwner {
     pub pid: Pid,
     /// The other end of its connection, where it has one.
     pub end: Option<Endpoint>,
@@ -69,7 +69,7 @@ pub struct Keeper {
 /// Follows what a set waits for, as far as those told who were asked so far.
 pub(super) fn chain(
     report: &Report<'_>,
-    set: &Set,
+    set: &SocketSet,
     culprit: Culprit,
     remote: Endpoint,
     evidence: &[Evidence],
@@ -83,8 +83,8 @@ pub(super) fn chain(
     let mut before: Vec<Pid> = set.owner.pids.clone();
     // Where those who asked are asked themselves.
     let mut ports: Vec<u16> = match set.end {
-        End::One(Service {
-            at: At::Local(port),
+        ServiceEnd::One(Service {
+            at: ServedAt::Local(port),
             ..
         }) => vec![port],
         _ => Vec::new(),
@@ -186,7 +186,9 @@ fn served(report: &Report<'_>, asked: &Asked) -> Option<Hop> {
     };
     let mut counts: FxHashMap<Pid, usize> = FxHashMap::default();
     for socket in &sockets {
-        let owner = report.judge.owner(socket, report.judge.owner_ref(socket));
+        let owner = report
+            .context
+            .owner(socket, report.context.owner_ref(socket));
         let mut pids: Vec<Pid> = owner.holders().iter().map(|holder| holder.pid).collect();
         pids.dedup();
         for pid in pids {
@@ -234,7 +236,7 @@ impl Hop {
         self.keepers = keepers
             .filter(|_| blocks)
             .flat_map(|says| &says.pids)
-            .map(|pid| Keeper::of(report, *pid, evidence))
+            .map(|pid| LockOwner::of(report, *pid, evidence))
             .collect();
     }
 
@@ -244,12 +246,12 @@ impl Hop {
     }
 
     /// Those of its processes, and of the clients of its keepers, that can still be asked.
-    pub(super) fn unasked(&self) -> impl Iterator<Item = Pid> {
+    pub(super) fn not_yet_read(&self) -> impl Iterator<Item = Pid> {
         let asked = if self.is_loop { &[] } else { self.asked() };
         let has_told = |pid: &Pid| self.evidence.iter().any(|evidence| evidence.pid == *pid);
         let keepers = self.keepers.iter().take(PER_HOP);
-        let clients = keepers.filter_map(|keeper| match keeper.evidence {
-            None => keeper.client,
+        let clients = keepers.filter_map(|server| match server.evidence {
+            None => server.client,
             Some(_) => None,
         });
         let asked = asked.iter().copied().filter(move |pid| !has_told(pid));
@@ -298,7 +300,7 @@ impl Hop {
 
 /// What processes have asked of others.
 fn asked(report: &Report<'_>, netns: u16, pids: &[Pid]) -> Vec<Requests> {
-    let known = report.judge.asked.lock();
+    let known = report.context.asked.lock();
     let mut known = known.unwrap_or_else(PoisonError::into_inner);
     let asked = known.entry((netns, pids.to_vec())).or_insert_with(|| {
         let ask = Ask::of(report, netns, pids, std::iter::empty());
@@ -335,9 +337,9 @@ fn says(evidence: &[Evidence]) -> Vec<Says> {
     says
 }
 
-impl Keeper {
-    fn of(report: &Report<'_>, pid: Pid, evidence: &[Evidence]) -> Keeper {
-        let held = report.judge.held(pid);
+impl LockOwner {
+    fn of(report: &Report<'_>, pid: Pid, evidence: &[Evidence]) -> LockOwner {
+        let held = report.context.held(pid);
         let mut served = held.filter(|socket| socket.state == State::Established);
         // With more than one, it is not known which is meant.
         let socket = served.next().filter(|_| served.next().is_none());
@@ -345,7 +347,7 @@ impl Keeper {
         let told = evidence
             .iter()
             .find(|evidence| Some(evidence.pid) == client);
-        Keeper {
+        LockOwner {
             pid,
             end: socket.map(|socket| socket.remote.canonical()),
             client,

@@ -4,14 +4,14 @@
 //! holders of the sockets told, and their other connections, may name somebody else.
 
 use super::Report;
-use super::finding::End;
-use super::group::At;
-use super::halt::{Hold, throttled};
-use super::pairs::Passing;
+use super::finding::ServiceEnd;
+use super::group::ServedAt;
+use super::halt::{HaltReason, throttled};
+use super::pairs::LegState;
 use super::pool::{is_blocked, starved};
-use super::sets::Set;
+use super::socket_set::SocketSet;
 use super::spin::Spin;
-use super::workers::{Common, Workers};
+use super::workers::{SharedWait, Workers};
 use crate::model::{Cause, Endpoint, Evidence, FdLimit, Pid, Runtime, Wait, WaitKind};
 
 /// The share of a limit, in percent, from which on the limit is as good as reached.
@@ -29,7 +29,7 @@ const OTHERS_LEAST: u64 = 2;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Culprit {
     /// A holder cannot run, for this reason.
-    Halted(Pid, Hold),
+    Halted(Pid, HaltReason),
     /// The control group of this holder may run for a part of the time only.
     Throttled(Pid),
     /// Threads of this holder wait for a lock on a file.
@@ -37,11 +37,11 @@ pub enum Culprit {
     /// The owner has as many files open as it may: accept(2) fails.
     NoDescriptors,
     /// The owner waits for an answer from there.
-    Behind(Endpoint),
+    Backend(Endpoint),
     /// The owner has closed, or passed the close on, and this end has not closed.
-    FarEnd(End),
+    FarEnd(ServiceEnd),
     /// The owner has no connection left to there: those that it had are not given back.
-    Exhausted(End),
+    Exhausted(ServiceEnd),
     /// A thread of the owner never rests, and does this.
     Spinning(Pid, Spin),
     /// Most of those who work wait for a lock that this thread, or process, has.
@@ -57,7 +57,7 @@ impl Culprit {
     /// program itself is to be asked.
     pub(super) fn of(
         report: &Report<'_>,
-        set: &Set,
+        set: &SocketSet,
         evidence: &[Evidence],
         workers: &Workers,
     ) -> Option<Culprit> {
@@ -69,11 +69,11 @@ impl Culprit {
             let is_open = set.is_suspicious() && waiting.unread < set.sockets;
             return is_open.then_some(Culprit::FarEnd(set.end));
         }
-        let hold = |evidence: &Evidence| Some((evidence.pid, Hold::of(evidence)?));
+        let reason = |evidence: &Evidence| Some((evidence.pid, HaltReason::of(evidence)?));
         // What one of many workers suffers explains nothing, unless it has most of the sockets.
         let first = &evidence[..evidence.len().min(FIRST)];
-        if let Some((pid, hold)) = first.iter().find_map(hold) {
-            return Some(Culprit::Halted(pid, hold));
+        if let Some((pid, reason)) = first.iter().find_map(reason) {
+            return Some(Culprit::Halted(pid, reason));
         }
         if set.cause == Cause::HalfClose {
             return None;
@@ -86,8 +86,8 @@ impl Culprit {
         }
         // An idle pool lies idle whatever its owner waits for.
         let is_at_rest = set.cause == Cause::StalePool;
-        if let Some(remote) = behind(set, evidence, workers).filter(|_| !is_at_rest) {
-            return Some(Culprit::Behind(remote));
+        if let Some(remote) = backend(set, evidence, workers).filter(|_| !is_at_rest) {
+            return Some(Culprit::Backend(remote));
         }
         if let Some(waiting) = workers.locked_out().filter(|_| !is_at_rest) {
             return Some(Culprit::FileLock(waiting));
@@ -97,18 +97,18 @@ impl Culprit {
         }
         let spins = |evidence| Spin::of(report, set, evidence);
         let spinning = first.iter().find_map(spins);
-        if let Some((thread, spin @ (Spin::Idle | Spin::Told))) = spinning {
+        if let Some((thread, spin @ (Spin::Idle | Spin::Polling))) = spinning {
             return Some(Culprit::Spinning(thread, spin));
         }
-        let keeper = workers.jam().map(|(_, keeper)| keeper);
-        if let Some(keeper) = keeper.filter(|_| !is_at_rest) {
-            return Some(Culprit::Lock(keeper.thread.unwrap_or(keeper.pid)));
+        let held_by = workers.contended_lock().map(|(_, held_by)| held_by);
+        if let Some(held_by) = held_by.filter(|_| !is_at_rest) {
+            return Some(Culprit::Lock(held_by.thread.unwrap_or(held_by.pid)));
         }
         // A loop at work is met in other calls as well.
         let is_held_up = |evidence: &&Evidence| rests(evidence) && is_blocked(set, evidence);
         if let Some(blocked) = first.iter().find(is_held_up).filter(|_| !is_at_rest) {
             return Some(match workers.service() {
-                Some(remote) => Culprit::Behind(remote),
+                Some(remote) => Culprit::Backend(remote),
                 None => Culprit::Blocked(blocked.pid),
             });
         }
@@ -131,14 +131,14 @@ impl Culprit {
     /// The name in JSON.
     pub fn name(self) -> &'static str {
         match self {
-            Culprit::Halted(_, hold) => hold.name(),
+            Culprit::Halted(_, reason) => reason.name(),
             Culprit::Throttled(_) => "throttled",
             Culprit::FileLock(_) => "file-lock",
             Culprit::NoDescriptors => "no-descriptors",
-            Culprit::Behind(_) => "behind",
+            Culprit::Backend(_) => "behind",
             Culprit::FarEnd(_) => "far-end",
             Culprit::Exhausted(_) => "exhausted",
-            Culprit::Spinning(_, Spin::Idle | Spin::Told) => "spinning",
+            Culprit::Spinning(_, Spin::Idle | Spin::Polling) => "spinning",
             Culprit::Spinning(_, Spin::Busy) => "busy",
             Culprit::Lock(_) => "lock",
             Culprit::Blocked(_) => "blocked",
@@ -162,13 +162,12 @@ impl Culprit {
     /// The remote end that must act.
     pub fn remote(self) -> Option<Endpoint> {
         match self {
-            Culprit::Behind(remote) => Some(remote),
-            Culprit::FarEnd(End::One(service)) | Culprit::Exhausted(End::One(service)) => {
-                match service.at {
-                    At::Remote(remote) => Some(remote),
-                    At::Local(_) | At::Untold(_) => None,
-                }
-            }
+            Culprit::Backend(remote) => Some(remote),
+            Culprit::FarEnd(ServiceEnd::One(service))
+            | Culprit::Exhausted(ServiceEnd::One(service)) => match service.at {
+                ServedAt::Remote(remote) => Some(remote),
+                ServedAt::Local(_) | ServedAt::Unknown(_) => None,
+            },
             _ => None,
         }
     }
@@ -182,7 +181,7 @@ fn rests(evidence: &Evidence) -> bool {
 
 /// Whether no code of a process runs that could serve.
 pub fn is_halted(evidence: &Evidence) -> bool {
-    Hold::of(evidence).is_some_and(|hold| hold.is_whole(evidence))
+    HaltReason::of(evidence).is_some_and(|reason| reason.is_whole(evidence))
 }
 
 /// How many file descriptors are left.
@@ -217,21 +216,21 @@ pub fn descriptors(evidence: &[Evidence]) -> Descriptors {
 
 /// The remote end that owes an answer: to a proxy's other legs, to the threads that work, or to
 /// requests that were sent for those who hung up.
-fn behind(set: &Set, evidence: &[Evidence], workers: &Workers) -> Option<Endpoint> {
+fn backend(set: &SocketSet, evidence: &[Evidence], workers: &Workers) -> Option<Endpoint> {
     let of_legs = match set.all_pair() {
-        Some((Passing::Unanswered, End::One(service))) => match service.at {
-            At::Remote(remote) => Some(remote),
-            At::Local(_) | At::Untold(_) => None,
+        Some((LegState::Unanswered, ServiceEnd::One(service))) => match service.at {
+            ServedAt::Remote(remote) => Some(remote),
+            ServedAt::Local(_) | ServedAt::Unknown(_) => None,
         },
         _ => None,
     };
     let of_threads = || {
-        let behind = workers.behind();
+        let backend = workers.backend();
         let is_of_before = |remote| {
             let mut requests = set.requests.iter();
             requests.any(|of| of.remote == remote && of.is_from_before)
         };
-        let behind = behind.filter(|(remote, common)| {
+        let backend = backend.filter(|(remote, common)| {
             let is_of_before = is_of_before(*remote);
             match set.cause {
                 Cause::NeverClosed => may_hold(set, workers, common) && !is_of_before,
@@ -239,7 +238,7 @@ fn behind(set: &Set, evidence: &[Evidence], workers: &Workers) -> Option<Endpoin
                 _ => !is_of_before || workers.others(common) < OTHERS_LEAST,
             }
         });
-        behind.map(|(remote, _)| remote)
+        backend.map(|(remote, _)| remote)
     };
     let of_requests = || set.awaited(evidence).next().map(|requests| requests.remote);
     // One fetch for all who ask for the same, as of a cache.
@@ -256,7 +255,7 @@ fn behind(set: &Set, evidence: &[Evidence], workers: &Workers) -> Option<Endpoin
 
 /// Whether threads that wait for a service may be those that have the sockets of a set at hand: of
 /// sockets from which end-of-file was read, each is with a thread of its own, or with none.
-fn may_hold(set: &Set, workers: &Workers, waiting: &Common) -> bool {
+fn may_hold(set: &SocketSet, workers: &Workers, waiting: &SharedWait) -> bool {
     // As many wait in those processes that were not asked.
     let all = waiting.threads.saturating_mul(workers.total);
     let sockets = set.sockets.saturating_mul(workers.asked.max(1));
@@ -269,7 +268,7 @@ pub fn parks_threads(runtime: Runtime) -> bool {
 }
 
 /// Whether everybody who might accept only sleeps, or waits for a child.
-fn nobody_accepts(set: &Set, evidence: &[Evidence]) -> bool {
+fn nobody_accepts(set: &SocketSet, evidence: &[Evidence]) -> bool {
     let idle = |evidence: &Evidence| {
         let waits = evidence.waits.as_deref().unwrap_or_default();
         let threads: u32 = waits

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use rustc_hash::FxHashMap;
 
 use super::Report;
-use super::tally::{Dimension, Sorter, Told};
+use super::tally::{Dimension, Sorter, ValueText};
 use super::young::{Pile, Piles};
 use crate::model::{Endpoint, Name, Namespace, Protocol, Snapshot, Socket, State};
 
@@ -64,7 +64,7 @@ pub(super) enum Fate {
 /// by its values, those that are gone by the earlier one's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    pub values: Vec<Told>,
+    pub values: Vec<ValueText>,
     pub change: Change,
 }
 
@@ -225,7 +225,7 @@ fn end(end: Endpoint) -> End {
 /// The changes of lines that are called the same in both readings.
 #[derive(Default)]
 struct Changes {
-    by_values: FxHashMap<Vec<Told>, Change>,
+    by_values: FxHashMap<Vec<ValueText>, Change>,
     total: Change,
 }
 
@@ -254,7 +254,7 @@ impl Changes {
         for (values, change) in sorter.lines().iter().zip(changes) {
             let values = values
                 .iter()
-                .map(|value| value.told(report.snapshot))
+                .map(|value| value.text(report.snapshot))
                 .collect();
             let all = self.by_values.entry(values).or_default();
             all.still += change.still;

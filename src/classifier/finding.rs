@@ -9,16 +9,16 @@ use rustc_hash::FxHashMap;
 use super::chain::{Hop, chain};
 use super::culprit::{self, Culprit, Descriptors, is_halted};
 use super::group::Service;
-use super::halt::Share;
-use super::parts::{Part, by_fullness, together};
-use super::pool::Story;
+use super::halt::HaltedShare;
+use super::merge::{Part, by_fullness, merge};
+use super::pool::PoolVerdict;
 use super::queue::Queue;
-use super::reload::Retired;
-use super::sets::unaccepted;
-pub use super::sets::{End, Peers, Set, Whole, sets};
+use super::reload::OldWorkers;
 use super::severity::{Severity, Thresholds, Weight, of_count, severity};
+use super::socket_set::unaccepted;
+pub use super::socket_set::{Peers, ServiceEnd, SocketSet, SumKey, sets};
 use super::workers::{Connections, Workers};
-use super::{Report, dead};
+use super::{Report, dead_descriptors};
 use crate::model::{Cause, Evidence, FdLimit, Pid, State};
 
 /// The most processes that are asked for evidence: with a thread or a few, each costs less than a
@@ -28,7 +28,7 @@ const SUSPECTS_MAX: usize = 256;
 /// services.
 const PER_FINDING: usize = 128;
 /// The most of them that are told one by one, and asked about each socket.
-pub(super) const TOLD: usize = culprit::FIRST;
+pub(super) const DETAILED: usize = culprit::FIRST;
 
 /// Everything that a report explains.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -43,7 +43,7 @@ pub struct Findings {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
     pub severity: Severity,
-    pub set: Set,
+    pub set: SocketSet,
     /// The accept queue, of `not-accepted` findings.
     pub queue: Option<Queue>,
     /// What the owners could tell; at most two of them.
@@ -53,11 +53,11 @@ pub struct Finding {
     /// Who must act, where the facts name another than the program that holds the sockets.
     pub culprit: Option<Culprit>,
     /// Where that is a process that cannot run: one of how many workers.
-    pub halted: Option<Share>,
+    pub halted: Option<HaltedShare>,
     /// The services on this host that stand behind it, each behind the one before.
     pub chain: Vec<Hop>,
     /// Those of its holders that a reload has replaced.
-    pub retired: Option<Retired>,
+    pub old_workers: Option<OldWorkers>,
     /// The share of the owner's limit of open files that the sockets hold, in percent.
     pub fd_percent: Option<u64>,
     /// Descriptors of its owners that have lost their connections, where those were other legs of these.
@@ -71,7 +71,7 @@ pub struct Finding {
 /// The lingering sockets of one service or program, whatever their causes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sum {
-    pub of: Whole,
+    pub of: SumKey,
     pub sockets: u64,
 }
 
@@ -85,11 +85,11 @@ pub struct Suspects {
 }
 
 /// The owners of the suspicious sets, the largest first, and of full accept queues.
-pub fn suspects(sets: &[Set], queues: &[Queue], thresholds: &Thresholds) -> Suspects {
+pub fn suspects(sets: &[SocketSet], queues: &[Queue], thresholds: &Thresholds) -> Suspects {
     let mut suspects = Suspects::default();
     for set in sets.iter().filter(|set| set.is_asked_about()) {
         for (at, pid) in set.by_weight.iter().take(PER_FINDING).enumerate() {
-            let held = set.holds(*pid).iter().filter(|_| at < TOLD);
+            let held = set.holds(*pid).iter().filter(|_| at < DETAILED);
             suspects.add(*pid, held.map(|(_, inode)| *inode));
         }
     }
@@ -123,7 +123,7 @@ impl Suspects {
 /// connections that nobody hung up on yet is a finding too.
 pub fn findings(
     report: &Report<'_>,
-    sets: Vec<Set>,
+    sets: Vec<SocketSet>,
     queues: Vec<Queue>,
     evidence: &[Evidence],
     thresholds: &Thresholds,
@@ -140,10 +140,10 @@ pub fn findings(
     for set in &mut sets {
         let told = told_of(set, evidence);
         let workers = Workers::of(report, set, &told, &connections);
-        set.story = Story::of(report, set, &told, &workers, thresholds);
+        set.pool_verdict = PoolVerdict::of(report, set, &told, &workers, thresholds);
         all_workers.push(workers);
     }
-    let dead = dead::dead(report, evidence, thresholds);
+    let dead = dead_descriptors::findings(report, evidence, thresholds);
     let mut sums = sums(&sets, thresholds);
     let mut findings: Vec<Finding> = sets
         .into_iter()
@@ -154,7 +154,7 @@ pub fn findings(
             judge(report, set, sum, &queues, evidence, workers, thresholds)
         })
         .collect();
-    dead::tell(dead, &mut findings, thresholds);
+    dead_descriptors::add_to(dead, &mut findings, thresholds);
     findings.sort_by_key(|finding| {
         (
             std::cmp::Reverse((finding.severity, finding.weight())),
@@ -165,18 +165,18 @@ pub fn findings(
         )
     });
     by_fullness(&mut findings);
-    let findings = together(findings);
+    let findings = merge(findings);
     Findings { findings, queues }
 }
 
 /// The sums that reach a threshold which none of their sets reaches alone, by the position of the
 /// set that has most of the sum. Of several sums of one set, the largest.
-fn sums(sets: &[Set], thresholds: &Thresholds) -> FxHashMap<usize, Sum> {
+fn sums(sets: &[SocketSet], thresholds: &Thresholds) -> FxHashMap<usize, Sum> {
     let mut wholes: FxHashMap<_, Vec<(usize, u64)>> = FxHashMap::default();
     for (at, set) in sets
         .iter()
         .enumerate()
-        .filter(|(_, set)| set.is_suspicious() && set.story != Some(Story::AtRest))
+        .filter(|(_, set)| set.is_suspicious() && set.pool_verdict != Some(PoolVerdict::AtRest))
     {
         for (whole, sockets) in &set.parts {
             // Two states of one program are two stories.
@@ -211,7 +211,7 @@ fn sums(sets: &[Set], thresholds: &Thresholds) -> FxHashMap<usize, Sum> {
 }
 
 /// What those told who were asked about a set.
-fn told_of(set: &Set, evidence: &[Evidence]) -> Vec<Evidence> {
+fn told_of(set: &SocketSet, evidence: &[Evidence]) -> Vec<Evidence> {
     let asked = set.by_weight.iter().take(PER_FINDING);
     asked
         .filter_map(|pid| evidence.iter().find(|evidence| evidence.pid == *pid))
@@ -223,7 +223,7 @@ fn told_of(set: &Set, evidence: &[Evidence]) -> Vec<Evidence> {
 
 fn judge(
     report: &Report<'_>,
-    set: Set,
+    set: SocketSet,
     sum: Option<Sum>,
     queues: &[Queue],
     told: &[Evidence],
@@ -237,22 +237,25 @@ fn judge(
         .filter_map(|evidence| {
             let limit = evidence.fd_limit.and_then(FdLimit::files)?;
             let held = set.holds(evidence.pid).iter();
-            let lingering = held.filter(|(_, inode)| set.doubts.binary_search(inode).is_err());
-            let behind = set.behind.iter().map(|set| set.holds(evidence.pid).len());
+            let lingering = held.filter(|(_, inode)| set.maybe_young.binary_search(inode).is_err());
+            let behind = set
+                .fin_wait2_sets
+                .iter()
+                .map(|set| set.holds(evidence.pid).len());
             let all = lingering.count() + behind.sum::<usize>();
             Some((all as u64).saturating_mul(100) / limit.max(1))
         })
         .max();
     // A process that is stopped with sockets that may be young is no fault yet.
     let lingers = set.sockets == 0 || set.lingering() > 0 || set.cause == Cause::HalfClose;
-    let first = &evidence[..evidence.len().min(TOLD)];
+    let first = &evidence[..evidence.len().min(DETAILED)];
     let weight = Weight {
         cause: set.cause,
-        story: set.story,
+        pool_verdict: set.pool_verdict,
         sockets: sum
             .as_ref()
             .map_or(set.lingering(), |sum| sum.sockets)
-            .max(set.behind()),
+            .max(set.fin_wait2()),
         fd_percent,
         queue_percent: queue.as_ref().and_then(Queue::lasting_percent),
         // One that waits for another has nothing to do.
@@ -266,9 +269,9 @@ fn judge(
         let is_it = first == Some(evidence.pid) || (first.is_some() && thread(evidence) == first);
         !is_it
     });
-    evidence.truncate(TOLD);
+    evidence.truncate(DETAILED);
     let chain = match culprit {
-        Some(culprit @ (Culprit::Behind(_) | Culprit::FarEnd(_))) => {
+        Some(culprit @ (Culprit::Backend(_) | Culprit::FarEnd(_))) => {
             let remote = culprit.remote();
             remote.map_or(Vec::new(), |remote| {
                 chain(report, &set, culprit, remote, told)
@@ -279,12 +282,12 @@ fn judge(
     Finding {
         severity: severity(&weight, thresholds),
         halted: match culprit {
-            Some(Culprit::Halted(..)) => Share::of(report, &set, told),
+            Some(Culprit::Halted(..)) => HaltedShare::of(report, &set, told),
             _ => None,
         },
         culprit,
         chain,
-        retired: Retired::of(report, &set, told),
+        old_workers: OldWorkers::of(report, &set, told),
         set,
         queue,
         evidence,
@@ -298,9 +301,9 @@ fn judge(
 
 impl Findings {
     /// The processes of services behind that were not asked yet: each once.
-    pub fn unasked(&self) -> Vec<Pid> {
+    pub fn not_yet_read(&self) -> Vec<Pid> {
         let hops = self.findings.iter().flat_map(|finding| &finding.chain);
-        let mut pids: Vec<Pid> = hops.flat_map(Hop::unasked).collect();
+        let mut pids: Vec<Pid> = hops.flat_map(Hop::not_yet_read).collect();
         pids.sort_unstable();
         pids.dedup();
         pids.truncate(SUSPECTS_MAX);
@@ -319,7 +322,7 @@ impl Finding {
         match self.set.waiting {
             Some(_) if self.set.is_suspicious() => self.set.lingering(),
             Some(_) => 0,
-            None => self.set.behind(),
+            None => self.set.fin_wait2(),
         }
     }
 

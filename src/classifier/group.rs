@@ -5,13 +5,13 @@ use std::net::IpAddr;
 use rustc_hash::FxHashMap;
 
 use super::Row;
-use super::program::Whose;
+use super::program::OwnerKey;
 use crate::model::{Cause, Endpoint, Holders, Name, Owner, Pid, Protocol, Side, Snapshot, State};
 
 /// The service that a connection is to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Service {
-    pub at: At,
+    pub at: ServedAt,
     /// The interface that its sockets are bound to; 0 for none.
     pub device: u32,
 }
@@ -19,30 +19,30 @@ pub struct Service {
 /// The end of a connection that names the service: never an ephemeral port. Port 0 stands for
 /// several that tell nothing each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum At {
+pub enum ServedAt {
     /// Served here, on this port.
     Local(u16),
     /// Served there.
     Remote(Endpoint),
     /// Nothing tells which end serves: all connections with that address.
-    Untold(IpAddr),
+    Unknown(IpAddr),
 }
 
 impl Service {
     pub fn side(self) -> Option<Side> {
         match self.at {
-            At::Local(_) => Some(Side::Server),
-            At::Remote(_) => Some(Side::Client),
-            At::Untold(_) => None,
+            ServedAt::Local(_) => Some(Side::Server),
+            ServedAt::Remote(_) => Some(Side::Client),
+            ServedAt::Unknown(_) => None,
         }
     }
 
     /// Its port; `None` where it has none that says anything.
     pub fn port(self) -> Option<u16> {
         let port = match self.at {
-            At::Local(port) => port,
-            At::Remote(remote) => remote.port,
-            At::Untold(_) => 0,
+            ServedAt::Local(port) => port,
+            ServedAt::Remote(remote) => remote.port,
+            ServedAt::Unknown(_) => 0,
         };
         (port > 0).then_some(port)
     }
@@ -50,9 +50,9 @@ impl Service {
     /// The same at any port.
     pub fn without_port(self) -> Service {
         let at = match self.at {
-            At::Local(_) => At::Local(0),
-            At::Remote(remote) => At::Remote(Endpoint { port: 0, ..remote }),
-            At::Untold(addr) => At::Untold(addr),
+            ServedAt::Local(_) => ServedAt::Local(0),
+            ServedAt::Remote(remote) => ServedAt::Remote(Endpoint { port: 0, ..remote }),
+            ServedAt::Unknown(addr) => ServedAt::Unknown(addr),
         };
         Service { at, ..self }
     }
@@ -90,7 +90,7 @@ impl GroupOwner {
 }
 
 /// A group and its figures. The processes of one program are one owner, as in
-/// [`Set`](super::sets::Set).
+/// [`SocketSet`](super::sets::Set).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group {
     /// The namespace, as [`Socket::netns`].
@@ -253,7 +253,7 @@ impl<'a> Grouping<'a> {
             let Some(owner) = owners[owner as usize].as_ref() else {
                 continue;
             };
-            let whose = Whose::of(holders, owner, service.side());
+            let whose = OwnerKey::of(holders, owner, service.side());
             let key = (netns, protocol, state, service, owner.kind, whose);
             let (pids, all) = merged.entry(key).or_default();
             pids.extend(&owner.pids);

@@ -2,7 +2,7 @@
 
 use super::Report;
 use super::culprit::parks_threads;
-use super::sets::Set;
+use super::socket_set::SocketSet;
 use crate::model::{Evidence, Periods, Pid, Quota, Threads, Wait, WaitKind, WaitTarget};
 
 /// A child that uses its parent's memory executes a program at once: one that has not for so long,
@@ -13,7 +13,7 @@ const PERIODS_LEAST: u64 = 10;
 
 /// What keeps a process from running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hold {
+pub enum HaltReason {
     /// Its control group is frozen.
     Frozen,
     /// Its tracer has stopped it.
@@ -26,18 +26,18 @@ pub enum Hold {
     Stuck,
 }
 
-impl Hold {
+impl HaltReason {
     /// By what the process told; the first that has to be ended before it can run.
-    pub fn of(evidence: &Evidence) -> Option<Hold> {
+    pub fn of(evidence: &Evidence) -> Option<HaltReason> {
         let halt = &evidence.halt;
         if halt.freezer.is_some() {
-            return Some(Hold::Frozen);
+            return Some(HaltReason::Frozen);
         }
         let threads = evidence.threads?;
         if threads.total > 0 && threads.stopped == threads.total {
             return Some(match halt.tracer {
-                Some(_) => Hold::Traced,
-                None => Hold::Stopped,
+                Some(_) => HaltReason::Traced,
+                None => HaltReason::Stopped,
             });
         }
         let waits_long = |age: Option<u64>| age.is_some_and(|age| age >= VFORK_MS);
@@ -45,22 +45,24 @@ impl Hold {
             && waits_long(vfork.age_ms)
             && none_serves(evidence, threads)
         {
-            return Some(Hold::Forking);
+            return Some(HaltReason::Forking);
         }
         let stuck: u32 = halt
             .stuck
             .iter()
             .map(|stuck| stuck.threads)
             .fold(0, u32::saturating_add);
-        (stuck.saturating_mul(2) > working(evidence, threads)).then_some(Hold::Stuck)
+        (stuck.saturating_mul(2) > working(evidence, threads)).then_some(HaltReason::Stuck)
     }
 
     /// Whether no code of the process runs that could serve.
     pub fn is_whole(self, evidence: &Evidence) -> bool {
         match self {
-            Hold::Frozen | Hold::Traced | Hold::Stopped | Hold::Forking => true,
+            HaltReason::Frozen | HaltReason::Traced | HaltReason::Stopped | HaltReason::Forking => {
+                true
+            }
             // Whoever accepts, or tells what came in, serves nobody if those whom it tells do not.
-            Hold::Stuck => evidence.threads.is_some_and(|threads| {
+            HaltReason::Stuck => evidence.threads.is_some_and(|threads| {
                 let stuck: u32 = evidence
                     .halt
                     .stuck
@@ -81,26 +83,30 @@ impl Hold {
     /// The name in JSON.
     pub fn name(self) -> &'static str {
         match self {
-            Hold::Frozen => "frozen",
-            Hold::Traced => "traced",
-            Hold::Stopped => "stopped",
-            Hold::Forking => "vfork",
-            Hold::Stuck => "stuck",
+            HaltReason::Frozen => "frozen",
+            HaltReason::Traced => "traced",
+            HaltReason::Stopped => "stopped",
+            HaltReason::Forking => "vfork",
+            HaltReason::Stuck => "stuck",
         }
     }
 }
 
 /// Of the workers of a service, how many cannot run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Share {
+pub struct HaltedShare {
     pub held: u64,
     pub all: u64,
 }
 
-impl Share {
+impl HaltedShare {
     /// Of those who hold the listener that the sockets of a set came through, without the parents
     /// of others of them; `None` where that is not known.
-    pub(super) fn of(report: &Report<'_>, set: &Set, told: &[Evidence]) -> Option<Share> {
+    pub(super) fn of(
+        report: &Report<'_>,
+        set: &SocketSet,
+        told: &[Evidence],
+    ) -> Option<HaltedShare> {
         let pids: Vec<Pid> = if set.listener.is_some() {
             set.by_weight.clone()
         } else {
@@ -124,9 +130,11 @@ impl Share {
         workers.dedup();
         let is_held = |pid: &&Pid| {
             let told = told.iter().find(|told| told.pid == **pid);
-            told.is_some_and(|told| Hold::of(told).is_some_and(|hold| hold.is_whole(told)))
+            told.is_some_and(|told| {
+                HaltReason::of(told).is_some_and(|reason| reason.is_whole(told))
+            })
         };
-        Some(Share {
+        Some(HaltedShare {
             held: workers.iter().filter(is_held).count() as u64,
             all: workers.len() as u64,
         })

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use rustc_hash::FxHashMap;
 
-use super::group::{At, Service};
+use super::group::{ServedAt, Service};
 use super::queue;
 use crate::model::endpoint::is_wildcard;
 use crate::model::{Endpoint, Family, Holder, Holders, Snapshot, Socket, State};
@@ -45,7 +45,7 @@ impl Bound {
     /// The service of what is accepted there.
     pub fn service(&self) -> Service {
         Service {
-            at: At::Local(self.local.port),
+            at: ServedAt::Local(self.local.port),
             device: self.device,
         }
     }
@@ -62,7 +62,7 @@ pub struct Listener {
     /// How many connections are in all its queues.
     queued: u64,
     /// More connections to it have waited than are in its queues: some are in another one's.
-    doubted: bool,
+    is_contradicted: bool,
 }
 
 impl Listeners {
@@ -99,7 +99,7 @@ impl Listeners {
                 sockets: vec![at],
                 holders: Vec::new(),
                 queued,
-                doubted: false,
+                is_contradicted: false,
             }),
         }
     }
@@ -124,7 +124,7 @@ impl Listeners {
         }
         for listener in self.by_port.values_mut().flatten() {
             let (_, old) = members.get(&listener.bound).copied().unwrap_or_default();
-            listener.doubted = old > listener.queued;
+            listener.is_contradicted = old > listener.queued;
         }
         let mut unmatched: FxHashMap<(u16, Family), u64> = FxHashMap::default();
         for socket in waiting().filter(|socket| self.is_unmatched(socket)) {
@@ -133,7 +133,7 @@ impl Listeners {
         for (place, unmatched) in unmatched {
             let mut longer = self.iter().filter_map(|listener| {
                 let (all, _) = members.get(&listener.bound).copied().unwrap_or_default();
-                let known = if listener.doubted { 0 } else { all };
+                let known = if listener.is_contradicted { 0 } else { all };
                 let more = listener.queued.saturating_sub(known);
                 let is_here = (listener.bound.netns, listener.bound.family) == place;
                 (is_here && more > 0).then_some((listener.bound, more))
@@ -153,7 +153,7 @@ impl Listeners {
     fn is_unmatched(&self, socket: &Socket) -> bool {
         let elsewhere = match self.covering(socket) {
             None => true,
-            Some(listener) => listener.doubted && listener.queued == 0,
+            Some(listener) => listener.is_contradicted && listener.queued == 0,
         };
         elsewhere && queue::has_waited(socket)
     }
@@ -165,7 +165,8 @@ impl Listeners {
             let listeners = self.by_port.get(&(bound.netns, bound.local.port))?;
             return listeners.iter().find(|listener| listener.bound == *bound);
         }
-        self.covering(socket).filter(|listener| !listener.doubted)
+        self.covering(socket)
+            .filter(|listener| !listener.is_contradicted)
     }
 
     /// The listener whose connection a socket is or was.

@@ -1,38 +1,38 @@
 //! Judgement: what the facts of a snapshot mean. Pure: no files, no clock, no environment.
 
 pub mod age;
-mod behind;
 pub mod cause;
 pub mod chain;
+mod client_wait;
+pub mod close_notify;
+mod context;
 pub mod culprit;
-mod dead;
+mod dead_descriptors;
 pub mod diff;
 pub mod finding;
 pub mod group;
 pub mod halt;
-mod judge;
+mod hidden_owners;
 pub mod listeners;
-pub mod notify;
-pub mod outflow;
+pub mod merge;
+mod other_legs;
 pub mod pairs;
-pub mod parts;
 pub mod patience;
 pub mod pool;
 pub mod program;
 pub mod queue;
 pub mod range;
+mod relayed_close;
 pub mod reload;
 pub mod requests;
-pub mod sets;
+pub mod send_progress;
 pub mod severity;
-pub mod shape;
 mod side;
 pub mod silent;
-mod span;
+pub mod socket_set;
 pub mod spin;
 pub mod tally;
-mod tandem;
-mod unseen;
+pub mod time_pattern;
 pub mod verdict;
 pub mod waiting;
 pub mod workers;
@@ -41,14 +41,14 @@ mod young;
 use rustc_hash::FxHashMap;
 
 use self::age::Sightings;
-use self::cause::{Facts, PeerEnd, Renewal};
+use self::cause::{AckSource, Facts, PeerEnd};
+use self::context::{Context, OwnerRef, Uncertainty};
 use self::group::{Group, Grouping, Service};
-use self::judge::{Doubts, Judge, OwnerRef};
+use self::hidden_owners::Hidden;
+pub use self::hidden_owners::hidden_reason;
 use self::listeners::{Listener, Listeners};
 use self::severity::Thresholds;
 use self::side::Sides;
-use self::unseen::Hidden;
-pub use self::unseen::hiding;
 use self::waiting::Wait;
 use crate::filter::{Filter, Known, Term};
 use crate::model::{
@@ -153,7 +153,7 @@ impl StateCounts {
 pub struct Report<'a> {
     pub snapshot: &'a Snapshot,
     filter: Filter,
-    judge: Judge<'a>,
+    context: Context<'a>,
     /// The selected sockets, in netstat's order: by namespace and family, listeners first.
     selected: Vec<Selected>,
     /// The selected ones of [`Snapshot::subflows`], for listings.
@@ -191,7 +191,7 @@ fn hidden_states(snapshot: &Snapshot) -> StateSet {
 
 /// Selects, judges and groups the sockets of a snapshot.
 pub fn classify<'a>(snapshot: &'a Snapshot, rules: &Rules) -> Report<'a> {
-    let judge = Judge::new(snapshot, rules);
+    let context = Context::new(snapshot, rules);
     let mut selected = Vec::new();
     let mut undecided = 0;
     let mut hidden = Hidden::default();
@@ -212,15 +212,15 @@ pub fn classify<'a>(snapshot: &'a Snapshot, rules: &Rules) -> Report<'a> {
     let mut udp = none_of(Protocol::Udp);
     for (at, socket) in snapshot.sockets.iter().enumerate() {
         let Ok(number) = u32::try_from(at) else { break };
-        let owner = judge.owner_ref(socket);
-        let (row, doubts) = judge.row(socket, owner);
-        match rules.filter.decide(&judge.known(&row, doubts)) {
+        let owner = context.owner_ref(socket);
+        let (row, uncertainty) = context.row(socket, owner);
+        match rules.filter.decide(&context.known(&row, uncertainty)) {
             Some(true) => {
                 match socket.protocol {
                     Protocol::Udp => udp.add(socket.state),
                     _ => states.add(socket.state),
                 }
-                hidden.add(&row, &judge.sides.listeners);
+                hidden.add(&row, &context.sides.listeners);
                 selected.push(Selected {
                     socket: number,
                     cause: row.cause,
@@ -241,13 +241,13 @@ pub fn classify<'a>(snapshot: &'a Snapshot, rules: &Rules) -> Report<'a> {
             socket.state != State::Listen,
         )
     });
-    let subflows = subflows(&judge, rules);
+    let subflows = subflows(&context, rules);
     let mut gaps = snapshot.gaps.clone();
     gaps.extend(hidden.gaps(snapshot, undecided));
     Report {
         snapshot,
         filter: rules.filter.clone(),
-        judge,
+        context,
         selected,
         subflows,
         states,
@@ -259,8 +259,8 @@ pub fn classify<'a>(snapshot: &'a Snapshot, rules: &Rules) -> Report<'a> {
 }
 
 /// Selects subflows. Each is whose its connection is, and on its side.
-fn subflows(judge: &Judge<'_>, rules: &Rules) -> Vec<Selected> {
-    let snapshot = judge.snapshot;
+fn subflows(context: &Context<'_>, rules: &Rules) -> Vec<Selected> {
+    let snapshot = context.snapshot;
     if snapshot.subflows.is_empty() {
         return Vec::new();
     }
@@ -272,9 +272,9 @@ fn subflows(judge: &Judge<'_>, rules: &Rules) -> Vec<Selected> {
     let select = |(number, subflow): (u32, &Socket)| {
         let connection = connection(subflow).and_then(|key| connections.get(&key).copied());
         let owner = match connection {
-            Some(connection) => judge.owner_ref(connection),
+            Some(connection) => context.owner_ref(connection),
             // Its connection came or went between the dumps; the inode of one that has gone stays.
-            None => match judge.owner_ref(subflow) {
+            None => match context.owner_ref(subflow) {
                 OwnerRef::Hidden(_) => OwnerRef::Kernel,
                 owner => owner,
             },
@@ -282,9 +282,9 @@ fn subflows(judge: &Judge<'_>, rules: &Rules) -> Vec<Selected> {
         let row = Row {
             cause: None,
             missing: None,
-            ..judge.row(subflow, owner).0
+            ..context.row(subflow, owner).0
         };
-        let known = judge.known(&row, Doubts::default());
+        let known = context.known(&row, Uncertainty::default());
         let selected = rules.filter.decide(&known) == Some(true);
         selected.then_some(Selected {
             socket: number,
@@ -360,9 +360,9 @@ impl<'a> Report<'a> {
         };
         Row {
             socket,
-            sides: &self.judge.sides,
-            owner: self.judge.owner(socket, selected.owner),
-            idle: self.judge.idle(socket),
+            sides: &self.context.sides,
+            owner: self.context.owner(socket, selected.owner),
+            idle: self.context.idle(socket),
             cause: selected.cause,
             missing: selected.missing,
         }
@@ -370,12 +370,12 @@ impl<'a> Report<'a> {
 
     /// What is concluded about any socket of the snapshot, selected or not.
     fn judged<'b>(&'b self, socket: &'b Socket) -> Row<'b> {
-        self.judge.row(socket, self.judge.owner_ref(socket)).0
+        self.context.row(socket, self.context.owner_ref(socket)).0
     }
 
     /// Who holds which socket, and the holders' names; empty where nobody asked.
     pub fn holders(&self) -> &Holders {
-        self.judge.holders()
+        self.context.holders()
     }
 
     /// The groups, CLOSE_WAIT first and then the largest.
@@ -389,13 +389,13 @@ impl<'a> Report<'a> {
 
     /// The Send-Q of a socket; `None` for a listener's limit where the source does not tell it.
     pub fn send_q(&self, socket: &Socket) -> Option<u32> {
-        let told =
-            socket.state != State::Listen || self.snapshot.namespace(socket).source.tells_backlog();
+        let told = socket.state != State::Listen
+            || self.snapshot.namespace(socket).source.reports_backlog();
         told.then_some(socket.send_q)
     }
 
     pub fn listeners(&self) -> &Listeners {
-        &self.judge.sides.listeners
+        &self.context.sides.listeners
     }
 
     /// The ports, programs and processes that the selection names and that have no socket, whatever
@@ -408,7 +408,7 @@ impl<'a> Report<'a> {
         let mut named = self.filter.named();
         named.retain(|term| {
             let may_be = |socket: &Socket| {
-                let owner = self.judge.owner(socket, self.judge.owner_ref(socket));
+                let owner = self.context.owner(socket, self.context.owner_ref(socket));
                 let known = Known {
                     owner: Some((owner, self.holders())),
                     ..Known::of(socket)
@@ -432,8 +432,8 @@ impl<'a> Report<'a> {
         }
         let sockets = self.snapshot.sockets.iter();
         let selected = sockets.filter(|socket| {
-            let (row, doubts) = self.judge.row(socket, self.judge.owner_ref(socket));
-            filter.decide(&self.judge.known(&row, doubts)) == Some(true)
+            let (row, uncertainty) = self.context.row(socket, self.context.owner_ref(socket));
+            filter.decide(&self.context.known(&row, uncertainty)) == Some(true)
         });
         Some(selected.count() as u64)
     }
@@ -446,9 +446,9 @@ impl<'a> Report<'a> {
         }
         let sockets = self.snapshot.sockets.iter();
         let undecided = sockets.filter(|socket| {
-            let (row, doubts) = self.judge.row(socket, self.judge.owner_ref(socket));
-            let selected = self.filter.decide(&self.judge.known(&row, doubts));
-            selected.is_none() && self.age_doubt(&row).is_some()
+            let (row, uncertainty) = self.context.row(socket, self.context.owner_ref(socket));
+            let selected = self.filter.decide(&self.context.known(&row, uncertainty));
+            selected.is_none() && self.age_uncertainty(&row).is_some()
         });
         undecided.collect()
     }
@@ -471,7 +471,7 @@ impl<'a> Report<'a> {
             }),
             is_renewed: false,
             cause: Some(Some(Cause::NotAccepted)),
-            doubts: Causes::NONE,
+            alternatives: Causes::NONE,
             netns: Some(self.snapshot.netns(listener.bound.netns)),
             cgroups: self.snapshot.cgroups.as_ref(),
         };
@@ -503,21 +503,21 @@ impl<'a> Report<'a> {
 
     /// How long a CLOSE_WAIT may last before it counts, in milliseconds.
     pub fn grace_ms(&self) -> u64 {
-        self.judge.grace_ms
+        self.context.grace_ms
     }
 
     /// Why it is not known whether a CLOSE_WAIT socket is younger than the grace. A later reading
     /// tells, where it is given the [`Sightings`] of this one.
-    pub fn age_doubt(&self, row: &Row<'_>) -> Option<Renewal> {
-        let grace_ms = self.judge.grace_ms;
+    pub fn age_uncertainty(&self, row: &Row<'_>) -> Option<AckSource> {
+        let grace_ms = self.context.grace_ms;
         let open = row.socket.state == State::CloseWait && row.idle?.is_within(grace_ms).is_none();
-        open.then(|| self.facts(row))?.age_doubt(grace_ms)
+        open.then(|| self.facts(row))?.age_uncertainty(grace_ms)
     }
 
     /// Whether a CLOSE_WAIT socket that would count may be younger than the grace. An answer that is
     /// stuck is a fault at any age.
     pub fn may_be_young(&self, row: &Row<'_>) -> bool {
-        row.cause != Some(Cause::SendStuck) && self.age_doubt(row).is_some()
+        row.cause != Some(Cause::SendStuck) && self.age_uncertainty(row).is_some()
     }
 
     /// What a FIN_WAIT2 socket waits for that a process holds; `None` of others, and of those that
@@ -528,13 +528,13 @@ impl<'a> Report<'a> {
 
     /// What is known of a CLOSE_WAIT socket.
     pub fn facts(&self, row: &Row<'_>) -> Facts {
-        self.judge.facts(row.socket, row.idle, &row.owner)
+        self.context.facts(row.socket, row.idle, &row.owner)
     }
 
     /// The other end of a connection within this namespace, if that closed first, its state, and
     /// who holds it.
     pub fn peer(&self, socket: &Socket) -> Option<(PeerEnd, State, &[Holder])> {
-        let (end, peer) = self.judge.peer(socket)?;
+        let (end, peer) = self.context.peer(socket)?;
         Some((end, peer.state, self.holders().of(peer.inode)))
     }
 

@@ -9,7 +9,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::group::Service;
 use super::program::Program;
-use super::sets::End;
+use super::socket_set::ServiceEnd;
 use super::{Report, Row};
 use crate::model::{Ago, Endpoint, Name, Pid, Side, Socket, State, Tick};
 
@@ -21,7 +21,7 @@ const LOOKED_AT: usize = 1_000;
 
 /// What became of the close at the other leg.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Passing {
+pub enum LegState {
     /// ESTABLISHED: it was not passed on.
     Kept,
     /// ESTABLISHED to a service that has not answered what was sent to it last.
@@ -30,13 +30,13 @@ pub enum Passing {
     PassedOn,
 }
 
-impl Passing {
+impl LegState {
     /// The name in JSON.
     pub fn name(self) -> &'static str {
         match self {
-            Passing::Kept => "kept",
-            Passing::Unanswered => "unanswered",
-            Passing::PassedOn => "passed-on",
+            LegState::Kept => "kept",
+            LegState::Unanswered => "unanswered",
+            LegState::PassedOn => "passed-on",
         }
     }
 }
@@ -48,10 +48,10 @@ pub struct Legs {
     /// How many connections of the set were looked at.
     pub looked_at: u64,
     /// The service end, or ends, of the other legs.
-    pub other: End,
+    pub other: ServiceEnd,
     /// The same, each by itself, ordered.
     pub(super) services: Vec<Service>,
-    pub passing: Passing,
+    pub leg_state: LegState,
 }
 
 /// Looks for the other legs of sets of rows, among all sockets that were read: what is selected
@@ -122,7 +122,7 @@ struct Leg<'a> {
     is_flushed: bool,
     service: Service,
     /// `None` in a state that tells nothing of a close.
-    passing: Option<Passing>,
+    leg_state: Option<LegState>,
 }
 
 impl<'a> Leg<'a> {
@@ -154,10 +154,10 @@ impl<'a> Leg<'a> {
             is_drained: read > 0 && socket.recv_q <= u32::from(socket.state == State::CloseWait),
             is_flushed: tcp.notsent()? == 0,
             service: row.service(),
-            passing: match socket.state {
-                State::Established if answered => Some(Passing::Kept),
-                State::Established => Some(Passing::Unanswered),
-                State::FinWait2 => Some(Passing::PassedOn),
+            leg_state: match socket.state {
+                State::Established if answered => Some(LegState::Kept),
+                State::Established => Some(LegState::Unanswered),
+                State::FinWait2 => Some(LegState::PassedOn),
                 _ => None,
             },
         })
@@ -230,7 +230,7 @@ impl<'a> Table<'a> {
 
     /// The other legs of one set, of which so many were looked at.
     fn legs(&self, near: &[Leg<'_>], looked_at: usize) -> Option<Legs> {
-        let mut found: FxHashMap<Passing, FxHashMap<Service, usize>> = FxHashMap::default();
+        let mut found: FxHashMap<LegState, FxHashMap<Service, usize>> = FxHashMap::default();
         let mut rest: Vec<&Leg<'_>> = near.iter().collect();
         for among in 0..2 {
             let mut by_kind: FxHashMap<Kind<'_>, Vec<&Leg<'_>>> = FxHashMap::default();
@@ -240,9 +240,9 @@ impl<'a> Table<'a> {
             for (kind, near) in by_kind {
                 match self.partners(kind, &near) {
                     Some(partners) => {
-                        for (passing, service) in partners {
+                        for (leg_state, service) in partners {
                             *found
-                                .entry(passing)
+                                .entry(leg_state)
                                 .or_default()
                                 .entry(service)
                                 .or_default() += 1;
@@ -252,10 +252,10 @@ impl<'a> Table<'a> {
                 }
             }
         }
-        let (pairs, passing, services) = found
+        let (pairs, leg_state, services) = found
             .into_iter()
-            .map(|(passing, services)| (services.values().sum::<usize>(), passing, services))
-            .max_by_key(|(pairs, passing, _)| (*pairs, *passing))?;
+            .map(|(leg_state, services)| (services.values().sum::<usize>(), leg_state, services))
+            .max_by_key(|(pairs, leg_state, _)| (*pairs, *leg_state))?;
         if pairs * 100 < looked_at * PAIRED_PERCENT {
             return None;
         }
@@ -266,16 +266,16 @@ impl<'a> Table<'a> {
             pairs: pairs as u64,
             looked_at: looked_at as u64,
             other: match u32::try_from(services.len()) {
-                Ok(1) => End::One(first),
-                several => End::Several(first.side(), several.unwrap_or(u32::MAX)),
+                Ok(1) => ServiceEnd::One(first),
+                several => ServiceEnd::Several(first.side(), several.unwrap_or(u32::MAX)),
             },
             services,
-            passing,
+            leg_state,
         })
     }
 
     /// What the partners of legs of one kind tell; `None` where no connection has their bytes.
-    fn partners(&self, kind: Kind<'_>, near: &[&Leg<'_>]) -> Option<Vec<(Passing, Service)>> {
+    fn partners(&self, kind: Kind<'_>, near: &[&Leg<'_>]) -> Option<Vec<(LegState, Service)>> {
         let (here, there) = (self.of(kind), self.of(kind.mirrored()));
         // The two ends of one connection have the same bytes, and are no legs of a proxy.
         let ends = |legs: &[Leg<'_>]| -> FxHashSet<(Endpoint, Endpoint)> {
@@ -295,7 +295,7 @@ impl<'a> Table<'a> {
             .iter()
             .filter(|leg| !of_there.contains(&leg.ends()) && !near_ends.contains(&leg.ends()));
         let free = far.len().saturating_sub(rivals.count());
-        let mut partners: Vec<(Passing, Service)> = near
+        let mut partners: Vec<(LegState, Service)> = near
             .iter()
             .filter_map(|leg| self.partner(leg, &far))
             .collect();
@@ -311,15 +311,15 @@ impl<'a> Table<'a> {
 
     /// What the partner of a leg tells, whichever of these it is; `None` where they tell
     /// different things.
-    fn partner(&self, leg: &Leg<'_>, far: &[&Leg<'_>]) -> Option<(Passing, Service)> {
+    fn partner(&self, leg: &Leg<'_>, far: &[&Leg<'_>]) -> Option<(LegState, Service)> {
         let mut partners = far
             .iter()
             .filter(|other| leg.may_feed(other, self.tick) && other.may_feed(leg, self.tick))
-            .map(|other| (other.passing, other.service));
+            .map(|other| (other.leg_state, other.service));
         let first = partners.next()?;
-        let (passing, service) = first;
+        let (leg_state, service) = first;
         partners
             .all(|other| other == first)
-            .then_some((passing?, service))
+            .then_some((leg_state?, service))
     }
 }

@@ -37,17 +37,17 @@ impl Program {
 
 /// Whose sockets of one service end go together.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Whose {
+pub enum OwnerKey {
     /// A program, by its name; unless it serves, also by the first of its ancestors that are the
     /// same program.
     Program(Name, Option<Pid>),
     Processes(Vec<Pid>),
 }
 
-impl Whose {
+impl OwnerKey {
     /// The owner with all others that are the same program.
-    pub fn of(holders: &Holders, owner: &GroupOwner, side: Option<Side>) -> Whose {
-        let alone = || Whose::Processes(owner.pids.clone());
+    pub fn of(holders: &Holders, owner: &GroupOwner, side: Option<Side>) -> OwnerKey {
+        let alone = || OwnerKey::Processes(owner.pids.clone());
         let programs = Program::all(holders, &owner.pids);
         let Some(program) = programs.first() else {
             return alone();
@@ -61,6 +61,6 @@ impl Whose {
             return alone();
         }
         let first = (side != Some(Side::Server)).then_some(program.first);
-        Whose::Program(program.name.clone(), first)
+        OwnerKey::Program(program.name.clone(), first)
     }
 }

@@ -160,7 +160,7 @@ fn queue(report: &Report<'_>, listener: &Listener) -> Queue {
         .map(|at| &snapshot.sockets[*at])
         .max_by_key(|socket| (socket.recv_q, std::cmp::Reverse(socket.send_q)));
     let limit = fullest
-        .filter(|_| namespace.source.tells_backlog())
+        .filter(|_| namespace.source.reports_backlog())
         .map(|socket| socket.send_q);
     let mut pids: Vec<Pid> = listener.holders.iter().map(|holder| holder.pid).collect();
     pids.dedup();

@@ -2,13 +2,13 @@
 //! those that they have are closed.
 
 use super::Report;
-use super::group::{At, Service};
-use super::sets::{End, Set};
+use super::group::{ServedAt, Service};
+use super::socket_set::{ServiceEnd, SocketSet};
 use crate::model::{Evidence, Pid, State};
 
 /// Holders of a set that are consistent with old workers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Retired {
+pub struct OldWorkers {
     /// The old ones, those with the most sockets first.
     pub pids: Vec<Pid>,
     /// A younger process of the same program that holds the listener.
@@ -17,12 +17,16 @@ pub struct Retired {
     pub says_so: bool,
 }
 
-impl Retired {
+impl OldWorkers {
     /// Those who serve connections on a port and do not listen there, while a younger process of
     /// the same name does that they do not descend from; or who say so. `None` where there is none.
-    pub(super) fn of(report: &Report<'_>, set: &Set, evidence: &[Evidence]) -> Option<Retired> {
-        let End::One(Service {
-            at: At::Local(port),
+    pub(super) fn of(
+        report: &Report<'_>,
+        set: &SocketSet,
+        evidence: &[Evidence],
+    ) -> Option<OldWorkers> {
+        let ServiceEnd::One(Service {
+            at: ServedAt::Local(port),
             ..
         }) = set.end
         else {
@@ -60,7 +64,7 @@ impl Retired {
         };
         let pids: Vec<Pid> = set.by_weight.iter().copied().filter(is_old).collect();
         let first = *pids.first()?;
-        Some(Retired {
+        Some(OldWorkers {
             successor: successor(first),
             says_so: says_so(first),
             pids,

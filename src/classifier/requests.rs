@@ -9,8 +9,8 @@
 use rustc_hash::FxHashMap;
 
 use super::Report;
+use super::client_wait::{self, ClientWait};
 use super::program::Program;
-use super::span::{self, Span};
 use super::spin::spinning;
 use crate::model::{
     Ago, Endpoint, Evidence, Pid, Runtime, Side, Socket, State, Tick, WaitKind, WaitTarget,
@@ -80,7 +80,7 @@ pub(super) struct Ask<'a> {
     pub(super) netns: u16,
     pub(super) pids: &'a [Pid],
     /// Those of the connections in question that wait for an answer.
-    victims: Vec<Span>,
+    victims: Vec<ClientWait>,
     /// How many connections are in question, and when the last byte came in on each, the longest ago.
     sockets: usize,
     asked: Option<Ago>,
@@ -108,7 +108,7 @@ impl<'a> Ask<'a> {
                 (Some(known), Some(asked)) => Some(known.earliest(asked)),
                 (known, asked) => known.or(asked),
             };
-            ask.victims.extend(Span::of(report, socket));
+            ask.victims.extend(ClientWait::of(report, socket));
         }
         ask
     }
@@ -118,7 +118,7 @@ impl<'a> Ask<'a> {
 #[derive(Default)]
 struct Connections {
     to: FxHashMap<Endpoint, Asked>,
-    inbound: Vec<Span>,
+    inbound: Vec<ClientWait>,
 }
 
 /// Those to one remote service.
@@ -195,7 +195,7 @@ fn gather(
         first.is_some_and(|first| first.pid == pid)
     };
     let held = numbers.iter().flat_map(|(pid, number)| {
-        let held = report.judge.held(*pid);
+        let held = report.context.held(*pid);
         held.filter(|socket| is_of(*pid, socket))
             .map(move |socket| (socket, number))
     });
@@ -204,9 +204,9 @@ fn gather(
             continue;
         }
         let here = found.entry((socket.netns, *number)).or_default();
-        match (report.judge.sides.side(socket), socket.state) {
+        match (report.context.sides.side(socket), socket.state) {
             (Some(Side::Server), _) if here.inbound.len() < INBOUND_MAX => {
-                here.inbound.extend(Span::of(report, socket));
+                here.inbound.extend(ClientWait::of(report, socket));
             }
             (Some(Side::Client), State::Established) => {
                 let asked = here.to.entry(socket.remote.canonical()).or_default();
@@ -225,7 +225,7 @@ fn gather(
         }
     }
     for connections in found.values_mut() {
-        span::cover(&mut connections.inbound);
+        client_wait::cover(&mut connections.inbound);
     }
     found
 }
@@ -264,7 +264,7 @@ pub(super) fn ends(
             && socket.remote.canonical() == remote
             && !(is_answered && state == State::Established)
     };
-    let sockets = pids.iter().flat_map(|pid| report.judge.held(*pid));
+    let sockets = pids.iter().flat_map(|pid| report.context.held(*pid));
     sockets
         .filter(may_wait)
         .map(|socket| socket.local.canonical())
@@ -304,7 +304,7 @@ fn told(report: &Report<'_>, ask: &Ask<'_>, programs: &[&Connections]) -> Vec<Re
         all.ends.extend(&asked.ends);
         all.heard |= asked.heard;
     }
-    let inbound: Vec<&[Span]> = programs
+    let inbound: Vec<&[ClientWait]> = programs
         .iter()
         .map(|program| program.inbound.as_slice())
         .collect();
@@ -337,13 +337,13 @@ fn told(report: &Report<'_>, ask: &Ask<'_>, programs: &[&Connections]) -> Vec<Re
 }
 
 /// What requests, the latest first, have to do with those who hung up.
-fn role(asked: &Asked, ask: &Ask<'_>, inbound: &[&[Span]], tick: Tick) -> Role {
+fn role(asked: &Asked, ask: &Ask<'_>, inbound: &[&[ClientWait]], tick: Tick) -> Role {
     let sent = asked.sent.as_slice();
     let half = |some: usize, all: usize| some.saturating_mul(2) >= all;
     // Most must have been sent for a peer: others wait for what comes at any time, as for jobs.
     let is_for_a_peer = |sent: &&Ago| {
         let mut programs = inbound.iter();
-        programs.any(|spans| span::may_cover(spans, **sent, tick))
+        programs.any(|spans| client_wait::may_cover(spans, **sent, tick))
     };
     let sample = &sent[..sent.len().min(SAMPLE)];
     let caused = sample.iter().filter(is_for_a_peer).count();
@@ -359,7 +359,7 @@ fn role(asked: &Asked, ask: &Ask<'_>, inbound: &[&[Span]], tick: Tick) -> Role {
         }
     }
     // A request that was sent between the two moments is one for this peer, or may be.
-    let has_request = |span: &&Span| {
+    let has_request = |span: &&ClientWait| {
         let from = sent.partition_point(|sent| !span.may_outlast(*sent, tick));
         let first = sent.get(from);
         first.is_some_and(|sent| span.may_have_caused(*sent, tick))
@@ -382,13 +382,14 @@ fn role(asked: &Asked, ask: &Ask<'_>, inbound: &[&[Span]], tick: Tick) -> Role {
 }
 
 /// Whether a request is the only one, and the first for those who wait.
-fn is_first(asked: &Asked, ask: &Ask<'_>, inbound: &[&[Span]], tick: Tick) -> bool {
+fn is_first(asked: &Asked, ask: &Ask<'_>, inbound: &[&[ClientWait]], tick: Tick) -> bool {
     let [only] = asked.sent.as_slice() else {
         return false;
     };
     let mut spans = inbound.iter().copied().flatten();
-    let is_prompt = |span: &Span| span.asked.may_be_within(PROMPT_MS, *only, tick);
-    let is_since = |span: &Span| span.asked.is_after(*only, tick) == Some(true) || is_prompt(span);
+    let is_prompt = |span: &ClientWait| span.asked.may_be_within(PROMPT_MS, *only, tick);
+    let is_since =
+        |span: &ClientWait| span.asked.is_after(*only, tick) == Some(true) || is_prompt(span);
     asked.connections == 1
         && !asked.heard
         && ask.victims.len() > 1

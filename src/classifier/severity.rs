@@ -1,6 +1,6 @@
 //! How bad a finding is. Every threshold is named here, with its reason, and can be overridden.
 
-use super::pool::Story;
+use super::pool::PoolVerdict;
 use crate::model::Cause;
 
 /// How much a finding matters; ordered.
@@ -82,7 +82,7 @@ impl Thresholds {
 pub struct Weight {
     pub cause: Cause,
     /// What connections that a server closed are consistent with.
-    pub story: Option<Story>,
+    pub pool_verdict: Option<PoolVerdict>,
     /// Of the finding, or of the service or program that it stands for.
     pub sockets: u64,
     /// The share of the owner's limit of open files that the sockets hold, in percent.
@@ -127,11 +127,11 @@ pub fn severity(weight: &Weight, thresholds: &Thresholds) -> Severity {
         Severity::Info
     };
     let count = of_count(weight.sockets, thresholds);
-    beside.max(match weight.story {
+    beside.max(match weight.pool_verdict {
         // However many: they are replaced when they are next used. Their descriptors count.
-        Some(Story::AtRest) => Severity::Info,
+        Some(PoolVerdict::AtRest) => Severity::Info,
         // Whoever needs one waits.
-        Some(Story::Exhausted) => count.max(Severity::Warning),
+        Some(PoolVerdict::Exhausted) => count.max(Severity::Warning),
         _ => count,
     })
 }

@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 
 use rustc_hash::FxHashMap;
 
-use super::group::{At, Service};
+use super::group::{ServedAt, Service};
 use super::listeners::Listeners;
 use crate::model::{Endpoint, PortRange, Protocol, Side, Snapshot, Socket, State};
 
@@ -111,20 +111,20 @@ impl<'a> Sides<'a> {
 
     /// The same, whatever its port.
     fn end(&self, socket: &Socket) -> Service {
-        let local = At::Local(socket.local.port);
-        let remote = At::Remote(socket.remote.canonical());
+        let local = ServedAt::Local(socket.local.port);
+        let remote = ServedAt::Remote(socket.remote.canonical());
         let at = match (socket.protocol, self.side(socket)) {
             // Nothing tells it of UDP: an end without a peer goes by its own port.
             (Protocol::Udp, _) if socket.state == State::Established => remote,
             (Protocol::Udp, _) => local,
             (_, Some(Side::Server)) => local,
             (_, Some(Side::Client)) => remote,
-            (_, None) => At::Untold(socket.remote.canonical().addr),
+            (_, None) => ServedAt::Unknown(socket.remote.canonical().addr),
         };
         let device = match (at, self.listeners.covering(socket)) {
-            (At::Local(_), Some(listener)) => listener.bound.device,
+            (ServedAt::Local(_), Some(listener)) => listener.bound.device,
             // The interface is a part of the address, and not what a program bound it to.
-            (At::Local(_), None) if is_link_local(socket.local.addr) => 0,
+            (ServedAt::Local(_), None) if is_link_local(socket.local.addr) => 0,
             _ => socket.interface,
         };
         Service { at, device }
@@ -198,9 +198,9 @@ impl<'a> Sides<'a> {
     /// number, or since something listens on it.
     fn is_known(&self, socket: &Socket, service: Service) -> bool {
         let listened = match service.at {
-            At::Local(_) => socket.state == State::Listen || self.listeners.covers(socket),
-            At::Remote(_) => self.is_to_a_listener(socket),
-            At::Untold(_) => return true,
+            ServedAt::Local(_) => socket.state == State::Listen || self.listeners.covers(socket),
+            ServedAt::Remote(_) => self.is_to_a_listener(socket),
+            ServedAt::Unknown(_) => return true,
         };
         listened || service.port().is_none_or(|port| port < RESERVED.first)
     }
@@ -319,7 +319,7 @@ mod tests {
     use super::*;
     use crate::classifier::severity::Thresholds;
     use crate::classifier::tally::{Dimension, tally};
-    use crate::classifier::{Rules, classify, sets};
+    use crate::classifier::{Rules, classify, socket_set};
     use crate::filter::Filter;
     use crate::model::{Namespace, Protocols, Settings, TcpInfo};
 
@@ -472,9 +472,9 @@ mod tests {
             let groups = report.groups();
             prop_assert!(count(groups.iter().map(|group| group.service).collect()) <= most);
             prop_assert!(count(report.rows().map(|row| row.service()).collect()) <= most);
-            let ends = sets::sets(&report).into_iter().filter_map(|set| match set.end {
-                sets::End::One(service) => Some(service),
-                sets::End::Several(..) => None,
+            let ends = socket_set::sets(&report).into_iter().filter_map(|set| match set.end {
+                socket_set::ServiceEnd::One(service) => Some(service),
+                socket_set::ServiceEnd::Several(..) => None,
             });
             prop_assert!(count(ends.collect()) <= most);
             let lines = tally(&report, &[Dimension::Port]).len();

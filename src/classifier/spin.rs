@@ -3,7 +3,7 @@
 
 use super::Report;
 use super::halt::{none_serves, throttled};
-use super::sets::Set;
+use super::socket_set::SocketSet;
 use crate::model::{Cause, Evidence, Pid, Socket, State, TimerKind};
 
 /// The share of one processor, in percent, from which on a thread is spinning: a sample is a few
@@ -28,19 +28,23 @@ pub enum Spin {
     /// Nothing for the connections of its program: none was sent anything meanwhile.
     Idle,
     /// It is told of the ends of these connections again and again.
-    Told,
+    Polling,
     /// It may be at work.
     Busy,
 }
 
 impl Spin {
     /// The thread of a process that never rests, where that can explain the sockets.
-    pub(super) fn of(report: &Report<'_>, set: &Set, evidence: &Evidence) -> Option<(Pid, Spin)> {
+    pub(super) fn of(
+        report: &Report<'_>,
+        set: &SocketSet,
+        evidence: &Evidence,
+    ) -> Option<(Pid, Spin)> {
         let thread = spinning(evidence)?;
         let threads = evidence.threads?;
         let alone = none_serves(evidence, threads);
         let spin = match set.cause {
-            Cause::NeverClosed if is_told(set, evidence) => Spin::Told,
+            Cause::NeverClosed if is_told(set, evidence) => Spin::Polling,
             Cause::NeverClosed | Cause::StalePool if !alone => return None,
             Cause::Inherited | Cause::SendStuck => return None,
             cause => match (sends(report, evidence), alone) {
@@ -65,7 +69,7 @@ pub fn spinning(evidence: &Evidence) -> Option<Pid> {
 
 /// Whether most of the sockets are watched so that epoll_wait(2) returns at once, whenever it is
 /// called.
-fn is_told(set: &Set, evidence: &Evidence) -> bool {
+fn is_told(set: &SocketSet, evidence: &Evidence) -> bool {
     let held = set.holds(evidence.pid).len() as u64;
     // One that hardly runs has had no time to act.
     let ran = evidence.cpu.as_ref().and_then(|cpu| cpu.ran_percent);
@@ -98,7 +102,7 @@ fn sends(report: &Report<'_>, evidence: &Evidence) -> Option<bool> {
         socket.send_q > 0 || matches!(kind, Some(TimerKind::Retransmit | TimerKind::Probe))
     };
     let is_open = |state| matches!(state, State::Established | State::CloseWait);
-    let held = report.judge.held(pid);
+    let held = report.context.held(pid);
     let mut known = None;
     for socket in held.filter(|socket| is_open(socket.state)) {
         let Some(sent) = socket.tcp.as_ref().and_then(|tcp| tcp.last_data_sent()) else {

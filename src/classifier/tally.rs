@@ -69,11 +69,11 @@ impl Dimension {
 
     /// Whether it is told by who holds the socket; a cause rests on that as well.
     pub fn needs_owner(self) -> bool {
-        matches!(self, Dimension::Cause) || self.tells_owner()
+        matches!(self, Dimension::Cause) || self.is_by_owner()
     }
 
     /// Whether the kernel's own sockets have none, and hidden owners leave it unknown.
-    pub fn tells_owner(self) -> bool {
+    pub fn is_by_owner(self) -> bool {
         matches!(self, Dimension::Program | Dimension::Pid) || self.needs_cgroup()
     }
 
@@ -134,7 +134,7 @@ pub enum Value {
 
 /// What a value says, apart from the snapshot that it was read in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Told {
+pub enum ValueText {
     Number(u64),
     /// Any text, as it was read.
     Text(Name),
@@ -146,17 +146,17 @@ pub enum Told {
 
 impl Value {
     /// What it says of the snapshot that it was read in.
-    pub fn told(&self, snapshot: &Snapshot) -> Told {
-        Told::Text(match self {
+    pub fn text(&self, snapshot: &Snapshot) -> ValueText {
+        ValueText::Text(match self {
             Value::Protocol(protocol) => protocol.name().into(),
             Value::State(state) => state.name().into(),
             Value::Unconnected => Protocol::Udp.state_name(State::Close).into(),
             Value::Side(side) => side.name().into(),
-            Value::Port(port) => return Told::Number((*port).into()),
+            Value::Port(port) => return ValueText::Number((*port).into()),
             Value::Peer(addr) => addr.to_string().into(),
             Value::Programs(names) => joined(names),
             Value::Pids(pids) => match pids.as_slice() {
-                [only] => return Told::Number(only.0.into()),
+                [only] => return ValueText::Number(only.0.into()),
                 several => {
                     let pids: Vec<String> = several.iter().map(Pid::to_string).collect();
                     pids.join(",").into()
@@ -169,12 +169,12 @@ impl Value {
             Value::Scope(name) => name.clone(),
             Value::Netns(at) => match &snapshot.netns(*at).label {
                 Some(label) => label.clone(),
-                None => return Told::Unknown,
+                None => return ValueText::Unknown,
             },
             Value::Cause(cause) => Cause::name(*cause).into(),
-            Value::Outside => return Told::Outside,
-            Value::None => return Told::None,
-            Value::Unknown => return Told::Unknown,
+            Value::Outside => return ValueText::Outside,
+            Value::None => return ValueText::None,
+            Value::Unknown => return ValueText::Unknown,
         })
     }
 }

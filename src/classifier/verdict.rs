@@ -10,11 +10,11 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::finding::{Finding, Findings};
 use super::group::{GroupOwner, Service};
 use super::listeners::Bound;
-use super::program::{Program, Whose};
+use super::program::{OwnerKey, Program};
 use super::range::{Alert, Limits, Range};
 use super::severity::Severity;
 use super::{Report, Row};
-use crate::model::{Cause, GapKind, Hiding, Owner, Pid, Side, Socket, State, StateSet};
+use crate::model::{Cause, GapKind, HiddenReason, Owner, Pid, Side, Socket, State, StateSet};
 
 /// The status of a check, by weight: what is known to be bad outweighs what is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,7 +38,7 @@ impl Status {
 
 /// What the sockets are counted by; the worst count is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum By {
+pub enum CountBy {
     /// The program, and the listening service.
     Either,
     Total,
@@ -48,20 +48,20 @@ pub enum By {
     Listener,
 }
 
-impl By {
+impl CountBy {
     /// Whether it tells owners apart.
     pub fn is_by_owner(self) -> bool {
-        matches!(self, By::Either | By::Owner)
+        matches!(self, CountBy::Either | CountBy::Owner)
     }
 }
 
 /// What is judged beside the findings, and by which limits. None of them switches another
 /// judgement off: those of the count replace what the thresholds of severity say of counts.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Test {
+pub struct Criteria {
     /// The states whose sockets are counted.
     pub states: StateSet,
-    pub by: By,
+    pub by: CountBy,
     /// Of the count; without them the severity of findings decides.
     pub count: Limits,
     /// Of the share of its limit of open files that a process has open, in percent.
@@ -80,7 +80,7 @@ pub struct Test {
     pub evidence: bool,
 }
 
-impl Test {
+impl Criteria {
     /// Whether nothing but the findings decides.
     pub fn is_by_severity(&self) -> bool {
         self.count.is_empty()
@@ -149,7 +149,7 @@ pub struct Measure {
 pub struct Verdict {
     pub status: Status,
     /// How many there are is not known: the source shows none of the states.
-    pub untold: bool,
+    pub count_unknown: bool,
     /// All sockets in the states, whatever their age.
     pub all: u64,
     /// Those that count: of CLOSE_WAIT neither transient nor a half-close in use.
@@ -178,7 +178,7 @@ pub struct Verdict {
     /// Ages are not known: everything counts.
     pub no_ages: bool,
     /// Of CLOSE_WAIT, those that would count if they were older than the grace, which they may be.
-    pub doubtful: u64,
+    pub maybe_young: u64,
 }
 
 /// An earlier reading, as far as growth rests on it.
@@ -191,7 +191,7 @@ pub struct Earlier {
 }
 
 impl Earlier {
-    pub fn of(report: &Report<'_>, test: &Test) -> Earlier {
+    pub fn of(report: &Report<'_>, test: &Criteria) -> Earlier {
         let counts = Counts::of(report, test);
         Earlier {
             unseen: View::of(report, test, counts.hidden).unseen,
@@ -215,7 +215,7 @@ pub fn verdict(
     report: &Report<'_>,
     found: &Findings,
     growth: Option<Growth<'_>>,
-    test: &Test,
+    test: &Criteria,
 ) -> Verdict {
     let counts = Counts::of(report, test);
     let mut view = View::of(report, test, counts.hidden);
@@ -255,8 +255,8 @@ pub fn verdict(
     let partial = !view.unseen.is_empty();
     let mut count = counts.measure(test.count, partial, largest);
     // None was seen of what the source does not show.
-    let untold = counts.all == 0 && test.states.iter().all(|state| report.hides(state));
-    if untold {
+    let count_unknown = counts.all == 0 && test.states.iter().all(|state| report.hides(state));
+    if count_unknown {
         count.value = None;
     }
     let fd_share = Measure {
@@ -301,7 +301,7 @@ pub fn verdict(
     let status = parts.into_iter().fold(by_severity.max(seen), Status::max);
     Verdict {
         status,
-        untold,
+        count_unknown,
         all: counts.all,
         counted: counts.counted,
         oldest_ms: counts.oldest_ms,
@@ -317,7 +317,7 @@ pub fn verdict(
         unseen: view.unseen,
         unjudged: view.unjudged,
         no_ages: counts.no_ages,
-        doubtful: counts.doubtful,
+        maybe_young: counts.maybe_young,
     }
 }
 
@@ -331,7 +331,7 @@ impl Verdict {
 }
 
 /// The sockets that count for sure.
-pub fn counted<'a>(report: &'a Report<'_>, test: &Test) -> Vec<&'a Socket> {
+pub fn counted<'a>(report: &'a Report<'_>, test: &Criteria) -> Vec<&'a Socket> {
     let rows = report.rows().filter(|row| counts(row, test));
     rows.filter(|row| !report.may_be_young(row))
         .map(|row| row.socket)
@@ -340,7 +340,7 @@ pub fn counted<'a>(report: &'a Report<'_>, test: &Test) -> Vec<&'a Socket> {
 
 /// The CLOSE_WAIT and FIN_WAIT2 sockets that would count if they were known to be older than the grace;
 /// with them those that the selection may have then, as it asks for an age or a cause.
-pub fn doubtful<'a>(report: &'a Report<'_>, test: &Test) -> Vec<&'a Socket> {
+pub fn maybe_young<'a>(report: &'a Report<'_>, test: &Criteria) -> Vec<&'a Socket> {
     let rows = report.rows().filter(|row| counts(row, test));
     let selected = rows.filter(|row| report.may_be_young(row));
     let judged = test.judges_findings();
@@ -367,7 +367,7 @@ struct Files {
 
 impl Files {
     /// Nothing of them where nobody asked.
-    fn of(report: &Report<'_>, test: &Test) -> Files {
+    fn of(report: &Report<'_>, test: &Criteria) -> Files {
         let mut files = Files::default();
         if test.fd_share.is_empty() {
             return files;
@@ -404,7 +404,7 @@ impl Files {
 
 /// The finding that has the most FIN_WAIT2 sockets which wait for a remote end. Too few of them are no
 /// fault, whatever a limit says.
-fn most_waiting(found: &Findings, test: &Test) -> Option<(usize, Measure)> {
+fn most_waiting(found: &Findings, test: &Criteria) -> Option<(usize, Measure)> {
     let findings = found.findings.iter().map(Finding::waiting).enumerate();
     let (at, sockets) = findings.max_by_key(|(at, sockets)| (*sockets, Reverse(*at)))?;
     let value = sockets as f64;
@@ -428,7 +428,7 @@ fn most_waiting(found: &Findings, test: &Test) -> Option<(usize, Measure)> {
 /// How full the fullest accept queue is, in percent; `None` where a source does not tell.
 fn fullest(report: &Report<'_>, found: &Findings) -> Option<f64> {
     let mut namespaces = report.snapshot.namespaces.iter();
-    let told = namespaces.all(|namespace| namespace.source.tells_backlog());
+    let told = namespaces.all(|namespace| namespace.source.reports_backlog());
     let queues = found.queues.iter();
     let fullest = queues.filter_map(|queue| queue.percent()).max();
     told.then(|| fullest.unwrap_or(0) as f64)
@@ -456,7 +456,7 @@ fn judge(value: Option<f64>, limits: Limits, partial: bool) -> Status {
     warning.max(critical)
 }
 
-fn counts(row: &Row<'_>, test: &Test) -> bool {
+fn counts(row: &Row<'_>, test: &Criteria) -> bool {
     test.states.contains(row.socket.state) && row.lingers() != Some(false)
 }
 
@@ -466,7 +466,7 @@ struct Counts {
     counted: u64,
     oldest_ms: Option<u64>,
     no_ages: bool,
-    doubtful: u64,
+    maybe_young: u64,
     /// Counted sockets whose owners could not be seen.
     hidden: u64,
     groups: FxHashMap<Key, Group>,
@@ -477,7 +477,7 @@ struct Group {
     sockets: u64,
     causes: [u64; Cause::ALL.len()],
     /// By service's end and owner, and the processes of the latter.
-    parts: FxHashMap<(Service, Option<&'static str>, Whose), Part>,
+    parts: FxHashMap<(Service, Option<&'static str>, OwnerKey), Part>,
 }
 
 #[derive(Default)]
@@ -492,20 +492,20 @@ struct Place {
     service: Service,
     listener: Option<Bound>,
     owner: GroupOwner,
-    whose: Whose,
+    whose: OwnerKey,
     keys: Vec<Key>,
 }
 
 impl Place {
-    fn of(report: &Report<'_>, row: &Row<'_>, by: By, listener: Option<Bound>) -> Place {
+    fn of(report: &Report<'_>, row: &Row<'_>, by: CountBy, listener: Option<Bound>) -> Place {
         let netns = row.socket.netns;
         let service = row.service();
         let owner = GroupOwner::of(&row.owner);
         let mut keys = match by {
-            By::Total => vec![Key::Total],
-            By::Port => vec![Key::Port(netns, service)],
-            By::Listener => vec![Key::Listener(netns, listener)],
-            By::Owner | By::Either => {
+            CountBy::Total => vec![Key::Total],
+            CountBy::Port => vec![Key::Port(netns, service)],
+            CountBy::Listener => vec![Key::Listener(netns, listener)],
+            CountBy::Owner | CountBy::Either => {
                 let held = owner.kind == Some("process");
                 let programs = Program::all(report.holders(), &owner.pids);
                 if held && !programs.is_empty() {
@@ -516,14 +516,14 @@ impl Place {
                 }
             }
         };
-        if by == By::Either && service.side() == Some(Side::Server) {
+        if by == CountBy::Either && service.side() == Some(Side::Server) {
             keys.push(Key::Port(netns, service));
         }
         Place {
             netns,
             service,
             listener,
-            whose: Whose::of(report.holders(), &owner, service.side()),
+            whose: OwnerKey::of(report.holders(), &owner, service.side()),
             owner,
             keys,
         }
@@ -531,7 +531,7 @@ impl Place {
 }
 
 impl Counts {
-    fn of(report: &Report<'_>, test: &Test) -> Counts {
+    fn of(report: &Report<'_>, test: &Criteria) -> Counts {
         let mut all = Counts::default();
         let mut last: Option<Place> = None;
         for row in report.rows() {
@@ -543,7 +543,7 @@ impl Counts {
                 continue;
             }
             if report.may_be_young(&row) {
-                all.doubtful += 1;
+                all.maybe_young += 1;
                 continue;
             }
             all.counted += 1;
@@ -551,7 +551,7 @@ impl Counts {
             all.oldest_ms = all.oldest_ms.max(age);
             all.no_ages |= row.cause.is_some() && age.is_none();
             all.hidden += u64::from(matches!(row.owner, Owner::Hidden(_)));
-            let listener = (test.by == By::Listener)
+            let listener = (test.by == CountBy::Listener)
                 .then(|| report.listeners().listener_of(row.socket))
                 .flatten()
                 .map(|listener| listener.bound);
@@ -710,7 +710,7 @@ struct View {
 }
 
 impl View {
-    fn of(report: &Report<'_>, test: &Test, hidden: u64) -> View {
+    fn of(report: &Report<'_>, test: &Criteria, hidden: u64) -> View {
         let mut view = View::default();
         for gap in &report.gaps {
             let needed = match gap.kind {
@@ -752,14 +752,15 @@ impl View {
             view.unseen
                 .extend(report.not_looked_at().map(|words| words.to_string()));
         }
-        let untold = report.rows().filter(|row| {
+        let count_unknown = report.rows().filter(|row| {
             let socket = row.socket;
             socket.state == State::FinWait2 && socket.inode != 0 && socket.tcp.is_none()
         });
-        let untold = untold.count();
-        if test.judges_findings() && untold > 0 {
-            let plural = if untold == 1 { "" } else { "s" };
-            let what = format!("how long {untold} FIN_WAIT2 socket{plural} have waited (no ages)");
+        let count_unknown = count_unknown.count();
+        if test.judges_findings() && count_unknown > 0 {
+            let plural = if count_unknown == 1 { "" } else { "s" };
+            let what =
+                format!("how long {count_unknown} FIN_WAIT2 socket{plural} have waited (no ages)");
             if test.strict {
                 view.unseen.push(what);
             } else {
@@ -790,7 +791,7 @@ impl View {
     }
 
     /// What one of the judgements lacks.
-    fn add(&mut self, what: String, test: &Test) {
+    fn add(&mut self, what: String, test: &Criteria) {
         if test.allow_partial {
             self.unjudged.push(what);
         } else {
@@ -799,7 +800,7 @@ impl View {
     }
 
     /// Only its descriptors show what is in no table.
-    fn unread_processes(&mut self, report: &Report<'_>, test: &Test) {
+    fn unread_processes(&mut self, report: &Report<'_>, test: &Criteria) {
         let scan = &report.snapshot.scan;
         let unread = scan.processes_seen.saturating_sub(scan.processes_read);
         let judges = test.judges_findings() && test.evidence;
@@ -816,7 +817,7 @@ impl View {
         }
     }
 
-    fn hidden_owners(&mut self, report: &Report<'_>, test: &Test, hidden: u64) {
+    fn hidden_owners(&mut self, report: &Report<'_>, test: &Criteria, hidden: u64) {
         let told = !self.unseen.is_empty() && (test.needs_owners() || test.strict);
         if hidden == 0 || told {
             return;
@@ -827,10 +828,12 @@ impl View {
             self.unjudged.push(format!("{what} (hidden)"));
             return;
         }
-        let hint = match super::hiding(report.snapshot) {
-            Hiding::NeedsRoot => "run as root, or judge --by total",
-            Hiding::NeedsCapability => "run with CAP_SYS_PTRACE, or judge --by total",
-            Hiding::Refused | Hiding::Elsewhere => "judge --by total, or --allow-partial",
+        let hint = match super::hidden_reason(report.snapshot) {
+            HiddenReason::NeedsRoot => "run as root, or judge --by total",
+            HiddenReason::NeedsCapability => "run with CAP_SYS_PTRACE, or judge --by total",
+            HiddenReason::Refused | HiddenReason::Elsewhere => {
+                "judge --by total, or --allow-partial"
+            }
         };
         self.unseen.push(format!("{what} are hidden; {hint}"));
     }

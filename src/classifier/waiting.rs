@@ -39,11 +39,11 @@ impl Wait {
         if socket.state != State::FinWait2 || socket.protocol != Protocol::Tcp || !held {
             return None;
         }
-        let silence = report.judge.silence(socket)?;
+        let silence = report.context.silence(socket)?;
         let renews = socket
             .timer
             .is_some_and(|timer| timer.kind == TimerKind::Keepalive);
-        let hidden = match silence.is_within(report.judge.grace_ms) {
+        let hidden = match silence.is_within(report.context.grace_ms) {
             Some(false) => false,
             None if renews => true,
             // The acknowledgement is that of the FIN.
@@ -150,9 +150,9 @@ impl<'a> Others<'a> {
     /// Whether the other end may be selected, so that a finding about it tells of this one too.
     pub(super) fn are_told(&self, report: &Report<'_>, socket: &Socket) -> bool {
         let is_selected = |other: &Socket| {
-            let judge = &report.judge;
-            let (row, doubts) = judge.row(other, judge.owner_ref(other));
-            let known = judge.known(&row, doubts);
+            let context = &report.context;
+            let (row, uncertainty) = context.row(other, context.owner_ref(other));
+            let known = context.known(&row, uncertainty);
             report.filter.decide(&known) != Some(false)
         };
         socket.state == State::FinWait2 && self.end(socket).is_some_and(is_selected)

@@ -9,12 +9,12 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Report;
 use super::culprit::parks_threads;
-use super::halt::Hold;
+use super::halt::HaltReason;
 use super::listeners::Bound;
-use super::sets::Set;
+use super::socket_set::SocketSet;
 use crate::model::{
-    Crew, Endpoint, Evidence, Keeper, Lock, LockPlace, Name, Pid, Side, State, Wait, WaitKind,
-    WaitTarget,
+    Endpoint, Evidence, Lock, LockOwner, LockPlace, Name, NamedThreads, Pid, Side, State, Wait,
+    WaitKind, WaitTarget,
 };
 
 /// Those who work on the sockets of a set, or should.
@@ -29,11 +29,11 @@ pub struct Workers {
     /// How many have a connection of the service at hand that they accepted.
     pub serving: u64,
     /// All of their threads by name, the most frequent first; empty where each has one.
-    pub crews: Vec<Crew>,
+    pub thread_names: Vec<NamedThreads>,
     /// What they wait for, that which tells most first.
-    pub waits: Vec<Common>,
+    pub waits: Vec<SharedWait>,
     /// The locks at which most of them wait, those with most waiters first.
-    pub locks: Vec<Jam>,
+    pub locks: Vec<ContendedLock>,
     /// Threads that wait for locks on files, and the first process that has one.
     locked: u64,
     locked_out: Option<Pid>,
@@ -44,23 +44,23 @@ pub struct Workers {
 
 /// A wait that threads of one or several processes have in common.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Common {
+pub struct SharedWait {
     /// The call in which most of them are.
     pub call: Name,
     pub kind: WaitKind,
-    pub on: On,
+    pub on: WaitsFor,
     /// In how many processes, and how many threads in all.
     pub workers: u64,
     pub threads: u64,
     /// One of the processes.
     pub pid: Pid,
     /// The threads by name, the most frequent first.
-    pub crews: Vec<Crew>,
+    pub thread_names: Vec<NamedThreads>,
 }
 
 /// What is waited for. The order is that in which it tells.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum On {
+pub enum WaitsFor {
     /// The remote end of connections that the workers made.
     Service(Endpoint),
     File(Name),
@@ -74,13 +74,13 @@ pub enum On {
 
 /// A lock for which several threads, or processes, wait.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Jam {
+pub struct ContendedLock {
     pub place: LockPlace,
     pub workers: u64,
     pub threads: u64,
     pub pid: Pid,
-    pub crews: Vec<Crew>,
-    pub keeper: Option<Keeper>,
+    pub thread_names: Vec<NamedThreads>,
+    pub held_by: Option<LockOwner>,
 }
 
 /// What the whole table tells of those who were asked.
@@ -94,7 +94,7 @@ pub struct Connections {
 
 impl Connections {
     /// Looks at the connections on which threads wait, and at those of the listeners of sets.
-    pub fn of(report: &Report<'_>, sets: &[Set], evidence: &[Evidence]) -> Connections {
+    pub fn of(report: &Report<'_>, sets: &[SocketSet], evidence: &[Evidence]) -> Connections {
         let mut found = Connections::default();
         let waits = evidence.iter().flat_map(|evidence| evidence.waits.iter());
         let targets = waits.flatten().filter_map(|wait| wait.target.as_ref());
@@ -136,18 +136,18 @@ impl Connections {
     }
 
     /// Whether a process has connections of a set's service at hand.
-    fn serves(&self, set: &Set, pid: Pid) -> bool {
+    fn serves(&self, set: &SocketSet, pid: Pid) -> bool {
         let serving = set.listener.and_then(|bound| self.serving.get(&bound));
         !set.holds(pid).is_empty() || serving.is_some_and(|serving| serving.contains(&pid))
     }
 
-    fn on(&self, wait: &Wait) -> On {
+    fn on(&self, wait: &Wait) -> WaitsFor {
         match &wait.target {
-            Some(WaitTarget::Remote(remote)) if self.clients.contains(remote) => On::Clients,
-            Some(WaitTarget::Remote(remote)) => On::Service(*remote),
-            Some(WaitTarget::Listener(local)) => On::Listener(*local),
-            Some(WaitTarget::File(name)) => On::File(name.clone()),
-            None => On::Nothing,
+            Some(WaitTarget::Remote(remote)) if self.clients.contains(remote) => WaitsFor::Clients,
+            Some(WaitTarget::Remote(remote)) => WaitsFor::Service(*remote),
+            Some(WaitTarget::Listener(local)) => WaitsFor::Listener(*local),
+            Some(WaitTarget::File(name)) => WaitsFor::File(name.clone()),
+            None => WaitsFor::Nothing,
         }
     }
 }
@@ -156,7 +156,7 @@ impl Workers {
     /// Sums what the processes of a set told.
     pub fn of(
         report: &Report<'_>,
-        set: &Set,
+        set: &SocketSet,
         evidence: &[Evidence],
         connections: &Connections,
     ) -> Workers {
@@ -194,8 +194,8 @@ impl Workers {
     }
 
     fn add(&mut self, asked: &[&Evidence], connections: &Connections) {
-        let mut waits: BTreeMap<(On, WaitKind, &[u8]), Common> = BTreeMap::new();
-        let mut locks: BTreeMap<(LockPlace, Option<Pid>), Jam> = BTreeMap::new();
+        let mut waits: BTreeMap<(WaitsFor, WaitKind, &[u8]), SharedWait> = BTreeMap::new();
+        let mut locks: BTreeMap<(LockPlace, Option<Pid>), ContendedLock> = BTreeMap::new();
         for evidence in asked {
             // What it waited for when it was stopped says nothing.
             if is_held(evidence) {
@@ -213,57 +213,60 @@ impl Workers {
             }
             self.asked += 1;
             self.threads += u64::from(threads(evidence));
-            join(&mut self.crews, &evidence.crews);
-            let mut seen: FxHashSet<(On, WaitKind, &[u8])> = FxHashSet::default();
+            join(&mut self.thread_names, &evidence.thread_names);
+            let mut seen: FxHashSet<(WaitsFor, WaitKind, &[u8])> = FxHashSet::default();
             for wait in evidence.waits.iter().flatten() {
                 let on = match connections.on(wait) {
-                    On::File(name) if asked.len() > 1 => On::File(kind_of(name)),
+                    WaitsFor::File(name) if asked.len() > 1 => WaitsFor::File(kind_of(name)),
                     on => on,
                 };
                 // However somebody waits for a service, it is the same wait.
                 let call = match on {
-                    On::Service(_) | On::Clients => b"".as_slice(),
+                    WaitsFor::Service(_) | WaitsFor::Clients => b"".as_slice(),
                     _ => wait.call.bytes(),
                 };
                 let key = (on, wait.kind, call);
-                let common = waits.entry(key.clone()).or_insert_with(|| Common {
+                let common = waits.entry(key.clone()).or_insert_with(|| SharedWait {
                     call: wait.call.clone(),
                     kind: wait.kind,
                     on: key.0.clone(),
                     workers: 0,
                     threads: 0,
                     pid: evidence.pid,
-                    crews: Vec::new(),
+                    thread_names: Vec::new(),
                 });
                 common.workers += u64::from(seen.insert(key));
                 common.threads += u64::from(wait.threads);
-                join(&mut common.crews, &wait.crews);
+                join(&mut common.thread_names, &wait.thread_names);
                 if wait.kind == WaitKind::Lock && parks_threads(evidence.runtime) {
                     self.parked += u64::from(wait.threads);
                 }
             }
             for lock in &evidence.locks {
                 let whose = matches!(lock.place, LockPlace::Own(_)).then_some(evidence.pid);
-                let jam = locks
-                    .entry((lock.place.clone(), whose))
-                    .or_insert_with(|| Jam {
-                        place: lock.place.clone(),
-                        workers: 0,
-                        threads: 0,
-                        pid: evidence.pid,
-                        crews: Vec::new(),
-                        keeper: None,
-                    });
-                jam.take(lock);
+                let contended_lock =
+                    locks
+                        .entry((lock.place.clone(), whose))
+                        .or_insert_with(|| ContendedLock {
+                            place: lock.place.clone(),
+                            workers: 0,
+                            threads: 0,
+                            pid: evidence.pid,
+                            thread_names: Vec::new(),
+                            held_by: None,
+                        });
+                contended_lock.take(lock);
             }
         }
         self.waits = waits.into_values().collect();
         self.waits
             .sort_by(|a, b| a.rank().cmp(&b.rank()).then(b.threads.cmp(&a.threads)));
         self.locks = locks.into_values().collect();
+        self.locks.retain(|contended_lock| {
+            contended_lock.threads > 1 || contended_lock.held_by.is_some()
+        });
         self.locks
-            .retain(|jam| jam.threads > 1 || jam.keeper.is_some());
-        self.locks.sort_by_key(|jam| std::cmp::Reverse(jam.threads));
+            .sort_by_key(|contended_lock| std::cmp::Reverse(contended_lock.threads));
     }
 
     /// How many threads may be at work on something: all but those that a runtime has parked.
@@ -272,8 +275,8 @@ impl Workers {
     }
 
     /// How many may be at work on something else than what these wait for, and do not accept.
-    pub fn others(&self, common: &Common) -> u64 {
-        let accepts = |other: &&Common| matches!(other.on, On::Listener(_));
+    pub fn others(&self, common: &SharedWait) -> u64 {
+        let accepts = |other: &&SharedWait| matches!(other.on, WaitsFor::Listener(_));
         let accept: u64 = self
             .waits
             .iter()
@@ -286,9 +289,9 @@ impl Workers {
     }
 
     /// The wait for a service in which most of those are that work.
-    pub fn behind(&self) -> Option<(Endpoint, &Common)> {
+    pub fn backend(&self) -> Option<(Endpoint, &SharedWait)> {
         self.waits.iter().find_map(|common| match common.on {
-            On::Service(remote) => {
+            WaitsFor::Service(remote) => {
                 let is_most = common.threads.saturating_mul(2) > self.working();
                 (common.threads > 1 && is_most).then_some((remote, common))
             }
@@ -299,15 +302,23 @@ impl Workers {
     /// Whether most of them wait for one lock that processes share, whoever has it, while each has a
     /// connection to work on: they do not take turns at accept(2).
     pub fn share_a_lock(&self) -> bool {
-        let shared = |jam: &Jam| matches!(jam.place, LockPlace::Shared { .. });
-        let is_most = |jam: &Jam| jam.threads.saturating_mul(2) > self.threads;
-        self.serving == self.total && self.locks.iter().any(|jam| shared(jam) && is_most(jam))
+        let shared = |contended_lock: &ContendedLock| {
+            matches!(contended_lock.place, LockPlace::Shared { .. })
+        };
+        let is_most = |contended_lock: &ContendedLock| {
+            contended_lock.threads.saturating_mul(2) > self.threads
+        };
+        self.serving == self.total
+            && self
+                .locks
+                .iter()
+                .any(|contended_lock| shared(contended_lock) && is_most(contended_lock))
     }
 
     /// A service that any of them waits for, if it is one.
     pub fn service(&self) -> Option<Endpoint> {
         let mut services = self.waits.iter().filter_map(|common| match common.on {
-            On::Service(remote) => Some(remote),
+            WaitsFor::Service(remote) => Some(remote),
             _ => None,
         });
         services.next().filter(|_| services.next().is_none())
@@ -317,8 +328,9 @@ impl Workers {
     /// runtime has threads for work: what they are at, if at anything, is inside of the program.
     pub fn are_all_parked(&self) -> bool {
         let told: u64 = self.waits.iter().map(|common| common.threads).sum();
-        let is_outside = |common: &Common| {
-            !matches!(common.on, On::Nothing | On::Listener(_)) || common.kind == WaitKind::Other
+        let is_outside = |common: &SharedWait| {
+            !matches!(common.on, WaitsFor::Nothing | WaitsFor::Listener(_))
+                || common.kind == WaitKind::Other
         };
         self.parked > 0
             && self.asked == self.total
@@ -329,7 +341,7 @@ impl Workers {
     /// Whether all told, and each thread waits for a connection to accept.
     pub fn are_all_idle(&self) -> bool {
         let told: u64 = self.waits.iter().map(|common| common.threads).sum();
-        let accepts = |common: &Common| matches!(common.on, On::Listener(_));
+        let accepts = |common: &SharedWait| matches!(common.on, WaitsFor::Listener(_));
         told > 0
             && self.asked == self.total
             && told == self.threads
@@ -338,13 +350,15 @@ impl Workers {
 
     /// The lock that holds up most of those that work, where it is known who has it. Workers that
     /// take turns at accept(2) by a lock are not held up.
-    pub fn jam(&self) -> Option<(&Jam, &Keeper)> {
-        let is_most = |jam: &&Jam| jam.threads > 1 && jam.threads.saturating_mul(2) > self.threads;
-        let jam = self.locks.iter().find(is_most)?;
-        let keeper = jam.keeper.as_ref()?;
-        let takes_turns = matches!(keeper.target, Some(WaitTarget::Listener(_)))
-            || keeper.call.as_ref().is_some_and(is_of_a_loop);
-        (!takes_turns).then_some((jam, keeper))
+    pub fn contended_lock(&self) -> Option<(&ContendedLock, &LockOwner)> {
+        let is_most = |contended_lock: &&ContendedLock| {
+            contended_lock.threads > 1 && contended_lock.threads.saturating_mul(2) > self.threads
+        };
+        let contended_lock = self.locks.iter().find(is_most)?;
+        let held_by = contended_lock.held_by.as_ref()?;
+        let takes_turns = matches!(held_by.target, Some(WaitTarget::Listener(_)))
+            || held_by.call.as_ref().is_some_and(is_of_a_loop);
+        (!takes_turns).then_some((contended_lock, held_by))
     }
 
     /// One of the processes, where most of those that work wait for locks on files.
@@ -356,12 +370,12 @@ impl Workers {
     /// Whether there is a thread in each process that told, and each is taken: none waits for a
     /// connection, and none for whatever comes.
     pub fn are_all_taken(&self) -> bool {
-        let is_free = |common: &Common| {
+        let is_free = |common: &SharedWait| {
             let is_loop = common.kind == WaitKind::Events;
             match common.on {
-                On::Listener(_) => true,
-                On::Service(_) => false,
-                On::File(_) | On::Clients | On::Nothing => is_loop,
+                WaitsFor::Listener(_) => true,
+                WaitsFor::Service(_) => false,
+                WaitsFor::File(_) | WaitsFor::Clients | WaitsFor::Nothing => is_loop,
             }
         };
         self.total > 1
@@ -377,55 +391,58 @@ impl Workers {
         if let Some(waiting) = self.locked_out() {
             return Some(waiting);
         }
-        match (self.behind(), self.jam()) {
+        match (self.backend(), self.contended_lock()) {
             (Some((_, common)), _) => Some(common.pid),
-            (None, Some((_, keeper))) => Some(keeper.pid),
+            (None, Some((_, held_by))) => Some(held_by.pid),
             (None, None) => Some(first.pid),
         }
     }
 }
 
-impl Common {
+impl SharedWait {
     fn rank(&self) -> (u8, bool) {
         let what = match self.on {
-            On::Service(_) => 0,
-            On::File(_) => 1,
-            On::Listener(_) => 2,
-            On::Clients => 3,
-            On::Nothing => 4,
+            WaitsFor::Service(_) => 0,
+            WaitsFor::File(_) => 1,
+            WaitsFor::Listener(_) => 2,
+            WaitsFor::Clients => 3,
+            WaitsFor::Nothing => 4,
         };
         // One that is parked tells least.
         (what, self.kind == WaitKind::Lock)
     }
 }
 
-impl Jam {
+impl ContendedLock {
     fn take(&mut self, lock: &Lock) {
         self.workers += 1;
         self.threads += u64::from(lock.threads);
-        join(&mut self.crews, &lock.crews);
-        if self.keeper.is_none() {
-            self.keeper.clone_from(&lock.keeper);
+        join(&mut self.thread_names, &lock.thread_names);
+        if self.held_by.is_none() {
+            self.held_by.clone_from(&lock.held_by);
         }
     }
 }
 
 /// Adds crews to others, the most frequent first.
-fn join(crews: &mut Vec<Crew>, more: &[Crew]) {
-    for crew in more {
-        match crews.iter_mut().find(|known| known.name == crew.name) {
-            Some(known) => known.threads = known.threads.saturating_add(crew.threads),
-            None => crews.push(crew.clone()),
+fn join(thread_names: &mut Vec<NamedThreads>, more: &[NamedThreads]) {
+    for thread_name in more {
+        match thread_names
+            .iter_mut()
+            .find(|known| known.name == thread_name.name)
+        {
+            Some(known) => known.threads = known.threads.saturating_add(thread_name.threads),
+            None => thread_names.push(thread_name.clone()),
         }
     }
-    crews.sort_by_key(|crew| std::cmp::Reverse(crew.threads));
+    thread_names.sort_by_key(|thread_name| std::cmp::Reverse(thread_name.threads));
 }
 
 /// Whether a process is stopped, whatever it waited for.
 fn is_held(evidence: &Evidence) -> bool {
     matches!(
-        Hold::of(evidence),
-        Some(Hold::Frozen | Hold::Traced | Hold::Stopped)
+        HaltReason::of(evidence),
+        Some(HaltReason::Frozen | HaltReason::Traced | HaltReason::Stopped)
     )
 }
 

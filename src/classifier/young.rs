@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 
 use super::diff::{Fate, Places};
 use super::group::Service;
-use super::tally::{Dimension, Sorter, Told};
+use super::tally::{Dimension, Sorter, ValueText};
 use super::{Report, Row};
 use crate::model::Cause;
 
@@ -61,7 +61,7 @@ impl History {
 /// The piles of both readings.
 #[derive(Default)]
 pub(super) struct Piles {
-    programs: FxHashMap<Vec<Told>, usize>,
+    programs: FxHashMap<Vec<ValueText>, usize>,
     histories: FxHashMap<Pile, History>,
 }
 
@@ -85,7 +85,7 @@ impl Piles {
             .lines()
             .iter()
             .map(|values| {
-                let values = values.iter().map(|value| value.told(report.snapshot));
+                let values = values.iter().map(|value| value.text(report.snapshot));
                 let known = self.programs.len();
                 *self.programs.entry(values.collect()).or_insert(known)
             })

@@ -226,7 +226,7 @@ fn behind(plan: &Record, snapshot: &Snapshot, told: &[ProcessFacts]) -> Vec<Proc
     loop {
         let (sets, queues) = (sets.clone(), queues.clone());
         let found = finding::findings(&report, sets, queues, &evidence, &plan.rules.thresholds);
-        let pids = found.unasked();
+        let pids = found.not_yet_read();
         if pids.is_empty() {
             return behind;
         }

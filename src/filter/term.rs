@@ -108,7 +108,7 @@ pub struct Known<'a> {
     /// `Some(None)`: it is known to have no cause, not being in CLOSE_WAIT.
     pub cause: Option<Option<Cause>>,
     /// The causes that it may have as well, by what is not known of it.
-    pub doubts: Causes,
+    pub alternatives: Causes,
     pub netns: Option<&'a Namespace>,
     pub cgroups: Option<&'a Cgroups>,
 }
@@ -123,7 +123,7 @@ impl<'a> Known<'a> {
             idle: None,
             is_renewed: false,
             cause: None,
-            doubts: Causes::NONE,
+            alternatives: Causes::NONE,
             netns: None,
             cgroups: None,
         }
@@ -172,7 +172,7 @@ impl Term {
             Term::Idle(range) => is_idle(known.idle?, known.is_renewed, range),
             Term::Cause(cause) => match known.cause? {
                 Some(found) if found == *cause => Some(true),
-                Some(_) if known.doubts.contains(*cause) => None,
+                Some(_) if known.alternatives.contains(*cause) => None,
                 _ => Some(false),
             },
             Term::Unit(name) => unit(known, |unit| is_unit(unit, name)),

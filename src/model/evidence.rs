@@ -26,8 +26,8 @@ pub struct Evidence {
     #[serde(default, skip_serializing_if = "Halt::is_none")]
     pub halt: Halt,
     /// Its threads by name, the most frequent first; empty of a process with one thread.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub crews: Vec<Crew>,
+    #[serde(rename = "crews", default, skip_serializing_if = "Vec::is_empty")]
+    pub thread_names: Vec<NamedThreads>,
     /// The locks that several of its threads, or of its relatives, wait at.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub locks: Vec<Lock>,
@@ -153,13 +153,13 @@ pub struct Wait {
     pub target: Option<WaitTarget>,
     pub threads: u32,
     /// These threads by name, the most frequent first; empty where the process has one thread.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub crews: Vec<Crew>,
+    #[serde(rename = "crews", default, skip_serializing_if = "Vec::is_empty")]
+    pub thread_names: Vec<NamedThreads>,
 }
 
 /// Threads that have a name in common, but for the digits at its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Crew {
+pub struct NamedThreads {
     /// As each thread chose it (`/proc/PID/task/TID/comm`, at most 15 bytes), without the digits.
     pub name: Name,
     pub threads: u32,
@@ -171,9 +171,11 @@ pub struct Lock {
     pub place: LockPlace,
     /// How many of the process's threads wait, and under which names.
     pub threads: u32,
-    pub crews: Vec<Crew>,
+    #[serde(rename = "crews")]
+    pub thread_names: Vec<NamedThreads>,
     /// Who has it, where memory or the kernel tells.
-    pub keeper: Option<Keeper>,
+    #[serde(rename = "keeper")]
+    pub held_by: Option<LockOwner>,
 }
 
 /// Where a lock is: two processes wait for the same one if this is the same.
@@ -192,7 +194,7 @@ pub enum LockPlace {
 
 /// Who has a lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Keeper {
+pub struct LockOwner {
     pub pid: Pid,
     /// Its name (`comm`).
     pub name: Option<Name>,

@@ -34,14 +34,14 @@ pub enum Owner<'a> {
     /// search for holders.
     Kernel,
     /// It has an inode, and nobody who holds it was seen.
-    Hidden(Hiding),
+    Hidden(HiddenReason),
     /// Nobody asked.
     Unread,
 }
 
 /// Why the holder of a socket was not seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Hiding {
+pub enum HiddenReason {
     /// This user may not look into every process.
     NeedsRoot,
     /// Nor may root here: it lacks a capability.

@@ -2,7 +2,7 @@
 //!
 //! Nothing here opens a file, reads a clock or writes a byte.
 
-pub mod barrier;
+pub mod blind_spot;
 pub mod cgroup;
 pub mod detail;
 pub mod endpoint;
@@ -25,13 +25,13 @@ pub mod time;
 pub mod title;
 pub mod tool;
 
-pub use barrier::{Barrier, Holding};
+pub use blind_spot::{BlindSpot, Holding};
 pub use cgroup::{Cgroup, Cgroups, Placed};
 pub use detail::{Detail, DetailRef, DetailSet, Details};
 pub use endpoint::Endpoint;
 pub use evidence::{
-    Cpu, Crew, Epoll, Evidence, FdLimit, Inside, Keeper, Lock, LockPlace, Runtime, Threads, Wait,
-    WaitKind, WaitTarget,
+    Cpu, Epoll, Evidence, FdLimit, Inside, Lock, LockOwner, LockPlace, NamedThreads, Runtime,
+    Threads, Wait, WaitKind, WaitTarget,
 };
 pub use figures::{Figure, FigureValue};
 pub use gap::{Gap, GapKind};
@@ -39,7 +39,7 @@ pub use halt::{
     Container, Engine, FileLock, Freezer, Halt, Periods, Quota, Stuck, Tracer, Version, Vfork,
 };
 pub use host::{Host, PortRange, Users};
-pub use judged::{Cause, Causes, Hiding, Missing, Owner, Side};
+pub use judged::{Cause, Causes, HiddenReason, Missing, Owner, Side};
 pub use namespace::{Namespace, OtherNamespaces, Settings};
 pub use owners::{Holder, Holders};
 pub use process::{Pid, Process, Scanned};

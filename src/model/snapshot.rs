@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Barrier, Cgroups, Detail, Details, Gap, Holders, Host, Namespace, OtherNamespaces, Scanned,
+    BlindSpot, Cgroups, Detail, Details, Gap, Holders, Host, Namespace, OtherNamespaces, Scanned,
     Socket, Words,
 };
 
@@ -99,7 +99,7 @@ impl Source {
     }
 
     /// Whether a listener's Send-Q is its accept queue's limit.
-    pub fn tells_backlog(self) -> bool {
+    pub fn reports_backlog(self) -> bool {
         matches!(self, Source::Netlink)
     }
 }
@@ -116,15 +116,15 @@ pub struct Scan {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub root: bool,
     /// What a holder may be behind; empty where every socket has one.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub barriers: Vec<Barrier>,
+    #[serde(rename = "barriers", default, skip_serializing_if = "Vec::is_empty")]
+    pub blind_spots: Vec<BlindSpot>,
 }
 
 impl Scan {
     /// Whether a holder may be in another PID namespace: it is known that ours is not the host's,
     /// or nothing is known.
     pub fn may_be_elsewhere(&self) -> bool {
-        self.barriers.is_empty() || self.barriers.contains(&Barrier::PidNamespace)
+        self.blind_spots.is_empty() || self.blind_spots.contains(&BlindSpot::PidNamespace)
     }
 }
 

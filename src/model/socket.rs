@@ -20,9 +20,9 @@ pub struct Socket {
     /// accept queue. Of MPTCP: the memory that unread data takes, in bytes, and no FIN.
     pub recv_q: u32,
     /// Bytes sent or queued and not acknowledged. For LISTEN: the accept queue's limit, which
-    /// /proc/net/tcp does not tell (0 there; see [`Source::tells_backlog`]).
+    /// /proc/net/tcp does not tell (0 there; see [`Source::reports_backlog`]).
     ///
-    /// [`Source::tells_backlog`]: super::Source::tells_backlog
+    /// [`Source::reports_backlog`]: super::Source::tells_backlog
     pub send_q: u32,
     /// The kernel fills in neither queues nor counts: the two above are 0 whatever is in them. Known
     /// by a congestion window of 0, which no connection of Linux has, and every one of gVisor.

@@ -11,8 +11,8 @@ use crate::collector::sockets::capture::{self, ATTRIBUTES, Capture, Dump};
 use crate::collector::sockets::proc_net;
 use crate::collector::sockets::sock_diag::wire;
 use crate::model::{
-    Barrier, Cgroup, Container, Crew, Endpoint, Evidence, Family, Halt, Name, Namespace, Socket,
-    Title, Users, WaitTarget,
+    BlindSpot, Cgroup, Container, Endpoint, Evidence, Family, Halt, Name, NamedThreads, Namespace,
+    Socket, Title, Users, WaitTarget,
 };
 
 /// Where the addresses stand in a `struct inet_diag_msg` (`idiag_src`, `idiag_dst`), 16 bytes
@@ -51,8 +51,8 @@ impl Recording {
         for namespace in &mut facts.namespaces {
             masks.namespace(namespace);
         }
-        let holdings = facts.scan.barriers.iter_mut();
-        for holding in holdings.filter_map(Barrier::holding_mut) {
+        let holdings = facts.scan.blind_spots.iter_mut();
+        for holding in holdings.filter_map(BlindSpot::holding_mut) {
             let name = holding.name.take();
             holding.name = name.as_ref().map(|name| masks.name("program", name));
         }
@@ -299,22 +299,22 @@ impl Masks {
             self.title(title);
         }
         for wait in evidence.waits.iter_mut().flatten() {
-            self.crews(&mut wait.crews);
+            self.thread_names(&mut wait.thread_names);
             self.target(wait.target.as_mut());
         }
-        self.crews(&mut evidence.crews);
+        self.thread_names(&mut evidence.thread_names);
         for lock in &mut evidence.locks {
-            self.crews(&mut lock.crews);
-            if let Some(keeper) = &mut lock.keeper {
-                keeper.name = keeper.name.as_ref().map(|name| self.name("program", name));
-                self.target(keeper.target.as_mut());
+            self.thread_names(&mut lock.thread_names);
+            if let Some(held_by) = &mut lock.held_by {
+                held_by.name = held_by.name.as_ref().map(|name| self.name("program", name));
+                self.target(held_by.target.as_mut());
             }
         }
     }
 
-    fn crews(&mut self, crews: &mut [Crew]) {
-        for crew in crews {
-            crew.name = self.name("program", &crew.name);
+    fn thread_names(&mut self, thread_names: &mut [NamedThreads]) {
+        for thread_name in thread_names {
+            thread_name.name = self.name("program", &thread_name.name);
         }
     }
 

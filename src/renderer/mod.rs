@@ -65,7 +65,7 @@ pub enum Page {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Object {
     /// The whole of it, by the schema, and what was asked for besides.
-    Whole {
+    SumKey {
         tcp_info: bool,
         memory: bool,
         /// The control group, with unit and container.

@@ -125,8 +125,8 @@ fn a_sibling_of_the_backend_that_waits_keeps_the_lock() {
         "{found:#}"
     );
     let meaning = found["meaning"].as_str().unwrap();
-    let keeper = format!("ends at postgres[{}]", front.number("keeper_pid"));
-    assert!(meaning.contains(&keeper), "{meaning}");
+    let held_by = format!("ends at postgres[{}]", front.number("keeper_pid"));
+    assert!(meaning.contains(&held_by), "{meaning}");
 }
 
 #[test]

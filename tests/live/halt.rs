@@ -165,12 +165,12 @@ fn who_holds_the_lock_that_a_server_waits_for_is_named() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let path = format!("path={}", file.path().display());
     let lab = Lab::new();
-    let keeper = lab.start("keeper", &[&path]);
+    let held_by = lab.start("keeper", &[&path]);
     let program = lab.start("halt", &["connections=3", "way=lock", &path]);
     let finding = found(&lab, &program, "file-lock");
-    let who = format!("[{}] holds", keeper.pid());
+    let who = format!("[{}] holds", held_by.pid());
     check_evidence(&finding, &["wait for a lock on a file", &who]);
-    check_step(&finding, &format!("-p {}", keeper.pid()));
+    check_step(&finding, &format!("-p {}", held_by.pid()));
 }
 
 /// Loops on every processor, and some more, until it is dropped.

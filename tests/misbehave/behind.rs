@@ -40,7 +40,7 @@ pub fn chain(settings: &mut Settings) -> Result<Ready> {
     let connections: usize = settings.take("connections", 1)?;
     let titles = settings.take("titles", false)?;
     let patience = Duration::from_millis(settings.take("patience_ms", 1500)?);
-    let (last, keeper) = if titles {
+    let (last, held_by) = if titles {
         let blocked = Child::start_titled(BLOCKED, "silent name=postgres")?;
         (
             blocked,
@@ -72,10 +72,10 @@ pub fn chain(settings: &mut Settings) -> Result<Ready> {
         "middle_pid": middle.pid(),
         "last_port": last.port()?,
         "last_pid": last.pid(),
-        "keeper_pid": keeper.as_ref().map(Child::pid),
+        "keeper_pid": held_by.as_ref().map(Child::pid),
         "patience_ms": waited,
     });
-    Ok(Ready::new(facts, (middle, last, keeper)))
+    Ok(Ready::new(facts, (middle, last, held_by)))
 }
 
 /// The loop; says so each time that something was asked.

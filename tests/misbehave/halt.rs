@@ -66,7 +66,7 @@ fn wait_for_a_child() {
 }
 
 /// Holds the lock on the file `path=`.
-pub fn keeper(settings: &mut Settings) -> Result<Ready> {
+pub fn held_by(settings: &mut Settings) -> Result<Ready> {
     let path: String = settings.take("path", String::new())?;
     let file = File::open(path)?;
     flock(&file, FlockOperation::NonBlockingLockExclusive)?;

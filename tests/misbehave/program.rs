@@ -118,7 +118,7 @@ fn play(role: &str, settings: &mut Settings) -> Result<Ready> {
         "listeners" => client::listeners(settings),
         "hide" => hide::hide(settings),
         "halt" => halt::halt(settings),
-        "keeper" => halt::keeper(settings),
+        "keeper" => halt::held_by(settings),
         "tracer" => halt::tracer(settings),
         "inherit" => family::inherit(settings),
         "prefork" => family::prefork(settings),

@@ -9,8 +9,9 @@ use closewait::classifier::severity::Thresholds;
 use closewait::filter::Filter;
 use closewait::model::Endpoint;
 use closewait::model::{
-    self, Cpu, Crew, Epoll, Evidence, FdLimit, Holder, Holders, Keeper, Lock, LockPlace, Name, Pid,
-    PortRange, Runtime, Scan, Sibling, Snapshot, Threads, Tick, Title, Wait, WaitKind, WaitTarget,
+    self, Cpu, Epoll, Evidence, FdLimit, Holder, Holders, Lock, LockOwner, LockPlace, Name,
+    NamedThreads, Pid, PortRange, Runtime, Scan, Sibling, Snapshot, Threads, Tick, Title, Wait,
+    WaitKind, WaitTarget,
 };
 
 use super::file::{self, Limit, Scenario, Source};
@@ -90,7 +91,7 @@ pub fn snapshot(scenario: &Scenario) -> Result<Snapshot, String> {
             fds_read: seen.holders.len() as u64,
             privileged: hidden == 0,
             root: hidden == 0,
-            barriers: Vec::new(),
+            blind_spots: Vec::new(),
         },
         holders: (scenario.host.owners != Some(false))
             .then(|| Holders::new(seen.holders, processes).with_closed(seen.closed)),
@@ -232,7 +233,7 @@ pub fn evidence(process: &file::Process, pid: Pid) -> Result<Evidence, String> {
         }),
         halt: process.halt.halt(pid)?,
         waits: waits.transpose()?,
-        crews: process.names.iter().map(|text| crew(text)).collect(),
+        thread_names: process.names.iter().map(|text| thread_name(text)).collect(),
         locks: locks(&process.locks)?,
         epoll: process.epoll.map(|epoll| Epoll {
             watched: epoll.watched,
@@ -312,17 +313,17 @@ fn wait(text: &str) -> Result<Wait, String> {
         kind,
         target,
         threads,
-        crews: name
-            .map(|name| crew(&format!("{threads}x {name}")))
+        thread_names: name
+            .map(|name| thread_name(&format!("{threads}x {name}")))
             .into_iter()
             .collect(),
     })
 }
 
 /// `20x pool-1-thread-`.
-fn crew(text: &str) -> Crew {
+fn thread_name(text: &str) -> NamedThreads {
     let (threads, name) = syntax::count(text);
-    Crew {
+    NamedThreads {
         name: Name::new(name.as_bytes()),
         threads,
     }
@@ -342,15 +343,15 @@ fn locks(texts: &[String]) -> Result<Vec<Lock>, String> {
             },
             _ => return Err(format!("{text:?} is no lock")),
         };
-        let keeper = match (words.get(1), words.get(2)) {
+        let held_by = match (words.get(1), words.get(2)) {
             (Some(&"by"), Some(pid)) => Some(syntax::number("by", pid)?),
             _ => None,
         };
         Ok(Lock {
             place,
             threads,
-            crews: Vec::new(),
-            keeper: keeper.map(|pid| Keeper {
+            thread_names: Vec::new(),
+            held_by: held_by.map(|pid| LockOwner {
                 pid: Pid(pid),
                 name: None,
                 thread: None,

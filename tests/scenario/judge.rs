@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use closewait::classifier::finding::{self, End, Finding};
-use closewait::classifier::group::At;
+use closewait::classifier::finding::{self, Finding, ServiceEnd};
+use closewait::classifier::group::ServedAt;
 use closewait::classifier::{self, Report, queue};
 use closewait::model::{Evidence, Pid};
 use closewait::renderer::page::{findings, groups};
@@ -53,7 +53,7 @@ pub fn run(scenario: &Scenario) -> Result<Found, String> {
     let found = loop {
         let (sets, queues) = (sets.clone(), queues.clone());
         let found = finding::findings(&report, sets, queues, &evidence, &rules.thresholds);
-        let behind = found.unasked();
+        let behind = found.not_yet_read();
         let told = behind
             .iter()
             .filter_map(|pid| Some(build::evidence(described(scenario, *pid)?, *pid)));
@@ -92,14 +92,14 @@ fn described(scenario: &Scenario, pid: Pid) -> Option<&Process> {
 fn told(report: &Report<'_>, finding: &Finding) -> Told {
     let set = &finding.set;
     let service = match set.end {
-        End::One(service) => match service.at {
-            At::Local(0) => ":*".to_owned(),
-            At::Local(port) => format!(":{port}"),
-            At::Remote(remote) => remote.to_string(),
-            At::Untold(addr) => format!("with {addr}"),
+        ServiceEnd::One(service) => match service.at {
+            ServedAt::Local(0) => ":*".to_owned(),
+            ServedAt::Local(port) => format!(":{port}"),
+            ServedAt::Remote(remote) => remote.to_string(),
+            ServedAt::Unknown(addr) => format!("with {addr}"),
         },
-        End::Several(_, 0) => "nowhere".to_owned(),
-        End::Several(_, ends) => format!("{ends} ends"),
+        ServiceEnd::Several(_, 0) => "nowhere".to_owned(),
+        ServiceEnd::Several(_, ends) => format!("{ends} ends"),
     };
     let mut words = vec![
         findings::summary(report, finding),

@@ -3,12 +3,12 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{Basis, Pool, is_all_gone, is_soon};
+use super::{Pool, TimeBasis, is_all_gone, is_soon};
 use crate::classifier::group::Service;
 use crate::classifier::program::Program;
 use crate::classifier::queue::{QUEUE_GRACE_MS, waited_ms};
-use crate::classifier::sets::{End, Set};
-use crate::classifier::shape::Shape;
+use crate::classifier::socket_set::{ServiceEnd, SocketSet};
+use crate::classifier::time_pattern::TimePattern;
 use crate::classifier::{Report, Row};
 use crate::model::{Cause, Owner, Pid, Side, Socket, State};
 
@@ -50,7 +50,7 @@ impl Clients {
 
 /// Fills in the pools of sets of connections that this host opened, each with the positions of its
 /// rows; and of sets of those who wait for it, which pool their owner has used up.
-pub(in crate::classifier) fn fill(report: &Report<'_>, sets: &mut [(Set, Vec<u32>)]) {
+pub(in crate::classifier) fn fill(report: &Report<'_>, sets: &mut [(SocketSet, Vec<u32>)]) {
     if !sets.iter().any(|(set, _)| is_pool(set) || is_waiting(set)) {
         return;
     }
@@ -69,14 +69,14 @@ pub(in crate::classifier) fn fill(report: &Report<'_>, sets: &mut [(Set, Vec<u32
             continue;
         }
         // Whose it is costs less than what it means, and most are others'.
-        let owner = report.judge.owner_ref(socket);
-        let whose = report.judge.owner(socket, owner);
+        let owner = report.context.owner_ref(socket);
+        let whose = report.context.owner(socket, owner);
         let holder = whose.holders().first();
         let program = match holder.map(|holder| programs.known(report, holder.pid)) {
             Some(None) => continue,
             program => program.flatten(),
         };
-        let row = report.judge.row(socket, owner).0;
+        let row = report.context.row(socket, owner).0;
         match (row.side(), program) {
             (Some(Side::Client), _) => {
                 let key = (socket.netns, program, row.service());
@@ -119,20 +119,20 @@ pub(in crate::classifier) fn fill(report: &Report<'_>, sets: &mut [(Set, Vec<u32
                 ..all.pool(is_known.then_some(callers))
             });
         } else if is_waiting(set) {
-            let spent = found.iter().filter(|((netns, program, _), some)| {
+            let exhausted = found.iter().filter(|((netns, program, _), some)| {
                 *netns == set.netns
                     && program.is_some_and(|program| programs.contains(&program))
                     && is_all_gone(some.closed, some.open, callers)
                     && some.is_used_before(first_ms)
             });
-            let most = spent.max_by_key(|((.., service), some)| (some.closed, *service));
-            set.spent = most.map(|((.., service), _)| (End::One(*service), callers));
+            let most = exhausted.max_by_key(|((.., service), some)| (some.closed, *service));
+            set.exhausted = most.map(|((.., service), _)| (ServiceEnd::One(*service), callers));
         }
     }
 }
 
 /// Whether a set is of connections that this host opened, and their service closed.
-fn is_pool(set: &Set) -> bool {
+fn is_pool(set: &SocketSet) -> bool {
     let closed = matches!(
         set.cause,
         Cause::StalePool | Cause::NeverClosed | Cause::NotReading
@@ -141,7 +141,7 @@ fn is_pool(set: &Set) -> bool {
 }
 
 /// Whether a set is of peers for whom nothing was done.
-fn is_waiting(set: &Set) -> bool {
+fn is_waiting(set: &SocketSet) -> bool {
     let waits = matches!(
         set.cause,
         Cause::NotAccepted | Cause::SlowHandler | Cause::NotReading
@@ -217,13 +217,13 @@ impl Gathered {
         let all = usize::try_from(self.closed).unwrap_or(usize::MAX);
         let enough = |times: &[u64]| times.len() * 100 >= all.saturating_mul(TIMED_PERCENT);
         let (basis, times) = if enough(&self.closed_ms) {
-            (Basis::Closed, Some(&mut self.closed_ms))
+            (TimeBasis::Closed, Some(&mut self.closed_ms))
         } else {
             let known = enough(&self.used_ms);
-            (Basis::Used, known.then_some(&mut self.used_ms))
+            (TimeBasis::Used, known.then_some(&mut self.used_ms))
         };
         Pool {
-            shape: times.and_then(|times| Shape::of(times)),
+            pattern: times.and_then(|times| TimePattern::of(times)),
             basis,
             closed: self.closed,
             leaked: self.leaked,
@@ -243,7 +243,7 @@ fn closed_ms(report: &Report<'_>, row: &Row<'_>) -> Option<u64> {
     if row.cause == Some(Cause::StalePool) && row.socket.recv_q > 1 {
         return Some(facts.received?.idle().at_least_ms);
     }
-    let known = facts.renewal(report.judge.grace_ms).is_none();
+    let known = facts.ack_source(report.context.grace_ms).is_none();
     Some(facts.idle?.at_least_ms).filter(|_| known)
 }
 
@@ -259,7 +259,7 @@ impl Clients {
         let socket = row.socket;
         let facts = report.facts(row);
         let asked_ms = facts.received.map(|asked| asked.idle().at_least_ms);
-        let grace_ms = report.judge.grace_ms;
+        let grace_ms = report.context.grace_ms;
         let (waits, since_ms) = match (row.owner, socket.state) {
             (Owner::Listener(_), state) => {
                 let gave_up = state == State::CloseWait && row.lingers() == Some(true);

@@ -10,9 +10,9 @@ mod gather;
 pub(super) use self::gather::fill;
 use super::Report;
 use super::culprit::Culprit;
-use super::sets::{End, Set};
 use super::severity::Thresholds;
-use super::shape::{Kind, Shape};
+use super::socket_set::{ServiceEnd, SocketSet};
+use super::time_pattern::{Pattern, TimePattern};
 use super::workers::Workers;
 use crate::model::{Cause, Evidence, Runtime, WaitKind};
 
@@ -33,8 +33,8 @@ const SOON_MS: u64 = 10_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pool {
     /// When they were closed, or else last used; `None` where that is not known.
-    pub shape: Option<Shape>,
-    pub basis: Basis,
+    pub pattern: Option<TimePattern>,
+    pub basis: TimeBasis,
     /// In CLOSE_WAIT, whatever the cause.
     pub closed: u64,
     /// Those of them that are a leak: that the program has read and not closed, or left unread.
@@ -53,26 +53,26 @@ pub struct Pool {
 
 /// What the times of a [`Pool`] are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Basis {
+pub enum TimeBasis {
     /// When the server closed them.
     Closed,
     /// When the last byte went or came: keepalive hides when they were closed.
     Used,
 }
 
-impl Basis {
+impl TimeBasis {
     /// The name in JSON.
     pub fn name(self) -> &'static str {
         match self {
-            Basis::Closed => "closed",
-            Basis::Used => "used",
+            TimeBasis::Closed => "closed",
+            TimeBasis::Used => "used",
         }
     }
 }
 
 /// What the sockets of a set that a server closed are consistent with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Story {
+pub enum PoolVerdict {
     /// Idle connections that the server closed together. Each is replaced when it is next used.
     AtRest,
     /// Connections that nobody will use or close.
@@ -85,16 +85,16 @@ pub enum Story {
     Ambiguous,
 }
 
-impl Story {
+impl PoolVerdict {
     /// Of the connections that a server closed, by what their owners told; `None` of others, and
     /// where somebody else must act.
     pub(super) fn of(
         report: &Report<'_>,
-        set: &Set,
+        set: &SocketSet,
         evidence: &[Evidence],
         workers: &Workers,
         thresholds: &Thresholds,
-    ) -> Option<Story> {
+    ) -> Option<PoolVerdict> {
         let pool = set.pool?;
         if Culprit::of(report, set, evidence, workers).is_some() {
             return None;
@@ -102,36 +102,36 @@ impl Story {
         let callers = pool.callers.unwrap_or_default();
         if pool.is_all_gone() && pool.was_used_before() && is_free(set, callers, evidence, workers)
         {
-            return Some(Story::Exhausted);
+            return Some(PoolVerdict::Exhausted);
         }
         if set.cause != Cause::StalePool {
             return None;
         }
         if evidence.iter().any(|evidence| is_blocked(set, evidence)) {
-            return Some(Story::Blocked);
+            return Some(PoolVerdict::Blocked);
         }
         if pool.leaks_otherwise() {
-            return Some(Story::Leak);
+            return Some(PoolVerdict::Leak);
         }
-        let kind = pool.shape.map(|shape| shape.kind);
+        let kind = pool.pattern.map(|pattern| pattern.kind);
         Some(match kind {
             // No pool is that large; and where callers wait, all of it may be gone.
-            Some(Kind::Burst) if set.sockets >= thresholds.critical => Story::Ambiguous,
-            Some(Kind::Burst) if pool.is_all_gone() => Story::Ambiguous,
-            Some(Kind::Burst) => Story::AtRest,
-            Some(Kind::Spread) if pool.is_as_old_as_its_owner(set) => Story::Leak,
-            Some(Kind::Spread | Kind::Mixed | Kind::Few) | None => Story::Ambiguous,
+            Some(Pattern::Burst) if set.sockets >= thresholds.critical => PoolVerdict::Ambiguous,
+            Some(Pattern::Burst) if pool.is_all_gone() => PoolVerdict::Ambiguous,
+            Some(Pattern::Burst) => PoolVerdict::AtRest,
+            Some(Pattern::Spread) if pool.is_as_old_as_its_owner(set) => PoolVerdict::Leak,
+            Some(Pattern::Spread | Pattern::Mixed | Pattern::Few) | None => PoolVerdict::Ambiguous,
         })
     }
 
     /// The name in JSON.
     pub fn name(self) -> &'static str {
         match self {
-            Story::AtRest => "at-rest",
-            Story::Leak => "leak",
-            Story::Exhausted => "exhausted",
-            Story::Blocked => "blocked",
-            Story::Ambiguous => "ambiguous",
+            PoolVerdict::AtRest => "at-rest",
+            PoolVerdict::Leak => "leak",
+            PoolVerdict::Exhausted => "exhausted",
+            PoolVerdict::Blocked => "blocked",
+            PoolVerdict::Ambiguous => "ambiguous",
         }
     }
 }
@@ -156,11 +156,11 @@ impl Pool {
     }
 
     /// Whether they were closed one by one ever since the program started.
-    pub fn is_as_old_as_its_owner(&self, set: &Set) -> bool {
+    pub fn is_as_old_as_its_owner(&self, set: &SocketSet) -> bool {
         let patience = set.patience.map_or(0, |patience| patience.p50_ms.into());
         let since = self
-            .shape
-            .map(|shape| shape.oldest_ms.saturating_add(patience));
+            .pattern
+            .map(|pattern| pattern.oldest_ms.saturating_add(patience));
         since.zip(self.life_ms).is_some_and(|(since, life)| {
             since.saturating_mul(100) >= life.saturating_mul(LIFE_PERCENT)
         })
@@ -182,7 +182,7 @@ fn is_soon(used_ms: u64, waiting_ms: u64) -> bool {
 
 /// Whether nothing else is seen that would hold up an owner for whom so many wait: its threads wait
 /// for each other or for events, and it has asked no other service for as much.
-fn is_free(set: &Set, callers: u64, evidence: &[Evidence], workers: &Workers) -> bool {
+fn is_free(set: &SocketSet, callers: u64, evidence: &[Evidence], workers: &Workers) -> bool {
     let asks_elsewhere = set
         .requests
         .iter()
@@ -191,13 +191,14 @@ fn is_free(set: &Set, callers: u64, evidence: &[Evidence], workers: &Workers) ->
         let mut waits = evidence.waits.iter().flatten();
         waits.any(|wait| matches!(wait.kind, WaitKind::Lock | WaitKind::Events))
     };
-    let is_held_up = asks_elsewhere || workers.behind().is_some() || workers.jam().is_some();
+    let is_held_up =
+        asks_elsewhere || workers.backend().is_some() || workers.contended_lock().is_some();
     !is_held_up && !evidence.is_empty() && evidence.iter().all(rests)
 }
 
 /// Whether an event loop watches most of the sockets, so that it is told, and none of its threads
 /// waits for events.
-pub(in crate::classifier) fn is_blocked(set: &Set, evidence: &Evidence) -> bool {
+pub(in crate::classifier) fn is_blocked(set: &SocketSet, evidence: &Evidence) -> bool {
     let held = set.holds(evidence.pid).len() as u64;
     let watched = evidence.epoll.map_or(0, |epoll| epoll.watched);
     let waits = evidence.waits.as_deref().unwrap_or_default();
@@ -217,7 +218,11 @@ pub(in crate::classifier) fn is_blocked(set: &Set, evidence: &Evidence) -> bool 
 
 /// Says of those who wait for a program that a pool of it is exhausted, if one is and nothing else
 /// holds the program up.
-pub(super) fn starved(set: &Set, evidence: &[Evidence], workers: &Workers) -> Option<End> {
-    let (end, callers) = set.spent?;
+pub(super) fn starved(
+    set: &SocketSet,
+    evidence: &[Evidence],
+    workers: &Workers,
+) -> Option<ServiceEnd> {
+    let (end, callers) = set.exhausted?;
     is_free(set, callers, evidence, workers).then_some(end)
 }

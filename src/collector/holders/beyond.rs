@@ -22,7 +22,7 @@ use crate::collector::holders::kcmp::shares_files;
 use crate::collector::holders::procfs::{Processes, numbers_in, socket_inode, threads_in};
 use crate::collector::namespaces::netns;
 use crate::collector::processes::waits::descriptor_of_call;
-use crate::model::{Barrier, Holder, Holding, Pid, Process, Scanned};
+use crate::model::{BlindSpot, Holder, Holding, Pid, Process, Scanned};
 
 /// The most descriptors that are read in tables of threads.
 const LINKS_MAX: usize = 200_000;
@@ -61,9 +61,9 @@ pub fn look(proc_root: &Path, left: FxHashSet<u32>, found: &mut Found) {
         let scan = &found.scan;
         let unread = scan.processes_seen.saturating_sub(scan.processes_read);
         if scan.processes_seen > 0 {
-            found.scan.barriers = sight::barriers(proc_root, unread);
+            found.scan.blind_spots = sight::blind_spots(proc_root, unread);
         }
-        look.behind(&pids, &mut found.scan.barriers);
+        look.behind(&pids, &mut found.scan.blind_spots);
     }
     look.finish(found);
 }
@@ -148,7 +148,7 @@ impl Look<'_> {
 
     /// Looks for descriptors in flight, for calls on descriptors that are closed, and for
     /// mappings, as far as the time allows.
-    fn behind(&self, pids: &[Pid], barriers: &mut Vec<Barrier>) {
+    fn behind(&self, pids: &[Pid], blind_spots: &mut Vec<BlindSpot>) {
         let (start, worked) = (Instant::now(), worked());
         let is_time = || {
             let worked = crate::collector::holders::beyond::worked().saturating_sub(worked);
@@ -169,9 +169,9 @@ impl Look<'_> {
                     count,
                 })
             };
-            barriers.extend(holding(in_flight(&process)).map(Barrier::InFlight));
-            barriers.extend(holding(calls(&process)).map(Barrier::Call));
-            barriers.extend(holding(self.mappings(&process)).map(Barrier::Mapping));
+            blind_spots.extend(holding(in_flight(&process)).map(BlindSpot::InFlight));
+            blind_spots.extend(holding(calls(&process)).map(BlindSpot::Call));
+            blind_spots.extend(holding(self.mappings(&process)).map(BlindSpot::Mapping));
         }
     }
 

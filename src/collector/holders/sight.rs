@@ -8,7 +8,7 @@ use rustix::thread::CapabilitySet;
 use crate::collector::namespaces::doubt::{
     hiding, is_capable, is_of_first_user_namespace, is_of_the_host,
 };
-use crate::model::{Barrier, Name};
+use crate::model::{BlindSpot, Name};
 
 /// The capabilities that are missing to read the /proc/PID/fd of others, by name: it is open to its
 /// owner alone, and by ptrace's rules. See ptrace(2), "Ptrace access mode checking", and
@@ -36,25 +36,25 @@ pub(super) fn may_walk() -> bool {
 }
 
 /// Everything that may hide a holder; `unread` of the listed processes were not read.
-pub(super) fn barriers(proc_root: &Path, unread: u32) -> Vec<Barrier> {
-    let mut barriers = Vec::new();
+pub(super) fn blind_spots(proc_root: &Path, unread: u32) -> Vec<BlindSpot> {
+    let mut blind_spots = Vec::new();
     let missing = missing();
     let hidden = hiding(proc_root);
     let is_of_the_host = is_of_the_host(proc_root, hidden.is_some());
     if !missing.is_empty() && (unread > 0 || hidden.is_some()) {
-        barriers.push(Barrier::Capabilities(
+        blind_spots.push(BlindSpot::Capabilities(
             missing.into_iter().map(Name::from).collect(),
         ));
     }
-    barriers.extend(hidden.map(|option| Barrier::Hidepid(option.into())));
+    blind_spots.extend(hidden.map(|option| BlindSpot::Hidepid(option.into())));
     if unread > 0 && is_of_first_user_namespace(proc_root) == Some(false) {
-        barriers.push(Barrier::UserNamespace);
+        blind_spots.push(BlindSpot::UserNamespace);
     }
     if !is_of_the_host {
-        barriers.push(Barrier::PidNamespace);
+        blind_spots.push(BlindSpot::PidNamespace);
     }
-    if unread == 0 && barriers.is_empty() {
-        barriers.push(Barrier::Kernel);
+    if unread == 0 && blind_spots.is_empty() {
+        blind_spots.push(BlindSpot::Kernel);
     }
-    barriers
+    blind_spots
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::collector::file;
 use crate::collector::processes::waits::{self, COMM_MAX, Process, Thread};
-use crate::model::{Keeper, Lock, LockPlace, Name, Pid};
+use crate::model::{Lock, LockOwner, LockPlace, Name, Pid};
 
 /// The most locks of one process that are told.
 const LOCKS_MAX: usize = 8;
@@ -38,15 +38,18 @@ pub(super) fn of(process: &Process<'_>, threads: &[Pid], inside: &[Thread]) -> V
     waiters.sort_by_key(|(_, waiters)| std::cmp::Reverse(waiters.len()));
     waiters.truncate(LOCKS_MAX);
     let lock = |(place, waiters): (LockPlace, Vec<&Thread>)| {
-        let mut crews: BTreeMap<Name, u32> = BTreeMap::new();
-        for crew in waiters.iter().filter_map(|thread| thread.crew.clone()) {
-            *crews.entry(crew).or_default() += 1;
+        let mut thread_names: BTreeMap<Name, u32> = BTreeMap::new();
+        for thread_name in waiters
+            .iter()
+            .filter_map(|thread| thread.thread_name.clone())
+        {
+            *thread_names.entry(thread_name).or_default() += 1;
         }
         Lock {
-            keeper: keeper(process, &place, threads, &waiters),
+            held_by: held_by(process, &place, threads, &waiters),
             place,
             threads: u32::try_from(waiters.len()).unwrap_or(u32::MAX),
-            crews: waits::most(crews),
+            thread_names: waits::most(thread_names),
         }
     };
     waiters.into_iter().map(lock).collect()
@@ -89,12 +92,12 @@ fn parse_mapping(line: &str, address: u64) -> Option<LockPlace> {
 }
 
 /// Who has a lock.
-fn keeper(
+fn held_by(
     process: &Process<'_>,
     place: &LockPlace,
     threads: &[Pid],
     waiters: &[&Thread],
-) -> Option<Keeper> {
+) -> Option<LockOwner> {
     let proc_root = process.root.parent()?;
     match place {
         LockPlace::Own(address) => {
@@ -150,12 +153,12 @@ fn owner(process: &Process<'_>, address: u64, waiters: &[&Thread]) -> Option<u32
 }
 
 /// A thread of a process, with what it does.
-fn told(process: &Process<'_>, thread: Pid) -> Keeper {
+fn told(process: &Process<'_>, thread: Pid) -> LockOwner {
     let task = process.root.join("task").join(thread.to_string());
     let comm = file::head(&task.join("comm"), COMM_MAX).ok();
     let pid = field(&task, "Tgid:").and_then(|numbers| numbers.first().copied());
     let (call, target) = process.doing(thread).unzip();
-    Keeper {
+    LockOwner {
         pid: pid.map_or(thread, Pid),
         name: comm.map(|comm| Name::new(comm.trim_ascii_end())),
         thread: Some(thread),

@@ -279,7 +279,7 @@ impl Reading<'_> {
             cpu: None,
             halt: Halt::default(),
             waits: may_be_read.then_some(waiting.waits),
-            crews: waiting.crews,
+            thread_names: waiting.thread_names,
             locks: waiting.locks,
             epoll: None,
             polled: Vec::new(),

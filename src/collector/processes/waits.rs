@@ -10,14 +10,14 @@ use crate::collector::holders::socket_inode;
 use crate::collector::processes::locks;
 use crate::collector::processes::{Ends, is_32_bit};
 use crate::collector::syscalls::{self, Call, Takes};
-use crate::model::{Crew, Lock, Name, Pid, State, Wait, WaitKind, WaitTarget};
+use crate::model::{Lock, Name, NamedThreads, Pid, State, Wait, WaitKind, WaitTarget};
 
 /// A wait on more descriptors than this is an event loop's, not one for one of them.
 const FEW: usize = 8;
 /// The highest descriptor that select(2) takes (`FD_SETSIZE`), and one.
 const SELECT_MAX: u64 = 1024;
 /// The most names of threads that are told of one wait.
-const CREWS_MAX: usize = 16;
+const THREAD_NAMES_MAX: usize = 16;
 /// A name of a thread has 15 bytes, one of the kernel's up to 63.
 pub(super) const COMM_MAX: u64 = 64;
 
@@ -26,7 +26,7 @@ pub(super) const COMM_MAX: u64 = 64;
 pub(super) struct Waiting {
     /// The most frequent first.
     pub(super) waits: Vec<Wait>,
-    pub(super) crews: Vec<Crew>,
+    pub(super) thread_names: Vec<NamedThreads>,
     pub(super) locks: Vec<Lock>,
 }
 
@@ -36,7 +36,7 @@ type What = (String, WaitKind, Option<WaitTarget>);
 /// A thread in a system call.
 #[derive(Debug, Clone)]
 pub(super) struct Thread {
-    pub(super) crew: Option<Name>,
+    pub(super) thread_name: Option<Name>,
     pub(super) call: Option<Call>,
     pub(super) arguments: [u64; 3],
 }
@@ -49,7 +49,7 @@ pub(super) fn of(root: &Path, threads: &[Pid], ends: &Ends<'_>) -> Option<Waitin
     }
     let process = Process::open(root, ends);
     let mut asked = false;
-    let mut crews: BTreeMap<Name, u32> = BTreeMap::new();
+    let mut thread_names: BTreeMap<Name, u32> = BTreeMap::new();
     let mut inside: Vec<Thread> = Vec::new();
     let mut counts: BTreeMap<What, BTreeMap<Option<Name>, u32>> = BTreeMap::new();
     for thread in threads {
@@ -59,9 +59,9 @@ pub(super) fn of(root: &Path, threads: &[Pid], ends: &Ends<'_>) -> Option<Waitin
         };
         asked = true;
         // The only thread is called what the process is.
-        let crew = (threads.len() > 1).then(|| crew(&task)).flatten();
-        if let Some(crew) = &crew {
-            *crews.entry(crew.clone()).or_default() += 1;
+        let thread_name = (threads.len() > 1).then(|| thread_name(&task)).flatten();
+        if let Some(thread_name) = &thread_name {
+            *thread_names.entry(thread_name.clone()).or_default() += 1;
         }
         let Some((number, arguments)) = parse_syscall(&text) else {
             continue;
@@ -69,43 +69,43 @@ pub(super) fn of(root: &Path, threads: &[Pid], ends: &Ends<'_>) -> Option<Waitin
         let call = syscalls::call(number);
         let (kind, target) = process.waits_on(call, arguments);
         let name = name(call, number);
-        let by_crew = counts.entry((name, kind, target)).or_default();
-        *by_crew.entry(crew.clone()).or_default() += 1;
+        let by_name = counts.entry((name, kind, target)).or_default();
+        *by_name.entry(thread_name.clone()).or_default() += 1;
         inside.push(Thread {
-            crew,
+            thread_name,
             call,
             arguments,
         });
     }
     let mut waits: Vec<Wait> = counts
         .into_iter()
-        .map(|((call, kind, target), by_crew)| Wait {
+        .map(|((call, kind, target), by_name)| Wait {
             call: call.into(),
             kind,
             target,
-            threads: by_crew.values().sum(),
-            crews: most(by_crew.into_iter().filter_map(|(name, n)| Some((name?, n)))),
+            threads: by_name.values().sum(),
+            thread_names: most(by_name.into_iter().filter_map(|(name, n)| Some((name?, n)))),
         })
         .collect();
     waits.sort_by_key(|wait| std::cmp::Reverse(wait.threads));
     asked.then(|| Waiting {
         waits,
-        crews: most(crews),
+        thread_names: most(thread_names),
         locks: locks::of(&process, threads, &inside),
     })
 }
 
 /// The most frequent names first, and not too many.
-pub(super) fn most(crews: impl IntoIterator<Item = (Name, u32)>) -> Vec<Crew> {
-    let crew = |(name, threads)| Crew { name, threads };
-    let mut crews: Vec<Crew> = crews.into_iter().map(crew).collect();
-    crews.sort_by_key(|crew| std::cmp::Reverse(crew.threads));
-    crews.truncate(CREWS_MAX);
-    crews
+pub(super) fn most(thread_names: impl IntoIterator<Item = (Name, u32)>) -> Vec<NamedThreads> {
+    let thread_name = |(name, threads)| NamedThreads { name, threads };
+    let mut thread_names: Vec<NamedThreads> = thread_names.into_iter().map(thread_name).collect();
+    thread_names.sort_by_key(|thread_name| std::cmp::Reverse(thread_name.threads));
+    thread_names.truncate(THREAD_NAMES_MAX);
+    thread_names
 }
 
 /// The name of a thread without the digits at its end: those of a pool are numbered.
-fn crew(task: &Path) -> Option<Name> {
+fn thread_name(task: &Path) -> Option<Name> {
     Some(folded(
         file::head(&task.join("comm"), COMM_MAX)
             .ok()?

@@ -151,7 +151,7 @@ pub(crate) fn read_filtered(
 ) -> Result<(Dump, Option<String>), DumpError> {
     let mut refusal = None;
     let mut refused = None;
-    for dialect in [Dialect::Whole, Dialect::Early] {
+    for dialect in [Dialect::SumKey, Dialect::Early] {
         query.bytecode = bytecode::compile(filter, dialect);
         if query.bytecode.is_none() || query.bytecode == refused {
             continue;
@@ -188,7 +188,7 @@ impl Walk {
     fn of(request: &Request) -> Walk {
         let states = request.filter.states();
         let judged = request.tcp_info || request.owners;
-        let program = bytecode::compile(&request.filter, Dialect::Whole);
+        let program = bytecode::compile(&request.filter, Dialect::SumKey);
         let telling = telling(request);
         if !states.contains(State::CloseWait) || !judged {
             Walk::None

@@ -11,7 +11,7 @@ pub use self::run::run;
 use super::UsageError;
 use super::inspection::{Ask, Asked, Inspection, Wanted};
 use crate::classifier::range::{Limits, NoRange, Range};
-use crate::classifier::verdict::{By, Test};
+use crate::classifier::verdict::{CountBy, Criteria};
 use crate::cli::judgement::{Grace, Severity};
 use crate::cli::reading::{Evidence, Host, OF_THIS_HOST, Owners, Recorded, Report};
 use crate::cli::selection::{Selection, Words};
@@ -30,7 +30,7 @@ pub const MARGIN: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub struct Check {
     pub inspection: Inspection,
-    pub test: Test,
+    pub test: Criteria,
     pub timeout: Duration,
     /// How much of that is gone already.
     pub spent: Duration,
@@ -168,11 +168,11 @@ impl Options {
             timeout: _,
         } = self;
         let by = match by.as_deref() {
-            None => By::Either,
-            Some("total") => By::Total,
-            Some("owner") => By::Owner,
-            Some("port") => By::Port,
-            Some("listener") => By::Listener,
+            None => CountBy::Either,
+            Some("total") => CountBy::Total,
+            Some("owner") => CountBy::Owner,
+            Some("port") => CountBy::Port,
+            Some("listener") => CountBy::Listener,
             Some(given) => {
                 let given = given.to_owned();
                 return Err(UsageError::CheckBy { given });
@@ -192,7 +192,7 @@ impl Options {
         };
         let mut asked = Asked::read(ask)?;
         let ask = &mut asked.ask;
-        let test = Test {
+        let test = Criteria {
             states: states(&ask.selection, &asked.words.filter),
             by,
             count: Limits { warning, critical },
@@ -257,7 +257,7 @@ fn states(selection: &Selection, words: &Filter) -> StateSet {
 }
 
 /// Whether what is judged can be judged with what is read.
-fn possible(test: &Test) -> Result<(), UsageError> {
+fn possible(test: &Criteria) -> Result<(), UsageError> {
     if test.states != StateSet::of(State::CloseWait) && test.is_by_severity() {
         let names: Vec<&str> = test.states.iter().map(State::name).collect();
         return Err(UsageError::NeedsLimits {

@@ -80,7 +80,7 @@ fn judge(check: &Check) -> anyhow::Result<(Status, Vec<u8>)> {
         return told(check, judged);
     }
     let grace = check.grace();
-    let doubts = verdict::doubtful(&judged.0, &check.test).len();
+    let doubts = verdict::maybe_young(&judged.0, &check.test).len();
     let why = if check.inspection.request.from.is_some() {
         "a recording is a single reading: `closewait diff` compares two".to_owned()
     } else {
@@ -166,10 +166,10 @@ impl Reading {
     fn sightings(&self, check: &Check, then: Instant) -> Sightings {
         let report = self.classify(check, Sightings::default());
         let ago = then.saturating_duration_since(self.ended).as_millis();
-        let doubtful = verdict::doubtful(&report, &check.test);
+        let maybe_young = verdict::maybe_young(&report, &check.test);
         Sightings::of(
             &self.snapshot,
-            doubtful,
+            maybe_young,
             u64::try_from(ago).unwrap_or(u64::MAX),
         )
     }
@@ -184,12 +184,12 @@ impl Reading {
         (report, _, verdict): &Judged<'_>,
     ) -> bool {
         let watched = first.map(|first| self.began.saturating_duration_since(first.ended));
-        let doubtful = verdict::doubtful(report, &check.test);
-        if doubtful.is_empty() || watched > Some(check.grace()) {
+        let maybe_young = verdict::maybe_young(report, &check.test);
+        if maybe_young.is_empty() || watched > Some(check.grace()) {
             return false;
         }
         let older = check.inspection.rules.grace_ms.saturating_add(1);
-        let all = Sightings::of(&self.snapshot, doubtful, older).and(seen.clone());
+        let all = Sightings::of(&self.snapshot, maybe_young, older).and(seen.clone());
         // How busy a processor is decides nothing.
         let (_, _, other) = self.judge(check, &all, first, Duration::ZERO);
         other.status != verdict.status
@@ -229,8 +229,8 @@ impl Reading {
         let test = &check.test;
         let report = self.classify(check, Sightings::default());
         let older = check.inspection.rules.grace_ms.saturating_add(1);
-        let doubtful = verdict::doubtful(&report, test);
-        let may = Sightings::of(&self.snapshot, doubtful, older)
+        let maybe_young = verdict::maybe_young(&report, test);
+        let may = Sightings::of(&self.snapshot, maybe_young, older)
             .among(now.snapshot, verdict::counted(now, test));
         let all = self.classify(check, may);
         (Earlier::of(&report, test), Earlier::of(&all, test))

@@ -88,7 +88,7 @@ pub(in crate::command) fn find(
         let (sets, queues) = (sets.clone(), queues.clone());
         let found = finding::findings(report, sets, queues, &evidence, thresholds);
         let behind = if plan.evidence {
-            found.unasked()
+            found.not_yet_read()
         } else {
             Vec::new()
         };

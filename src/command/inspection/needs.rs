@@ -58,7 +58,7 @@ impl Object {
     fn needs(&self) -> Needs {
         match self {
             Object::Columns(columns) => Needs::of(columns),
-            Object::Whole {
+            Object::SumKey {
                 tcp_info,
                 memory,
                 cgroups,

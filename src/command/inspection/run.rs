@@ -9,7 +9,7 @@ use anyhow::Context;
 use super::evidence::find;
 use super::{Inspection, Naming};
 use crate::classifier::Report;
-use crate::classifier::group::At;
+use crate::classifier::group::ServedAt;
 use crate::collector::holders::Progress;
 use crate::collector::resolve;
 use crate::exit::Outcome;
@@ -129,9 +129,9 @@ fn name(naming: Naming, plan: &Inspection, report: &mut Report<'_>) -> Step {
         _ => {
             let groups = report.groups();
             let ends = groups.iter().filter_map(|group| match group.service.at {
-                At::Remote(remote) => Some(remote.addr),
-                At::Untold(addr) => Some(addr),
-                At::Local(_) => None,
+                ServedAt::Remote(remote) => Some(remote.addr),
+                ServedAt::Unknown(addr) => Some(addr),
+                ServedAt::Local(_) => None,
             });
             resolve::resolve(&sources, ends, naming.deadline)
         }

@@ -9,7 +9,8 @@ use super::super::{escape, units};
 use super::Column;
 use crate::classifier::{Report, Row};
 use crate::model::{
-    Endpoint, FigureValue, Hiding, Holders, Missing, Name, Owner, Placed, Protocol, Resolved, Timer,
+    Endpoint, FigureValue, HiddenReason, Holders, Missing, Name, Owner, Placed, Protocol, Resolved,
+    Timer,
 };
 
 /// What a column says of a row, where it is one plain value.
@@ -353,15 +354,15 @@ pub fn push_owner(owner: &Owner<'_>, holders: &Holders, out: &mut String) {
             out.push_str(" (not accepted)");
         }
         Owner::Kernel | Owner::Unread => out.push('-'),
-        Owner::Hidden(hiding) => out.push_str(hidden(*hiding)),
+        Owner::Hidden(hidden_reason) => out.push_str(hidden(*hidden_reason)),
     }
 }
 
-pub fn hidden(hiding: Hiding) -> &'static str {
-    match hiding {
-        Hiding::NeedsRoot => "? (needs root)",
-        Hiding::NeedsCapability => "? (not permitted)",
-        Hiding::Refused | Hiding::Elsewhere => "? (not in sight)",
+pub fn hidden(hidden_reason: HiddenReason) -> &'static str {
+    match hidden_reason {
+        HiddenReason::NeedsRoot => "? (needs root)",
+        HiddenReason::NeedsCapability => "? (not permitted)",
+        HiddenReason::Refused | HiddenReason::Elsewhere => "? (not in sight)",
     }
 }
 

@@ -6,10 +6,10 @@ use std::io::{self, Write};
 use crate::classifier::Report;
 use crate::classifier::finding::{Finding, Findings};
 use crate::classifier::group::Service;
-use crate::classifier::pool::Story;
+use crate::classifier::pool::PoolVerdict;
 use crate::classifier::range::Limits;
 use crate::classifier::severity::Severity;
-use crate::classifier::verdict::{Key, Measure, Status, Test, Verdict, Worst};
+use crate::classifier::verdict::{Criteria, Key, Measure, Status, Verdict, Worst};
 use crate::model::{Cause, Protocol, State, StateSet};
 use crate::renderer::guard::{Form, Guard};
 use crate::renderer::page::{findings, groups};
@@ -21,7 +21,7 @@ pub fn result(
     report: &Report<'_>,
     found: &Findings,
     verdict: &Verdict,
-    test: &Test,
+    test: &Criteria,
     verbose: bool,
     out: &mut impl Write,
 ) -> io::Result<()> {
@@ -36,8 +36,8 @@ pub fn result(
         0 => Some(0.0),
         _ => verdict.oldest_ms.map(|oldest| (oldest / 100) as f64 / 10.0),
     };
-    let oldest = oldest.filter(|_| !verdict.untold);
-    let number_of = |sockets: u64| of((!verdict.untold).then_some(sockets as f64));
+    let oldest = oldest.filter(|_| !verdict.count_unknown);
+    let number_of = |sockets: u64| of((!verdict.count_unknown).then_some(sockets as f64));
     let measures = [
         number_of(verdict.all),
         number_of(verdict.counted),
@@ -86,7 +86,7 @@ fn title(states: StateSet) -> String {
     names.join("+")
 }
 
-fn text(report: &Report<'_>, found: &Findings, verdict: &Verdict, test: &Test) -> String {
+fn text(report: &Report<'_>, found: &Findings, verdict: &Verdict, test: &Criteria) -> String {
     let is_close_wait = test.states == StateSet::of(State::CloseWait);
     let noun = if is_close_wait {
         "lingering"
@@ -96,7 +96,7 @@ fn text(report: &Report<'_>, found: &Findings, verdict: &Verdict, test: &Test) -
     // That no socket matches is not an all-clear.
     let matched = (verdict.all == 0).then(|| report.of_any_state()).flatten();
     let mut parts = vec![match verdict.counted {
-        _ if verdict.untold => "how many is not known".to_owned(),
+        _ if verdict.count_unknown => "how many is not known".to_owned(),
         0 if matched == Some(0) => "no socket matches".to_owned(),
         0 if is_close_wait && verdict.all == 0 => match matched {
             Some(1) => "none, 1 socket matches".to_owned(),
@@ -134,9 +134,11 @@ fn text(report: &Report<'_>, found: &Findings, verdict: &Verdict, test: &Test) -
         }
     }
     parts.extend(verdict.notes.iter().cloned());
-    if verdict.doubtful > 0 {
-        let doubtful = units::count(verdict.doubtful);
-        parts.push(format!("{doubtful} of unknown age (keepalive) not counted"));
+    if verdict.maybe_young > 0 {
+        let maybe_young = units::count(verdict.maybe_young);
+        parts.push(format!(
+            "{maybe_young} of unknown age (keepalive) not counted"
+        ));
     }
     if verdict.no_ages {
         parts.push("ages unknown: all count".to_owned());
@@ -168,7 +170,7 @@ fn text(report: &Report<'_>, found: &Findings, verdict: &Verdict, test: &Test) -
 fn at_rest(found: &Findings) -> Option<String> {
     let pools = found.findings.iter().map(|finding| &finding.set);
     let sockets: u64 = pools
-        .filter(|set| set.story == Some(Story::AtRest))
+        .filter(|set| set.pool_verdict == Some(PoolVerdict::AtRest))
         .map(|set| set.lingering())
         .fold(0, u64::saturating_add);
     (sockets > 0).then(|| format!("{} in a pool at rest", units::count(sockets)))
@@ -180,7 +182,7 @@ fn waiting(report: &Report<'_>, found: &Findings, verdict: &Verdict) -> Option<S
     let finding = found.findings.get(at)?;
     let is_grave = finding.severity > Severity::Info || measure.status > Status::Ok;
     // The other legs of the worst are as many as it is.
-    let adds = finding.set.waiting.is_some() || finding.set.behind() > finding.set.lingering();
+    let adds = finding.set.waiting.is_some() || finding.set.fin_wait2() > finding.set.lingering();
     (is_grave && adds).then(|| findings::summary(report, finding))
 }
 

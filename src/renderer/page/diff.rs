@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use crate::classifier::Report;
 use crate::classifier::diff::{Change, Diff, Identity, Line};
-use crate::classifier::tally::Told;
+use crate::classifier::tally::ValueText;
 use crate::renderer::format::json;
 use crate::renderer::format::json::NameJson;
 use crate::renderer::guard::{Form, Guard};
@@ -314,14 +314,16 @@ impl Serialize for LineJson<'_> {
 }
 
 /// A value in JSON: null where there is none, or none is known.
-pub(in crate::renderer) struct ToldJson<'a>(pub(super) &'a Told);
+pub(in crate::renderer) struct ToldJson<'a>(pub(super) &'a ValueText);
 
 impl Serialize for ToldJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
-            Told::Number(number) => serializer.serialize_u64(*number),
-            Told::Text(text) => NameJson(text).serialize(serializer),
-            Told::Outside | Told::None | Told::Unknown => serializer.serialize_none(),
+            ValueText::Number(number) => serializer.serialize_u64(*number),
+            ValueText::Text(text) => NameJson(text).serialize(serializer),
+            ValueText::Outside | ValueText::None | ValueText::Unknown => {
+                serializer.serialize_none()
+            }
         }
     }
 }

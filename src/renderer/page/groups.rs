@@ -6,9 +6,9 @@ use std::io::{self, Write};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use unicode_width::UnicodeWidthStr;
 
-use crate::classifier::group::{At, Group, GroupOwner, Service, first_name};
+use crate::classifier::group::{Group, GroupOwner, ServedAt, Service, first_name};
 use crate::classifier::listeners::Bound;
-use crate::classifier::{Report, hiding};
+use crate::classifier::{Report, hidden_reason};
 use crate::model::endpoint::is_wildcard;
 use crate::model::{Name, Protocol, Resolved, Side, State};
 use crate::renderer::columns::Column;
@@ -258,18 +258,18 @@ pub fn service_of(report: &Report<'_>, netns: u16, service: Service, protocol: P
     let device = report.snapshot.netns(netns).device(service.device);
     let on = on_device(device.as_deref());
     match service.at {
-        At::Local(0) => format!("{on}:*"),
-        At::Local(port) => match names.service(protocol, port) {
+        ServedAt::Local(0) => format!("{on}:*"),
+        ServedAt::Local(port) => match names.service(protocol, port) {
             Some(name) => format!("{on}:{name}"),
             None => format!("{on}:{port}"),
         },
-        At::Remote(remote) => {
+        ServedAt::Remote(remote) => {
             let mut text = "to ".to_owned();
             columns::push_end(remote, device.as_deref(), protocol, names, &mut text);
             text
         }
-        At::Untold(addr) if is_wildcard(addr) => "-".to_owned(),
-        At::Untold(addr) => match names.host(addr) {
+        ServedAt::Unknown(addr) if is_wildcard(addr) => "-".to_owned(),
+        ServedAt::Unknown(addr) => match names.host(addr) {
             Some(name) => format!("with {name}{on}"),
             None => format!("with {addr}{on}"),
         },
@@ -298,7 +298,7 @@ pub fn owner_of(report: &Report<'_>, owner: &GroupOwner) -> String {
     match owner.kind {
         Some("listener") if text.is_empty() => "? (not accepted)".to_owned(),
         Some("listener") => text + " (not accepted)",
-        Some("hidden") => columns::hidden(hiding(report.snapshot)).to_owned(),
+        Some("hidden") => columns::hidden(hidden_reason(report.snapshot)).to_owned(),
         _ if text.is_empty() => "-".to_owned(),
         _ => text,
     }

@@ -8,7 +8,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::classifier::Report;
-use crate::classifier::tally::{Dimension, Line, Told, Value, tally};
+use crate::classifier::tally::{Dimension, Line, Value, ValueText, tally};
 use crate::model::{Name, State};
 use crate::renderer::page::triage;
 use crate::renderer::table::Grid;
@@ -78,33 +78,33 @@ impl<'a> Counts<'a> {
 
     /// What a value is called; `None` where there is none, or none is known.
     fn text(&self, value: &Value) -> Option<Name> {
-        match value.told(self.report.snapshot) {
-            Told::Text(text) => Some(text),
-            Told::Number(number) => Some(number.to_string().into()),
-            Told::Outside | Told::None | Told::Unknown => None,
+        match value.text(self.report.snapshot) {
+            ValueText::Text(text) => Some(text),
+            ValueText::Number(number) => Some(number.to_string().into()),
+            ValueText::Outside | ValueText::None | ValueText::Unknown => None,
         }
     }
 
     fn cell(&self, value: &Value) -> String {
-        cell(&value.told(self.report.snapshot))
+        cell(&value.text(self.report.snapshot))
     }
 }
 
 /// A value in a table.
-pub(in crate::renderer) fn cell(told: &Told) -> String {
+pub(in crate::renderer) fn cell(told: &ValueText) -> String {
     match told {
-        Told::Text(text) => text.to_string(),
-        Told::Number(number) => number.to_string(),
-        Told::Outside => "(none)".to_owned(),
-        Told::None => "-".to_owned(),
-        Told::Unknown => "?".to_owned(),
+        ValueText::Text(text) => text.to_string(),
+        ValueText::Number(number) => number.to_string(),
+        ValueText::Outside => "(none)".to_owned(),
+        ValueText::None => "-".to_owned(),
+        ValueText::Unknown => "?".to_owned(),
     }
 }
 
 /// A value in CSV: nothing where there is none, or none is known.
-pub(in crate::renderer) fn field(told: &Told) -> String {
+pub(in crate::renderer) fn field(told: &ValueText) -> String {
     match told {
-        Told::Outside | Told::None | Told::Unknown => String::new(),
+        ValueText::Outside | ValueText::None | ValueText::Unknown => String::new(),
         told => cell(told),
     }
 }
@@ -214,7 +214,7 @@ pub fn csv(report: &Report<'_>, view: &View, by: &By, out: &mut impl Write) -> i
         .terminator(csv::Terminator::CRLF)
         .from_writer(out);
     let mut heading: Vec<&str> = by.dimensions.iter().map(|by| by.name()).collect();
-    if tells_owner(&by.dimensions) {
+    if is_by_owner(&by.dimensions) {
         heading.push("owner");
     }
     heading.extend(["sockets", "share", "close_wait"]);
@@ -231,7 +231,7 @@ pub fn csv(report: &Report<'_>, view: &View, by: &By, out: &mut impl Write) -> i
                     .map_or(String::new(), |text| text.to_string())
             })
             .collect();
-        if tells_owner(&by.dimensions) {
+        if is_by_owner(&by.dimensions) {
             fields.push(owner(&by.dimensions, line).to_owned());
         }
         fields.push(line.sockets.to_string());
@@ -256,14 +256,14 @@ pub fn lines(report: &Report<'_>, view: &View, by: &By, out: &mut impl Write) ->
 }
 
 /// Whether the lines are of programs, of which the kernel has none and some are hidden.
-fn tells_owner(dimensions: &[Dimension]) -> bool {
-    dimensions.iter().any(|by| by.tells_owner())
+fn is_by_owner(dimensions: &[Dimension]) -> bool {
+    dimensions.iter().any(|by| by.is_by_owner())
 }
 
 /// `held` by a process or waiting for one, `kernel` or `hidden`.
 fn owner(dimensions: &[Dimension], line: &Line) -> &'static str {
     let by = dimensions.iter().zip(&line.values);
-    let mut told = by.filter(|(dimension, _)| dimension.tells_owner());
+    let mut told = by.filter(|(dimension, _)| dimension.is_by_owner());
     match told.next() {
         Some((_, Value::None)) => "kernel",
         Some((_, Value::Unknown)) => "hidden",
@@ -312,7 +312,7 @@ impl Serialize for LineJson<'_> {
                 map.serialize_entry("uid", uid)?;
             }
         }
-        if tells_owner(counts.dimensions) {
+        if is_by_owner(counts.dimensions) {
             map.serialize_entry("owner", owner(counts.dimensions, self.line))?;
         }
         map.serialize_entry("sockets", &self.line.sockets)?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use unicode_width::UnicodeWidthStr;
 
 use crate::classifier::finding::{FinWait2, Finding};
-use crate::classifier::group::At;
+use crate::classifier::group::ServedAt;
 use crate::classifier::silent::silent;
 use crate::classifier::{Report, StateCounts};
 use crate::model::{Namespace, Protocol, Source, State, StateSet};
@@ -68,7 +68,9 @@ fn by_itself(report: &Report<'_>, look: Look, out: &mut impl Write) -> io::Resul
             "end by themselves"
         };
         let whose = match orphaned_to.map(|service| service.at) {
-            Some(At::Remote(remote)) if remote.port > 0 => format!(": {remote} has not closed"),
+            Some(ServedAt::Remote(remote)) if remote.port > 0 => {
+                format!(": {remote} has not closed")
+            }
             _ => String::new(),
         };
         let orphaned = units::count(orphaned);

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::classifier::finding::Finding;
-use crate::classifier::pairs::Passing;
+use crate::classifier::pairs::LegState;
 
 /// What became of the close at the other legs.
 #[derive(Serialize)]
@@ -27,9 +27,9 @@ pub(super) struct WaitingJson {
 
 pub(super) fn legs(finding: &Finding) -> Option<LegsJson> {
     let set = &finding.set;
-    let (fin_wait2, dead_descriptors) = (set.behind(), finding.dead);
+    let (fin_wait2, dead_descriptors) = (set.fin_wait2(), finding.dead);
     let by_closes = LegsJson {
-        passing: Passing::PassedOn.name(),
+        passing: LegState::PassedOn.name(),
         by: "closes",
         pairs: None,
         looked_at: None,
@@ -38,13 +38,13 @@ pub(super) fn legs(finding: &Finding) -> Option<LegsJson> {
     };
     match &set.legs {
         Some(legs) => Some(LegsJson {
-            passing: legs.passing.name(),
+            passing: legs.leg_state.name(),
             by: "bytes",
             pairs: Some(legs.pairs),
             looked_at: Some(legs.looked_at),
             ..by_closes
         }),
-        None if set.in_step.is_some() => Some(by_closes),
+        None if set.relayed_to.is_some() => Some(by_closes),
         None if dead_descriptors > 0 => Some(LegsJson {
             by: "number",
             ..by_closes

@@ -14,13 +14,13 @@ use std::time::Duration;
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
-use crate::classifier::chain::{Hop, Keeper, Says};
-use crate::classifier::finding::{End, FinWait2, Finding, Findings};
-use crate::classifier::group::{At, Group, Service};
-use crate::classifier::outflow::HalfClosed;
-use crate::classifier::pool::Story;
+use crate::classifier::chain::{Hop, LockOwner, Says};
+use crate::classifier::finding::{FinWait2, Finding, Findings, ServiceEnd};
+use crate::classifier::group::{Group, ServedAt, Service};
+use crate::classifier::pool::PoolVerdict;
 use crate::classifier::queue::Queue;
 use crate::classifier::requests::{Requests, Role};
+use crate::classifier::send_progress::HalfClosed;
 use crate::classifier::silent::{Silent, silent};
 use crate::classifier::{Report, Row};
 use crate::model::{
@@ -252,9 +252,9 @@ impl<'a> Context<'a> {
         protocol: Protocol,
     ) -> (Option<u16>, Option<EndpointJson<'a>>) {
         match service.at {
-            At::Local(_) => (service.port(), None),
-            At::Remote(remote) => (None, Some(self.end(remote, protocol))),
-            At::Untold(addr) => (None, Some(self.end(Endpoint::new(addr, 0), protocol))),
+            ServedAt::Local(_) => (service.port(), None),
+            ServedAt::Remote(remote) => (None, Some(self.end(remote, protocol))),
+            ServedAt::Unknown(addr) => (None, Some(self.end(Endpoint::new(addr, 0), protocol))),
         }
     }
 
@@ -294,11 +294,11 @@ impl<'a> Context<'a> {
     fn finding(&self, finding: &'a Finding) -> FindingJson<'a> {
         let set = &finding.set;
         let (local_port, remote, ends) = match set.end {
-            End::One(one) => {
+            ServiceEnd::One(one) => {
                 let (local_port, remote) = self.service(one, Protocol::Tcp);
                 (local_port, remote, 1)
             }
-            End::Several(_, ends) => (None, None, ends),
+            ServiceEnd::Several(_, ends) => (None, None, ends),
         };
         FindingJson {
             severity: finding.severity.name(),
@@ -313,8 +313,8 @@ impl<'a> Context<'a> {
             local_port,
             remote,
             device: match set.end {
-                End::One(service) => self.device(set.netns, service.device),
-                End::Several(..) => None,
+                ServiceEnd::One(service) => self.device(set.netns, service.device),
+                ServiceEnd::Several(..) => None,
             },
             ends,
             owner_kind: set.owner.kind,
@@ -336,7 +336,7 @@ impl<'a> Context<'a> {
                     owners: self.processes(&part.owner.pids),
                 })
                 .collect(),
-            retired: finding.retired.as_ref().map(|retired| RetiredJson {
+            retired: finding.old_workers.as_ref().map(|retired| RetiredJson {
                 processes: self.processes(&retired.pids),
                 successor: retired.successor.map(|pid| self.process(pid)),
                 says_so: retired.says_so,
@@ -354,12 +354,15 @@ impl<'a> Context<'a> {
                 cluster: patience.cluster_ms,
             }),
             pool: set.pool.map(|pool| PoolJson {
-                story: set.story.map(Story::name),
-                shape: pool.shape.map(|shape| shape.kind.name()),
+                story: set.pool_verdict.map(PoolVerdict::name),
+                shape: pool.pattern.map(|pattern| pattern.kind.name()),
                 times: pool.basis.name(),
-                newest_ms: pool.shape.map(|shape| shape.newest_ms),
-                oldest_ms: pool.shape.map(|shape| shape.oldest_ms),
-                per_minute: pool.shape.and_then(|shape| shape.per_minute()).map(tenths),
+                newest_ms: pool.pattern.map(|pattern| pattern.newest_ms),
+                oldest_ms: pool.pattern.map(|pattern| pattern.oldest_ms),
+                per_minute: pool
+                    .pattern
+                    .and_then(|pattern| pattern.per_minute())
+                    .map(tenths),
                 close_wait: pool.closed,
                 established: pool.open,
                 callers: pool.callers,
@@ -402,10 +405,10 @@ impl<'a> Context<'a> {
             says: NameJson(&says.title.says),
             pids: says.pids.iter().map(|pid| pid.0).collect(),
         };
-        let keeper = |keeper: &'a Keeper| KeeperJson {
-            pid: keeper.pid.0,
-            remote: keeper.end.map(|end| self.end(end, Protocol::Tcp)),
-            client: keeper.client.map(|pid| self.process(pid)),
+        let held_by = |held_by: &'a LockOwner| KeeperJson {
+            pid: held_by.pid.0,
+            remote: held_by.end.map(|end| self.end(end, Protocol::Tcp)),
+            client: held_by.client.map(|pid| self.process(pid)),
         };
         HopJson {
             remote: self.end(hop.remote, Protocol::Tcp),
@@ -416,7 +419,7 @@ impl<'a> Context<'a> {
             waits_for_itself: hop.is_loop,
             requests: self.requests(&hop.requests, &hop.evidence),
             titles: hop.says.iter().map(title).collect(),
-            keepers: hop.keepers.iter().map(keeper).collect(),
+            keepers: hop.keepers.iter().map(held_by).collect(),
             processes: hop
                 .evidence
                 .iter()

@@ -22,7 +22,7 @@ pub(super) struct RowJson<'a> {
 impl Serialize for RowJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.object {
-            Object::Whole {
+            Object::SumKey {
                 tcp_info,
                 memory,
                 more,
@@ -32,7 +32,7 @@ impl Serialize for RowJson<'_> {
                     return self.context.socket(&self.row).serialize(serializer);
                 }
                 let detail = self.context.report.snapshot.detail(self.row.socket);
-                let whole = Whole {
+                let whole = SumKey {
                     socket: self.context.socket(&self.row),
                     tcp_info: tcp_info.then_some(detail.map(InfoJson)),
                     memory: memory.then_some(detail.map(MemoryJson)),
@@ -55,7 +55,7 @@ impl Serialize for RowJson<'_> {
 }
 
 #[derive(Serialize)]
-struct Whole<'a> {
+struct SumKey<'a> {
     #[serde(flatten)]
     socket: SocketJson<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]

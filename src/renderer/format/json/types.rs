@@ -375,7 +375,7 @@ pub(super) struct JamJson<'a> {
     pub(super) threads: u64,
     pub(super) pid: u32,
     pub(super) names: Vec<CrewJson>,
-    pub(super) keeper: Option<LockKeeperJson<'a>>,
+    pub(super) held_by: Option<LockKeeperJson<'a>>,
 }
 
 #[derive(Serialize)]

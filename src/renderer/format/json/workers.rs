@@ -1,7 +1,9 @@
 //! What the workers of a finding wait for, in JSON.
 
-use crate::classifier::workers::{Common, Jam, On, Workers};
-use crate::model::{Crew, Endpoint, LockPlace, Name, Protocol, Resolved, WaitKind, WaitTarget};
+use crate::classifier::workers::{ContendedLock, SharedWait, WaitsFor, Workers};
+use crate::model::{
+    Endpoint, LockPlace, Name, NamedThreads, Protocol, Resolved, WaitKind, WaitTarget,
+};
 use crate::renderer::format::json::types::{
     CommonJson, CrewJson, EndpointJson, JamJson, LockKeeperJson, NameJson, WorkersJson,
 };
@@ -13,29 +15,33 @@ pub(super) fn workers<'a>(workers: &'a Workers, names: &'a Resolved) -> WorkersJ
         threads: workers.threads,
         serving: workers.serving,
         waits: workers.waits.iter().map(|one| common(one, names)).collect(),
-        locks: workers.locks.iter().map(|one| jam(one, names)).collect(),
+        locks: workers
+            .locks
+            .iter()
+            .map(|one| contended_lock(one, names))
+            .collect(),
     }
 }
 
-fn common<'a>(common: &'a Common, names: &'a Resolved) -> CommonJson<'a> {
+fn common<'a>(common: &'a SharedWait, names: &'a Resolved) -> CommonJson<'a> {
     let (remote, listener, file) = match &common.on {
-        On::Service(remote) => (Some(end(*remote, names)), None, None),
-        On::Listener(local) => (None, Some(end(*local, names)), None),
-        On::File(name) => (None, None, Some(text(name))),
-        On::Clients | On::Nothing => (None, None, None),
+        WaitsFor::Service(remote) => (Some(end(*remote, names)), None, None),
+        WaitsFor::Listener(local) => (None, Some(end(*local, names)), None),
+        WaitsFor::File(name) => (None, None, Some(text(name))),
+        WaitsFor::Clients | WaitsFor::Nothing => (None, None, None),
     };
     CommonJson {
         call: NameJson(&common.call),
         kind: match (&common.on, common.kind) {
-            (On::Service(_), _) => "service",
-            (On::Clients, _) => "clients",
-            (On::Listener(_), _) => "listener",
-            (On::File(_), _) => "file",
-            (On::Nothing, WaitKind::Events) => "events",
-            (On::Nothing, WaitKind::Lock) => "lock",
-            (On::Nothing, WaitKind::Sleep) => "sleep",
-            (On::Nothing, WaitKind::Child) => "child",
-            (On::Nothing, WaitKind::Descriptor | WaitKind::Other) => "other",
+            (WaitsFor::Service(_), _) => "service",
+            (WaitsFor::Clients, _) => "clients",
+            (WaitsFor::Listener(_), _) => "listener",
+            (WaitsFor::File(_), _) => "file",
+            (WaitsFor::Nothing, WaitKind::Events) => "events",
+            (WaitsFor::Nothing, WaitKind::Lock) => "lock",
+            (WaitsFor::Nothing, WaitKind::Sleep) => "sleep",
+            (WaitsFor::Nothing, WaitKind::Child) => "child",
+            (WaitsFor::Nothing, WaitKind::Descriptor | WaitKind::Other) => "other",
         },
         remote,
         listener,
@@ -43,30 +49,33 @@ fn common<'a>(common: &'a Common, names: &'a Resolved) -> CommonJson<'a> {
         workers: common.workers,
         threads: common.threads,
         pid: common.pid.0,
-        names: crews(&common.crews),
+        names: thread_names(&common.thread_names),
     }
 }
 
-fn jam<'a>(jam: &'a Jam, names: &'a Resolved) -> JamJson<'a> {
+fn contended_lock<'a>(contended_lock: &'a ContendedLock, names: &'a Resolved) -> JamJson<'a> {
     JamJson {
-        place: match jam.place {
+        place: match contended_lock.place {
             LockPlace::Own(_) => "memory",
             LockPlace::Shared { .. } => "shared-memory",
         },
-        workers: jam.workers,
-        threads: jam.threads,
-        pid: jam.pid.0,
-        names: crews(&jam.crews),
-        keeper: jam.keeper.as_ref().map(|keeper| LockKeeperJson {
-            pid: keeper.pid.0,
-            thread: keeper.thread.map(|thread| thread.0),
-            name: keeper.name.as_ref().map(text),
-            call: keeper.call.as_ref().map(NameJson),
-            remote: match keeper.target {
-                Some(WaitTarget::Remote(remote)) => Some(end(remote, names)),
-                _ => None,
-            },
-        }),
+        workers: contended_lock.workers,
+        threads: contended_lock.threads,
+        pid: contended_lock.pid.0,
+        names: thread_names(&contended_lock.thread_names),
+        held_by: contended_lock
+            .held_by
+            .as_ref()
+            .map(|held_by| LockKeeperJson {
+                pid: held_by.pid.0,
+                thread: held_by.thread.map(|thread| thread.0),
+                name: held_by.name.as_ref().map(text),
+                call: held_by.call.as_ref().map(NameJson),
+                remote: match held_by.target {
+                    Some(WaitTarget::Remote(remote)) => Some(end(remote, names)),
+                    _ => None,
+                },
+            }),
     }
 }
 
@@ -74,12 +83,12 @@ fn end(end: Endpoint, names: &Resolved) -> EndpointJson<'_> {
     EndpointJson::named(end, Protocol::Tcp, names)
 }
 
-fn crews(crews: &[Crew]) -> Vec<CrewJson> {
-    let crew = |crew: &Crew| CrewJson {
-        name: text(&crew.name),
-        threads: crew.threads,
+fn thread_names(thread_names: &[NamedThreads]) -> Vec<CrewJson> {
+    let thread_name = |thread_name: &NamedThreads| CrewJson {
+        name: text(&thread_name.name),
+        threads: thread_name.threads,
     };
-    crews.iter().map(crew).collect()
+    thread_names.iter().map(thread_name).collect()
 }
 
 fn text(name: &Name) -> String {

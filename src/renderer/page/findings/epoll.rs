@@ -1,7 +1,7 @@
 //! Event loops: where the sockets stand in epoll sets, and what a runtime reads before it is asked.
 
-use crate::classifier::finding::{End, Finding, Set};
-use crate::classifier::group::At;
+use crate::classifier::finding::{Finding, ServiceEnd, SocketSet};
+use crate::classifier::group::ServedAt;
 use crate::model::{Cause, Epoll, Evidence, Runtime, Side, WaitKind};
 use crate::renderer::units;
 
@@ -55,13 +55,15 @@ pub(super) fn is_unwatched(finding: &Finding) -> bool {
 }
 
 /// How many connections of the same service are in its epoll sets.
-fn polled(set: &Set, evidence: &Evidence) -> usize {
-    let End::One(service) = set.end else { return 0 };
+fn polled(set: &SocketSet, evidence: &Evidence) -> usize {
+    let ServiceEnd::One(service) = set.end else {
+        return 0;
+    };
     let polled = evidence.polled.iter();
     let alike = polled.filter(|(local, remote)| match service.at {
-        At::Local(port) => local.port == port,
-        At::Remote(end) => *remote == end,
-        At::Untold(_) => false,
+        ServedAt::Local(port) => local.port == port,
+        ServedAt::Remote(end) => *remote == end,
+        ServedAt::Unknown(_) => false,
     });
     alike.count()
 }

@@ -2,9 +2,9 @@
 
 use crate::classifier::Report;
 use crate::classifier::culprit::Descriptors;
-use crate::classifier::finding::{Finding, Set};
-use crate::classifier::halt::Hold;
-use crate::classifier::pairs::{Legs, Passing};
+use crate::classifier::finding::{Finding, SocketSet};
+use crate::classifier::halt::HaltReason;
+use crate::classifier::pairs::{LegState, Legs};
 use crate::model::{Cause, Evidence, FdLimit, Runtime, Side, State, StateSet};
 use crate::renderer::page::findings::epoll::{epoll_line, read_ahead};
 use crate::renderer::page::findings::far;
@@ -81,7 +81,7 @@ pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
     for evidence in &finding.evidence {
         process_lines(report, finding, evidence, &mut lines);
     }
-    if let Some(far) = set.in_step {
+    if let Some(far) = set.relayed_to {
         lines.add(
             Rank::Decisive,
             format!(
@@ -105,18 +105,18 @@ pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
     lines.into_iter().map(|(_, line)| line).collect()
 }
 
-fn legs_line(set: &Set, legs: &Legs) -> String {
-    let state = match legs.passing {
-        Passing::Kept | Passing::Unanswered => State::Established,
-        Passing::PassedOn => State::FinWait2,
+fn legs_line(set: &SocketSet, legs: &Legs) -> String {
+    let state = match legs.leg_state {
+        LegState::Kept | LegState::Unanswered => State::Established,
+        LegState::PassedOn => State::FinWait2,
     };
-    let meaning = match (legs.passing, legs.other.side()) {
-        (Passing::Kept, _) => "consistent with a proxy that does not pass on the close",
-        (Passing::Unanswered, _) => "nothing has come back since the last bytes were passed on",
-        (Passing::PassedOn, Some(Side::Client) | None) => {
+    let meaning = match (legs.leg_state, legs.other.side()) {
+        (LegState::Kept, _) => "consistent with a proxy that does not pass on the close",
+        (LegState::Unanswered, _) => "nothing has come back since the last bytes were passed on",
+        (LegState::PassedOn, Some(Side::Client) | None) => {
             "the close was passed on and acknowledged, and the remote end has not closed"
         }
-        (Passing::PassedOn, Some(Side::Server)) => {
+        (LegState::PassedOn, Some(Side::Server)) => {
             "the close was passed on and acknowledged, and the clients have not closed"
         }
     };
@@ -245,7 +245,7 @@ fn queue_of_bytes(finding: &Finding, lines: &mut Lines) {
 }
 
 /// What shows of peers that may have closed one direction only.
-fn half_closed_lines(set: &Set, lines: &mut Lines) {
+fn half_closed_lines(set: &SocketSet, lines: &mut Lines) {
     let of = set.half_closed;
     let all = units::count(set.sockets);
     if of.shut > 0 {
@@ -272,7 +272,7 @@ fn half_closed_lines(set: &Set, lines: &mut Lines) {
     }
 }
 
-fn patience_line(set: &Set, lines: &mut Lines) {
+fn patience_line(set: &SocketSet, lines: &mut Lines) {
     if set.half_closed.unanswered == set.sockets {
         // Who has asked and waits did not hang up.
         return;
@@ -384,8 +384,8 @@ fn process_lines(report: &Report<'_>, finding: &Finding, evidence: &Evidence, li
         lines.add(Rank::Decisive, line);
     }
     let runs = !matches!(
-        Hold::of(evidence),
-        Some(Hold::Frozen | Hold::Traced | Hold::Stopped)
+        HaltReason::of(evidence),
+        Some(HaltReason::Frozen | HaltReason::Traced | HaltReason::Stopped)
     );
     if let Some(cpu) = evidence.cpu.as_ref().filter(|_| runs) {
         let (never_rests, line) = spin::line(&name, evidence, cpu);
@@ -468,7 +468,7 @@ fn process_lines(report: &Report<'_>, finding: &Finding, evidence: &Evidence, li
     }
 }
 
-fn peer_lines(report: &Report<'_>, set: &Set, lines: &mut Lines) {
+fn peer_lines(report: &Report<'_>, set: &SocketSet, lines: &mut Lines) {
     let peers = &set.peers;
     if peers.waiting > 0 {
         let names: Vec<String> = peers
@@ -511,7 +511,7 @@ fn states(states: StateSet) -> String {
 }
 
 /// What will happen by itself.
-fn outlook_line(set: &Set, lines: &mut Lines) {
+fn outlook_line(set: &SocketSet, lines: &mut Lines) {
     if matches!(
         set.cause,
         Cause::Transient | Cause::HalfClose | Cause::DeadDescriptors

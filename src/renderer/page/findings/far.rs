@@ -2,7 +2,7 @@
 //! who serves them on this host.
 
 use crate::classifier::Report;
-use crate::classifier::chain::{Hop, Keeper, Says};
+use crate::classifier::chain::{Hop, LockOwner, Says};
 use crate::classifier::culprit::is_halted;
 use crate::classifier::finding::Finding;
 use crate::classifier::group::GroupOwner;
@@ -162,7 +162,7 @@ fn parts(report: &Report<'_>, hop: &Hop) -> Vec<String> {
         ));
     }
     let keepers = hop.keepers.iter().take(KEEPERS_MAX);
-    parts.extend(keepers.filter_map(|keeper| client(report, keeper)));
+    parts.extend(keepers.filter_map(|held_by| client(report, held_by)));
     if hop.unaccepted > 0 {
         parts.push(format!(
             "{} of {} requests wait in its accept queue",
@@ -199,13 +199,13 @@ fn backend(pid: Pid) -> String {
 }
 
 /// Whose a transaction is that is kept open.
-fn client(report: &Report<'_>, keeper: &Keeper) -> Option<String> {
-    let backend = backend(keeper.pid);
-    let end = keeper.end?;
-    let Some(client) = keeper.client else {
+fn client(report: &Report<'_>, held_by: &LockOwner) -> Option<String> {
+    let backend = backend(held_by.pid);
+    let end = held_by.end?;
+    let Some(client) = held_by.client else {
         return Some(format!("the client of {backend} is {end}"));
     };
-    let waits = keeper.evidence.as_ref().and_then(|told| {
+    let waits = held_by.evidence.as_ref().and_then(|told| {
         let waits = told.waits.as_ref()?;
         let all = told.threads?.total;
         // Of one thread alone it is known that it is the one that counts.
@@ -264,10 +264,10 @@ pub(super) fn end(finding: &Finding) -> Option<String> {
         _ if last.is_loop => {
             "The chain ends where it began: the service waits for itself.".to_owned()
         }
-        [keeper] => format!(
+        [held_by] => format!(
             "The chain ends at {}: its transaction is open and idle, and {} other{} wait{} for \
              locks, consistent with a client that does not commit.",
-            backend(keeper.pid),
+            backend(held_by.pid),
             units::count(blocked as u64),
             if blocked == 1 { "" } else { "s" },
             if blocked == 1 { "s" } else { "" },

@@ -1,42 +1,44 @@
 //! The words for who cannot run: what it means, and the facts.
 
 use crate::classifier::Report;
-use crate::classifier::halt::{Hold, Share, throttled};
+use crate::classifier::halt::{HaltReason, HaltedShare, throttled};
 use crate::model::{Container, Evidence, Freezer, Name, Pid, Quota, Stuck};
 use crate::renderer::page::findings::words::process;
 use crate::renderer::units;
 
 /// What it means that a process cannot run.
-pub(super) fn meaning(hold: Hold, share: Option<Share>) -> String {
+pub(super) fn meaning(hold: HaltReason, share: Option<HaltedShare>) -> String {
     let words = match hold {
-        Hold::Frozen => {
+        HaltReason::Frozen => {
             "A process that should serve them is frozen with its control group: it neither accepts, \
              reads nor closes until the group is thawed."
         }
-        Hold::Traced => {
+        HaltReason::Traced => {
             "A process that should serve them is stopped by the process that traces it: it neither \
              accepts, reads nor closes until it is let go. SIGCONT does not end this."
         }
-        Hold::Stopped => {
+        HaltReason::Stopped => {
             "A process that should serve them is stopped: it neither accepts, reads nor closes until \
              it is continued."
         }
-        Hold::Forking => {
+        HaltReason::Forking => {
             "The thread that should serve them waits in vfork(): it does not go on until its child \
              executes a program or ends."
         }
-        Hold::Stuck => {
+        HaltReason::Stuck => {
             "The threads that should serve them sleep in the kernel and cannot be interrupted: they \
              go on when what they wait for does."
         }
     };
     match share {
-        Some(Share { held: 1, all }) if all > 1 => format!("{words} It is 1 of {all} workers."),
-        Some(Share { held, all }) if held > 1 && held < all => {
+        Some(HaltedShare { held: 1, all }) if all > 1 => {
+            format!("{words} It is 1 of {all} workers.")
+        }
+        Some(HaltedShare { held, all }) if held > 1 && held < all => {
             format!("{words} {held} of {all} workers are in this state.")
         }
-        Some(Share { held: 2, .. }) => format!("{words} Both workers are in this state."),
-        Some(Share { held, all }) if held > 1 => {
+        Some(HaltedShare { held: 2, .. }) => format!("{words} Both workers are in this state."),
+        Some(HaltedShare { held, all }) if held > 1 => {
             format!("{words} All {all} workers are in this state.")
         }
         _ => words.to_owned(),
@@ -48,11 +50,11 @@ pub(super) fn lines(report: &Report<'_>, evidence: &Evidence) -> Vec<String> {
     let name = process(report, evidence.pid);
     let halt = &evidence.halt;
     let mut lines = Vec::new();
-    match Hold::of(evidence) {
-        Some(Hold::Frozen) => {
+    match HaltReason::of(evidence) {
+        Some(HaltReason::Frozen) => {
             lines.extend(halt.freezer.as_ref().map(|freezer| frozen(&name, freezer)));
         }
-        Some(Hold::Traced) => {
+        Some(HaltReason::Traced) => {
             let tracer = halt.tracer.as_ref();
             let who = tracer.and_then(|tracer| Some(named(tracer.name.as_ref(), tracer.pid?)));
             let who = who.unwrap_or("a process outside of this PID namespace".to_owned());
@@ -60,10 +62,10 @@ pub(super) fn lines(report: &Report<'_>, evidence: &Evidence) -> Vec<String> {
                 "{name} is traced by {who}, which has stopped it: it runs no code"
             ));
         }
-        Some(Hold::Stopped) => lines.push(format!(
+        Some(HaltReason::Stopped) => lines.push(format!(
             "{name} is stopped by a signal (SIGSTOP, SIGTSTP): it runs no code"
         )),
-        Some(Hold::Forking | Hold::Stuck) | None => {}
+        Some(HaltReason::Forking | HaltReason::Stuck) | None => {}
     }
     if let Some(vfork) = &halt.vfork {
         let child = vfork.child.map_or("a child".to_owned(), |child| {

@@ -1,10 +1,10 @@
 //! Connections that a server closed, in words: a pool at rest, one that is exhausted, or a leak.
 
-use crate::classifier::finding::{Finding, Set};
-use crate::classifier::notify::is_close_notify;
-use crate::classifier::pool::{Basis, Pool, Story};
+use crate::classifier::close_notify::is_close_notify;
+use crate::classifier::finding::{Finding, SocketSet};
+use crate::classifier::pool::{Pool, PoolVerdict, TimeBasis};
 use crate::classifier::severity::Severity;
-use crate::classifier::shape::{Kind, Shape};
+use crate::classifier::time_pattern::{Pattern, TimePattern};
 use crate::model::Cause;
 use crate::renderer::page::findings::evidence::{Lines, Rank};
 use crate::renderer::page::findings::words::end;
@@ -14,35 +14,35 @@ use crate::renderer::units;
 pub(super) fn meaning(finding: &Finding) -> Option<String> {
     let set = &finding.set;
     let pool = set.pool.as_ref()?;
-    let words = match set.story? {
-        Story::AtRest => {
+    let words = match set.pool_verdict? {
+        PoolVerdict::AtRest => {
             "The server closed these idle connections together, and the program has not looked at \
              them since: consistent with a pool at rest, harmless until one is reused."
                 .to_owned()
         }
-        Story::Leak if pool.leaks_otherwise() => {
+        PoolVerdict::Leak if pool.leaks_otherwise() => {
             "The server closed these connections, and most others to there the program has left \
              unread, or read and not closed: consistent with the same leak."
                 .to_owned()
         }
-        Story::Leak => {
+        PoolVerdict::Leak => {
             "The server closed these connections one after the other ever since the program \
              started, and the program closes none: consistent with a leak, such as responses \
              that are not closed, or connections that are never returned to a pool."
                 .to_owned()
         }
-        Story::Exhausted => format!(
+        PoolVerdict::Exhausted => format!(
             "No connection {} is left open, and clients of the program wait: consistent with a \
              pool that is exhausted, because responses are not closed or connections are never \
              returned. The stacks of the threads that wait tell.",
             end(set.end)
         ),
-        Story::Blocked => {
+        PoolVerdict::Blocked => {
             "The program's event loop watches these connections, and no thread waits for events: \
              consistent with a loop that is held up. As a pool they are harmless."
                 .to_owned()
         }
-        Story::Ambiguous => ambiguous(finding, pool),
+        PoolVerdict::Ambiguous => ambiguous(finding, pool),
     };
     Some(match last_words(finding) {
         Some(more) => format!("{words} {more}"),
@@ -68,35 +68,35 @@ pub(super) fn either(finding: &Finding) -> &'static str {
 
 fn ambiguous(finding: &Finding, pool: &Pool) -> String {
     let set = &finding.set;
-    let Some(shape) = pool.shape else {
+    let Some(pattern) = pool.pattern else {
         return either(finding).to_owned();
     };
-    let oldest = units::duration(shape.oldest_ms);
-    let least = units::count(shape.events);
-    match shape.kind {
-        Kind::Burst if pool.is_all_gone() => format!(
+    let oldest = units::duration(pattern.oldest_ms);
+    let least = units::count(pattern.events);
+    match pattern.kind {
+        Pattern::Burst if pool.is_all_gone() => format!(
             "The server closed these connections together, none {} is left open, and clients of \
              the program wait: consistent with a pool at rest beside another fault, or with one \
              that is exhausted. The stacks of the threads that wait tell.",
             end(set.end)
         ),
-        Kind::Burst => {
+        Pattern::Burst => {
             "The server closed these connections together: consistent with a pool at rest, if one \
              is that large, or with connections that leaked until the server restarted. Look \
              again in some minutes: a leak grows."
                 .to_owned()
         }
-        Kind::Spread if finding.severity > Severity::Info => format!(
+        Pattern::Spread if finding.severity > Severity::Info => format!(
             "The server closed these connections one after the other until now: consistent with a \
              leak that began {oldest} ago, unless this is a pool of {least} or more of which each \
              is replaced within that time. Look again: a leak has grown."
         ),
-        Kind::Spread => format!(
+        Pattern::Spread => format!(
             "The server closed these connections one after the other until now: consistent with a \
              pool of {least} or more of which each is replaced within {oldest}. What grows \
              without end is no pool: look again in a minute."
         ),
-        Kind::Mixed | Kind::Few => either(finding).to_owned(),
+        Pattern::Mixed | Pattern::Few => either(finding).to_owned(),
     }
 }
 
@@ -115,12 +115,15 @@ fn last_words(finding: &Finding) -> Option<&'static str> {
 }
 
 /// When the server closed them, and what else the program has there.
-pub(super) fn lines(set: &Set, lines: &mut Lines) {
+pub(super) fn lines(set: &SocketSet, lines: &mut Lines) {
     let Some(pool) = &set.pool else { return };
-    if let Some(words) = pool.shape.and_then(|shape| shape_words(set, pool, &shape)) {
+    if let Some(words) = pool
+        .pattern
+        .and_then(|pattern| pattern_words(set, pool, &pattern))
+    {
         lines.add(Rank::Decisive, words);
     }
-    if set.story.is_none() {
+    if set.pool_verdict.is_none() {
         return;
     }
     match pool.open {
@@ -151,24 +154,24 @@ pub(super) fn lines(set: &Set, lines: &mut Lines) {
     }
 }
 
-fn shape_words(set: &Set, pool: &Pool, shape: &Shape) -> Option<String> {
-    let them = match shape.events == set.sockets {
+fn pattern_words(set: &SocketSet, pool: &Pool, pattern: &TimePattern) -> Option<String> {
+    let them = match pattern.events == set.sockets {
         true => "them".to_owned(),
-        false => format!("all {} to there", units::count(shape.events)),
+        false => format!("all {} to there", units::count(pattern.events)),
     };
     let what = match pool.basis {
-        Basis::Closed => format!("the server closed {them}"),
-        Basis::Used => format!("the program last used {them}"),
+        TimeBasis::Closed => format!("the server closed {them}"),
+        TimeBasis::Used => format!("the program last used {them}"),
     };
-    let newest = units::duration(shape.newest_ms);
-    let oldest = units::duration(shape.oldest_ms);
-    Some(match shape.kind {
-        Kind::Few => return None,
-        Kind::Burst if newest == oldest => format!("{what} at one time, {newest} ago"),
-        Kind::Burst => format!("{what} at about one time, {newest} to {oldest} ago"),
-        Kind::Mixed => format!("{what} between {oldest} and {newest} ago"),
-        Kind::Spread => {
-            let rate = rate(shape.per_minute()?);
+    let newest = units::duration(pattern.newest_ms);
+    let oldest = units::duration(pattern.oldest_ms);
+    Some(match pattern.kind {
+        Pattern::Few => return None,
+        Pattern::Burst if newest == oldest => format!("{what} at one time, {newest} ago"),
+        Pattern::Burst => format!("{what} at about one time, {newest} to {oldest} ago"),
+        Pattern::Mixed => format!("{what} between {oldest} and {newest} ago"),
+        Pattern::Spread => {
+            let rate = rate(pattern.per_minute()?);
             format!("{what} one after the other: about {rate} for the last {oldest}")
         }
     })

@@ -8,7 +8,7 @@ use crate::renderer::units;
 
 /// What tells that holders are old workers.
 pub(super) fn lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
-    let Some(retired) = &finding.retired else {
+    let Some(retired) = &finding.old_workers else {
         return;
     };
     let [first, more @ ..] = retired.pids.as_slice() else {
@@ -40,7 +40,7 @@ pub(super) fn lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
 
 /// What it means that all holders are.
 pub(super) fn meaning(finding: &Finding) -> Option<&'static str> {
-    let retired = finding.retired.as_ref()?;
+    let retired = finding.old_workers.as_ref()?;
     let all = retired.pids.len() == finding.set.by_weight.len();
     all.then_some(
         "The holder takes no new connections, and ends once these are closed: until then, each \

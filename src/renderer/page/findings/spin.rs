@@ -13,7 +13,7 @@ pub(super) fn meaning(seen: &str, spin: Spin) -> String {
             "a thread never rests and the program sends nothing on any connection: consistent with \
              a dead loop, or with a computation that takes this long"
         }
-        Spin::Told => {
+        Spin::Polling => {
             "a thread never rests: consistent with an event loop that is told of the end again and \
              again, and does not act on it"
         }

@@ -1,15 +1,15 @@
 //! The words of FIN_WAIT2 sockets that a process holds: the remote end has to close them.
 
 use crate::classifier::Report;
-use crate::classifier::finding::{End, Set};
-use crate::classifier::group::At;
+use crate::classifier::finding::{ServiceEnd, SocketSet};
+use crate::classifier::group::ServedAt;
 use crate::classifier::waiting::Waiting;
 use crate::model::Side;
 use crate::renderer::page::findings::words::process;
 use crate::renderer::units;
 
 /// What it means, in a sentence or two.
-pub(super) fn meaning(set: &Set, waiting: &Waiting) -> String {
+pub(super) fn meaning(set: &SocketSet, waiting: &Waiting) -> String {
     if set.is_age_missing() {
         let since = set.at_most_ms.map_or(String::new(), |most| {
             format!(", at most {} ago", units::duration(most))
@@ -37,12 +37,12 @@ pub(super) fn meaning(set: &Set, waiting: &Waiting) -> String {
         _ => "has not closed its own",
     };
     let who = match set.end {
-        End::One(service) => match service.at {
-            At::Remote(remote) if remote.port > 0 => remote.to_string(),
-            At::Remote(_) | At::Untold(_) => "the remote end".to_owned(),
-            At::Local(_) => "the clients' end".to_owned(),
+        ServiceEnd::One(service) => match service.at {
+            ServedAt::Remote(remote) if remote.port > 0 => remote.to_string(),
+            ServedAt::Remote(_) | ServedAt::Unknown(_) => "the remote end".to_owned(),
+            ServedAt::Local(_) => "the clients' end".to_owned(),
         },
-        End::Several(..) => "the remote end".to_owned(),
+        ServiceEnd::Several(..) => "the remote end".to_owned(),
     };
     let who = if set.peers.waiting == set.sockets {
         format!("{who}, on this host,")
@@ -57,7 +57,7 @@ pub(super) fn meaning(set: &Set, waiting: &Waiting) -> String {
 }
 
 /// The facts that point at the remote end, those that tell most first.
-pub(super) fn lines(report: &Report<'_>, set: &Set, waiting: &Waiting) -> Vec<String> {
+pub(super) fn lines(report: &Report<'_>, set: &SocketSet, waiting: &Waiting) -> Vec<String> {
     let all = units::count(set.sockets);
     let mut lines = Vec::new();
     if waiting.unread > 0 {
@@ -103,7 +103,7 @@ pub(super) fn lines(report: &Report<'_>, set: &Set, waiting: &Waiting) -> Vec<St
             units::count(waiting.asking)
         ));
     }
-    if !matches!(set.end, End::One(service) if service.side() == Some(Side::Client)) {
+    if !matches!(set.end, ServiceEnd::One(service) if service.side() == Some(Side::Client)) {
         let remotes = waiting.remotes.iter().take(3);
         let each = remotes.map(|(addr, count)| format!("{addr} ({})", units::count(*count)));
         let each: Vec<String> = each.collect();
@@ -117,7 +117,7 @@ pub(super) fn lines(report: &Report<'_>, set: &Set, waiting: &Waiting) -> Vec<St
 }
 
 /// What will end them.
-pub(super) fn outlook(set: &Set) -> String {
+pub(super) fn outlook(set: &SocketSet) -> String {
     match set.next_probe_ms {
         None => {
             "no timer runs: until the remote end closes, or the process gives up, nothing ends \

@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 
 use crate::classifier::Report;
+use crate::classifier::close_notify::is_close_notify;
 use crate::classifier::culprit::{self, Culprit, Descriptors};
-use crate::classifier::finding::{End, Finding, Set, Whole};
-use crate::classifier::group::{At, Service};
-use crate::classifier::notify::is_close_notify;
-use crate::classifier::pairs::Passing;
-use crate::classifier::sets::Kinship;
+use crate::classifier::finding::{Finding, ServiceEnd, SocketSet, SumKey};
+use crate::classifier::group::{ServedAt, Service};
+use crate::classifier::pairs::LegState;
+use crate::classifier::socket_set::Kinship;
 use crate::classifier::spin::Spin;
 use crate::model::{Cause, Evidence, Missing, Pid, Runtime, Side};
 use crate::renderer::page::findings::epoll::is_unwatched;
@@ -27,8 +27,8 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
     let count = units::count(set.sockets);
     let owner = owner(report, finding);
     let on = match set.end {
-        End::One(service) => on(report, set.netns, service),
-        End::Several(..) => String::new(),
+        ServiceEnd::One(service) => on(report, set.netns, service),
+        ServiceEnd::Several(..) => String::new(),
     };
     let mut end = end_on(set.end, &on);
     let is_somewhere = set.cause != Cause::DeadDescriptors;
@@ -86,7 +86,7 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
             )
         }
         _ => {
-            let behind = match (set.behind(), set.far_end()) {
+            let behind = match (set.fin_wait2(), set.far_end()) {
                 (0, _) | (_, None) => String::new(),
                 (behind, Some(far)) => format!(
                     " and {} FIN_WAIT2 {}",
@@ -113,10 +113,10 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
 }
 
 /// `on :5432`, `of postgres`.
-fn whole(report: &Report<'_>, netns: u16, whole: &Whole) -> String {
+fn whole(report: &Report<'_>, netns: u16, whole: &SumKey) -> String {
     match whole {
-        Whole::Service(of) => service(*of, &on(report, netns, *of)),
-        Whole::Program(of) => format!("of {}", of.name),
+        SumKey::Service(of) => service(*of, &on(report, netns, *of)),
+        SumKey::Program(of) => format!("of {}", of.name),
     }
 }
 
@@ -128,7 +128,7 @@ pub(super) fn owner(report: &Report<'_>, finding: &Finding) -> String {
     }
 }
 
-pub(super) fn end(end: End) -> String {
+pub(super) fn end(end: ServiceEnd) -> String {
     end_on(end, "")
 }
 
@@ -143,29 +143,31 @@ fn on(report: &Report<'_>, netns: u16, service: Service) -> String {
     )
 }
 
-fn end_on(end: End, on: &str) -> String {
+fn end_on(end: ServiceEnd, on: &str) -> String {
     match end {
-        End::One(one) => service(one, on),
-        End::Several(Some(Side::Server), ports) => {
+        ServiceEnd::One(one) => service(one, on),
+        ServiceEnd::Several(Some(Side::Server), ports) => {
             format!("on {} ports", units::count(ports.into()))
         }
-        End::Several(Some(Side::Client), remotes) => {
+        ServiceEnd::Several(Some(Side::Client), remotes) => {
             format!("to {} remote ends", units::count(remotes.into()))
         }
-        End::Several(None, hosts) => format!("with {} hosts", units::count(hosts.into())),
+        ServiceEnd::Several(None, hosts) => format!("with {} hosts", units::count(hosts.into())),
     }
 }
 
 fn service(service: Service, on: &str) -> String {
     match service.at {
-        At::Local(0) => format!("on many ports{on}"),
-        At::Local(port) => format!("on {on}:{port}"),
-        At::Remote(remote) if remote.port == 0 => format!("to many ports of {}{on}", remote.addr),
-        At::Remote(remote) => match remote.addr {
+        ServedAt::Local(0) => format!("on many ports{on}"),
+        ServedAt::Local(port) => format!("on {on}:{port}"),
+        ServedAt::Remote(remote) if remote.port == 0 => {
+            format!("to many ports of {}{on}", remote.addr)
+        }
+        ServedAt::Remote(remote) => match remote.addr {
             IpAddr::V4(addr) => format!("to {addr}{on}:{}", remote.port),
             IpAddr::V6(addr) => format!("to [{addr}]{on}:{}", remote.port),
         },
-        At::Untold(addr) => format!("with {addr}{on}"),
+        ServedAt::Unknown(addr) => format!("with {addr}{on}"),
     }
 }
 
@@ -361,7 +363,7 @@ fn culprit_words(finding: &Finding, cause: Cause, culprit: Culprit) -> Option<St
             "The process has no file descriptors left, so accept() fails: consistent with EMFILE."
                 .to_owned()
         }
-        Culprit::Behind(remote) => {
+        Culprit::Backend(remote) => {
             let end = far::end(finding).map_or(String::new(), |end| format!(" {end}"));
             format!(
                 "{seen}, and {} for {remote}: consistent with a slow service behind this one.{end}",
@@ -380,7 +382,7 @@ fn culprit_words(finding: &Finding, cause: Cause, culprit: Culprit) -> Option<St
             "{seen}, and {} for a lock that is not given up: whoever has it must act.",
             who_waits(finding)
         ),
-        Culprit::FarEnd(end) if finding.set.in_step.is_some() => format!(
+        Culprit::FarEnd(end) if finding.set.relayed_to.is_some() => format!(
             "{seen}. When these peers closed, the program closed its direction of as many \
              connections {}, and waits there: consistent with a proxy whose two legs carry \
              different bytes (TLS, headers). Then the fault is at that end; else close() is missing \
@@ -424,7 +426,7 @@ fn culprit_words(finding: &Finding, cause: Cause, culprit: Culprit) -> Option<St
 /// Whether connections at whose end somebody looked may stay though the service behind answers.
 /// Go looks for it while a handler is at work.
 fn may_leak_too(finding: &Finding, culprit: Culprit) -> bool {
-    matches!(culprit, Culprit::Behind(_))
+    matches!(culprit, Culprit::Backend(_))
         && finding.set.all_pair().is_none()
         && !is_of(finding, Runtime::Go)
 }
@@ -432,11 +434,11 @@ fn may_leak_too(finding: &Finding, culprit: Culprit) -> bool {
 /// `all 4 workers wait`.
 fn who_waits(finding: &Finding) -> String {
     let workers = &finding.workers;
-    let held_up = match (finding.culprit, workers.behind(), workers.jam()) {
-        (Some(Culprit::Behind(remote)), Some((other, common)), _) if remote == other => {
+    let held_up = match (finding.culprit, workers.backend(), workers.contended_lock()) {
+        (Some(Culprit::Backend(remote)), Some((other, common)), _) if remote == other => {
             common.workers
         }
-        (Some(Culprit::Lock(_)), _, Some((jam, _))) => jam.workers,
+        (Some(Culprit::Lock(_)), _, Some((contended_lock, _))) => contended_lock.workers,
         _ => 0,
     };
     match workers.total {
@@ -506,14 +508,14 @@ fn with_those_who_left(finding: &Finding, words: String) -> String {
 }
 
 /// Whether all sent their FIN along with a request, or are seen to wait: none of them gave up.
-fn all_half_closed(set: &Set) -> bool {
+fn all_half_closed(set: &SocketSet) -> bool {
     set.sockets > 0 && set.half_closed.unanswered == set.sockets
 }
 
-fn inherited(set: &Set) -> String {
+fn inherited(set: &SocketSet) -> String {
     let way = match set.kinship {
-        Kinship::Descent => "inherited by fork",
-        Kinship::Strangers => "passed on (SCM_RIGHTS)",
+        Kinship::Related => "inherited by fork",
+        Kinship::Unrelated => "passed on (SCM_RIGHTS)",
         Kinship::Unknown => "inherited by fork or passed on",
     };
     if set.by_weight.len() == 1 {
@@ -523,8 +525,8 @@ fn inherited(set: &Set) -> String {
         );
     }
     let kin = match set.kinship {
-        Kinship::Strangers => ", and none of them descends from another",
-        Kinship::Descent | Kinship::Unknown => "",
+        Kinship::Unrelated => ", and none of them descends from another",
+        Kinship::Related | Kinship::Unknown => "",
     };
     format!(
         "More than one process holds these sockets{kin}: consistent with descriptors {way}. \
@@ -533,7 +535,7 @@ fn inherited(set: &Set) -> String {
 }
 
 /// By what most of them are in use for.
-fn half_close(set: &Set) -> &'static str {
+fn half_close(set: &SocketSet) -> &'static str {
     let of = set.half_closed;
     let most = |some: u64| some.saturating_mul(2) > set.sockets;
     if most(of.unanswered) {
@@ -557,7 +559,7 @@ fn never_closed(finding: &Finding) -> &'static str {
                 does not show it): this may be ordinary teardown. Look twice; what stays is \
                 consistent with a leak.";
     }
-    if let Some((Passing::Kept, _)) = set.all_pair() {
+    if let Some((LegState::Kept, _)) = set.all_pair() {
         return "Each pairs with an open connection of the same program that carried the same \
                 bytes: consistent with a proxy that does not pass on the close.";
     }
@@ -637,12 +639,12 @@ fn not_reading(finding: &Finding) -> &'static str {
     }
 }
 
-pub(super) fn all_silent(set: &Set) -> bool {
+pub(super) fn all_silent(set: &SocketSet) -> bool {
     set.silent == Some(set.sockets)
 }
 
 /// Who holds inherited sockets.
-pub(super) fn holders_line(report: &Report<'_>, set: &Set) -> String {
+pub(super) fn holders_line(report: &Report<'_>, set: &SocketSet) -> String {
     let names: Vec<String> = set
         .by_weight
         .iter()

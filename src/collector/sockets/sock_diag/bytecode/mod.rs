@@ -22,7 +22,7 @@ const LONGEST: usize = u16::MAX as usize - 2 * op::SIZE;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
     /// All that are compiled: Linux 5.9 and later. Marks are for those who may set them.
-    Whole,
+    SumKey,
     /// Ports in an order, and addresses: every kernel, every user.
     Early,
 }
@@ -90,7 +90,7 @@ impl Compiler {
 
     /// What a term comes to, exactly; `None` where the kernel does not know it.
     fn term(&self, term: &Term) -> Option<Vec<u8>> {
-        let is_whole = self.dialect == Dialect::Whole;
+        let is_whole = self.dialect == Dialect::SumKey;
         match term {
             Term::Port(end, ports) => {
                 let (first, last) = (*ports.start(), *ports.end());
@@ -240,7 +240,7 @@ mod tests {
             filter in filters(),
             socket in sockets(),
         ) {
-            for dialect in [Dialect::Whole, Dialect::Early] {
+            for dialect in [Dialect::SumKey, Dialect::Early] {
                 let Some(program) = compile(&filter, dialect) else { continue };
                 prop_assert!(passes_audit(&program), "{filter:?} {program:?}");
                 if filter.decide(&Known::of(&socket)) == Some(true) {
@@ -263,7 +263,7 @@ mod tests {
                 Filter::And(vec![port.clone(), Filter::Not(Box::new(host.clone()))]),
                 Filter::And(vec![Filter::Not(Box::new(port)), host, family]),
             ]);
-            for dialect in [Dialect::Whole, Dialect::Early] {
+            for dialect in [Dialect::SumKey, Dialect::Early] {
                 let program = compile(&filter, dialect).unwrap();
                 prop_assert_eq!(
                     Some(accepts(&program, &socket)),
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_term_that_the_kernel_does_not_know_widens_and_never_narrows() {
-        let compile = |filter: &Filter| compile(filter, Dialect::Whole);
+        let compile = |filter: &Filter| compile(filter, Dialect::SumKey);
         let port = || Filter::Term(Term::Port(End::Local, 80..=80));
         let pid = || Filter::Term(Term::Pid(Pid(1)));
         assert!(compile(&Filter::And(vec![port(), pid()])).is_some());
@@ -293,15 +293,15 @@ mod tests {
         let early = compile(&filter, Dialect::Early).unwrap();
         assert_eq!(early[0], op::S_GE);
         assert_eq!(Some(early), compile(&port(), Dialect::Early));
-        assert_eq!(compile(&port(), Dialect::Whole).unwrap()[0], op::S_EQ);
+        assert_eq!(compile(&port(), Dialect::SumKey).unwrap()[0], op::S_EQ);
     }
 
     #[test]
     fn a_program_that_is_too_long_to_send_is_none() {
         let port = |port| Filter::Term(Term::Port(End::Either, port..=port));
         let many = Filter::Or((0..10_000).map(port).collect());
-        assert_eq!(compile(&many, Dialect::Whole), None);
+        assert_eq!(compile(&many, Dialect::SumKey), None);
         let some = Filter::Or((0..1_000).map(port).collect());
-        assert!(passes_audit(&compile(&some, Dialect::Whole).unwrap()));
+        assert!(passes_audit(&compile(&some, Dialect::SumKey).unwrap()));
     }
 }

@@ -1,18 +1,18 @@
 //! What to do about whoever must act.
 
 use crate::classifier::culprit::Culprit;
-use crate::classifier::finding::{End, Finding};
-use crate::classifier::group::At;
-use crate::classifier::halt::Hold;
+use crate::classifier::finding::{Finding, ServiceEnd};
+use crate::classifier::group::ServedAt;
+use crate::classifier::halt::HaltReason;
 use crate::model::{Endpoint, Evidence, Pid, Runtime};
 use crate::renderer::page::findings::steps::halt;
 use crate::renderer::page::findings::steps::step::Step;
 
 pub(super) fn steps(finding: &Finding) -> Vec<Step> {
     let step = match finding.culprit {
-        Some(Culprit::Halted(pid, Hold::Stopped)) => {
+        Some(Culprit::Halted(pid, HaltReason::Stopped)) => {
             let told = finding.evidence.iter();
-            let stopped = told.filter(|told| Hold::of(told) == Some(Hold::Stopped));
+            let stopped = told.filter(|told| HaltReason::of(told) == Some(HaltReason::Stopped));
             let mut pids: Vec<Pid> = stopped.map(|told| told.pid).chain([pid]).collect();
             pids.sort_unstable();
             pids.dedup();
@@ -25,7 +25,7 @@ pub(super) fn steps(finding: &Finding) -> Vec<Step> {
         Some(Culprit::Throttled(pid) | Culprit::FileLock(pid)) => {
             return told(finding, pid).map_or_else(Vec::new, halt::beside);
         }
-        Some(Culprit::Behind(remote)) => {
+        Some(Culprit::Backend(remote)) => {
             let limits = finding.evidence.iter().find_map(limit_of);
             return of_chain(finding, remote)
                 .into_iter()
@@ -35,18 +35,18 @@ pub(super) fn steps(finding: &Finding) -> Vec<Step> {
         Some(Culprit::Lock(thread)) => {
             Step::advice(format!("look for {thread} in the stacks: it has the lock"))
         }
-        Some(Culprit::FarEnd(End::One(service))) => match service.at {
-            At::Remote(remote) if goes_on(finding) => return of_chain(finding, remote),
-            At::Remote(remote) => {
+        Some(Culprit::FarEnd(ServiceEnd::One(service))) => match service.at {
+            ServedAt::Remote(remote) if goes_on(finding) => return of_chain(finding, remote),
+            ServedAt::Remote(remote) => {
                 Step::advice(format!("look at {remote}: it has not closed its end"))
             }
-            At::Local(port) => Step::advice(format!(
+            ServedAt::Local(port) => Step::advice(format!(
                 "look at the clients of :{port}: they have not closed"
             )),
-            At::Untold(_) => return Vec::new(),
+            ServedAt::Unknown(_) => return Vec::new(),
         },
         Some(
-            Culprit::FarEnd(End::Several(..))
+            Culprit::FarEnd(ServiceEnd::Several(..))
             | Culprit::NoDescriptors
             | Culprit::Blocked(_)
             | Culprit::Exhausted(_)
@@ -70,7 +70,7 @@ fn told(finding: &Finding, pid: Pid) -> Option<&Evidence> {
 
 /// Whether the service at the far end waits for another one, or for a lock, or cannot run.
 fn goes_on(finding: &Finding) -> bool {
-    let is_held_up = |told: &Evidence| Hold::of(told).is_some_and(|hold| hold.is_whole(told));
+    let is_held_up = |told: &Evidence| HaltReason::of(told).is_some_and(|hold| hold.is_whole(told));
     let waits = finding.chain.last().is_some_and(|last| {
         last.awaited().next().is_some()
             || !last.keepers.is_empty()
@@ -83,19 +83,24 @@ fn goes_on(finding: &Finding) -> bool {
 fn of_chain(finding: &Finding, remote: Endpoint) -> Vec<Step> {
     let last = finding.chain.last();
     let keepers = last.map_or([].as_slice(), |last| &last.keepers);
-    if let Some(keeper) = keepers.first() {
-        let client = keeper.client.map_or(String::new(), |pid| {
+    if let Some(held_by) = keepers.first() {
+        let client = held_by.client.map_or(String::new(), |pid| {
             format!(" and its client, process {pid}")
         });
         let more = if keepers.len() > 1 { " and others" } else { "" };
         return vec![Step::advice(format!(
             "look at backend {}{client}{more}: pg_stat_activity, pg_blocking_pids()",
-            keeper.pid
+            held_by.pid
         ))];
     }
     let halted = last.and_then(|last| {
         let mut told = last.evidence.iter();
-        told.find_map(|told| Some((told, Hold::of(told).filter(|hold| hold.is_whole(told))?)))
+        told.find_map(|told| {
+            Some((
+                told,
+                HaltReason::of(told).filter(|hold| hold.is_whole(told))?,
+            ))
+        })
     });
     if let Some((told, hold)) = halted {
         return halt::steps(told, hold);

@@ -1,6 +1,6 @@
 //! What lets a process run again that cannot.
 
-use crate::classifier::halt::{Hold, throttled};
+use crate::classifier::halt::{HaltReason, throttled};
 use crate::model::{Engine, Evidence, Freezer, Name, Pid, Version};
 use crate::renderer::page::findings::halt::{ID_SHOWN, is_id, named};
 use crate::renderer::page::findings::steps::step::Step;
@@ -8,11 +8,12 @@ use crate::renderer::page::findings::steps::step::Step;
 const ON_PURPOSE: &str = "if it was not stopped on purpose";
 
 /// What ends it.
-pub(super) fn steps(evidence: &Evidence, hold: Hold) -> Vec<Step> {
+pub(super) fn steps(evidence: &Evidence, hold: HaltReason) -> Vec<Step> {
     let (halt, pid) = (&evidence.halt, evidence.pid);
     match hold {
-        Hold::Frozen => halt.freezer.iter().map(thaw).collect(),
-        Hold::Traced => match (halt.tracer.as_ref()).and_then(|of| Some((of.pid?, &of.name))) {
+        HaltReason::Frozen => halt.freezer.iter().map(thaw).collect(),
+        HaltReason::Traced => match (halt.tracer.as_ref()).and_then(|of| Some((of.pid?, &of.name)))
+        {
             Some((tracer, name)) => vec![
                 Step::run(format!("ps -o pid,ppid,tty,lstart,args -p {tracer}")),
                 Step::advice(format!(
@@ -24,15 +25,15 @@ pub(super) fn steps(evidence: &Evidence, hold: Hold) -> Vec<Step> {
                 "find the tracer of {pid} from the host: it is in another PID namespace"
             ))],
         },
-        Hold::Stopped => vec![go_on(&[pid], 0)],
-        Hold::Forking => match halt.vfork.as_ref().and_then(|vfork| vfork.child) {
+        HaltReason::Stopped => vec![go_on(&[pid], 0)],
+        HaltReason::Forking => match halt.vfork.as_ref().and_then(|vfork| vfork.child) {
             Some(child) => vec![
                 Step::run(format!("cat /proc/{child}/stack; ls -l /proc/{child}/fd")),
                 Step::run(format!("kill {child}")).with(format!("which lets {pid} go on")),
             ],
             None => vec![Step::run(format!("ps -o pid,stat,wchan,args --ppid {pid}"))],
         },
-        Hold::Stuck => vec![Step::run(format!("cat /proc/{pid}/task/*/stack"))],
+        HaltReason::Stuck => vec![Step::run(format!("cat /proc/{pid}/task/*/stack"))],
     }
 }
 

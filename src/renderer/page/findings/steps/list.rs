@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use crate::classifier::Report;
 use crate::classifier::cause::GRACE_MS;
-use crate::classifier::finding::{End, Finding, Set};
-use crate::classifier::group::At;
+use crate::classifier::finding::{Finding, ServiceEnd, SocketSet};
+use crate::classifier::group::ServedAt;
 use crate::model::{Endpoint, Name, Namespace, Pid};
 use crate::renderer::page::findings::steps::place::closewait;
 use crate::renderer::page::findings::steps::step::{Step, word};
@@ -77,7 +77,7 @@ enum Whose {
     Program(String),
 }
 
-fn whose(report: &Report<'_>, set: &Set) -> Whose {
+fn whose(report: &Report<'_>, set: &SocketSet) -> Whose {
     // Of one that is held by several, and of a queue, each holder tells.
     let shared = set.listener.is_some() || set.held.is_empty();
     match set.by_weight.as_slice() {
@@ -104,17 +104,17 @@ fn whose(report: &Report<'_>, set: &Set) -> Whose {
 }
 
 /// The condition that chooses the service end.
-fn end(end: End) -> Option<String> {
+fn end(end: ServiceEnd) -> Option<String> {
     let service = match end {
-        End::One(service) => service,
-        End::Several(side, _) => return side.map(|side| format!("side = {}", side.name())),
+        ServiceEnd::One(service) => service,
+        ServiceEnd::Several(side, _) => return side.map(|side| format!("side = {}", side.name())),
     };
     Some(match service.at {
-        At::Local(0) => "side = server".to_owned(),
-        At::Local(port) => format!("sport = :{port}"),
-        At::Remote(Endpoint { addr, port: 0 }) => format!("{} and side = client", to(addr)),
-        At::Remote(remote) => format!("dst {remote}"),
-        At::Untold(addr) => to(addr),
+        ServedAt::Local(0) => "side = server".to_owned(),
+        ServedAt::Local(port) => format!("sport = :{port}"),
+        ServedAt::Remote(Endpoint { addr, port: 0 }) => format!("{} and side = client", to(addr)),
+        ServedAt::Remote(remote) => format!("dst {remote}"),
+        ServedAt::Unknown(addr) => to(addr),
     })
 }
 

@@ -9,11 +9,11 @@ mod step;
 mod waiting;
 
 use crate::classifier::culprit::{Culprit, Descriptors, descriptors};
-use crate::classifier::finding::{Finding, Set};
-use crate::classifier::pool::Story;
+use crate::classifier::finding::{Finding, SocketSet};
+use crate::classifier::pool::PoolVerdict;
 use crate::classifier::severity::Severity;
-use crate::classifier::{Report, hiding};
-use crate::model::{Cause, Hiding, Pid, Tool};
+use crate::classifier::{Report, hidden_reason};
+use crate::model::{Cause, HiddenReason, Pid, Tool};
 use crate::renderer::page::findings::steps::list::{Within, list, within};
 use crate::renderer::page::findings::steps::place::{Place, closewait};
 use crate::renderer::page::findings::steps::stack::{log, stack};
@@ -45,13 +45,15 @@ pub fn steps(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
             steps.push(list(report, finding));
         }
         // Nothing that runs explains what lies idle.
-        _ if set.story == Some(Story::AtRest) => steps.push(list(report, finding)),
-        _ if set.story == Some(Story::Ambiguous) && finding.severity == Severity::Info => {
+        _ if set.pool_verdict == Some(PoolVerdict::AtRest) => steps.push(list(report, finding)),
+        _ if set.pool_verdict == Some(PoolVerdict::Ambiguous)
+            && finding.severity == Severity::Info =>
+        {
             steps.push(look_again(report, set, GROWS_S));
             steps.push(list(report, finding));
         }
         _ => {
-            if set.story == Some(Story::Ambiguous) {
+            if set.pool_verdict == Some(PoolVerdict::Ambiguous) {
                 steps.push(look_again(report, set, GROWS_S));
             }
             steps.extend(culprit::steps(finding));
@@ -105,7 +107,7 @@ fn of_owner(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
 }
 
 /// Whose children its holders are, and since when.
-fn family(set: &Set) -> Step {
+fn family(set: &SocketSet) -> Step {
     let pids = set.by_weight.iter().take(HOLDERS_MAX).map(Pid::to_string);
     let pids: Vec<String> = pids.collect();
     Step::run(format!("ps -o pid,ppid,lstart,args -p {}", pids.join(",")))
@@ -151,7 +153,7 @@ fn of_dead(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
 }
 
 /// Whether they stay, or grow, is told by a second look, so many seconds later.
-fn look_again(report: &Report<'_>, set: &Set, seconds: u32) -> Step {
+fn look_again(report: &Report<'_>, set: &SocketSet, seconds: u32) -> Step {
     let within = match within(report.snapshot.netns(set.netns)) {
         Within::Own => String::new(),
         Within::Named(name) => format!(" -N {name}"),
@@ -164,16 +166,18 @@ fn look_again(report: &Report<'_>, set: &Set, seconds: u32) -> Step {
 }
 
 /// What to try where nobody is seen who holds the sockets.
-fn whose(report: &Report<'_>, set: &Set) -> &'static str {
+fn whose(report: &Report<'_>, set: &SocketSet) -> &'static str {
     if set.owner.kind.is_none() {
         return "run it without --no-owners to see whose they are";
     }
-    match hiding(report.snapshot) {
-        Hiding::NeedsRoot => "run it as root to see whose they are",
-        Hiding::NeedsCapability => "run it with CAP_SYS_PTRACE to see whose they are",
-        Hiding::Refused | Hiding::Elsewhere if report.snapshot.scan.may_be_elsewhere() => {
+    match hidden_reason(report.snapshot) {
+        HiddenReason::NeedsRoot => "run it as root to see whose they are",
+        HiddenReason::NeedsCapability => "run it with CAP_SYS_PTRACE to see whose they are",
+        HiddenReason::Refused | HiddenReason::Elsewhere
+            if report.snapshot.scan.may_be_elsewhere() =>
+        {
             "run it on the host, or with the host's --proc, to see whose they are"
         }
-        Hiding::Refused | Hiding::Elsewhere => "see below what may hide the holder",
+        HiddenReason::Refused | HiddenReason::Elsewhere => "see below what may hide the holder",
     }
 }

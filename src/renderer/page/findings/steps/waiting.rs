@@ -9,7 +9,7 @@ use crate::renderer::page::findings::steps::step::Step;
 /// Who holds the other ends, and what lets go of the descriptors here.
 pub(super) fn steps(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
     let set = &finding.set;
-    let waits = set.waiting.is_some() || !set.behind.is_empty();
+    let waits = set.waiting.is_some() || !set.fin_wait2_sets.is_empty();
     let Some(Culprit::FarEnd(end)) = finding.culprit.filter(|_| waits) else {
         return Vec::new();
     };

@@ -6,15 +6,15 @@ use rustc_hash::FxHashMap;
 use super::cause::PeerEnd;
 use super::group::{GroupOwner, RecvQ, Service, Spread};
 use super::listeners::Bound;
-use super::outflow::HalfClosed;
-use super::pairs::Passing;
+use super::pairs::LegState;
 use super::patience::{self, Patience};
-use super::pool::{self, Pool, Story};
-use super::program::{Program, Whose};
+use super::pool::{self, Pool, PoolVerdict};
+use super::program::{OwnerKey, Program};
 use super::queue::Queue;
 use super::requests::{Ask, Requests, Role, requests};
+use super::send_progress::HalfClosed;
 use super::waiting::{Others, Wait, Waiting};
-use super::{Report, Row, behind, pairs};
+use super::{Report, Row, other_legs, pairs};
 use crate::model::{Cause, Evidence, Missing, Name, Pid, Side, StateSet, TimerKind};
 
 /// The most sets for which other connections of their owners are looked at.
@@ -24,17 +24,17 @@ const ENDS_MAX: u32 = 8;
 
 /// The service end, or ends, of a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum End {
+pub enum ServiceEnd {
     One(Service),
     /// So many that each alone says little.
     Several(Option<Side>, u32),
 }
 
-impl End {
+impl ServiceEnd {
     pub fn side(self) -> Option<Side> {
         match self {
-            End::One(service) => service.side(),
-            End::Several(side, _) => side,
+            ServiceEnd::One(service) => service.side(),
+            ServiceEnd::Several(side, _) => side,
         }
     }
 }
@@ -45,13 +45,13 @@ impl End {
 /// Processes of one program that serve the same end, or are the workers of one parent, are one
 /// owner: a hundred workers with one stuck socket each are one fault.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Set {
+pub struct SocketSet {
     /// The namespace, as [`Socket::netns`](crate::model::Socket::netns).
     pub netns: u16,
     pub cause: Cause,
     /// Why the cause is unclear, and for how many, most first.
     pub missing: Vec<(Missing, u64)>,
-    pub end: End,
+    pub end: ServiceEnd,
     /// The listener in whose queue unaccepted ones sit.
     pub listener: Option<Bound>,
     /// All of its processes.
@@ -91,18 +91,18 @@ pub struct Set {
     /// All connections of its owners to the service, where they opened them.
     pub pool: Option<Pool>,
     /// What that is consistent with, once its owners were asked.
-    pub story: Option<Story>,
+    pub pool_verdict: Option<PoolVerdict>,
     /// The service to which its owners have no connection left, and how many clients wait.
-    pub spent: Option<(End, u64)>,
+    pub exhausted: Option<(ServiceEnd, u64)>,
     /// Those on which all was read but what came together with the FIN, if anything did, and on
     /// which this side has sent something.
-    pub last_words: u64,
+    pub closing_messages: u64,
     /// Where the program closed its direction in step with these peers, and where that end has not
     /// closed; of sockets that have no other legs by their bytes.
-    pub in_step: Option<End>,
+    pub relayed_to: Option<ServiceEnd>,
     /// FIN_WAIT2 sockets of the same program that wait for the same ends as the other legs, these among
     /// them: what there is to say of them is said of this set.
-    pub behind: Vec<Set>,
+    pub fin_wait2_sets: Vec<SocketSet>,
     /// Of FIN_WAIT2 sockets: what they wait for.
     pub waiting: Option<Waiting>,
     /// Whether tcp_info came with none of them.
@@ -111,29 +111,29 @@ pub struct Set {
     pub held: Vec<(Pid, u32)>,
     /// The inodes of those that may be younger than the grace, or in use, ordered; 0 for each unaccepted
     /// one.
-    pub doubts: Vec<u32>,
+    pub maybe_young: Vec<u32>,
     /// How many of the others are each service's and each program's.
-    pub(super) parts: Vec<(Whole, u64)>,
+    pub(super) parts: Vec<(SumKey, u64)>,
 }
 
 /// What sockets are summed by, whatever their causes and processes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Whole {
+pub enum SumKey {
     /// Served here, on this port.
     Service(Service),
     Program(Program),
 }
 
-impl Whole {
+impl SumKey {
     /// All that a socket counts for: one that several programs hold counts for each.
-    pub(super) fn all_of(report: &Report<'_>, row: &Row<'_>, owner: &GroupOwner) -> Vec<Whole> {
+    pub(super) fn all_of(report: &Report<'_>, row: &Row<'_>, owner: &GroupOwner) -> Vec<SumKey> {
         let service = row.service();
-        let served = (service.side() == Some(Side::Server)).then_some(Whole::Service(service));
+        let served = (service.side() == Some(Side::Server)).then_some(SumKey::Service(service));
         // Of one that is not accepted, no process has a descriptor.
         let held = owner.kind == Some("process");
         let pids = if held { owner.pids.as_slice() } else { &[] };
         let programs = Program::all(report.holders(), pids);
-        let programs = programs.into_iter().map(Whole::Program);
+        let programs = programs.into_iter().map(SumKey::Program);
         served.into_iter().chain(programs).collect()
     }
 }
@@ -142,10 +142,10 @@ impl Whole {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kinship {
     /// One descends from another, or from one that holds their listener.
-    Descent,
+    Related,
     /// None does, and all their ancestors are known. A process whose parent has ended is the first
     /// process's child by then, so that nothing follows of it.
-    Strangers,
+    Unrelated,
     Unknown,
 }
 
@@ -165,13 +165,13 @@ impl Kinship {
             .clone()
             .any(|line| line.iter().any(|(ancestor, _)| is_one(*ancestor)))
         {
-            return Kinship::Descent;
+            return Kinship::Related;
         }
         let is_told = |line: &[(Pid, Name)]| {
             line.last().is_some_and(|(pid, _)| *pid == Pid(1)) && line.len() > 1
         };
         if lines.all(is_told) {
-            Kinship::Strangers
+            Kinship::Unrelated
         } else {
             Kinship::Unknown
         }
@@ -199,10 +199,10 @@ struct Key {
     cause: Cause,
     /// The age is not known: whether they linger is not, either.
     is_age_missing: bool,
-    end: End,
+    end: ServiceEnd,
     listener: Option<Bound>,
     kind: Option<&'static str>,
-    owner: Whose,
+    owner: OwnerKey,
 }
 
 impl Key {
@@ -213,13 +213,13 @@ impl Key {
             netns: row.socket.netns,
             cause,
             is_age_missing,
-            end: End::One(end(report, row)),
+            end: ServiceEnd::One(end(report, row)),
             listener: listener(report, row),
             kind: owner.kind,
             owner: if is_one {
-                Whose::of(report.holders(), &owner, row.side())
+                OwnerKey::of(report.holders(), &owner, row.side())
             } else {
-                Whose::Processes(owner.pids)
+                OwnerKey::Processes(owner.pids)
             },
         }
     }
@@ -250,7 +250,7 @@ fn subject(report: &Report<'_>, row: &Row<'_>) -> Option<(Cause, bool)> {
 
 /// Gathers the CLOSE_WAIT sockets of a report into sets, the largest first, and the FIN_WAIT2 sockets
 /// that wait for a remote end of which no CLOSE_WAIT tells.
-pub fn sets(report: &Report<'_>) -> Vec<Set> {
+pub fn sets(report: &Report<'_>) -> Vec<SocketSet> {
     let waits = (0u32..).zip(report.rows());
     let waits = waits.filter(|(_, row)| row.cause.is_none() && report.wait(row).is_some());
     let waits: Vec<u32> = waits.map(|(at, _)| at).collect();
@@ -269,7 +269,7 @@ pub fn sets(report: &Report<'_>) -> Vec<Set> {
             key.netns == row.socket.netns
                 && key.cause == cause
                 && key.is_age_missing == is_age_missing
-                && key.end == End::One(end(report, &row))
+                && key.end == ServiceEnd::One(end(report, &row))
                 && key.listener == listener(report, &row)
                 && owner.is(&row.owner)
         });
@@ -286,14 +286,14 @@ pub fn sets(report: &Report<'_>) -> Vec<Set> {
             }
         }
     }
-    let mut sets: Vec<(Set, Vec<u32>)> = rolled_up(positions)
+    let mut sets: Vec<(SocketSet, Vec<u32>)> = rolled_up(positions)
         .into_iter()
         .map(|(key, positions)| (gather(report, &key, &positions, &others), positions))
         .collect();
     sets.sort_by(|(a, _), (b, _)| {
         (b.sockets.cmp(&a.sockets))
             .then_with(|| {
-                let key = |set: &Set| {
+                let key = |set: &SocketSet| {
                     (
                         set.cause,
                         set.is_age_missing(),
@@ -310,7 +310,7 @@ pub fn sets(report: &Report<'_>) -> Vec<Set> {
     let suspicious = sets
         .iter_mut()
         .filter(|(set, _)| set.is_suspicious() && set.waiting.is_none());
-    let (mut looked_at, positions): (Vec<&mut Set>, Vec<&[u32]>) = suspicious
+    let (mut looked_at, positions): (Vec<&mut SocketSet>, Vec<&[u32]>) = suspicious
         .take(BESIDE_MAX)
         .map(|(set, positions)| (set, positions.as_slice()))
         .unzip();
@@ -328,7 +328,7 @@ pub fn sets(report: &Report<'_>) -> Vec<Set> {
         set.legs = legs;
         set.requests = requests;
     }
-    behind::told_together(report, sets)
+    other_legs::attach_fin_wait2(report, sets)
 }
 
 /// Puts the sets of one owner, cause and side together where they spread over many service ends: a
@@ -336,7 +336,7 @@ pub fn sets(report: &Report<'_>) -> Vec<Set> {
 /// one.
 fn rolled_up(positions: FxHashMap<Key, Vec<u32>>) -> FxHashMap<Key, Vec<u32>> {
     let several = |key: &Key, ends| Key {
-        end: End::Several(key.end.side(), ends),
+        end: ServiceEnd::Several(key.end.side(), ends),
         ..key.clone()
     };
     let mut ends: FxHashMap<Key, u32> = FxHashMap::default();
@@ -357,8 +357,8 @@ fn rolled_up(positions: FxHashMap<Key, Vec<u32>>) -> FxHashMap<Key, Vec<u32>> {
     rolled
 }
 
-fn gather(report: &Report<'_>, key: &Key, positions: &[u32], others: &Others<'_>) -> Set {
-    let mut set = Set {
+fn gather(report: &Report<'_>, key: &Key, positions: &[u32], others: &Others<'_>) -> SocketSet {
+    let mut set = SocketSet {
         netns: key.netns,
         cause: key.cause,
         missing: Vec::new(),
@@ -367,8 +367,8 @@ fn gather(report: &Report<'_>, key: &Key, positions: &[u32], others: &Others<'_>
         owner: GroupOwner {
             kind: key.kind,
             pids: match &key.owner {
-                Whose::Processes(pids) => pids.clone(),
-                Whose::Program(..) => Vec::new(),
+                OwnerKey::Processes(pids) => pids.clone(),
+                OwnerKey::Program(..) => Vec::new(),
             },
         },
         by_weight: Vec::new(),
@@ -392,19 +392,19 @@ fn gather(report: &Report<'_>, key: &Key, positions: &[u32], others: &Others<'_>
         legs: None,
         requests: Vec::new(),
         pool: None,
-        story: None,
-        spent: None,
-        last_words: 0,
-        in_step: None,
-        behind: Vec::new(),
+        pool_verdict: None,
+        exhausted: None,
+        closing_messages: 0,
+        relayed_to: None,
+        fin_wait2_sets: Vec::new(),
         waiting: (key.cause == Cause::PeerNotClosed).then(Waiting::default),
         no_tcp_info: true,
         held: Vec::new(),
-        doubts: Vec::new(),
+        maybe_young: Vec::new(),
         parts: Vec::new(),
     };
-    let mut parts: FxHashMap<Whole, u64> = FxHashMap::default();
-    let mut last: Option<(GroupOwner, Service, Vec<Whole>)> = None;
+    let mut parts: FxHashMap<SumKey, u64> = FxHashMap::default();
+    let mut last: Option<(GroupOwner, Service, Vec<SumKey>)> = None;
     let mut ages = Vec::new();
     let mut waits = Vec::new();
     for row in positions.iter().map(|at| report.row(*at as usize)) {
@@ -426,7 +426,7 @@ fn gather(report: &Report<'_>, key: &Key, positions: &[u32], others: &Others<'_>
             waits.extend(patience::of_row(&row, report.snapshot.host.tick));
         }
         if wait.is_some_and(|wait| !wait.counts()) || report.may_be_young(&row) {
-            set.doubts.push(row.socket.inode);
+            set.maybe_young.push(row.socket.inode);
             continue;
         }
         let service = row.service();
@@ -435,7 +435,7 @@ fn gather(report: &Report<'_>, key: &Key, positions: &[u32], others: &Others<'_>
             .is_some_and(|(owner, end, _)| *end == service && owner.is(&row.owner));
         if !same {
             let owner = GroupOwner::of(&row.owner);
-            let wholes = Whole::all_of(report, &row, &owner);
+            let wholes = SumKey::all_of(report, &row, &owner);
             last = Some((owner, service, wholes));
         }
         for whole in last.iter().flat_map(|(_, _, wholes)| wholes) {
@@ -449,7 +449,7 @@ fn gather(report: &Report<'_>, key: &Key, positions: &[u32], others: &Others<'_>
     }
     set.parts = parts.into_iter().collect();
     set.parts.sort_unstable();
-    set.doubts.sort_unstable();
+    set.maybe_young.sort_unstable();
     set.idle = Spread::of(&mut ages);
     set.patience = Patience::of(&mut waits);
     set.held.sort_unstable();
@@ -489,7 +489,7 @@ fn gather(report: &Report<'_>, key: &Key, positions: &[u32], others: &Others<'_>
     set
 }
 
-impl Set {
+impl SocketSet {
     fn add(&mut self, row: &Row<'_>, report: &Report<'_>) {
         let socket = row.socket;
         if let Some(missing) = row.missing {
@@ -543,10 +543,10 @@ impl Set {
             }
             None => {}
         }
-        let has_last_words = facts.read_before == Some(true)
+        let has_closing_message = facts.read_before == Some(true)
             && facts.ever_sent == Some(true)
             && facts.ends_with_data();
-        self.last_words += u64::from(has_last_words);
+        self.closing_messages += u64::from(has_closing_message);
         self.no_tcp_info &= socket.tcp.is_none();
         if socket.inode != 0 {
             let holders = row.owner.holders().iter();
@@ -576,17 +576,17 @@ impl Set {
 
     /// What became of the other legs, and where they lead, if each connection has one. Where most have
     /// passed the close on, the program does so: the few others are another story.
-    pub fn all_pair(&self) -> Option<(pairs::Passing, End)> {
+    pub fn all_pair(&self) -> Option<(pairs::LegState, ServiceEnd)> {
         let legs = self.legs.as_ref()?;
-        let tells = legs.pairs == legs.looked_at || legs.passing == Passing::PassedOn;
-        tells.then_some((legs.passing, legs.other))
+        let tells = legs.pairs == legs.looked_at || legs.leg_state == LegState::PassedOn;
+        tells.then_some((legs.leg_state, legs.other))
     }
 
     /// The end that has not closed what the program has closed there, passing the close on.
-    pub fn far_end(&self) -> Option<End> {
+    pub fn far_end(&self) -> Option<ServiceEnd> {
         match self.all_pair() {
-            Some((Passing::PassedOn, end)) => Some(end),
-            _ => self.in_step,
+            Some((LegState::PassedOn, end)) => Some(end),
+            _ => self.relayed_to,
         }
     }
 
@@ -598,12 +598,12 @@ impl Set {
 
     /// How many of them linger for sure.
     pub fn lingering(&self) -> u64 {
-        self.sockets.saturating_sub(self.doubts.len() as u64)
+        self.sockets.saturating_sub(self.maybe_young.len() as u64)
     }
 
     /// How many FIN_WAIT2 sockets are told with it.
-    pub fn behind(&self) -> u64 {
-        self.behind.iter().map(|set| set.sockets).sum()
+    pub fn fin_wait2(&self) -> u64 {
+        self.fin_wait2_sets.iter().map(|set| set.sockets).sum()
     }
 
     /// Whether its unaccepted sockets sit in this queue.
@@ -630,17 +630,17 @@ impl Set {
 }
 
 /// The set of descriptors that are in no table.
-pub(super) fn dead(report: &Report<'_>, pids: Vec<Pid>, sockets: u64) -> Set {
+pub(super) fn dead(report: &Report<'_>, pids: Vec<Pid>, sockets: u64) -> SocketSet {
     let key = Key {
         netns: 0,
         cause: Cause::DeadDescriptors,
         is_age_missing: false,
-        end: End::Several(None, 0),
+        end: ServiceEnd::Several(None, 0),
         listener: None,
         kind: Some("process"),
-        owner: Whose::Processes(pids),
+        owner: OwnerKey::Processes(pids),
     };
-    Set {
+    SocketSet {
         sockets,
         ..gather(report, &key, &[], &Others::default())
     }
@@ -648,18 +648,18 @@ pub(super) fn dead(report: &Report<'_>, pids: Vec<Pid>, sockets: u64) -> Set {
 
 /// The set of an accept queue whose connections are all still open at the other end: no socket
 /// is in CLOSE_WAIT yet.
-pub(super) fn unaccepted(report: &Report<'_>, queue: &Queue) -> Set {
+pub(super) fn unaccepted(report: &Report<'_>, queue: &Queue) -> SocketSet {
     let key = Key {
         netns: queue.bound.netns,
         cause: Cause::NotAccepted,
         is_age_missing: false,
-        end: End::One(queue.bound.service()),
+        end: ServiceEnd::One(queue.bound.service()),
         listener: Some(queue.bound),
         kind: Some("listener"),
-        owner: Whose::Processes(queue.pids.clone()),
+        owner: OwnerKey::Processes(queue.pids.clone()),
     };
     let ask = Ask::of(report, key.netns, &queue.pids, std::iter::empty());
-    Set {
+    SocketSet {
         requests: requests(report, &[ask]).pop().unwrap_or_default(),
         ..gather(report, &key, &[], &Others::default())
     }

@@ -3,18 +3,18 @@
 
 use std::collections::BTreeMap;
 
-use super::pairs::Passing;
+use super::pairs::LegState;
 use super::program::Program;
-use super::sets::{End, Set};
-use super::{Report, pairs, tandem};
+use super::socket_set::{ServiceEnd, SocketSet};
+use super::{Report, pairs, relayed_close};
 use crate::model::Cause;
 
 /// A set, and the positions of its rows.
-type Gathered = (Set, Vec<u32>);
+type Gathered = (SocketSet, Vec<u32>);
 
 /// Puts FIN_WAIT2 sets behind CLOSE_WAIT sets: by equal bytes, or else, where all was read, by closes
 /// in step.
-pub(super) fn told_together(report: &Report<'_>, sets: Vec<Gathered>) -> Vec<Set> {
+pub(super) fn attach_fin_wait2(report: &Report<'_>, sets: Vec<Gathered>) -> Vec<SocketSet> {
     let (mut waiting, mut sets): (Vec<Gathered>, Vec<Gathered>) =
         sets.into_iter().partition(|(set, _)| set.waiting.is_some());
     if !waiting.is_empty() {
@@ -33,7 +33,7 @@ struct Owner {
 }
 
 impl Owner {
-    fn of(report: &Report<'_>, set: &Set) -> Owner {
+    fn of(report: &Report<'_>, set: &SocketSet) -> Owner {
         Owner {
             netns: set.netns,
             programs: Program::all(report.holders(), &set.owner.pids),
@@ -58,7 +58,7 @@ fn by_bytes(report: &Report<'_>, waiting: Vec<Gathered>, sets: &mut [Gathered]) 
             .map(|at| report.row(*at as usize).service());
         let leads_there = |legs: &pairs::Legs| {
             let mut services = services.clone();
-            legs.passing == Passing::PassedOn
+            legs.leg_state == LegState::PassedOn
                 && services.all(|service| legs.services.binary_search(&service).is_ok())
         };
         let mut others = sets.iter_mut().map(|(other, _)| other);
@@ -66,7 +66,7 @@ fn by_bytes(report: &Report<'_>, waiting: Vec<Gathered>, sets: &mut [Gathered]) 
             other.legs.as_ref().is_some_and(leads_there) && Owner::of(report, other).has(&owner)
         });
         match other {
-            Some(other) => other.behind.push(set),
+            Some(other) => other.fin_wait2_sets.push(set),
             None => rest.push((set, positions)),
         }
     }
@@ -90,16 +90,16 @@ fn by_closes(report: &Report<'_>, waiting: Vec<Gathered>, sets: &mut [Gathered])
         rest = others;
         let of_peers: Vec<u32> = peers.iter().flat_map(|(_, at)| at).copied().collect();
         let of_own: Vec<u32> = own.iter().flat_map(|(_, at)| at).copied().collect();
-        if !tandem::are_in_step(report, &of_peers, &of_own) {
+        if !relayed_close::closes_are_relayed(report, &of_peers, &of_own) {
             rest.extend(own);
             continue;
         }
         let end = together(&own);
-        let mut own: Vec<Set> = own.into_iter().map(|(set, _)| set).collect();
+        let mut own: Vec<SocketSet> = own.into_iter().map(|(set, _)| set).collect();
         for (set, _) in &mut peers {
-            set.in_step = Some(end);
+            set.relayed_to = Some(end);
             // The largest comes first, and stands for all of them.
-            set.behind.append(&mut own);
+            set.fin_wait2_sets.append(&mut own);
         }
     }
     rest
@@ -115,21 +115,21 @@ fn may_pass_on(cause: Cause) -> bool {
 }
 
 /// The ends of several sets as one.
-fn together(sets: &[Gathered]) -> End {
-    let mut ends: Vec<End> = sets.iter().map(|(set, _)| set.end).collect();
+fn together(sets: &[Gathered]) -> ServiceEnd {
+    let mut ends: Vec<ServiceEnd> = sets.iter().map(|(set, _)| set.end).collect();
     ends.sort_unstable();
     ends.dedup();
     match ends.as_slice() {
         [one] => *one,
-        several => End::Several(several.first().and_then(|end| end.side()), count(several)),
+        several => ServiceEnd::Several(several.first().and_then(|end| end.side()), count(several)),
     }
 }
 
 /// How many service ends there are.
-fn count(ends: &[End]) -> u32 {
+fn count(ends: &[ServiceEnd]) -> u32 {
     let each = ends.iter().map(|end| match end {
-        End::One(_) => 1,
-        End::Several(_, ends) => *ends,
+        ServiceEnd::One(_) => 1,
+        ServiceEnd::Several(_, ends) => *ends,
     });
     each.fold(0, u32::saturating_add)
 }

@@ -2,7 +2,7 @@
 //! and what lies unanswered while a worker is stopped are one fault, not three.
 
 use super::culprit::Culprit;
-use super::finding::{End, Finding};
+use super::finding::{Finding, ServiceEnd};
 use super::group::GroupOwner;
 use super::queue::Queue;
 use crate::model::{Cause, Side};
@@ -16,7 +16,7 @@ pub struct Part {
 }
 
 /// Puts together what belongs together; the order stays.
-pub(super) fn together(findings: Vec<Finding>) -> Vec<Finding> {
+pub(super) fn merge(findings: Vec<Finding>) -> Vec<Finding> {
     let mut kept: Vec<Finding> = Vec::with_capacity(findings.len());
     for finding in findings {
         match kept.iter_mut().find(|kept| is_one(kept, &finding)) {
@@ -40,9 +40,11 @@ fn uses_up(holder: &Finding, queue: &Finding) -> bool {
 /// Whether two findings are of one service and of processes in common, and one fact explains both.
 fn is_one(kept: &Finding, other: &Finding) -> bool {
     let (a, b) = (&kept.set, &other.set);
-    let is_served = matches!(a.end, End::One(_)) && a.end.side() == Some(Side::Server);
+    let is_served = matches!(a.end, ServiceEnd::One(_)) && a.end.side() == Some(Side::Server);
     let counts = |finding: &Finding| {
-        finding.set.is_suspicious() && !finding.set.is_age_missing() && finding.retired.is_none()
+        finding.set.is_suspicious()
+            && !finding.set.is_age_missing()
+            && finding.old_workers.is_none()
     };
     let mut pids = a.owner.pids.iter();
     let mut others = b.owner.pids.iter();

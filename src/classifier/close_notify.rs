@@ -17,9 +17,9 @@ pub fn is_close_notify(finding: &Finding) -> bool {
     BYTES.contains(&unread)
         && set.recv_q_min == set.recv_q.max
         && set.uncounted_fins == 0
-        && set.last_words == set.sockets
+        && set.closing_messages == set.sockets
         && finding.culprit.is_none()
-        && finding.workers.behind().is_none()
+        && finding.workers.backend().is_none()
         && !finding.evidence.is_empty()
         && finding.evidence.iter().all(may_read)
 }

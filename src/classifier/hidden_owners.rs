@@ -2,21 +2,21 @@
 
 use super::Row;
 use super::listeners::Listeners;
-use crate::model::{Barrier, Gap, GapKind, Hiding, Holding, Name, Owner, Scan, Snapshot};
+use crate::model::{BlindSpot, Gap, GapKind, HiddenReason, Holding, Name, Owner, Scan, Snapshot};
 
 /// Why a holder may have gone unseen in this snapshot: the first reason that something can be done
 /// about. Others may apply as well, and the gap names all.
-pub fn hiding(snapshot: &Snapshot) -> Hiding {
+pub fn hidden_reason(snapshot: &Snapshot) -> HiddenReason {
     let scan = &snapshot.scan;
     let unlisted = scan
-        .barriers
+        .blind_spots
         .iter()
-        .any(|barrier| matches!(barrier, Barrier::Hidepid(_)));
+        .any(|blind_spot| matches!(blind_spot, BlindSpot::Hidepid(_)));
     match scan.processes_read < scan.processes_seen || unlisted {
-        true if scan.privileged => Hiding::Refused,
-        true if scan.root => Hiding::NeedsCapability,
-        true => Hiding::NeedsRoot,
-        false => Hiding::Elsewhere,
+        true if scan.privileged => HiddenReason::Refused,
+        true if scan.root => HiddenReason::NeedsCapability,
+        true => HiddenReason::NeedsRoot,
+        false => HiddenReason::Elsewhere,
     }
 }
 
@@ -47,7 +47,7 @@ impl Hidden {
                 GapKind::OwnersHidden,
                 self.hidden,
                 format!("without a visible holder, perhaps held by {}", reasons(scan).join(", or ")),
-                remedy(hiding(snapshot), scan),
+                remedy(hidden_reason(snapshot), scan),
             ),
             (
                 GapKind::ListenerUnknown,
@@ -69,9 +69,9 @@ impl Hidden {
                 "left out: the filter asks for what is not known of them (an owner, a side, a unit, a cause, \
                  an age, an interface, a mark or a cgroup)"
                     .to_owned(),
-                match hiding(snapshot) {
+                match hidden_reason(snapshot) {
                     // Root has what helps against the others.
-                    hidden @ Hiding::NeedsCapability => format!(
+                    hidden @ HiddenReason::NeedsCapability => format!(
                         "{}, or select by state and port alone",
                         remedy(hidden, scan)
                     ),
@@ -96,19 +96,22 @@ impl Hidden {
 
 /// Who may hold the sockets, the most specific first; at least one.
 fn reasons(scan: &Scan) -> Vec<String> {
-    let held = scan.barriers.iter().filter_map(|barrier| match barrier {
-        Barrier::InFlight(holding) => Some(format!(
-            "an unread message in a UNIX socket of {} ({} in flight)",
-            name(holding),
-            descriptors(holding)
-        )),
-        Barrier::Call(holding) => Some(format!(
-            "{}, in a system call on a closed descriptor",
-            name(holding)
-        )),
-        Barrier::Mapping(holding) => Some(format!("{}, which has it mapped", name(holding))),
-        _ => None,
-    });
+    let held = scan
+        .blind_spots
+        .iter()
+        .filter_map(|blind_spot| match blind_spot {
+            BlindSpot::InFlight(holding) => Some(format!(
+                "an unread message in a UNIX socket of {} ({} in flight)",
+                name(holding),
+                descriptors(holding)
+            )),
+            BlindSpot::Call(holding) => Some(format!(
+                "{}, in a system call on a closed descriptor",
+                name(holding)
+            )),
+            BlindSpot::Mapping(holding) => Some(format!("{}, which has it mapped", name(holding))),
+            _ => None,
+        });
     let mut reasons: Vec<String> = held.collect();
     let (seen, unread) = (
         scan.processes_seen,
@@ -117,7 +120,7 @@ fn reasons(scan: &Scan) -> Vec<String> {
     if unread > 0 {
         let why = if !scan.privileged {
             "may not be read"
-        } else if scan.barriers.contains(&Barrier::UserNamespace) {
+        } else if scan.blind_spots.contains(&BlindSpot::UserNamespace) {
             "may not be read from this user namespace"
         } else {
             "may not be read even with every capability (perhaps because of a security module)"
@@ -127,13 +130,15 @@ fn reasons(scan: &Scan) -> Vec<String> {
             _ => format!("one of the {unread} processes (of {seen}) that {why}"),
         });
     }
-    for barrier in &scan.barriers {
-        match barrier {
-            Barrier::Hidepid(option) => reasons.push(format!(
+    for blind_spot in &scan.blind_spots {
+        match blind_spot {
+            BlindSpot::Hidepid(option) => reasons.push(format!(
                 "another user's process, which /proc does not list ({option})"
             )),
-            Barrier::PidNamespace => reasons.push("a process in another PID namespace".to_owned()),
-            Barrier::Kernel => reasons.push("the kernel itself (NFS, for example)".to_owned()),
+            BlindSpot::PidNamespace => {
+                reasons.push("a process in another PID namespace".to_owned())
+            }
+            BlindSpot::Kernel => reasons.push("the kernel itself (NFS, for example)".to_owned()),
             _ => {}
         }
     }
@@ -146,37 +151,39 @@ fn reasons(scan: &Scan) -> Vec<String> {
     }
 }
 
-/// What to try against the reason that [`hiding`] gives.
-fn remedy(hiding: Hiding, scan: &Scan) -> String {
-    let has = |barrier| scan.barriers.contains(&barrier);
-    match hiding {
-        Hiding::NeedsRoot => match lacking(scan) {
+/// What to try against the reason that [`hidden_reason`] gives.
+fn remedy(hidden_reason: HiddenReason, scan: &Scan) -> String {
+    let has = |blind_spot| scan.blind_spots.contains(&blind_spot);
+    match hidden_reason {
+        HiddenReason::NeedsRoot => match lacking(scan) {
             Some(names) => format!("run as root (or with {names})"),
             None => "run as root (or with CAP_SYS_PTRACE)".to_owned(),
         },
-        Hiding::NeedsCapability => match lacking(scan) {
+        HiddenReason::NeedsCapability => match lacking(scan) {
             Some(names) => format!("run it with {names}"),
             None => "run it with CAP_SYS_PTRACE".to_owned(),
         },
-        Hiding::Refused if has(Barrier::UserNamespace) => {
+        HiddenReason::Refused if has(BlindSpot::UserNamespace) => {
             "run it outside this user namespace".to_owned()
         }
-        Hiding::Elsewhere if scan.may_be_elsewhere() => {
+        HiddenReason::Elsewhere if scan.may_be_elsewhere() => {
             "run it on the host, or with the host's --proc".to_owned()
         }
-        Hiding::Refused | Hiding::Elsewhere => String::new(),
+        HiddenReason::Refused | HiddenReason::Elsewhere => String::new(),
     }
 }
 
 /// The capabilities that the reader lacks; `None` where that was not read.
 fn lacking(scan: &Scan) -> Option<String> {
-    scan.barriers.iter().find_map(|barrier| match barrier {
-        Barrier::Capabilities(names) => {
-            let names: Vec<String> = names.iter().map(Name::to_string).collect();
-            Some(names.join(" and "))
-        }
-        _ => None,
-    })
+    scan.blind_spots
+        .iter()
+        .find_map(|blind_spot| match blind_spot {
+            BlindSpot::Capabilities(names) => {
+                let names: Vec<String> = names.iter().map(Name::to_string).collect();
+                Some(names.join(" and "))
+            }
+            _ => None,
+        })
 }
 
 fn descriptors(holding: &Holding) -> String {
@@ -198,12 +205,12 @@ mod tests {
     use super::*;
     use crate::model::{Name, Pid};
 
-    fn told(unread: u32, privileged: bool, barriers: Vec<Barrier>) -> String {
+    fn told(unread: u32, privileged: bool, blind_spots: Vec<BlindSpot>) -> String {
         let scan = Scan {
             processes_seen: 90,
             processes_read: 90 - unread,
             privileged,
-            barriers,
+            blind_spots,
             ..Scan::default()
         };
         reasons(&scan).join(", or ")
@@ -217,11 +224,11 @@ mod tests {
             count: 8,
         };
         assert_eq!(
-            told(0, true, vec![Barrier::Kernel]),
+            told(0, true, vec![BlindSpot::Kernel]),
             "the kernel itself (NFS, for example)"
         );
         assert_eq!(
-            told(1, true, vec![Barrier::InFlight(holding())]),
+            told(1, true, vec![BlindSpot::InFlight(holding())]),
             "an unread message in a UNIX socket of store[7] (8 descriptors in flight), or the one \
              process (of 90) that may not be read even with every capability (perhaps because of a security module)"
         );
@@ -229,13 +236,13 @@ mod tests {
             told(
                 0,
                 true,
-                vec![Barrier::Call(holding()), Barrier::PidNamespace]
+                vec![BlindSpot::Call(holding()), BlindSpot::PidNamespace]
             ),
             "store[7], in a system call on a closed descriptor, or a process in another PID \
              namespace"
         );
-        let hidepid = Barrier::Hidepid("hidepid=invisible".into());
-        let names = Barrier::Capabilities(vec!["CAP_SYS_PTRACE".into()]);
+        let hidepid = BlindSpot::Hidepid("hidepid=invisible".into());
+        let names = BlindSpot::Capabilities(vec!["CAP_SYS_PTRACE".into()]);
         assert_eq!(
             told(0, false, vec![names, hidepid]),
             "another user's process, which /proc does not list (hidepid=invisible)"
@@ -245,7 +252,7 @@ mod tests {
             "one of the 89 processes (of 90) that may not be read"
         );
         assert_eq!(
-            told(30, true, vec![Barrier::UserNamespace]),
+            told(30, true, vec![BlindSpot::UserNamespace]),
             "one of the 30 processes (of 90) that may not be read from this user namespace"
         );
     }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::finding::{Finding, TOLD};
+use super::finding::{DETAILED, Finding};
 use super::severity::{Severity, Thresholds, Weight, severity};
 use super::workers::Workers;
-use super::{Report, sets};
+use super::{Report, socket_set};
 use crate::model::{Cause, Evidence, FdLimit, Name, Pid};
 
 /// How far two counts of the legs of one proxy may be apart, in percent: a connection is between the
@@ -13,7 +13,7 @@ use crate::model::{Cause, Evidence, FdLimit, Name, Pid};
 const APART_PERCENT: u64 = 20;
 
 /// The descriptors that have lost their connections, of one program together, where they are many.
-pub(super) fn dead(
+pub(super) fn findings(
     report: &Report<'_>,
     evidence: &[Evidence],
     thresholds: &Thresholds,
@@ -39,7 +39,7 @@ pub(super) fn dead(
         });
         let weight = Weight {
             cause: Cause::DeadDescriptors,
-            story: None,
+            pool_verdict: None,
             sockets,
             fd_percent: shares.max(),
             queue_percent: None,
@@ -49,14 +49,14 @@ pub(super) fn dead(
         let pids = processes.iter().map(|evidence| evidence.pid).collect();
         Finding {
             severity: severity(&weight, thresholds),
-            set: sets::dead(report, pids, sockets),
+            set: socket_set::dead(report, pids, sockets),
             queue: None,
-            evidence: processes.into_iter().take(TOLD).cloned().collect(),
+            evidence: processes.into_iter().take(DETAILED).cloned().collect(),
             workers: Workers::default(),
             culprit: None,
             halted: None,
             chain: Vec::new(),
-            retired: None,
+            old_workers: None,
             fd_percent: weight.fd_percent,
             dead: 0,
             sum: None,
@@ -73,7 +73,7 @@ pub(super) fn dead(
 /// Adds the findings about dead descriptors. Those that are as many as the FIN_WAIT2 sockets of their
 /// program which wait for a remote end, CLOSE_WAIT ones counted with them, are the other legs of these:
 /// the hosts of the clients have let go of them, and the program waits for the remote end at both.
-pub(super) fn tell(dead: Vec<Finding>, findings: &mut Vec<Finding>, thresholds: &Thresholds) {
+pub(super) fn add_to(dead: Vec<Finding>, findings: &mut Vec<Finding>, thresholds: &Thresholds) {
     for one in dead {
         match findings.iter_mut().find(|finding| is_leg(&one, finding)) {
             None => findings.push(one),
@@ -83,7 +83,7 @@ pub(super) fn tell(dead: Vec<Finding>, findings: &mut Vec<Finding>, thresholds: 
                 finding.fd_percent = both.map(|(a, b)| a.saturating_add(b));
                 let weight = Weight {
                     cause: finding.set.cause,
-                    story: None,
+                    pool_verdict: None,
                     sockets: one.set.sockets,
                     fd_percent: finding.fd_percent,
                     queue_percent: None,

@@ -25,8 +25,8 @@ const EVEN_LEAST: f64 = 0.2;
 
 /// When events happened, in milliseconds before now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shape {
-    pub kind: Kind,
+pub struct TimePattern {
+    pub kind: Pattern,
     /// How many there are.
     pub events: u64,
     pub newest_ms: u64,
@@ -35,7 +35,7 @@ pub struct Shape {
 
 /// What a distribution tells of how it came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum Pattern {
     /// Together, and nothing since.
     Burst,
     /// One after the other, as evenly as chance has it, until now.
@@ -46,35 +46,35 @@ pub enum Kind {
     Few,
 }
 
-impl Kind {
+impl Pattern {
     /// The name in JSON.
     pub fn name(self) -> &'static str {
         match self {
-            Kind::Burst => "burst",
-            Kind::Spread => "spread",
-            Kind::Mixed => "mixed",
-            Kind::Few => "few",
+            Pattern::Burst => "burst",
+            Pattern::Spread => "spread",
+            Pattern::Mixed => "mixed",
+            Pattern::Few => "few",
         }
     }
 }
 
-impl Shape {
+impl TimePattern {
     /// Of any number of ages, in any order; `None` of none.
-    pub fn of(ages: &mut [u64]) -> Option<Shape> {
+    pub fn of(ages: &mut [u64]) -> Option<TimePattern> {
         ages.sort_unstable();
         let (newest_ms, oldest_ms) = (*ages.first()?, *ages.last()?);
         let kind = if ages.len() < BURST_LEAST {
-            Kind::Few
+            Pattern::Few
         } else if is_burst(ages) {
-            Kind::Burst
+            Pattern::Burst
         } else if ages.len() < SPREAD_LEAST {
-            Kind::Few
+            Pattern::Few
         } else if oldest_ms >= SPREAD_LEAST_MS && goes_on(ages) && is_even(ages, oldest_ms) {
-            Kind::Spread
+            Pattern::Spread
         } else {
-            Kind::Mixed
+            Pattern::Mixed
         };
-        Some(Shape {
+        Some(TimePattern {
             kind,
             events: ages.len() as u64,
             newest_ms,
@@ -84,7 +84,7 @@ impl Shape {
 
     /// How many in a minute, where they go on.
     pub fn per_minute(&self) -> Option<f64> {
-        let goes_on = self.kind == Kind::Spread;
+        let goes_on = self.kind == Pattern::Spread;
         goes_on.then(|| self.events as f64 * 60_000.0 / self.oldest_ms as f64)
     }
 }
@@ -126,67 +126,73 @@ fn is_even(ages: &[u64], oldest_ms: u64) -> bool {
 mod tests {
     use super::*;
 
-    fn kind(ages: impl IntoIterator<Item = u64>) -> Option<Kind> {
+    fn kind(ages: impl IntoIterator<Item = u64>) -> Option<Pattern> {
         let mut ages: Vec<u64> = ages.into_iter().collect();
-        Shape::of(&mut ages).map(|shape| shape.kind)
+        TimePattern::of(&mut ages).map(|pattern| pattern.kind)
     }
 
     #[test]
     fn closed_at_one_moment_is_a_burst() {
-        assert_eq!(kind([9_000; 120]), Some(Kind::Burst));
-        assert_eq!(kind((0..110).map(|at| 8_280 + at * 16)), Some(Kind::Burst));
+        assert_eq!(kind([9_000; 120]), Some(Pattern::Burst));
+        assert_eq!(
+            kind((0..110).map(|at| 8_280 + at * 16)),
+            Some(Pattern::Burst)
+        );
         // Filled one by one, and idle since.
-        assert_eq!(kind((0..127).map(|at| 15_000 + at * 50)), Some(Kind::Burst));
+        assert_eq!(
+            kind((0..127).map(|at| 15_000 + at * 50)),
+            Some(Pattern::Burst)
+        );
         // A minute, seven hours ago.
         let hours = 7 * 3_600_000;
         assert_eq!(
             kind((0..50).map(|at| hours + at * 1_000)),
-            Some(Kind::Burst)
+            Some(Pattern::Burst)
         );
     }
 
     #[test]
     fn one_or_two_that_were_used_since_do_not_hide_a_burst() {
         let ages = std::iter::repeat_n(3_600_000, 58).chain([10_000, 400_000]);
-        assert_eq!(kind(ages), Some(Kind::Burst));
+        assert_eq!(kind(ages), Some(Pattern::Burst));
     }
 
     #[test]
     fn one_after_the_other_until_now_is_no_burst() {
         let ages = (0..1_800).map(|at| at * 400);
         let mut ages: Vec<u64> = ages.collect();
-        let shape = Shape::of(&mut ages).unwrap();
-        assert_eq!(shape.kind, Kind::Spread);
-        assert_eq!(shape.per_minute().map(f64::round), Some(150.0));
+        let pattern = TimePattern::of(&mut ages).unwrap();
+        assert_eq!(pattern.kind, Pattern::Spread);
+        assert_eq!(pattern.per_minute().map(f64::round), Some(150.0));
         // Some dozens each minute.
         let ages = (0..30).flat_map(|minute| [minute * 60_000 + 7_000; 12]);
-        assert_eq!(kind(ages), Some(Kind::Spread));
+        assert_eq!(kind(ages), Some(Pattern::Spread));
     }
 
     #[test]
     fn what_went_on_for_long_and_stopped_is_neither() {
         let ages = (0..1_200).map(|at| 240_000 + at * 1_000);
-        assert_eq!(kind(ages), Some(Kind::Mixed));
+        assert_eq!(kind(ages), Some(Pattern::Mixed));
         // Two bursts.
         let ages = std::iter::repeat_n(60_000, 30).chain([7_200_000; 30]);
-        assert_eq!(kind(ages), Some(Kind::Mixed));
+        assert_eq!(kind(ages), Some(Pattern::Mixed));
         // Just now, for a few seconds: it may go on or not.
         let ages = (0..100).map(|at| at * 70);
-        assert_eq!(kind(ages), Some(Kind::Mixed));
+        assert_eq!(kind(ages), Some(Pattern::Mixed));
     }
 
     #[test]
     fn a_few_have_no_distribution() {
         assert_eq!(kind([]), None);
-        assert_eq!(kind([60_000; 4]), Some(Kind::Few));
-        assert_eq!(kind([1_000, 90_000, 250_000]), Some(Kind::Few));
-        assert_eq!(kind((0..19).map(|at| at * 10_000)), Some(Kind::Few));
+        assert_eq!(kind([60_000; 4]), Some(Pattern::Few));
+        assert_eq!(kind([1_000, 90_000, 250_000]), Some(Pattern::Few));
+        assert_eq!(kind((0..19).map(|at| at * 10_000)), Some(Pattern::Few));
     }
 
     #[test]
     fn whatever_the_ages_are_there_is_an_answer() {
-        assert_eq!(kind([0; 30]), Some(Kind::Burst));
-        assert_eq!(kind([u64::MAX; 30]), Some(Kind::Burst));
+        assert_eq!(kind([0; 30]), Some(Pattern::Burst));
+        assert_eq!(kind([u64::MAX; 30]), Some(Pattern::Burst));
         kind((0..30).map(|at| u64::MAX / (at + 1)));
     }
 }

@@ -17,7 +17,7 @@ const LEAST: usize = 5;
 const TICK_MS: u64 = 10;
 
 /// Whether the program closed its direction of the second rows as the peers of the first closed theirs.
-pub(super) fn are_in_step(report: &Report<'_>, peers: &[u32], own: &[u32]) -> bool {
+pub(super) fn closes_are_relayed(report: &Report<'_>, peers: &[u32], own: &[u32]) -> bool {
     let Some(apart) = report.snapshot.reading_ms else {
         return false;
     };

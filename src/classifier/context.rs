@@ -10,11 +10,11 @@ use super::cause::{self, Facts, PeerEnd};
 use super::listeners::Listeners;
 use super::requests::Requests;
 use super::side::Sides;
-use super::{Row, Rules, hiding};
+use super::{Row, Rules, hidden_reason};
 use crate::filter::Known;
 use crate::model::{
-    Ago, Causes, Endpoint, Hiding, Holder, Holders, Idle, Owner, Pid, Protocol, Snapshot, Socket,
-    State, TcpInfo, TimerKind,
+    Ago, Causes, Endpoint, HiddenReason, Holder, Holders, Idle, Owner, Pid, Protocol, Snapshot,
+    Socket, State, TcpInfo, TimerKind,
 };
 
 /// An [`Owner`] without its lifetime.
@@ -27,13 +27,13 @@ pub(super) enum OwnerRef {
     },
     Listener,
     Kernel,
-    Hidden(Hiding),
+    Hidden(HiddenReason),
     Unread,
 }
 
 /// What is not known of a socket, and may be what is looked for.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Doubts {
+pub(super) struct Uncertainty {
     /// The causes that it may have in place of its own.
     causes: Causes,
     /// The lower bound of its age is renewed, and says nothing.
@@ -45,7 +45,7 @@ type Asked = FxHashMap<(u16, Vec<Pid>), Vec<Requests>>;
 
 /// What every judgement of one snapshot rests on.
 #[derive(Debug)]
-pub(super) struct Judge<'a> {
+pub(super) struct Context<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) sides: Sides<'a>,
     /// Positions of the sockets that closed first, ordered by namespace and (local, remote) end.
@@ -66,8 +66,8 @@ pub(super) struct Judge<'a> {
     pub(super) asked: Mutex<Asked>,
 }
 
-impl<'a> Judge<'a> {
-    pub(super) fn new(snapshot: &'a Snapshot, rules: &Rules) -> Judge<'a> {
+impl<'a> Context<'a> {
+    pub(super) fn new(snapshot: &'a Snapshot, rules: &Rules) -> Context<'a> {
         let sockets = &snapshot.sockets;
         let mut closed_first = Vec::new();
         if sockets
@@ -84,7 +84,7 @@ impl<'a> Judge<'a> {
         }
         let sides = Sides::of(snapshot);
         let inheritors = inheritors(snapshot, &sides.listeners);
-        Judge {
+        Context {
             snapshot,
             sides,
             closed_first,
@@ -99,7 +99,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Everything that is concluded about a socket, and what is not.
-    pub(super) fn row<'b>(&'b self, socket: &'b Socket, owner: OwnerRef) -> (Row<'b>, Doubts) {
+    pub(super) fn row<'b>(&'b self, socket: &'b Socket, owner: OwnerRef) -> (Row<'b>, Uncertainty) {
         let owner = self.owner(socket, owner);
         let idle = self.idle(socket);
         let mut row = Row {
@@ -110,16 +110,17 @@ impl<'a> Judge<'a> {
             cause: None,
             missing: None,
         };
-        let mut doubts = Doubts::default();
+        let mut uncertainty = Uncertainty::default();
         if socket.state == State::CloseWait {
             let facts = self.facts(socket, idle, &owner);
             let judged = cause::cause(&facts, self.grace_ms);
             row.cause = Some(judged.cause);
             row.missing = judged.missing;
-            doubts.causes = judged.doubts;
-            doubts.age = row.lingers() != Some(false) && facts.renewal(self.grace_ms).is_some();
+            uncertainty.causes = judged.alternatives;
+            uncertainty.age =
+                row.lingers() != Some(false) && facts.ack_source(self.grace_ms).is_some();
         }
-        (row, doubts)
+        (row, uncertainty)
     }
 
     pub(super) fn idle(&self, socket: &Socket) -> Option<Idle> {
@@ -153,15 +154,15 @@ impl<'a> Judge<'a> {
         held.into_iter().flatten().map(|at| &sockets[*at as usize])
     }
 
-    pub(super) fn known<'b>(&'b self, row: &Row<'b>, doubts: Doubts) -> Known<'b> {
+    pub(super) fn known<'b>(&'b self, row: &Row<'b>, uncertainty: Uncertainty) -> Known<'b> {
         Known {
             socket: row.socket,
             side: row.side(),
             owner: Some((row.owner, self.holders())),
             idle: row.idle,
-            is_renewed: doubts.age,
+            is_renewed: uncertainty.age,
             cause: Some(row.cause),
-            doubts: doubts.causes,
+            alternatives: uncertainty.causes,
             netns: Some(self.snapshot.namespace(row.socket)),
             cgroups: self.snapshot.cgroups.as_ref(),
         }
@@ -181,7 +182,7 @@ impl<'a> Judge<'a> {
         match (u32::try_from(range.start), u32::try_from(range.len())) {
             (Ok(start), Ok(length @ 1..)) => OwnerRef::Process { start, length },
             _ if holders.is_closed(socket.inode) => OwnerRef::Kernel,
-            _ => OwnerRef::Hidden(hiding(self.snapshot)),
+            _ => OwnerRef::Hidden(hidden_reason(self.snapshot)),
         }
     }
 
@@ -196,7 +197,7 @@ impl<'a> Judge<'a> {
                 Owner::Listener(listener.map_or(&[], |listener| &listener.holders))
             }
             OwnerRef::Kernel => Owner::Kernel,
-            OwnerRef::Hidden(hiding) => Owner::Hidden(hiding),
+            OwnerRef::Hidden(hidden_reason) => Owner::Hidden(hidden_reason),
             OwnerRef::Unread => Owner::Unread,
         }
     }

@@ -7,7 +7,7 @@ use super::{Name, Pid};
 /// Something that may hide a holder. Read only if a socket is left without one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Barrier {
+pub enum BlindSpot {
     /// The capabilities that the reader lacks, by their names, to look into every process.
     Capabilities(Vec<Name>),
     /// /proc does not list the processes of others: the option of its mount, `hidepid=invisible`.
@@ -38,13 +38,13 @@ pub struct Holding {
     pub count: u64,
 }
 
-impl Barrier {
+impl BlindSpot {
     /// The process that it is about, where it is about one.
     pub fn holding_mut(&mut self) -> Option<&mut Holding> {
         match self {
-            Barrier::InFlight(holding) | Barrier::Call(holding) | Barrier::Mapping(holding) => {
-                Some(holding)
-            }
+            BlindSpot::InFlight(holding)
+            | BlindSpot::Call(holding)
+            | BlindSpot::Mapping(holding) => Some(holding),
             _ => None,
         }
     }

@@ -41,38 +41,41 @@ const ACK_MS: u64 = 1_000;
 
 /// What becomes of what this side sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outflow {
+pub enum SendProgress {
     /// It goes out, and nothing shows that it is not taken.
     Taken,
     /// The peer has no room at the moment, and says so when it is asked: it reads slowly.
-    Shut,
+    ZeroWindow,
     /// It is not taken.
     Stuck,
     /// The peer has no room; since when is not known.
-    Untold,
+    Unknown,
 }
 
-impl Outflow {
+impl SendProgress {
     /// `None` where nothing was sent lately, and nothing waits to be sent or acknowledged.
     ///
     /// The retransmission timer runs whenever data is in flight: nothing is wrong before it has run
     /// out, over and over. The probe timer runs while nothing is in flight
     /// (`net/ipv4/tcp_output.c`, `tcp_check_probe_timer`): all that went out was acknowledged, and
     /// there is more.
-    pub fn of(facts: &Facts, grace_ms: u64) -> Option<Outflow> {
+    pub fn of(facts: &Facts, grace_ms: u64) -> Option<SendProgress> {
         let timer = facts.timer.filter(|_| facts.send_q > 0);
         match timer.map(|timer| (timer.kind, timer)) {
             Some((TimerKind::Retransmit, timer)) => Some(match facts.retried_for(timer) {
-                ..=IN_VAIN_MS => Outflow::Taken,
-                _ => Outflow::Stuck,
+                ..=IN_VAIN_MS => SendProgress::Taken,
+                _ => SendProgress::Stuck,
             }),
             Some((TimerKind::Probe, timer)) => Some(match (facts.sent, facts.acked) {
-                (Some(_), Some(acked)) if facts.is_probed_in_vain(timer, acked) => Outflow::Stuck,
-                (Some(sent), Some(_)) if sent.is_before(SHUT_MS) => Outflow::Stuck,
-                (Some(_), Some(_)) => Outflow::Shut,
-                _ => Outflow::Untold,
+                (Some(_), Some(acked)) if facts.is_probed_in_vain(timer, acked) => {
+                    SendProgress::Stuck
+                }
+                (Some(sent), Some(_)) if sent.is_before(SHUT_MS) => SendProgress::Stuck,
+                (Some(_), Some(_)) => SendProgress::ZeroWindow,
+                _ => SendProgress::Unknown,
             }),
-            _ => (facts.has_sent(grace_ms) || facts.is_between_pieces()).then_some(Outflow::Taken),
+            _ => (facts.has_sent(grace_ms) || facts.is_between_pieces())
+                .then_some(SendProgress::Taken),
         }
     }
 }

@@ -6,30 +6,30 @@ use crate::model::{Ago, Side, Socket, State, Tick};
 
 /// When a peer asked and when it hung up.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Span {
+pub(super) struct ClientWait {
     pub(super) asked: Ago,
     /// At the latest; `None` where it waits still.
     left: Option<Ago>,
 }
 
-impl Span {
+impl ClientWait {
     /// Of a connection that is served here and was not answered; `None` of others, and where no
     /// times came.
-    pub(super) fn of(report: &Report<'_>, socket: &Socket) -> Option<Span> {
+    pub(super) fn of(report: &Report<'_>, socket: &Socket) -> Option<ClientWait> {
         let tcp = socket.tcp?;
         let (asked, sent) = (tcp.last_data_recv()?, tcp.last_data_sent()?);
         let is_answered = sent.is_after(asked, report.snapshot.host.tick) == Some(true);
-        if is_answered || report.judge.sides.side(socket) != Some(Side::Server) {
+        if is_answered || report.context.sides.side(socket) != Some(Side::Server) {
             return None;
         }
         let left = match socket.state {
             State::CloseWait => {
-                let idle = report.judge.idle(socket)?.at_least_ms;
+                let idle = report.context.idle(socket)?.at_least_ms;
                 Some(Ago::from_kernel(u32::try_from(idle).ok()?))
             }
             _ => None,
         };
-        Some(Span { asked, left })
+        Some(ClientWait { asked, left })
     }
 
     /// Whether it may have hung up after a request was sent.
@@ -46,22 +46,22 @@ impl Span {
 
 /// Orders spans by when the peers asked, the latest first, and prolongs each to the latest end of
 /// those from it on. The first that began early enough for a request then tells for all of them.
-pub(super) fn cover(spans: &mut [Span]) {
-    spans.sort_by_key(|span| span.asked.milliseconds());
+pub(super) fn cover(waits: &mut [ClientWait]) {
+    waits.sort_by_key(|wait| wait.asked.milliseconds());
     let mut latest: Option<Option<Ago>> = None;
-    for span in spans.iter_mut().rev() {
+    for wait in waits.iter_mut().rev() {
         if let Some(known) = latest {
-            span.left = span.left.zip(known).map(|(left, known)| left.latest(known));
+            wait.left = wait.left.zip(known).map(|(left, known)| left.latest(known));
         }
-        latest = Some(span.left);
+        latest = Some(wait.left);
     }
 }
 
 /// Whether a request may have been sent during one of these, as [`cover`] left them.
-pub(super) fn may_cover(covered: &[Span], request: Ago, tick: Tick) -> bool {
-    let from = covered.partition_point(|span| !span.may_have_caused(request, tick));
+pub(super) fn may_cover(covered: &[ClientWait], request: Ago, tick: Tick) -> bool {
+    let from = covered.partition_point(|wait| !wait.may_have_caused(request, tick));
     let first = covered.get(from);
-    first.is_some_and(|span| span.may_outlast(request, tick))
+    first.is_some_and(|wait| wait.may_outlast(request, tick))
 }
 
 #[cfg(test)]
@@ -74,26 +74,26 @@ mod tests {
         let times = [0, 5, 9, 10, 400, 405, 1_000, 5_000];
         let each = times.iter().flat_map(|asked| {
             let ends = times.iter().map(|left| Some(ago(*left))).chain([None]);
-            ends.map(|left| Span {
+            ends.map(|left| ClientWait {
                 asked: ago(*asked),
                 left,
             })
         });
-        let each: Vec<Span> = each.collect();
+        let each: Vec<ClientWait> = each.collect();
         let tick = Tick::LONGEST;
         for (one, other) in each
             .iter()
             .flat_map(|one| each.iter().map(move |o| (one, o)))
         {
-            let spans = [*one, *other, each[3]];
-            let mut covered = spans;
+            let waits = [*one, *other, each[3]];
+            let mut covered = waits;
             cover(&mut covered);
             for request in times.map(ago) {
-                let lies_in = |span: &Span| {
-                    span.may_have_caused(request, tick) && span.may_outlast(request, tick)
+                let lies_in = |wait: &ClientWait| {
+                    wait.may_have_caused(request, tick) && wait.may_outlast(request, tick)
                 };
-                let expected = spans.iter().any(lies_in);
-                assert_eq!(may_cover(&covered, request, tick), expected, "{spans:?}");
+                let expected = waits.iter().any(lies_in);
+                assert_eq!(may_cover(&covered, request, tick), expected, "{waits:?}");
             }
         }
     }
