@@ -1,4 +1,4 @@
-//! How a run ended, and the exit code that says so.
+//! How a run ended, and its exit code.
 
 use std::process::ExitCode;
 
@@ -7,19 +7,19 @@ use crate::classifier::verdict::Status;
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Printed, findings or not.
+    /// Printed, with or without findings.
     Done,
-    /// Printed, but something could not be seen and --strict was given.
+    /// Printed, but with --strict something could not be read.
     Partial,
     /// Nothing could be read.
     Unread,
-    /// The arguments make no sense.
+    /// A usage error.
     Usage,
     /// -q: a socket matched.
     Matched,
-    /// -q: none did.
+    /// -q: none matched.
     NoMatch,
-    /// -q: it cannot be told.
+    /// -q: it cannot be decided.
     Undecided,
     /// check: its status.
     Checked(Status),

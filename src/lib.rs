@@ -1,13 +1,13 @@
-//! closewait: TCP socket states, and why connections pile up in CLOSE_WAIT.
+//! closewait: shows TCP socket states and explains connections stuck in CLOSE_WAIT.
 //!
 //! ```text
-//! words ─ command ─┬─► collector ── Snapshot ──► classifier ── Report ──► renderer ──► bytes
-//!                  │   all I/O                   pure judgement           words
-//!                  └─► exit code
+//! arguments ─ command ─┬─► collector ── Snapshot ──► classifier ── Report ──► renderer ──► bytes
+//!                      │   all I/O                   pure judgement       text, JSON
+//!                      └─► exit code
 //! ```
 //!
-//! Each command (`command/`) owns its options, what they mean and its run. Only the collector (and
-//! `main`) touches the system. Everything between is a function of its arguments.
+//! Each command (`command/`) defines its options, their meaning and its run. Only the collector and
+//! `main` touch the system. Everything between is a pure function.
 
 #![deny(unsafe_code)]
 

@@ -1,5 +1,5 @@
-//! The command: arguments in, exit code out. It knows stderr, closed pipes and what the run ends in
-//! without memory, and nothing else.
+//! The program: arguments in, exit code out. It handles stderr, closed pipes and running out of
+//! memory, and nothing else.
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -22,7 +22,7 @@ use closewait::renderer::format::plugin;
 use closewait::rights;
 use closewait::stdout::Stdout;
 
-/// How long a file system may take for one answer.
+/// How long a file system may take to answer.
 const HANGS: Duration = Duration::from_secs(30);
 
 #[global_allocator]
@@ -33,16 +33,16 @@ fn main() -> ExitCode {
     memory::with_stack(watched)
 }
 
-/// Runs, and ends with a status whatever happens.
+/// Runs, and always ends with an exit code, even after a panic.
 fn watched() -> ExitCode {
-    // Nothing to do about a stderr that is gone.
+    // A write error on stderr cannot be reported.
     panics::told_by(|words| drop(writeln!(io::stderr(), "closewait: {words}")));
     std::panic::catch_unwind(run).unwrap_or_else(|_| {
         let outcome = Command::mistake_of(std::env::args_os());
         tell_monitoring(Some("a fault in closewait itself"), outcome);
         match outcome {
             Outcome::Checked(_) => outcome.into(),
-            // As of every Rust program.
+            // The exit code of any Rust program that panics.
             _ => ExitCode::from(101),
         }
     })
@@ -54,14 +54,14 @@ fn run() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let (mistake, failure) = (command.mistake(), command.failure());
-    // What lies in a directory that the caller names may be links to anything.
+    // A procfs named by the caller may contain links to anything.
     if command.names_proc()
         && let Err(error) = rights::give_up()
     {
         let error = anyhow::Error::new(error).context("could not go on with the caller's rights");
         return fail(&error, failure);
     }
-    // A check has a deadline of its own.
+    // A check has its own deadline.
     if command.timeout().is_none() {
         hang::watch(HANGS, move |path| {
             let path = path.display();
@@ -80,28 +80,27 @@ fn run() -> ExitCode {
     let mut out = BufWriter::with_capacity(64 * 1024, Stdout);
     match closewait::command::run(&plan, &mut out, &mut io::stderr()) {
         Ok(outcome) => outcome.into(),
-        // `closewait list | head`: the reader has seen enough.
+        // `closewait list | head`: the reader has enough.
         Err(error) if is_closed_pipe(&error) && !plan.must_be_whole() => Outcome::Done.into(),
         Err(error) => fail(&error, plan.failure()),
     }
 }
 
-/// What the arguments mean. A recording that does not come must not keep a check from its answer.
+/// Turns the arguments into a plan. A recording that cannot be read in time must not delay a check.
 fn planned(command: Command) -> Result<Plan, UsageError> {
-    // A time that nothing can be read in is a mistake, which the plan tells.
+    // A timeout of 0 is a usage error that the plan reports.
     let Some(timeout) = command.timeout().filter(|timeout| !timeout.is_zero()) else {
         return Plan::new(command, Terminal::of_stdout());
     };
     let start = Instant::now();
     let (answer, answers) = mpsc::channel();
-    // Not joined: where it hangs, the process ends without it. What it plans is given to it when it
-    // is there.
+    // Not joined: if it hangs, the process ends without it. The command is sent to it once it runs.
     let (give, given) = mpsc::channel();
     let plan = |command| Plan::new(command, Terminal::of_stdout());
     let planning = thread::Builder::new()
         .spawn(move || given.recv().map(|command| answer.send(plan(command))));
     if planning.is_err() {
-        // Without a thread, without a deadline.
+        // If no thread can be started, there is no deadline.
         return plan(command);
     }
     if let Err(SendError(command)) = give.send(command) {
@@ -113,7 +112,7 @@ fn planned(command: Command) -> Result<Plan, UsageError> {
     }
 }
 
-/// Help and the version go to stdout; a mistake is said as every other error is.
+/// Prints help and the version to stdout, and usage errors like all other errors.
 fn usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         let text = error.render();
@@ -127,7 +126,7 @@ fn usage(error: &clap::Error) -> ExitCode {
         {
             Err(error) if error.kind() != ErrorKind::BrokenPipe => {
                 let error = anyhow::Error::new(error).context("could not write the output");
-                // To monitoring it is no WARNING.
+                // Monitoring must not read this as WARNING.
                 let outcome = match Command::mistake_of(std::env::args_os()) {
                     Outcome::Usage => Outcome::Unread,
                     outcome => outcome,
@@ -137,7 +136,7 @@ fn usage(error: &clap::Error) -> ExitCode {
             _ => Outcome::Done.into(),
         };
     }
-    // Clap repeats the words as they are.
+    // Clap repeats the arguments unescaped.
     let words = std::env::args_os().map(|word| escape::text(word.as_encoded_bytes()));
     let of_line = Command::read(words).err();
     let is_plain = |word: OsString| word.to_str().is_some_and(|word| escape::line(word) == word);
@@ -154,8 +153,8 @@ fn usage(error: &clap::Error) -> ExitCode {
     outcome.into()
 }
 
-/// Says the error: in one line what could not be done, why, and what to try; below a filter's
-/// line, the filter and what is wrong in it.
+/// Prints an error in one line: what failed, why, and what to try. A filter error also shows the
+/// filter and the place.
 fn fail(error: &anyhow::Error, outcome: Outcome) -> ExitCode {
     let text = format!("{error:#}");
     let text = match error.downcast_ref() {
@@ -166,28 +165,28 @@ fn fail(error: &anyhow::Error, outcome: Outcome) -> ExitCode {
         _ => escape::line(&text),
     };
     tell_monitoring(text.lines().next(), outcome);
-    // Nothing to do about a stderr that is gone.
+    // A write error on stderr cannot be reported.
     let _ = writeln!(io::stderr(), "closewait: {text}");
     outcome.into()
 }
 
-/// Monitoring reads stdout alone.
+/// Prints the status line for monitoring, which reads only stdout.
 fn tell_monitoring(reason: Option<impl AsRef<str>>, outcome: Outcome) {
     if let (Some(reason), Outcome::Checked(_)) = (reason, outcome) {
         let _ = Stdout.write_all(&unknown(reason.as_ref()));
     }
 }
 
-/// The line of a check that has no verdict.
+/// The status line of a check without a verdict.
 fn unknown(reason: &str) -> Vec<u8> {
     let mut line = Vec::new();
     let states = StateSet::of(State::CloseWait);
-    // Into memory nothing fails.
+    // Writing to memory cannot fail.
     let _ = plugin::unknown(states, reason, &mut line);
     line
 }
 
-/// How the run ends where it gets no memory, as far as the words tell before they are understood.
+/// How the run ends if memory runs out; decided before the arguments are parsed.
 fn without_memory() -> Refusal {
     let is_check = std::env::args_os().any(|word| word == "check");
     let (outcome, stdout) = if is_check {

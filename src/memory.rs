@@ -1,7 +1,7 @@
-//! An allocator that ends the run in words where the system has no memory left. The standard
-//! library would abort: monitoring would see a signal in place of UNKNOWN.
+//! An allocator that ends the run with a message when memory runs out. The standard library would
+//! abort, and monitoring would see a signal instead of UNKNOWN.
 //!
-//! The unsafe code hands every call on to the system's allocator as it came.
+//! The unsafe code passes every call on to the system's allocator unchanged.
 
 #![allow(unsafe_code)]
 
@@ -19,10 +19,10 @@ use rustix::process::{Resource, getrlimit};
 #[derive(Debug)]
 pub struct Memory;
 
-/// What is said, and how the run ends, where there is no more.
+/// What is printed, and the exit code, when memory runs out.
 #[derive(Debug)]
 pub struct Refusal {
-    /// A line for stdout; nothing where stdout is not for that.
+    /// A line for stdout; empty except for a check.
     pub stdout: Vec<u8>,
     pub code: u8,
 }
@@ -30,24 +30,24 @@ pub struct Refusal {
 /// For stderr.
 const REASON: &[u8] = b"closewait: not enough memory; try a higher limit (ulimit -v)\n";
 
-/// The line of a check of which not even the labels are known.
+/// The status line of a check before its labels are known.
 const UNKNOWN: &[u8] = b"CLOSE_WAIT UNKNOWN - not enough memory\n";
 
 static REFUSAL: OnceLock<Refusal> = OnceLock::new();
 static REFUSED: AtomicBool = AtomicBool::new(false);
 
-/// Says how a run ends that gets no memory; before, it is an error of a run that read nothing.
+/// Sets how a run without memory ends. Until then it ends with the code for a failed reading.
 pub fn refused_as(refusal: Refusal) {
-    // Said once: the arguments do not change.
+    // Set once: the arguments do not change.
     let _ = REFUSAL.set(refusal);
 }
 
-/// As much as the stack of the main thread may need, in bytes. It grows only where the address space
-/// has room, and where it cannot the kernel sends a signal.
+/// The stack that the main thread may need, in bytes. It grows only while the address space has room;
+/// after that the kernel sends a signal.
 const STACK: usize = 512 * 1024;
 
-/// Runs with the stack that a run needs. The main thread takes it now, where a lack of it can be told;
-/// where `ulimit -s` leaves it too little, another thread runs, whose stack that does not bound.
+/// Runs with enough stack. The main thread touches its stack now, while a lack of memory can still be
+/// reported. If `ulimit -s` is too small, another thread runs, whose stack has no such limit.
 pub fn with_stack(run: fn() -> ExitCode) -> ExitCode {
     share_arena();
     let limit = getrlimit(Resource::Stack).current;
@@ -55,23 +55,23 @@ pub fn with_stack(run: fn() -> ExitCode) -> ExitCode {
         let runs = thread::Builder::new().stack_size(4 * STACK).spawn(run);
         return match runs.map(JoinHandle::join) {
             Ok(Ok(code)) => code,
-            // What panics is told by whoever runs.
+            // `run` reports its own panics.
             Ok(Err(_)) | Err(_) => refuse(),
         };
     }
-    // There is room for it now, or there are words.
+    // Either there is room for it now, or this reports the lack.
     drop(black_box(Vec::<u8>::with_capacity(2 * STACK)));
     touch_stack();
     run()
 }
 
-/// Has all threads allocate from one arena where the address space is limited. The C library reserves
-/// 64 MiB of it for each thread, and aborts a thread for which it then finds no room at all
+/// Makes all threads allocate from one arena if the address space is limited. The C library reserves
+/// 64 MiB for each thread, and aborts if there is then no room for its own data
 /// (`__cxa_thread_atexit_impl`).
 #[cfg(target_env = "gnu")]
 fn share_arena() {
     if getrlimit(Resource::As).current.is_some() {
-        // SAFETY: takes two numbers; no other thread is there yet.
+        // SAFETY: takes two numbers; no other thread runs yet.
         unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
     }
 }
@@ -87,24 +87,24 @@ fn touch_stack() {
 /// Ends the process. Nothing here may allocate.
 fn refuse() -> ! {
     if REFUSED.swap(true, Ordering::Relaxed) {
-        // Another thread is about to end it.
+        // Another thread is already ending it.
         loop {
             std::thread::yield_now();
         }
     }
     let (line, code) = match REFUSAL.get() {
         Some(refusal) => (refusal.stdout.as_slice(), refusal.code),
-        // Before anything else was known.
+        // The arguments have not been looked at yet.
         None if is_check() => (UNKNOWN, 3),
         None => (&[][..], 1),
     };
     let _ = rustix::io::write(rustix::stdio::stdout(), line);
     let _ = rustix::io::write(rustix::stdio::stderr(), REASON);
-    // SAFETY: ends the process, and runs nothing that might want memory before.
+    // SAFETY: ends the process without running anything that might allocate.
     unsafe { libc::_exit(code.into()) }
 }
 
-/// Whether the command line has the word.
+/// Whether `check` is on the command line.
 fn is_check() -> bool {
     let mut words = [0; 4096];
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
@@ -121,25 +121,25 @@ fn given(memory: *mut u8) -> *mut u8 {
     memory
 }
 
-// SAFETY: every call is the system allocator's, with the arguments that came and with its answer.
+// SAFETY: every call goes to the system allocator with the same arguments, and returns its result.
 unsafe impl GlobalAlloc for Memory {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: as for the caller.
+        // SAFETY: the caller's guarantees are passed on.
         given(unsafe { System.alloc(layout) })
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: as for the caller.
+        // SAFETY: the caller's guarantees are passed on.
         given(unsafe { System.alloc_zeroed(layout) })
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: as for the caller.
+        // SAFETY: the caller's guarantees are passed on.
         given(unsafe { System.realloc(memory, layout, size) })
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: as for the caller.
+        // SAFETY: the caller's guarantees are passed on.
         unsafe { System.dealloc(memory, layout) }
     }
 }

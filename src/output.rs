@@ -1,10 +1,10 @@
-//! A file that is written whole or not at all: the textfile collector of node_exporter, and
-//! whoever else reads it, never sees half of one.
+//! Writes files atomically, so that readers such as the textfile collector of node_exporter never
+//! see half a file.
 //!
-//! What is written has no name until it is whole, so that a run that is killed leaves nothing
-//! behind; where a file system cannot do that, it is kept in memory until then. It then takes the
-//! place of the file that was there, with its mode, owner, group and access control list. Other names of
-//! that file (hard links) keep the old content.
+//! The new file has no name until it is complete (`O_TMPFILE`), so a run that is killed leaves nothing
+//! behind; on file systems without `O_TMPFILE`, the content stays in memory until then. It then
+//! replaces the old file and keeps its mode, owner, group and access control list. Other hard links to
+//! the old file keep the old content.
 
 mod place;
 
@@ -28,30 +28,30 @@ use self::place::{Place, may_be_written};
 use crate::rights::as_caller;
 use crate::stdout::Stdout;
 
-/// For whom a new file is: everyone may read it, as far as the process's umask lets them.
+/// The mode of a new file, before the umask.
 const MODE: Mode = Mode::from_raw_mode(0o644);
-/// For whom a recording is: it tells who talks to whom.
+/// The mode of a recording, which shows who talks to whom.
 const PRIVATE: Mode = Mode::from_raw_mode(0o600);
-/// Extended attributes that say who may open a file: acl(5), and a label of SELinux.
+/// Extended attributes that control access: acl(5), and the SELinux label.
 const ACL: &str = "system.posix_acl_access";
 const LABEL: &str = "security.selinux";
 
-/// What becomes of a file that is there.
+/// What happens to an existing file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Older {
-    /// It is replaced, and the new one is as open as it was.
+    /// It is replaced; the new one keeps its permissions.
     Followed,
-    /// It is replaced by one that is its owner's alone.
+    /// It is replaced by one that only its owner can read.
     Closed,
-    /// It stays, and that is an error.
+    /// It stays, which is an error.
     Kept,
 }
 
-/// Lets `write` write, and puts what it wrote in the place of `path`. Where that fails the old
-/// file stays as it was. What is no regular file (a pipe, a device) is written into.
+/// Replaces `path` with what `write` writes. On failure the old file stays unchanged. Pipes and devices
+/// are written to directly.
 ///
 /// # Errors
-/// When the file could not be written, or `write` failed.
+/// If the file could not be written, or `write` failed.
 pub fn replace<T>(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> anyhow::Result<T>,
@@ -59,10 +59,11 @@ pub fn replace<T>(
     into(path, Older::Followed, write)
 }
 
-/// The same of a file for its owner only, which replaces another only by `force`.
+/// Like [`replace`], for a file that only its owner can read; an existing file is replaced only with
+/// `force`.
 ///
 /// # Errors
-/// When the file could not be written, is there already, or `write` failed.
+/// If the file exists, could not be written, or `write` failed.
 pub fn save<T>(
     path: &Path,
     force: bool,
@@ -71,7 +72,7 @@ pub fn save<T>(
     into(path, if force { Older::Closed } else { Older::Kept }, write)
 }
 
-/// Whether writing to `path` takes something away that is there.
+/// Whether writing to `path` would replace a file.
 pub fn replaces(path: &Path) -> bool {
     as_caller(|| Place::of(path)).is_ok_and(|place| match place {
         Place::Entry { dir, name } => {
@@ -87,7 +88,7 @@ fn into<T>(
     write: impl FnOnce(&mut dyn Write) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let failed = || format!("could not write {}", path.display());
-    // What cannot be written is said before anything is read.
+    // Report an unwritable path before anything is read.
     let place = as_caller(|| checked(path, older)).with_context(failed)?;
     let mut out = BufWriter::new(Pending {
         place: &place,
@@ -101,7 +102,7 @@ fn into<T>(
     Ok(answer)
 }
 
-/// A place that may be written to, as far as that shows before.
+/// The place for the file, after all checks that are possible before writing.
 fn checked(path: &Path, older: Older) -> io::Result<Place> {
     let place = Place::of(path)?;
     if let Place::Entry { dir, name } = &place {
@@ -112,7 +113,7 @@ fn checked(path: &Path, older: Older) -> io::Result<Place> {
                 may_be_written(dir, &found)?;
                 match FileType::from_raw_mode(found.st_mode) {
                     FileType::BlockDevice => {
-                        let why = "a disk is there, which would be written over";
+                        let why = "it is a block device, which would be overwritten";
                         return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
                     }
                     FileType::RegularFile if older == Older::Kept => {
@@ -134,7 +135,7 @@ fn is_stream(found: &Stat) -> bool {
     )
 }
 
-/// Output that opens what it goes to when it comes.
+/// Output that opens its destination at the first write.
 struct Pending<'a> {
     place: &'a Place,
     older: Older,
@@ -147,7 +148,7 @@ enum Sink {
     Stream(File),
     /// A file without a name.
     Unnamed(File),
-    /// The file system has no files without names.
+    /// Content for a file system without `O_TMPFILE`.
     Kept(Vec<u8>),
 }
 
@@ -162,7 +163,7 @@ impl Pending<'_> {
             .ok_or_else(|| io::Error::other("nothing was opened"))
     }
 
-    /// Gives what was written its name.
+    /// Gives the finished file its name.
     fn done(mut self) -> io::Result<()> {
         self.sink()?;
         let Pending { place, older, sink } = self;
@@ -227,13 +228,13 @@ impl Sink {
         };
         match openat(dir, ".", write | OFlags::TMPFILE, mode) {
             Ok(file) => Ok(Sink::Unnamed(file.into())),
-            // Whatever is wrong with the directory itself shows again.
+            // Any other problem with the directory shows again later.
             Err(_) => Ok(Sink::Kept(Vec::new())),
         }
     }
 }
 
-/// An open file of this process: the same one, where it stands, and not the file anew.
+/// An open file of this process: the same open file with its offset, not a second open.
 fn descriptor(number: u32) -> io::Result<File> {
     let fd = i32::try_from(number).map_err(|_| Errno::BADF)?;
     let same = pidfd_open(getpid(), PidfdFlags::empty())
@@ -250,7 +251,7 @@ fn descriptor(number: u32) -> io::Result<File> {
     }
 }
 
-/// The file that is replaced, if it may be written: what may not be is not replaced either.
+/// The file to be replaced, opened for writing: a file that may not be written is not replaced.
 fn old(dir: &OwnedFd, name: &OsStr) -> io::Result<Option<OwnedFd>> {
     let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = match openat(dir, name, flags, Mode::empty()) {
@@ -261,11 +262,11 @@ fn old(dir: &OwnedFd, name: &OsStr) -> io::Result<Option<OwnedFd>> {
     may_be_written(dir, &found)?;
     match FileType::from_raw_mode(found.st_mode) {
         FileType::RegularFile => Ok(Some(file)),
-        _ => Err(io::Error::other("another file has come there meanwhile")),
+        _ => Err(io::Error::other("another file appeared there meanwhile")),
     }
 }
 
-/// Makes the new file as open as the old one, and no more.
+/// Gives the new file the owner and permissions of the old one.
 fn like(new: &File, old: &OwnedFd, older: Older) -> io::Result<()> {
     let (now, then) = (fstat(new)?, fstat(old)?);
     if (now.st_uid, now.st_gid) != (then.st_uid, then.st_gid) {
@@ -279,11 +280,11 @@ fn like(new: &File, old: &OwnedFd, older: Older) -> io::Result<()> {
         })?;
     }
     if older == Older::Closed {
-        // A directory may give what is made in it a list of its own.
+        // A directory may have a default access control list for new files.
         let _ = fremovexattr(new, ACL);
         return Ok(fchmod(new, PRIVATE)?);
     }
-    // The list first: with one, the bits of the group are the most that it gives.
+    // The list first: with one, the group bits of the mode are its mask.
     match attribute(old, ACL) {
         Some(list) => fsetxattr(new, ACL, &list, XattrFlags::empty())?,
         None => match fremovexattr(new, ACL) {
@@ -292,7 +293,7 @@ fn like(new: &File, old: &OwnedFd, older: Older) -> io::Result<()> {
         },
     }
     if let Some(label) = attribute(old, LABEL) {
-        // Without it the file has the label that the policy gives one in this directory.
+        // On failure the file keeps the default label of this directory.
         let _ = fsetxattr(new, LABEL, &label, XattrFlags::empty());
     }
     Ok(fchmod(new, Mode::from_raw_mode(then.st_mode & 0o777))?)
@@ -305,12 +306,12 @@ fn attribute(file: &OwnedFd, name: &str) -> Option<Vec<u8>> {
     Some(value)
 }
 
-/// Gives a file its name, at once.
+/// Gives a file its name atomically.
 fn name_it(file: &File, dir: &OwnedFd, name: &OsStr, older: Older) -> io::Result<()> {
     if older == Older::Kept {
         return link(file, dir, name);
     }
-    // Where nothing is there, nothing is replaced.
+    // If there is no old file, linking is enough.
     match old(dir, name)? {
         None => match link(file, dir, name) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -323,7 +324,7 @@ fn name_it(file: &File, dir: &OwnedFd, name: &OsStr, older: Older) -> io::Result
     renamed(dir, &other, || Ok(renameat(dir, &other, dir, name)?))
 }
 
-/// The same of what has been kept: the file has another name as long as it takes to write it.
+/// Like [`name_it`], for content kept in memory: the file has a temporary name while it is written.
 fn write_named(bytes: &[u8], dir: &OwnedFd, name: &OsStr, older: Older) -> io::Result<()> {
     let replaced = match older {
         Older::Kept => None,
@@ -355,15 +356,15 @@ fn write_named(bytes: &[u8], dir: &OwnedFd, name: &OsStr, older: Older) -> io::R
     })
 }
 
-/// Removes the other name where `rename` fails.
+/// Removes the temporary name if `rename` fails.
 fn renamed(dir: &OwnedFd, other: &str, rename: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     rename().inspect_err(|_| {
         let _ = unlinkat(dir, other, AtFlags::empty());
     })
 }
 
-/// Links a file without a name. By its descriptor that takes a capability, or a new kernel; by the
-/// name of that, /proc.
+/// Links a file that has no name: through /proc, or else through its descriptor, which needs a
+/// capability or a recent kernel.
 fn link(file: &File, dir: &OwnedFd, name: &OsStr) -> io::Result<()> {
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     let linked = match linkat(CWD, path, dir, name, AtFlags::SYMLINK_FOLLOW) {
@@ -375,7 +376,7 @@ fn link(file: &File, dir: &OwnedFd, name: &OsStr) -> io::Result<()> {
     Ok(linked?)
 }
 
-/// A name that nobody else has.
+/// A temporary name, unique enough.
 fn other_name() -> String {
     format!(".closewait-{:016x}", RandomState::new().hash_one(()))
 }

@@ -1,5 +1,5 @@
-//! Panics: a fault of closewait itself is told in one line of plain text, and one of a crate that is
-//! given foreign text costs that text alone.
+//! Panics: a bug in closewait is reported in one line of plain text; a panic in a crate that parses
+//! untrusted text only loses that text.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::Cell;
@@ -8,11 +8,11 @@ use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use crate::renderer::escape;
 
 thread_local! {
-    /// Whether a panic of this thread is caught, and nobody is told.
+    /// Whether a panic of this thread is caught and not reported.
     static IS_CAUGHT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Has every panic that is not caught told by `tell`, without a newline at the end.
+/// Reports every panic that is not caught through `tell`, without a trailing newline.
 pub fn told_by(tell: impl Fn(&str) + Send + Sync + 'static) {
     panic::set_hook(Box::new(move |info| {
         if !IS_CAUGHT.get() {
@@ -21,16 +21,16 @@ pub fn told_by(tell: impl Fn(&str) + Send + Sync + 'static) {
     }));
 }
 
-/// What `work` gives; `None` where it panics.
+/// The result of `work`; `None` if it panics.
 pub fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
     let before = IS_CAUGHT.replace(true);
-    // Whatever `work` has broken is dropped with it.
+    // State that `work` left broken is dropped with it.
     let result = panic::catch_unwind(AssertUnwindSafe(work));
     IS_CAUGHT.set(before);
     result.ok()
 }
 
-/// The message may have foreign text in it.
+/// The report. The message may contain untrusted text.
 fn words(info: &PanicHookInfo<'_>) -> String {
     let payload = info.payload();
     let message = payload.downcast_ref::<&str>().copied();

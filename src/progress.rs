@@ -1,5 +1,4 @@
-//! A line on a terminal's stderr while a long scan runs; nothing where it is short, or where
-//! nobody looks.
+//! A progress line on stderr while a long scan runs, if stderr is a terminal.
 
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::Ordering;
@@ -9,18 +8,18 @@ use std::time::Duration;
 
 use crate::collector::holders::Progress;
 
-/// How long a run may take before it says what it is doing.
+/// How long a run may take before progress is shown.
 const PATIENCE: Duration = Duration::from_millis(700);
 const REFRESH: Duration = Duration::from_millis(200);
 
-/// Runs `work`, showing how far it has come.
+/// Runs `work` and shows its progress.
 pub fn shown<T>(progress: &Progress, work: impl FnOnce() -> T) -> T {
     if !std::io::stderr().is_terminal() {
         return work();
     }
     let (done, is_done) = mpsc::channel::<()>();
     thread::scope(|scope| {
-        // Without a thread, without a line.
+        // If no thread can be started, no progress is shown.
         let _ = thread::Builder::new().spawn_scoped(scope, move || {
             let mut wait = PATIENCE;
             while is_done.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
@@ -28,7 +27,7 @@ pub fn shown<T>(progress: &Progress, work: impl FnOnce() -> T) -> T {
                 wait = REFRESH;
             }
             if wait == REFRESH {
-                // Nothing to do about a terminal that is gone.
+                // A write error on the terminal cannot be reported.
                 let _ = write!(std::io::stderr(), "\r\x1b[K");
             }
         });

@@ -1,8 +1,8 @@
-//! Files that the caller names, opened by the caller's own rights: a binary with file capabilities
-//! or a set-user-ID bit may read sockets that its caller may not, but is no way to that user's files.
+//! Opens files that the caller names with the caller's own rights. A binary with file capabilities or
+//! a set-user-ID bit may read sockets for its caller, but must not open files that the caller cannot.
 //!
-//! The kernel keeps rights for each thread. A thread gives up what it has beyond the caller's, opens
-//! and ends, so that nothing is asked first and opened later.
+//! The kernel keeps credentials per thread: a thread drops its extra rights, opens the file and ends.
+//! There is no separate check before the open, so there is no race between them.
 
 use std::io;
 use std::panic::resume_unwind;
@@ -16,24 +16,24 @@ use rustix::thread::{
 
 use crate::start;
 
-/// Whether the process has more rights than whoever started it. Capabilities that the caller had
-/// before (ambient ones, those of a container) are the caller's.
+/// Whether the process has more rights than its caller. Capabilities that the caller already had
+/// (ambient ones, those of a container) do not count.
 fn has_more() -> bool {
     let others = getuid() != geteuid() || getgid() != getegid();
     let capable = || capabilities(None).is_ok_and(|sets| !sets.permitted.is_empty());
     start::is_secure() && (others || (!getuid().is_root() && capable()))
 }
 
-/// Leaves the calling thread, and those that it will start, no more rights than the caller has.
+/// Drops all rights of the calling thread, and of threads it starts, that the caller does not have.
 ///
 /// # Errors
-/// When the kernel does not take them.
+/// If the kernel refuses.
 pub fn give_up() -> io::Result<()> {
     if !has_more() {
         return Ok(());
     }
     let (user, group) = (getuid(), getgid());
-    // The group first: a user without privileges may not change it.
+    // The group first: an unprivileged user may not change it.
     set_thread_res_gid(group, group, group)?;
     set_thread_res_uid(user, user, user)?;
     if !user.is_root() {
@@ -50,7 +50,7 @@ pub fn give_up() -> io::Result<()> {
 /// Does `work` with the caller's rights.
 ///
 /// # Errors
-/// Those of `work`, or when no thread can be had for it.
+/// Those of `work`, or if no thread can be started.
 pub fn as_caller<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
     if !has_more() {
         return work();

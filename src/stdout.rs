@@ -1,5 +1,5 @@
-//! The process's stdout, which says so when nothing gets there. The standard library's own takes a
-//! descriptor that is closed, or only open for reading, for one that swallows everything.
+//! The process's stdout, with an error for every failed write. The standard library's stdout ignores
+//! errors if the descriptor is closed or open only for reading.
 
 use std::io::{self, Write};
 
@@ -22,7 +22,7 @@ impl Write for Stdout {
         Ok(rustix::io::write(rustix::stdio::stdout(), bytes)?)
     }
 
-    /// Fails where even nothing would be lost: whoever asks wants to know that it has arrived.
+    /// Fails on a closed stdout even if nothing was written.
     fn flush(&mut self) -> io::Result<()> {
         open()
     }

@@ -1,4 +1,4 @@
-//! What both pages of sockets, triage and list, take.
+//! Options that `triage` and `list` share.
 
 use clap::Args;
 
@@ -12,25 +12,25 @@ use super::selection::{Selection, Words};
 #[command(mut_arg("from", |from| from.conflicts_with_all(OF_THIS_HOST).conflicts_with("sample")))]
 pub struct Common {
     #[command(flatten)]
-    pub letters: Letters,
-    #[command(flatten)]
     pub selection: Selection,
     #[command(flatten)]
-    pub host: Host,
+    pub form: Form,
     #[command(flatten)]
     pub order: Order,
-    #[command(flatten)]
-    pub resolved: Resolved,
-    #[command(flatten)]
-    pub form: Form,
     #[command(flatten)]
     pub printed: Printed,
     #[command(flatten)]
     pub quiet: Quiet,
     #[command(flatten)]
-    pub report: Report,
+    pub resolved: Resolved,
+    #[command(flatten)]
+    pub letters: Letters,
     #[command(flatten)]
     pub recorded: Recorded,
+    #[command(flatten)]
+    pub host: Host,
+    #[command(flatten)]
+    pub report: Report,
     #[command(flatten)]
     pub owners: Owners,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! From when on sockets count, and how many are too many.
+//! When a socket counts as lingering, and how many are too many.
 
 use std::time::Duration;
 
@@ -8,14 +8,18 @@ use crate::filter::duration;
 
 #[derive(Debug, Clone, Default, Args)]
 pub struct Grace {
-    /// How long a CLOSE_WAIT may last before it counts [default: 5s]
-    #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Judgement")]
+    /// Ignore younger CLOSE_WAIT sockets [default: 5s]
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Judgement")]
     pub grace: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Default, Args)]
 pub struct Severity {
-    /// Another threshold of severity: warning=N, critical=N (sockets), fd-warning=N, fd-critical=N, queue-warning=N, queue-critical=N (percent)
+    /// Change a severity threshold, such as warning=500
+    ///
+    /// warning and critical are numbers of sockets; fd-warning and fd-critical are percent of the
+    /// process's open file limit; queue-warning and queue-critical are percent of the accept
+    /// queue's limit.
     #[arg(long, value_name = "NAME=N", help_heading = "Judgement")]
     pub threshold: Vec<String>,
 }

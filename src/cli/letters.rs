@@ -1,30 +1,30 @@
-//! The letters that netstat users type.
+//! The one-letter options of ss(8) and netstat(8).
 
 use clap::Args;
 
-/// What is listed or counted.
+/// Which sockets are listed or counted.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Letters {
-    /// All states, LISTEN too (without it, a list leaves LISTEN out)
-    #[arg(short = 'a', long, help_heading = "netstat letters")]
+    /// All states; without -a, lists leave out listeners
+    #[arg(short = 'a', long, help_heading = "As in ss and netstat")]
     pub all: bool,
-    /// LISTEN only (-a wins)
-    #[arg(short = 'l', long, help_heading = "netstat letters")]
+    /// Only listeners (unless -a is given)
+    #[arg(short = 'l', long, help_heading = "As in ss and netstat")]
     pub listening: bool,
-    /// TCP, MPTCP with it (default)
-    #[arg(short = 't', long, help_heading = "netstat letters")]
+    /// TCP sockets, including MPTCP (default)
+    #[arg(short = 't', long, help_heading = "As in ss and netstat")]
     pub tcp: bool,
-    /// UDP; with -t both
-    #[arg(short = 'u', long, help_heading = "netstat letters")]
+    /// UDP sockets; with -t, both
+    #[arg(short = 'u', long, help_heading = "As in ss and netstat")]
     pub udp: bool,
     /// Numeric output (default); with -r, keep ports numeric
-    #[arg(short = 'n', long, help_heading = "netstat letters")]
+    #[arg(short = 'n', long, help_heading = "As in ss and netstat")]
     pub numeric: bool,
-    /// Owners (always on; see --no-owners)
-    #[arg(short = 'p', long, help_heading = "netstat letters")]
+    /// Show processes (default; see --no-owners)
+    #[arg(short = 'p', long, help_heading = "As in ss and netstat")]
     pub programs: bool,
     /// Never drop columns on a narrow terminal
-    #[arg(short = 'W', long, help_heading = "netstat letters")]
+    #[arg(short = 'W', long, help_heading = "As in ss and netstat")]
     pub wide: bool,
 }
 
@@ -41,23 +41,27 @@ impl Letters {
     }
 }
 
-/// What a listing shows of each socket.
+/// What a list shows of each socket.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Details {
-    /// Timers
-    #[arg(short = 'o', long, help_heading = "netstat letters")]
+    /// Show timers
+    #[arg(short = 'o', long, help_heading = "As in ss and netstat")]
     pub timers: bool,
-    /// User, inode, cookie and cgroup; in JSON unit and container too
-    #[arg(short = 'e', long, help_heading = "netstat letters")]
+    /// Show user, inode, cookie and cgroup
+    ///
+    /// JSON adds the unit and the container.
+    #[arg(short = 'e', long, help_heading = "As in ss and netstat")]
     pub extend: bool,
-    /// tcp_info: congestion, round trips, bytes; all of it in JSON
-    #[arg(short = 'i', long, help_heading = "netstat letters")]
+    /// Show TCP internals: congestion, round trips, bytes
+    ///
+    /// These are fields of the kernel's tcp_info. JSON has all of them.
+    #[arg(short = 'i', long, help_heading = "As in ss and netstat")]
     pub info: bool,
-    /// Memory of the socket
-    #[arg(short = 'm', long, help_heading = "netstat letters")]
+    /// Show socket memory
+    #[arg(short = 'm', long, help_heading = "As in ss and netstat")]
     pub memory: bool,
-    /// These columns alone, `+A,B` for more than the usual ones, `help` for all there are
-    #[arg(long, value_name = "A,B|+C|help", help_heading = "Output")]
+    /// Columns to show, or +A,B to add; help lists them
+    #[arg(long, value_name = "A,B", help_heading = "Output", display_order = 0)]
     pub columns: Option<String>,
 }
 

@@ -1,5 +1,5 @@
-//! Options that several commands take, in groups: a command flattens those that mean something to
-//! it, and no others. What they mean is the commands' (`src/command/`).
+//! Groups of options. A command flattens the groups that apply to it, and no others; what the
+//! options do is decided in `src/command/`.
 
 pub mod common;
 pub mod judgement;

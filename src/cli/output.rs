@@ -1,4 +1,4 @@
-//! In which form, and where to.
+//! Output format and destination.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,27 +7,27 @@ use clap::{Args, ValueEnum};
 
 use crate::filter::duration;
 
-/// A form for programs; a table for people where none is given.
+/// A machine-readable format; without one, a table for people is printed.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Form {
-    /// One JSON document
+    /// Print one JSON document
     #[arg(long, help_heading = "Output", group = "form")]
     pub json: bool,
-    /// One JSON object per line: a socket of a list, a row of --by
+    /// Print one JSON object per socket or row of --by
     #[arg(long, help_heading = "Output", group = "form")]
     pub jsonl: bool,
-    /// Comma-separated values, RFC 4180: sockets of a list, rows of --by
+    /// Print CSV (RFC 4180): sockets, or rows of --by
     #[arg(long, help_heading = "Output", group = "form")]
     pub csv: bool,
 }
 
-/// How rows are printed, and where to.
+/// How many rows are printed, and where to.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Printed {
-    /// At most this many rows or groups; 0 for all
+    /// Print at most N rows or groups; 0 means all
     #[arg(long, value_name = "N", help_heading = "Output")]
     pub limit: Option<usize>,
-    /// No heading
+    /// Omit the header line
     #[arg(short = 'H', long, help_heading = "Output")]
     pub no_header: bool,
     #[command(flatten)]
@@ -36,39 +36,52 @@ pub struct Printed {
 
 #[derive(Debug, Clone, Default, Args)]
 pub struct Destination {
-    /// Write to this file, whole or not at all; it takes the place of an older one, with its mode and
-    /// owner. `-` is stdout
+    /// Write to this file atomically; - is stdout
+    ///
+    /// The file appears complete or not at all. It replaces an older one and keeps its mode, owner,
+    /// group and access control list.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub output: Option<PathBuf>,
-    /// Colours; NO_COLOR, CLICOLOR_FORCE and TERM=dumb are honoured
-    #[arg(long, value_name = "WHEN", value_enum, help_heading = "Output")]
+    /// Colours: auto, always or never [default: auto]
+    ///
+    /// auto uses colours on a terminal, and honours NO_COLOR, CLICOLOR_FORCE and TERM=dumb.
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_enum,
+        hide_possible_values = true,
+        help_heading = "Output"
+    )]
     pub color: Option<ColorChoice>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ColorChoice {
-    /// On a terminal
     Auto,
     Always,
     Never,
 }
 
-/// Counts in place of groups and findings.
+/// Counts instead of groups and findings.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Counted {
-    /// Count by these, in place of groups and findings: protocol, state, side, port, peer, program, pid, user, unit, container, netns, cause
+    /// Print counts by state, peer, program, … instead
+    ///
+    /// Prints a table of counts and shares instead of groups and findings. Give any of these, in any
+    /// order: protocol, state, side, port, peer, program, pid, user, unit, container, netns, cause.
     #[arg(
         long,
         value_name = "A,B",
         value_delimiter = ',',
-        help_heading = "Output"
+        help_heading = "Output",
+        display_order = 0
     )]
     pub by: Vec<String>,
 }
 
 #[derive(Debug, Clone, Default, Args)]
 pub struct Order {
-    /// Order by a column, reversed by a leading `-`: --sort=-recvq
+    /// Sort by a column; --sort=-KEY reverses the order
     #[arg(
         long,
         value_name = "KEY",
@@ -78,32 +91,38 @@ pub struct Order {
     pub sort: Option<String>,
 }
 
-/// Names in place of numbers.
+/// Names instead of numbers.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Resolved {
-    /// Names in place of addresses and ports: /etc/services, /etc/hosts, and DNS by the servers
-    /// of /etc/resolv.conf; no other module of nsswitch.conf
+    /// Show names instead of addresses and ports
+    ///
+    /// Uses /etc/services, /etc/hosts and the name servers in /etc/resolv.conf. Other modules of
+    /// nsswitch.conf (LDAP, mDNS, sssd) are not used.
     #[arg(short = 'r', long, help_heading = "Output")]
     pub resolve: bool,
-    /// How long to wait for all names together [default: 2s]
-    #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Output")]
+    /// Time limit for all lookups [default: 2s]
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Output")]
     pub resolve_timeout: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Default, Args)]
 pub struct Metrics {
-    /// OpenMetrics text, for Prometheus
+    /// Print OpenMetrics text for Prometheus
     #[arg(long, help_heading = "Output", group = "form")]
     pub prometheus: bool,
-    /// With --prometheus: at most this many series of ports, programs or queues; the rest is
-    /// summed [default: 100]
+    /// Maximum number of named series [default: 100]
+    ///
+    /// With --prometheus, at most this many series name ports, programs or queues. The rest are
+    /// added up as "other".
     #[arg(long, value_name = "N", help_heading = "Output")]
     pub label_limit: Option<usize>,
 }
 
 #[derive(Debug, Clone, Default, Args)]
 pub struct Quiet {
-    /// Print nothing; exit 0 if a socket matched, 1 if none
+    /// Print nothing; exit 0 if any socket matches
+    ///
+    /// Exit 1 if none matches, and 2 on an error or if that cannot be decided.
     #[arg(short = 'q', long, help_heading = "Output")]
     pub quiet: bool,
 }

@@ -1,4 +1,4 @@
-//! Where the sockets are read, and how much of them.
+//! Where sockets are read from, and how much is read.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,18 +9,16 @@ use crate::collector::SourceChoice;
 use crate::collector::holders::ScanChoice;
 use crate::filter::duration;
 
-/// Which part of this host, and how.
+/// Which part of this host is read, and how.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Host {
-    /// Another network namespace: a name, a PID, a path or net:[N]
-    #[arg(
-        short = 'N',
-        long,
-        value_name = "NAME|PID|PATH",
-        help_heading = "Selection"
-    )]
+    /// Read this namespace: a name, PID, path or net:[N]
+    ///
+    /// The network namespace may be given by its `ip netns` name, a process in it, a file, or its
+    /// number.
+    #[arg(short = 'N', long, value_name = "NS", help_heading = "Selection")]
     pub netns: Option<String>,
-    /// Every network namespace of the host
+    /// Read every network namespace of this host
     #[arg(
         short = 'A',
         long,
@@ -28,54 +26,74 @@ pub struct Host {
         help_heading = "Selection"
     )]
     pub all_netns: bool,
-    /// Where sockets are read from [default: auto]
-    #[arg(long, value_enum, help_heading = "Reading")]
+    /// Read sockets by auto (default), netlink or procfs
+    ///
+    /// netlink is sock_diag(7). procfs is /proc/net/tcp and tcp6. auto uses sock_diag, or procfs
+    /// where sock_diag is unavailable.
+    #[arg(
+        long,
+        value_name = "HOW",
+        value_enum,
+        hide_possible_values = true,
+        help_heading = "Reading"
+    )]
     pub source: Option<SourceChoice>,
-    /// How the holders of sockets are found [default: auto; procfs with --source procfs]
-    #[arg(long, value_name = "HOW", value_enum, help_heading = "Reading")]
+    /// Find owners by auto (default), bpf or procfs
+    ///
+    /// bpf is a BPF iterator in the kernel. procfs reads /proc/*/fd. auto uses the iterator if many
+    /// files are open and the kernel allows it; with --source procfs it always reads /proc/*/fd.
+    #[arg(
+        long,
+        value_name = "HOW",
+        value_enum,
+        hide_possible_values = true,
+        help_heading = "Reading"
+    )]
     pub scan: Option<ScanChoice>,
-    /// Read this procfs, and the network namespace of its PID 1 [default: /proc]
+    /// Read this procfs instead of /proc
+    ///
+    /// Reads the network namespace of PID 1 in that procfs. In a container, `--proc /host/proc`
+    /// reads the host's.
     #[arg(long, value_name = "DIR", help_heading = "Reading")]
     pub proc: Option<PathBuf>,
 }
 
-/// The options of [`Host`], which a recording leaves nothing to.
+/// The options of [`Host`]; none of them applies to a recording.
 pub const OF_THIS_HOST: [&str; 5] = ["netns", "all_netns", "source", "scan", "proc"];
 
-/// Something else than this host.
+/// A recording instead of this host.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Recorded {
-    /// Read a recording instead of this host; `-` is stdin
+    /// Read a recording instead of this host; - is stdin
     #[arg(long, value_name = "FILE", help_heading = "Reading")]
     pub from: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Default, Args)]
 pub struct Owners {
-    /// Do not read who holds the sockets
+    /// Do not look up which processes hold the sockets
     #[arg(long, help_heading = "Reading")]
     pub no_owners: bool,
 }
 
-/// What the processes that findings name are asked.
+/// What is read about the processes named in findings.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Evidence {
-    /// Do not look into the processes that findings name
+    /// Do not examine the processes named in findings
     #[arg(long, help_heading = "Reading")]
     pub no_evidence: bool,
-    /// How long to watch the processor use of processes that findings name; 0 turns it off
-    /// [default: 200ms]
-    #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Reading")]
+    /// Time to sample their CPU use; 0 skips it [default: 200ms]
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Reading")]
     pub sample: Option<Duration>,
 }
 
-/// How a run ends that could not read everything, and what it says of its reading.
+/// How an incomplete reading ends, and what is reported about the reading.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Report {
     /// Exit 1 if anything could not be read
     #[arg(long, help_heading = "Reading")]
     pub strict: bool,
-    /// Say what was read, how, and how long each step took (stderr)
+    /// Report what was read, and timings, on stderr
     #[arg(short = 'v', long, action = ArgAction::Count, help_heading = "Output")]
     pub verbose: u8,
 }

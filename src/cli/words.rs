@@ -1,5 +1,5 @@
-//! The order in which people type: the command may stand anywhere among flags and conditions. And
-//! what a flag that a command does not have belongs to.
+//! Lets the command stand anywhere among options and conditions, and names the commands that have
+//! an option which this one lacks.
 
 use std::ffi::OsString;
 use std::iter;
@@ -9,8 +9,8 @@ use clap::{Arg, Command};
 
 use crate::filter;
 
-/// Puts the command first: `closewait -A check` and `closewait state close-wait check -w 1` mean
-/// what they say. `words` are all of a command line, the program's name first.
+/// Moves the command to the front, so that `closewait -A check` and
+/// `closewait state close-wait check -w 1` work. `words` is the command line, program name first.
 pub fn command_first(mut words: Vec<OsString>, program: &Command) -> Vec<OsString> {
     if let Some(before) = command_at(&words, program).and_then(|at| words.get_mut(1..=at)) {
         before.rotate_right(1);
@@ -18,7 +18,7 @@ pub fn command_first(mut words: Vec<OsString>, program: &Command) -> Vec<OsStrin
     words
 }
 
-/// Where the command stands.
+/// The position of the command.
 fn command_at(words: &[OsString], program: &Command) -> Option<usize> {
     let mut is_filter = false;
     let mut wants_operand = false;
@@ -34,7 +34,7 @@ fn command_at(words: &[OsString], program: &Command) -> Option<usize> {
             }
             continue;
         }
-        // A condition may name anything, a program called `list` too.
+        // An operand of a condition may be any word, even `list`.
         if let Some(command) = program.find_subcommand(word)
             && !wants_operand
             && (!is_filter || takes_filter(command))
@@ -51,8 +51,8 @@ fn takes_filter(command: &Command) -> bool {
     command.get_arguments().any(|arg| arg.get_id() == "filter")
 }
 
-/// Whether the next word is the value of this one. What two commands read in two ways is read as
-/// without a command.
+/// Whether the next word is the value of this one. If commands disagree about an option, the meaning
+/// without a command decides.
 fn takes_next(word: &str, program: &Command) -> bool {
     let takes = |arg: &Arg| arg.get_action().takes_values();
     if let Some(long) = word.strip_prefix("--") {
@@ -74,14 +74,14 @@ fn takes_next(word: &str, program: &Command) -> bool {
     false
 }
 
-/// Those without a command first.
+/// The arguments of all commands; those valid without a command come first.
 fn arguments(program: &Command) -> impl Iterator<Item = &Arg> {
     iter::once(program)
         .chain(program.get_subcommands())
         .flat_map(Command::get_arguments)
 }
 
-/// The error, where it is about a flag of other commands, with their names.
+/// Names the commands that have the option, if the error is about an option of other commands.
 pub fn explained(error: clap::Error, words: &[OsString], program: &Command) -> clap::Error {
     let (ErrorKind::UnknownArgument, Some(ContextValue::String(flag))) =
         (error.kind(), error.get(ContextKind::InvalidArg))
@@ -111,7 +111,7 @@ pub fn explained(error: clap::Error, words: &[OsString], program: &Command) -> c
             let holders = holders.join(", ");
             command.error(
                 ErrorKind::UnknownArgument,
-                format!("{flag} means nothing to `closewait {name}`: it belongs to {holders}"),
+                format!("`closewait {name}` has no option {flag}: use it with {holders}"),
             )
         }
         _ => error,

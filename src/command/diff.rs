@@ -1,4 +1,4 @@
-//! `closewait diff`: two readings of one host, of which one may be of now.
+//! `closewait diff`: compares two readings of one host; the second may be taken now.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -30,35 +30,35 @@ use crate::{classifier, collector, output, progress, renderer};
 
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// Two recordings, the earlier one first, and the words of a filter
+    /// Two recordings, the earlier one first, and a filter
     ///
-    /// With --from only the later one is named, with --against none: closewait diff --from A
-    /// --against now. CLOSE_WAIT is compared unless other states are named.
+    /// --from and --against can name them instead: closewait diff --from A --against now. Only
+    /// CLOSE_WAIT sockets are compared, unless other states are named.
     #[arg(value_name = "A B [FILTER]")]
     pub words: Vec<String>,
-    /// What the earlier reading is compared with: a recording, or `now` for this host as it is
+    /// Compare with this recording, or with this host `now`
     #[arg(long, value_name = "FILE|now", help_heading = "Reading")]
     pub against: Option<PathBuf>,
     #[command(flatten)]
-    pub letters: Letters,
+    pub recorded: Recorded,
     #[command(flatten)]
     pub selection: Selection,
     #[command(flatten)]
-    pub host: Host,
+    pub form: Form,
     #[command(flatten)]
     pub counted: Counted,
     #[command(flatten)]
-    pub form: Form,
-    #[command(flatten)]
     pub printed: Printed,
     #[command(flatten)]
-    pub recorded: Recorded,
+    pub letters: Letters,
+    #[command(flatten)]
+    pub host: Host,
+    #[command(flatten)]
+    pub report: Report,
     #[command(flatten)]
     pub owners: Owners,
     #[command(flatten)]
     pub grace: Grace,
-    #[command(flatten)]
-    pub report: Report,
 }
 
 /// Two readings to be compared.
@@ -71,7 +71,7 @@ pub struct Diff {
 
 impl Options {
     pub(super) fn plan(self, terminal: Terminal) -> Result<Diff, UsageError> {
-        // `words` are the files that are not given otherwise, and the words of a filter.
+        // `words` starts with the files not named by options; a filter follows.
         let mut words = self.words.into_iter();
         let mut file = || words.next().map(PathBuf::from);
         let before = self.recorded.from.or_else(&mut file);
@@ -116,7 +116,7 @@ impl Options {
     }
 }
 
-/// How the host is read.
+/// How this host is read.
 struct Now {
     netns: Option<NetnsChoice>,
     proc_root: PathBuf,
@@ -134,7 +134,7 @@ impl Now {
         })
     }
 
-    /// Asks for the namespaces that were recorded, unless others were named.
+    /// Requests the recorded namespaces, unless others were named.
     fn ask(self, request: &mut Request, recording: Option<&Recording>) {
         request.proc_root = self.proc_root;
         request.source = self.source;
@@ -151,7 +151,7 @@ impl Now {
     }
 }
 
-/// The reading of a recording that is counted, of CLOSE_WAIT unless other states are named.
+/// The inspection of a recording with counts; CLOSE_WAIT only, unless other states are named.
 fn counting(ask: Ask, terminal: Terminal) -> Result<(Inspection, By), UsageError> {
     let mut asked = Asked::read(ask)?;
     let names_states = asked
@@ -178,7 +178,7 @@ fn counting(ask: Ask, terminal: Terminal) -> Result<(Inspection, By), UsageError
             let by = by.clone();
             Ok((inspection, by))
         }
-        // --by asks for nothing else.
+        // --by always yields a tally.
         _ => Err(UsageError::TwoReadings),
     }
 }
@@ -186,7 +186,7 @@ fn counting(ask: Ask, terminal: Terminal) -> Result<(Inspection, By), UsageError
 /// Compares.
 ///
 /// # Errors
-/// When a reading cannot be had, or the two are not of one host since one boot.
+/// If a reading fails, or the two are not of the same host and boot.
 pub fn run(plan: &Diff, out: &mut impl Write, err: &mut impl Write) -> anyhow::Result<Outcome> {
     let earlier = read(&plan.before, err)?;
     let later = read(&plan.after, err)?;
@@ -213,7 +213,7 @@ pub fn run(plan: &Diff, out: &mut impl Write, err: &mut impl Write) -> anyhow::R
     })
 }
 
-/// Whether every network namespace of the host was looked into.
+/// Whether every network namespace of the host was read.
 fn is_of_all(plan: &Inspection) -> bool {
     match &plan.request.from {
         Some(recording) => recording.facts.all_namespaces,
@@ -232,18 +232,18 @@ fn read(plan: &Inspection, err: &mut impl Write) -> anyhow::Result<Snapshot> {
     Ok(snapshot)
 }
 
-/// Whether a socket of one reading can be in the other.
+/// Checks that a socket of one reading can be in the other.
 fn comparable(before: &Snapshot, after: &Snapshot) -> anyhow::Result<()> {
     if let (Some(earlier), Some(later)) = (&before.host.boot_id, &after.host.boot_id)
         && earlier != later
     {
         bail!(
-            "the readings are of different hosts, or one is of before the last boot: they have no \
-             socket in common"
+            "the readings are of different hosts, or the host was rebooted between them: they have \
+             no socket in common"
         );
     }
     if before.taken_at_ns > after.taken_at_ns {
-        bail!("the first reading is later than the second: name the earlier one first");
+        bail!("the first reading is later than the second; put the earlier one first");
     }
     let known = |snapshot: &Snapshot| -> Option<Vec<u64>> {
         snapshot
@@ -256,8 +256,8 @@ fn comparable(before: &Snapshot, after: &Snapshot) -> anyhow::Result<()> {
         && !earlier.iter().any(|inode| later.contains(inode))
     {
         bail!(
-            "the readings are of different network namespaces ({} and {}): look into the same one \
-             with -N, or into all with -A",
+            "the readings are of different network namespaces ({} and {}); read the same one with \
+             -N, or all with -A",
             labels(before),
             labels(after)
         );

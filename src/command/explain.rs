@@ -1,4 +1,4 @@
-//! `closewait explain`: what a state or a cause means; alone, the state diagram with live counts.
+//! `closewait explain`: explains a state or a cause; alone, draws the state diagram with live counts.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! `closewait list`: one line a socket, streamed.
+//! `closewait list`: one line per socket, streamed.
 
 use clap::Args;
 
@@ -17,7 +17,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Whether only the names of the columns are wanted.
+    /// Whether the user wants only the names of the columns.
     pub(super) fn asks_for_columns(&self) -> bool {
         self.details.columns.as_deref() == Some("help")
     }

@@ -1,5 +1,5 @@
-//! The commands. Each owns its options, what they mean and its run, in a file of its own; options
-//! that several have are groups of `src/cli/`. Here the command is found among the words.
+//! The commands. Each has a file with its options, their meaning and its run; options shared by
+//! several commands are groups in `src/cli/`. This file finds the command on the command line.
 
 pub mod check;
 pub mod diff;
@@ -30,19 +30,27 @@ use crate::explain::Topic;
 use crate::renderer::guard::{Form, Guard};
 use crate::{manual, renderer};
 
-/// TCP socket states: how many CLOSE_WAIT, whose, since when, why, and what to do next.
+/// Exit status of every command but `check`; also a section of the manual page.
+pub const EXIT_STATUS: &str = "\
+Exit status:
+  0  success, whether or not there are findings
+  1  nothing could be read; with --strict, not everything could be read
+  2  usage error
+With -q: 0 a socket matches, 1 none does, 2 error or undecided";
+
+/// Show TCP socket states and explain connections stuck in CLOSE_WAIT.
 #[derive(Debug, Parser)]
 #[command(
     name = "closewait",
     version,
     propagate_version = true,
     about,
-    long_about = "TCP socket states: how many CLOSE_WAIT, whose, since when, why, and what to do \
-                  next.\n\nWithout a command: triage, one screen with states, groups and findings. \
-                  Any of the netstat letters without a command means `list`, so \
-                  `closewait -atunlp` works as typed. Run it as root to see every owner.",
-    after_help = "Exit codes: 0 done · 1 nothing could be read, or partial under --strict · 2 usage\n\
-                  With -q: 0 a socket matched · 1 none · 2 error",
+    long_about = "Show TCP socket states and explain connections stuck in CLOSE_WAIT: how many \
+                  there are, which process holds them, for how long, why, and what to do next.\n\n\
+                  Without a command, closewait prints states, groups and findings on one screen \
+                  (triage). With netstat options it prints a list, so `closewait -atunlp` works. \
+                  Run it as root to see the owners of all sockets.",
+    after_help = EXIT_STATUS,
     disable_help_subcommand = true,
     args_override_self = true,
     infer_long_args = true
@@ -54,7 +62,7 @@ struct Program {
     command: Option<Command>,
 }
 
-/// What may be said without a command: all that triage or list takes.
+/// The options that are valid without a command: all those of triage and list.
 #[derive(Debug, Args)]
 struct Bare {
     #[command(flatten)]
@@ -64,7 +72,8 @@ struct Bare {
 }
 
 impl Bare {
-    /// The command that is meant: what only a listing has, and the letters of netstat, mean a list.
+    /// The command that is meant: options that only a list has, and the letters of netstat, mean
+    /// `list`.
     fn meant(&self) -> &'static str {
         let common = &self.triage.common;
         let is_list = common.letters.any()
@@ -82,33 +91,33 @@ impl Bare {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// States, groups and findings on one screen (what no command means)
+    /// Show states, groups and findings on one screen (default)
     Triage(Box<triage::Options>),
-    /// One line a socket, as netstat does
+    /// List sockets, one per line, like ss and netstat
     List(Box<list::Options>),
-    /// One-shot check for monitoring: one line, performance data, exit code 0, 1, 2 or 3
+    /// Monitoring check: one line, performance data, status 0 to 3
     Check(Box<check::Options>),
-    /// What a state or a cause means and what to do; alone: the state diagram with live counts
+    /// Explain a state or a cause; alone, draw the state diagram
     Explain(Box<explain::Options>),
-    /// Save everything that a run sees, to be looked at later with --from, here or elsewhere
+    /// Save everything a run sees, to be read later with --from
     Record(Box<record::Options>),
-    /// Two readings of one host, socket by socket: what is still there, new, gone
+    /// Compare two readings of a host: sockets still there, new, gone
     Diff(Box<diff::Options>),
-    /// Print completions for a shell to read
+    /// Print completions for bash, zsh, fish and other shells
     Completions {
-        /// Whose
+        /// The shell
         shell: Shell,
     },
-    /// Print the manual page: closewait man | man -l -
+    /// Print the manual page; to read it: closewait man | man -l -
     Man,
 }
 
 /// What a run does.
 #[derive(Debug)]
 pub enum Plan {
-    /// Print a text that needs nothing of the host.
+    /// Print a text; nothing is read.
     Explain(Topic),
-    /// Print what columns there are.
+    /// Print the names of all columns.
     Columns,
     /// Print completions for a shell.
     Completions(Shell),
@@ -129,7 +138,7 @@ impl Command {
     /// Reads a command line, the program's name first.
     ///
     /// # Errors
-    /// When it is none, or asks for help or the version; the error is what to print then.
+    /// If the command line is invalid, or asks for help or the version; the error is what to print.
     pub fn read<W: Into<OsString>>(
         words: impl IntoIterator<Item = W>,
     ) -> Result<Command, clap::Error> {
@@ -144,13 +153,13 @@ impl Command {
             return Ok(command);
         }
         words.insert(words.len().min(1), bare.meant().into());
-        // With a command that it takes, there is one.
+        // A command was just inserted, so there is one.
         parse(&words)?
             .command
             .ok_or_else(|| clap::Error::new(clap::error::ErrorKind::MissingSubcommand))
     }
 
-    /// How a mistake in the arguments ends: to monitoring it is UNKNOWN.
+    /// The outcome of a usage error: for monitoring it is UNKNOWN.
     pub fn mistake(&self) -> Outcome {
         match self {
             Command::Check(_) => Outcome::Checked(Status::Unknown),
@@ -158,14 +167,14 @@ impl Command {
         }
     }
 
-    /// The same of words that could not be understood.
+    /// The outcome of a usage error in a command line that could not be parsed.
     pub fn mistake_of(words: impl IntoIterator<Item = OsString>) -> Outcome {
         let program = program();
         let words = words::command_first(words.into_iter().collect(), &program);
         let first = words.get(1).and_then(|word| word.to_str());
         let is_check = match first.and_then(|word| program.find_subcommand(word)) {
             Some(command) => command.get_name() == "check",
-            // Where no command was found, whoever wrote the word meant it for one.
+            // No command was found: the word `check` was probably meant as one.
             None => words.iter().any(|word| word == "check"),
         };
         if is_check {
@@ -175,7 +184,7 @@ impl Command {
         }
     }
 
-    /// Within which time a check must have its answer; `None` of everything else.
+    /// The time within which a check must answer; `None` for other commands.
     pub fn timeout(&self) -> Option<Duration> {
         match self {
             Command::Check(check) => Some(check.timeout()),
@@ -183,7 +192,7 @@ impl Command {
         }
     }
 
-    /// Whether a procfs is named to be read.
+    /// Whether --proc names a procfs.
     pub fn names_proc(&self) -> bool {
         let host: &Host = match self {
             Command::Triage(options) => &options.common.host,
@@ -197,7 +206,7 @@ impl Command {
         host.proc.is_some()
     }
 
-    /// How a run ends of which the recording cannot be read.
+    /// The outcome if the recording cannot be read.
     pub fn failure(&self) -> Outcome {
         let is_quiet = match self {
             Command::Check(_) => return Outcome::Checked(Status::Unknown),
@@ -214,10 +223,10 @@ impl Command {
 }
 
 impl Plan {
-    /// What a command line means. Recordings that it names are opened, names in filters looked up.
+    /// Turns a command line into a plan. Opens the recordings it names and looks up names in filters.
     ///
     /// # Errors
-    /// When arguments do not go together, or what they name cannot be read.
+    /// If arguments cannot be combined, or a file they name cannot be read.
     pub fn new(command: Command, terminal: Terminal) -> Result<Plan, UsageError> {
         Ok(match command {
             Command::Triage(options) => Plan::Inspect(Box::new(options.plan(terminal)?)),
@@ -248,7 +257,7 @@ impl Plan {
         self
     }
 
-    /// What an error while it is carried out comes to.
+    /// The outcome if carrying out the plan fails.
     pub fn failure(&self) -> Outcome {
         match self {
             Plan::Check(_) => Outcome::Checked(Status::Unknown),
@@ -258,10 +267,10 @@ impl Plan {
     }
 }
 
-/// Carries a plan out; what is said beside the output goes to `err`.
+/// Carries out a plan. Diagnostics go to `err`.
 ///
 /// # Errors
-/// When nothing could be read, or `out` could not be written.
+/// If nothing could be read, or `out` could not be written.
 pub fn run(plan: &Plan, out: &mut impl Write, err: &mut impl Write) -> anyhow::Result<Outcome> {
     let err = &mut Guard::new(err, Form::Text { colour: false });
     let text = match plan {
@@ -288,7 +297,7 @@ mod tests {
         Command::read(line.split(' '))
     }
 
-    /// What triage or list was told, and whether it was list.
+    /// The options of triage or list, and whether the command is list.
     fn said(line: &str) -> (bool, Common) {
         match read(line) {
             Ok(Command::List(options)) => (true, options.common),
@@ -403,7 +412,7 @@ mod tests {
                 format!("closewait {flag} check"),
             ] {
                 let said = refusal(&line);
-                let reason = format!("{name} means nothing to `closewait check`: it belongs to");
+                let reason = format!("`closewait check` has no option {name}: use it with");
                 assert!(said.contains(&reason), "{line}: {said}");
             }
         }
@@ -420,17 +429,17 @@ mod tests {
             ),
             (
                 "closewait explain --columns x",
-                "it belongs to `closewait list`",
+                "use it with `closewait list`",
             ),
             (
                 "closewait list --prometheus",
-                "it belongs to `closewait triage`",
+                "use it with `closewait triage`",
             ),
-            ("closewait list --by port", "it belongs to"),
-            ("closewait triage -o", "it belongs to `closewait list`"),
+            ("closewait list --by port", "use it with"),
+            ("closewait triage -o", "use it with `closewait list`"),
             (
                 "closewait record x --json",
-                "means nothing to `closewait record`",
+                "`closewait record` has no option",
             ),
             (
                 "closewait record x --from y --redact --sample 1",
@@ -438,9 +447,9 @@ mod tests {
             ),
             (
                 "closewait diff a b --columns age",
-                "it belongs to `closewait list`",
+                "use it with `closewait list`",
             ),
-            ("closewait man --json", "means nothing to `closewait man`"),
+            ("closewait man --json", "`closewait man` has no option"),
             ("closewait -A -N x", "cannot be used with"),
             ("closewait --from x -A", "cannot be used with"),
             (

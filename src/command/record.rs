@@ -1,5 +1,5 @@
-//! `closewait record`: everything is read, those who may be suspected are asked, and all of it is
-//! written.
+//! `closewait record`: reads everything, examines the processes that a finding may name, and writes
+//! all of it to a file.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -32,13 +32,15 @@ use crate::{classifier, collector, output, progress};
 #[command(mut_arg("from", |from| from.conflicts_with_all(OF_THIS_HOST)
     .conflicts_with_all(["no_evidence", "sample"])))]
 pub struct Options {
-    /// The file to write, readable to its owner only; `-` is stdout
+    /// File to write, readable only by its owner; - is stdout
     pub file: PathBuf,
-    /// Put others in the place of addresses and of the names of hosts, users, programs, units,
-    /// containers and namespaces; with --from those of an older recording
+    /// Replace addresses and names with others
+    ///
+    /// Masks addresses and the names of hosts, users, programs, units, containers and namespaces.
+    /// With --from, it masks an older recording.
     #[arg(long, help_heading = "Recording")]
     pub redact: bool,
-    /// Replace a file that is there
+    /// Overwrite an existing file
     #[arg(long, help_heading = "Recording")]
     pub force: bool,
     #[command(flatten)]
@@ -49,7 +51,7 @@ pub struct Options {
     pub evidence: reading::Evidence,
     #[command(flatten)]
     pub report: Report,
-    /// Those who select want to be told when that can be done.
+    /// A filter is accepted here only to explain that it belongs to --from.
     #[arg(hide = true)]
     pub conditions: Vec<String>,
 }
@@ -57,19 +59,19 @@ pub struct Options {
 /// A recording to be made.
 #[derive(Debug, Clone)]
 pub struct Record {
-    /// Everything, of this host; or of an older recording.
+    /// Everything, from this host or from an older recording.
     pub request: Request,
-    /// By which it is said what could not be seen.
+    /// The rules that decide which gaps are reported.
     pub rules: Rules,
     /// `-` is stdout.
     pub file: PathBuf,
     /// Mask addresses and names.
     pub redact: bool,
-    /// Replace a file that is there.
+    /// Overwrite an existing file.
     pub force: bool,
-    /// Ask processes for evidence.
+    /// Examine processes for evidence.
     pub evidence: bool,
-    /// How long lies between two readings of processor use.
+    /// The time between two readings of CPU use.
     pub sample: Duration,
     pub strict: bool,
     pub verbose: bool,
@@ -129,18 +131,18 @@ impl Options {
     }
 }
 
-/// The most processes that are asked for evidence.
+/// The most processes that are examined for evidence.
 const SUSPECTS_MAX: usize = 256;
 
-/// Records. What could not be seen goes to `err`.
+/// Records. Reports gaps on `err`.
 ///
 /// # Errors
-/// When nothing could be read, or the recording could not be written.
+/// If nothing could be read, or the recording could not be written.
 pub fn run(plan: &Record, out: &mut impl Write, err: &mut impl Write) -> anyhow::Result<Outcome> {
     let file = plan.file.as_path();
     let is_stdout = file == Path::new("-");
     if !is_stdout && !plan.force && output::replaces(file) {
-        bail!("{} exists: --force replaces it", file.display());
+        bail!("{} exists; use --force to overwrite it", file.display());
     }
     let (snapshot, mut recording) = match &plan.request.from {
         Some(recorded) => {
@@ -201,7 +203,7 @@ fn read(plan: &Record, err: &mut impl Write) -> anyhow::Result<(Snapshot, Record
             snapshot.gaps.push(Gap {
                 kind: GapKind::EvidenceMissing,
                 count: left_out,
-                detail: format!("{left_out} more processes were not asked for evidence").into(),
+                detail: format!("{left_out} more processes were not examined").into(),
                 hint: "".into(),
             });
         }
@@ -216,7 +218,7 @@ fn read(plan: &Record, err: &mut impl Write) -> anyhow::Result<(Snapshot, Record
     Ok((snapshot, recording))
 }
 
-/// What the services behind told, as those are followed by whoever looks at the whole recording.
+/// Evidence about the services behind these, because whoever reads the recording may follow them.
 fn behind(plan: &Record, snapshot: &Snapshot, told: &[ProcessFacts]) -> Vec<ProcessFacts> {
     let report = classifier::classify(snapshot, &plan.rules);
     let (sets, queues) = (finding::sets(&report), queue::queues(&report));
@@ -236,9 +238,9 @@ fn behind(plan: &Record, snapshot: &Snapshot, told: &[ProcessFacts]) -> Vec<Proc
     }
 }
 
-/// The processes that a finding may name, whatever will be selected and by whatever thresholds:
-/// those with CLOSE_WAIT or FIN_WAIT2 sockets or with connections to accept, the most first. And how many more
-/// there are.
+/// The processes that a finding may name under any selection and thresholds: those with CLOSE_WAIT
+/// or FIN_WAIT2 sockets or with connections to accept, the largest number first. Also returns how many
+/// were left out.
 fn suspects(snapshot: &Snapshot) -> (Vec<Suspect>, u64) {
     let Some(holders) = &snapshot.holders else {
         return (Vec::new(), 0);
@@ -262,7 +264,7 @@ fn suspects(snapshot: &Snapshot) -> (Vec<Suspect>, u64) {
         .into_iter()
         .map(|(pid, _)| (pid, Vec::new()))
         .collect();
-    // They are ordered by inode.
+    // Holders are ordered by inode.
     for holder in holders.all() {
         if let Some(inodes) = stuck.get_mut(&holder.pid) {
             inodes.push(holder.inode);

@@ -1,4 +1,4 @@
-//! Arguments that do not go together, or name what cannot be read.
+//! Usage errors: arguments that cannot be combined, or that name something unreadable.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,68 +8,68 @@ use thiserror::Error;
 use crate::filter::ParseError;
 use crate::recording::RecordingError;
 
-/// Arguments that do not go together, or say nothing.
+/// A usage error. The message names the argument, the reason and what to try.
 #[derive(Debug, Error)]
 pub enum UsageError {
-    #[error("{flag} prints sockets: use it with `closewait list`")]
+    #[error("{flag} prints sockets or counts; use `closewait list {flag}`, or add --by")]
     NeedsList { flag: &'static str },
-    #[error("{name:?} is no column: {hint}")]
+    #[error("{name:?} is not a column: {hint}")]
     Column { name: String, hint: String },
-    #[error("--sort {key:?} is none of what is counted; one of: {all}")]
+    #[error("cannot sort by {key:?}; choose one of: {all}")]
     Sort { key: String, all: String },
-    #[error("groups have no {column} to sort by; they have: sockets, {all}")]
+    #[error("groups cannot be sorted by {column}; choose one of: sockets, {all}")]
     GroupSort { column: &'static str, all: String },
-    #[error("--threshold {given:?} is not NAME=N with a NAME of: {all}")]
+    #[error("--threshold {given:?}: expected NAME=N, with one of these names: {all}")]
     Threshold { given: String, all: String },
-    #[error("{flag} needs a reading of this host, and {from} is a recording")]
+    #[error("{flag} reads this host and cannot be used with the recording {from}")]
     NotOfThisHost { flag: &'static str, from: String },
-    #[error("a recording has everything: filter when it is read, with --from")]
+    #[error("record takes no filter; filter when you read the recording with --from")]
     RecordsAll,
-    #[error("--from names a recording: with --redact, closewait record writes a masked copy of it")]
+    #[error("record --from copies a recording and needs --redact")]
     NothingToRecord,
     #[error(
-        "two readings are compared: closewait diff EARLIER LATER, or --from EARLIER --against now"
+        "diff needs two readings: `closewait diff EARLIER LATER`, or `--from EARLIER --against now`"
     )]
     TwoReadings,
-    #[error("could not use the recording {}: {reason}", shown(path))]
+    #[error("could not read the recording {}: {reason}", shown(path))]
     Recording {
         path: PathBuf,
         reason: RecordingError,
     },
-    #[error("--by {given:?}: one of total, owner, port, listener")]
+    #[error("--by {given:?}: expected total, owner, port or listener")]
     CheckBy { given: String },
-    #[error("--state {states} needs -w or -c: nothing says how many are too many")]
+    #[error("--state {states} needs -w or -c: only CLOSE_WAIT has built-in limits")]
     NeedsLimits { states: String },
-    #[error("--no-evidence leaves out what findings are judged by: give -w or -c, or drop it")]
+    #[error("--no-evidence leaves nothing to judge findings by; drop it, or give -w or -c")]
     NeedsEvidence,
-    #[error("no verdict within {timeout:?}: what the arguments name did not come; try a longer -t")]
+    #[error(
+        "no verdict within {timeout:?}: still reading what the arguments name; try a longer -t"
+    )]
     NoAnswer { timeout: Duration },
     #[error("--timeout 0 leaves no time for a verdict")]
     NoTimeAtAll,
-    #[error("--strict and --allow-partial contradict each other: use one of them")]
-    PartialAndStrict,
-    #[error("--for says how long --growth watches: give that too")]
+    #[error("--for needs --growth")]
     NeedsGrowth,
-    #[error("--for {between:?} leaves no time before --timeout {timeout:?}")]
+    #[error("--for {between:?} leaves no time before --timeout {timeout:?}; raise -t")]
     NoTime {
         between: Duration,
         timeout: Duration,
     },
-    #[error("--prometheus counts TCP sockets: use it without a command, --by, or -u")]
+    #[error("--prometheus cannot be combined with --by or -u")]
     NoMetrics,
     #[error(transparent)]
     Filter(#[from] ParseError),
     #[error("--by {name:?}: {hint}")]
     By { name: String, hint: String },
-    #[error("--scan bpf looks at the processes of this host: drop --proc")]
+    #[error("--scan bpf and --proc cannot be combined: BPF sees only this host's processes")]
     ScanElsewhere,
-    #[error("`dev` means another interface in each network namespace: choose one by -N")]
+    #[error("`dev` names a different interface in each network namespace; choose one with -N")]
     Interface,
-    #[error("--no-owners cannot go with {flag}, which needs to know the owners")]
+    #[error("--no-owners cannot be combined with {flag}, which needs the owners")]
     NeedsOwners { flag: &'static str },
 }
 
-/// A file as an error names it.
+/// A file name for error messages.
 pub(super) fn shown(path: &Path) -> String {
     match path.as_os_str().as_encoded_bytes() {
         b"-" => "on stdin".to_owned(),
@@ -78,7 +78,7 @@ pub(super) fn shown(path: &Path) -> String {
 }
 
 impl UsageError {
-    /// Whether the arguments are wrong, and not what they name.
+    /// Whether the arguments themselves are wrong, not what they name.
     pub fn is_mistake(&self) -> bool {
         !matches!(
             self,

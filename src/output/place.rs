@@ -1,11 +1,11 @@
-//! Where a path leads to that is written to, walked name by name, so that what was looked at is what
-//! is opened.
+//! Resolves the path of an output file component by component, so that the file that is checked is
+//! the one that is opened.
 //!
-//! In a directory where several may write but nobody may remove what is another's (/tmp), no link
-//! and no file is trusted that neither the process nor the directory's owner has made: what
-//! `fs.protected_symlinks`, `protected_regular` and `protected_fifos` say
-//! (`Documentation/admin-guide/sysctl/fs.rst`), whether this host has set them or not, and for links
-//! within the path too.
+//! In a sticky directory that others can write to (/tmp), links and files are trusted only if the
+//! process's user or the directory's owner made them. These are the rules of
+//! `fs.protected_symlinks`, `protected_regular` and `protected_fifos`
+//! (`Documentation/admin-guide/sysctl/fs.rst`), applied even where the host has not set them, and also
+//! to links inside the path.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -22,18 +22,18 @@ use rustix::process::geteuid;
 const LINKS_MAX: usize = 40;
 /// `PROC_SUPER_MAGIC` of `include/uapi/linux/magic.h`.
 const PROCFS: u64 = 0x9fa0;
-/// Others write here, and may not remove what is not theirs.
+/// The bits of a directory in which users cannot remove each other's files.
 const STICKY: Mode = Mode::SVTX;
 const SHARED: Mode = Mode::WGRP.union(Mode::WOTH);
 
 /// Where a path leads.
 #[derive(Debug)]
 pub(super) enum Place {
-    /// A name in a directory, of a file that is there or is not; never a link.
+    /// A name in a directory, of a file that may not exist; never a link.
     Entry { dir: OwnedFd, name: OsString },
     /// An open file of this process, by its number.
     Descriptor(u32),
-    /// A link that only the kernel can follow, in a procfs: an open file of another process.
+    /// A link in a procfs that only the kernel can follow: an open file of another process.
     Magic { dir: OwnedFd, name: OsString },
 }
 
@@ -60,7 +60,7 @@ impl Place {
                     }
                     trusted(&fstat(&dir)?, &stat, "a link")?;
                     let target = OsString::from_vec(readlinkat(&found, "", [])?.into_bytes());
-                    // A number in fd/ stands for an open file, and its text for nothing.
+                    // In a procfs, the text of such a link does not lead to the file.
                     if fstatfs(&found)?.f_type as u64 == PROCFS && !target.as_bytes().is_empty() {
                         match (is_last, number(&dir, &name)) {
                             (true, Some(number)) => return Ok(Place::Descriptor(number)),
@@ -86,7 +86,7 @@ impl Place {
     }
 }
 
-/// What may be written: a file that is there.
+/// Checks that an existing file may be written.
 pub(super) fn may_be_written(dir: &OwnedFd, file: &Stat) -> io::Result<()> {
     trusted(&fstat(dir)?, file, "a file")
 }
@@ -97,13 +97,14 @@ fn trusted(dir: &Stat, found: &Stat, what: &str) -> io::Result<()> {
     let of_whom = [geteuid().as_raw(), dir.st_uid];
     if is_shared && !of_whom.contains(&found.st_uid) {
         let uid = found.st_uid;
-        let why = format!("{what} of another user (uid {uid}) in a directory that others write to");
+        let why =
+            format!("{what} of another user (uid {uid}) in a directory that others can write to");
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
     }
     Ok(())
 }
 
-/// The names of a path; one that ends in a slash means a directory.
+/// The components of a path; a trailing slash means a directory.
 fn names(path: &OsStr) -> VecDeque<OsString> {
     let bytes = path.as_bytes();
     let mut names: VecDeque<OsString> = bytes
@@ -119,7 +120,7 @@ fn names(path: &OsStr) -> VecDeque<OsString> {
 
 fn start(path: &OsStr) -> rustix::io::Result<OwnedFd> {
     let start = match path.as_bytes() {
-        // As the kernel has it.
+        // As in path_resolution(7).
         [] => return Err(Errno::NOENT),
         [b'/', ..] => "/",
         _ => ".",
@@ -132,16 +133,16 @@ fn open(dir: impl AsFd, name: &OsStr, flags: OFlags) -> rustix::io::Result<Owned
     openat(dir, name, flags, Mode::empty())
 }
 
-/// A directory as it is walked through: what is mounted on demand is mounted then.
+/// Enters a directory, which triggers an automount.
 fn entered(dir: &OwnedFd, name: &OsStr, found: OwnedFd) -> rustix::io::Result<OwnedFd> {
     match open(dir, name, OFlags::DIRECTORY | OFlags::NOFOLLOW) {
-        // It is a link by now.
+        // It was replaced by a link meanwhile.
         Err(Errno::NOTDIR | Errno::LOOP) => Ok(found),
         entered => entered,
     }
 }
 
-/// The number of an open file of this process, by its name in a directory.
+/// The descriptor number, if this is an entry of the process's own fd directory.
 fn number(dir: &OwnedFd, name: &OsStr) -> Option<u32> {
     let number = name.to_str()?.parse().ok()?;
     let here = fstat(dir).ok()?;

@@ -1,5 +1,5 @@
-//! `closewait check`: one line for monitoring, and a status. Its options, what is judged by them,
-//! and every rule across them.
+//! `closewait check`: one line and an exit status for monitoring. This file has its options and the
+//! rules about their combinations.
 
 use std::time::Duration;
 
@@ -19,46 +19,66 @@ use crate::env::Terminal;
 use crate::filter::{Filter, Term, duration};
 use crate::model::{State, StateSet};
 
-/// As long as monitoring usually waits for a check.
+/// The usual timeout of monitoring systems.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Long enough for a leak of a dozen a minute to show, and short enough for the timeout.
+/// Long enough to show a leak of a dozen sockets a minute, and short enough for the timeout.
 const BETWEEN: Duration = Duration::from_secs(5);
-/// What a reading and its judgement may take beside the watching.
+/// Time allowed for reading and judging, besides the wait between two readings.
 pub const MARGIN: Duration = Duration::from_secs(1);
 
-/// A check: a reading, what is judged of it, and by when.
+/// The end of the help, also a section of the manual page.
+pub const HELP_END: &str = "\
+Exit status:
+  0  OK
+  1  WARNING
+  2  CRITICAL
+  3  UNKNOWN, also for a usage error
+RANGE alerts outside these values:
+  10      0 to 10
+  10:     10 or more
+  ~:10    10 or less
+  10:20   10 to 20
+  @10:20  inverted: alerts inside 10 to 20
+W,C is a RANGE for WARNING and one for CRITICAL; either may be empty";
+
+/// A check: what is read, what is judged, and the time limit.
 #[derive(Debug, Clone)]
 pub struct Check {
     pub inspection: Inspection,
     pub test: Criteria,
     pub timeout: Duration,
-    /// How much of that is gone already.
+    /// How much of the timeout is already spent.
     pub spent: Duration,
-    /// How long lies between two readings; `None` for one reading.
+    /// The time between two readings; `None` for one reading.
     pub between: Option<Duration>,
 }
 
 impl Check {
-    /// How long a CLOSE_WAIT may last before it counts.
+    /// The age from which a CLOSE_WAIT socket counts.
     pub fn grace(&self) -> Duration {
         Duration::from_millis(self.inspection.rules.grace_ms)
     }
 }
 
-/// What `closewait check` judges. Its `-t`, `-w` and `-c` are those that every monitoring plugin has.
+/// The options of `closewait check`. `-t`, `-w` and `-c` mean the same in every monitoring plugin.
 #[derive(Debug, Clone, Args)]
 #[command(
     mut_arg("from", |from| from.conflicts_with_all(OF_THIS_HOST).conflicts_with_all(["sample", "growth"])),
-    mut_arg("state", |arg| arg.help("Sockets in this state [default: CLOSE_WAIT]; any other needs -w or -c")),
+    mut_arg("state", |arg| arg.help("Count sockets in this state [default: CLOSE_WAIT]")
+        .long_help("Count sockets in this state [default: CLOSE_WAIT]\n\nStates other than CLOSE_WAIT \
+                    need -w or -c, and no findings are judged.")),
+    mut_arg("verbose", |arg| arg.help("Print the findings below the status line")),
     mut_arg("strict", |arg| arg.conflicts_with("allow_partial")
-        .help("UNKNOWN if anything that was named has no socket")),
-    after_help = "Exit codes: 0 OK · 1 WARNING · 2 CRITICAL · 3 UNKNOWN, and for a mistake in the \
-                  arguments\nA RANGE alerts outside of it: 10 (0 to 10), 10: (10 and more), ~:10 (10 \
-                  and less), 10:20; @10:20 alerts inside. LIMITS are WARNING,CRITICAL, a range each."
+        .help("UNKNOWN if anything could not be read")
+        .long_help("UNKNOWN if anything could not be read\n\nAlso UNKNOWN if a port, program or PID \
+                    that was named has no socket, or if other network namespaces were not read.")),
+    after_help = HELP_END
 )]
 pub struct Options {
-    /// WARNING if the largest count is outside this range; -w and -c replace only the built-in
-    /// thresholds of counts
+    /// WARNING if the largest count is outside this range
+    ///
+    /// -w and -c replace only the built-in limits on counts. Findings are still judged by shares of
+    /// open files, accept queues and stopped processes.
     #[arg(
         short = 'w',
         long,
@@ -76,38 +96,45 @@ pub struct Options {
         help_heading = "Check"
     )]
     pub critical: Option<Range>,
-    /// Also judge the open files of each process with selected sockets, in percent of its limit; the
-    /// fullest counts: 70,90
+    /// Also judge open files, percent of the limit: 70,90
+    ///
+    /// Looks at every process that holds selected sockets; the one nearest to its limit decides.
     #[arg(
         long,
-        value_name = "LIMITS",
+        value_name = "W,C",
         allow_hyphen_values = true,
         help_heading = "Check"
     )]
     pub fd_share: Option<Limits>,
-    /// Also judge how full the fullest accept queue is, in percent: 50,90
+    /// Also judge the fullest accept queue, percent: 50,90
     #[arg(
         long,
-        value_name = "LIMITS",
+        value_name = "W,C",
         allow_hyphen_values = true,
         help_heading = "Check"
     )]
     pub queue: Option<Limits>,
-    /// Also judge the growth per minute of the count that grows fastest, from two readings: 10/min
-    /// or 10,100. A count that falls alerts only if the range reaches below 0
-    #[arg(long, value_name = "LIMITS", allow_hyphen_values = true, value_parser = growth, help_heading = "Check")]
+    /// Also judge growth per minute of the fastest group
+    ///
+    /// Takes two readings. Write 10/min, or 10,100 for WARNING,CRITICAL. A falling count alerts only
+    /// if the range allows values below 0, as in -10: .
+    #[arg(long, value_name = "W,C", allow_hyphen_values = true, value_parser = growth, help_heading = "Check")]
     pub growth: Option<Limits>,
-    /// Time between the two readings of --growth [default: 5s]
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration, help_heading = "Check")]
+    /// Time between the readings of --growth [default: 5s]
+    #[arg(long = "for", value_name = "TIME", value_parser = duration, help_heading = "Check")]
     pub between: Option<Duration>,
-    /// UNKNOWN if there is no verdict after this many seconds [default: 10]
+    /// UNKNOWN if there is no result by then [default: 10]
     #[arg(short = 't', long, value_name = "SECONDS", value_parser = duration, help_heading = "Check")]
     pub timeout: Option<Duration>,
-    /// Judge what was seen, and name what was not, instead of UNKNOWN
+    /// Judge what could be read instead of reporting UNKNOWN
+    ///
+    /// The output line still names what could not be read.
     #[arg(long, help_heading = "Check")]
     pub allow_partial: bool,
-    /// What to count by; the largest count is judged: total, owner, port or listener [default: by
-    /// owner and by listening port]
+    /// Count per total, owner, port or listener
+    ///
+    /// The largest count is judged. An owner is a program with all its processes. By default, sockets
+    /// are counted per owner and per listening port.
     #[arg(long, value_name = "WHAT", help_heading = "Check")]
     pub by: Option<String>,
     #[command(flatten)]
@@ -130,7 +157,7 @@ pub struct Options {
     pub words: Words,
 }
 
-/// Limits of a growth, of which each may end in `/min`.
+/// Limits of growth; each may end in `/min`.
 fn growth(text: &str) -> Result<Limits, NoRange> {
     let limits: Vec<&str> = text
         .split(',')
@@ -205,7 +232,7 @@ impl Options {
             evidence: !ask.evidence.no_evidence && !ask.owners.no_owners,
         };
         possible(&test)?;
-        // Findings speak of accept queues too, which are of other states.
+        // Findings are also about accept queues, whose sockets are in other states.
         ask.selection.state = if test.looks_at_findings() {
             Vec::new()
         } else {
@@ -214,7 +241,7 @@ impl Options {
         let mut inspection = asked.inspection(Wanted::Check, terminal)?;
         inspection.request.limits = !test.fd_share.is_empty();
         if !test.count.is_empty() {
-            // They say how many are too many, in place of the thresholds.
+            // -w and -c replace the thresholds for counts.
             let thresholds = &mut inspection.rules.thresholds;
             (thresholds.warning, thresholds.critical) = (u64::MAX, u64::MAX);
         }
@@ -227,7 +254,7 @@ impl Options {
         })
     }
 
-    /// How long lies between two readings, which must leave time for the answer.
+    /// The time between two readings, checked against the timeout.
     fn between(&self, timeout: Duration) -> Result<Option<Duration>, UsageError> {
         if timeout.is_zero() {
             return Err(UsageError::NoTimeAtAll);
@@ -256,7 +283,7 @@ fn states(selection: &Selection, words: &Filter) -> StateSet {
     }
 }
 
-/// Whether what is judged can be judged with what is read.
+/// Checks that the options read enough for what they judge.
 fn possible(test: &Criteria) -> Result<(), UsageError> {
     if test.states != StateSet::of(State::CloseWait) && test.is_by_severity() {
         let names: Vec<&str> = test.states.iter().map(State::name).collect();

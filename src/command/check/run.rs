@@ -1,4 +1,4 @@
-//! Carrying out a check: within its time, and to a status whatever happens.
+//! Carries out a check: within its timeout, and always with a status.
 
 use std::io::{ErrorKind, Write};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -16,17 +16,16 @@ use crate::filter::Term;
 use crate::model::Snapshot;
 use crate::{classifier, collector, exit::Outcome, renderer};
 
-/// Reads and judges in a thread of its own, so that a read that hangs cannot keep the answer
-/// back. A reader of `out` that is gone changes nothing; where the line could not be written
-/// otherwise, nothing is called OK.
+/// Reads and judges in a separate thread, so that a read that hangs cannot delay the answer. A
+/// closed pipe does not change the status; any other write error turns OK into UNKNOWN.
 pub fn run(check: &Check, out: &mut impl Write, err: &mut impl Write) -> Outcome {
     let (answer, answers) = mpsc::channel();
     let of_thread = check.clone();
-    // Not joined: where it hangs, the process ends without it.
+    // Not joined: if it hangs, the process ends without it.
     let judging = thread::Builder::new().spawn(move || answer.send(judge(&of_thread)));
     let judged = match judging {
         Ok(_) => answers.recv_timeout(check.timeout.saturating_sub(check.spent)),
-        // Without a thread, without a deadline.
+        // If no thread can be started, there is no deadline.
         Err(_) => Ok(judge(check)),
     };
     let (status, text) = match judged {
@@ -42,7 +41,7 @@ pub fn run(check: &Check, out: &mut impl Write, err: &mut impl Write) -> Outcome
     let status = match out.write_all(&text).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             let _ = writeln!(err, "closewait: could not write the output: {error}");
-            // An alarm is not taken back.
+            // WARNING and CRITICAL stay.
             match status {
                 Status::Ok => Status::Unknown,
                 other => other,
@@ -82,7 +81,7 @@ fn judge(check: &Check) -> anyhow::Result<(Status, Vec<u8>)> {
     let grace = check.grace();
     let doubts = verdict::maybe_young(&judged.0, &check.test).len();
     let why = if check.inspection.request.from.is_some() {
-        "a recording is a single reading: `closewait diff` compares two".to_owned()
+        "a recording is a single reading; use `closewait diff` to compare two".to_owned()
     } else {
         let took = start.elapsed();
         let needed = (check.spent + took + took.max(MARGIN)).saturating_add(grace);
@@ -113,13 +112,13 @@ fn told(check: &Check, (report, found, verdict): Judged<'_>) -> anyhow::Result<(
     Ok((verdict.status, text))
 }
 
-/// Says which of the ports, programs and processes that were named have no socket.
+/// Adds which of the named ports, programs and processes have no socket.
 fn without_sockets(check: &Check, report: &Report<'_>, mut verdict: Verdict) -> Verdict {
     let recorded = check.inspection.request.from.is_some();
     for term in report.without_sockets() {
         let Some(name) = term.named() else { continue };
         if recorded && matches!(term, Term::Pid(_)) {
-            // It may have had some where the recording did not look, or not have been there.
+            // It may have had sockets that were not recorded, or may not have existed.
             verdict = verdict.without(format!("no socket of {name} is in the recording"));
             continue;
         }
@@ -136,7 +135,7 @@ fn without_sockets(check: &Check, report: &Report<'_>, mut verdict: Verdict) -> 
 /// Added to a wait, because ages are whole milliseconds.
 const LONGER: Duration = Duration::from_millis(2);
 
-/// A snapshot, and between which moments it was taken.
+/// A snapshot, and when reading it began and ended.
 struct Reading {
     snapshot: Snapshot,
     began: Instant,
@@ -174,8 +173,8 @@ impl Reading {
         )
     }
 
-    /// Whether the status would be another if all sockets of unknown age lingered, and a later look
-    /// could tell. After two readings far enough apart, those that came between are young.
+    /// Whether the status would change if all sockets of unknown age lingered, and a later reading
+    /// could decide. After two readings far enough apart, sockets that only the later one has are young.
     fn needs_another_look(
         &self,
         check: &Check,
@@ -190,7 +189,7 @@ impl Reading {
         }
         let older = check.inspection.rules.grace_ms.saturating_add(1);
         let all = Sightings::of(&self.snapshot, maybe_young, older).and(seen.clone());
-        // How busy a processor is decides nothing.
+        // CPU use does not change the status.
         let (_, _, other) = self.judge(check, &all, first, Duration::ZERO);
         other.status != verdict.status
     }
@@ -223,8 +222,8 @@ impl Reading {
         (report, found, verdict)
     }
 
-    /// What growth since this reading is measured against: what certainly lingered, and the same
-    /// with those that linger now and may have lingered then.
+    /// The counts that growth since this reading is measured against: sockets that certainly lingered,
+    /// and those plus the ones that linger now and may have lingered then.
     fn earlier(&self, check: &Check, now: &Report<'_>) -> (Earlier, Earlier) {
         let test = &check.test;
         let report = self.classify(check, Sightings::default());

@@ -1,4 +1,4 @@
-//! What `--by` counts by.
+//! Parses `--by`: the dimensions of a tally and its order.
 
 use super::Ask;
 use crate::classifier::tally::Dimension;
@@ -6,7 +6,7 @@ use crate::command::UsageError;
 use crate::filter;
 use crate::renderer::page::tally::{By, ByKey, BySort};
 
-/// The dimensions and their order; `None` where nothing was said of them.
+/// The dimensions and their order; `None` without `--by`.
 pub(super) fn by(ask: &Ask) -> Result<Option<By>, UsageError> {
     if ask.counted.by.is_empty() {
         return Ok(None);
@@ -21,7 +21,7 @@ pub(super) fn by(ask: &Ask) -> Result<Option<By>, UsageError> {
             dimensions.push(dimension);
         }
     }
-    // Nobody wants the states of TCP and UDP summed.
+    // States of TCP and UDP must not be added up.
     if ask.letters.tcp && ask.letters.udp && !dimensions.contains(&Dimension::Protocol) {
         dimensions.insert(0, Dimension::Protocol);
     }
@@ -59,7 +59,7 @@ fn sort(text: &str, dimensions: &[Dimension]) -> Result<BySort, UsageError> {
     Ok(BySort { key, descending })
 }
 
-/// The word that was probably meant, else all that there are.
+/// A hint: the name that was probably meant, or else all names.
 fn meant<const N: usize>(name: &str, names: [&'static str; N]) -> String {
     match filter::nearest(name, names) {
         Some(meant) => format!("did you mean {meant}?"),

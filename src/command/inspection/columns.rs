@@ -1,4 +1,4 @@
-//! What a listing shows: its columns and their order.
+//! The columns of a list and their order.
 
 use super::Ask;
 use crate::command::UsageError;
@@ -31,7 +31,7 @@ pub(super) fn page(
         Asked::Usual => (usual(), whole(Vec::new())),
         Asked::More(more) => {
             let mut columns = usual();
-            // The owner stays last, since it may have blanks.
+            // The owner stays last, because it may contain spaces.
             let owner = columns.pop_if(|column| *column == Column::Owner);
             for column in more.iter().copied().chain(owner) {
                 if !columns.contains(&column) {
@@ -49,7 +49,7 @@ pub(super) fn page(
     })
 }
 
-/// The columns of CSV: those of every socket, and what the letters add.
+/// The columns of CSV: the usual ones, and those that options add.
 fn usual_of_csv(ask: &Ask) -> Vec<Column> {
     let mut columns = csv::USUAL.to_vec();
     if ask.details.extend {
@@ -62,7 +62,7 @@ fn usual_of_csv(ask: &Ask) -> Vec<Column> {
         columns.extend(Column::memory());
     }
     if ask.resolved.resolve {
-        // Addresses and ports stay numbers; the names come behind them.
+        // Addresses and ports stay numeric; columns with names follow.
         columns.extend([Column::Local, Column::Remote]);
     }
     columns
@@ -85,7 +85,7 @@ fn asked(ask: &Ask) -> Result<Asked, UsageError> {
     };
     let mut columns = Vec::new();
     for name in names.split(',') {
-        // A plus before each of several says no more than one before the first.
+        // `+A,+B` means the same as `+A,B`.
         let name = name.trim();
         let column = find(if adds {
             name.trim_start_matches('+')
@@ -110,7 +110,7 @@ fn find(name: &str) -> Result<Column, UsageError> {
     })
 }
 
-/// What a name that is no column's was probably meant to be.
+/// A hint for an unknown column name.
 fn hint(name: &str) -> String {
     let plain = name.replace(['-', '_'], "");
     let bare = |column: Column| column.name().replace('_', "");
@@ -122,7 +122,7 @@ fn hint(name: &str) -> String {
     }
 }
 
-/// The columns of a table, by the letters.
+/// The columns of a table; options add some.
 fn usual(ask: &Ask, several_namespaces: bool) -> Vec<Column> {
     let mut columns = Vec::new();
     if several_namespaces {
@@ -156,7 +156,7 @@ fn usual(ask: &Ask, several_namespaces: bool) -> Vec<Column> {
     columns
 }
 
-/// The order that --sort asks for.
+/// The order given by --sort.
 pub(super) fn sort(text: &str, page: &Page) -> Result<Sort, UsageError> {
     let (descending, name) = match text.strip_prefix('-') {
         Some(name) => (true, name),

@@ -1,4 +1,4 @@
-//! What findings rest on: the processes that they name are asked, and those whom these wait for.
+//! Gathers evidence for findings: from the processes they name, and from those that these wait for.
 
 use super::Inspection;
 use crate::classifier::Report;
@@ -8,7 +8,7 @@ use crate::collector::processes::Suspect;
 use crate::model::{Gap, GapKind, Snapshot, Step};
 use crate::{collector, renderer};
 
-/// Findings, where the page has a place for them: asks those whom they name for evidence.
+/// Findings, if the page shows them, with evidence from the processes they name.
 pub(in crate::command) fn find(
     plan: &Inspection,
     snapshot: &Snapshot,
@@ -25,11 +25,7 @@ pub(in crate::command) fn find(
         report.gaps.push(Gap {
             kind: GapKind::EvidenceMissing,
             count: named.left_out,
-            detail: format!(
-                "{} more processes were not asked for evidence",
-                named.left_out
-            )
-            .into(),
+            detail: format!("{} more processes were not examined", named.left_out).into(),
             hint: "select with --pid or --port".into(),
         });
     }
@@ -64,11 +60,11 @@ pub(in crate::command) fn find(
         report.gaps.push(Gap {
             kind: GapKind::EvidenceMissing,
             count: missing,
-            detail: format!("nothing was recorded of what {missing} of the processes do").into(),
+            detail: format!("the recording has no evidence from {missing} of the processes").into(),
             hint: "".into(),
         });
     }
-    // Those that ended meanwhile have no open files.
+    // Processes that ended meanwhile have no open files.
     let untold = evidence.iter().filter(|evidence| {
         evidence.dead_sockets.is_none()
             && evidence.open_fds.is_some()
@@ -100,7 +96,7 @@ pub(in crate::command) fn find(
     }
 }
 
-/// Processes that were not asked about sockets that are in no table.
+/// The gap for processes whose sockets that are in no table were not examined.
 pub(in crate::command) fn not_asked(processes: u64) -> Option<Gap> {
     let whose = match processes {
         0 => return None,
@@ -110,8 +106,7 @@ pub(in crate::command) fn not_asked(processes: u64) -> Option<Gap> {
     Some(Gap {
         kind: GapKind::EvidenceMissing,
         count: processes,
-        detail: format!("{whose} too many sockets in no TCP table to tell whether they are dead")
-            .into(),
+        detail: format!("{whose} too many sockets in no TCP table to examine each of them").into(),
         hint: "select with --pid".into(),
     })
 }

@@ -1,5 +1,5 @@
-//! A reading of the host or of a recording, its judgement and its form: what the commands that
-//! inspect have in common. [`Ask`] is what was said, [`Inspection`] what is done.
+//! What the inspecting commands share: reading a host or a recording, judging and formatting.
+//! [`Ask`] holds the options as given, [`Inspection`] the resulting plan.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -39,18 +39,17 @@ use crate::model::{Name, Protocol, Protocols, State, StateSet};
 use crate::renderer::style::Look;
 use crate::renderer::{Format, Page, View};
 
-/// Long enough for twenty ticks of the clock that processor time is counted in, and short enough
-/// not to be noticed.
+/// Twenty ticks of the clock that CPU time is counted in, and too short to be noticed.
 pub(super) const SAMPLE: Duration = Duration::from_millis(200);
-/// As long as a person at a prompt waits.
+/// As long as a user at a prompt is willing to wait.
 const NAMING: Duration = Duration::from_secs(2);
-/// How many series of ports, programs or queues metrics have: each lives on in a database.
+/// The most series that name ports, programs or queues: each one stays in a database.
 const LABELS: usize = 100;
-/// How many groups triage shows: CLOSE_WAIT comes first, and with the states above they fit one
+/// The number of groups in triage: CLOSE_WAIT comes first, and with the states above they fit a
 /// screen of 24 lines.
 const GROUPS: usize = 10;
 
-/// A reading of the host, its judgement and its form.
+/// What is read, how it is judged and how it is printed.
 #[derive(Debug, Clone)]
 pub struct Inspection {
     pub request: Request,
@@ -59,27 +58,27 @@ pub struct Inspection {
     /// Print nothing; the exit code is the answer.
     pub quiet: bool,
     pub strict: bool,
-    /// Ask the processes that findings name.
+    /// Examine the processes named in findings.
     pub evidence: bool,
-    /// How long lies between two readings of processor use; zero for one reading.
+    /// The time between two readings of CPU use; zero for one reading.
     pub sample: Duration,
     pub verbose: bool,
-    /// The file that takes the output, whole or not at all; stdout where there is none.
+    /// The file for the output, written atomically; `None` is stdout.
     pub output: Option<PathBuf>,
-    /// Names in place of numbers, where they are wanted.
+    /// How to look up names, if they are wanted.
     pub naming: Option<Naming>,
 }
 
 /// How names are looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Naming {
-    /// Ports too.
+    /// Whether ports get names too.
     pub services: bool,
-    /// How long all of it may take.
+    /// The time limit for all lookups together.
     pub deadline: Duration,
 }
 
-/// The page that a command asks for.
+/// The page that a command prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
     Triage,
@@ -88,7 +87,7 @@ pub(super) enum Wanted {
     Explain,
 }
 
-/// What was said, whatever command it was said to: a group that a command does not have is empty.
+/// The options as given, for any command: groups that a command lacks are empty.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ask {
     pub selection: Selection,
@@ -113,7 +112,7 @@ pub(super) struct Ask {
 
 impl From<Common> for Ask {
     fn from(common: Common) -> Ask {
-        // Each by name: a group that is added and not taken over does not compile.
+        // Destructured by name, so that a new group that is not carried over does not compile.
         let Common {
             letters,
             selection,
@@ -152,7 +151,7 @@ impl From<Common> for Ask {
     }
 }
 
-/// The same, with the words of the filter read where they apply.
+/// An [`Ask`] with its filter parsed.
 pub(super) struct Asked {
     pub ask: Ask,
     pub words: Words,
@@ -160,7 +159,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Reads the words of the filter.
+    /// Parses the filter, with the names of the place that is read.
     pub(super) fn read(ask: Ask) -> Result<Asked, UsageError> {
         let mut place = Place::of(ask.host.clone(), ask.recorded.from.as_deref())?;
         let filter = &ask.words.filter;
@@ -168,7 +167,7 @@ impl Asked {
         if place.netns == NetnsChoice::Own
             && words.filter.mentions(|term| matches!(term, Term::Netns(_)))
         {
-            // Whoever names a namespace wants to look into it.
+            // A filter by namespace must be able to see every namespace.
             place.netns = NetnsChoice::All;
             words = place.read(filter)?;
         }
@@ -183,7 +182,7 @@ impl Asked {
         Ok(Asked { ask, words, place })
     }
 
-    /// The reading, judgement and form that a command needs.
+    /// The plan for a command.
     pub(super) fn inspection(
         self,
         command: Wanted,
@@ -195,7 +194,7 @@ impl Asked {
             _ => terminal,
         };
         let protocols = match command {
-            // The diagram is TCP's.
+            // The diagram shows TCP states.
             Wanted::Explain => Protocols::One(Protocol::Tcp),
             Wanted::Triage | Wanted::List | Wanted::Check => protocols(&ask),
         };
@@ -233,7 +232,7 @@ impl Asked {
                 terminal: is_printed && terminal.width.is_some(),
             },
             sort: match (&page, ask.order.sort.as_deref()) {
-                // It has an order of its own.
+                // A tally has its own order.
                 (Page::Tally(_), _) | (_, None) => None,
                 (_, Some(key)) => Some(columns::sort(key, &page)?),
             },
@@ -241,14 +240,14 @@ impl Asked {
             limit,
             selection: selection(&ask, &command, &words).map(Name::from),
         };
-        // A listing says what it lists, and fails where --strict wants more.
+        // A list does not report other namespaces, except under --strict.
         let is_shown = !matches!(view.page, Page::Diagram | Page::List { .. })
             || format == Format::Json
             || ask.report.strict;
         let others = is_shown && !place.is_told;
         let needs = needs::needs(&view, &filter, ask.quiet.quiet);
-        // What a finding says of its service rests on sockets that nobody selected: its legs and
-        // peers, its queue and whoever waits there.
+        // A finding also rests on sockets outside the selection: the other legs of a proxy, peers,
+        // and the accept queue.
         let has_findings = view.page == Page::Triage || format == Format::Json;
         let whole = has_findings && !ask.quiet.quiet && protocols.contains(Protocol::Tcp);
         let (read, families) = if whole {
@@ -256,7 +255,7 @@ impl Asked {
         } else {
             (filter.clone(), families(&ask))
         };
-        // A check counts by something as well, and judges the findings all the same.
+        // A check counts too, but still judges findings.
         let evidence = !ask.evidence.no_evidence && !matches!(view.page, Page::Tally(_));
         Ok(Inspection {
             request: Request {
@@ -304,7 +303,7 @@ impl Asked {
     }
 }
 
-/// Whether a file of this name is stdout.
+/// Whether this file name means stdout.
 fn is_stdout(path: &Path) -> bool {
     path == Path::new("-") || path == Path::new("/dev/stdout")
 }
@@ -317,7 +316,7 @@ fn cross_check(
 ) -> Result<(), UsageError> {
     if *command != Wanted::List {
         match format {
-            // Counts are rows too.
+            // Counts are printed as rows.
             _ if !ask.counted.by.is_empty() => {}
             Format::Jsonl => return Err(UsageError::NeedsList { flag: "--jsonl" }),
             Format::Csv => return Err(UsageError::NeedsList { flag: "--csv" }),
@@ -393,7 +392,7 @@ fn format(ask: &Ask) -> Format {
     }
 }
 
-/// All sockets of the namespaces in which some are selected.
+/// All sockets of the namespaces that the filter selects from.
 fn whole_tables(filter: &Filter) -> Filter {
     let bound = StateSet::of(State::BoundInactive);
     let states = StateSet::ALL.union(filter.states().intersection(bound));

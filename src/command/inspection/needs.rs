@@ -1,4 +1,4 @@
-//! What must be read for what is selected and shown: nothing else is.
+//! What must be read for a selection and a view. Nothing else is read.
 
 use crate::classifier::tally::Dimension;
 use crate::filter::{Filter, Term};
@@ -6,7 +6,7 @@ use crate::model::DetailSet;
 use crate::renderer::columns::Needs;
 use crate::renderer::{Format, Object, Page, Sort, SortKey, View};
 
-/// What must be read for a view and a selection; with `quiet` nothing is shown.
+/// What must be read for a view and a selection; with `quiet` nothing is printed.
 pub(super) fn needs(view: &View, filter: &Filter, quiet: bool) -> Needs {
     let everything = Needs {
         owners: true,
@@ -28,7 +28,7 @@ pub(super) fn needs(view: &View, filter: &Filter, quiet: bool) -> Needs {
             let any = |needed: fn(Dimension) -> bool| by.dimensions.iter().any(|by| needed(*by));
             Needs {
                 owners: any(Dimension::needs_owner),
-                // A document has findings too, which rest on ages.
+                // JSON also has findings, which need ages.
                 times: any(Dimension::needs_tcp_info) || format == Format::Json,
                 details: DetailSet::NONE,
                 cgroups: by.dimensions.iter().any(|by| by.needs_cgroup()),
@@ -37,7 +37,7 @@ pub(super) fn needs(view: &View, filter: &Filter, quiet: bool) -> Needs {
         (Page::List { columns, .. }, Format::Table | Format::Csv | Format::Prometheus { .. }) => {
             Needs::of(columns)
         }
-        // The document has groups and findings too.
+        // JSON also has groups and findings.
         (Page::List { object, .. }, Format::Json) => object.needs().and(everything),
         (Page::List { object, .. }, Format::Jsonl) => object.needs(),
     };

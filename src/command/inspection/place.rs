@@ -1,4 +1,4 @@
-//! Where sockets are looked for: a network namespace or several, another procfs, a recording.
+//! Where sockets are read from: one or several network namespaces, another procfs, or a recording.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -18,12 +18,12 @@ use crate::model::Pid;
 use crate::recording::{RecordedNames, Recording, RecordingError};
 use crate::rights;
 
-/// What is looked at.
+/// The place that is read.
 pub(in crate::command) struct Place {
     pub(in crate::command) proc_root: PathBuf,
     pub(in crate::command) netns: NetnsChoice,
     pub(in crate::command) recording: Option<Arc<Recording>>,
-    /// The selection itself says where to look: other namespaces do not matter.
+    /// Whether the selection names processes, so that other namespaces do not matter.
     pub(super) is_told: bool,
 }
 
@@ -37,8 +37,8 @@ impl Place {
         })
     }
 
-    /// Looks in the namespaces of the processes that the selection names. A missing one is an error,
-    /// except with -q, where nothing matches then.
+    /// Reads the namespaces of the processes that the selection names. A missing process is an error,
+    /// except with -q, where it means that nothing matches.
     pub(super) fn find(&mut self, ask: &Ask, words: &Words) {
         let of_flags: Vec<Term> = ask
             .selection
@@ -58,7 +58,7 @@ impl Place {
                 self.netns = netns;
                 self.is_told = true;
             }
-            // Of one that does not exist no socket matches.
+            // With -q, a process that certainly does not exist matches nothing.
             Err(missing) if !ask.quiet.quiet || missing.is_unsure() => {
                 self.netns = NetnsChoice::Missing(missing);
             }
@@ -107,7 +107,7 @@ pub(in crate::command) fn open(path: &Path) -> Result<Arc<Recording>, UsageError
 }
 
 impl Host {
-    /// A flag that was given, if any.
+    /// One of these options that was given, if any.
     pub(in crate::command) fn given(&self) -> Option<&'static str> {
         let given = [
             (self.netns.is_some(), "-N"),
@@ -121,7 +121,7 @@ impl Host {
             .find_map(|(given, flag)| given.then_some(flag))
     }
 
-    /// The namespaces that were named.
+    /// The namespaces chosen by -N or -A.
     pub(in crate::command) fn chosen(&self) -> Option<NetnsChoice> {
         match &self.netns {
             Some(name) => Some(NetnsChoice::One(NetnsName(name.clone()))),
@@ -137,8 +137,7 @@ impl Host {
         self.source.unwrap_or(SourceChoice::Auto)
     }
 
-    /// How holders are found. Whoever wants /proc in place of the kernel's own tables wants it
-    /// there too.
+    /// How holders are found. `--source procfs` implies `--scan procfs`.
     pub(in crate::command) fn scan(&self) -> Result<ScanChoice, UsageError> {
         match (self.scan, self.source) {
             (Some(ScanChoice::Bpf), _) if self.proc.is_some() => Err(UsageError::ScanElsewhere),

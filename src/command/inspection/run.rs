@@ -1,4 +1,4 @@
-//! Carrying out an inspection: collect, classify, ask those whom findings name, render.
+//! Carries out an inspection: collect, classify, examine the processes named in findings, render.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -18,24 +18,24 @@ use crate::renderer::page::list;
 use crate::renderer::{self, Format, Page};
 use crate::{classifier, collector, output, progress};
 
-/// Inspects. What is said beside the page goes to `err`.
+/// Inspects. Diagnostics go to `err`.
 ///
 /// # Errors
-/// When nothing could be read, or the output could not be written.
+/// If nothing could be read, or the output could not be written.
 pub fn run(
     plan: &Inspection,
     out: &mut impl Write,
     err: &mut impl Write,
 ) -> anyhow::Result<Outcome> {
     match &plan.output {
-        // What prints nothing replaces nothing.
+        // With -q nothing is printed, so no file is replaced.
         Some(path) if !plan.quiet => inspect_into(path, plan, err),
         _ => inspect(plan, out, err),
     }
 }
 
-/// The same into a file. Metrics of a reading that failed say so: those of an older one would look
-/// fresh.
+/// Inspects into a file. If the reading fails, metrics are written that report the failure, because
+/// older metrics would look current.
 fn inspect_into(path: &Path, plan: &Inspection, err: &mut impl Write) -> anyhow::Result<Outcome> {
     let failed = match output::replace(path, |mut out| inspect(plan, &mut out, err)) {
         Err(error) if matches!(plan.view.format, Format::Prometheus { .. }) => error,
@@ -114,7 +114,7 @@ fn inspect(
     })
 }
 
-/// Names what will be printed.
+/// Looks up names for the rows that will be printed.
 fn name(naming: Naming, plan: &Inspection, report: &mut Report<'_>) -> Step {
     let start = Instant::now();
     let sources = resolve::Sources::of_host(naming.services);
@@ -142,11 +142,14 @@ fn name(naming: Naming, plan: &Inspection, report: &mut Report<'_>) -> Step {
     }
 }
 
-/// What a listing has no place for: rows that a limit left out, and what could not be seen.
+/// Reports what a list does not show: rows beyond --limit, and gaps.
 fn tell_beside(plan: &Inspection, report: &Report<'_>, err: &mut impl Write) -> io::Result<()> {
     let left_out = list::left_out(report, plan.view.limit);
     if left_out > 0 {
-        writeln!(err, "closewait: {left_out} more sockets: --limit 0")?;
+        writeln!(
+            err,
+            "closewait: {left_out} more sockets; use --limit 0 to see them all"
+        )?;
     }
     tell_gaps(report, err)
 }

@@ -1,4 +1,4 @@
-//! Which sockets the flags and the words of a filter select.
+//! Turns the selecting options and the filter into one condition.
 
 use super::{Ask, Wanted};
 use crate::collector::sockets::sock_diag::wire::Families;
@@ -13,7 +13,8 @@ pub(super) fn families(ask: &Ask) -> Families {
     }
 }
 
-/// The condition that the flags make up: different flags must all hold, of the same flag one.
+/// The condition: different options must all match; an option given more than once matches any of
+/// its values.
 pub(super) fn filter(ask: &Ask, command: &Wanted, words: &Words) -> Filter {
     let mut parts: Vec<Filter> = of_states(ask, command, words).into_iter().collect();
     let mut one_of = |terms: Vec<Term>| match terms.len() {
@@ -21,7 +22,7 @@ pub(super) fn filter(ask: &Ask, command: &Wanted, words: &Words) -> Filter {
         1 => parts.extend(terms.into_iter().map(Filter::Term)),
         _ => parts.push(Filter::Or(terms.into_iter().map(Filter::Term).collect())),
     };
-    // The collector reads the other ends of what is selected too, whatever their family.
+    // The collector also reads the other ends of selected sockets, of any family.
     one_of(match families(ask) {
         Families::Both => Vec::new(),
         Families::One(family) => vec![Term::Family(family)],
@@ -74,7 +75,7 @@ pub(super) fn filter(ask: &Ask, command: &Wanted, words: &Words) -> Filter {
     Filter::And(parts)
 }
 
-/// The filter that was typed as words.
+/// The filter given as words.
 pub(in crate::command) struct Words {
     pub(in crate::command) filter: Filter,
     text: String,
@@ -87,7 +88,7 @@ impl Words {
         Ok(Words { filter, text })
     }
 
-    /// The states outside of which nothing is selected, where the words say anything of states.
+    /// The states that can be selected, if the filter mentions states.
     fn states(&self) -> Option<StateSet> {
         let bound = StateSet::of(State::BoundInactive);
         let names = |state: fn(StateSet) -> bool| {
@@ -105,18 +106,18 @@ impl Words {
     }
 }
 
-/// A word that begins no condition may have been meant for a command.
+/// Adds a hint if an unknown word was probably meant as a command.
 pub(super) fn meant_for_a_command(error: ParseError) -> ParseError {
     const COMMANDS: [&str; 6] = ["triage", "list", "check", "explain", "record", "diff"];
     let hint = match error.unknown() {
         Some((word, _)) if COMMANDS.contains(&word) => {
-            format!("the command goes first: closewait {word} …")
+            format!("put the command first: closewait {word} …")
         }
         Some((word, true)) => match filter::nearest(word, COMMANDS) {
             Some(command) => format!("did you mean the command `{command}`?"),
             None if error.has_hint() => return error,
             None => format!(
-                "the commands are {}; a filter begins as `state close-wait`",
+                "the commands are {}; a filter starts like `state close-wait`",
                 COMMANDS.join(", ")
             ),
         },
@@ -125,7 +126,7 @@ pub(super) fn meant_for_a_command(error: ParseError) -> ParseError {
     error.with_hint(hint)
 }
 
-/// The protocols that the letters ask for.
+/// The protocols selected by -t and -u.
 pub(super) fn protocols(ask: &Ask) -> Protocols {
     match (ask.letters.tcp, ask.letters.udp) {
         (true, true) => Protocols::Both,
@@ -134,7 +135,7 @@ pub(super) fn protocols(ask: &Ask) -> Protocols {
     }
 }
 
-/// The states that are selected of each protocol.
+/// The condition on states, for each protocol.
 fn of_states(ask: &Ask, command: &Wanted, words: &Words) -> Option<Filter> {
     let tcp = states(ask, command, words).map(|set| Filter::Term(Term::State(set)));
     let udp = || {
@@ -153,8 +154,8 @@ fn of_states(ask: &Ask, command: &Wanted, words: &Words) -> Option<Filter> {
     }
 }
 
-/// The states of UDP that are selected: a list shows sockets with a peer, and with -l those
-/// without, as in ss and netstat.
+/// The selected states of UDP. As in ss and netstat, a list shows sockets with a peer, and with -l
+/// those without.
 fn udp_states(ask: &Ask, command: &Wanted, words: &Words) -> StateSet {
     let named = named(ask);
     match command {
@@ -167,7 +168,7 @@ fn udp_states(ask: &Ask, command: &Wanted, words: &Words) -> StateSet {
     }
 }
 
-/// The states that --state names.
+/// The states given by --state.
 fn named(ask: &Ask) -> StateSet {
     ask.selection
         .state
@@ -175,14 +176,14 @@ fn named(ask: &Ask) -> StateSet {
         .fold(StateSet::NONE, |all, set| all.union(*set))
 }
 
-/// The states that are selected: those that are named, else those that the letters mean. A list
-/// shows all but LISTEN, as netstat's does.
+/// The selected TCP states: those of --state, or else those of -a and -l. As in netstat, a list shows
+/// all but LISTEN by default.
 fn states(ask: &Ask, command: &Wanted, words: &Words) -> Option<StateSet> {
     let listen = StateSet::of(State::Listen);
     let named = named(ask);
     match command {
         _ if !named.is_empty() => Some(named),
-        // As in ss, states in words outweigh -a and -l.
+        // As in ss, states in the filter override -a and -l.
         _ if words.states().is_some() => words.states(),
         _ if ask.letters.all => Some(StateSet::ALL),
         _ if ask.letters.listening => Some(listen),
@@ -191,7 +192,7 @@ fn states(ask: &Ask, command: &Wanted, words: &Words) -> Option<StateSet> {
     }
 }
 
-/// What was selected, in words, where it is less than everything.
+/// The selection in words, if it is less than everything.
 pub(super) fn selection(ask: &Ask, command: &Wanted, words: &Words) -> Option<String> {
     let mut said = Vec::new();
     if let Some(set) = states(ask, command, words)
