@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use closewait::collector::sockets::sock_diag::wire::{self, Families, Query};
-use closewait::model::{DetailSet, Family, StateSet};
+use closewait::collector::sockets::sock_diag::wire::{self, Query};
+use closewait::model::{DetailSet, Families, Family, StateSet};
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 use netlink_sys::{Socket, SocketAddr};
 

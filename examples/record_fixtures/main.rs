@@ -22,8 +22,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use closewait::collector::sockets::proc_net;
-use closewait::collector::sockets::sock_diag::wire::{self, Families, Query, Reply};
-use closewait::model::{DetailSet, Endpoint, Family, State, StateSet};
+use closewait::collector::sockets::sock_diag::wire::{self, Query, Reply};
+use closewait::model::{DetailSet, Endpoint, Families, Family, State, StateSet};
 
 use self::cast::Cast;
 use self::dump::{Dump, Recorder};

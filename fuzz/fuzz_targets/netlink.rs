@@ -6,8 +6,8 @@
 
 #![no_main]
 
-use closewait::collector::sockets::sock_diag::wire::{Families, Query};
-use closewait::model::{DetailSet, Protocol, Source, State, StateSet};
+use closewait::collector::sockets::sock_diag::wire::Query;
+use closewait::model::{DetailSet, Families, Protocol, Source, State, StateSet};
 use closewait_fuzz::screen;
 use libfuzzer_sys::fuzz_target;
 

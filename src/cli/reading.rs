@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 
-use crate::collector::SourceChoice;
-use crate::collector::holders::ScanChoice;
+use crate::collector::request::{ScanChoice, SourceChoice};
 use crate::filter::duration;
 
 /// Which part of this host is read, and how.

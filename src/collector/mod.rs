@@ -6,15 +6,19 @@
 // Tests make files of their own.
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
+mod access;
 mod file;
 pub mod hang;
 pub mod holders;
 pub mod host;
 mod kernel;
+mod mountinfo;
 pub mod names;
 pub mod namespaces;
 pub mod placement;
 pub mod processes;
+mod procfs;
+pub mod request;
 pub mod resolve;
 pub mod sockets;
 pub mod syscalls;
@@ -24,114 +28,29 @@ use std::borrow::Cow;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashSet;
 use rustix::io::Errno;
 
-use self::namespaces::{Missing, Tables};
+use self::namespaces::Tables;
+use self::request::{Missing, NetnsChoice, Request};
 use crate::collector::holders::origin::Origins;
 use crate::collector::holders::{
-    Found, Progress, ScanChoice, ScanError, Search, UNMATCHED_FEW, UNMATCHED_MAX, Wanted,
+    Found, Progress, ScanError, Search, UNMATCHED_FEW, UNMATCHED_MAX, Wanted,
 };
-use crate::collector::namespaces::netns::{NetnsChoice, NetnsError};
+use crate::collector::namespaces::netns::NetnsError;
 use crate::collector::processes::{ProcessFacts, Suspect};
 use crate::collector::sockets::capture::Capture;
 use crate::collector::sockets::netlink::may_be_selected;
 use crate::collector::sockets::read_namespaces;
 use crate::collector::sockets::sock_diag::DumpError;
-use crate::collector::sockets::sock_diag::wire::Families;
 use crate::filter::{End, Filter, Term};
 use crate::model::{
-    DetailSet, Evidence, Gap, GapKind, Holders, Name, Pid, Protocol, Protocols, Scan, Scanned,
-    Snapshot, Socket, State, StateSet, Step,
+    Evidence, Gap, GapKind, Holders, Name, Pid, Protocol, Protocols, Scan, Scanned, Snapshot,
+    Socket, State, Step,
 };
-use crate::recording::{Recording, RecordingError};
-
-/// What a run needs to see.
-#[derive(Debug, Clone)]
-pub struct Request {
-    pub source: SourceChoice,
-    /// Where procfs is mounted.
-    pub proc_root: PathBuf,
-    pub netns: NetnsChoice,
-    pub families: Families,
-    pub filter: Filter,
-    /// Read who holds the sockets.
-    pub owners: bool,
-    /// How that is found.
-    pub scan: ScanChoice,
-    /// Read how many files the holders may have open.
-    pub limits: bool,
-    /// Read in which control groups the holders are: units and containers.
-    pub cgroups: bool,
-    pub protocols: Protocols,
-    /// Ask for tcp_info: ages and causes rest on it.
-    pub tcp_info: bool,
-    /// Findings are drawn: read what they rest on beyond the selection.
-    pub findings: bool,
-    /// What else of each socket is shown.
-    pub details: DetailSet,
-    /// Keep what comes, as it comes, for a recording.
-    pub captured: bool,
-    /// Count the network namespaces beside those that are read.
-    pub others: bool,
-    /// Read this in place of the host.
-    pub from: Option<Arc<Recording>>,
-}
-
-impl Request {
-    /// The same for a second look at the sockets alone.
-    fn for_sockets(&self, filter: Filter) -> Request {
-        Request {
-            families: Families::Both,
-            filter,
-            owners: false,
-            limits: false,
-            cgroups: false,
-            tcp_info: false,
-            findings: false,
-            details: DetailSet::NONE,
-            captured: false,
-            others: false,
-            ..self.clone()
-        }
-    }
-
-    /// Whether every network namespace is read.
-    pub fn is_of_all_namespaces(&self) -> bool {
-        self.netns == NetnsChoice::All
-    }
-
-    /// Whether every TCP socket of the namespaces is read.
-    pub(crate) fn sees_all(&self) -> bool {
-        fn whole(filter: &Filter) -> bool {
-            match filter {
-                Filter::And(parts) => parts.iter().all(whole),
-                Filter::Or(parts) => parts.iter().any(whole),
-                Filter::Term(Term::State(states)) => {
-                    states.intersection(StateSet::ALL) == StateSet::ALL
-                }
-                Filter::Not(_) | Filter::Term(_) => false,
-            }
-        }
-        whole(&self.filter.of_protocol(Protocol::Tcp))
-            && self.families == Families::Both
-            && self.protocols.contains(Protocol::Tcp)
-    }
-}
-
-/// Where the user wants the sockets from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum SourceChoice {
-    /// sock_diag, or /proc/net/tcp if that is not available
-    Auto,
-    /// sock_diag or an error
-    Netlink,
-    /// /proc/net/tcp and tcp6
-    Procfs,
-}
+use crate::recording::RecordingError;
 
 /// Why nothing could be read. The message says the reason, so there is no source.
 #[derive(Debug, thiserror::Error)]

@@ -10,14 +10,12 @@ use rustix::net::{AddressFamily, SocketType, netdevice};
 
 use super::file;
 use super::host;
-use crate::collector::namespaces::netns::{self, Netns, NetnsChoice, NetnsName};
+use crate::collector::namespaces::netns::Netns;
+use crate::collector::placement::{CGROUP_MOUNTS, is_cgroup2};
+use crate::collector::procfs::is_ours;
+use crate::collector::request::{NetnsChoice, NetnsName};
 use crate::filter::Names;
 use crate::model::PortRange;
-
-/// `CGROUP2_SUPER_MAGIC` of `include/uapi/linux/magic.h`.
-const CGROUP2: u64 = 0x6367_7270;
-/// Where the cgroup2 file system is mounted; the second beside version 1.
-pub(crate) const CGROUP_MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 
 /// The names of this host.
 #[derive(Debug, Clone)]
@@ -38,7 +36,7 @@ impl SystemNames {
     /// when its sockets cannot be read.
     fn within<T: Send>(&self, look: impl FnOnce() -> Option<T> + Send) -> Option<T> {
         match &self.netns {
-            NetnsChoice::Own if !netns::is_ours(&self.proc_root) => {
+            NetnsChoice::Own if !is_ours(&self.proc_root) => {
                 let first = self.proc_root.join("1/ns/net");
                 Netns::at(&first).ok()?.within(look).ok()?
             }
@@ -105,11 +103,6 @@ pub(super) fn read(path: &str) -> String {
 fn cgroup(path: &Path) -> Option<u64> {
     let metadata = file::metadata(path).ok().filter(|_| is_cgroup2(path))?;
     metadata.is_dir().then(|| metadata.ino())
-}
-
-/// Whether a path lies in a cgroup2 file system.
-pub(super) fn is_cgroup2(path: &Path) -> bool {
-    rustix::fs::statfs(path).is_ok_and(|found| found.f_type as u64 == CGROUP2)
 }
 
 /// passwd(5): `name:password:uid:…`.

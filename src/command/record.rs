@@ -17,13 +17,14 @@ use crate::classifier::cause::GRACE_MS;
 use crate::classifier::severity::Thresholds;
 use crate::classifier::{Rules, finding, queue};
 use crate::cli::reading::{self, Host, OF_THIS_HOST, Recorded, Report};
-use crate::collector::Request;
 use crate::collector::holders::Progress;
 use crate::collector::processes::{ProcessFacts, Suspect};
-use crate::collector::sockets::sock_diag::wire::Families;
+use crate::collector::request::Request;
 use crate::exit::Outcome;
 use crate::filter::{Filter, Term};
-use crate::model::{DetailSet, Evidence, Gap, GapKind, Pid, Protocols, Snapshot, State, StateSet};
+use crate::model::{
+    DetailSet, Evidence, Families, Gap, GapKind, Pid, Protocols, Snapshot, State, StateSet,
+};
 use crate::recording::Recording;
 use crate::renderer::escape;
 use crate::{classifier, collector, output, progress};

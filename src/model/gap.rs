@@ -32,8 +32,6 @@ impl fmt::Display for Gap {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GapKind {
-    /// Processes whose open files could not be read: not permitted.
-    ProcessesUnreadable,
     /// Sockets with an inode of which no holder was found.
     OwnersHidden,
     /// Unaccepted connections whose listener was not found.
@@ -71,7 +69,6 @@ pub enum GapKind {
 impl GapKind {
     pub fn name(self) -> &'static str {
         match self {
-            GapKind::ProcessesUnreadable => "processes-unreadable",
             GapKind::OwnersHidden => "owners-hidden",
             GapKind::ListenerUnknown => "listener-unknown",
             GapKind::ProcSource => "proc-source",

@@ -45,7 +45,7 @@ pub use owners::{Holder, Holders};
 pub use process::{Pid, Process, Scanned};
 pub use resolved::Resolved;
 pub use snapshot::{Scan, Snapshot, Source, Step};
-pub use socket::{Family, Protocol, Protocols, Socket, TcpInfo, Timer, TimerKind};
+pub use socket::{Families, Family, Protocol, Protocols, Socket, TcpInfo, Timer, TimerKind};
 pub use state::{State, StateSet};
 pub use text::{Name, Words};
 pub use time::{Ago, Idle, Tick};

@@ -217,6 +217,13 @@ impl Family {
     }
 }
 
+/// The families that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Families {
+    Both,
+    One(Family),
+}
+
 /// The timer that is running on a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timer {

@@ -10,20 +10,21 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{DUMPS_MAX, Recording, RecordingError, cookie};
 use crate::collector::holders::UNMATCHED_FEW;
-use crate::collector::names::{CGROUP_MOUNTS, SystemNames};
-use crate::collector::namespaces::netns::NetnsChoice;
+use crate::collector::names::SystemNames;
+use crate::collector::placement::CGROUP_MOUNTS;
 use crate::collector::processes::{ProcessFacts, Suspect};
+use crate::collector::request::{NetnsChoice, Request};
 use crate::collector::sockets::capture::{Dump, Form};
 use crate::collector::sockets::netlink::{bound_gap, drop_unrelated, may_matter, may_tell};
-use crate::collector::sockets::sock_diag::wire::{self, Families};
+use crate::collector::sockets::sock_diag::wire;
 use crate::collector::sockets::sock_diag::{self, Dumped};
 use crate::collector::sockets::udp::may_be_selected;
 use crate::collector::sockets::{mptcp, proc_net};
-use crate::collector::{CollectError, Request, Steps};
+use crate::collector::{CollectError, Steps};
 use crate::filter::{Filter, Names};
 use crate::model::{
-    DetailSet, Evidence, FdLimit, Gap, GapKind, Name, Namespace, Pid, PortRange, Protocol, Scan,
-    Scanned, Snapshot, Socket, Source, State,
+    DetailSet, Evidence, Families, FdLimit, Gap, GapKind, Name, Namespace, Pid, PortRange,
+    Protocol, Scan, Scanned, Snapshot, Socket, Source, State,
 };
 
 impl Recording {

@@ -7,12 +7,11 @@ use flate2::write::GzEncoder;
 use proptest::prelude::*;
 
 use super::*;
-use crate::collector::holders::{Progress, ScanChoice};
-use crate::collector::namespaces::netns::NetnsChoice;
-use crate::collector::sockets::sock_diag::wire::Families;
-use crate::collector::{Request, SourceChoice, collect};
+use crate::collector::collect;
+use crate::collector::holders::Progress;
+use crate::collector::request::{NetnsChoice, Request, ScanChoice, SourceChoice};
 use crate::filter::Filter;
-use crate::model::{DetailSet, GapKind, Protocols};
+use crate::model::{DetailSet, Families, GapKind, Protocols};
 
 const PROCFS: &[u8] = include_bytes!("../../fixtures/recordings/udp-procfs.cw");
 const FIXTURE: &[u8] = include_bytes!("../../fixtures/recordings/leak.cw");

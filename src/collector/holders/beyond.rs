@@ -19,9 +19,9 @@ use rustix::time::{ClockId, clock_gettime};
 use super::{Found, sight};
 use crate::collector::file;
 use crate::collector::holders::kcmp::shares_files;
-use crate::collector::holders::procfs::{Processes, numbers_in, socket_inode, threads_in};
-use crate::collector::namespaces::netns;
+use crate::collector::holders::procfs::Processes;
 use crate::collector::processes::waits::descriptor_of_call;
+use crate::collector::procfs::{is_ours, numbers_in, socket_inode, threads_in};
 use crate::model::{BlindSpot, Holder, Holding, Pid, Process, Scanned};
 
 /// The most descriptors that are read in tables of threads.
@@ -102,7 +102,7 @@ impl Look<'_> {
     /// Where the kernel does not tell, a table is read once more.
     fn is_one_table(&self, one: Pid, other: Pid) -> bool {
         // Another procfs may number the processes otherwise.
-        netns::is_ours(self.proc_root) && shares_files(one, other).unwrap_or(false)
+        is_ours(self.proc_root) && shares_files(one, other).unwrap_or(false)
     }
 
     fn table(&mut self, pid: Pid, table: &Path) {

@@ -22,13 +22,11 @@ use rustc_hash::FxHashSet;
 
 use crate::collector::holders::bpf::{BpfError, Seen, Walk};
 use crate::collector::holders::gather::Gather;
-use crate::collector::namespaces::netns;
+use crate::collector::procfs::is_ours;
+use crate::collector::request::ScanChoice;
 use crate::model::{Holder, Pid, Process, Scan, Scanned};
 
 pub(super) use self::beyond::look as look_beyond;
-pub(super) use crate::collector::holders::procfs::{
-    PathBuffer, numbers_in, socket_inode, threads_in,
-};
 
 /// With fewer open files than this, /proc is read sooner than a program is loaded.
 const MANY_FILES: u32 = 10_000;
@@ -37,17 +35,6 @@ pub(super) const UNMATCHED_MAX: usize = 65_536;
 /// Fewer than this in a process that holds no wanted socket are ignored. It is a fifth of the
 /// smallest limit of open files in use.
 pub(crate) const UNMATCHED_FEW: usize = 20;
-
-/// How holders are to be found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum ScanChoice {
-    /// A BPF iterator where many files are open and the kernel allows it, /proc/*/fd otherwise
-    Auto,
-    /// A BPF iterator or an error
-    Bpf,
-    /// /proc/*/fd
-    Procfs,
-}
 
 /// Why no holder was looked for. The message says the reason, so there is no source.
 #[derive(Debug, thiserror::Error)]
@@ -272,7 +259,7 @@ fn walkable(choice: ScanChoice, proc_root: &Path) -> Option<u32> {
         ScanChoice::Procfs => None,
         ScanChoice::Bpf => Some(bpf::open_files().unwrap_or_default()),
         // Another procfs may number the processes otherwise.
-        ScanChoice::Auto if !netns::is_ours(proc_root) => None,
+        ScanChoice::Auto if !is_ours(proc_root) => None,
         ScanChoice::Auto if !sight::may_walk() => None,
         ScanChoice::Auto => bpf::open_files().filter(|files| *files >= MANY_FILES),
     }

@@ -1,11 +1,9 @@
 //! The scan of /proc/*/fd: one readlinkat(2) and no allocation for each open file of the host,
 //! spread over the processors. See proc_pid_fd(5).
 
-use std::ffi::CStr;
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -16,10 +14,9 @@ use rustix::io::Errno;
 use super::{Found, Progress, UNMATCHED_FEW, UNMATCHED_MAX, Wanted};
 use crate::collector::file;
 use crate::collector::hang::Pending;
+use crate::collector::procfs::{DIRENTS, PathBuffer, number, numbers_in, socket_inode};
 use crate::model::{Holder, Name, Pid, Process, Scanned};
 
-/// Room for the entries of one getdents64(2): about 1,300 descriptors.
-const DIRENTS: usize = 32 * 1024;
 const RING: &[u8] = b"anon_inode:[io_uring]";
 /// "socket:[4294967295]" and some.
 const LINK: usize = 32;
@@ -180,15 +177,6 @@ impl Worker<'_> {
     }
 }
 
-/// The inode of a link target of the form `socket:[N]`.
-pub fn socket_inode(target: &[u8]) -> Option<u32> {
-    number(target.strip_prefix(b"socket:[")?.strip_suffix(b"]")?)
-}
-
-fn number(digits: &[u8]) -> Option<u32> {
-    std::str::from_utf8(digits).ok()?.parse().ok()
-}
-
 /// What is read of single processes.
 pub(super) struct Processes {
     root: OwnedFd,
@@ -226,35 +214,6 @@ fn processes(root: &OwnedFd) -> io::Result<Vec<Pid>> {
     }
 }
 
-/// The entries of a directory that are numbers, as far as it can be listed, and why that was not to
-/// its end.
-pub(in crate::collector) fn numbers_in(at: impl AsFd, path: &Path) -> (Vec<u32>, Option<Errno>) {
-    let mut numbers = Vec::new();
-    let dir = match file::directory(at, path) {
-        Ok(dir) => dir,
-        Err(error) => return (numbers, Some(error)),
-    };
-    let mut buffer = vec![MaybeUninit::uninit(); DIRENTS];
-    let mut entries = RawDir::new(dir.as_fd(), &mut buffer);
-    let _pending = Pending::on(path);
-    while let Some(entry) = entries.next() {
-        match entry {
-            Ok(entry) => numbers.extend(number(entry.file_name().to_bytes())),
-            Err(error) => return (numbers, Some(error)),
-        }
-    }
-    (numbers, None)
-}
-
-/// How many threads a process has, by its `task`: a directory has a link for itself, one in its
-/// parent, and here one for each thread (`proc_task_getattr`).
-pub(in crate::collector) fn threads_in(tasks: &Path) -> Result<u64, Errno> {
-    match file::metadata(tasks) {
-        Ok(tasks) => Ok(tasks.nlink().saturating_sub(2)),
-        Err(error) => Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
-    }
-}
-
 /// `/proc/PID/comm`, without its newline.
 fn read_name(root: &OwnedFd, pid: Pid, path: &mut PathBuffer) -> Option<Name> {
     let mut file = file::open_at(root, path.of(pid, "comm")).ok()?;
@@ -262,20 +221,6 @@ fn read_name(root: &OwnedFd, pid: Pid, path: &mut PathBuffer) -> Option<Name> {
     let length = file.read(&mut bytes).ok()?;
     let name = bytes.get(..length)?;
     Some(Name::new(name.strip_suffix(b"\n").unwrap_or(name)))
-}
-
-/// Room for `PID/leaf` and a NUL, written anew for each process.
-#[derive(Default)]
-pub(in crate::collector) struct PathBuffer(Vec<u8>);
-
-impl PathBuffer {
-    pub(in crate::collector) fn of(&mut self, pid: Pid, leaf: impl std::fmt::Display) -> &CStr {
-        use std::io::Write as _;
-        self.0.clear();
-        // Writing to a Vec does not fail.
-        let _ = write!(self.0, "{pid}/{leaf}\0");
-        CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
-    }
 }
 
 #[cfg(test)]
@@ -338,15 +283,6 @@ mod tests {
             (scan.processes_seen, scan.processes_read, scan.fds_read),
             (3, 3, 5)
         );
-    }
-
-    #[test]
-    fn a_link_is_a_socket_only_in_the_kernels_own_words() {
-        assert_eq!(socket_inode(b"socket:[4294967295]"), Some(u32::MAX));
-        assert_eq!(socket_inode(b"socket:[4294967296]"), None);
-        assert_eq!(socket_inode(b"socket:["), None);
-        assert_eq!(socket_inode(b"pipe:[1]"), None);
-        assert_eq!(socket_inode(b"/tmp/socket:[1]"), None);
     }
 
     #[test]

@@ -5,9 +5,7 @@ use std::path::Path;
 
 use rustix::thread::CapabilitySet;
 
-use crate::collector::namespaces::doubt::{
-    hiding, is_capable, is_of_first_user_namespace, is_of_the_host,
-};
+use crate::collector::access::{hiding, is_capable, is_of_first_user_namespace, is_of_the_host};
 use crate::model::{BlindSpot, Name};
 
 /// The capabilities that are missing to read the /proc/PID/fd of others, by name: it is open to its

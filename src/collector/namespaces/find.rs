@@ -11,16 +11,20 @@ use rustix::fs::{CWD, RawDir, readlinkat_raw};
 use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
 
-use super::doubt::{self, Doubt, is_capable, is_gone};
 use super::lost::{Lost, is_ending};
 use super::mounts;
+use super::omission::{self, Omission};
 use super::place::{Key, Place};
 use super::sknet::Sockets;
+use crate::collector::access::{by_capability, hiding, is_capable};
 use crate::collector::file;
 use crate::collector::hang::Pending;
-use crate::collector::holders::{PathBuffer, numbers_in, threads_in};
 use crate::collector::kernel;
 use crate::collector::namespaces::netns::{self, Netns};
+use crate::collector::procfs::{
+    DIRENTS, PathBuffer, has_our_numbers, is_gone, is_ours, namespace_at, namespace_inode,
+    numbers_in, threads_in,
+};
 use crate::model::Pid;
 
 /// The most descriptors of one process that are looked at for the namespaces that they keep, and
@@ -29,8 +33,6 @@ const FDS_MAX: usize = 4_096;
 const SOCKETS_MAX: usize = 1_000;
 /// So many threads may come and go while they are counted.
 const THREADS_SLACK: u64 = 64;
-/// Room for the entries of one getdents64(2).
-const DIRENTS: usize = 32 * 1024;
 /// `net:[4294967295]` and some.
 const LINK: usize = 32;
 
@@ -52,7 +54,7 @@ pub(super) struct Found {
     /// Mounts that may be of the namespaces of processes that may not be looked at.
     pub(super) unasked: u64,
     /// Why there may be more.
-    pub(super) doubts: Vec<Doubt>,
+    pub(super) omissions: Vec<Omission>,
 }
 
 /// Finds all namespaces: the own one, those with a name or another mount, those of processes.
@@ -80,26 +82,26 @@ pub(super) struct Search<'a> {
     refused: Option<Errno>,
     pub(super) lost: Lost,
     /// Why not all processes were listed.
-    unlisted: Option<Doubt>,
+    unlisted: Option<Omission>,
 }
 
 impl<'a> Search<'a> {
     /// Names, mounts, and a link of each process.
     pub(super) fn of_processes(proc_root: &'a Path) -> Search<'a> {
-        let is_ours = netns::is_ours(proc_root);
+        let ours = is_ours(proc_root);
         let (pids, failure) = numbers_in(CWD, proc_root);
         let mut search = Search {
             proc_root,
             found: Found::default(),
             pids: pids.into_iter().map(Pid).collect(),
-            own: is_ours.then(netns::current).flatten(),
+            own: ours.then(netns::current).flatten(),
             tables: BTreeMap::new(),
             answered: false,
             refused: None,
             lost: Lost::default(),
             unlisted: None,
         };
-        if is_ours {
+        if ours {
             search.found.places.entry(Key::Own).or_default();
             let own_table = netns::current_table();
             search
@@ -109,14 +111,17 @@ impl<'a> Search<'a> {
         search.mounts();
         let is_empty = search.pids.is_empty();
         if !is_empty {
-            search.found.doubts.extend(doubt::of_procfs(proc_root));
+            search
+                .found
+                .omissions
+                .extend(omission::of_procfs(proc_root));
         }
         if let Some(error) = failure {
-            let doubt = Doubt::could_not("list the processes of", proc_root, &error.into());
-            search.unlisted = Some(doubt.clone());
-            search.found.doubts.push(doubt);
+            let omission = Omission::could_not("list the processes of", proc_root, &error.into());
+            search.unlisted = Some(omission.clone());
+            search.found.omissions.push(omission);
         } else if is_empty {
-            search.found.doubts.push(Doubt {
+            search.found.omissions.push(Omission {
                 detail: format!("{} shows no process", proc_root.display()),
                 hint: "is a procfs mounted there?".into(),
             });
@@ -125,8 +130,8 @@ impl<'a> Search<'a> {
             Ok(root) => search.processes(&root),
             Err(_) if is_empty => {}
             Err(error) => {
-                let doubt = Doubt::could_not("open", proc_root, &error.into());
-                search.found.doubts.push(doubt);
+                let omission = Omission::could_not("open", proc_root, &error.into());
+                search.found.omissions.push(omission);
             }
         }
         search
@@ -134,7 +139,9 @@ impl<'a> Search<'a> {
 
     /// What was found, and what may be missing.
     pub(super) fn found(mut self) -> Found {
-        self.found.doubts.extend(self.lost.doubt(self.pids.len()));
+        self.found
+            .omissions
+            .extend(self.lost.omission(self.pids.len()));
         self.found
     }
 
@@ -148,16 +155,16 @@ impl<'a> Search<'a> {
                 self.descriptors(&pids);
             }
             Err(error) => {
-                let doubt = Doubt::could_not("open", self.proc_root, &error.into());
-                self.found.doubts.push(doubt);
+                let omission = Omission::could_not("open", self.proc_root, &error.into());
+                self.found.omissions.push(omission);
             }
         }
     }
 
     /// Why there may be processes that were not seen.
-    pub(super) fn hidden(&self) -> Option<Doubt> {
-        let hiding = || doubt::hiding(self.proc_root);
-        let hidden = || Some(doubt::hidden(self.proc_root, &hiding()?));
+    pub(super) fn hidden(&self) -> Option<Omission> {
+        let hiding = || hiding(self.proc_root);
+        let hidden = || Some(omission::hidden(self.proc_root, &hiding()?));
         self.unlisted.clone().or_else(hidden)
     }
 
@@ -174,7 +181,7 @@ impl<'a> Search<'a> {
 
     /// The namespace that a plain run reads: the own one, or that of PID 1 of another procfs.
     pub(super) fn usual(&self) -> Option<Key> {
-        if netns::is_ours(self.proc_root) {
+        if is_ours(self.proc_root) {
             Some(Key::Own)
         } else {
             self.key_of(Pid(1))
@@ -184,7 +191,7 @@ impl<'a> Search<'a> {
     /// The namespace of a process; of one whose leader has exited, that of its other threads.
     pub(super) fn key_of(&self, pid: Pid) -> Option<Key> {
         let process = self.process(pid);
-        if let Some(inode) = netns::number_at(&process.join("ns/net"), "net") {
+        if let Some(inode) = namespace_at(&process.join("ns/net"), "net") {
             return Some(self.key(inode));
         }
         if let Ok(table) = netns::table_in(&process.join("net")) {
@@ -217,14 +224,14 @@ impl Search<'_> {
 
     /// Those that are mounted where the tool runs, or, of another procfs, where its PID 1 does.
     fn mounts(&mut self) {
-        let (root, mountinfo) = if netns::is_ours(self.proc_root) {
+        let (root, mountinfo) = if is_ours(self.proc_root) {
             let process = self.proc_root.join("thread-self");
             (None, process.join("mountinfo"))
         } else {
             let first = self.proc_root.join("1");
             (Some(first.join("root")), first.join("mountinfo"))
         };
-        let mounts = mounts::of_root(root.as_deref(), &mountinfo, &mut self.found.doubts);
+        let mounts = mounts::of_root(root.as_deref(), &mountinfo, &mut self.found.omissions);
         self.add_mounts(mounts);
     }
 
@@ -363,8 +370,8 @@ impl Search<'_> {
     /// The kernel counts its threads, whatever a procfs shows. Some come and go meanwhile.
     fn are_all_seen(&mut self, seen: u64, running: u64) {
         let missing = running.saturating_sub(seen);
-        if missing > THREADS_SLACK && missing > running / 8 && self.found.doubts.is_empty() {
-            self.found.doubts.push(Doubt {
+        if missing > THREADS_SLACK && missing > running / 8 && self.found.omissions.is_empty() {
+            self.found.omissions.push(Omission {
                 detail: format!(
                     "{} shows {seen} threads, and the kernel runs {running}",
                     self.proc_root.display()
@@ -378,8 +385,8 @@ impl Search<'_> {
     fn mounts_elsewhere(&mut self, root: &OwnedFd, pids: &[Pid]) {
         let mut path = PathBuffer::default();
         let mut seen = BTreeSet::new();
-        let own = netns::number_at(Path::new("/proc/thread-self/ns/mnt"), "mnt");
-        seen.extend(own.filter(|_| netns::is_ours(self.proc_root)));
+        let own = namespace_at(Path::new("/proc/thread-self/ns/mnt"), "mnt");
+        seen.extend(own.filter(|_| is_ours(self.proc_root)));
         for &pid in pids {
             let told = match namespace_link(root, path.of(pid, "ns/mnt"), "mnt") {
                 Ok(inode) if !seen.insert(inode) => continue,
@@ -399,7 +406,7 @@ impl Search<'_> {
 
     /// Namespaces that no process is in: a descriptor keeps one alive, and so does a socket in it.
     fn descriptors(&mut self, pids: &[Pid]) {
-        let may_ask = netns::has_our_numbers(self.proc_root);
+        let may_ask = has_our_numbers(self.proc_root);
         let own = Pid(std::process::id());
         // What this process has open, it has opened to look.
         for &pid in pids.iter().filter(|pid| !may_ask || **pid != own) {
@@ -414,12 +421,12 @@ impl Search<'_> {
         let missing = rights.into_iter().filter(|(right, _)| !is_capable(*right));
         let missing: Vec<&str> = missing.map(|(_, name)| name).collect();
         if !missing.is_empty() {
-            self.found.doubts.push(Doubt {
+            self.found.omissions.push(Omission {
                 detail: "those that no process is in".to_owned(),
-                hint: doubt::by_capability(&missing.join(" and ")).into(),
+                hint: by_capability(&missing.join(" and ")).into(),
             });
         } else if let Some(error) = self.refused.filter(|_| !self.answered) {
-            self.found.doubts.push(Doubt {
+            self.found.omissions.push(Omission {
                 detail: format!("those that no process is in: no socket may be asked ({error})"),
                 hint: "allow pidfd_getfd and the ioctl SIOCGSKNS (a seccomp filter?)".into(),
             });
@@ -519,7 +526,7 @@ impl Search<'_> {
 fn namespace_link(root: &OwnedFd, path: &CStr, kind: &str) -> Result<u64, Errno> {
     let mut link = [MaybeUninit::uninit(); LINK];
     let (target, _) = readlinkat_raw(root, path, &mut link)?;
-    netns::bracketed(target, kind).ok_or(Errno::INVAL)
+    namespace_inode(target, kind).ok_or(Errno::INVAL)
 }
 
 #[cfg(test)]
@@ -557,7 +564,7 @@ mod tests {
             .map(|(key, place)| (*key, place.processes))
             .collect();
         assert_eq!(told, [(Key::Inode(7), 1), (Key::Inode(8), 2)]);
-        assert_eq!((found.untold, found.doubts.len()), (0, 0));
+        assert_eq!((found.untold, found.omissions.len()), (0, 0));
     }
 
     #[test]
@@ -573,9 +580,9 @@ mod tests {
         let found = find(empty.path(), Depth::Processes);
         assert!(found.places.is_empty());
         let told: Vec<&str> = found
-            .doubts
+            .omissions
             .iter()
-            .map(|doubt| doubt.detail.as_str())
+            .map(|omission| omission.detail.as_str())
             .collect();
         assert!(
             told.iter().any(|told| told.contains("shows no process")),
@@ -591,10 +598,10 @@ mod tests {
     fn fewer_threads_than_the_kernel_counts_are_a_doubt() {
         let root = fake(&[(1, "net:[7]")]);
         let mut search = Search::of_processes(root.path());
-        search.found.doubts.clear();
+        search.found.omissions.clear();
         search.are_all_seen(900, 950);
-        assert!(search.found.doubts.is_empty());
+        assert!(search.found.omissions.is_empty());
         search.are_all_seen(500, 950);
-        assert_eq!(search.found.doubts.len(), 1);
+        assert_eq!(search.found.omissions.len(), 1);
     }
 }

@@ -6,69 +6,16 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
-use super::doubt::{Doubt, is_gone};
 use super::find::{Found, Search};
 use super::lost::{Lost, is_ending};
+use super::omission::Omission;
 use super::place::Key;
 use crate::collector::file;
-use crate::collector::namespaces::netns::{self, NetnsChoice};
 use crate::collector::placement::cgroup;
+use crate::collector::procfs::{has_our_numbers, is_gone};
+use crate::collector::request::{Missing, NetnsChoice};
 use crate::filter::Term;
 use crate::model::{Cgroup, Name, Pid};
-
-/// The most units or containers that an error lists.
-const LISTED: usize = 12;
-
-/// What a filter names does not exist.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Missing {
-    #[error("no process {0}: it has ended, or is not visible here")]
-    Process(Pid),
-    #[error("{thread} is a thread of process {process}: use --pid {process}")]
-    Thread { thread: Pid, process: Pid },
-    #[error("no process is in {wanted}{}", listed(what, known, *unread))]
-    Group {
-        wanted: String,
-        what: &'static str,
-        /// Those that there are.
-        known: Vec<String>,
-        /// Processes of which it is not known.
-        unread: usize,
-    },
-    #[error("no process has a number, unit or container that the filter names")]
-    All,
-    /// No process can be listed, and why.
-    #[error("{0}")]
-    Unlisted(String),
-    /// It was not found where not all processes are seen, and why they are not.
-    #[error("{missing}: {why}")]
-    Unseen { missing: Box<Missing>, why: String },
-}
-
-impl Missing {
-    /// Whether it may be there all the same.
-    pub fn is_unsure(&self) -> bool {
-        matches!(self, Missing::Unlisted(_) | Missing::Unseen { .. })
-    }
-}
-
-/// `: the units are a.service, b.service and 3 more`.
-fn listed(what: &str, known: &[String], unread: usize) -> String {
-    let shown = known.get(..LISTED).unwrap_or(known).join(", ");
-    let listed = match known.len().saturating_sub(LISTED) {
-        _ if known.is_empty() && unread > 0 => {
-            format!(": none that may be looked at is in any {what}")
-        }
-        _ if known.is_empty() => format!(": none is in any {what}"),
-        0 => format!(": the {what}s are {shown}"),
-        more => format!(": the {what}s are {shown} and {more} more"),
-    };
-    match unread {
-        0 => listed,
-        1 => format!("{listed}; 1 process may not be looked at"),
-        more => format!("{listed}; {more} processes may not be looked at"),
-    }
-}
 
 /// The namespaces to be read for processes that a filter names, one of each group of terms.
 ///
@@ -79,7 +26,7 @@ pub fn whereabouts(groups: &[Vec<&Term>], proc_root: &Path) -> Result<NetnsChoic
     let pids = search.pids.clone();
     if pids.is_empty() {
         // The last doubt of a search without processes is about them.
-        let why = search.found.doubts.last().map(Doubt::words);
+        let why = search.found.omissions.last().map(Omission::words);
         return Err(Missing::Unlisted(why.unwrap_or_default()));
     }
     let in_groups = groups.iter().flatten().any(|term| term.needs_cgroup());
@@ -113,7 +60,7 @@ pub fn whereabouts(groups: &[Vec<&Term>], proc_root: &Path) -> Result<NetnsChoic
     let pids: Vec<Pid> = named.into_iter().collect();
     let homes = homes(search, &pids);
     Ok(
-        if homes.keys.iter().eq([&Key::Own]) && homes.closed.is_none() && homes.doubt.is_none() {
+        if homes.keys.iter().eq([&Key::Own]) && homes.closed.is_none() && homes.omission.is_none() {
             NetnsChoice::Own
         } else {
             NetnsChoice::Of {
@@ -131,13 +78,13 @@ pub(super) struct Homes {
     /// How many of the processes may not be looked at, the first of them, and why.
     pub(super) closed: Option<(u64, Pid, Errno)>,
     /// Why their sockets may be elsewhere too.
-    pub(super) doubt: Option<Doubt>,
+    pub(super) omission: Option<Omission>,
 }
 
 /// The namespaces of processes and of their sockets. Where these cannot be told, the one in which a
 /// plain run looks is among them.
 pub(super) fn homes(mut search: Search<'_>, pids: &[Pid]) -> Homes {
-    let may_ask = netns::has_our_numbers(search.proc_root);
+    let may_ask = has_our_numbers(search.proc_root);
     let mut keys = BTreeSet::new();
     let mut closed: Option<(u64, Pid, Errno)> = None;
     let mut all_told = true;
@@ -163,7 +110,7 @@ pub(super) fn homes(mut search: Search<'_>, pids: &[Pid]) -> Homes {
             }
         }
     }
-    let doubt = search.lost.doubt(pids.len());
+    let omission = search.lost.omission(pids.len());
     if !all_told || keys.is_empty() {
         keys.extend(search.usual());
     }
@@ -171,7 +118,7 @@ pub(super) fn homes(mut search: Search<'_>, pids: &[Pid]) -> Homes {
         found: search.found,
         keys,
         closed,
-        doubt,
+        omission,
     }
 }
 

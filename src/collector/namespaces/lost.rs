@@ -6,8 +6,9 @@ use std::path::Path;
 use rustix::io::Errno;
 use rustix::process::test_kill_process;
 
-use super::doubt::{self, Doubt, hint_of, is_gone};
-use crate::collector::namespaces::netns;
+use super::omission::Omission;
+use crate::collector::access::hint_of;
+use crate::collector::procfs::{is_gone, is_ours, stat};
 use crate::model::Pid;
 
 /// So many processes may be closed to whoever has every right: a security module protects them, and
@@ -49,7 +50,7 @@ impl Lost {
     }
 
     /// What may be missing for that, where `all` are the processes.
-    pub(super) fn doubt(&self, all: usize) -> Option<Doubt> {
+    pub(super) fn omission(&self, all: usize) -> Option<Omission> {
         let closed = self.closed.len();
         let count = match self.processes {
             0 if closed > CLOSED_MAX && closed > all / 8 => closed as u64,
@@ -61,7 +62,7 @@ impl Lost {
             1 => format!("process {pid}"),
             more => format!("{more} processes, such as {pid}"),
         };
-        Some(Doubt {
+        Some(Omission {
             detail: format!("could not read each {what} of {whose}: {reason}"),
             hint: hint_of(reason, "CAP_SYS_PTRACE"),
         })
@@ -71,8 +72,8 @@ impl Lost {
 /// Whether a process has ended, or is a zombie. Where a file is not there, the kernel is asked: files
 /// may be hidden.
 pub(super) fn is_ending(proc_root: &Path, pid: Pid) -> bool {
-    match doubt::stat(&proc_root.join(pid.to_string())) {
-        Ok(stat) => stat.starts_with(['Z', 'X']),
+    match stat(&proc_root.join(pid.to_string())) {
+        Ok(fields) => fields.starts_with(['Z', 'X']),
         Err(error) => {
             Errno::from_io_error(&error).is_some_and(is_gone) && !is_running(proc_root, pid)
         }
@@ -83,5 +84,5 @@ fn is_running(proc_root: &Path, pid: Pid) -> bool {
     let raw = i32::try_from(pid.0).ok();
     let pid = raw.and_then(rustix::process::Pid::from_raw);
     let answer = pid.map(test_kill_process);
-    netns::is_ours(proc_root) && matches!(answer, Some(Ok(()) | Err(Errno::PERM)))
+    is_ours(proc_root) && matches!(answer, Some(Ok(()) | Err(Errno::PERM)))
 }

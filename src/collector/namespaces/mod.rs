@@ -4,12 +4,12 @@
 //! A namespace lives as long as a process is in it, or something is mounted on it. Where it may
 //! not be entered, /proc/PID/net of a process in it shows its tables to everyone.
 
-pub(super) mod doubt;
 mod find;
 mod lives;
 mod lost;
-pub(super) mod mounts;
+mod mounts;
 pub mod netns;
+mod omission;
 mod place;
 pub(super) mod sknet;
 
@@ -18,13 +18,16 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
-use self::doubt::{Doubt, by_capability, hint_of};
 use self::find::{Depth, Found, Search, find};
 use self::lives::Homes;
-pub use self::lives::{Missing, whereabouts};
+pub use self::lives::whereabouts;
+use self::omission::Omission;
 use self::place::{Key, Place};
-use super::{CollectError, Request, SourceChoice, Steps};
-use crate::collector::namespaces::netns::{Netns, NetnsChoice};
+use super::{CollectError, Steps};
+use crate::collector::access::{by_capability, hint_of};
+use crate::collector::namespaces::netns::Netns;
+use crate::collector::procfs::is_ours;
+use crate::collector::request::{NetnsChoice, Request, SourceChoice};
 use crate::collector::sockets::sock_diag::Dumped;
 use crate::collector::sockets::{Table, namespace, netns_label, read_table};
 use crate::model::{Gap, GapKind, Name, Namespace, OtherNamespaces, Pid, Words};
@@ -59,11 +62,11 @@ pub(super) fn read_of(
         mut found,
         keys,
         closed,
-        doubt,
+        omission,
     } = lives::homes(search, pids);
     found.places.retain(|key, _| keys.contains(key));
     // What is not looked for is not missed.
-    found.doubts = doubt.into_iter().collect();
+    found.omissions = omission.into_iter().collect();
     found.untold = 0;
     let mut tables = read_found(found, request, steps)?;
     tables.gaps.extend(closed.map(|(count, first, reason)| Gap {
@@ -96,7 +99,9 @@ fn read_found(found: Found, request: &Request, steps: &mut Steps) -> Result<Tabl
     let mut tables = all.tables;
     tables.gaps.extend(told_once(all.gaps));
     tables.gaps.extend(all.unentered.gaps(found.untold));
-    tables.gaps.extend(found.doubts.into_iter().map(Gap::from));
+    tables
+        .gaps
+        .extend(found.omissions.into_iter().map(Gap::from));
     Ok(tables)
 }
 
@@ -183,7 +188,7 @@ pub(super) fn read_first(
 pub(super) fn others(request: &Request, read: &[Namespace]) -> Option<OtherNamespaces> {
     let of_one = match &request.netns {
         NetnsChoice::All | NetnsChoice::Of { .. } | NetnsChoice::Missing(_) => return None,
-        NetnsChoice::Own => Some(Pid(1)).filter(|_| !netns::is_ours(&request.proc_root)),
+        NetnsChoice::Own => Some(Pid(1)).filter(|_| !is_ours(&request.proc_root)),
         NetnsChoice::One(name) => name.0.parse().ok().map(Pid),
     };
     let search = Search::of_processes(&request.proc_root);
@@ -200,7 +205,11 @@ pub(super) fn others(request: &Request, read: &[Namespace]) -> Option<OtherNames
     };
     let mut others = OtherNamespaces {
         unknown: found.untold,
-        doubt: found.doubts.first().map(Doubt::words).map(Words::from),
+        doubt: found
+            .omissions
+            .first()
+            .map(Omission::words)
+            .map(Words::from),
         ..OtherNamespaces::default()
     };
     let mut closed = 0;
@@ -220,13 +229,13 @@ fn is_own(read: &[Namespace]) -> bool {
     own.is_some() && read.iter().any(|namespace| namespace.inode == own)
 }
 
-impl From<Doubt> for Gap {
-    fn from(doubt: Doubt) -> Gap {
+impl From<Omission> for Gap {
+    fn from(omission: Omission) -> Gap {
         Gap {
             kind: GapKind::NetnsUnread,
             count: 1,
-            detail: format!("network namespaces may be missing: {}", doubt.detail).into(),
-            hint: doubt.hint,
+            detail: format!("network namespaces may be missing: {}", omission.detail).into(),
+            hint: omission.hint,
         }
     }
 }

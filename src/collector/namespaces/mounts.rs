@@ -7,8 +7,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::doubt::Doubt;
+use super::omission::Omission;
 use crate::collector::file;
+use crate::collector::mountinfo::{MountLine, unescaped};
 use crate::collector::namespaces::netns::{self, PLACES};
 
 /// `NSFS_MAGIC` of `include/uapi/linux/magic.h`.
@@ -27,7 +28,7 @@ pub(super) struct Mount {
 pub(super) fn of_root(
     root: Option<&Path>,
     mountinfo: &Path,
-    doubts: &mut Vec<Doubt>,
+    omissions: &mut Vec<Omission>,
 ) -> Vec<Mount> {
     let mut found = Vec::new();
     for place in PLACES {
@@ -37,7 +38,7 @@ pub(super) fn of_root(
             Ok(()) => {}
             // Most hosts have only some of the places.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => doubts.push(Doubt::could_not("list", &dir, &error)),
+            Err(error) => omissions.push(Omission::could_not("list", &dir, &error)),
         }
         names.sort_unstable();
         for name in names {
@@ -51,13 +52,13 @@ pub(super) fn of_root(
                 // A name that was left behind, or one whose mount is in another mount namespace.
                 Ok(None) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => doubts.push(Doubt::could_not("open", &path, &error)),
+                Err(error) => omissions.push(Omission::could_not("open", &path, &error)),
             }
         }
     }
     match file::read(mountinfo, file::LIST_MAX) {
         Ok(text) => found.extend(of_text(&text, root)),
-        Err(error) => doubts.push(Doubt::could_not("read", mountinfo, &error)),
+        Err(error) => omissions.push(Omission::could_not("read", mountinfo, &error)),
     }
     found
 }
@@ -110,52 +111,6 @@ fn mounted(mountinfo: &[u8]) -> impl Iterator<Item = (u64, PathBuf)> {
     })
 }
 
-/// A line of proc_pid_mountinfo(5).
-pub(super) struct MountLine<'a> {
-    /// What of the file system is mounted.
-    root: &'a [u8],
-    /// Where, with `\040` for a blank.
-    pub(super) at: &'a [u8],
-    /// The options of the superblock.
-    pub(super) options: &'a [u8],
-}
-
-impl MountLine<'_> {
-    pub(super) fn of(line: &[u8]) -> Option<MountLine<'_>> {
-        let mut fields = line.split(|byte| *byte == b' ');
-        Some(MountLine {
-            root: fields.nth(3)?,
-            at: fields.next()?,
-            options: fields.next_back().unwrap_or_default(),
-        })
-    }
-}
-
-/// A path with its `\040` turned back (`fs/seq_file.c`, `mangle_path`).
-pub(in crate::collector) fn unescaped(text: &[u8]) -> Vec<u8> {
-    let mut path = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((first, after)) = rest.split_first() {
-        let octal = after
-            .get(..3)
-            .filter(|_| *first == b'\\')
-            .filter(|digits| digits.iter().all(u8::is_ascii_digit))
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        match octal {
-            Some(byte) => {
-                path.push(byte);
-                rest = &after[3..];
-            }
-            None => {
-                path.push(*first);
-                rest = after;
-            }
-        }
-    }
-    path
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -181,14 +136,6 @@ mod tests {
     }
 
     #[test]
-    fn a_backslash_without_three_digits_is_itself() {
-        assert_eq!(unescaped(b"a\\"), b"a\\");
-        assert_eq!(unescaped(b"\\04"), b"\\04");
-        assert_eq!(unescaped(b"\\777x"), b"\\777x");
-        assert_eq!(unescaped(b"\\+12"), b"\\+12");
-    }
-
-    #[test]
     fn a_place_that_cannot_be_listed_is_a_doubt() {
         let root = tempfile::tempdir().unwrap();
         // A file in place of a directory: it exists, and cannot be listed.
@@ -196,17 +143,17 @@ mod tests {
         fs::write(root.path().join("run/netns"), "").unwrap();
         fs::create_dir_all(root.path().join("run/docker/netns")).unwrap();
         fs::write(root.path().join("run/docker/netns/left-behind"), "").unwrap();
-        let mut doubts = Vec::new();
+        let mut omissions = Vec::new();
         let mountinfo = root.path().join("mountinfo");
         fs::write(&mountinfo, "").unwrap();
-        let found = of_root(Some(root.path()), &mountinfo, &mut doubts);
+        let found = of_root(Some(root.path()), &mountinfo, &mut omissions);
         assert!(found.is_empty());
-        let [doubt] = doubts.as_slice() else {
-            panic!("one doubt: {doubts:?}");
+        let [omission] = omissions.as_slice() else {
+            panic!("one omission: {omissions:?}");
         };
         assert!(
-            doubt.detail.contains("run/netns: Not a directory"),
-            "{doubt:?}"
+            omission.detail.contains("run/netns: Not a directory"),
+            "{omission:?}"
         );
     }
 }

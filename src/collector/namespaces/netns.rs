@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -11,33 +10,11 @@ use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use crate::collector::access::hint_of;
 use crate::collector::file;
-use crate::collector::holders::numbers_in;
-use crate::collector::namespaces::doubt::hint_of;
-use crate::collector::namespaces::{self, Missing, sknet};
-use crate::model::Pid;
-
-/// A network namespace as the user named it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NetnsName(pub String);
-
-/// Which network namespaces are read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NetnsChoice {
-    /// The one that the tool runs in.
-    Own,
-    One(NetnsName),
-    /// Those in which these processes and their sockets live.
-    Of {
-        pids: Vec<Pid>,
-        /// They are more than one.
-        several: bool,
-    },
-    /// None: what the selection names does not exist.
-    Missing(Missing),
-    /// Every one of the host.
-    All,
-}
+use crate::collector::namespaces::{self, sknet};
+use crate::collector::procfs::{namespace_at, namespace_inode, numbers_in};
+use crate::collector::request::NetnsName;
 
 /// Where `ip netns` and container runtimes keep named namespaces.
 pub(crate) const PLACES: [&str; 3] = ["/run/netns", "/var/run/netns", "/run/docker/netns"];
@@ -219,7 +196,7 @@ fn candidates(name: &str, proc_root: &Path) -> Vec<PathBuf> {
 
 /// The namespace that the calling thread is in, by /proc, or else by a socket.
 pub fn current() -> Option<u64> {
-    let of_link = number_at(Path::new("/proc/thread-self/ns/net"), "net");
+    let of_link = namespace_at(Path::new("/proc/thread-self/ns/net"), "net");
     of_link.or_else(|| Some(Netns::of(sknet::own().ok()?).ok()?.inode()))
 }
 
@@ -234,34 +211,7 @@ pub(crate) fn table_in(net: &Path) -> Result<u64, Errno> {
     Ok(rustix::fs::stat(net.join("tcp"))?.st_ino)
 }
 
-/// Whether a procfs is the usual one, and not another that is read in its place.
-pub(crate) fn is_ours(proc_root: &Path) -> bool {
-    proc_root == Path::new("/proc")
-}
-
-/// Whether the process numbers in a procfs are those that system calls take here. The status of a
-/// process in a nested PID namespace has several.
-pub(crate) fn has_our_numbers(proc_root: &Path) -> bool {
-    let status = file::text(&proc_root.join("self/status")).unwrap_or_default();
-    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
-    let own = std::process::id().to_string();
-    numbers.is_some_and(|numbers| numbers.split_ascii_whitespace().eq([own.as_str()]))
-}
-
 /// The inode in `net:[4026531840]`.
 pub(crate) fn link_inode(link: &[u8]) -> Option<u64> {
-    bracketed(link, "net")
-}
-
-/// The number of the namespace that a link such as `/proc/PID/ns/net` leads to.
-pub(crate) fn number_at(link: &Path, kind: &str) -> Option<u64> {
-    let target = file::link(link).ok()?;
-    bracketed(target.as_os_str().as_bytes(), kind)
-}
-
-/// The number in `kind:[N]`.
-pub(crate) fn bracketed(link: &[u8], kind: &str) -> Option<u64> {
-    let digits = link.strip_prefix(kind.as_bytes())?.strip_prefix(b":[")?;
-    let digits = digits.strip_suffix(b"]")?;
-    std::str::from_utf8(digits).ok()?.parse().ok()
+    namespace_inode(link, "net")
 }

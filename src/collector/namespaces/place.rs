@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-use super::doubt::is_gone;
 use crate::collector::file;
 use crate::collector::namespaces::netns::{Netns, NetnsError};
+use crate::collector::procfs::is_gone;
 use crate::model::Pid;
 
 /// The most processes of a namespace that are remembered, to look at another one where one ended.

@@ -10,9 +10,12 @@ use std::path::{Path, PathBuf};
 use rustc_hash::FxHashSet;
 
 use super::file;
-use super::names::{CGROUP_MOUNTS, is_cgroup2};
 use crate::model::{Cgroups, Holders, Socket};
 
+/// `CGROUP2_SUPER_MAGIC` of `include/uapi/linux/magic.h`.
+const CGROUP2: u64 = 0x6367_7270;
+/// Where the cgroup2 file system is mounted; the second beside version 1.
+pub(crate) const CGROUP_MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 /// More groups than this are not walked.
 const GROUPS_MAX: usize = 100_000;
 
@@ -49,6 +52,11 @@ pub(super) fn read(
         walk(mount, &mut wanted, &mut cgroups);
     }
     cgroups
+}
+
+/// Whether a path lies in a cgroup2 file system.
+pub(super) fn is_cgroup2(path: &Path) -> bool {
+    rustix::fs::statfs(path).is_ok_and(|found| found.f_type as u64 == CGROUP2)
 }
 
 /// Finds the groups with the wanted numbers: that of a group is the inode of its directory

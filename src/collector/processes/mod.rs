@@ -24,12 +24,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::collector::file;
 use crate::collector::hang;
-use crate::collector::holders::{UNMATCHED_FEW, socket_inode};
+use crate::collector::holders::UNMATCHED_FEW;
 use crate::collector::namespaces::sknet::Sockets;
 use crate::collector::processes::halt::{Asked, Hierarchies};
 use crate::collector::processes::inside::inside;
 use crate::collector::processes::runtime::runtime;
 use crate::collector::processes::threads::{Ticks, cpu, lasting, ticks};
+use crate::collector::procfs::socket_inode;
 use crate::model::{Endpoint, Epoll, Evidence, FdLimit, Halt, Pid, Scanned, Socket, State};
 
 /// The clock of /proc/PID/stat: `USER_HZ`, 100 on every architecture that Rust runs on.

@@ -9,8 +9,8 @@ use std::time::Instant;
 use procfs::process::{Schedstat, Stat};
 
 use crate::collector::file;
-use crate::collector::holders::numbers_in;
 use crate::collector::processes::TICK_MS;
+use crate::collector::procfs::numbers_in;
 use crate::model::{Cpu, Pid, Threads};
 
 /// More threads than this are not read one by one.

@@ -6,9 +6,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::collector::file::{self, Opened};
-use crate::collector::holders::socket_inode;
 use crate::collector::processes::locks;
 use crate::collector::processes::{Ends, is_32_bit};
+use crate::collector::procfs::socket_inode;
 use crate::collector::syscalls::{self, Call, Takes};
 use crate::model::{Lock, Name, NamedThreads, Pid, State, Wait, WaitKind, WaitTarget};
 

@@ -14,18 +14,19 @@ use std::time::Instant;
 
 use rustix::io::Errno;
 
+use crate::collector::access::hint_of;
 use crate::collector::file;
-use crate::collector::namespaces::doubt::hint_of;
-use crate::collector::namespaces::netns::{self, Netns, NetnsChoice, NetnsName};
+use crate::collector::namespaces::netns::{self, Netns};
 use crate::collector::namespaces::{self, Tables};
+use crate::collector::procfs::is_ours;
+use crate::collector::request::{NetnsChoice, NetnsName, Request, SourceChoice};
 use crate::collector::sockets::capture::Capture;
 use crate::collector::sockets::mptcp::Presence;
 use crate::collector::sockets::netlink::{age_gap, bound_gap, dump_gaps, may_matter, read_netlink};
 use crate::collector::sockets::sock_diag::Dumped;
-use crate::collector::sockets::sock_diag::wire::Families;
-use crate::collector::{CollectError, Request, SourceChoice, Steps, host, kernel};
+use crate::collector::{CollectError, Steps, host, kernel};
 use crate::model::{
-    Family, Gap, GapKind, Name, Namespace, Pid, Protocol, Settings, Socket, Source, State,
+    Families, Family, Gap, GapKind, Name, Namespace, Pid, Protocol, Settings, Socket, Source, State,
 };
 
 /// The sockets of a namespace, and the facts that are the namespace's own.
@@ -45,7 +46,7 @@ pub(super) fn read_namespaces(
     let (described, table) = match &request.netns {
         NetnsChoice::All => return namespaces::read_all(request, steps),
         NetnsChoice::Of { pids, .. } => return namespaces::read_of(pids, request, steps),
-        NetnsChoice::Own if !netns::is_ours(&request.proc_root) => read_beside(request, steps)?,
+        NetnsChoice::Own if !is_ours(&request.proc_root) => read_beside(request, steps)?,
         NetnsChoice::Own => {
             let inode = netns::current();
             let described = Namespace {
@@ -366,7 +367,7 @@ pub(super) fn read_texts(
                     format!("; {}", hint_of(limit, ""))
                 } else if reason.kind() != io::ErrorKind::NotFound {
                     String::new()
-                } else if netns::is_ours(&request.proc_root) {
+                } else if is_ours(&request.proc_root) {
                     "; is /proc mounted?".to_owned()
                 } else {
                     format!("; is {} a procfs?", request.proc_root.display())

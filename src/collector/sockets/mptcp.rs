@@ -5,8 +5,8 @@
 
 use std::path::Path;
 
-use crate::collector::Request;
 use crate::collector::file;
+use crate::collector::request::Request;
 use crate::collector::sockets::sock_diag::wire::Query;
 use crate::collector::sockets::sock_diag::{Dump, DumpError, Dumped, Reader};
 use crate::model::{Gap, GapKind, Protocol, Socket, State, StateSet};

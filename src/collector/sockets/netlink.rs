@@ -9,14 +9,17 @@ use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashSet;
 
+use crate::collector::Steps;
+use crate::collector::request::Request;
 use crate::collector::sockets::mptcp::{self, Mptcp};
 use crate::collector::sockets::net_dir;
 use crate::collector::sockets::sock_diag::bytecode::{self, Dialect};
-use crate::collector::sockets::sock_diag::wire::{Families, Query};
+use crate::collector::sockets::sock_diag::wire::Query;
 use crate::collector::sockets::sock_diag::{Dump, DumpError, Dumped, Reader};
-use crate::collector::{Request, Steps};
 use crate::filter::{Filter, Known};
-use crate::model::{DetailSet, Endpoint, Gap, GapKind, Protocol, Socket, State, StateSet};
+use crate::model::{
+    DetailSet, Endpoint, Families, Gap, GapKind, Protocol, Socket, State, StateSet,
+};
 
 /// Reads the TCP sockets of the calling thread's namespace that the request may be about, MPTCP
 /// with them.

@@ -4,11 +4,12 @@
 use std::path::Path;
 use std::time::Instant;
 
+use crate::collector::request::{Request, SourceChoice};
 use crate::collector::sockets::netlink::{dump_gaps, read_filtered};
 use crate::collector::sockets::sock_diag::wire::Query;
 use crate::collector::sockets::sock_diag::{DumpError, Dumped, Reader};
 use crate::collector::sockets::{net_dir, read_texts};
-use crate::collector::{CollectError, Request, SourceChoice, Steps};
+use crate::collector::{CollectError, Steps};
 use crate::filter::{Filter, Known};
 use crate::model::{Gap, GapKind, Protocol, Socket, Source, State, StateSet};
 

@@ -30,12 +30,10 @@ use crate::cli::letters::{Details, Letters};
 use crate::cli::output::{ColorChoice, Counted, Form, Metrics, Order, Printed, Quiet, Resolved};
 use crate::cli::reading::{Evidence, Host, Owners, Recorded, Report};
 use crate::cli::selection::{self as conditions, Selection};
-use crate::collector::Request;
-use crate::collector::namespaces::netns::NetnsChoice;
-use crate::collector::sockets::sock_diag::wire::Families;
+use crate::collector::request::{NetnsChoice, Request};
 use crate::env::Terminal;
 use crate::filter::{Filter, Term};
-use crate::model::{Name, Protocol, Protocols, State, StateSet};
+use crate::model::{Families, Name, Protocol, Protocols, State, StateSet};
 use crate::renderer::style::Look;
 use crate::renderer::{Format, Page, View};
 

@@ -1,9 +1,8 @@
 //! Turns the selecting options and the filter into one condition.
 
 use super::{Ask, Wanted};
-use crate::collector::sockets::sock_diag::wire::Families;
 use crate::filter::{self, End, Filter, Names, ParseError, Term};
-use crate::model::{Family, Pid, Protocol, Protocols, State, StateSet};
+use crate::model::{Families, Family, Pid, Protocol, Protocols, State, StateSet};
 
 pub(super) fn families(ask: &Ask) -> Families {
     match (ask.selection.ipv4, ask.selection.ipv6) {

@@ -6,8 +6,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use crate::collector::file;
-use crate::collector::namespaces::mounts::unescaped;
-use crate::collector::namespaces::netns;
+use crate::collector::mountinfo::unescaped;
+use crate::collector::procfs::is_ours;
 use crate::model::Version;
 
 /// A file of a control group is short.
@@ -50,7 +50,7 @@ impl Hierarchies {
     /// Of this host; of another one where its /proc is read in place of ours, as its first process
     /// sees them.
     pub(in crate::collector) fn read(proc_root: &Path) -> Hierarchies {
-        let (prefix, mountinfo) = if netns::is_ours(proc_root) {
+        let (prefix, mountinfo) = if is_ours(proc_root) {
             (None, proc_root.join("self/mountinfo"))
         } else {
             let first = proc_root.join("1");

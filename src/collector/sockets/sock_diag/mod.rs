@@ -19,8 +19,8 @@ use rustix::io::Errno;
 use rustix::net::sockopt;
 
 use crate::collector::sockets::capture::{Capture, Form};
-use crate::collector::sockets::sock_diag::wire::{Families, Query, Reply};
-use crate::model::{Details, Family, Protocol, Socket, State};
+use crate::collector::sockets::sock_diag::wire::{Query, Reply};
+use crate::model::{Details, Families, Family, Protocol, Socket, State};
 
 /// The kernel fills at most 32 KiB a datagram when the reader's buffer is that large
 /// (`netlink_recvmsg`, `netlink_dump`).

@@ -20,8 +20,8 @@ use netlink_packet_sock_diag::inet::{
 
 use crate::collector::sockets::sock_diag::mptcp;
 use crate::model::{
-    Detail, DetailSet, Endpoint, Family, Protocol, Socket, State, StateSet, TcpInfo, Timer,
-    TimerKind,
+    Detail, DetailSet, Endpoint, Families, Family, Protocol, Socket, State, StateSet, TcpInfo,
+    Timer, TimerKind,
 };
 
 /// The request that dumps IPv4 and IPv6 in one walk of the hash table (`TCPDIAG_GETSOCK`).
@@ -67,14 +67,6 @@ impl Query {
     pub fn wants_times(&self) -> bool {
         self.tcp_info || self.details.contains(DetailSet::INFO)
     }
-}
-
-/// The families of a dump, and with them the form of the request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Families {
-    /// Both in one walk, by the older request.
-    Both,
-    One(Family),
 }
 
 /// The bytes of a dump request, with the sequence number that the replies will carry.
