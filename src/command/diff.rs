@@ -24,7 +24,7 @@ use crate::filter::Term;
 use crate::model::{Name, Snapshot, State, StateSet};
 use crate::recording::Recording;
 use crate::renderer::Page;
-use crate::renderer::page::tally::By;
+use crate::renderer::counts::By;
 use crate::{classifier, collector, output, progress, renderer};
 
 #[derive(Debug, Clone, Args)]
@@ -196,7 +196,7 @@ pub fn run(plan: &Diff, out: &mut impl Write, err: &mut impl Write) -> anyhow::R
     let changes = diff(&before, &after, &plan.by.dimensions, all);
     let view = &plan.before.view;
     let print = |mut out: &mut dyn Write| {
-        renderer::page::diff::render(&changes, &before, &after, view, &plan.by, &mut out)
+        renderer::render_diff(&changes, &before, &after, view, &plan.by, &mut out)
             .and_then(|()| out.flush())
             .context("could not write the output")
     };

@@ -1,8 +1,13 @@
 //! Words and bytes: a report goes into a given `impl Write`, one file for each form.
 
 pub mod columns;
+pub mod counts;
+pub mod findings;
 pub mod format;
+mod frame;
 pub mod guard;
+pub mod names;
+pub mod order;
 pub mod page;
 pub mod style;
 mod table;
@@ -14,13 +19,14 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use self::columns::Column;
+use self::counts::By;
 use self::format::{csv, json, openmetrics};
 use self::guard::{Form, Guard};
 use self::page::{diagram, list, tally, triage};
 use self::style::Look;
 use crate::classifier::Report;
+use crate::classifier::diff::Diff;
 use crate::classifier::finding::Findings;
-use crate::renderer::page::tally::By;
 
 /// What to print of a report.
 #[derive(Debug, Clone, PartialEq)]
@@ -125,8 +131,8 @@ fn written(
 ) -> io::Result<()> {
     match (view.format, &view.page) {
         (Format::Json, _) => json::document(report, findings, view, elapsed, out),
-        (Format::Jsonl, Page::Tally(by)) => tally::lines(report, view, by, out),
-        (Format::Csv, Page::Tally(by)) => tally::csv(report, view, by, out),
+        (Format::Jsonl, Page::Tally(by)) => json::tally_lines(report, view, by, out),
+        (Format::Csv, Page::Tally(by)) => csv::tally(report, view, by, out),
         (Format::Jsonl, _) => json::lines(report, view, out),
         (Format::Csv, _) => csv::rows(report, view, out),
         (Format::Prometheus { label_limit }, _) => {
@@ -143,5 +149,36 @@ fn written(
                 columns, header, ..
             },
         ) => list::table(report, view, columns, *header, out),
+    }
+}
+
+/// Writes the comparison in the form that the view has.
+pub fn render_diff(
+    diff: &Diff,
+    before: &Report<'_>,
+    after: &Report<'_>,
+    view: &View,
+    by: &By,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let mut out = Guard::new(out, Form::of(view));
+    diff_written(diff, before, after, view, by, &mut out).and_then(|()| out.flush())
+}
+
+fn diff_written(
+    diff: &Diff,
+    before: &Report<'_>,
+    after: &Report<'_>,
+    view: &View,
+    by: &By,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    match view.format {
+        Format::Json => json::diff::document(diff, before, after, view, by, out),
+        Format::Jsonl => json::diff::lines(diff, view, by, out),
+        Format::Csv => csv::diff(diff, view, by, out),
+        Format::Table | Format::Prometheus { .. } => {
+            page::diff::screen(diff, before, after, view, by, out)
+        }
     }
 }

@@ -17,6 +17,13 @@ pub fn count(number: u64) -> String {
     out
 }
 
+/// `… 3 more groups: --limit 0`, where a limit leaves something out.
+pub fn more(left_out: usize, noun: &str) -> Option<String> {
+    let plural = if left_out == 1 { "" } else { "s" };
+    let number = count(left_out as u64);
+    (left_out > 0).then(|| format!("… {number} more {noun}{plural}: --limit 0"))
+}
+
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
@@ -86,6 +93,18 @@ fn push_least(idle: Idle, out: &mut String) {
 /// did.
 fn is_vague(least: u64, most: u64) -> bool {
     most > least.saturating_mul(2)
+}
+
+/// A time since 1970 as RFC 3339 in UTC, to the millisecond; `None` where it is no time.
+pub fn timestamp(nanoseconds: i128) -> Option<String> {
+    let time = jiff::Timestamp::from_nanosecond(nanoseconds).ok()?;
+    Some(time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
+}
+
+/// The same for people, to the second: `2026-01-02 03:04:05`.
+pub fn clock(nanoseconds: i128) -> String {
+    let time = timestamp(nanoseconds).unwrap_or_default();
+    time.get(..19).unwrap_or_default().replace('T', " ")
 }
 
 #[cfg(test)]

@@ -280,7 +280,7 @@ fn runtime(name: Option<&str>) -> Result<Runtime, String> {
         Runtime::Native,
     ];
     all.into_iter()
-        .find(|runtime| closewait::renderer::page::findings::runtime_name(*runtime) == name)
+        .find(|runtime| closewait::renderer::names::runtime(*runtime) == name)
         .ok_or_else(|| format!("{name:?} is no runtime"))
 }
 

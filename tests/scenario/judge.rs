@@ -7,7 +7,7 @@ use closewait::classifier::finding::{self, Finding, ServiceEnd};
 use closewait::classifier::group::ServedAt;
 use closewait::classifier::{self, Report, queue};
 use closewait::model::{Evidence, Pid};
-use closewait::renderer::page::{findings, groups};
+use closewait::renderer::{findings, names};
 
 use super::build;
 use super::file::{Expect, Process, Scenario};
@@ -113,7 +113,7 @@ fn told(report: &Report<'_>, finding: &Finding) -> Told {
             finding.severity.name(),
             set.cause,
             set.sockets,
-            groups::owner_of(report, &set.owner)
+            names::owner_of(report, &set.owner)
         ),
         words: words.join("\n"),
     }

@@ -4,7 +4,7 @@ use super::Ask;
 use crate::classifier::tally::Dimension;
 use crate::command::UsageError;
 use crate::filter;
-use crate::renderer::page::tally::{By, ByKey, BySort};
+use crate::renderer::counts::{By, ByKey, BySort};
 
 /// The dimensions and their order; `None` without `--by`.
 pub(super) fn by(ask: &Ask) -> Result<Option<By>, UsageError> {

@@ -5,7 +5,7 @@ use crate::command::UsageError;
 use crate::filter;
 use crate::renderer::columns::Column;
 use crate::renderer::format::csv;
-use crate::renderer::page::groups;
+use crate::renderer::order;
 use crate::renderer::{Format, Object, Page, Sort, SortKey};
 
 /// The page of a list.
@@ -167,11 +167,11 @@ pub(super) fn sort(text: &str, page: &Page) -> Result<Sort, UsageError> {
         _ => SortKey::Column(find(name)?),
     };
     if let (SortKey::Column(column), Page::Triage) = (key, page)
-        && !groups::SORTED_BY.contains(&column)
+        && !order::GROUPS_BY.contains(&column)
     {
         return Err(UsageError::GroupSort {
             column: column.name(),
-            all: groups::SORTED_BY.map(Column::name).join(", "),
+            all: order::GROUPS_BY.map(Column::name).join(", "),
         });
     }
     Ok(Sort { key, descending })

@@ -71,7 +71,7 @@ pub(in crate::command) fn find(
             && with_dead_sockets.contains(&evidence.pid)
     });
     for pid in untold.map(|evidence| evidence.pid) {
-        let name = renderer::page::findings::process(report, pid);
+        let name = renderer::names::process(report, pid);
         report.gaps.push(Gap {
             kind: GapKind::EvidenceMissing,
             count: 1,

@@ -14,7 +14,7 @@ use crate::collector::holders::Progress;
 use crate::collector::resolve;
 use crate::exit::Outcome;
 use crate::model::Step;
-use crate::renderer::page::list;
+use crate::renderer::order;
 use crate::renderer::{self, Format, Page};
 use crate::{classifier, collector, output, progress};
 
@@ -120,7 +120,7 @@ fn name(naming: Naming, plan: &Inspection, report: &mut Report<'_>) -> Step {
     let sources = resolve::Sources::of_host(naming.services);
     report.resolved = match plan.view.page {
         Page::List { .. } => {
-            let order = list::order(report, plan.view.sort, plan.view.limit);
+            let order = order::rows(report, plan.view.sort, plan.view.limit);
             let ends = order
                 .rows(report)
                 .flat_map(|row| [row.socket.local.addr, row.socket.remote.addr]);
@@ -144,7 +144,7 @@ fn name(naming: Naming, plan: &Inspection, report: &mut Report<'_>) -> Step {
 
 /// Reports what a list does not show: rows beyond --limit, and gaps.
 fn tell_beside(plan: &Inspection, report: &Report<'_>, err: &mut impl Write) -> io::Result<()> {
-    let left_out = list::left_out(report, plan.view.limit);
+    let left_out = order::left_out(report, plan.view.limit);
     if left_out > 0 {
         writeln!(
             err,

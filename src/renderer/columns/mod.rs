@@ -3,7 +3,6 @@
 
 pub mod cell;
 pub mod help;
-pub mod order;
 
 pub use cell::{hidden, push_end, push_owner, push_word, width};
 

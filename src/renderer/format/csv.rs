@@ -1,11 +1,13 @@
-//! CSV by RFC 4180: a heading, and one record a socket.
+//! CSV by RFC 4180: a heading, and one record a socket or a line of counts. What is unknown, or not
+//! there, is an empty field.
 
 use std::io::{self, Write};
 
 use crate::classifier::Report;
+use crate::classifier::diff::Diff;
 use crate::renderer::columns::{Column, cell};
-use crate::renderer::page::list;
-use crate::renderer::{Page, View};
+use crate::renderer::counts::{self, By, Counts};
+use crate::renderer::{Page, View, order};
 
 /// The columns that are written unless others are asked for.
 pub const USUAL: [Column; 20] = [
@@ -31,13 +33,29 @@ pub const USUAL: [Column; 20] = [
     Column::Cause,
 ];
 
-/// Writes a record for each selected socket. What is unknown is an empty field.
+/// Writes a record for each selected socket.
 pub fn rows(report: &Report<'_>, view: &View, out: &mut impl Write) -> io::Result<()> {
-    records(report, view, out).map_err(as_it_was)
+    records(report, view, out).map_err(cause)
 }
 
-/// The error of the output as it was, so that a closed pipe is known for one.
-pub(in crate::renderer) fn as_it_was(error: csv::Error) -> io::Error {
+/// Writes a record for each line of counts.
+pub fn tally(report: &Report<'_>, view: &View, by: &By, out: &mut impl Write) -> io::Result<()> {
+    tally_records(&Counts::new(report, by, view.limit), out).map_err(cause)
+}
+
+/// Writes a record for each line of a comparison.
+pub fn diff(diff: &Diff, view: &View, by: &By, out: &mut impl Write) -> io::Result<()> {
+    diff_records(diff, view, by, out).map_err(cause)
+}
+
+fn writer<W: Write>(out: W) -> csv::Writer<W> {
+    csv::WriterBuilder::new()
+        .terminator(csv::Terminator::CRLF)
+        .from_writer(out)
+}
+
+/// The error of the output itself, so that a closed pipe is recognized.
+fn cause(error: csv::Error) -> io::Error {
     match error.into_kind() {
         csv::ErrorKind::Io(error) => error,
         other => io::Error::other(format!("{other:?}")),
@@ -51,14 +69,12 @@ fn records(report: &Report<'_>, view: &View, out: &mut impl Write) -> csv::Resul
     else {
         return Ok(());
     };
-    let mut records = csv::WriterBuilder::new()
-        .terminator(csv::Terminator::CRLF)
-        .from_writer(out);
+    let mut records = writer(out);
     if *header {
         records.write_record(columns.iter().map(|column| column.name()))?;
     }
     let mut field = String::new();
-    for row in list::order(report, view.sort, view.limit).rows(report) {
+    for row in order::rows(report, view.sort, view.limit).rows(report) {
         for column in columns {
             field.clear();
             match (column, row.socket.timer) {
@@ -72,6 +88,45 @@ fn records(report: &Report<'_>, view: &View, out: &mut impl Write) -> csv::Resul
             records.write_field(&field)?;
         }
         records.write_record(None::<&[u8]>)?;
+    }
+    Ok(records.flush()?)
+}
+
+fn tally_records(counts: &Counts<'_>, out: &mut impl Write) -> csv::Result<()> {
+    let mut records = writer(out);
+    let names = counts.dimensions.iter().map(|by| by.name());
+    let has_owner = counts::is_by_owner(counts.dimensions);
+    let owner = has_owner.then_some("owner");
+    records.write_record(names.chain(owner).chain(["sockets", "share", "close_wait"]))?;
+    for line in &counts.lines {
+        let text = |value| {
+            counts
+                .text(value)
+                .map_or(String::new(), |text| text.to_string())
+        };
+        let owner = has_owner.then(|| counts::owner(counts.dimensions, line).to_owned());
+        let numbers = [
+            line.sockets.to_string(),
+            format!("{:.6}", counts.share(line.sockets)),
+            line.close_wait.to_string(),
+        ];
+        let words = line.values.iter().map(text);
+        records.write_record(words.chain(owner).chain(numbers))?;
+    }
+    Ok(records.flush()?)
+}
+
+fn diff_records(diff: &Diff, view: &View, by: &By, out: &mut impl Write) -> csv::Result<()> {
+    let mut records = writer(out);
+    let names = by.dimensions.iter().map(|by| by.name());
+    let figures = ["before", "after", "still", "new", "gone", "growth_per_min"];
+    records.write_record(names.chain(figures))?;
+    for line in counts::shown(diff, view.limit).0 {
+        let rate = diff.per_minute(&line.change);
+        let rate = rate.map_or(String::new(), |rate| format!("{rate:.3}"));
+        let figures = counts::figures(&line.change).map(|count| count.to_string());
+        let words = line.values.iter().map(counts::field);
+        records.write_record(words.chain(figures).chain([rate]))?;
     }
     Ok(records.flush()?)
 }

@@ -13,7 +13,7 @@ use crate::classifier::finding::Findings;
 use crate::classifier::group::GroupOwner;
 use crate::classifier::severity::Severity;
 use crate::model::{Cause, FdLimit, Holders, Pid, Side, State};
-use crate::renderer::page::groups;
+use crate::renderer::names;
 
 /// The upper bounds of the ages, in seconds.
 const AGES: [u64; 9] = [1, 5, 15, 60, 300, 900, 3_600, 14_400, 86_400];
@@ -287,8 +287,8 @@ fn queues<W: Write>(
     let mut seen = BTreeSet::new();
     let mut told = Vec::new();
     for queue in &found.queues {
-        let local = groups::listener_of(report, &queue.bound);
-        let netns = several.then(|| groups::netns_of(report, queue.bound.netns));
+        let local = names::listener_of(report, &queue.bound);
+        let netns = several.then(|| names::netns_of(report, queue.bound.netns));
         if told.len() < limit && seen.insert((local.clone(), netns.clone())) {
             told.push((queue, local, netns));
         }

@@ -12,9 +12,9 @@ use crate::classifier::severity::Severity;
 use crate::classifier::verdict::{Criteria, Key, Measure, Status, Verdict, Worst};
 use crate::model::{Cause, Protocol, State, StateSet};
 use crate::renderer::guard::{Form, Guard};
-use crate::renderer::page::{findings, groups};
 use crate::renderer::style::Look;
 use crate::renderer::{escape, units};
+use crate::renderer::{findings, names};
 
 /// Writes the verdict's line, and with `verbose` the findings.
 pub fn result(
@@ -118,7 +118,7 @@ fn text(report: &Report<'_>, found: &Findings, verdict: &Verdict, test: &Criteri
     }
     parts.extend(waiting(report, found, verdict));
     let of = |name| match verdict.fullest.filter(|_| name == "files") {
-        Some(pid) => format!(" of {}", findings::process(report, pid)),
+        Some(pid) => format!(" of {}", names::process(report, pid)),
         None => String::new(),
     };
     for (name, unit, part) in [
@@ -212,7 +212,7 @@ fn beside_counts(report: &Report<'_>, finding: &Finding, verdict: &Verdict) -> O
 /// `worst java[1234] :8080 never-closed 1,874`.
 fn worst_of(report: &Report<'_>, worst: &Worst) -> String {
     let mut words = Vec::new();
-    let owner = |owner| groups::owner_of(report, owner);
+    let owner = |owner| names::owner_of(report, owner);
     let service = |mut service: Service| {
         let netns = match worst.key {
             Key::Program(netns, _) | Key::Owner(netns, _) => netns,
@@ -225,7 +225,7 @@ fn worst_of(report: &Report<'_>, worst: &Worst) -> String {
                 0
             }
         };
-        groups::service_of(report, netns, service, Protocol::Tcp)
+        names::service_of(report, netns, service, Protocol::Tcp)
     };
     match &worst.key {
         Key::Total => {
@@ -241,7 +241,7 @@ fn worst_of(report: &Report<'_>, worst: &Worst) -> String {
             words.extend(worst.owner.as_ref().map(owner));
         }
         Key::Listener(_, Some(bound)) => {
-            words.push(groups::listener_of(report, bound));
+            words.push(names::listener_of(report, bound));
             words.extend(worst.owner.as_ref().map(owner));
         }
         Key::Listener(_, None) => words.push("no listener".to_owned()),

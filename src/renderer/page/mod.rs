@@ -2,8 +2,6 @@
 
 pub mod diagram;
 pub mod diff;
-pub mod findings;
-pub mod groups;
 pub mod list;
 pub mod tally;
 pub mod triage;

@@ -2,11 +2,15 @@
 //!
 //! Sockets are written as they are met; nothing is built for all of them.
 
+mod counts;
+pub mod diff;
 mod halt;
 mod legs;
 mod row;
 mod types;
 mod workers;
+
+pub use self::counts::lines as tally_lines;
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -27,6 +31,7 @@ use crate::model::{
     Cause, Endpoint, Evidence, FdLimit, Holders, Pid, Placed, Protocol, Resolved, Side, Snapshot,
     Socket, Wait, WaitTarget,
 };
+use crate::renderer::counts::Counts;
 use crate::renderer::format::json::row::RowJson;
 use crate::renderer::format::json::types::{
     Causes, Counters, CpuJson, CulpritJson, Document, EndpointJson, EpollJson, EvidenceJson,
@@ -37,10 +42,8 @@ use crate::renderer::format::json::types::{
 pub(in crate::renderer) use crate::renderer::format::json::types::{
     Gap, NameJson, Reading, States, Tool,
 };
-use crate::renderer::page::list::{self, Order};
-use crate::renderer::page::tally::Counts;
-use crate::renderer::page::{findings, groups};
-use crate::renderer::{Object, Page, View};
+use crate::renderer::order::{self, Order};
+use crate::renderer::{Object, Page, View, findings, names, units};
 
 /// The version of the schema: raised only when a field is renamed or removed.
 pub(in crate::renderer) const SCHEMA: u32 = 1;
@@ -56,7 +59,7 @@ pub fn document(
     let snapshot = report.snapshot;
     let context = Context::of(report);
     let order = match &view.page {
-        Page::List { object, .. } => Some((list::order(report, view.sort, view.limit), object)),
+        Page::List { object, .. } => Some((order::rows(report, view.sort, view.limit), object)),
         Page::Triage | Page::Tally(_) | Page::Diagram => None,
     };
     let by = match &view.page {
@@ -66,7 +69,7 @@ pub fn document(
     let groups = match view.page {
         Page::List { .. } | Page::Tally(_) | Page::Diagram => report.groups(),
         Page::Triage => {
-            let mut groups = groups::ordered(report, view.sort);
+            let mut groups = order::groups(report, view.sort);
             groups.truncate(view.limit.unwrap_or(usize::MAX));
             groups
         }
@@ -80,7 +83,7 @@ pub fn document(
         schema: SCHEMA,
         tool: Tool::THIS,
         host: NameJson(&snapshot.host.name),
-        taken_at: taken_at(snapshot.taken_at_ns),
+        taken_at: units::timestamp(snapshot.taken_at_ns),
         elapsed_ms: elapsed.as_micros() as f64 / 1000.0,
         source: source(snapshot),
         namespaces: snapshot.namespaces.iter().map(Into::into).collect(),
@@ -155,7 +158,7 @@ impl<'a> Reading<'a> {
         let snapshot = report.snapshot;
         Reading {
             host: NameJson(&snapshot.host.name),
-            taken_at: taken_at(snapshot.taken_at_ns),
+            taken_at: units::timestamp(snapshot.taken_at_ns),
             source: source(snapshot),
             complete: report.is_complete(),
             gaps: gaps(report),
@@ -169,7 +172,7 @@ pub fn lines(report: &Report<'_>, view: &View, out: &mut impl Write) -> io::Resu
     let Page::List { object, .. } = &view.page else {
         return Ok(());
     };
-    for row in list::order(report, view.sort, view.limit).rows(report) {
+    for row in order::rows(report, view.sort, view.limit).rows(report) {
         let line = RowJson {
             row,
             object,
@@ -179,12 +182,6 @@ pub fn lines(report: &Report<'_>, view: &View, out: &mut impl Write) -> io::Resu
         out.write_all(b"\n")?;
     }
     Ok(())
-}
-
-/// RFC 3339 in UTC, to the millisecond.
-pub fn taken_at(nanoseconds: i128) -> Option<String> {
-    let time = jiff::Timestamp::from_nanosecond(nanoseconds).ok()?;
-    Some(time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
 }
 
 /// The sockets of a list, written one by one.
@@ -445,7 +442,7 @@ impl<'a> Context<'a> {
         EvidenceJson {
             pid: evidence.pid.0,
             name: self.name(evidence.pid),
-            runtime: findings::runtime_name(evidence.runtime),
+            runtime: names::runtime(evidence.runtime),
             age_ms: evidence.age_ms,
             open_fds: evidence.open_fds,
             fd_limit: evidence.fd_limit.and_then(FdLimit::files),

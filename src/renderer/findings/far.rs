@@ -9,11 +9,11 @@ use crate::classifier::group::GroupOwner;
 use crate::classifier::requests::{Requests, Role};
 use crate::classifier::silent::Silent;
 use crate::model::{Endpoint, Name, Pid, Titled, Wait, WaitTarget};
-use crate::renderer::page::findings::evidence::{Lines, Rank};
-use crate::renderer::page::findings::halt;
-use crate::renderer::page::findings::waits;
-use crate::renderer::page::findings::words::process;
-use crate::renderer::page::groups;
+use crate::renderer::findings::evidence::{Lines, Rank};
+use crate::renderer::findings::halt;
+use crate::renderer::findings::waits;
+use crate::renderer::names;
+use crate::renderer::names::process;
 use crate::renderer::units;
 
 /// The most different titles, and processes of one kind, that are told.
@@ -45,7 +45,7 @@ pub fn silent(report: &Report<'_>, silent: &Silent) -> String {
     let text = unanswered(&silent.requests, report.holders().name(silent.pid));
     let place = match report.snapshot.only_namespace() {
         Some(_) => String::new(),
-        None => format!(" in {}", groups::netns_of(report, silent.netns)),
+        None => format!(" in {}", names::netns_of(report, silent.netns)),
     };
     format!("{text}{place}: a service that hangs, or polls that wait for news")
 }
@@ -115,7 +115,7 @@ fn served(report: &Report<'_>, finding: &Finding, hop: &Hop) -> String {
         0 => "listener",
         _ => "process",
     };
-    let owner = groups::owner_of(
+    let owner = names::owner_of(
         report,
         &GroupOwner {
             kind: Some(kind),
@@ -124,7 +124,7 @@ fn served(report: &Report<'_>, finding: &Finding, hop: &Hop) -> String {
     );
     let place = match hop.netns == finding.set.netns {
         true => "on this host".to_owned(),
-        false => format!("in {}", groups::netns_of(report, hop.netns)),
+        false => format!("in {}", names::netns_of(report, hop.netns)),
     };
     let parts = parts(report, hop).join("; ");
     let end = if parts.is_empty() { "" } else { ": " };

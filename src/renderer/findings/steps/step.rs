@@ -4,7 +4,7 @@ use std::fmt;
 
 use unicode_width::UnicodeWidthStr;
 
-use crate::renderer::page::triage::wrapped;
+use crate::renderer::frame::wrapped;
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]

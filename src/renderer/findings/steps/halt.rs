@@ -2,8 +2,8 @@
 
 use crate::classifier::halt::{HaltReason, throttled};
 use crate::model::{Engine, Evidence, Freezer, Name, Pid, Version};
-use crate::renderer::page::findings::halt::{ID_SHOWN, is_id, named};
-use crate::renderer::page::findings::steps::step::Step;
+use crate::renderer::findings::halt::{ID_SHOWN, is_id, named};
+use crate::renderer::findings::steps::step::Step;
 
 const ON_PURPOSE: &str = "if it was not stopped on purpose";
 

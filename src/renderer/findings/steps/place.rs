@@ -3,7 +3,7 @@
 use crate::classifier::Report;
 use crate::classifier::finding::Finding;
 use crate::model::{Evidence, Inside, Name, Pid, Runtime, Tool};
-use crate::renderer::page::findings::steps::step::{Step, word};
+use crate::renderer::findings::steps::step::{Step, word};
 
 /// A process that is looked into.
 pub(super) struct Place<'a> {

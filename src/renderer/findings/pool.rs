@@ -6,8 +6,8 @@ use crate::classifier::pool::{Pool, PoolVerdict, TimeBasis};
 use crate::classifier::severity::Severity;
 use crate::classifier::time_pattern::{Pattern, TimePattern};
 use crate::model::Cause;
-use crate::renderer::page::findings::evidence::{Lines, Rank};
-use crate::renderer::page::findings::words::end;
+use crate::renderer::findings::evidence::{Lines, Rank};
+use crate::renderer::findings::words::end;
 use crate::renderer::units;
 
 /// What a set is consistent with, where that is told.

@@ -7,8 +7,8 @@ use crate::classifier::cause::GRACE_MS;
 use crate::classifier::finding::{Finding, ServiceEnd, SocketSet};
 use crate::classifier::group::ServedAt;
 use crate::model::{Endpoint, Name, Namespace, Pid};
-use crate::renderer::page::findings::steps::place::closewait;
-use crate::renderer::page::findings::steps::step::{Step, word};
+use crate::renderer::findings::steps::place::closewait;
+use crate::renderer::findings::steps::step::{Step, word};
 
 /// More processes than this are named by their program.
 const PIDS_MAX: usize = 4;

@@ -5,7 +5,7 @@ use crate::classifier::finding::{ServiceEnd, SocketSet};
 use crate::classifier::group::ServedAt;
 use crate::classifier::waiting::Waiting;
 use crate::model::Side;
-use crate::renderer::page::findings::words::process;
+use crate::renderer::names::process;
 use crate::renderer::units;
 
 /// What it means, in a sentence or two.

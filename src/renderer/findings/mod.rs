@@ -19,11 +19,11 @@ use std::io::{self, Write};
 use crate::classifier::Report;
 use crate::classifier::finding::Finding;
 use crate::classifier::severity::Severity;
-pub use crate::renderer::page::findings::evidence::evidence;
-pub use crate::renderer::page::findings::far::silent;
-pub use crate::renderer::page::findings::steps::{Step, next_steps, steps};
-pub use crate::renderer::page::findings::words::{meaning, process, runtime_name, summary};
-use crate::renderer::page::triage;
+pub use crate::renderer::findings::evidence::evidence;
+pub use crate::renderer::findings::far::silent;
+pub use crate::renderer::findings::steps::{Step, next_steps, steps};
+pub use crate::renderer::findings::words::{meaning, summary};
+use crate::renderer::frame;
 use crate::renderer::style::{Look, MARK, NO_MARK, Role};
 use crate::renderer::units;
 
@@ -45,14 +45,8 @@ pub fn section(
         let at_length = at == 0 || finding.severity > Severity::Info;
         tell(report, finding, at_length, look, out)?;
     }
-    let more = findings.len().saturating_sub(limit);
-    if more > 0 {
-        let plural = if more == 1 { "" } else { "s" };
-        let text = format!(
-            "… {} more finding{plural}: --limit 0",
-            units::count(more as u64)
-        );
-        writeln!(out, "\n{NO_MARK}{}", look.paint(Role::Quiet, text))?;
+    if let Some(more) = units::more(findings.len().saturating_sub(limit), "finding") {
+        writeln!(out, "\n{NO_MARK}{}", look.paint(Role::Quiet, more))?;
     }
     Ok(())
 }
@@ -76,7 +70,7 @@ fn tell(
         finding.set.cause,
         summary(report, finding)
     );
-    for (at, line) in triage::wrapped(&headline, look.width, mark.len())
+    for (at, line) in frame::wrapped(&headline, look.width, mark.len())
         .iter()
         .enumerate()
     {
@@ -88,12 +82,12 @@ fn tell(
     } else {
         (LINES_SHORT, 0)
     };
-    triage::write_wrapped(&meaning(finding), look.width, 4, out)?;
+    frame::write_wrapped(&meaning(finding), look.width, 4, out)?;
     for line in evidence(report, finding).iter().take(lines) {
         bullet("·", line, look, out)?;
     }
     for step in steps(report, finding).iter().take(most) {
-        crate::renderer::page::findings::step(step, look, out)?;
+        self::step(step, look, out)?;
     }
     Ok(())
 }
@@ -113,7 +107,7 @@ fn step(step: &Step, look: Look, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn bullet(sign: &str, text: &str, look: Look, out: &mut impl Write) -> io::Result<()> {
-    for (at, line) in triage::wrapped(text, look.width, 6).iter().enumerate() {
+    for (at, line) in frame::wrapped(text, look.width, 6).iter().enumerate() {
         let start = if at == 0 { sign } else { " " };
         writeln!(out, "    {start} {line}")?;
     }

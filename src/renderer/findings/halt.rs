@@ -3,7 +3,7 @@
 use crate::classifier::Report;
 use crate::classifier::halt::{HaltReason, HaltedShare, throttled};
 use crate::model::{Container, Evidence, Freezer, Name, Pid, Quota, Stuck};
-use crate::renderer::page::findings::words::process;
+use crate::renderer::names::process;
 use crate::renderer::units;
 
 /// What it means that a process cannot run.

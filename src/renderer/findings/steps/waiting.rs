@@ -4,7 +4,7 @@ use crate::classifier::Report;
 use crate::classifier::culprit::Culprit;
 use crate::classifier::finding::Finding;
 use crate::model::{Name, Side};
-use crate::renderer::page::findings::steps::step::Step;
+use crate::renderer::findings::steps::step::Step;
 
 /// Who holds the other ends, and what lets go of the descriptors here.
 pub(super) fn steps(report: &Report<'_>, finding: &Finding) -> Vec<Step> {

@@ -2,8 +2,8 @@
 
 use crate::classifier::Report;
 use crate::classifier::finding::Finding;
-use crate::renderer::page::findings::evidence::{Lines, Rank};
-use crate::renderer::page::findings::words::process;
+use crate::renderer::findings::evidence::{Lines, Rank};
+use crate::renderer::names::process;
 use crate::renderer::units;
 
 /// What tells that holders are old workers.

@@ -6,17 +6,15 @@ use crate::classifier::finding::{Finding, SocketSet};
 use crate::classifier::halt::HaltReason;
 use crate::classifier::pairs::{LegState, Legs};
 use crate::model::{Cause, Evidence, FdLimit, Runtime, Side, State, StateSet};
-use crate::renderer::page::findings::epoll::{epoll_line, read_ahead};
-use crate::renderer::page::findings::far;
-use crate::renderer::page::findings::halt;
-use crate::renderer::page::findings::reload;
-use crate::renderer::page::findings::spin;
-use crate::renderer::page::findings::waiting;
-use crate::renderer::page::findings::waits::wait_lines;
-use crate::renderer::page::findings::words::{
-    all_silent, end, holders_line, process, runtime_name,
-};
-use crate::renderer::page::groups;
+use crate::renderer::findings::epoll::{epoll_line, read_ahead};
+use crate::renderer::findings::far;
+use crate::renderer::findings::halt;
+use crate::renderer::findings::reload;
+use crate::renderer::findings::spin;
+use crate::renderer::findings::waiting;
+use crate::renderer::findings::waits::wait_lines;
+use crate::renderer::findings::words::{all_silent, end, holders_line};
+use crate::renderer::names::{self, process};
 use crate::renderer::units;
 
 /// How much a line of evidence tells: the screen has room for a few.
@@ -77,7 +75,7 @@ pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
     half_closed_lines(set, &mut lines);
     parts_line(report, finding, &mut lines);
     patience_line(set, &mut lines);
-    crate::renderer::page::findings::pool::lines(set, &mut lines);
+    crate::renderer::findings::pool::lines(set, &mut lines);
     for evidence in &finding.evidence {
         process_lines(report, finding, evidence, &mut lines);
     }
@@ -148,7 +146,7 @@ fn parts_line(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
             match part.owner.pids == whole.pids {
                 true => format!("{count} more ({})", part.cause),
                 false => {
-                    let owner = groups::owner_of(report, &part.owner);
+                    let owner = names::owner_of(report, &part.owner);
                     let owner = owner.trim_end_matches(" (not accepted)");
                     format!("{count} more ({}) of {owner}", part.cause)
                 }
@@ -322,7 +320,7 @@ fn queue_lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
         _ => format!(", {} of them in CLOSE_WAIT", units::count(queue.close_wait)),
     };
     let close_wait = units::count(queue.close_wait);
-    let local = groups::listener_of(report, &queue.bound);
+    let local = names::listener_of(report, &queue.bound);
     let unaccepted = units::count(queue.unaccepted);
     lines.add(
         Rank::Decisive,
@@ -458,7 +456,7 @@ fn process_lines(report: &Report<'_>, finding: &Finding, evidence: &Evidence, li
                 units::duration(age),
                 match evidence.runtime {
                     Runtime::Native => String::new(),
-                    runtime => format!(" ({})", runtime_name(runtime)),
+                    runtime => format!(" ({})", names::runtime(runtime)),
                 }
             ),
         );

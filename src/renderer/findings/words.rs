@@ -10,15 +10,15 @@ use crate::classifier::group::{ServedAt, Service};
 use crate::classifier::pairs::LegState;
 use crate::classifier::socket_set::Kinship;
 use crate::classifier::spin::Spin;
-use crate::model::{Cause, Evidence, Missing, Pid, Runtime, Side};
-use crate::renderer::page::findings::epoll::is_unwatched;
-use crate::renderer::page::findings::far;
-use crate::renderer::page::findings::halt;
-use crate::renderer::page::findings::pool;
-use crate::renderer::page::findings::reload;
-use crate::renderer::page::findings::spin;
-use crate::renderer::page::findings::waiting;
-use crate::renderer::page::groups;
+use crate::model::{Cause, Evidence, Missing, Runtime, Side};
+use crate::renderer::findings::epoll::is_unwatched;
+use crate::renderer::findings::far;
+use crate::renderer::findings::halt;
+use crate::renderer::findings::pool;
+use crate::renderer::findings::reload;
+use crate::renderer::findings::spin;
+use crate::renderer::findings::waiting;
+use crate::renderer::names::{self, process};
 use crate::renderer::units;
 
 /// One line: how many, whose, where, since when.
@@ -33,7 +33,7 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
     let mut end = end_on(set.end, &on);
     let is_somewhere = set.cause != Cause::DeadDescriptors;
     if is_somewhere && report.snapshot.only_namespace().is_none() {
-        end.push_str(&format!(" in {}", groups::netns_of(report, set.netns)));
+        end.push_str(&format!(" in {}", names::netns_of(report, set.netns)));
     }
     let age = match set.idle {
         Some(_) if set.is_age_missing() => {
@@ -121,7 +121,7 @@ fn whole(report: &Report<'_>, netns: u16, whole: &SumKey) -> String {
 }
 
 pub(super) fn owner(report: &Report<'_>, finding: &Finding) -> String {
-    match groups::owner_of(report, &finding.set.owner).as_str() {
+    match names::owner_of(report, &finding.set.owner).as_str() {
         "-" if finding.set.owner.kind.is_none() => "a process (owners were not read)".to_owned(),
         text if text.starts_with('?') => "a process that may not be seen".to_owned(),
         text => text.trim_end_matches(" (not accepted)").to_owned(),
@@ -134,7 +134,7 @@ pub(super) fn end(end: ServiceEnd) -> String {
 
 /// `%eth0`, or nothing.
 fn on(report: &Report<'_>, netns: u16, service: Service) -> String {
-    groups::on_device(
+    names::on_device(
         report
             .snapshot
             .netns(netns)
@@ -663,27 +663,5 @@ pub(super) fn holders_line(report: &Report<'_>, set: &SocketSet) -> String {
             )
         }
         names => format!("held by {}{more}", names.join(", ")),
-    }
-}
-
-/// `java[1234]`, made safe for a terminal.
-pub fn process(report: &Report<'_>, pid: Pid) -> String {
-    match report.holders().name(pid) {
-        Some(name) => format!("{name}[{pid}]"),
-        None => format!("process {pid}"),
-    }
-}
-
-/// The name in JSON and in words.
-pub fn runtime_name(runtime: Runtime) -> &'static str {
-    match runtime {
-        Runtime::Java => "java",
-        Runtime::Python => "python",
-        Runtime::Node => "node",
-        Runtime::Go => "go",
-        Runtime::Ruby => "ruby",
-        Runtime::Php => "php",
-        Runtime::Nginx => "nginx",
-        Runtime::Native => "native",
     }
 }

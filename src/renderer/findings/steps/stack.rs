@@ -3,8 +3,8 @@
 use crate::classifier::culprit::{Culprit, Descriptors};
 use crate::model::endpoint::is_wildcard;
 use crate::model::{Cause, Endpoint, Runtime, Side, State, Tool, WaitKind};
-use crate::renderer::page::findings::steps::place::{Place, has};
-use crate::renderer::page::findings::steps::step::{Step, word};
+use crate::renderer::findings::steps::place::{Place, has};
+use crate::renderer::findings::steps::step::{Step, word};
 
 /// More of its listeners are not asked for profiles.
 const PPROF_MAX: usize = 2;
@@ -80,7 +80,7 @@ fn java(place: &Place<'_>) -> Vec<Step> {
         return vec![step.with("a JVM writes its threads to its standard output, and goes on")];
     }
     let run = |rest: &str| {
-        crate::renderer::page::findings::steps::place::first(
+        crate::renderer::findings::steps::place::first(
             place.report,
             missing,
             Step::run(format!("{call} {pid} {rest}")),
@@ -179,7 +179,7 @@ fn native(place: &Place<'_>) -> Vec<Step> {
     } else if is_forgotten(place) && place.finding.culprit.is_none() {
         let calls = "read,readv,recvfrom,recvmsg,shutdown,close";
         let watch = format!("10 strace -f -p {} -e trace={calls}", place.pid);
-        let step = crate::renderer::page::findings::steps::place::first(
+        let step = crate::renderer::findings::steps::place::first(
             place.report,
             Tool::Strace,
             Step::run(format!("timeout {watch}")),

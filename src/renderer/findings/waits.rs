@@ -6,9 +6,9 @@ use crate::classifier::culprit::{Culprit, parks_threads};
 use crate::classifier::finding::Finding;
 use crate::classifier::workers::{ContendedLock, SharedWait, WaitsFor, Workers};
 use crate::model::{Endpoint, LockOwner, LockPlace, NamedThreads, Pid, Side, WaitKind, WaitTarget};
-use crate::renderer::page::findings::evidence::{Lines, Rank};
-use crate::renderer::page::findings::far;
-use crate::renderer::page::findings::words::process;
+use crate::renderer::findings::evidence::{Lines, Rank};
+use crate::renderer::findings::far;
+use crate::renderer::names::process;
 
 /// The most services, and the most locks, that are told each.
 const EACH: usize = 4;

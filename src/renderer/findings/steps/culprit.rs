@@ -5,8 +5,8 @@ use crate::classifier::finding::{Finding, ServiceEnd};
 use crate::classifier::group::ServedAt;
 use crate::classifier::halt::HaltReason;
 use crate::model::{Endpoint, Evidence, Pid, Runtime};
-use crate::renderer::page::findings::steps::halt;
-use crate::renderer::page::findings::steps::step::Step;
+use crate::renderer::findings::steps::halt;
+use crate::renderer::findings::steps::step::Step;
 
 pub(super) fn steps(finding: &Finding) -> Vec<Step> {
     let step = match finding.culprit {

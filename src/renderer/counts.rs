@@ -1,0 +1,171 @@
+//! Counts by chosen dimensions, as every form of output shows them.
+
+use std::cmp::Ordering;
+
+use crate::classifier::Report;
+use crate::classifier::diff::{self, Change, Diff};
+use crate::classifier::tally::{Dimension, Line, Value, ValueText, tally};
+use crate::model::Name;
+use crate::renderer::style;
+use crate::renderer::table::{Align, Column, Fit};
+
+/// What to count by, and in which order to show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct By {
+    pub dimensions: Vec<Dimension>,
+    /// `None`: the most frequent first.
+    pub sort: Option<BySort>,
+    /// Of the table.
+    pub heading: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BySort {
+    pub key: ByKey,
+    pub descending: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ByKey {
+    Sockets,
+    CloseWait,
+    /// The dimension at a position.
+    Dimension(usize),
+}
+
+/// The lines that are shown, and what they are of.
+pub struct Counts<'a> {
+    pub(super) report: &'a Report<'a>,
+    pub(super) dimensions: &'a [Dimension],
+    pub(super) lines: Vec<Line>,
+    /// The lines that a limit leaves out, and their sockets.
+    pub(super) left_out: (usize, u64),
+    pub(super) total: u64,
+}
+
+impl<'a> Counts<'a> {
+    pub fn new(report: &'a Report<'a>, by: &'a By, limit: Option<usize>) -> Counts<'a> {
+        let mut lines = tally(report, &by.dimensions);
+        if let Some(sort) = by.sort {
+            lines.sort_by(|a, b| {
+                let order = compare(sort.key, a, b);
+                if sort.descending {
+                    order.reverse()
+                } else {
+                    order
+                }
+            });
+        }
+        let rest = lines.split_off(limit.unwrap_or(usize::MAX).min(lines.len()));
+        Counts {
+            report,
+            dimensions: &by.dimensions,
+            lines,
+            left_out: (rest.len(), rest.iter().map(|line| line.sockets).sum()),
+            total: report.len() as u64,
+        }
+    }
+
+    /// The part of all selected sockets, from 0 to 1.
+    pub(super) fn share(&self, sockets: u64) -> f64 {
+        sockets as f64 / self.total.max(1) as f64
+    }
+
+    /// What a value is called; `None` where there is none, or none is known.
+    pub(super) fn text(&self, value: &Value) -> Option<Name> {
+        match value.text(self.report.snapshot) {
+            ValueText::Text(text) => Some(text),
+            ValueText::Number(number) => Some(number.to_string().into()),
+            ValueText::Outside | ValueText::None | ValueText::Unknown => None,
+        }
+    }
+
+    pub(super) fn cell(&self, value: &Value) -> String {
+        cell(&value.text(self.report.snapshot))
+    }
+}
+
+/// A value in a table.
+pub(super) fn cell(text: &ValueText) -> String {
+    match text {
+        ValueText::Text(text) => text.to_string(),
+        ValueText::Number(number) => number.to_string(),
+        ValueText::Outside => "(none)".to_owned(),
+        ValueText::None => "-".to_owned(),
+        ValueText::Unknown => "?".to_owned(),
+    }
+}
+
+/// A value in CSV: nothing where there is none, or none is known.
+pub(super) fn field(text: &ValueText) -> String {
+    match text {
+        ValueText::Outside | ValueText::None | ValueText::Unknown => String::new(),
+        text => cell(text),
+    }
+}
+
+/// The heading of a dimension.
+fn heading(dimension: Dimension) -> String {
+    let (first, rest) = dimension.name().split_at(1);
+    format!("{}{rest}", first.to_uppercase())
+}
+
+fn compare(key: ByKey, a: &Line, b: &Line) -> Ordering {
+    match key {
+        ByKey::Sockets => a.sockets.cmp(&b.sockets),
+        ByKey::CloseWait => a.close_wait.cmp(&b.close_wait),
+        ByKey::Dimension(at) => a.values.get(at).cmp(&b.values.get(at)),
+    }
+}
+
+/// Whether the lines are of programs, of which the kernel has none and some are hidden.
+pub(super) fn is_by_owner(dimensions: &[Dimension]) -> bool {
+    dimensions.iter().any(|by| by.is_by_owner())
+}
+
+/// `held` by a process or waiting for one, `kernel` or `hidden`.
+pub(super) fn owner(dimensions: &[Dimension], line: &Line) -> &'static str {
+    let by = dimensions.iter().zip(&line.values);
+    let mut owners = by.filter(|(dimension, _)| dimension.is_by_owner());
+    match owners.next() {
+        Some((_, Value::None)) => "kernel",
+        Some((_, Value::Unknown)) => "hidden",
+        _ => "held",
+    }
+}
+
+/// The lines that are shown, and those that a limit leaves out.
+pub(super) fn shown(diff: &Diff, limit: Option<usize>) -> (&[diff::Line], &[diff::Line]) {
+    let most = limit.unwrap_or(usize::MAX).min(diff.lines.len());
+    diff.lines.split_at(most)
+}
+
+/// The figures of a change, in the order of every form of output: before, after, still, new, gone.
+pub(super) fn figures(change: &Change) -> [u64; 5] {
+    let Change { still, new, gone } = *change;
+    [change.before(), change.after(), still, new, gone]
+}
+
+/// The columns of a table: the dimensions, which may be cut, and the numbers.
+pub(super) fn columns(dimensions: &[Dimension], numbers: &[&str]) -> Vec<Column> {
+    let words = dimensions.iter().map(|dimension| Column {
+        heading: heading(*dimension),
+        align: Align::Left,
+        fit: Fit::Cut(style::cut),
+    });
+    let numbers = numbers.iter().map(|heading| Column {
+        heading: (*heading).to_owned(),
+        align: Align::Right,
+        fit: Fit::Whole,
+    });
+    words.chain(numbers).collect()
+}
+
+/// The cells of the last row of a table, as far as they are words.
+pub(super) fn total(dimensions: &[Dimension]) -> Vec<String> {
+    let mut cells = vec![String::new(); dimensions.len()];
+    if let Some(first) = cells.first_mut() {
+        "total".clone_into(first);
+    }
+    cells
+}

@@ -1,0 +1,143 @@
+//! What every page has around it: the header, what could not be seen, and text on lines that fit.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use unicode_width::UnicodeWidthStr;
+
+use crate::classifier::{Report, StateCounts};
+use crate::model::{Source, StateSet};
+use crate::renderer::style::{Look, NO_MARK, Role};
+use crate::renderer::{View, units};
+
+/// What was read: the host, the sockets, the processes.
+pub(in crate::renderer) fn header(
+    report: &Report<'_>,
+    view: &View,
+    elapsed: Duration,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let snapshot = report.snapshot;
+    let look = view.look;
+    let time = units::clock(snapshot.taken_at_ns);
+    let host = &snapshot.host.name;
+    let netns = match (snapshot.only_namespace(), snapshot.namespaces.len()) {
+        (None, several) => format!("{several} network namespaces"),
+        (Some(only), _) => match &only.label {
+            Some(label) => {
+                let path = only
+                    .asked
+                    .as_ref()
+                    .filter(|asked| asked.bytes().contains(&b'/'));
+                let through = path
+                    .filter(|path| *path != label)
+                    .map_or(String::new(), |path| format!(" ({path})"));
+                format!("{label}{through}")
+            }
+            None => "unknown namespace".to_owned(),
+        },
+    };
+    let title = look.paint(Role::Heading, format_args!("closewait on {host}"));
+    writeln!(
+        out,
+        "{title}  {}",
+        look.paint(Role::Quiet, format_args!("{netns}, {time} UTC"))
+    )?;
+    let sockets = sockets(report);
+    let scan = &snapshot.scan;
+    let processes = match (&snapshot.holders, scan.processes_seen) {
+        (None, _) => "owners not read".to_owned(),
+        (Some(_), 0) => "no owners to read".to_owned(),
+        (Some(_), seen) => format!(
+            "{} of {} processes read",
+            units::count(scan.processes_read.into()),
+            units::count(seen.into())
+        ),
+    };
+    let source = match snapshot.source() {
+        Source::Netlink => "sock_diag",
+        Source::Procfs => "/proc/net/tcp: no ages",
+    };
+    let recorded = if snapshot.recorded {
+        "a recording · "
+    } else {
+        ""
+    };
+    writeln!(
+        out,
+        "{recorded}{sockets} · {processes} · {source} · {}",
+        units::duration(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
+    )?;
+    if let Some(selection) = &view.selection {
+        writeln!(out, "selected: {selection}")?;
+    }
+    if let Some(others) = report.not_looked_at() {
+        write_wrapped(&others.to_string(), look.width, 0, out)?;
+    }
+    Ok(())
+}
+
+/// `1,904 TCP sockets`, `3 TCP and 5 UDP sockets`.
+fn sockets(report: &Report<'_>) -> String {
+    let tcp = report.states.total();
+    let tcp_too = report.states.asked != StateSet::NONE;
+    let of = |protocol: &str, count: u64| {
+        let plural = if count == 1 { "" } else { "s" };
+        format!("{} {protocol} socket{plural}", units::count(count))
+    };
+    match report.udp.as_ref().map(StateCounts::total) {
+        None => of("TCP", tcp),
+        Some(udp) if tcp_too => format!("{} TCP and {}", units::count(tcp), of("UDP", udp)),
+        Some(udp) => of("UDP", udp),
+    }
+}
+
+/// What could not be seen, in words.
+pub(in crate::renderer) fn gaps(
+    report: &Report<'_>,
+    look: Look,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    if report.gaps.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{}", look.paint(Role::Heading, "Not seen"))?;
+    for gap in &report.gaps {
+        write_wrapped(&gap.to_string(), look.width, NO_MARK.len(), out)?;
+    }
+    Ok(())
+}
+
+/// Writes words on lines of at most `width` columns, indented.
+pub fn write_wrapped(
+    text: &str,
+    width: Option<usize>,
+    indent: usize,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    for line in wrapped(text, width, indent) {
+        writeln!(out, "{:indent$}{line}", "")?;
+    }
+    Ok(())
+}
+
+/// The words of a text on lines that leave room for an indent; one line where nothing bounds it.
+pub fn wrapped(text: &str, width: Option<usize>, indent: usize) -> Vec<String> {
+    let Some(width) = width else {
+        return vec![text.to_owned()];
+    };
+    let room = width.saturating_sub(indent);
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split(' ') {
+        if !line.is_empty() && line.width() + 1 + word.width() > room {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() || word.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines.push(line);
+    lines
+}
