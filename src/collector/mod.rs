@@ -5,6 +5,8 @@
 
 // Tests make files of their own.
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+// Everything read here comes from outside: no length or index is taken on trust.
+#![warn(clippy::indexing_slicing, clippy::string_slice)]
 
 mod access;
 mod file;

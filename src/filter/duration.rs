@@ -1,5 +1,7 @@
 //! Durations as people write them.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::time::Duration;
 
 /// Reads `90` (seconds), `90s`, `5m`, `1h30m`, `2d`.

@@ -52,9 +52,16 @@ impl ParseError {
     /// The word where a condition should begin and none does, and whether it is the first: it may
     /// have been meant for a command.
     pub fn unknown(&self) -> Option<(&str, bool)> {
-        let is_first = self.text[..self.at.start].trim().is_empty();
-        let word = &self.text[self.at.clone()];
+        let (before, word, _) = self.parts();
+        let is_first = before.trim().is_empty();
         self.problem.is_unknown.then_some((word, is_first))
+    }
+
+    /// The text before what is wrong, what is wrong, and the text after it.
+    fn parts(&self) -> (&str, &str, &str) {
+        let part = |range: Range<usize>| self.text.get(range).unwrap_or_default();
+        let Range { start, end } = self.at;
+        (part(0..start), part(start..end), part(end..self.text.len()))
     }
 
     /// Whether it says what to try.
@@ -98,11 +105,7 @@ impl fmt::Display for ParseError {
             }
             None => {}
         }
-        let (before, wrong, after) = (
-            &self.text[..self.at.start],
-            &self.text[self.at.clone()],
-            &self.text[self.at.end..],
-        );
+        let (before, wrong, after) = self.parts();
         let skipped = before.chars().count().saturating_sub(CONTEXT);
         let mut line: String = before.chars().skip(skipped).map(shown).collect();
         if skipped > 0 {

@@ -116,8 +116,8 @@ fn split(text: &str) -> Option<(&str, &str)> {
         ("", rest)
     } else {
         let start = text.find('/').unwrap_or(0);
-        match text[start..].rfind(':') {
-            Some(at) => text.split_at(start + at),
+        match text.rfind(':').filter(|at| *at >= start) {
+            Some(at) => text.split_at(at),
             None => (text, ""),
         }
     };

@@ -5,6 +5,8 @@
 //! already excluded before it reads owners, and the classifier decides the rest exactly.
 //! Nothing here reads anything; turning a filter into kernel bytecode is the collector's work.
 
+#![warn(clippy::indexing_slicing, clippy::string_slice)]
+
 mod duration;
 mod error;
 mod host;

@@ -186,16 +186,12 @@ fn mark(text: &str) -> Option<Term> {
 
 /// `0`, `1500`, `64k`, `1M`.
 fn bytes(text: &str) -> Option<u64> {
-    let unit = |letter: char| match letter.to_ascii_lowercase() {
-        'k' => Some(10),
-        'm' => Some(20),
-        'g' => Some(30),
-        _ => None,
-    };
-    let (digits, shift) = match text.chars().last().and_then(unit) {
-        Some(shift) => (&text[..text.len() - 1], shift),
-        None => (text, 0),
-    };
+    let units = [('k', 10), ('m', 20), ('g', 30)];
+    let with_unit = units.iter().find_map(|(unit, shift)| {
+        let digits = text.strip_suffix([*unit, unit.to_ascii_uppercase()])?;
+        Some((digits, *shift))
+    });
+    let (digits, shift) = with_unit.unwrap_or((text, 0));
     let bytes = number(digits)?;
     (bytes.leading_zeros() > shift).then_some(bytes << shift)
 }

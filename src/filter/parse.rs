@@ -101,7 +101,7 @@ impl<'a> Parser<'a> {
         let end = self.text.trim_end().len();
         match self.peek() {
             Some(word) => {
-                let found = &self.text[word.at.clone()];
+                let found = self.text.get(word.at.clone()).unwrap_or_default();
                 Problem::new(format!("{what} is missing before {found:?}"))
                     .at(self.text, word.at.clone())
             }
@@ -274,8 +274,8 @@ impl<'a> Parser<'a> {
                 return Err(self.missing("a state"));
             };
             let named: StateSet = name.text.parse().map_err(|_| {
-                let found = self.text[name.at.clone()].to_owned();
-                self.unknown_state(&name.text, &found, name.at.clone())
+                let found = self.text.get(name.at.clone()).unwrap_or_default();
+                self.unknown_state(&name.text, found, name.at.clone())
             })?;
             states = Some(if word.text == "state" {
                 states.unwrap_or(StateSet::NONE).union(named)

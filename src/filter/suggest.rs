@@ -37,8 +37,8 @@ fn slips(a: &str, b: &str) -> usize {
         [first, second]
             if first + 1 == *second
                 && left.len() == right.len()
-                && left[*first] == right[*second]
-                && left[*second] == right[*first] =>
+                && left.get(*first) == right.get(*second)
+                && left.get(*second) == right.get(*first) =>
         {
             1
         }

@@ -4,6 +4,8 @@
 //! `tcp_get_info`): 1 to 10 ms apart, counted in 32 bits. Two of them order two events only where
 //! they differ by a tick, and only here are they compared.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use serde::{Deserialize, Serialize};
 
 /// A time that seems this much later than an event that it cannot follow has wrapped. Less than
@@ -80,7 +82,7 @@ impl Ago {
     /// came at the same moment.
     pub fn not_after(self, other: Ago) -> Ago {
         if self.0.saturating_add(WRAPPED_MS) < other.0 {
-            Ago(self.0 + WRAP_MS)
+            Ago(self.0.saturating_add(WRAP_MS))
         } else {
             Ago(self.0.max(other.0))
         }

@@ -114,7 +114,7 @@ pub(super) fn sections(bytes: &[u8]) -> Result<Vec<(Tag, &[u8])>, RecordingError
     let mut rest = after_line(bytes)?;
     let mut sections = Vec::new();
     loop {
-        let before = bytes.len() - rest.len();
+        let before = bytes.len().saturating_sub(rest.len());
         let (header, body) = rest
             .split_at_checked(HEADER)
             .ok_or(RecordingError::Truncated)?;
@@ -170,7 +170,10 @@ pub(super) fn after_line(bytes: &[u8]) -> Result<&[u8], RecordingError> {
         .and_then(|digits| digits.parse().ok())
         .ok_or(RecordingError::Foreign)?;
     match version {
-        VERSION => Ok(bytes.get(MAGIC.len() + end + 1..).unwrap_or_default()),
+        VERSION => {
+            let line = MAGIC.len().saturating_add(end).saturating_add(1);
+            Ok(bytes.get(line..).unwrap_or_default())
+        }
         0 => Err(RecordingError::Foreign),
         newer => Err(RecordingError::Newer {
             version: newer,

@@ -3,6 +3,10 @@
 //! It holds the dumps as they came from the kernel, so that every command reads them as it reads
 //! the kernel's own, and the facts that were read beside them.
 
+// The bytes, lengths and counts of a file that anyone may have made.
+#![warn(clippy::indexing_slicing, clippy::string_slice)]
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod format;
 mod redact;
 mod replay;
@@ -249,7 +253,7 @@ impl Recording {
             })
             .collect();
         let unmatched = |dump: &Dump| usize::from(dump.netns) >= facts.namespaces.len();
-        if sections.len() != dumps.len() + 4 || dumps.len() != facts.dumps.len() {
+        if sections.len() != dumps.len().saturating_add(4) || dumps.len() != facts.dumps.len() {
             return Err(RecordingError::Altered(
                 "it has not the dumps that it names",
             ));

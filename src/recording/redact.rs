@@ -214,7 +214,7 @@ impl Masks {
         let mut class = class;
         loop {
             let given = self.given.entry((class, is_ipv4)).or_default();
-            *given += 1;
+            *given = given.saturating_add(1);
             match class.nth(*given, is_ipv4) {
                 Some(other) if !self.originals.contains(&other) => return other,
                 Some(_) => {}
@@ -234,7 +234,7 @@ impl Masks {
 
     fn mask(&mut self, kind: &'static str, name: &[u8]) -> String {
         let names = self.names.entry(kind).or_default();
-        let next = names.len() + 1;
+        let next = names.len().saturating_add(1);
         let other = names.entry(name.to_vec());
         other.or_insert_with(|| format!("{kind}-{next}")).clone()
     }
@@ -372,8 +372,8 @@ impl Masks {
                 IpAddr::V4(addr) => bytes[..4].copy_from_slice(&addr.octets()),
                 IpAddr::V6(addr) => bytes = addr.octets(),
             }
-            if let Some(place) = masked.get_mut(at..at + 16) {
-                place.copy_from_slice(&bytes);
+            if let Some(place) = masked.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+                *place = bytes;
             }
         }
         let attributes = message.get(ATTRIBUTES..).unwrap_or_default();

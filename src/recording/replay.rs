@@ -242,10 +242,10 @@ impl Dump {
             return Ok(reading.malformed);
         }
         let with_info = request.tcp_info || request.details.contains(DetailSet::INFO);
-        let mut malformed = 0;
+        let mut malformed: u64 = 0;
         self.messages(room, |message| {
             let Ok(mut socket) = wire::socket(message, self.form.protocol()) else {
-                malformed += 1;
+                malformed = malformed.saturating_add(1);
                 return;
             };
             if self.form == Form::TcpBound {

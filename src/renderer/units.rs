@@ -1,5 +1,7 @@
 //! Numbers for people: counts with separators, durations with one unit, brackets of age.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::fmt::Write;
 
 use crate::model::Idle;
@@ -7,9 +9,9 @@ use crate::model::Idle;
 /// `1874` as `1,874`.
 pub fn count(number: u64) -> String {
     let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    let mut out = String::with_capacity(26);
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+        if at > 0 && digits.len().saturating_sub(at).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);

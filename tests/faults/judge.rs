@@ -55,7 +55,7 @@ pub struct Said {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// All of the leak was told.
-    SumKey,
+    Whole,
     /// And that something was not seen.
     Partial,
     /// Nothing was told, or a check is UNKNOWN, in words.
@@ -91,7 +91,7 @@ pub fn judge(asked: &Asked, leak: &Leak, ended: &Ended, clean: &Said) -> Result<
     match asked.form {
         Form::Quiet if code == 1 => return Err("-q says that there is none".into()),
         Form::Check if code < 2 => return Err(format!("all clear: {}", ended.stdout.trim())),
-        Form::Check | Form::Quiet if !is_error => return Ok(Outcome::SumKey),
+        Form::Check | Form::Quiet if !is_error => return Ok(Outcome::Whole),
         Form::Check if !ended.stdout.contains(" UNKNOWN - ") && !ended.stdout.is_empty() => {
             return Err(format!("no line of a check: {}", ended.stdout));
         }
@@ -119,7 +119,7 @@ pub fn judge(asked: &Asked, leak: &Leak, ended: &Ended, clean: &Said) -> Result<
         return Err("the leak is not told, and nothing is said to be unseen".into());
     }
     Ok(if new.is_empty() {
-        Outcome::SumKey
+        Outcome::Whole
     } else {
         Outcome::Partial
     })

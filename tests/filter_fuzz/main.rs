@@ -4,6 +4,7 @@
 //! `PROPTEST_CASES=1000000 cargo test --release --test filter_fuzz` tries a million.
 
 mod check;
+mod compile;
 
 use proptest::prelude::*;
 

@@ -72,7 +72,9 @@ impl Wanted {
         let mut low = Box::new([0; LOW_WORDS]);
         for inode in &inodes {
             let (word, bit) = low_bit(*inode);
-            low[word] |= bit;
+            if let Some(word) = low.get_mut(word) {
+                *word |= bit;
+            }
         }
         Wanted { inodes, low, whole }
     }
@@ -83,7 +85,8 @@ impl Wanted {
 
     fn contains(&self, inode: u32) -> bool {
         let (word, bit) = low_bit(inode);
-        self.low[word] & bit != 0 && self.inodes.contains(&inode)
+        let low = self.low.get(word).copied().unwrap_or_default();
+        low & bit != 0 && self.inodes.contains(&inode)
     }
 
     /// Those that have no holder among these.

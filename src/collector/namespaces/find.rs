@@ -255,8 +255,8 @@ impl Search<'_> {
             match namespace_link(root, path.of(pid, "ns/net"), "net") {
                 Ok(inode) => {
                     let key = self.key(inode);
-                    let first = !self.found.places.contains_key(&key)
-                        || self.found.places[&key].pids.is_empty();
+                    let place = self.found.places.get(&key);
+                    let first = place.is_none_or(|place| place.pids.is_empty());
                     if first && let Ok(table) = netns::table_in(&self.process(pid).join("net")) {
                         self.tables.insert(table, key);
                     }

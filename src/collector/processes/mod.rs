@@ -406,7 +406,7 @@ impl<'a> Ends<'a> {
             .by_inode
             .binary_search_by_key(&inode, |(inode, _)| *inode)
             .ok()?;
-        Some(self.by_inode[at].1)
+        self.by_inode.get(at).map(|(_, socket)| *socket)
     }
 
     fn knows(&self, inode: u32) -> bool {

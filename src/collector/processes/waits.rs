@@ -114,9 +114,9 @@ fn thread_name(task: &Path) -> Option<Name> {
 }
 
 fn folded(comm: &[u8]) -> Name {
-    let digits = comm.iter().rev().take_while(|byte| byte.is_ascii_digit());
-    let stem = &comm[..comm.len() - digits.count()];
-    Name::new(if stem.is_empty() { comm } else { stem })
+    let stem_end = comm.iter().rposition(|byte| !byte.is_ascii_digit());
+    let stem = stem_end.and_then(|last| comm.get(..=last));
+    Name::new(stem.unwrap_or(comm))
 }
 
 fn name(call: Option<Call>, number: u64) -> String {

@@ -154,7 +154,7 @@ pub(crate) fn read_filtered(
 ) -> Result<(Dump, Option<String>), DumpError> {
     let mut refusal = None;
     let mut refused = None;
-    for dialect in [Dialect::SumKey, Dialect::Early] {
+    for dialect in [Dialect::Full, Dialect::Early] {
         query.bytecode = bytecode::compile(filter, dialect);
         if query.bytecode.is_none() || query.bytecode == refused {
             continue;
@@ -191,7 +191,7 @@ impl Walk {
     fn of(request: &Request) -> Walk {
         let states = request.filter.states();
         let judged = request.tcp_info || request.owners;
-        let program = bytecode::compile(&request.filter, Dialect::SumKey);
+        let program = bytecode::compile(&request.filter, Dialect::Full);
         let telling = telling(request);
         if !states.contains(State::CloseWait) || !judged {
             Walk::None

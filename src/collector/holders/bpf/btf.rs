@@ -163,7 +163,10 @@ impl Names {
         // The lengths of the wanted names that begin with a byte: few others have one of them.
         let mut lengths = [0u32; 256];
         for name in &wanted {
-            lengths[usize::from(name[0])] |= 1 << name.len();
+            let first = name.first().copied().unwrap_or_default();
+            if let Some(lengths) = lengths.get_mut(usize::from(first)) {
+                *lengths |= 1 << name.len();
+            }
         }
         let mut found = FxHashMap::default();
         let mut name = Vec::new();
@@ -177,7 +180,8 @@ impl Names {
             let bytes = name.strip_suffix(&[0]).ok_or(BtfError::Malformed)?;
             let length = 1u32.checked_shl(bytes.len() as u32).unwrap_or(0);
             if let [first, ..] = bytes
-                && lengths[usize::from(*first)] & length != 0
+                && let Some(lengths) = lengths.get(usize::from(*first))
+                && lengths & length != 0
                 && let Some(wanted) = wanted.get(bytes)
             {
                 found.insert(*wanted, at);
@@ -282,8 +286,10 @@ impl Types {
             }
             if matches!(kind, STRUCT | UNION) && (is_wanted || head.name == 0) {
                 let start = types.bytes.len();
-                types.bytes.resize(start + tail as usize, 0);
-                file.read_exact(&mut types.bytes[start..])?;
+                let mut members = file.by_ref().take(tail.into());
+                if members.read_to_end(&mut types.bytes)? < tail as usize {
+                    return Err(BtfError::Malformed);
+                }
                 let members = Members {
                     start,
                     end: types.bytes.len(),

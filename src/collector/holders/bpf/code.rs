@@ -175,7 +175,9 @@ impl<Label: Copy + PartialEq> Code<Label> {
             let target = self.labels.iter().find(|(other, _)| other == label);
             let target = target.map_or(self.instructions.len(), |(_, place)| *place);
             let distance = target as i64 - *at as i64 - 1;
-            self.instructions[*at] |= u64::from((distance as i16).cast_unsigned()) << 16;
+            if let Some(instruction) = self.instructions.get_mut(*at) {
+                *instruction |= u64::from((distance as i16).cast_unsigned()) << 16;
+            }
         }
         self.instructions
     }

@@ -47,10 +47,9 @@ fn is_frozen(group: &Group) -> bool {
 pub(super) fn whose(path: &[u8]) -> (Option<Container>, Option<Name>) {
     // crun puts the processes of a container one below.
     let path = path.strip_suffix(b"/container").unwrap_or(path);
-    let (above, last) = match path.iter().rposition(|byte| *byte == b'/') {
-        Some(at) => (&path[..at], &path[at + 1..]),
-        None => (&path[..0], path),
-    };
+    let mut parts = path.rsplitn(2, |byte| *byte == b'/');
+    let last = parts.next().unwrap_or_default();
+    let above = parts.next().unwrap_or_default();
     let (told, around) = (cgroup::of_path(path), cgroup::of_path(above));
     let own = told
         .container

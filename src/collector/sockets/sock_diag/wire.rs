@@ -72,7 +72,7 @@ impl Query {
 /// The bytes of a dump request, with the sequence number that the replies will carry.
 pub fn request(query: &Query, sequence: u32) -> Vec<u8> {
     let extensions = extensions(query);
-    let (message_type, body) = match query.families {
+    let (message_type, mut body) = match query.families {
         // The older request knows TCP alone.
         Families::Both => (TCPDIAG_GETSOCK, both_families(query.states, extensions)),
         Families::One(family) => (
@@ -80,14 +80,12 @@ pub fn request(query: &Query, sequence: u32) -> Vec<u8> {
             one_family(query.protocol, family, query.states, extensions),
         ),
     };
-    let mut bytes = vec![0; HEADER];
-    bytes.extend_from_slice(&body);
     let mut attribute = |kind: u16, value: &[u8]| {
         let length = u16::try_from(value.len() + 4).unwrap_or(u16::MAX);
-        bytes.extend_from_slice(&length.to_ne_bytes());
-        bytes.extend_from_slice(&kind.to_ne_bytes());
-        bytes.extend_from_slice(value);
-        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        body.extend_from_slice(&length.to_ne_bytes());
+        body.extend_from_slice(&kind.to_ne_bytes());
+        body.extend_from_slice(value);
+        body.resize(body.len().next_multiple_of(4), 0);
     };
     if query.protocol == Protocol::Mptcp {
         attribute(INET_DIAG_REQ_PROTOCOL, &IPPROTO_MPTCP.to_ne_bytes());
@@ -96,12 +94,13 @@ pub fn request(query: &Query, sequence: u32) -> Vec<u8> {
         attribute(INET_DIAG_REQ_BYTECODE, program);
     }
     let mut header = NetlinkHeader::default();
-    header.length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    header.length = u32::try_from(HEADER + body.len()).unwrap_or(u32::MAX);
     header.message_type = message_type;
     header.flags = NLM_F_REQUEST | NLM_F_DUMP;
     header.sequence_number = sequence;
-    header.emit(&mut bytes[..HEADER]);
-    bytes
+    let mut head = [0; HEADER];
+    header.emit(&mut head);
+    [&head, body.as_slice()].concat()
 }
 
 /// The attributes to ask for: bit n − 1 stands for attribute n (`include/uapi/linux/inet_diag.h`).
@@ -125,10 +124,10 @@ fn extensions(query: &Query) -> ExtensionFlags {
 /// `struct inet_diag_req`: the request of the days before families, which asks for every one.
 fn both_families(states: StateSet, extensions: ExtensionFlags) -> Vec<u8> {
     let id = SocketId::new_v4();
+    let mut socket_id = vec![0; id.buffer_len()];
+    id.emit(&mut socket_id);
     let mut body = vec![AF_INET, 0, 0, extensions.bits()];
-    let start = body.len();
-    body.resize(start + id.buffer_len(), 0);
-    id.emit(&mut body[start..]);
+    body.extend_from_slice(&socket_id);
     body.extend_from_slice(&states.kernel_mask().to_ne_bytes());
     body.extend_from_slice(&0u32.to_ne_bytes());
     body

@@ -99,13 +99,16 @@ fn op(code: u8, yes: u8, no: u16) -> [u8; SIZE] {
 pub fn and(mut first: Vec<u8>, second: Vec<u8>) -> Vec<u8> {
     let past_end = first.len() + SIZE;
     let mut at = 0;
-    while at < first.len() {
-        let no = usize::from(u16::from_ne_bytes([first[at + 2], first[at + 3]]));
-        if at + no == past_end {
-            let longer = u16::try_from(no + second.len()).unwrap_or(u16::MAX);
-            first[at + 2..at + 4].copy_from_slice(&longer.to_ne_bytes());
+    while let Some([_, yes, no @ ..]) = first
+        .get_mut(at..)
+        .and_then(<[u8]>::first_chunk_mut::<SIZE>)
+    {
+        let jump = usize::from(u16::from_ne_bytes(*no));
+        if at + jump == past_end {
+            let longer = u16::try_from(jump + second.len()).unwrap_or(u16::MAX);
+            *no = longer.to_ne_bytes();
         }
-        at += usize::from(first[at + 1]);
+        at += usize::from(*yes);
     }
     first.extend_from_slice(&second);
     first

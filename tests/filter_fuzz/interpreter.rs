@@ -1,15 +1,30 @@
-//! What the kernel does with a filter program: the check and the run of `net/ipv4/inet_diag.c`,
-//! for tests and fuzzing to hold the compiler to.
+//! How the kernel checks and runs a filter program (`net/ipv4/inet_diag.c`). Tests and fuzzing run
+//! compiled programs through it.
 
 use std::net::IpAddr;
 
-use crate::collector::sockets::sock_diag::bytecode::op::{
-    AF_INET, AF_INET6, CGROUP_COND, D_COND, D_EQ, D_GE, D_LE, DEV_COND, JMP, MARK_COND, S_COND,
-    S_EQ, S_GE, S_LE, SIZE,
-};
-use crate::model::{Family, Socket};
+use closewait::model::{Family, Socket};
 
-/// The kernel's check, `inet_diag_bc_audit`: without it the dump is refused.
+/// Codes of operations (`include/uapi/linux/inet_diag.h`).
+const JMP: u8 = 1;
+pub const S_GE: u8 = 2;
+const S_LE: u8 = 3;
+const D_GE: u8 = 4;
+const D_LE: u8 = 5;
+const S_COND: u8 = 7;
+const D_COND: u8 = 8;
+const DEV_COND: u8 = 9;
+const MARK_COND: u8 = 10;
+pub const S_EQ: u8 = 11;
+const D_EQ: u8 = 12;
+const CGROUP_COND: u8 = 13;
+
+/// The size of `struct inet_diag_bc_op`.
+const SIZE: usize = 4;
+const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
+
+/// The kernel's check, `inet_diag_bc_audit`; the kernel refuses the dump of a program that fails it.
 pub fn passes_audit(program: &[u8]) -> bool {
     let reached = |target: usize| {
         let mut at = 0;
@@ -37,7 +52,7 @@ pub fn passes_audit(program: &[u8]) -> bool {
     at == program.len()
 }
 
-/// The bytes of an operation with its operand; `None` where it is none, or cut.
+/// The size of an operation with its operand, in bytes; `None` if it is unknown or truncated.
 fn size(rest: &[u8]) -> Option<usize> {
     let size = match *rest.first()? {
         JMP => SIZE,
@@ -56,7 +71,7 @@ fn size(rest: &[u8]) -> Option<usize> {
     (size <= rest.len()).then_some(size)
 }
 
-/// The kernel's run, `inet_diag_bc_run`, over what it knows of a socket.
+/// Runs a program on a socket, as `inet_diag_bc_run` does.
 pub fn accepts(program: &[u8], socket: &Socket) -> bool {
     let mut at = 0;
     while at < program.len() {
@@ -95,12 +110,12 @@ fn holds(op: &[u8], socket: &Socket) -> bool {
             let id = u64::from_ne_bytes(id);
             socket.cgroup.map_or(0, std::num::NonZeroU64::get) == id
         }
-        // A jump, which never holds.
+        // A jump never holds.
         _ => false,
     }
 }
 
-/// `struct inet_diag_hostcond`, of any port.
+/// `struct inet_diag_hostcond`, for any port.
 fn host_holds(condition: &[u8], family: Family, addr: IpAddr) -> bool {
     let (wanted, length) = (condition[0], condition[1]);
     let shares = |addr: &[u8]| {
