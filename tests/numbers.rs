@@ -132,7 +132,9 @@ fn run(command: &str, recorded: bool, given: &[String]) {
             return;
         }
     };
-    if recorded || matches!(plan, Plan::Diff(_)) {
+    // `record` reads the host, and sleeps as long as it is told where that has suspects.
+    let reads_host = matches!(plan, Plan::Record(_));
+    if !reads_host && (recorded || matches!(plan, Plan::Diff(_))) {
         // What is found is not the matter; that it ends is.
         let _ = closewait::command::run(&plan, &mut Vec::new(), &mut Vec::new());
     }
