@@ -35,7 +35,7 @@ pub(super) fn unescaped(text: &[u8]) -> Vec<u8> {
         match octal {
             Some(byte) => {
                 path.push(byte);
-                rest = &after[3..];
+                rest = after.get(3..).unwrap_or_default();
             }
             None => {
                 path.push(*first);
