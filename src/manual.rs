@@ -1,69 +1,21 @@
-//! What a package ships beside the binary: completions for shells and the manual page, from the
-//! same definitions as the help, so that neither can lag behind.
+//! What a package ships beside the binary: shell completions and the manual page. Both are made from
+//! the definitions of the options and from the code's own texts and numbers, so they cannot go stale.
+
+mod page;
+mod text;
 
 use std::io::{self, Write};
 
-use clap::Command;
+use clap::{Arg, Command};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use crate::command;
-
-/// Lines to type, and what each shows.
-const EXAMPLES: [(&str, &str); 7] = [
-    ("closewait", "States, groups and findings on one screen."),
-    (
-        "closewait list --state close-wait",
-        "The CLOSE_WAIT sockets, one line each, with every owner.",
-    ),
-    (
-        "closewait -atunlp",
-        "As typed by those who know netstat(8).",
-    ),
-    (
-        "closewait list state close-wait dport = :3306 not dst 10.0.0.0/8",
-        "With a filter as ss(8) takes it.",
-    ),
-    (
-        "closewait -q --state close-wait --older-than 1m",
-        "No output; the exit status tells a script whether one lingers.",
-    ),
-    (
-        "closewait list --jsonl --state close-wait",
-        "One JSON object a socket, for jq(1).",
-    ),
-    (
-        "closewait explain never-closed",
-        "What a cause means, how to confirm it and how to mend it.",
-    ),
-];
-
-/// What is read, as far as a user can put something else in its place or forbid it.
-const FILES: [(&str, &str); 5] = [
-    (
-        "/proc",
-        "Holders of sockets, settings of the kernel and, if sock_diag(7) is not available, the \
-         sockets themselves (see --proc).",
-    ),
-    (
-        "/sys/kernel/btf/vmlinux",
-        "Where the kernel keeps what a BPF iterator looks at (see --scan).",
-    ),
-    ("/etc/services", "Names of ports in filters."),
-    ("/etc/hosts", "Names of hosts in filters."),
-    ("/run/netns", "Names of network namespaces."),
-];
-
-const ENVIRONMENT: [(&str, &str); 4] = [
-    ("NO_COLOR", "Set to anything but nothing: no colours."),
-    (
-        "CLICOLOR_FORCE",
-        "Set to anything but 0: colours in a pipe too.",
-    ),
-    ("TERM", "dumb: no colours."),
-    ("COLUMNS", "How wide the help is."),
-];
+use self::page::{ascii, entries, entry, heading, lines, verbatim};
+use self::text::{ENVIRONMENT, EXAMPLES, FILES, OUTPUT, PERFORMANCE_DATA};
+use crate::classifier::severity::Thresholds;
+use crate::command::{self, check};
+use crate::explain::{self, Topic};
 
 /// Writes the completions for a shell, for that shell to read.
 pub fn completions(shell: Shell, out: &mut impl Write) -> io::Result<()> {
@@ -76,16 +28,6 @@ pub fn completions(shell: Shell, out: &mut impl Write) -> io::Result<()> {
 pub fn page(out: &mut impl Write) -> io::Result<()> {
     let mut command = command::program();
     command.build();
-    let filter = command
-        .get_arguments()
-        .find(|argument| argument.get_id() == "filter")
-        .and_then(|argument| argument.get_long_help())
-        .map(ToString::to_string)
-        .unwrap_or_default();
-    let exits = command
-        .get_after_help()
-        .map(ToString::to_string)
-        .unwrap_or_default();
     let version = command.get_version().unwrap_or_default().to_owned();
     let man = Man::new(
         command
@@ -96,37 +38,60 @@ pub fn page(out: &mut impl Write) -> io::Result<()> {
     .manual("User Commands")
     .source(format!("closewait {version}"));
     let mut page = Vec::new();
-    man.render_title(&mut page)?;
+    title(&man, &mut page)?;
     man.render_name_section(&mut page)?;
     synopsis(&command).to_writer(&mut page)?;
     man.render_description_section(&mut page)?;
     commands(&command, &mut page)?;
-    man.render_options_section(&mut page)?;
+    options(&man, &mut page)?;
     let mut rest = Roff::new();
-    paragraphs("FILTERS", &filter, &mut rest);
-    exit_status(&exits, &mut rest);
-    entries("EXAMPLES", &EXAMPLES, &mut rest);
-    entries("FILES", &FILES, &mut rest);
-    entries("ENVIRONMENT", &ENVIRONMENT, &mut rest);
-    rest.control("SH", ["SEE ALSO"]);
+    heading("FILTERS", &mut rest);
+    lines(&filter_help(&command), &mut rest);
+    output(&mut rest);
+    causes(&mut rest);
+    severity(&mut rest);
+    heading("CHECK", &mut rest);
+    verbatim(check::HELP_END, &mut rest);
+    lines("\nPerformance data; U is unknown:", &mut rest);
+    entries(&PERFORMANCE_DATA, &mut rest);
+    heading("EXIT STATUS", &mut rest);
+    lines("Of all commands but check:", &mut rest);
+    verbatim(
+        command::EXIT_STATUS.trim_start_matches("Exit status:\n"),
+        &mut rest,
+    );
+    for (name, all) in [
+        ("EXAMPLES", &EXAMPLES[..]),
+        ("FILES", &FILES),
+        ("ENVIRONMENT", &ENVIRONMENT),
+    ] {
+        heading(name, &mut rest);
+        entries(all, &mut rest);
+    }
+    heading("SEE ALSO", &mut rest);
     rest.text([roman(
-        "ss(8), netstat(8), lsof(8), tcp(7), sock_diag(7), proc(5)",
+        "ss(8), netstat(8), lsof(8), ip-netns(8), tcp(7), sock_diag(7), proc(5)",
     )]);
     rest.to_writer(&mut page)?;
     out.write_all(ascii(&String::from_utf8_lossy(&page)).as_bytes())
 }
 
-/// One line a command: each has its own arguments, and all of them the options.
+/// The title line, with an empty date: without one, clap_mangen would shift the source into its place.
+fn title(man: &Man, page: &mut Vec<u8>) -> io::Result<()> {
+    let mut rendered = Vec::new();
+    man.render_title(&mut rendered)?;
+    let text = String::from_utf8_lossy(&rendered).replace("CLOSEWAIT 1  ", "CLOSEWAIT 1 \"\" ");
+    page.write_all(text.as_bytes())
+}
+
+/// One line per command.
 fn synopsis(command: &Command) -> Roff {
     let mut roff = Roff::new();
-    roff.control("SH", ["SYNOPSIS"]);
+    heading("SYNOPSIS", &mut roff);
     roff.text([bold("closewait"), roman(" [OPTIONS] [FILTER]...")]);
     for sub in visible(command) {
         let mut line = vec![bold(format!("closewait {}", sub.get_name()))];
-        if sub
-            .get_arguments()
-            .any(|argument| argument.get_id() == "json")
-        {
+        if flags(sub).next().is_some() {
             line.push(roman(" [OPTIONS]"));
         }
         for argument in sub.get_positionals().filter(|one| !one.is_hide_set()) {
@@ -138,89 +103,142 @@ fn synopsis(command: &Command) -> Roff {
     roff
 }
 
-/// Every command with what it takes besides the options that all take.
+/// Every command with the options that only it has, and the names of those described below.
 fn commands(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
-    let mut heading = Roff::new();
-    heading.control("SH", ["COMMANDS"]);
-    heading.to_writer(page)?;
+    let mut head = Roff::new();
+    heading("COMMANDS", &mut head);
+    head.to_writer(page)?;
     for sub in visible(command) {
         let mut head = Roff::new();
         head.control("SS", [format!("closewait {}", sub.get_name()).as_str()]);
         if let Some(about) = sub.get_long_about().or_else(|| sub.get_about()) {
-            lines(&about.to_string(), &mut head);
+            lines(&format!("{about}."), &mut head);
         }
         head.to_writer(page)?;
-        let is_common = |id: &clap::Id| {
-            id == "help" || id == "version" || command.get_arguments().any(|one| one.get_id() == id)
-        };
+        let is_shared = |argument: &Arg| command.get_arguments().any(|one| is_same(one, argument));
         let own = sub.clone().mut_args(|argument| {
-            let hidden = argument.is_hide_set() || is_common(argument.get_id());
+            let id = argument.get_id();
+            let hidden =
+                argument.is_hide_set() || id == "help" || id == "version" || is_shared(&argument);
             argument.hide(hidden)
         });
-        let mut options = Vec::new();
-        Man::new(own.disable_help_flag(true)).render_options_section(&mut options)?;
-        // A section of this page, not a page of its own: its headings would only part it.
-        for line in String::from_utf8_lossy(&options).lines() {
+        let mut rendered = Vec::new();
+        Man::new(own.disable_help_flag(true)).render_options_section(&mut rendered)?;
+        // These belong to this section, so their own headings are left out.
+        for line in String::from_utf8_lossy(&rendered).lines() {
             if !line.starts_with(".SH") {
                 writeln!(page, "{line}")?;
             }
         }
+        let (shared, missing): (Vec<&Arg>, Vec<&Arg>) =
+            flags(command).partition(|one| flags(sub).any(|other| is_same(one, other)));
+        let text = match (shared.len(), missing.len()) {
+            (0, _) => continue,
+            (some, none) if some > none => format!("all but {}", names(&missing)),
+            _ => names(&shared),
+        };
+        let mut tail = Roff::new();
+        lines(
+            &format!("\nOf the options below it takes {text}."),
+            &mut tail,
+        );
+        tail.to_writer(page)?;
     }
     Ok(())
+}
+
+/// Whether two commands mean the same by an option.
+fn is_same(one: &Arg, other: &Arg) -> bool {
+    one.get_id() == other.get_id() && one.get_help() == other.get_help()
+}
+
+fn names(all: &[&Arg]) -> String {
+    let long = all.iter().filter_map(|one| one.get_long());
+    let names: Vec<String> = long.map(|long| format!("--{long}")).collect();
+    names.join(", ")
+}
+
+/// The options of triage and list; their groups are subsections.
+fn options(man: &Man, page: &mut Vec<u8>) -> io::Result<()> {
+    let mut rendered = Vec::new();
+    man.render_options_section(&mut rendered)?;
+    let text = String::from_utf8_lossy(&rendered)
+        .replace("\n.SH ", "\n.SS ")
+        .replace("\n.SS OPTIONS", "\n.SH OPTIONS");
+    page.write_all(text.as_bytes())
 }
 
 fn visible(command: &Command) -> impl Iterator<Item = &Command> {
     command.get_subcommands().filter(|sub| !sub.is_hide_set())
 }
 
-fn paragraphs(heading: &str, text: &str, roff: &mut Roff) {
-    roff.control("SH", [heading]);
-    lines(text, roff);
+/// The options of a command, except those that every command has.
+fn flags(sub: &Command) -> impl Iterator<Item = &Arg> {
+    sub.get_arguments().filter(|one| {
+        !one.is_positional()
+            && !one.is_hide_set()
+            && one.get_id() != "help"
+            && one.get_id() != "version"
+    })
 }
 
-/// A text in which empty lines part paragraphs.
-fn lines(text: &str, roff: &mut Roff) {
-    for line in text.lines() {
-        if line.trim().is_empty() {
-            roff.control("PP", []);
-        } else {
-            roff.text([roman(line.trim())]);
-        }
+/// The help of the filter argument.
+fn filter_help(command: &Command) -> String {
+    let filter = command.get_arguments().find(|one| one.get_id() == "filter");
+    let help = filter.and_then(Arg::get_long_help);
+    help.map(ToString::to_string).unwrap_or_default()
+}
+
+fn output(roff: &mut Roff) {
+    heading("OUTPUT FORMAT", roff);
+    lines("Forms that triage and lists print:", roff);
+    entries(&OUTPUT, roff);
+}
+
+/// Every cause and its one-line summary, from the texts of `closewait explain`.
+fn causes(roff: &mut Roff) {
+    heading("CAUSES", roff);
+    lines(
+        "Every CLOSE_WAIT socket has one cause; dead-descriptors and peer-not-closed are findings \
+         about other sockets. closewait explain CAUSE shows the facts behind it and what to do.",
+        roff,
+    );
+    for cause in Topic::causes() {
+        entry(cause.name(), explain::summary(Topic::Cause(cause)), roff);
     }
 }
 
-/// The codes that the help ends with, a line each.
-fn exit_status(help: &str, roff: &mut Roff) {
-    roff.control("SH", ["EXIT STATUS"]);
-    for (number, line) in help.lines().enumerate() {
-        if number > 0 {
-            roff.control("br", []);
-        }
-        let line = line.trim();
-        roff.text([roman(line.strip_prefix("Exit codes: ").unwrap_or(line))]);
+/// What makes a finding a warning or critical.
+fn severity(roff: &mut Roff) {
+    let limits = Thresholds::default();
+    heading("SEVERITY", roff);
+    lines(
+        "The highest of these limits that is reached decides. --threshold NAME=N changes one.",
+        roff,
+    );
+    let counts = (limits.warning, limits.critical);
+    let files = (limits.fd_warning, limits.fd_critical);
+    let queues = (limits.queue_warning, limits.queue_critical);
+    for (names, (warning, critical), what) in [
+        ("warning, critical", counts, "lingering sockets"),
+        (
+            "fd-warning, fd-critical",
+            files,
+            "percent of the process's open file limit",
+        ),
+        (
+            "queue-warning, queue-critical",
+            queues,
+            "percent of the accept queue's limit",
+        ),
+    ] {
+        entry(names, &format!("{warning} and {critical} {what}."), roff);
     }
-}
-
-fn entries(heading: &str, all: &[(&str, &str)], roff: &mut Roff) {
-    roff.control("SH", [heading]);
-    for (name, text) in all {
-        roff.control("TP", []);
-        roff.text([bold(*name)]);
-        roff.text([roman(*text)]);
-    }
-}
-
-/// Characters beyond ASCII as groff_char(7) names them, so that no formatter has to guess.
-fn ascii(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_ascii() {
-            escaped.push(character);
-        } else {
-            escaped.push_str(&format!("\\[u{:04X}]", u32::from(character)));
-        }
-    }
-    escaped
+    lines(
+        "\nStopped processes are critical too. transient, a half-close in use and an idle pool are \
+         never more than info by their number.",
+        roff,
+    );
 }
 
 #[cfg(test)]

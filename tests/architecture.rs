@@ -21,7 +21,7 @@ const MAY_KNOW: [(&str, &[&str]); 19] = [
     // The types that flags are read into.
     ("cli", &["model", "filter", "collector"]),
     ("env", &[]),
-    ("manual", &["command"]),
+    ("manual", &["classifier", "command", "explain"]),
     ("memory", &[]),
     ("output", &["rights", "stdout"]),
     ("panics", &["renderer"]),

@@ -1,4 +1,4 @@
-//! What a state or a cause means and what to do about it: offline text, one file a topic.
+//! What a state or a cause means and what to do about it: built-in text, one file per topic.
 
 use std::str::FromStr;
 
@@ -12,7 +12,7 @@ pub enum Topic {
 }
 
 impl Topic {
-    /// All that a finding can be about.
+    /// All causes, including those that only findings have.
     pub fn causes() -> impl Iterator<Item = Cause> {
         Cause::ALL.into_iter().chain(Cause::OF_FINDINGS)
     }
@@ -21,7 +21,7 @@ impl Topic {
 /// A word that is neither a state nor a cause.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "nothing to explain about {0:?}{hint}\n  states: {states}\n  causes: {causes}",
+    "{0:?} is neither a state nor a cause{hint}\n  states: {states}\n  causes: {causes}",
     hint = meant(.0),
     states = State::ALL.map(State::name).join(", "),
     causes = Topic::causes().map(Cause::name).collect::<Vec<_>>().join(", ")
@@ -49,7 +49,7 @@ impl FromStr for Topic {
     }
 }
 
-/// ": did you mean CLOSE_WAIT?", where a state's name is near.
+/// ": did you mean CLOSE_WAIT?", if the name of a state is close.
 fn meant(word: &str) -> String {
     let error = word.parse::<StateSet>().err();
     error
@@ -58,7 +58,13 @@ fn meant(word: &str) -> String {
         .unwrap_or_default()
 }
 
-/// The text of a topic, of lines of at most 78 columns.
+/// The topic in one line, without its name.
+pub fn summary(topic: Topic) -> &'static str {
+    let first = text(topic).lines().next().unwrap_or_default();
+    first.split_once("  ").map_or(first, |(_, summary)| summary)
+}
+
+/// The text of a topic, in lines of at most 78 columns.
 pub fn text(topic: Topic) -> &'static str {
     match topic {
         Topic::State(state) => state_text(state),

@@ -26,7 +26,7 @@ const BETWEEN: Duration = Duration::from_secs(5);
 /// Time allowed for reading and judging, besides the wait between two readings.
 pub const MARGIN: Duration = Duration::from_secs(1);
 
-/// The end of the help, also a section of the manual page.
+/// The end of the help, also part of the manual page.
 pub const HELP_END: &str = "\
 Exit status:
   0  OK

@@ -1,0 +1,145 @@
+//! The parts of the manual page that are not derived from the definitions of the options.
+
+/// A term and its explanation.
+pub type Entry = (&'static str, &'static str);
+
+/// The forms that triage and lists print.
+pub const OUTPUT: [Entry; 15] = [
+    (
+        "Recv-Q 0/1/+",
+        "In groups: how many sockets have an empty receive queue, one byte in it (a FIN counts as \
+         one byte), and more.",
+    ),
+    (
+        "Age p50/max",
+        "In groups: median and maximum age. On CLOSE_WAIT, the age is the time in that state; on \
+         other states, the time since the last byte.",
+    ),
+    ("=12m", "An exact age."),
+    ("12m\u{2013}14m", "An age between these bounds."),
+    ("\u{2248}12m", "Both bounds round to this age."),
+    ("\u{2265}12m", "At least this age."),
+    (
+        ":8080",
+        "The service is this local port: this end is the server.",
+    ),
+    (
+        "to 10.0.0.5:3306",
+        "The service is at the remote end: this end is the client.",
+    ),
+    (
+        "with 10.0.0.9",
+        "Which end is the server is unknown; this is the peer.",
+    ),
+    ("java[1234]", "Held by this process."),
+    ("nginx[10] +3", "Held by this process and three more."),
+    (
+        "java[1234] (not accepted)",
+        "In the accept queue of a listener that this process holds.",
+    ),
+    (
+        "-",
+        "As an owner: held by no process, as in TIME_WAIT. Elsewhere: unknown, or does not apply.",
+    ),
+    (
+        "?",
+        "Hidden. The reason follows, such as (needs root), or is among the gaps.",
+    ),
+    ("!", "At the start of a line: needs attention."),
+];
+
+/// What `closewait check` prints after the bar.
+pub const PERFORMANCE_DATA: [Entry; 5] = [
+    (
+        "close_wait",
+        "All sockets in the checked states, including young ones.",
+    ),
+    ("counted", "Those that linger."),
+    ("worst", "The largest count of one group (see --by)."),
+    (
+        "oldest",
+        "The lower bound of the age of the oldest socket that counts.",
+    ),
+    (
+        "fd_share, queue, growth",
+        "The values that --fd-share, --queue and --growth judge.",
+    ),
+];
+
+pub const EXAMPLES: [Entry; 12] = [
+    (
+        "closewait",
+        "Show states, groups and findings on one screen.",
+    ),
+    (
+        "closewait list --state close-wait",
+        "List the CLOSE_WAIT sockets, one per line, with every owner.",
+    ),
+    (
+        "closewait -atunlp",
+        "List sockets with the options of netstat(8).",
+    ),
+    (
+        "closewait list state close-wait dport = :3306 not dst 10.0.0.0/8",
+        "List sockets that match a filter of ss(8).",
+    ),
+    (
+        "closewait --by peer,program --state close-wait",
+        "Count which peers closed connections to which programs.",
+    ),
+    (
+        "closewait -A",
+        "Read every network namespace, including those of containers.",
+    ),
+    (
+        "closewait -q --state close-wait --older-than 1m",
+        "Print nothing; the exit status tells a script whether such a socket exists.",
+    ),
+    (
+        "closewait list --jsonl --state close-wait",
+        "Print one JSON object per socket, for jq(1).",
+    ),
+    (
+        "closewait record incident.cw",
+        "Save everything before a restart. Read it later with --from incident.cw.",
+    ),
+    (
+        "closewait diff before.cw after.cw",
+        "Show which sockets are still there, new or gone.",
+    ),
+    (
+        "closewait check -w 100 -c 1000 --queue 50,100",
+        "Check for monitoring, with limits for counts and accept queues.",
+    ),
+    (
+        "closewait explain never-closed",
+        "Explain a cause, how to confirm it and how to fix it.",
+    ),
+];
+
+/// Files that a user can replace or restrict.
+pub const FILES: [Entry; 6] = [
+    (
+        "/proc",
+        "Owners of sockets, kernel settings and, if sock_diag(7) is unavailable, the sockets \
+         themselves (see --proc).",
+    ),
+    (
+        "/sys/kernel/btf/vmlinux",
+        "Layout of kernel data, for the BPF iterator (see --scan).",
+    ),
+    ("/etc/services", "Names of ports in filters and with -r."),
+    ("/etc/hosts", "Names of hosts in filters and with -r."),
+    ("/etc/resolv.conf", "Name servers, only with -r."),
+    ("/run/netns", "Names of network namespaces."),
+];
+
+pub const ENVIRONMENT: [Entry; 4] = [
+    ("NO_COLOR", "If set and not empty, no colours."),
+    (
+        "CLICOLOR_FORCE",
+        "If set and not 0, colours even in a pipe.",
+    ),
+    ("TERM", "If it is dumb, no colours."),
+    ("COLUMNS", "Width of the help."),
+];
