@@ -1,5 +1,5 @@
-//! The rules of ARCHITECTURE.md, checked against the text of src/: who may know whom, what is
-//! pure, and that the page names everything.
+//! Checks the rules of ARCHITECTURE.md against the text of src/: dependencies, purity, and that the page
+//! names every part.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

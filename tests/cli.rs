@@ -1,4 +1,4 @@
-//! What the command says about itself and about mistakes, and the exit code that goes with it.
+//! Help, usage errors and exit codes.
 
 use std::process::{Command, Output};
 

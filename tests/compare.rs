@@ -1,4 +1,4 @@
-//! `diff` on recordings: what they say, in every form, and what they refuse.
+//! `diff` on recordings: its output in every format, and what it refuses.
 
 #![cfg(target_endian = "little")]
 

@@ -7,13 +7,13 @@ use closewait::command::Command;
 fn documents() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = vec![root.join("README.md"), root.join("CONTRIBUTING.md")];
-    for dir in ["docs", "docs/examples"] {
+    let files = |dir: &str| {
         let entries = std::fs::read_dir(root.join(dir)).unwrap();
-        found.extend(entries.map(|entry| entry.unwrap().path()).filter(|path| {
-            let is_text = |extension: &str| path.extension().is_some_and(|of| of == extension);
-            path.is_file() && !is_text("json")
-        }));
-    }
+        entries.map(|entry| entry.unwrap().path())
+    };
+    let is_page = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "md");
+    found.extend(files("docs").filter(is_page));
+    found.extend(files("docs/examples"));
     found
 }
 

@@ -1,4 +1,4 @@
-//! Completions and the manual page, as a shell and a formatter read them.
+//! Completions and the manual page, read by the shells and by groff.
 
 mod left_out;
 

@@ -1,4 +1,4 @@
-//! `--prometheus` and `--output`, on sockets that the test makes on loopback.
+//! `--prometheus` and `--output`, on sockets that the test creates on loopback.
 
 mod openmetrics;
 

@@ -1,6 +1,6 @@
-//! No number in the arguments ends a run by itself: every option of every command is given the
-//! least, the greatest and those between, alone and together, from the arguments to the plan, and
-//! on a recording to the last byte of the output.
+//! No number ends a run by itself: every option of every command gets the smallest, the largest and other
+//! numbers, alone and together, from the arguments to the plan, and on a recording to the end of the
+//! output.
 
 #![cfg(target_endian = "little")]
 

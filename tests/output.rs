@@ -1,5 +1,5 @@
-//! The files that are written, by `--output` and by `record`: whole or not at all, as open as those
-//! that were there, through nobody's links, and with nothing left behind.
+//! Files written by `--output` and `record`: atomic, with the permissions of the old file, not through
+//! other users' links, and without leftovers.
 
 #![cfg(target_endian = "little")]
 

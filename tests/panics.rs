@@ -1,4 +1,4 @@
-//! How a panic is told, which no input is known to lead to. The hook is the whole process's.
+//! How a panic is reported. No input is known to cause one. The hook is set for the whole process.
 
 use std::sync::Mutex;
 use std::thread;

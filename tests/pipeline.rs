@@ -1,6 +1,6 @@
-//! From a recorded table to every view, under snapshot: classify and render, with nothing live.
+//! From a recorded table to every view, as snapshots: classify and render without a live system.
 //!
-//! The sockets are those of fixtures/README.md; who holds them is made up here, by port.
+//! The sockets are those of fixtures/README.md; their owners are made up here, by port.
 
 #![cfg(target_endian = "little")]
 

@@ -1,6 +1,5 @@
-//! What lies under `--proc` may be anything: a copy of a procfs with each of its files replaced by
-//! what hangs, what has no end, and what is cut off. Nothing hangs or panics, and what could not be
-//! read is said.
+//! Anything may be under `--proc`: a copy of a procfs in which each file is replaced by one that hangs, is
+//! endless, or is truncated. Nothing may hang or panic, and what could not be read is reported.
 
 use std::ffi::CString;
 use std::fs::{self, File};

@@ -1,4 +1,4 @@
-//! Recordings: what a file says, and that one which is not as it was written says so.
+//! Recordings: the same results as the live run, and errors for damaged files.
 
 #![cfg(target_endian = "little")]
 

@@ -1,5 +1,4 @@
-//! The parsers, on what a kernel really sent and printed: see fixtures/README.md, which says what
-//! each port's sockets are.
+//! The parsers, on recorded kernel output; fixtures/README.md describes the sockets of each port.
 
 #![cfg(target_endian = "little")]
 

@@ -1,5 +1,5 @@
-//! The judgement, held to scenarios: each file in `fixtures/scenarios` says what the kernel and
-//! /proc tell, and what a careful operator would conclude from that. Adding one needs no Rust;
+//! Judgement, tested by scenarios: each file in `fixtures/scenarios` describes the facts from the kernel and
+//! /proc, and what a careful operator would conclude. Adding one needs no Rust;
 //! `fixtures/scenarios/README.md` has the syntax.
 
 mod scenario;

@@ -1,7 +1,7 @@
-//! The real output against docs/schema.json, on sockets that the test makes on loopback.
+//! Validates live output against docs/schema.json, on sockets that the test creates on loopback.
 //!
-//! The published schema lets fields be added. Here it is made strict, so that a field which is
-//! written and not documented fails the test.
+//! The published schema allows new fields. Here it is made strict, so that a field that is printed but not
+//! documented fails the test.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};

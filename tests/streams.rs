@@ -1,4 +1,4 @@
-//! Output that goes nowhere, and memory that is not there: the exit code says so, and one line.
+//! Output that cannot be written, and running out of memory: an exit code and one line report it.
 
 #![cfg(target_endian = "little")]
 

@@ -1,4 +1,4 @@
-//! The last of all tests, by its name: says once more what the others have left out.
+//! Runs last, by its name: repeats what the other tests left out.
 
 mod left_out;
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# On demand, as root on a Debian: lets the real Nagios run `closewait check`, once for each status, and
-# shows what it concluded. Installs nagios4-core where it is missing.
+# On demand, as root on Debian: lets Nagios run `closewait check`, once for each status, and shows its
+# result. Installs nagios4-core if it is missing.
 #
 #   tests/consumers/nagios.sh target/debug/closewait
 set -euo pipefail

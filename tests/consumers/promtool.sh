@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# On demand, as root on a Debian: what promtool and the textfile collector of node_exporter say of
-# `closewait --prometheus`. Installs prometheus and prometheus-node-exporter where they are missing.
+# On demand, as root on Debian: gives the output of `closewait --prometheus` to promtool and to the textfile
+# collector of node_exporter. Installs prometheus and prometheus-node-exporter if they are missing.
 #
 #   tests/consumers/promtool.sh target/debug/closewait
 set -euo pipefail

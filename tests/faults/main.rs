@@ -1,7 +1,7 @@
-//! Every system call fails, in every command, beside a leak that must be found: each run ends, with an
-//! exit code of the contract and words, and none says that all is well.
+//! Makes every system call fail, in every command, on a host with a leak: each run must end with a
+//! documented exit code and a message, and none may report that all is well.
 //!
-//! The rows of `table.rs` run always; the whole sweep, some thousands of runs, on demand:
+//! The rows of `table.rs` always run; the complete set, some thousands of runs, on demand:
 //! `cargo test --test faults -- --ignored --nocapture`.
 
 #[path = "../live/lab.rs"]

@@ -1,5 +1,5 @@
-//! Texts that look like filters, put together at random: none breaks the parser, and what the
-//! kernel would apply accepts every socket that the filter selects.
+//! Random texts that look like filters: none breaks the parser, and what the kernel would apply accepts
+//! every socket that the filter selects.
 //!
 //! `PROPTEST_CASES=1000000 cargo test --release --test filter_fuzz` tries a million.
 

@@ -1,5 +1,5 @@
-//! A table of filters, each read here as by ss: taken or refused alike, and where taken, the same
-//! sockets on a live namespace. Where the two differ, the row says why.
+//! A table of filters, each also given to ss: both accept or refuse it, and select the same sockets of a live
+//! namespace. Where they differ, the row explains why.
 
 #[allow(dead_code, reason = "shared with the live tests")]
 #[path = "../live/lab.rs"]

@@ -1,6 +1,5 @@
-//! A recording from somebody else: every string of it is an attack on the terminal, every number is
-//! the least or the greatest. Each command shows it in each form, and no byte of the attack arrives,
-//! on stdout or stderr, and nothing overflows.
+//! A malicious recording: every string attacks the terminal, every number is the smallest or the largest. Every
+//! command prints it in every format; no byte of the attack reaches stdout or stderr, and nothing overflows.
 
 #![cfg(target_endian = "little")]
 

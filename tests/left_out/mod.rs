@@ -1,5 +1,4 @@
-//! What a test leaves out, said where a person sees it: `cargo test` keeps what a passing test
-//! prints to itself.
+//! Reports what a test leaves out, on the terminal: `cargo test` hides the output of passing tests.
 
 use std::fmt;
 use std::fs::OpenOptions;

@@ -1,8 +1,8 @@
 //! The whole command on real sockets.
 //!
-//! As root each test has a network namespace of its own; otherwise it makes do with the loopback
-//! that it finds, and looks at its own ports only. The programs that hold the sockets are roles
-//! of `misbehave` (`tests/misbehave`), which `cargo test` builds.
+//! As root each test has its own network namespace; otherwise it uses loopback and looks only at its own
+//! ports. The programs that hold the sockets are roles of `misbehave` (`tests/misbehave`), which
+//! `cargo test` builds.
 
 mod accuse;
 mod agreement;

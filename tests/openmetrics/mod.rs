@@ -1,4 +1,4 @@
-//! What is wrong with a text by OpenMetrics 1.0, as far as this program uses it.
+//! Validates a text against OpenMetrics 1.0, as far as this program uses it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

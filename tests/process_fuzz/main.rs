@@ -1,4 +1,4 @@
-//! What processes and the system say of themselves, changed in any way, in every form.
+//! Random changes of what processes and the system report, in every output format.
 
 #[path = "../hostile/attacks.rs"]
 mod attacks;

@@ -1,4 +1,4 @@
-//! The fixtures, read: for the tests that need what a kernel really said.
+//! Reads the fixtures, for tests that need recorded kernel output.
 
 #![allow(dead_code, reason = "each test file needs some of it")]
 

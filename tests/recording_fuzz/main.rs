@@ -1,5 +1,4 @@
-//! Recordings as a stranger may have changed them, with a checksum that fits, in every command and
-//! form.
+//! Recordings changed at random, with a correct checksum, in every command and format.
 
 #![cfg(target_endian = "little")]
 
