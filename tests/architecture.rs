@@ -60,7 +60,7 @@ const TAKE_RAW: [&str; 10] = [
     "renderer/findings/steps/place.rs",
     "renderer/guard.rs",
     "renderer/format/json",
-    "renderer/format/openmetrics.rs",
+    "renderer/format/openmetrics",
 ];
 /// The files of the model with text in a plain type: what the user typed, a path of this program,
 /// and names whose letters are checked.

@@ -61,16 +61,7 @@ pub fn netns_of(report: &Report<'_>, netns: u16) -> String {
 /// `java[1234]`, `nginx[10] +3`, `python3[7] (queued)`, `-`, `?`.
 pub fn owner_of(report: &Report<'_>, owner: &GroupOwner) -> String {
     let mut text = String::new();
-    if let Some(first) = owner.pids.first() {
-        match report.holders().name(*first) {
-            Some(name) => text.push_str(&name.to_string()),
-            None => text.push('?'),
-        }
-        text.push_str(&format!("[{first}]"));
-        if owner.pids.len() > 1 {
-            text.push_str(&format!(" +{}", owner.pids.len() - 1));
-        }
-    }
+    columns::push_processes(owner.pids.iter().copied(), report.holders(), &mut text);
     match owner.kind {
         Some("listener") if text.is_empty() => "? (not accepted)".to_owned(),
         Some("listener") => text + " (not accepted)",

@@ -4,8 +4,7 @@ use std::cmp::Ordering;
 
 use crate::classifier::group::{Group, first_name};
 use crate::classifier::{Report, Row};
-use crate::renderer::columns::Column;
-use crate::renderer::columns::cell::{self, Value};
+use crate::renderer::columns::{self, Column, Value};
 use crate::renderer::{Sort, SortKey};
 
 /// The rows to print: as they are, or positions in another order.
@@ -89,7 +88,7 @@ fn compare_rows(
         Column::Owner | Column::Programs => {
             let text = |row: &Row<'_>| {
                 let mut text = String::new();
-                let told = cell::push_known(column, row, report, &mut text);
+                let told = columns::push_known(column, row, report, &mut text);
                 told.then_some(text)
             };
             let (a, b) = (text(a), text(b));
@@ -97,8 +96,8 @@ fn compare_rows(
         }
         _ => {
             let (a, b) = (
-                cell::value(column, a, report),
-                cell::value(column, b, report),
+                columns::value(column, a, report),
+                columns::value(column, b, report),
             );
             known(a.is_some(), b.is_some()).then_with(|| turn(values(a, b)))
         }

@@ -1,17 +1,13 @@
 //! What the columns of a listing show of a row.
 
-use std::fmt::Write;
-use std::net::IpAddr;
-
 use unicode_width::UnicodeWidthStr;
 
 use super::super::{escape, units};
 use super::Column;
+use super::ends::{digits, ipv4_width, is_plain, push_addr, push_end};
+use super::owner::{push_holders, push_owner};
 use crate::classifier::{Report, Row};
-use crate::model::{
-    Endpoint, FigureValue, HiddenReason, Holders, Missing, Name, Owner, Placed, Protocol, Resolved,
-    Timer,
-};
+use crate::model::{FigureValue, Missing, Owner, Placed, Timer};
 
 /// What a column says of a row, where it is one plain value.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
@@ -147,44 +143,6 @@ pub fn push_known(column: Column, row: &Row<'_>, report: &Report<'_>, out: &mut 
     true
 }
 
-/// Every holder once: as `pid:fd:name`, or each process or each name once, separated by commas.
-fn push_holders(column: Column, row: &Row<'_>, report: &Report<'_>, out: &mut String) -> bool {
-    let holders = row.owner.holders();
-    let names = report.holders();
-    let start = out.len();
-    for (at, holder) in holders.iter().enumerate() {
-        let before = &holders[..at];
-        let again = match column {
-            Column::Owners => false,
-            Column::Pids => before.iter().any(|other| other.pid == holder.pid),
-            _ => before
-                .iter()
-                .any(|other| names.name(other.pid) == names.name(holder.pid)),
-        };
-        if again {
-            continue;
-        }
-        if out.len() > start {
-            out.push(',');
-        }
-        if column != Column::Programs {
-            push_number(holder.pid.0, out);
-        }
-        if column == Column::Owners {
-            out.push(':');
-            push_number(holder.fd, out);
-            out.push(':');
-        }
-        if column != Column::Pids {
-            match names.name(holder.pid) {
-                Some(name) => push_word(name.bytes(), out),
-                None => out.push('?'),
-            }
-        }
-    }
-    out.len() > start
-}
-
 /// A name of any bytes, without a blank in it.
 pub fn push_word(name: &[u8], out: &mut String) {
     let start = out.len();
@@ -244,56 +202,6 @@ impl Column {
     }
 }
 
-/// Whether an end is shown as an IPv4 address and a number.
-fn is_plain(end: Endpoint, report: &Report<'_>) -> bool {
-    end.addr.is_ipv4() && report.resolved.is_empty()
-}
-
-/// Appends an end by its names, as far as it has any, with the interface that it is bound to as
-/// ss has it: `0.0.0.0%eth0:80`, `[fe80::1]%eth0:80`.
-pub fn push_end(
-    end: Endpoint,
-    device: Option<&Name>,
-    protocol: Protocol,
-    names: &Resolved,
-    out: &mut String,
-) {
-    if names.is_empty() && device.is_none() {
-        return push_endpoint(end, out);
-    }
-    let (host, service) = (names.host(end.addr), names.service(protocol, end.port));
-    match (host, end.addr) {
-        (Some(host), _) => out.push_str(host),
-        (None, IpAddr::V4(_)) => push_addr(end.addr, out),
-        (None, IpAddr::V6(addr)) => {
-            let _ = write!(out, "[{addr}]");
-        }
-    }
-    if let Some(device) = device {
-        out.push('%');
-        escape::push(device.bytes(), out);
-    }
-    out.push(':');
-    match (service, end.port) {
-        (Some(service), 1..) => out.push_str(service),
-        (_, 0) => out.push('*'),
-        (None, port) => push_number(port, out),
-    }
-}
-
-/// The width of `a.b.c.d:port`.
-fn ipv4_width(end: Endpoint) -> usize {
-    let IpAddr::V4(addr) = end.addr else { return 0 };
-    let octets: usize = addr.octets().map(|octet| digits(octet.into())).iter().sum();
-    let dots_and_colon = 4;
-    // Port 0 is shown as a star, which is as wide.
-    octets + dots_and_colon + digits(end.port.into())
-}
-
-fn digits(number: u32) -> usize {
-    number.checked_ilog10().map_or(1, |log| log as usize + 1)
-}
-
 /// The columns that a text takes on a terminal.
 pub fn width(text: &str) -> usize {
     if text.is_ascii() {
@@ -303,37 +211,8 @@ pub fn width(text: &str) -> usize {
     }
 }
 
-fn push_number(number: impl itoa::Integer, out: &mut String) {
+pub(super) fn push_number(number: impl itoa::Integer, out: &mut String) {
     out.push_str(itoa::Buffer::new().format(number));
-}
-
-/// As the endpoint's `Display`, without the formatting machinery for IPv4: this is the hot path
-/// of a listing.
-fn push_endpoint(end: Endpoint, out: &mut String) {
-    if end.addr.is_ipv6() {
-        // Writing to a String does not fail.
-        let _ = write!(out, "{end}");
-        return;
-    }
-    push_addr(end.addr, out);
-    out.push(':');
-    match end.port {
-        0 => out.push('*'),
-        port => push_number(port, out),
-    }
-}
-
-fn push_addr(addr: IpAddr, out: &mut String) {
-    let IpAddr::V4(addr) = addr else {
-        let _ = write!(out, "{addr}");
-        return;
-    };
-    for (at, octet) in addr.octets().into_iter().enumerate() {
-        if at > 0 {
-            out.push('.');
-        }
-        push_number(octet, out);
-    }
 }
 
 /// `keepalive(1h,0)`: the kind, when it fires, and retransmissions or unanswered probes so far.
@@ -341,74 +220,7 @@ fn push_timer(timer: Timer, out: &mut String) {
     out.push_str(timer.kind.name());
     out.push('(');
     units::push_duration(u64::from(timer.expires_ms), out);
-    let _ = write!(out, ",{})", timer.retransmits);
-}
-
-/// `java[1234]`, `nginx[10] +3`, `python3[3225] (not accepted)`, `-`, `? (needs root)`.
-pub fn push_owner(owner: &Owner<'_>, holders: &Holders, out: &mut String) {
-    match owner {
-        Owner::Process(_) => push_processes(owner, holders, out),
-        Owner::Listener([]) => out.push_str("? (not accepted)"),
-        Owner::Listener(_) => {
-            push_processes(owner, holders, out);
-            out.push_str(" (not accepted)");
-        }
-        Owner::Kernel | Owner::Unread => out.push('-'),
-        Owner::Hidden(hidden_reason) => out.push_str(hidden(*hidden_reason)),
-    }
-}
-
-pub fn hidden(hidden_reason: HiddenReason) -> &'static str {
-    match hidden_reason {
-        HiddenReason::NeedsRoot => "? (needs root)",
-        HiddenReason::NeedsCapability => "? (not permitted)",
-        HiddenReason::Refused | HiddenReason::Elsewhere => "? (not in sight)",
-    }
-}
-
-fn push_processes(owner: &Owner<'_>, holders: &Holders, out: &mut String) {
-    let mut pids = owner.holders().iter().map(|holder| holder.pid);
-    let Some(first) = pids.next() else { return };
-    match holders.name(first) {
-        Some(name) => escape::push(name.bytes(), out),
-        None => out.push('?'),
-    }
-    out.push('[');
-    push_number(first.0, out);
-    out.push(']');
-    let mut last = first;
-    let others = pids
-        .filter(|pid| std::mem::replace(&mut last, *pid) != *pid)
-        .count();
-    if others > 0 {
-        let _ = write!(out, " +{others}");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_width_of_an_ipv4_end_is_that_of_its_text() {
-        for (addr, port) in [
-            ([0, 0, 0, 0], 0),
-            ([10, 0, 0, 99], 80),
-            ([255; 4], 65535),
-            ([1, 10, 100, 9], 1000),
-        ] {
-            let end = Endpoint::new(addr, port);
-            let mut text = String::new();
-            push_endpoint(end, &mut text);
-            assert_eq!(text, end.to_string());
-            assert_eq!(ipv4_width(end), text.len());
-        }
-    }
-
-    #[test]
-    fn digits_are_counted_as_they_are_written() {
-        for number in [0, 9, 10, 99, 100, 4_294_967_295] {
-            assert_eq!(digits(number), number.to_string().len());
-        }
-    }
+    out.push(',');
+    push_number(timer.retransmits, out);
+    out.push(')');
 }

@@ -6,13 +6,14 @@ mod epoll;
 mod evidence;
 mod far;
 mod halt;
+mod meaning;
 mod pool;
 mod reload;
 mod spin;
 mod steps;
+mod summary;
 mod waiting;
 mod waits;
-mod words;
 
 use std::io::{self, Write};
 
@@ -21,8 +22,9 @@ use crate::classifier::finding::Finding;
 use crate::classifier::severity::Severity;
 pub use crate::renderer::findings::evidence::evidence;
 pub use crate::renderer::findings::far::silent;
+pub use crate::renderer::findings::meaning::meaning;
 pub use crate::renderer::findings::steps::{Step, next_steps, steps};
-pub use crate::renderer::findings::words::{meaning, summary};
+pub use crate::renderer::findings::summary::summary;
 use crate::renderer::frame;
 use crate::renderer::style::{Look, MARK, NO_MARK, Role};
 use crate::renderer::units;

@@ -7,7 +7,7 @@ use crate::classifier::severity::Severity;
 use crate::classifier::time_pattern::{Pattern, TimePattern};
 use crate::model::Cause;
 use crate::renderer::findings::evidence::{Lines, Rank};
-use crate::renderer::findings::words::end;
+use crate::renderer::findings::summary::end;
 use crate::renderer::units;
 
 /// What a set is consistent with, where that is told.

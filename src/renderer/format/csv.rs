@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use crate::classifier::Report;
 use crate::classifier::diff::Diff;
-use crate::renderer::columns::{Column, cell};
+use crate::renderer::columns::{self, Column};
 use crate::renderer::counts::{self, By, Counts};
 use crate::renderer::{Page, View, order};
 
@@ -82,7 +82,7 @@ fn records(report: &Report<'_>, view: &View, out: &mut impl Write) -> csv::Resul
                     field.push_str(timer.map_or("", |timer| timer.kind.name()))
                 }
                 _ => {
-                    cell::push_known(*column, &row, report, &mut field);
+                    columns::push_known(*column, &row, report, &mut field);
                 }
             }
             records.write_field(&field)?;

@@ -14,11 +14,11 @@ use crate::classifier::pool::PoolVerdict;
 use crate::classifier::severity::Severity;
 use crate::classifier::{Report, hidden_reason};
 use crate::model::{Cause, HiddenReason, Pid, Tool};
+use crate::renderer::findings::meaning::is_helper;
 use crate::renderer::findings::steps::list::{Within, list, within};
 use crate::renderer::findings::steps::place::{Place, closewait};
 use crate::renderer::findings::steps::stack::{log, stack};
 pub use crate::renderer::findings::steps::step::Step;
-use crate::renderer::findings::words::is_helper;
 
 /// More holders of inherited sockets than this are not named.
 const HOLDERS_MAX: usize = 8;

@@ -10,7 +10,9 @@ use crate::classifier::diff::{Change, Diff, Identity, Line};
 use crate::classifier::tally::ValueText;
 use crate::renderer::View;
 use crate::renderer::counts::{self, By};
-use crate::renderer::format::json::{NameJson, Reading, SCHEMA, Tool};
+use crate::renderer::format::json::context::NameJson;
+use crate::renderer::format::json::reading::Reading;
+use crate::renderer::format::json::{SCHEMA, Tool};
 
 /// Writes one line of the comparison a line.
 pub fn lines(diff: &Diff, view: &View, by: &By, out: &mut impl Write) -> io::Result<()> {

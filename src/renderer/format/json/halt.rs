@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::model::{
     Container, Engine, FileLock, Freezer, Halt, Periods, Quota, Stuck, Tracer, Version, Vfork,
 };
-use crate::renderer::format::json::types::NameJson;
+use crate::renderer::format::json::context::NameJson;
 
 #[derive(Serialize)]
 pub(super) struct HaltJson<'a> {

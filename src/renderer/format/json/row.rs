@@ -3,14 +3,13 @@
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::{Context, HoldersJson};
 use crate::classifier::Row;
 use crate::model::figures::{MEMORY, TCP_INFO};
 use crate::model::{Detail, Figure, FigureValue, Owner};
 use crate::renderer::Object;
-use crate::renderer::columns::Column;
-use crate::renderer::columns::cell::{self, Value};
-use crate::renderer::format::json::types::{SocketJson, TimerJson};
+use crate::renderer::columns::{self, Column, Value};
+use crate::renderer::format::json::context::Context;
+use crate::renderer::format::json::socket::{HoldersJson, SocketJson, TimerJson};
 
 /// A socket, as an object of a document's list or a line of its own.
 pub(super) struct RowJson<'a> {
@@ -176,10 +175,10 @@ impl RowJson<'_> {
             }
             Column::Age | Column::Owner => {
                 let mut told = String::new();
-                let known = cell::push_known(column, &self.row, report, &mut told);
+                let known = columns::push_known(column, &self.row, report, &mut told);
                 map.serialize_entry(name, &known.then_some(told))
             }
-            _ => match cell::value(column, &self.row, report) {
+            _ => match columns::value(column, &self.row, report) {
                 Some(Value::Flag(flag)) => map.serialize_entry(name, &flag),
                 Some(Value::Number(number)) => map.serialize_entry(name, &number),
                 Some(Value::Word(word)) => map.serialize_entry(name, word),

@@ -1,0 +1,117 @@
+//! What each column is called, and what it shows.
+
+use super::Column;
+
+impl Column {
+    /// The name: a key of JSON and a heading of CSV.
+    pub fn name(self) -> &'static str {
+        self.words().0
+    }
+
+    /// The heading in a table, as netstat words it where netstat has the column.
+    pub fn heading(self) -> &'static str {
+        self.words().1
+    }
+
+    /// What it says.
+    pub fn about(self) -> &'static str {
+        self.words().2
+    }
+
+    fn words(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Column::Netns => ("netns", "Netns", "network namespace"),
+            Column::Proto => (
+                "proto",
+                "Proto",
+                "tcp, tcp6, udp or udp6 as in netstat; mptcp, mptcp6, subflow, subflow6",
+            ),
+            Column::Protocol => (
+                "protocol",
+                "Protocol",
+                "tcp, mptcp, subflow (of an MPTCP connection) or udp",
+            ),
+            Column::Family => ("family", "Family", "ipv4 or ipv6"),
+            Column::RecvQ => (
+                "recv_q",
+                "Recv-Q",
+                "bytes received and not read, a FIN counting as one; LISTEN: connections to accept; MPTCP: memory of unread bytes",
+            ),
+            Column::SendQ => (
+                "send_q",
+                "Send-Q",
+                "bytes not acknowledged; LISTEN: the limit of the accept queue",
+            ),
+            Column::Local => ("local", "Local Address", "this end"),
+            Column::LocalAddr => ("local_addr", "Local Addr", "its address"),
+            Column::LocalPort => ("local_port", "Local Port", "its port"),
+            Column::Remote => ("remote", "Foreign Address", "the other end"),
+            Column::RemoteAddr => ("remote_addr", "Foreign Addr", "its address"),
+            Column::RemotePort => ("remote_port", "Foreign Port", "its port"),
+            Column::State => ("state", "State", "state"),
+            Column::Side => ("side", "Side", "server or client"),
+            Column::Age => (
+                "age",
+                "Age",
+                "how long in CLOSE_WAIT, else idle: =exact, ≥ at least, or a range",
+            ),
+            Column::IdleAtLeast => ("idle_at_least_ms", "Idle≥", "the age's lower bound"),
+            Column::IdleAtMost => ("idle_at_most_ms", "Idle≤", "the age's upper bound"),
+            Column::Cause => ("cause", "Cause", "why it is in CLOSE_WAIT"),
+            Column::Timer => (
+                "timer",
+                "Timer",
+                "the timer that runs: kind (fires in, retransmissions or probes); CSV: the kind",
+            ),
+            Column::TimerExpires => ("timer_expires_ms", "Expires", "time until the timer fires"),
+            Column::TimerRetransmits => (
+                "timer_retransmits",
+                "Retr",
+                "retransmissions, or probes without an answer, so far",
+            ),
+            Column::Uid => ("uid", "UID", "number of the user who owns it"),
+            Column::User => ("user", "User", "the user's name in /etc/passwd"),
+            Column::Inode => ("inode", "Inode", "inode"),
+            Column::Cookie => ("cookie", "Cookie", "the kernel's number for its whole life"),
+            Column::Token => (
+                "mptcp_token",
+                "MPTCP token",
+                "identifies an MPTCP connection; its subflows have the same",
+            ),
+            Column::CgroupId => (
+                "cgroup_id",
+                "Cgroup ID",
+                "the kernel's number of the cgroup that it was made in",
+            ),
+            Column::Cgroup => ("cgroup", "Cgroup", "control group of its first holder"),
+            Column::Unit => ("unit", "Unit", "systemd unit that the group tells"),
+            Column::Container => ("container", "Container", "container that the group tells"),
+            Column::Accepted => (
+                "accepted",
+                "Accepted",
+                "no while it waits in its listener's queue",
+            ),
+            Column::OwnerKind => (
+                "owner_kind",
+                "Owner Kind",
+                "process, listener, kernel or hidden",
+            ),
+            Column::Owner => ("owner", "Owner", "who holds it, in short; may have blanks"),
+            Column::Owners => ("owners", "Owners", "every holder: pid:fd:name"),
+            Column::Pids => ("pids", "PID", "every process that holds it"),
+            Column::Programs => ("programs", "Program", "their names"),
+            Column::Interface => ("dev", "Dev", "index of the interface that it is bound to"),
+            Column::Mark => ("mark", "Mark", "SO_MARK"),
+            Column::V6only => ("v6only", "V6only", "IPV6_V6ONLY of an IPv6 listener"),
+            Column::Congestion => ("congestion", "Cong", "congestion control"),
+            Column::Tos => ("tos", "TOS", "type of service"),
+            Column::Tclass => ("tclass", "Tclass", "traffic class of IPv6"),
+            Column::Shutdown => (
+                "shutdown",
+                "Shutdown",
+                "directions that are shut down: 1 receiving, 2 sending, 3 both",
+            ),
+            Column::Figure(figure) => (figure.name, figure.name, figure.about),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The facts that led to a finding, each a short line.
+
+mod bytes;
+mod peers;
+mod process;
+mod queue;
+
+use crate::classifier::Report;
+use crate::classifier::finding::Finding;
+use crate::classifier::finding::SocketSet;
+use crate::classifier::pairs::LegState;
+use crate::classifier::pairs::Legs;
+use crate::model::Cause;
+use crate::model::Side;
+use crate::model::State;
+use crate::renderer::findings::far;
+use crate::renderer::findings::reload;
+use crate::renderer::findings::summary::end;
+use crate::renderer::findings::waiting;
+use crate::renderer::findings::waits::wait_lines;
+use crate::renderer::names;
+use crate::renderer::names::process;
+use crate::renderer::units;
+
+/// How much a line of evidence tells: the screen has room for a few.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::renderer::findings) enum Rank {
+    /// It points at the fault.
+    Decisive,
+    /// The cause rests on it, or it narrows it down.
+    Telling,
+    /// Good to know.
+    Plain,
+}
+
+/// Lines of evidence with their ranks.
+#[derive(Default)]
+pub(in crate::renderer::findings) struct Lines(Vec<(Rank, String)>);
+
+impl Lines {
+    pub(in crate::renderer::findings) fn add(&mut self, rank: Rank, line: impl Into<String>) {
+        self.0.push((rank, line.into()));
+    }
+}
+
+/// The facts that led there, each a short line, those that tell most first.
+pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
+    let set = &finding.set;
+    let mut lines = Lines::default();
+    if finding.queue.is_some() {
+        queue::lines(report, finding, &mut lines);
+    }
+    if let Some(awaited) = &set.waiting {
+        for line in waiting::lines(report, set, awaited) {
+            lines.add(Rank::Decisive, line);
+        }
+    } else if set.cause != Cause::DeadDescriptors {
+        bytes::queues(finding, &mut lines);
+    }
+    if set.cause == Cause::Inherited {
+        lines.add(Rank::Decisive, holders_line(report, set));
+    }
+    if let Some(idle) = set.idle.filter(|_| !set.is_age_missing()) {
+        // A small difference would come and go with rounding.
+        let apart = idle.max_ms.saturating_sub(idle.p50_ms);
+        if apart > 0 && apart.saturating_mul(10) >= idle.max_ms {
+            let oldest = units::duration(idle.max_ms);
+            lines.add(
+                Rank::Telling,
+                match &set.waiting {
+                    None => format!("the oldest has been in CLOSE_WAIT for at least {oldest}"),
+                    Some(_) => format!("the oldest has waited for at least {oldest}"),
+                },
+            );
+        }
+    }
+    wait_lines(report, finding, &mut lines);
+    far::lines(report, finding, &mut lines);
+    reload::lines(report, finding, &mut lines);
+    bytes::half_closed(set, &mut lines);
+    parts_line(report, finding, &mut lines);
+    bytes::patience(set, &mut lines);
+    crate::renderer::findings::pool::lines(set, &mut lines);
+    for evidence in &finding.evidence {
+        self::process::lines(report, finding, evidence, &mut lines);
+    }
+    if let Some(far) = set.relayed_to {
+        lines.add(
+            Rank::Decisive,
+            format!(
+                "connections in FIN_WAIT2 of the same program {} were closed in step with these: that \
+                 was acknowledged, and the remote end has not closed",
+                end(far)
+            ),
+        );
+    }
+    if let Some(legs) = &set.legs {
+        lines.add(Rank::Decisive, legs_line(set, legs));
+    }
+    if set.waiting.is_some() {
+        lines.add(Rank::Telling, waiting::outlook(set));
+    } else {
+        peers::lines(report, set, &mut lines);
+        peers::outlook(set, &mut lines);
+    }
+    let Lines(mut lines) = lines;
+    lines.sort_by_key(|(rank, _)| *rank);
+    lines.into_iter().map(|(_, line)| line).collect()
+}
+
+fn legs_line(set: &SocketSet, legs: &Legs) -> String {
+    let state = match legs.leg_state {
+        LegState::Kept | LegState::Unanswered => State::Established,
+        LegState::PassedOn => State::FinWait2,
+    };
+    let meaning = match (legs.leg_state, legs.other.side()) {
+        (LegState::Kept, _) => "consistent with a proxy that does not pass on the close",
+        (LegState::Unanswered, _) => "nothing has come back since the last bytes were passed on",
+        (LegState::PassedOn, Some(Side::Client) | None) => {
+            "the close was passed on and acknowledged, and the remote end has not closed"
+        }
+        (LegState::PassedOn, Some(Side::Server)) => {
+            "the close was passed on and acknowledged, and the clients have not closed"
+        }
+    };
+    format!(
+        "{} of {}{} pair with a connection in {state} of the same program {} that carried the \
+         same bytes: {meaning}",
+        units::count(legs.pairs),
+        units::count(legs.looked_at),
+        if legs.looked_at < set.sockets {
+            " looked at"
+        } else {
+            ""
+        },
+        end(legs.other),
+    )
+}
+
+/// What else the same fact explains.
+fn parts_line(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
+    if finding.parts.is_empty() {
+        return;
+    }
+    let whole = &finding.set.owner;
+    let each: Vec<String> = finding
+        .parts
+        .iter()
+        .map(|part| {
+            let count = units::count(part.sockets);
+            match part.owner.pids == whole.pids {
+                true => format!("{count} more ({})", part.cause),
+                false => {
+                    let owner = names::owner_of(report, &part.owner);
+                    let owner = owner.trim_end_matches(" (not accepted)");
+                    format!("{count} more ({}) of {owner}", part.cause)
+                }
+            }
+        })
+        .collect();
+    lines.add(
+        Rank::Decisive,
+        format!("the same explains {}", each.join(", ")),
+    );
+}
+
+/// Who holds inherited sockets.
+fn holders_line(report: &Report<'_>, set: &SocketSet) -> String {
+    let names: Vec<String> = set
+        .by_weight
+        .iter()
+        .take(3)
+        .map(|pid| process(report, *pid))
+        .collect();
+    let more = match set.by_weight.len().saturating_sub(names.len()) {
+        0 => String::new(),
+        more => format!(" +{more}"),
+    };
+    match names.as_slice() {
+        [name] => {
+            format!(
+                "held by {name} alone, which the server started, or which began after they had \
+                 carried data"
+            )
+        }
+        names => format!("held by {}{more}", names.join(", ")),
+    }
+}

@@ -1,0 +1,190 @@
+//! What each cause means.
+
+use crate::classifier::close_notify::is_close_notify;
+use crate::classifier::culprit;
+use crate::classifier::culprit::Descriptors;
+use crate::classifier::finding::Finding;
+use crate::classifier::finding::SocketSet;
+use crate::classifier::pairs::LegState;
+use crate::classifier::socket_set::Kinship;
+use crate::model::Runtime;
+use crate::model::Side;
+use crate::renderer::findings::epoll::is_unwatched;
+
+pub(super) fn not_accepted(finding: &Finding) -> String {
+    let fault = match culprit::descriptors(&finding.evidence) {
+        Descriptors::Short | Descriptors::Gone => {
+            "The program does not call accept() in time, and is nearly out of file descriptors: \
+             at the limit accept() fails altogether."
+        }
+        Descriptors::Enough if finding.workers.are_all_taken() => {
+            return with_those_who_left(
+                finding,
+                format!(
+                    "All {} workers are taken up by connections that they have accepted{}, and \
+                     none calls accept(): more workers are needed, or faster answers.",
+                    finding.workers.total,
+                    if finding.workers.share_a_lock() {
+                        ", most of them waiting for one lock"
+                    } else {
+                        ""
+                    }
+                ),
+            );
+        }
+        Descriptors::Enough => {
+            "The program does not call accept() in time: consistent with a slow or blocked accept \
+             loop, or a backlog longer than it can serve."
+        }
+    };
+    with_those_who_left(finding, fault.to_owned())
+}
+
+pub(super) fn with_those_who_left(finding: &Finding, words: String) -> String {
+    match finding.set.sockets {
+        0 => words,
+        _ if all_half_closed(&finding.set) => {
+            format!(
+                "{words} These peers sent their FIN along with their last byte: consistent with ones \
+                 that have no more to say and wait for an answer."
+            )
+        }
+        _ => format!("{words} These peers gave up while still queued."),
+    }
+}
+
+/// Whether all sent their FIN along with a request, or are seen to wait: none of them gave up.
+pub(in crate::renderer::findings) fn all_half_closed(set: &SocketSet) -> bool {
+    set.sockets > 0 && set.half_closed.unanswered == set.sockets
+}
+
+pub(super) fn inherited(set: &SocketSet) -> String {
+    let way = match set.kinship {
+        Kinship::Related => "inherited by fork",
+        Kinship::Unrelated => "passed on (SCM_RIGHTS)",
+        Kinship::Unknown => "inherited by fork or passed on",
+    };
+    if set.by_weight.len() == 1 {
+        return format!(
+            "The process that holds these sockets cannot have made them: consistent with \
+             descriptors {way}, whose creator has closed its own copies."
+        );
+    }
+    let kin = match set.kinship {
+        Kinship::Unrelated => ", and none of them descends from another",
+        Kinship::Related | Kinship::Unknown => "",
+    };
+    format!(
+        "More than one process holds these sockets{kin}: consistent with descriptors {way}. \
+         Closing one copy does not close the connection."
+    )
+}
+
+/// By what most of them are in use for.
+pub(super) fn half_close(set: &SocketSet) -> &'static str {
+    let of = set.half_closed;
+    let most = |some: u64| some.saturating_mul(2) > set.sockets;
+    if most(of.unanswered) {
+        "No fault: the peers have asked, have no more to say, and wait. Consistent with clients that \
+         close one direction only, and an answer that is being worked on."
+    } else if most(of.shut) {
+        "Legitimate so far: the peers closed one direction only, and have no room for more of the \
+         answer. They say so whenever they are asked. Consistent with slow readers."
+    } else if of.certain == set.sockets {
+        "Legitimate: the peer closed one direction only, and this side still sends."
+    } else {
+        "Legitimate: an answer is going out, or has just come to its end. Consistent with peers that \
+         closed one direction only and take the answer."
+    }
+}
+
+pub(super) fn never_closed(finding: &Finding) -> &'static str {
+    let set = &finding.set;
+    if set.idle.is_none() {
+        return "End-of-file was read and close() has not come. Their age is not known (this source \
+                does not show it): this may be ordinary teardown. Look twice; what stays is \
+                consistent with a leak.";
+    }
+    if let Some((LegState::Kept, _)) = set.all_pair() {
+        return "Each pairs with an open connection of the same program that carried the same \
+                bytes: consistent with a proxy that does not pass on the close.";
+    }
+    if all_half_closed(set) {
+        return "The peers have asked, have no more to say, and were sent nothing since: consistent \
+                with handlers that hang, take very long, or ended without an answer and without \
+                close().";
+    }
+    if set.peers.waiting == set.sockets {
+        return "The peers closed one direction only and wait: consistent with answers that are \
+                still being worked on, or with a leak.";
+    }
+    if finding.workers.are_all_idle() {
+        return "End-of-file was read and close() never came, and no thread is at work on them: \
+                consistent with a leak, such as an error path that does not close.";
+    }
+    match (set.end.side(), set.unanswered) {
+        (Some(Side::Server), Some(unanswered))
+            if unanswered == set.sockets && is_of(finding, Runtime::Go) =>
+        {
+            "The peers left while their request was being worked on, and the handlers have neither \
+             answered nor returned: consistent with handlers that wait, for a lock or for another \
+             service, or with a leak. What they do is told by their goroutines."
+        }
+        (Some(Side::Server), Some(unanswered)) if unanswered == set.sockets => {
+            "End-of-file was read and close() has not come. Nothing was sent since the last byte \
+             came in: consistent with a leak, or with handlers that still work for peers that \
+             have gone."
+        }
+        _ => {
+            "End-of-file was read and close() never came: consistent with a leak, such as an error \
+             path that does not close."
+        }
+    }
+}
+
+/// Whether this runs the program. Go reads the end of a connection while its handler works; what
+/// Node does it does in its event loop, whatever its other threads wait for.
+pub(super) fn is_of(finding: &Finding, runtime: Runtime) -> bool {
+    let mut evidence = finding.evidence.iter();
+    evidence.any(|evidence| evidence.runtime == runtime)
+}
+
+pub(super) fn slow_handler(finding: &Finding) -> &'static str {
+    let set = &finding.set;
+    if all_silent(set) {
+        "The peers connected, sent nothing and left, and the program has not looked since: \
+         consistent with workers that are all busy."
+    } else if all_half_closed(set) {
+        "The peers have asked, have no more to say, and were sent nothing since: consistent with \
+         handlers that hang or take very long."
+    } else if finding.workers.are_all_parked() && !is_of(finding, Runtime::Node) {
+        "Nothing was sent since the last byte came in, and no thread runs or waits for another \
+         service: consistent with handlers that wait for a lock or sleep, or that nobody is at work \
+         on any more."
+    } else {
+        "Nothing was sent since the last byte came in: consistent with peers that gave up while \
+         their request was being worked on (slow responses, or a timeout set too small)."
+    }
+}
+
+pub(super) fn not_reading(finding: &Finding) -> &'static str {
+    if is_close_notify(finding) {
+        "As many bytes lie unread on each: consistent with a TLS close_notify on connections \
+         that nobody looked at again."
+    } else if finding.set.end.side() == Some(Side::Client) {
+        "Data lies unread: consistent with response bodies that are neither read nor closed."
+    } else if is_unwatched(finding) {
+        "Data lies unread, and the event loop does not watch these connections: consistent with \
+         reading that was paused and not taken up again."
+    } else if finding.workers.are_all_parked() && !is_of(finding, Runtime::Node) {
+        "Data lies unread, and no thread runs or waits for another service: consistent with \
+         workers that all wait for a lock, or sleep."
+    } else {
+        "Data lies unread: consistent with an application that is stalled, or whose workers are \
+         all busy."
+    }
+}
+
+pub(in crate::renderer::findings) fn all_silent(set: &SocketSet) -> bool {
+    set.silent == Some(set.sockets)
+}

@@ -1,0 +1,150 @@
+//! What a finding means where somebody else than the cause explains it.
+
+use crate::classifier::culprit::Culprit;
+use crate::classifier::finding::Finding;
+use crate::model::Cause;
+use crate::model::Evidence;
+use crate::model::Runtime;
+use crate::renderer::findings::far;
+use crate::renderer::findings::halt;
+use crate::renderer::findings::meaning::cause;
+use crate::renderer::findings::spin;
+use crate::renderer::findings::summary::end_on;
+
+/// What is to be seen of sockets of a cause that somebody else than the program may explain.
+fn seen(cause: Cause) -> Option<&'static str> {
+    Some(match cause {
+        Cause::NotAccepted => "The program does not call accept() in time",
+        Cause::SlowHandler => "Nothing was sent since the last byte came in",
+        Cause::NotReading => "Data lies unread",
+        Cause::NeverClosed => "End-of-file was read and close() has not come",
+        Cause::Abandoned => "The last request was answered, and end-of-file was not read",
+        Cause::StalePool => "The server closed these connections, and end-of-file was not read",
+        Cause::HalfClose => "The peers closed one direction only, and wait",
+        Cause::Transient
+        | Cause::SendStuck
+        | Cause::Inherited
+        | Cause::Unclear
+        | Cause::DeadDescriptors
+        | Cause::PeerNotClosed => return None,
+    })
+}
+
+/// What it means where somebody else explains the cause; the same words for every cause.
+pub(super) fn words(finding: &Finding, cause: Cause, culprit: Culprit) -> Option<String> {
+    let seen = seen(cause)?;
+    let words = match culprit {
+        Culprit::Halted(_, hold) => halt::meaning(hold, finding.halted),
+        Culprit::FileLock(_) => format!(
+            "{seen}, and the threads that should serve wait for a lock on a file: whoever holds it \
+             keeps them."
+        ),
+        Culprit::Throttled(_) => format!(
+            "{seen}, and the control group of the program used up its share of the processors: \
+             consistent with a limit (CPU quota) that is too small for this work."
+        ),
+        Culprit::NoDescriptors => {
+            "The process has no file descriptors left, so accept() fails: consistent with EMFILE."
+                .to_owned()
+        }
+        Culprit::Backend(remote) => {
+            let end = far::end(finding).map_or(String::new(), |end| format!(" {end}"));
+            format!(
+                "{seen}, and {} for {remote}: consistent with a slow service behind this one.{end}",
+                who_waits(finding)
+            )
+        }
+        Culprit::Blocked(_) => format!(
+            "{seen}, and the event loop that watches the connections does not run: consistent with \
+             a call in it that blocks{}.",
+            match finding.workers.waits.first() {
+                Some(common) => format!(" ({})", common.call),
+                None => String::new(),
+            }
+        ),
+        Culprit::Lock(_) => format!(
+            "{seen}, and {} for a lock that is not given up: whoever has it must act.",
+            who_waits(finding)
+        ),
+        Culprit::FarEnd(end) if finding.set.relayed_to.is_some() => format!(
+            "{seen}. When these peers closed, the program closed its direction of as many \
+             connections {}, and waits there: consistent with a proxy whose two legs carry \
+             different bytes (TLS, headers). Then the fault is at that end; else close() is missing \
+             here.",
+            end_on(end, "")
+        ),
+        Culprit::FarEnd(end) => format!(
+            "The program has passed the close on, and waits for the other end of its connections \
+             {} to close: the fault is there.{}",
+            end_on(end, ""),
+            far::end(finding).map_or(String::new(), |end| format!(" {end}"))
+        ),
+        Culprit::Exhausted(end) => format!(
+            "{seen}, and the program has no connection {} left: consistent with a pool that is \
+             exhausted. The stacks of the threads that wait tell.",
+            end_on(end, "")
+        ),
+        Culprit::Spinning(_, spin) => spin::meaning(seen, spin),
+        Culprit::Sleepers if is_helper(finding) => {
+            "The holder of the listener is a program that never listens: consistent with a helper \
+             that inherited the listener from a server that is gone. As long as it lives, \
+             connections queue up and the port stays taken."
+                .to_owned()
+        }
+        Culprit::Sleepers => {
+            "Whoever holds the listener sleeps, and nobody accepts: consistent with a server that \
+             sleeps or waits for a child, or with a helper that inherited the listener from a server \
+             that is gone."
+                .to_owned()
+        }
+    };
+    Some(match cause {
+        Cause::NotAccepted => cause::with_those_who_left(finding, words),
+        Cause::NeverClosed if may_leak_too(finding, culprit) => {
+            format!("{words} Whatever stays once that has answered is a leak.")
+        }
+        _ => words,
+    })
+}
+
+/// Whether connections at whose end somebody looked may stay though the service behind answers.
+/// Go looks for it while a handler is at work.
+fn may_leak_too(finding: &Finding, culprit: Culprit) -> bool {
+    matches!(culprit, Culprit::Backend(_))
+        && finding.set.all_pair().is_none()
+        && !cause::is_of(finding, Runtime::Go)
+}
+
+/// `all 4 workers wait`.
+fn who_waits(finding: &Finding) -> String {
+    let workers = &finding.workers;
+    let held_up = match (finding.culprit, workers.backend(), workers.contended_lock()) {
+        (Some(Culprit::Backend(remote)), Some((other, common)), _) if remote == other => {
+            common.workers
+        }
+        (Some(Culprit::Lock(_)), _, Some((contended_lock, _))) => contended_lock.workers,
+        _ => 0,
+    };
+    match workers.total {
+        2 if held_up == 2 => "both workers wait".to_owned(),
+        2.. if held_up == workers.total => format!("all {held_up} workers wait"),
+        _ if matches!(finding.culprit, Some(Culprit::Lock(_))) => {
+            "most of its threads wait".to_owned()
+        }
+        _ => "the program waits".to_owned(),
+    }
+}
+
+/// Whether everybody who holds the listener runs a program that cannot have made it.
+pub(in crate::renderer::findings) fn is_helper(finding: &Finding) -> bool {
+    /// Shells and tools that never listen.
+    const NEVER: [&str; 11] = [
+        "bash", "cat", "dash", "logger", "nohup", "sh", "sleep", "su", "sudo", "tail", "tee",
+    ];
+    let never = |evidence: &Evidence| {
+        let exe = evidence.inside.exe.as_ref();
+        let name = exe.and_then(|exe| exe.bytes().rsplit(|byte| *byte == b'/').next());
+        name.is_some_and(|name| NEVER.iter().any(|never| never.as_bytes() == name))
+    };
+    !finding.evidence.is_empty() && finding.evidence.iter().all(never)
+}

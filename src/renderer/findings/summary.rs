@@ -1,0 +1,165 @@
+//! A finding in one line: how many, whose, where, since when.
+
+use std::net::IpAddr;
+
+use crate::classifier::Report;
+use crate::classifier::finding::Finding;
+use crate::classifier::finding::ServiceEnd;
+use crate::classifier::finding::SumKey;
+use crate::classifier::group::ServedAt;
+use crate::classifier::group::Service;
+use crate::model::Cause;
+use crate::model::Side;
+use crate::renderer::findings::meaning::all_half_closed;
+use crate::renderer::names;
+use crate::renderer::units;
+
+/// One line: how many, whose, where, since when.
+pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
+    let set = &finding.set;
+    let count = units::count(set.sockets);
+    let owner = owner(report, finding);
+    let on = match set.end {
+        ServiceEnd::One(service) => on(report, set.netns, service),
+        ServiceEnd::Several(..) => String::new(),
+    };
+    let mut end = end_on(set.end, &on);
+    let is_somewhere = set.cause != Cause::DeadDescriptors;
+    if is_somewhere && report.snapshot.only_namespace().is_none() {
+        end.push_str(&format!(" in {}", names::netns_of(report, set.netns)));
+    }
+    let age = match set.idle {
+        Some(_) if set.is_age_missing() => {
+            let why = if set.uncounted_fins > 0 {
+                "MPTCP"
+            } else {
+                "keepalive"
+            };
+            format!(", age unknown ({why})")
+        }
+        Some(idle) => format!(", ≥ {}", units::duration(idle.p50_ms)),
+        None => String::new(),
+    };
+    let plural = if set.sockets == 1 { "" } else { "s" };
+    let one = match (&finding.queue, set.cause) {
+        (_, Cause::DeadDescriptors) => {
+            format!("{count} TCP descriptor{plural} of {owner} without a connection")
+        }
+        (Some(queue), Cause::NotAccepted) => {
+            let limit = queue
+                .limit
+                .map_or("?".to_owned(), |limit| units::count(limit.into()));
+            let waited = queue.oldest_ms.map_or(String::new(), |oldest| {
+                format!("; the oldest has waited ≥ {}", units::duration(oldest))
+            });
+            let given_up = match (queue.unaccepted, queue.close_wait) {
+                (0, _) => String::new(),
+                (_, 0) => ", nobody has given up yet".to_owned(),
+                (_, some) if all_half_closed(set) => {
+                    format!(", {} of them in CLOSE_WAIT", units::count(some))
+                }
+                (_, some) => format!(", {} already given up", units::count(some)),
+            };
+            format!(
+                "{owner} has not accepted {} connection{} {end}: {}accept queue {} of {limit}{given_up}{waited}",
+                units::count(queue.waiting()),
+                if queue.waiting() == 1 { "" } else { "s" },
+                if queue.sockets > 1 { "fullest " } else { "" },
+                units::count(queue.now.into()),
+            )
+        }
+        (_, Cause::PeerNotClosed) => {
+            let verb = if set.sockets == 1 { "waits" } else { "wait" };
+            let dead = match finding.dead {
+                0 => String::new(),
+                dead => format!("; {} descriptors without a connection", units::count(dead)),
+            };
+            format!(
+                "{count} FIN_WAIT2 socket{plural} of {owner} {end} {verb} for the other end{age}{dead}"
+            )
+        }
+        _ => {
+            let behind = match (set.fin_wait2(), set.far_end()) {
+                (0, _) | (_, None) => String::new(),
+                (behind, Some(far)) => format!(
+                    " and {} FIN_WAIT2 {}",
+                    units::count(behind),
+                    end_on(far, "")
+                ),
+            };
+            format!("{count} CLOSE_WAIT socket{plural} of {owner} {end}{behind}{age}")
+        }
+    };
+    match &finding.sum {
+        Some(sum) => format!(
+            "{one}; {} in all {}",
+            units::count(sum.sockets),
+            whole(report, set.netns, &sum.of)
+        ),
+        None if !finding.parts.is_empty() => {
+            let parts: u64 = finding.parts.iter().map(|part| part.sockets).sum();
+            let all = units::count(set.sockets.saturating_add(parts));
+            format!("{one}; {all} in all {end}")
+        }
+        None => one,
+    }
+}
+
+/// `on :5432`, `of postgres`.
+fn whole(report: &Report<'_>, netns: u16, whole: &SumKey) -> String {
+    match whole {
+        SumKey::Service(of) => service(*of, &on(report, netns, *of)),
+        SumKey::Program(of) => format!("of {}", of.name),
+    }
+}
+
+pub(super) fn owner(report: &Report<'_>, finding: &Finding) -> String {
+    match names::owner_of(report, &finding.set.owner).as_str() {
+        "-" if finding.set.owner.kind.is_none() => "a process (owners were not read)".to_owned(),
+        text if text.starts_with('?') => "a process that may not be seen".to_owned(),
+        text => text.trim_end_matches(" (not accepted)").to_owned(),
+    }
+}
+
+pub(super) fn end(end: ServiceEnd) -> String {
+    end_on(end, "")
+}
+
+/// `%eth0`, or nothing.
+fn on(report: &Report<'_>, netns: u16, service: Service) -> String {
+    names::on_device(
+        report
+            .snapshot
+            .netns(netns)
+            .device(service.device)
+            .as_deref(),
+    )
+}
+
+pub(super) fn end_on(end: ServiceEnd, on: &str) -> String {
+    match end {
+        ServiceEnd::One(one) => service(one, on),
+        ServiceEnd::Several(Some(Side::Server), ports) => {
+            format!("on {} ports", units::count(ports.into()))
+        }
+        ServiceEnd::Several(Some(Side::Client), remotes) => {
+            format!("to {} remote ends", units::count(remotes.into()))
+        }
+        ServiceEnd::Several(None, hosts) => format!("with {} hosts", units::count(hosts.into())),
+    }
+}
+
+fn service(service: Service, on: &str) -> String {
+    match service.at {
+        ServedAt::Local(0) => format!("on many ports{on}"),
+        ServedAt::Local(port) => format!("on {on}:{port}"),
+        ServedAt::Remote(remote) if remote.port == 0 => {
+            format!("to many ports of {}{on}", remote.addr)
+        }
+        ServedAt::Remote(remote) => match remote.addr {
+            IpAddr::V4(addr) => format!("to {addr}{on}:{}", remote.port),
+            IpAddr::V6(addr) => format!("to [{addr}]{on}:{}", remote.port),
+        },
+        ServedAt::Unknown(addr) => format!("with {addr}{on}"),
+    }
+}
