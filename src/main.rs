@@ -45,10 +45,10 @@ fn main() -> ExitCode {
 /// Runs, and always ends with an exit code, even after a panic.
 fn watched() -> ExitCode {
     // A write error on stderr cannot be reported.
-    panics::told_by(|words| drop(writeln!(io::stderr(), "closewait: {words}")));
+    panics::report_with(|words| drop(writeln!(io::stderr(), "closewait: {words}")));
     std::panic::catch_unwind(run).unwrap_or_else(|_| {
         let outcome = Command::mistake_of(std::env::args_os());
-        tell_monitoring(Some("a fault in closewait itself"), outcome);
+        print_status_line(Some("a fault in closewait itself"), outcome);
         match outcome {
             Outcome::Checked(_) => outcome.into(),
             // The exit code of any Rust program that panics.
@@ -157,7 +157,7 @@ fn usage(error: &clap::Error) -> ExitCode {
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     let lines: Vec<String> = text.lines().map(escape::line).collect();
     let outcome = Command::mistake_of(std::env::args_os());
-    tell_monitoring(lines.first(), outcome);
+    print_status_line(lines.first(), outcome);
     let _ = writeln!(io::stderr(), "closewait: {}", lines.join("\n"));
     outcome.into()
 }
@@ -173,14 +173,14 @@ fn fail(error: &anyhow::Error, outcome: Outcome) -> ExitCode {
         }
         _ => escape::line(&text),
     };
-    tell_monitoring(text.lines().next(), outcome);
+    print_status_line(text.lines().next(), outcome);
     // A write error on stderr cannot be reported.
     let _ = writeln!(io::stderr(), "closewait: {text}");
     outcome.into()
 }
 
 /// Prints the status line for monitoring, which reads only stdout.
-fn tell_monitoring(reason: Option<impl AsRef<str>>, outcome: Outcome) {
+fn print_status_line(reason: Option<impl AsRef<str>>, outcome: Outcome) {
     if let (Some(reason), Outcome::Checked(_)) = (reason, outcome) {
         let _ = Stdout.write_all(&unknown(reason.as_ref()));
     }

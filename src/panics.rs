@@ -12,11 +12,11 @@ thread_local! {
     static IS_CAUGHT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Reports every panic that is not caught through `tell`, without a trailing newline.
-pub fn told_by(tell: impl Fn(&str) + Send + Sync + 'static) {
+/// Reports every panic that is not caught through `report`, without a trailing newline.
+pub fn report_with(report: impl Fn(&str) + Send + Sync + 'static) {
     panic::set_hook(Box::new(move |info| {
         if !IS_CAUGHT.get() {
-            tell(&words(info));
+            report(&words(info));
         }
     }));
 }

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-/// Runs the command as in a pipe, 80 columns wide.
+/// Runs the command with its output in a pipe, 80 columns wide.
 fn run(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_closewait"))
         .args(arguments)
@@ -101,7 +101,7 @@ fn a_filter_is_part_of_the_selection_that_json_tells() {
 fn a_namespace_that_does_not_exist_says_where_it_was_looked_for() {
     snapshot("netns", &["-N", "closewait-no-such-namespace"]);
     snapshot("netns-pid", &["-N", "4294967295"]);
-    // No process's number, though there is a process 1.
+    // net:[1] is not PID 1.
     snapshot("netns-number", &["-N", "net:[1]"]);
     snapshot("netns-path", &["-N", "/nonexistent/ns"]);
 }
@@ -253,7 +253,7 @@ fn exit_codes_are_those_of_the_contract() {
         // A source without ages is a partial view.
         (&["--source", "procfs"], 0),
         (&["--source", "procfs", "--strict"], 1),
-        // Quiet: nothing can be on port 0 of both ends but a listener's remote end.
+        // Quiet: only the remote end of a listener has port 0.
         (&["-q", "--port", "0", "--state", "connected"], 1),
         (&["-q", "--port", "70000"], 2),
         (&["-q", "-N", "closewait-no-such-namespace"], 2),

@@ -46,7 +46,7 @@ fn of_another_host(dir: &Path, name: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// The published schema lets fields be added; here none may be that it does not name.
+/// The published schema allows new fields; here every field must be documented.
 fn strict(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
@@ -132,7 +132,7 @@ fn every_form_of_a_diff_says_the_same() {
     }
     let first = closewait(&["diff", &before, &after, "--limit", "1"]).1;
     assert!(first.contains("… 4 more lines: --limit 0"), "{first}");
-    // The words of a filter stand behind the files, or alone.
+    // A filter follows the files, or is given alone.
     let port = ["sport", "=", ":55487"];
     let args = [&["diff", &before, &after, "--json"][..], &port].concat();
     assert_eq!(document(&args)["total"]["new"], 3);
@@ -167,7 +167,7 @@ fn what_cannot_be_compared_is_refused_with_the_reason() {
     }
 }
 
-/// The script of docs/fleet.md that sums recordings, as it stands there.
+/// The script of docs/fleet.md that adds up recordings, verbatim.
 fn script_that_sums() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/fleet.md");
     let text = std::fs::read_to_string(path).unwrap();

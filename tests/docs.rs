@@ -1,4 +1,4 @@
-//! Every closewait command in the documents is valid.
+//! Every closewait command in the documents is valid, and the recording behind the picture can be read.
 
 use std::path::{Path, PathBuf};
 
@@ -128,4 +128,16 @@ fn every_command_in_the_documents_is_valid() {
     }
     assert!(refused.is_empty(), "{refused:#?}");
     assert!(seen > 40, "{seen}");
+}
+
+#[test]
+fn the_recording_of_the_picture_shows_its_leak() {
+    let recording = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/incident.cw");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_closewait"))
+        .arg("--from")
+        .arg(recording)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("CRITICAL never-closed"), "{text}");
 }

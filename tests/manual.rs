@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use left_out::{Lack, left_out};
 
-/// What the command prints.
+/// The output of the command.
 fn printed(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_closewait"))
         .args(arguments)
@@ -18,7 +18,7 @@ fn printed(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Runs a tool on a text; `None`, said, where it is not installed.
+/// Runs a tool on a text; `None`, and a note, if it is not installed.
 fn fed(tool: &str, arguments: &[&str], text: &str) -> Option<Output> {
     let started = Command::new(tool)
         .args(arguments)
@@ -39,7 +39,7 @@ fn fed(tool: &str, arguments: &[&str], text: &str) -> Option<Output> {
     Some(output)
 }
 
-/// What bash offers behind the words of a line.
+/// What bash offers to complete a line.
 fn bash(line: &[&str]) -> Option<Vec<String>> {
     let words: Vec<String> = line.iter().map(|word| format!("'{word}'")).collect();
     let mut script = printed(&["completions", "bash"]);
@@ -100,7 +100,7 @@ fn a_shell_that_is_none_is_a_usage_error() {
 #[test]
 fn groff_formats_the_page_without_a_warning() {
     let page = printed(&["man"]);
-    // -c -b -u: plain text, neither struck over nor in colours.
+    // -c -b -u: plain text, without overstriking or colours.
     let arguments = ["-man", "-ww", "-Tutf8", "-Wbreak", "-P-cbu"];
     let Some(output) = fed("groff", &arguments, &page) else {
         return;

@@ -8,7 +8,7 @@ use closewait::panics;
 #[test]
 fn a_panic_is_told_in_a_line_of_plain_text_and_one_that_is_caught_is_not() {
     static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
-    panics::told_by(|words| SAID.lock().unwrap().push(words.to_owned()));
+    panics::report_with(|words| SAID.lock().unwrap().push(words.to_owned()));
     let hostile = "\u{1b}[2J\n\u{202e}x".to_owned();
     assert_eq!(panics::caught(|| 7), Some(7));
     assert_eq!(panics::caught(|| panic!("{hostile}")), None::<()>);

@@ -11,7 +11,7 @@ use clap::Args;
 
 use super::UsageError;
 use super::inspection::place::Place;
-use super::inspection::{SAMPLE, not_asked, tell_gaps};
+use super::inspection::{SAMPLE, not_asked, report_gaps};
 use crate::classifier::age::Sightings;
 use crate::classifier::cause::GRACE_MS;
 use crate::classifier::severity::Thresholds;
@@ -164,7 +164,7 @@ pub fn run(plan: &Record, out: &mut impl Write, err: &mut impl Write) -> anyhow:
         output::save(file, plan.force, |out| Ok(recording.write(out)?))?;
     }
     let report = classifier::classify(&snapshot, &plan.rules);
-    tell_gaps(&report, err)?;
+    report_gaps(&report, err)?;
     let sockets = match report.len() {
         1 => "1 socket".to_owned(),
         sockets => format!("{sockets} sockets"),
@@ -195,9 +195,9 @@ fn read(plan: &Record, err: &mut impl Write) -> anyhow::Result<(Snapshot, Record
     }
     let mut evidence = Vec::new();
     if plan.evidence && !suspects.is_empty() {
-        let (said, step) =
+        let (examined, step) =
             collector::facts_of_suspects(&plan.request, &snapshot, &suspects, plan.sample);
-        evidence = said;
+        evidence = examined;
         steps.push(step);
         evidence.extend(behind(plan, &snapshot, &evidence));
         if left_out > 0 {
@@ -220,11 +220,11 @@ fn read(plan: &Record, err: &mut impl Write) -> anyhow::Result<(Snapshot, Record
 }
 
 /// Evidence about the services behind these, because whoever reads the recording may follow them.
-fn behind(plan: &Record, snapshot: &Snapshot, told: &[ProcessFacts]) -> Vec<ProcessFacts> {
+fn behind(plan: &Record, snapshot: &Snapshot, first: &[ProcessFacts]) -> Vec<ProcessFacts> {
     let report = classifier::classify(snapshot, &plan.rules);
     let (sets, queues) = (finding::sets(&report), queue::queues(&report));
     let about = |facts: &ProcessFacts| facts.about(&[]);
-    let mut evidence: Vec<Evidence> = told.iter().map(about).collect();
+    let mut evidence: Vec<Evidence> = first.iter().map(about).collect();
     let mut behind: Vec<ProcessFacts> = Vec::new();
     loop {
         let (sets, queues) = (sets.clone(), queues.clone());
@@ -233,9 +233,9 @@ fn behind(plan: &Record, snapshot: &Snapshot, told: &[ProcessFacts]) -> Vec<Proc
         if pids.is_empty() {
             return behind;
         }
-        let told = collector::facts_of(&plan.request, snapshot, &pids);
-        evidence.extend(told.iter().map(about));
-        behind.extend(told);
+        let next = collector::facts_of(&plan.request, snapshot, &pids);
+        evidence.extend(next.iter().map(about));
+        behind.extend(next);
     }
 }
 

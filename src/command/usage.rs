@@ -31,7 +31,7 @@ pub enum UsageError {
         "diff needs two readings: `closewait diff EARLIER LATER`, or `--from EARLIER --against now`"
     )]
     TwoReadings,
-    #[error("could not read the recording {}: {reason}", shown(path))]
+    #[error("could not use the recording {}: {reason}", shown(path))]
     Recording {
         path: PathBuf,
         reason: RecordingError,

@@ -76,10 +76,10 @@ fn judge(check: &Check) -> anyhow::Result<(Status, Vec<u8>)> {
     let sample = check.inspection.sample;
     let judged = reading.judge(check, &seen, first.as_ref(), sample);
     if !reading.needs_another_look(check, &seen, first.as_ref(), &judged) {
-        return told(check, judged);
+        return print(check, judged);
     }
     let grace = check.grace();
-    let doubts = verdict::maybe_young(&judged.0, &check.test).len();
+    let unclear = verdict::maybe_young(&judged.0, &check.test).len();
     let why = if check.inspection.request.from.is_some() {
         "a recording is a single reading; use `closewait diff` to compare two".to_owned()
     } else {
@@ -92,19 +92,19 @@ fn judge(check: &Check) -> anyhow::Result<(Status, Vec<u8>)> {
             if let Some(first) = &first {
                 seen = seen.and(first.sightings(check, again.began));
             }
-            return told(check, again.judge(check, &seen, first.as_ref(), sample));
+            return print(check, again.judge(check, &seen, first.as_ref(), sample));
         }
         format!("a second look needs -t {:.0}", needed.as_secs_f64().ceil())
     };
     let (report, found, verdict) = judged;
-    let reason = format!("keepalive hides whether {doubts} sockets linger; {why}");
-    told(check, (report, found, verdict.without(reason)))
+    let reason = format!("keepalive hides whether {unclear} sockets linger; {why}");
+    print(check, (report, found, verdict.without(reason)))
 }
 
 /// A reading, judged.
 type Judged<'a> = (Report<'a>, Findings, Verdict);
 
-fn told(check: &Check, (report, found, verdict): Judged<'_>) -> anyhow::Result<(Status, Vec<u8>)> {
+fn print(check: &Check, (report, found, verdict): Judged<'_>) -> anyhow::Result<(Status, Vec<u8>)> {
     let verdict = without_sockets(check, &report, verdict);
     let mut text = Vec::new();
     let verbose = check.inspection.verbose;

@@ -65,12 +65,12 @@ pub(in crate::command) fn find(
         });
     }
     // Processes that ended meanwhile have no open files.
-    let untold = evidence.iter().filter(|evidence| {
+    let unknown = evidence.iter().filter(|evidence| {
         evidence.dead_sockets.is_none()
             && evidence.open_fds.is_some()
             && with_dead_sockets.contains(&evidence.pid)
     });
-    for pid in untold.map(|evidence| evidence.pid) {
+    for pid in unknown.map(|evidence| evidence.pid) {
         let name = renderer::names::process(report, pid);
         report.gaps.push(Gap {
             kind: GapKind::EvidenceMissing,
@@ -88,11 +88,11 @@ pub(in crate::command) fn find(
         } else {
             Vec::new()
         };
-        let told = collector::follow(&plan.request, snapshot, &behind);
-        if told.is_empty() {
+        let followed = collector::follow(&plan.request, snapshot, &behind);
+        if followed.is_empty() {
             return (found, step);
         }
-        evidence.extend(told);
+        evidence.extend(followed);
     }
 }
 

@@ -14,8 +14,8 @@ mod selection;
 
 pub(super) use self::evidence::{find, not_asked};
 use self::place::Place;
+pub(super) use self::run::report_gaps;
 pub use self::run::run;
-pub(super) use self::run::tell_gaps;
 pub(super) use self::selection::Words;
 use self::selection::{families, filter, protocols, selection};
 use super::UsageError;
@@ -242,7 +242,7 @@ impl Asked {
         let is_shown = !matches!(view.page, Page::Diagram | Page::List { .. })
             || format == Format::Json
             || ask.report.strict;
-        let others = is_shown && !place.is_told;
+        let others = is_shown && !place.names_processes;
         let needs = needs::needs(&view, &filter, ask.quiet.quiet);
         // A finding also rests on sockets outside the selection: the other legs of a proxy, peers,
         // and the accept queue.

@@ -22,7 +22,7 @@ pub(in crate::command) struct Place {
     pub(in crate::command) netns: NetnsChoice,
     pub(in crate::command) recording: Option<Arc<Recording>>,
     /// Whether the selection names processes, so that other namespaces do not matter.
-    pub(super) is_told: bool,
+    pub(super) names_processes: bool,
 }
 
 impl Place {
@@ -31,7 +31,7 @@ impl Place {
             netns: host.chosen().unwrap_or(NetnsChoice::Own),
             proc_root: host.proc_root(),
             recording: from.map(open).transpose()?,
-            is_told: false,
+            names_processes: false,
         })
     }
 
@@ -54,7 +54,7 @@ impl Place {
         match whereabouts(&named, &self.proc_root) {
             Ok(netns) if self.netns == NetnsChoice::Own => {
                 self.netns = netns;
-                self.is_told = true;
+                self.names_processes = true;
             }
             // With -q, a process that certainly does not exist matches nothing.
             Err(missing) if !ask.quiet.quiet || missing.is_unsure() => {

@@ -67,7 +67,7 @@ fn inspect(
             (0, _) => Outcome::Undecided,
         };
         if outcome == Outcome::Undecided {
-            tell_gaps(&report, err)?;
+            report_gaps(&report, err)?;
         }
         return Ok(outcome);
     }
@@ -102,10 +102,10 @@ fn inspect(
     if let (Page::List { .. }, Format::Table | Format::Jsonl | Format::Csv) =
         (&plan.view.page, plan.view.format)
     {
-        tell_beside(plan, &report, err)?;
+        report_the_rest(plan, &report, err)?;
     }
     if let (Page::Tally(_), Format::Jsonl | Format::Csv) = (&plan.view.page, plan.view.format) {
-        tell_gaps(&report, err)?;
+        report_gaps(&report, err)?;
     }
     Ok(if plan.strict && !report.is_all_there_is() {
         Outcome::Partial
@@ -143,7 +143,7 @@ fn name(naming: Naming, plan: &Inspection, report: &mut Report<'_>) -> Step {
 }
 
 /// Reports what a list does not show: rows beyond --limit, and gaps.
-fn tell_beside(plan: &Inspection, report: &Report<'_>, err: &mut impl Write) -> io::Result<()> {
+fn report_the_rest(plan: &Inspection, report: &Report<'_>, err: &mut impl Write) -> io::Result<()> {
     let left_out = order::left_out(report, plan.view.limit);
     if left_out > 0 {
         writeln!(
@@ -151,10 +151,10 @@ fn tell_beside(plan: &Inspection, report: &Report<'_>, err: &mut impl Write) -> 
             "closewait: {left_out} more sockets; use --limit 0 to see them all"
         )?;
     }
-    tell_gaps(report, err)
+    report_gaps(report, err)
 }
 
-pub(in crate::command) fn tell_gaps(report: &Report<'_>, err: &mut impl Write) -> io::Result<()> {
+pub(in crate::command) fn report_gaps(report: &Report<'_>, err: &mut impl Write) -> io::Result<()> {
     for gap in &report.gaps {
         writeln!(err, "closewait: not seen: {gap}")?;
     }

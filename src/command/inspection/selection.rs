@@ -193,17 +193,17 @@ fn states(ask: &Ask, command: &Wanted, words: &Words) -> Option<StateSet> {
 
 /// The selection in words, if it is less than everything.
 pub(super) fn selection(ask: &Ask, command: &Wanted, words: &Words) -> Option<String> {
-    let mut said = Vec::new();
+    let mut parts = Vec::new();
     if let Some(set) = states(ask, command, words)
         && set != StateSet::ALL
         && (!ask.selection.state.is_empty() || (ask.letters.listening && words.states().is_none()))
     {
         let names: Vec<&str> = set.iter().map(State::name).collect();
-        said.push(format!("state {}", names.join(" or ")));
+        parts.push(format!("state {}", names.join(" or ")));
     }
     let mut add = |name: &str, values: Vec<String>| {
         if !values.is_empty() {
-            said.push(format!("{name} {}", values.join(" or ")));
+            parts.push(format!("{name} {}", values.join(" or ")));
         }
     };
     add(
@@ -236,16 +236,16 @@ pub(super) fn selection(ask: &Ask, command: &Wanted, words: &Words) -> Option<St
             .collect(),
     );
     match protocols(ask) {
-        Protocols::One(Protocol::Udp) => said.push("UDP".to_owned()),
+        Protocols::One(Protocol::Udp) => parts.push("UDP".to_owned()),
         Protocols::One(_) => {}
-        Protocols::Both => said.push("TCP and UDP".to_owned()),
+        Protocols::Both => parts.push("TCP and UDP".to_owned()),
     }
     match families(ask) {
         Families::Both => {}
-        Families::One(family) => said.push(family.name().to_owned()),
+        Families::One(family) => parts.push(family.name().to_owned()),
     }
     if !words.text.trim().is_empty() {
-        said.push(words.text.clone());
+        parts.push(words.text.clone());
     }
-    (!said.is_empty()).then(|| said.join(", "))
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
