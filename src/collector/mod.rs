@@ -37,7 +37,7 @@ use rustix::io::Errno;
 
 use self::namespaces::Tables;
 use self::request::{Missing, NetnsChoice, Request};
-use crate::collector::holders::origin::Origins;
+use crate::collector::holders::ancestry::Ancestry;
 use crate::collector::holders::{
     Found, Progress, ScanError, Search, UNMATCHED_FEW, UNMATCHED_MAX, Wanted,
 };
@@ -308,7 +308,8 @@ pub fn with_dead_sockets(
     let mut looks = LOOKS_MAX;
     let mut left_out = 0;
     with_many.retain(|scanned| {
-        let many = processes::has_many_unmatched_tcp(&request.proc_root, scanned, &mut looks);
+        let many =
+            processes::has_unmatched_tcp(&request.proc_root, scanned, UNMATCHED_FEW, &mut looks);
         left_out += u64::from(many.is_none());
         many == Some(true)
     });
@@ -425,7 +426,7 @@ fn read_owners(
                     found.scan.processes_read,
                     found.scan.processes_seen,
                     found.scan.fds_read,
-                    found.way
+                    found.method
                 ),
                 start,
             );
@@ -490,7 +491,7 @@ fn look_behind(
     for inode in &closed {
         left.remove(inode);
     }
-    holders::look_beyond(&request.proc_root, left, found);
+    holders::find_hidden(&request.proc_root, left, found);
     closed
 }
 
@@ -557,14 +558,14 @@ fn read_ages(proc_root: &Path, sockets: &[Socket], holders: &mut Holders) {
         .iter()
         .filter_map(|pid| holders.name(*pid).cloned())
         .collect();
-    let mut origins = Origins::new(proc_root, uptime_ms);
+    let mut ancestry = Ancestry::new(proc_root, uptime_ms);
     for process in holders.processes_mut() {
         let is_namesake = process
             .name
             .as_ref()
             .is_some_and(|name| names.contains(name));
         if is_namesake || pids.binary_search(&process.pid).is_ok() {
-            (process.age_ms, process.ancestors) = origins.of(process.pid);
+            (process.age_ms, process.ancestors) = ancestry.of(process.pid);
         }
     }
 }

@@ -4,18 +4,23 @@
 use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::fs::RawDir;
+use rustix::fs::{CWD, RawDir};
 use rustix::io::Errno;
 
 use super::file;
 use super::hang::Pending;
-use crate::model::Pid;
+use crate::model::{Name, Pid};
 
+/// The unit of times in /proc/PID/stat, in milliseconds: `USER_HZ` is 100 on every architecture that
+/// Rust supports.
+pub(super) const TICK_MS: u64 = 10;
+/// The most bytes of a name: 15 for a thread, up to 63 for a kernel thread.
+const COMM_MAX: u64 = 64;
 /// The size of the buffer for one getdents64(2): about 1,300 descriptors.
 pub(super) const DIRENTS: usize = 32 * 1024;
 
@@ -43,6 +48,30 @@ pub(super) fn stat(process: &Path) -> io::Result<String> {
     let text = file::text(&process.join("stat"))?;
     let rest = text.rsplit_once(") ").map(|(_, rest)| rest);
     Ok(rest.unwrap_or_default().to_owned())
+}
+
+/// The open directory of a process: a later process with the same number cannot take its place.
+pub(super) fn open_process(proc_root: &Path, pid: Pid) -> Option<OwnedFd> {
+    file::directory(CWD, proc_root.join(pid.to_string())).ok()
+}
+
+/// The name of a process or thread, from the `comm` in its directory.
+pub(super) fn comm(process: &Path) -> Option<Name> {
+    let comm = file::head(&process.join("comm"), COMM_MAX).ok()?;
+    Some(Name::new(comm.strip_suffix(b"\n").unwrap_or(&comm)))
+}
+
+/// The value after a name at the start of a line of proc_pid_status(5).
+pub(super) fn status_field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = status.lines();
+    let value = lines.find_map(|line| line.strip_prefix(name))?;
+    Some(value.trim())
+}
+
+/// The numbers after a name at the start of a line of proc_pid_status(5).
+pub(super) fn status_numbers(status: &str, name: &str) -> Option<Vec<u32>> {
+    let numbers = status_field(status, name)?.split_ascii_whitespace();
+    numbers.map(|number| number.parse().ok()).collect()
 }
 
 /// The entries of a directory that are numbers, as far as it could be listed, and the error that
@@ -84,6 +113,11 @@ pub(super) fn socket_inode(target: &[u8]) -> Option<u32> {
     number(target.strip_prefix(b"socket:[")?.strip_suffix(b"]")?)
 }
 
+/// The inode of the socket that a link such as `/proc/PID/fd/3` leads to.
+pub(super) fn socket_at(link: &Path) -> Option<u32> {
+    socket_inode(file::link(link).ok()?.as_os_str().as_bytes())
+}
+
 /// The inode of the namespace that a link such as `/proc/PID/ns/net` leads to.
 pub(super) fn namespace_at(link: &Path, kind: &str) -> Option<u64> {
     let target = file::link(link).ok()?;
@@ -122,5 +156,14 @@ mod tests {
         assert_eq!(socket_inode(b"socket:["), None);
         assert_eq!(socket_inode(b"pipe:[1]"), None);
         assert_eq!(socket_inode(b"/tmp/socket:[1]"), None);
+    }
+
+    #[test]
+    fn a_line_of_the_status_is_read_or_unknown() {
+        let status = "Name:\tx\nUid:\t0\t33\t0\t0\nNSpid:\t11391\t1\n";
+        assert_eq!(status_numbers(status, "NSpid:"), Some(vec![11391, 1]));
+        assert_eq!(status_field(status, "Name:"), Some("x"));
+        assert_eq!(status_field(status, "Gid:"), None);
+        assert_eq!(status_numbers("Uid:\tx\ty\n", "Uid:"), None);
     }
 }

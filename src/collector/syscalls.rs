@@ -1,5 +1,6 @@
-//! The system calls in which threads are found waiting, by number: x86_64 and aarch64
-//! (`arch/x86/entry/syscalls/syscall_64.tbl`, `include/uapi/asm-generic/unistd.h`).
+//! The system calls that threads wait in, by number on x86_64 and aarch64
+//! (`arch/x86/entry/syscalls/syscall_64.tbl`, `include/uapi/asm-generic/unistd.h`), and the text of
+//! proc_pid_syscall(5).
 
 use crate::model::WaitKind::{self, Child, Descriptor, Events, Lock, Other, Sleep};
 
@@ -11,22 +12,22 @@ pub struct Call {
     pub takes: Takes,
 }
 
-/// How a call is told which descriptors it is on.
+/// How the arguments of a call name its descriptors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Takes {
     Nothing,
-    /// One, the first argument.
+    /// One descriptor, the first argument.
     One,
-    /// poll(2): an array at the first argument, its length in the second.
+    /// poll(2): the first argument is the address of an array, the second its length.
     Array,
-    /// select(2): how many bits in the first argument, the sets to read and to write at the others.
+    /// select(2): the first argument is the number of bits, the others the addresses of the sets to
+    /// read and to write.
     Sets,
-    /// epoll_wait(2): whatever the set in the first argument watches.
+    /// epoll_wait(2): the first argument is the epoll set.
     Epoll,
 }
 
-/// Name, kind, number on x86_64, number on aarch64; `NONE` where the architecture has no such
-/// call.
+/// Name, kind, number on x86_64, number on aarch64; `NONE` if the architecture lacks the call.
 const CALLS: &[(&str, WaitKind, u64, u64)] = &[
     ("read", Descriptor, 0, 63),
     ("write", Descriptor, 1, 64),
@@ -71,7 +72,7 @@ const CALLS: &[(&str, WaitKind, u64, u64)] = &[
     ("vfork", Other, 58, NONE),
     ("clone", Other, 56, 220),
     ("clone3", Other, 435, 435),
-    // Its arguments are those of the call that was interrupted, and gone.
+    // The arguments of the interrupted call are lost.
     ("restart_syscall", Other, 219, 128),
     ("openat", Other, 257, 56),
     ("newfstatat", Other, 262, 79),
@@ -83,7 +84,7 @@ const CALLS: &[(&str, WaitKind, u64, u64)] = &[
 
 const NONE: u64 = u64::MAX;
 
-/// The call with this number on the architecture that this program was built for.
+/// The call with this number on the architecture of this program.
 pub fn call(number: u64) -> Option<Call> {
     CALLS
         .iter()
@@ -110,9 +111,43 @@ pub fn call(number: u64) -> Option<Call> {
         })
 }
 
+/// The number and the first three arguments of the system call that a thread is in, from the text of
+/// its `syscall`. `None` if it runs, or is blocked outside a system call.
+pub(super) fn parse(text: &str) -> Option<(u64, [u64; 3])> {
+    let mut words = text.split_ascii_whitespace();
+    let number = words.next()?.parse().ok()?;
+    let mut arguments = [0; 3];
+    for argument in &mut arguments {
+        *argument = u64::from_str_radix(words.next()?.strip_prefix("0x")?, 16).ok()?;
+    }
+    Some((number, arguments))
+}
+
+/// The descriptor that a thread's system call is on, from the text of its `syscall`. `None` also if
+/// the call takes no descriptor, or several.
+pub(super) fn descriptor(text: &str) -> Option<u32> {
+    let (number, [first, ..]) = parse(text)?;
+    let is_on_one = call(number)?.takes == Takes::One;
+    is_on_one.then_some(low(first))
+}
+
+/// A C `int` in a register.
+pub(super) fn low(argument: u64) -> u32 {
+    (argument & u64::from(u32::MAX)) as u32
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_waiting_threads_call_and_arguments_are_read() {
+        let text = "45 0x9 0x7f00 0x2000 0x0 0x0 0x0 0x7ffd 0x7f24\n";
+        assert_eq!(parse(text), Some((45, [9, 0x7f00, 0x2000])));
+        assert_eq!(parse("running\n"), None);
+        assert_eq!(parse("-1 0x7ffd 0x7f24\n"), None);
+        assert_eq!(parse(""), None);
+    }
 
     #[test]
     fn no_number_stands_for_two_calls() {

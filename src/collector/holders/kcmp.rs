@@ -1,7 +1,7 @@
-//! kcmp(2): whether two threads have one table of descriptors.
+//! kcmp(2): whether two threads share a descriptor table.
 //!
-//! Unsafe, because no library at hand makes this system call. It takes numbers only: the kernel
-//! reads and writes nothing of ours through it.
+//! Unsafe, because no library in use makes this system call. It takes only numbers: the kernel
+//! accesses none of our memory through it.
 
 #![allow(unsafe_code)]
 
@@ -12,13 +12,13 @@ use crate::model::Pid;
 /// `KCMP_FILES` in `include/uapi/linux/kcmp.h`.
 const FILES: libc::c_int = 2;
 
-/// Whether two threads, in the numbers of our own PID namespace, share their descriptors.
+/// Whether two threads, numbered in our own PID namespace, share a descriptor table.
 ///
 /// # Errors
-/// When the kernel was built without it, or does not let us.
+/// If the kernel was built without kcmp(2), or permission is denied.
 pub(super) fn shares_files(one: Pid, other: Pid) -> io::Result<bool> {
     let nothing: libc::c_ulong = 0;
-    // SAFETY: every argument is a number, and none is taken for an address.
+    // SAFETY: every argument is a number; the kernel uses none as an address.
     match unsafe { libc::syscall(libc::SYS_kcmp, one.0, other.0, FILES, nothing, nothing) } {
         0 => Ok(true),
         1.. => Ok(false),

@@ -1,5 +1,5 @@
-//! The scan of /proc/*/fd: one readlinkat(2) and no allocation for each open file of the host,
-//! spread over the processors. See proc_pid_fd(5).
+//! The scan of /proc/*/fd, on all processors: one readlinkat(2) and no allocation per open file. See
+//! proc_pid_fd(5).
 
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
@@ -11,30 +11,31 @@ use std::thread;
 use rustix::fs::{CWD, RawDir, readlinkat_raw};
 use rustix::io::Errno;
 
-use super::{Found, Progress, UNMATCHED_FEW, UNMATCHED_MAX, Wanted};
 use crate::collector::file;
 use crate::collector::hang::Pending;
+use crate::collector::holders::found::{Found, Progress, UNMATCHED_FEW, UNMATCHED_MAX};
+use crate::collector::holders::wanted::Wanted;
 use crate::collector::procfs::{DIRENTS, PathBuffer, number, numbers_in, socket_inode};
 use crate::model::{Holder, Name, Pid, Process, Scanned};
 
 const RING: &[u8] = b"anon_inode:[io_uring]";
-/// "socket:[4294967295]" and some.
+/// The most bytes of a link that are read; `socket:[4294967295]` has 19.
 const LINK: usize = 32;
 
 /// Finds every holder of the wanted sockets among the processes under `proc_root`.
 ///
 /// # Errors
-/// When the processes cannot be listed at all.
+/// If the processes cannot be listed.
 pub(super) fn scan(proc_root: &Path, wanted: &Wanted, progress: &Progress) -> io::Result<Found> {
     let root = file::directory(CWD, proc_root)?;
     let pids = processes(&root)?;
     Ok(scan_these(&root, &pids, wanted, progress))
 }
 
-/// Finds every holder of the wanted sockets among all processes but those that are known.
+/// Finds every holder of the wanted sockets among all processes except the known ones.
 ///
 /// # Errors
-/// When the processes cannot be listed.
+/// If the processes cannot be listed.
 pub(super) fn scan_others(
     proc_root: &Path,
     is_known: impl Fn(Pid) -> bool,
@@ -53,7 +54,7 @@ fn scan_these(root: &OwnedFd, pids: &[Pid], wanted: &Wanted, progress: &Progress
     let workers = thread::available_parallelism().map_or(1, usize::from);
     let parts: Vec<Found> = thread::scope(|scope| {
         let work = || work(root, pids, &next, wanted, progress);
-        // Where no more are to be had, fewer do it: this one in any case.
+        // If no more threads can be started, fewer do the work: at least this one.
         let threads: Vec<_> = (1..workers.min(pids.len()))
             .map_while(|_| thread::Builder::new().spawn_scoped(scope, work).ok())
             .collect();
@@ -96,7 +97,7 @@ fn work(
                 part.scan.processes_seen += 1;
                 part.scan.processes_read += 1;
             }
-            // It ended, and holds nothing any more.
+            // The process has ended and holds nothing any more.
             Err(Errno::NOENT | Errno::SRCH) => {
                 part.holders.truncate(before);
                 worker.unmatched.clear();
@@ -127,7 +128,7 @@ fn work(
     part
 }
 
-/// One thread's memory, used anew for each process.
+/// The buffers of one thread, reused for each process.
 struct Worker<'a> {
     root: &'a OwnedFd,
     wanted: &'a Wanted,
@@ -177,14 +178,14 @@ impl Worker<'_> {
     }
 }
 
-/// What is read of single processes.
+/// Reads single processes.
 pub(super) struct Processes {
     root: OwnedFd,
     path: PathBuffer,
 }
 
 impl Processes {
-    /// `None` where there is no procfs.
+    /// `None` if there is no procfs.
     pub(super) fn open(proc_root: &Path) -> Option<Processes> {
         Some(Processes {
             root: file::directory(CWD, proc_root).ok()?,
@@ -192,7 +193,7 @@ impl Processes {
         })
     }
 
-    /// Its name; `None` when it is gone.
+    /// The name of a process; `None` if it has ended.
     pub(super) fn name(&mut self, pid: Pid) -> Option<Name> {
         read_name(&self.root, pid, &mut self.path)
     }
@@ -207,7 +208,7 @@ impl Processes {
 }
 
 fn processes(root: &OwnedFd) -> io::Result<Vec<Pid>> {
-    // A descriptor of its own: two readers of one would share the position.
+    // Through a new descriptor: two readers of one share its position.
     match numbers_in(root, Path::new(".")) {
         (pids, None) => Ok(pids.into_iter().map(Pid).collect()),
         (_, Some(error)) => Err(error.into()),
@@ -257,9 +258,7 @@ mod tests {
             (12, "idle", &[(3, "socket:[1]")]),
         ]);
         let wanted = Wanted::new([77, 0].into_iter(), true);
-        let found =
-            crate::collector::holders::procfs::scan(root.path(), &wanted, &Progress::default())
-                .unwrap();
+        let found = scan(root.path(), &wanted, &Progress::default()).unwrap();
         let (mut holders, mut processes, scan) = (found.holders, found.processes, found.scan);
         let java = found
             .scanned
@@ -289,7 +288,7 @@ mod tests {
     fn a_root_that_cannot_be_listed_is_an_error() {
         let missing = Path::new("/nonexistent/proc");
         assert!(
-            crate::collector::holders::procfs::scan(
+            scan(
                 missing,
                 &Wanted::new([1].into_iter(), false),
                 &Progress::default()

@@ -1,18 +1,19 @@
-//! How a process sees the system, for tools that must run as it does: its number in its own PID
-//! namespace, its files, its user, and the tools that lie beside its executable.
+//! How a process sees the system, for tools that must run the same way: its number in its own PID
+//! namespace, its files, its user, and the tools beside its executable.
 
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use crate::collector::procfs::status_numbers;
 use crate::collector::tools::is_program;
 use crate::collector::{file, hang};
 use crate::model::{Inside, Name, Pid};
 
-/// What can be read of it; what cannot is as for the reader.
+/// Reads a process, by its directory in /proc. What cannot be read counts as the same as for the reader.
 pub(super) fn inside(root: &Path) -> Inside {
     let status = file::text(&root.join("status")).unwrap_or_default();
-    // A file system that holds it up would hold up whoever looks into it.
+    // Its file system may not answer.
     let is_stuck = status.lines().any(|line| line.starts_with("State:\tD"));
     let exe = file::link(&root.join("exe")).ok();
     let beside = exe.as_deref().and_then(Path::parent);
@@ -24,7 +25,7 @@ pub(super) fn inside(root: &Path) -> Inside {
     let name = |path: &Path| Name::new(path.as_os_str().as_bytes());
     let stderr = root.join("fd/2");
     Inside {
-        pid: numbers(&status, "NSpid:")
+        pid: status_numbers(&status, "NSpid:")
             .filter(|pids| pids.len() > 1)
             .and_then(|pids| pids.last().copied().map(Pid)),
         other_files: has_other_files(root).unwrap_or(false),
@@ -40,7 +41,7 @@ pub(super) fn inside(root: &Path) -> Inside {
     }
 }
 
-/// Whether it lives in another mount namespace than the reader.
+/// Whether it is in another mount namespace than the reader.
 fn has_other_files(root: &Path) -> Option<bool> {
     let of = |root: &Path| {
         file::metadata(&root.join("ns/mnt"))
@@ -50,16 +51,9 @@ fn has_other_files(root: &Path) -> Option<bool> {
     Some(of(root)? != of(Path::new("/proc/self"))?)
 }
 
-/// The numbers of a line of /proc/PID/status.
-fn numbers(status: &str, field: &str) -> Option<Vec<u32>> {
-    let rest = status.lines().find_map(|line| line.strip_prefix(field))?;
-    let numbers = rest.split_ascii_whitespace().map(str::parse);
-    numbers.collect::<Result<_, _>>().ok()
-}
-
-/// The second of real, effective, saved and file system's.
+/// The effective one of the real, effective, saved and file-system IDs.
 fn effective(status: &str, field: &str) -> Option<u32> {
-    numbers(status, field)?.get(1).copied()
+    status_numbers(status, field)?.get(1).copied()
 }
 
 #[cfg(test)]
@@ -70,7 +64,6 @@ mod tests {
     fn a_line_of_the_status_is_read_or_unknown() {
         let status = "Name:\tx\nUid:\t0\t33\t0\t0\nNSpid:\t11391\t1\n";
         assert_eq!(effective(status, "Uid:"), Some(33));
-        assert_eq!(numbers(status, "NSpid:"), Some(vec![11391, 1]));
         assert_eq!(effective(status, "Gid:"), None);
         assert_eq!(effective("Uid:\tx\ty\n", "Uid:"), None);
     }

@@ -1,34 +1,45 @@
-//! The locks in memory that threads wait for (futex(2)), and who has them.
+//! The locks in memory that threads wait for (futex(2)), and their owners.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::collector::file;
-use crate::collector::processes::waits::{self, COMM_MAX, Process, Thread};
+use crate::collector::processes::calls::Process;
+use crate::collector::processes::thread_names::most_frequent;
+use crate::collector::procfs::{comm, status_numbers};
+use crate::collector::syscalls::Call;
 use crate::model::{Lock, LockOwner, LockPlace, Name, Pid};
 
-/// The most locks of one process that are told.
+/// The most locks of one process that are kept.
 const LOCKS_MAX: usize = 8;
-/// The most lines that are read of a table of the kernel's.
+/// The most lines of /proc/PID/maps that are read.
 const LINES_MAX: usize = 65_536;
 
-/// `op` of futex(2): the operation, and whether the process shares its futex with no other.
+/// The `op` argument of futex(2): the operation, and the flag of a futex that no other process uses.
 const OPERATION: u64 = 0x7f;
 const PRIVATE: u64 = 0x80;
 const WAIT: u64 = 0;
 const LOCK_PI: u64 = 6;
 const LOCK_PI2: u64 = 13;
-/// Of the word of a futex with priority inheritance, the thread that owns it (`FUTEX_TID_MASK`).
+/// The owning thread in the word of a futex with priority inheritance (`FUTEX_TID_MASK`).
 const OWNER: u32 = 0x3fff_ffff;
-/// What glibc's mutex has in its word while it is locked and waited for (`nptl/lowlevellock.h`).
-/// A condition or a semaphore is waited for by another operation.
+/// The word of a glibc mutex that is locked and has waiters (`nptl/lowlevellock.h`). Waits for a
+/// condition or a semaphore use another operation.
 const CONTENDED: u32 = 2;
 
-/// The locks that the threads of a process wait for, those with most waiters first. A place in the
-/// process's own memory counts from two threads on: one alone is how runtimes park a thread.
-pub(super) fn of(process: &Process<'_>, threads: &[Pid], inside: &[Thread]) -> Vec<Lock> {
+/// A thread in a system call.
+#[derive(Debug, Clone)]
+pub(super) struct Thread {
+    pub(super) thread_name: Option<Name>,
+    pub(super) call: Option<Call>,
+    pub(super) arguments: [u64; 3],
+}
+
+/// The locks that the threads of a process wait for, in descending order of waiters. A place in the
+/// process's own memory counts from two threads on: runtimes park a single thread that way.
+pub(super) fn of(process: &Process<'_>, threads: &[Pid], in_calls: &[Thread]) -> Vec<Lock> {
     let mut waiters: BTreeMap<LockPlace, Vec<&Thread>> = BTreeMap::new();
-    for thread in inside {
+    for thread in in_calls {
         if let Some(place) = place(process, thread) {
             waiters.entry(place).or_default().push(thread);
         }
@@ -49,13 +60,13 @@ pub(super) fn of(process: &Process<'_>, threads: &[Pid], inside: &[Thread]) -> V
             held_by: held_by(process, &place, threads, &waiters),
             place,
             threads: u32::try_from(waiters.len()).unwrap_or(u32::MAX),
-            thread_names: waits::most(thread_names),
+            thread_names: most_frequent(thread_names),
         }
     };
     waiters.into_iter().map(lock).collect()
 }
 
-/// Where the lock is that a thread waits for, if it waits for one.
+/// The place of the lock that a thread waits for, if it waits for one.
 fn place(process: &Process<'_>, thread: &Thread) -> Option<LockPlace> {
     let [address, operation, _] = thread.arguments;
     match thread.call?.name {
@@ -65,9 +76,9 @@ fn place(process: &Process<'_>, thread: &Thread) -> Option<LockPlace> {
     }
 }
 
-/// The place in shared memory that an address is, by lines such as
-/// `7f2c14000000-7f2c14021000 rw-s 00000000 00:01 4097 /dev/zero (deleted)`; `None` where the
-/// memory is the process's own.
+/// The place of an address in shared memory, from lines such as
+/// `7f2c14000000-7f2c14021000 rw-s 00000000 00:01 4097 /dev/zero (deleted)`. `None` if the memory is
+/// the process's own.
 fn shared(root: &Path, address: u64) -> Option<LockPlace> {
     let lines = file::lines(&root.join("maps")).ok()?;
     let mut lines = lines.map_while(Result::ok).take(LINES_MAX);
@@ -91,7 +102,7 @@ fn parse_mapping(line: &str, address: u64) -> Option<LockPlace> {
     })
 }
 
-/// Who has a lock.
+/// The owner of a lock.
 fn held_by(
     process: &Process<'_>,
     place: &LockPlace,
@@ -102,16 +113,16 @@ fn held_by(
     match place {
         LockPlace::Own(address) => {
             let owner = owner(process, *address, waiters)?;
-            // Its number may be another one in the process's own PID namespace.
-            let is_it = |thread: &Pid| {
+            // The owner's number is that in the process's own PID namespace.
+            let is_owner = |thread: &Pid| {
                 let task = process.root.join("task").join(thread.to_string());
                 inner(&task) == Some(owner)
             };
             let thread = threads
                 .iter()
-                .find(|thread| thread.0 == owner && is_it(thread))
-                .or_else(|| threads.iter().find(|thread| is_it(thread)))?;
-            Some(told(process, *thread))
+                .find(|thread| thread.0 == owner && is_owner(thread))
+                .or_else(|| threads.iter().find(|thread| is_owner(thread)))?;
+            Some(lock_owner(process, *thread))
         }
         LockPlace::Shared { .. } => {
             let owner = owner(process, waiters.first()?.arguments[0], waiters)?;
@@ -120,30 +131,30 @@ fn held_by(
                 return None;
             }
             let group = field(&thread, "Tgid:")?.first().copied()?;
-            let other = Process::open(&proc_root.join(group.to_string()), process.ends);
-            Some(told(&other, Pid(owner)))
+            let other = Process::open(&proc_root.join(group.to_string()), process.sockets);
+            Some(lock_owner(&other, Pid(owner)))
         }
     }
 }
 
-/// The thread that a mutex names as its owner, as the process numbers it; `None` where the place is
-/// no mutex, or nobody's by now. `struct __pthread_mutex_s`: the word, a count, the owner.
+/// The owner in a mutex, a thread number in the process's own PID namespace. `None` if the place is no
+/// mutex, or has no owner by now. `struct __pthread_mutex_s` starts with the word, a count, the owner.
 fn owner(process: &Process<'_>, address: u64, waiters: &[&Thread]) -> Option<u32> {
     let word: [u8; 12] = process.memory(address)?;
     let number = |at: usize| {
         let bytes = word.get(at..at + 4)?.try_into().ok()?;
         Some(u32::from_ne_bytes(bytes))
     };
-    let asks = |thread: &&Thread| thread.arguments[1] & OPERATION;
+    let operation = |thread: &&Thread| thread.arguments[1] & OPERATION;
     let owner = if waiters
         .iter()
-        .all(|thread| asks(thread) == WAIT && thread.arguments[2] as u32 == CONTENDED)
+        .all(|thread| operation(thread) == WAIT && thread.arguments[2] as u32 == CONTENDED)
         && number(0)? == CONTENDED
     {
         number(8)?
     } else if waiters
         .iter()
-        .all(|thread| matches!(asks(thread), LOCK_PI | LOCK_PI2))
+        .all(|thread| matches!(operation(thread), LOCK_PI | LOCK_PI2))
     {
         number(0)? & OWNER
     } else {
@@ -152,33 +163,28 @@ fn owner(process: &Process<'_>, address: u64, waiters: &[&Thread]) -> Option<u32
     (owner != 0).then_some(owner)
 }
 
-/// A thread of a process, with what it does.
-fn told(process: &Process<'_>, thread: Pid) -> LockOwner {
+/// A thread of a process, with the call it is in.
+fn lock_owner(process: &Process<'_>, thread: Pid) -> LockOwner {
     let task = process.root.join("task").join(thread.to_string());
-    let comm = file::head(&task.join("comm"), COMM_MAX).ok();
     let pid = field(&task, "Tgid:").and_then(|numbers| numbers.first().copied());
-    let (call, target) = process.doing(thread).unzip();
+    let (call, target) = process.call_of(thread).unzip();
     LockOwner {
         pid: pid.map_or(thread, Pid),
-        name: comm.map(|comm| Name::new(comm.trim_ascii_end())),
+        name: comm(&task),
         thread: Some(thread),
         call: call.map(Name::from),
         target: target.flatten(),
     }
 }
 
-/// What a thread is numbered in its own PID namespace.
+/// The number of a thread in its own PID namespace.
 fn inner(task: &Path) -> Option<u32> {
     field(task, "NSpid:")?.last().copied()
 }
 
-/// The numbers of a line of /proc/PID/status.
+/// The numbers of a field of a thread's status.
 fn field(task: &Path, name: &str) -> Option<Vec<u32>> {
-    let text = file::text(&task.join("status")).ok()?;
-    let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
-    rest.split_ascii_whitespace()
-        .map(|number| number.parse().ok())
-        .collect()
+    status_numbers(&file::text(&task.join("status")).ok()?, name)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! What runs a program: by the name of its executable, by the note that Go's linker leaves, or by the
-//! library of an interpreter that it has mapped.
+//! The runtime of a program, recognized by the name of its executable, the note that Go's linker
+//! leaves, or the mapped library of an interpreter.
 
 use std::io;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::collector::{file, hang};
 use crate::model::Runtime;
 
-/// More lines of /proc/PID/maps are not read: a program maps its interpreter when it starts.
+/// The most lines of /proc/PID/maps that are read: a program maps its interpreter at start.
 const MAPS_MAX: usize = 10_000;
 
 pub(super) fn runtime(root: &Path) -> Runtime {
@@ -35,7 +35,7 @@ pub(super) fn runtime(root: &Path) -> Runtime {
         .unwrap_or(Runtime::Native)
 }
 
-/// The interpreter whose library stands in /proc/PID/maps: of uWSGI, Passenger, jsvc and the like.
+/// The interpreter whose library is in /proc/PID/maps, as for uWSGI, Passenger or jsvc.
 fn of_maps(lines: impl Iterator<Item = io::Result<String>>) -> Option<Runtime> {
     let libraries = [
         ("libjvm.so", Runtime::Java),
@@ -54,14 +54,22 @@ fn of_maps(lines: impl Iterator<Item = io::Result<String>>) -> Option<Runtime> {
     lines.map_while(Result::ok).find_map(of_line)
 }
 
-/// Whether the executable has the ELF note "Go" with a build id (type 4), which stands in the
-/// first page.
+/// Whether the first page of the executable has the ELF note "Go" with a build ID (type 4).
 fn is_go(root: &Path) -> bool {
     let is_note =
         |note: &[u8]| note.starts_with(&[4, 0, 0, 0]) && note.ends_with(b"\x04\0\0\0Go\0\0");
     let exe = root.join("exe");
     let head = hang::abroad(move || file::head(&exe, 4096));
     head.is_ok_and(|head| head.windows(16).any(is_note))
+}
+
+/// Whether the executable is a 32-bit ELF file.
+pub(super) fn is_32_bit(root: &Path) -> bool {
+    const CLASS: usize = 4;
+    const CLASS_32: u8 = 1;
+    let exe = root.join("exe");
+    let head = hang::abroad(move || file::head(&exe, CLASS as u64 + 1));
+    head.is_ok_and(|head| head.get(CLASS) == Some(&CLASS_32))
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The threads of a process: their states, their processor time, and which of them neither slept
-//! nor ran between two readings.
+//! The threads of a process: their states, their processor time, and which of them kept one state
+//! between two readings.
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -9,15 +9,14 @@ use std::time::Instant;
 use procfs::process::{Schedstat, Stat};
 
 use crate::collector::file;
-use crate::collector::processes::TICK_MS;
-use crate::collector::procfs::numbers_in;
+use crate::collector::procfs::{TICK_MS, numbers_in, status_field};
 use crate::model::{Cpu, Pid, Threads};
 
-/// More threads than this are not read one by one.
+/// The most threads that are read one by one.
 const THREADS_MAX: usize = 4_096;
 
-/// A thread that waits for a processor this many times as long as it runs wants little of it,
-/// unless it is known not to have slept: it is the host that is busy.
+/// A thread that waits for a processor more than this many times as long as it runs shows a busy
+/// host rather than a busy thread, unless it is known not to have slept.
 const STARVED: u64 = 8;
 
 /// The threads at one moment.
@@ -32,35 +31,35 @@ pub(super) struct Ticks {
 /// A thread at one moment.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Thread {
-    pub(super) state: Doing,
+    pub(super) state: ThreadState,
     time: Time,
-    /// Not read of one that sleeps.
+    /// Not read for a sleeping thread.
     switches: Option<Switches>,
 }
 
-/// What a thread does (proc_pid_stat(5), field 3).
+/// The state of a thread (proc_pid_stat(5), field 3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Doing {
-    /// Runs, or waits for a processor.
-    Ready,
-    Sleeps,
-    /// Sleeps without being open to signals.
-    Deep,
+pub(super) enum ThreadState {
+    /// Running, or waiting for a processor.
+    Runnable,
+    Sleeping,
+    /// In uninterruptible sleep.
+    Uninterruptible,
     Stopped,
-    /// Stopped by whoever traces it.
+    /// Stopped by a tracer.
     Traced,
     Dead,
 }
 
-impl Doing {
-    fn of(state: char) -> Doing {
+impl ThreadState {
+    fn of(state: char) -> ThreadState {
         match state {
-            'R' => Doing::Ready,
-            'D' => Doing::Deep,
-            'T' => Doing::Stopped,
-            't' => Doing::Traced,
-            'Z' | 'X' => Doing::Dead,
-            _ => Doing::Sleeps,
+            'R' => ThreadState::Runnable,
+            'D' => ThreadState::Uninterruptible,
+            'T' => ThreadState::Stopped,
+            't' => ThreadState::Traced,
+            'Z' | 'X' => ThreadState::Dead,
+            _ => ThreadState::Sleeping,
         }
     }
 }
@@ -68,12 +67,13 @@ impl Doing {
 /// How often a thread has left a processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Switches {
-    /// To sleep, or to stop.
+    /// In order to sleep or stop.
     voluntary: u64,
+    /// Preempted.
     forced: u64,
 }
 
-/// How long a thread has run, and has been ready to run while others did, in nanoseconds.
+/// How long a thread has run, and how long it was runnable without a processor, in nanoseconds.
 #[derive(Debug, Clone, Copy, Default)]
 struct Time {
     ran: u64,
@@ -88,7 +88,7 @@ impl Time {
         }
     }
 
-    /// How long it would have run on a host with processors to spare.
+    /// How long it would have run on an idle host.
     fn wanted(self) -> u64 {
         if self.waited > self.ran.saturating_mul(STARVED) {
             self.ran
@@ -98,6 +98,7 @@ impl Time {
     }
 }
 
+/// Reads the threads of a process, by its open directory in /proc and the path of that.
 pub(super) fn ticks(process: Option<&OwnedFd>, root: &Path) -> Ticks {
     let mut ticks = Ticks {
         at: Instant::now(),
@@ -115,12 +116,12 @@ pub(super) fn ticks(process: Option<&OwnedFd>, root: &Path) -> Ticks {
             ticks.complete = false;
             break;
         }
-        // A thread that ended meanwhile waits for nothing.
+        // A thread that has ended meanwhile is left out.
         let path = format!("task/{thread}/stat");
         let Some(stat) = file::parsed_at::<Stat>(process, &path) else {
             continue;
         };
-        // A kernel without CONFIG_SCHED_INFO has the ticks alone.
+        // A kernel without CONFIG_SCHED_INFO has only ticks.
         let path = format!("task/{thread}/schedstat");
         let time = match file::parsed_at::<Schedstat>(process, &path) {
             Some(time) if time.sum_exec_runtime > 0 => Time {
@@ -133,10 +134,10 @@ pub(super) fn ticks(process: Option<&OwnedFd>, root: &Path) -> Ticks {
             },
         };
         let thread = Pid(thread);
-        let state = Doing::of(stat.state);
+        let state = ThreadState::of(stat.state);
         count(&mut ticks.threads, state);
         let switches = match state {
-            Doing::Sleeps | Doing::Dead => None,
+            ThreadState::Sleeping | ThreadState::Dead => None,
             _ => switches(&directory(root, thread)),
         };
         let thread_now = Thread {
@@ -150,8 +151,8 @@ pub(super) fn ticks(process: Option<&OwnedFd>, root: &Path) -> Ticks {
 }
 
 impl Ticks {
-    /// The threads in a state, ordered.
-    pub(super) fn all(&self, state: Doing) -> Vec<Pid> {
+    /// The threads in a state, in ascending order.
+    pub(super) fn all(&self, state: ThreadState) -> Vec<Pid> {
         let mut threads: Vec<Pid> = (self.by_thread.iter())
             .filter(|(_, thread)| thread.state == state)
             .map(|(thread, _)| *thread)
@@ -161,73 +162,69 @@ impl Ticks {
     }
 }
 
-fn count(threads: &mut Threads, state: Doing) {
+fn count(threads: &mut Threads, state: ThreadState) {
     threads.total += 1;
     *match state {
-        Doing::Ready => &mut threads.running,
-        Doing::Sleeps => &mut threads.sleeping,
-        Doing::Deep => &mut threads.disk,
-        Doing::Stopped | Doing::Traced => &mut threads.stopped,
-        Doing::Dead => &mut threads.zombie,
+        ThreadState::Runnable => &mut threads.running,
+        ThreadState::Sleeping => &mut threads.sleeping,
+        ThreadState::Uninterruptible => &mut threads.disk,
+        ThreadState::Stopped | ThreadState::Traced => &mut threads.stopped,
+        ThreadState::Dead => &mut threads.zombie,
     } += 1;
 }
 
-/// The directory of a thread of a process with this one.
+/// The directory of a thread, from the directory of its process.
 pub(super) fn directory(root: &Path, thread: Pid) -> PathBuf {
     root.join("task").join(thread.to_string())
 }
 
 fn switches(task: &Path) -> Option<Switches> {
     let text = status(task)?;
-    let number = |name| field(&text, name)?.parse().ok();
+    let number = |name| status_field(&text, name)?.parse().ok();
     Some(Switches {
         voluntary: number("voluntary_ctxt_switches:")?,
         forced: number("nonvoluntary_ctxt_switches:")?,
     })
 }
 
-/// The text of proc_pid_status(5), as far as it is wanted.
+/// The text of proc_pid_status(5).
 pub(super) fn status(root: &Path) -> Option<String> {
     file::text(&root.join("status")).ok()
 }
 
-/// What stands behind a name at the beginning of a line.
-pub(super) fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let mut lines = text.lines();
-    let value = lines.find_map(|line| line.strip_prefix(name))?;
-    Some(value.trim())
-}
-
-/// Whether a thread did the same throughout. One that is ready never slept; any other never ran.
-fn throughout(before: &Thread, after: &Thread) -> bool {
+/// Whether a thread kept its state between two readings: a runnable one never slept, any other never
+/// ran.
+fn kept_state(before: &Thread, after: &Thread) -> bool {
     let (Some(then), Some(now)) = (before.switches, after.switches) else {
         return false;
     };
     before.state == after.state
         && then.voluntary == now.voluntary
-        && (before.state == Doing::Ready || then.forced == now.forced)
+        && (before.state == ThreadState::Runnable || then.forced == now.forced)
 }
 
-/// The threads that were in a state throughout, ordered.
-pub(super) fn constant(before: &Ticks, after: &Ticks, state: Doing) -> Vec<Pid> {
+/// The threads that kept a state between two readings, in ascending order.
+pub(super) fn in_state_throughout(before: &Ticks, after: &Ticks, state: ThreadState) -> Vec<Pid> {
     let is_constant = |(thread, now): (&Pid, &Thread)| {
         let then = before.by_thread.get(thread)?;
-        (now.state == state && throughout(then, now)).then_some(*thread)
+        (now.state == state && kept_state(then, now)).then_some(*thread)
     };
     let mut threads: Vec<Pid> = after.by_thread.iter().filter_map(is_constant).collect();
     threads.sort_unstable();
     threads
 }
 
-/// The threads by state, where one that stopped, or slept without being open to signals, for a part
-/// of the time only counts as one that sleeps.
+/// Counts the threads by state. One that was stopped or in uninterruptible sleep only part of the
+/// time counts as sleeping.
 pub(super) fn lasting(before: &Ticks, after: &Ticks) -> Threads {
     let mut threads = Threads::default();
     for (thread, then) in &before.by_thread {
         let now = after.by_thread.get(thread);
-        let lasts = now.is_some_and(|now| throughout(then, now));
+        let lasts = now.is_some_and(|now| kept_state(then, now));
         let state = match then.state {
-            Doing::Deep | Doing::Stopped | Doing::Traced if !lasts => Doing::Sleeps,
+            ThreadState::Uninterruptible | ThreadState::Stopped | ThreadState::Traced if !lasts => {
+                ThreadState::Sleeping
+            }
             state => state,
         };
         count(&mut threads, state);
@@ -235,8 +232,8 @@ pub(super) fn lasting(before: &Ticks, after: &Ticks) -> Threads {
     threads
 }
 
-/// Processor use of the threads that both readings saw. The busiest is one that was ready
-/// throughout, else the one that would have run longest, had no other kept it from a processor.
+/// Processor use of the threads in both readings. The busiest is one that was runnable throughout,
+/// or else the one that would have run longest on an idle host.
 pub(super) fn cpu(before: &Ticks, after: &Ticks) -> Option<Cpu> {
     if before.by_thread.is_empty() || after.by_thread.is_empty() {
         return None;
@@ -252,7 +249,7 @@ pub(super) fn cpu(before: &Ticks, after: &Ticks) -> Option<Cpu> {
             Some((*thread, now.time.since(then.time)))
         })
         .collect();
-    let restless = constant(before, after, Doing::Ready);
+    let restless = in_state_throughout(before, after, ThreadState::Runnable);
     let is_restless = |thread: Pid| restless.binary_search(&thread).is_ok();
     let busiest = used
         .iter()

@@ -1,8 +1,9 @@
-//! What processes say of themselves in their command lines, and what the other children of their
-//! parents say; see proc_pid_cmdline(5) and proc_tid_children(5).
+//! The titles that processes set in their command lines, and those of their siblings; see
+//! proc_pid_cmdline(5) and proc_tid_children(5).
 //!
-//! A command line is read from the memory of its process, which may hang where that waits for a
-//! disk: only those of programs that are known to have a title, and that do not wait for one.
+//! The kernel reads a command line from the memory of the process, which can hang while that waits
+//! for a disk. So only those of programs known to set titles are read, and not of a process in
+//! uninterruptible sleep.
 
 use std::path::Path;
 
@@ -12,13 +13,13 @@ use rustix::fs::CWD;
 use crate::collector::file;
 use crate::model::{Evidence, Pid, Sibling, Title};
 
-/// The most of a command line that is read.
+/// The most bytes of a command line that are read.
 const LINE_MAX: u64 = 4_096;
 /// The most children of one parent that are read.
 const SIBLINGS_MAX: usize = 1_024;
 
-/// The names (`comm`) of programs that have titles begin like this.
-const NAMES: [&str; 6] = [
+/// The first letters of the names (`comm`) of programs that set titles.
+const TITLED: [&str; 6] = [
     "postgres",
     "postmaster",
     "nginx",
@@ -27,9 +28,9 @@ const NAMES: [&str; 6] = [
     "uwsgi",
 ];
 
-/// What a process says of itself.
+/// The title of a process.
 pub(super) fn of(root: &Path, stat: &Stat) -> Option<Title> {
-    let may_have = NAMES.iter().any(|name| stat.comm.starts_with(name));
+    let may_have = TITLED.iter().any(|name| stat.comm.starts_with(name));
     if !may_have || stat.state == 'D' {
         return None;
     }
@@ -40,7 +41,7 @@ pub(super) fn of(root: &Path, stat: &Stat) -> Option<Title> {
     Title::of(&line)
 }
 
-/// Adds what the siblings of those say that have a title: once for each parent.
+/// Adds the titles of the siblings of each process with a title, once per parent.
 pub(super) fn add_siblings<'a>(
     proc_root: &Path,
     all: impl Iterator<Item = (&'a mut Evidence, Option<Stat>)>,
@@ -70,8 +71,8 @@ pub(super) fn add_siblings<'a>(
     }
 }
 
-/// The children of the first thread of a process; none where the kernel does not tell
-/// (CONFIG_PROC_CHILDREN). Those of process 1 are everybody's.
+/// The children of the first thread of a process; none if the kernel does not list them
+/// (CONFIG_PROC_CHILDREN), or for process 1, which adopts children of others.
 fn children(proc_root: &Path, parent: i32) -> Vec<Pid> {
     if parent <= 1 {
         return Vec::new();

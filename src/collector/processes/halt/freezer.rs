@@ -1,5 +1,5 @@
-//! Frozen control groups. A group is frozen by itself or with one above it; its processes run no
-//! code until that is thawed (cgroups(7), `Documentation/admin-guide/cgroup-v1/freezer-subsystem`).
+//! Frozen control groups. A group is frozen itself or through an ancestor; its processes do not run
+//! until that is thawed (cgroups(7), `Documentation/admin-guide/cgroup-v1/freezer-subsystem`).
 
 use std::os::unix::ffi::OsStrExt;
 
@@ -7,7 +7,8 @@ use crate::collector::placement::cgroup;
 use crate::collector::processes::halt::hierarchy::Group;
 use crate::model::{Container, Engine, Freezer, Name, Version};
 
-/// Of a group with those above it, the innermost first: whether, and by which, it is frozen.
+/// Whether a group is frozen, and through which of `groups`: the group and its ancestors, innermost
+/// first.
 pub(super) fn of(groups: &[Group]) -> Option<Freezer> {
     let innermost = groups.first()?;
     let by_itself = groups.iter().find(|group| freezes(group));
@@ -23,7 +24,7 @@ pub(super) fn of(groups: &[Group]) -> Option<Freezer> {
     })
 }
 
-/// Whether a group was told to freeze.
+/// Whether a group was frozen itself.
 fn freezes(group: &Group) -> bool {
     let file = match group.version {
         Version::V1 => "freezer.self_freezing",
@@ -32,7 +33,7 @@ fn freezes(group: &Group) -> bool {
     group.text(file).is_some_and(|text| text.trim() == "1")
 }
 
-/// Whether a group is frozen, by itself or with one above it.
+/// Whether a group is frozen, itself or through an ancestor.
 fn is_frozen(group: &Group) -> bool {
     match group.version {
         Version::V1 => (group.text("freezer.state"))
@@ -42,23 +43,23 @@ fn is_frozen(group: &Group) -> bool {
     }
 }
 
-/// The container, and the systemd unit, whose own group a path is: what lies within it, or around
-/// it, is frozen and limited otherwise.
+/// The container or systemd unit whose own group a path is. Groups inside and around it have states and
+/// limits of their own.
 pub(super) fn whose(path: &[u8]) -> (Option<Container>, Option<Name>) {
-    // crun puts the processes of a container one below.
+    // crun puts the processes of a container one level down.
     let path = path.strip_suffix(b"/container").unwrap_or(path);
     let mut parts = path.rsplitn(2, |byte| *byte == b'/');
     let last = parts.next().unwrap_or_default();
     let above = parts.next().unwrap_or_default();
-    let (told, around) = (cgroup::of_path(path), cgroup::of_path(above));
-    let own = told
+    let (own, around) = (cgroup::of_path(path), cgroup::of_path(above));
+    let id = own
         .container
         .filter(|id| around.container.as_ref() != Some(id));
-    let container = own.map(|id| Container {
+    let container = id.map(|id| Container {
         engine: engine(above, last),
         id,
     });
-    let unit = told.unit.filter(|unit| unit.bytes() == last);
+    let unit = own.unit.filter(|unit| unit.bytes() == last);
     (container, unit)
 }
 

@@ -1,5 +1,5 @@
-//! Where the control groups of a process lie in the file system: the hierarchies that are mounted,
-//! and the directories of a group and of all above it.
+//! Where the control groups of a process are in the file system: the mounted hierarchies, and the
+//! directories of a group and its ancestors.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -10,14 +10,14 @@ use crate::collector::mountinfo::unescaped;
 use crate::collector::procfs::is_ours;
 use crate::model::Version;
 
-/// A file of a control group is short.
+/// The most bytes of a control group's file.
 const FILE_MAX: u64 = 4096;
-/// Groups above a group that are looked at.
+/// The most ancestors of a group that are read.
 const DEPTH_MAX: usize = 64;
 
-/// The hierarchies of control groups that are mounted.
+/// The mounted hierarchies of control groups.
 #[derive(Debug, Default)]
-pub(in crate::collector) struct Hierarchies {
+pub(in crate::collector::processes) struct Hierarchies {
     mounts: Vec<Mount>,
 }
 
@@ -25,12 +25,12 @@ pub(in crate::collector) struct Hierarchies {
 #[derive(Debug)]
 struct Mount {
     version: Version,
-    /// Of version 1.
+    /// In version 1.
     controllers: Vec<Vec<u8>>,
-    /// The group that is mounted: the root of the hierarchy, or of a container.
+    /// The mounted group: the root of the hierarchy, or that of a container.
     root: Vec<u8>,
     at: PathBuf,
-    /// What stands before that path where it is opened from here.
+    /// What to put before that path to open it from here.
     prefix: Option<PathBuf>,
 }
 
@@ -38,18 +38,17 @@ struct Mount {
 #[derive(Debug, Clone)]
 pub(super) struct Group {
     pub(super) version: Version,
-    /// In the hierarchy.
+    /// Its path in the hierarchy.
     pub(super) path: Vec<u8>,
-    /// As the host names it.
+    /// Its path on the host.
     pub(super) directory: PathBuf,
-    /// As it is opened from here.
+    /// The path to open it from here.
     opened: PathBuf,
 }
 
 impl Hierarchies {
-    /// Of this host; of another one where its /proc is read in place of ours, as its first process
-    /// sees them.
-    pub(in crate::collector) fn read(proc_root: &Path) -> Hierarchies {
+    /// Those of this host, or, if the /proc is not ours, those that its first process sees.
+    pub(in crate::collector::processes) fn read(proc_root: &Path) -> Hierarchies {
         let (prefix, mountinfo) = if is_ours(proc_root) {
             (None, proc_root.join("self/mountinfo"))
         } else {
@@ -68,8 +67,8 @@ impl Hierarchies {
         }
     }
 
-    /// The groups of a process in the hierarchy of a controller, of each version that has it, from
-    /// the text of /proc/PID/cgroup. Each with those above it, the innermost first.
+    /// The groups of a process that have a controller, in each version of control groups, from the
+    /// text of /proc/PID/cgroup. Each group comes with its ancestors, innermost first.
     pub(super) fn groups(&self, text: &[u8], controller: &[u8]) -> Vec<Vec<Group>> {
         let lines = text.split(|byte| *byte == b'\n');
         lines
@@ -118,8 +117,8 @@ impl Hierarchies {
 
 impl Group {
     /// The text of one of the files of the group.
-    pub(super) fn text(&self, file: &str) -> Option<String> {
-        let text = bounded(&self.opened.join(file), FILE_MAX)?;
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        let text = file::head(&self.opened.join(name), FILE_MAX).ok()?;
         String::from_utf8(text).ok()
     }
 }
@@ -148,7 +147,7 @@ fn mount(line: &[u8], prefix: Option<&Path>) -> Option<Mount> {
     })
 }
 
-/// What of a path lies below a root. `None` where it lies elsewhere: out of our sight.
+/// The part of a path below a root. `None` if it is elsewhere and cannot be read from here.
 fn below<'a>(path: &'a [u8], root: &[u8]) -> Option<&'a [u8]> {
     let root = root.strip_suffix(b"/").unwrap_or(root);
     let rest = path.strip_prefix(root)?;
@@ -171,11 +170,6 @@ fn within(directory: &Path, part: &Path) -> PathBuf {
     } else {
         directory.join(part)
     }
-}
-
-/// The text of a file, at most so many bytes.
-pub(super) fn bounded(path: &Path, most: u64) -> Option<Vec<u8>> {
-    file::head(path, most).ok()
 }
 
 #[cfg(test)]

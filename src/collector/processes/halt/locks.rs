@@ -1,30 +1,30 @@
-//! Who holds the locks on files that threads of a process wait for: flock(2), fcntl(2), as
-//! /proc/locks lists them (proc_locks(5)).
+//! Who holds the file locks (flock(2), fcntl(2)) that threads of a process wait for, from
+//! proc_locks(5).
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::collector::processes::halt::hierarchy::bounded;
-use crate::collector::processes::halt::name;
+use crate::collector::file;
+use crate::collector::procfs::comm;
 use crate::model::{FileLock, Pid, Wait};
 
-/// Some 70 bytes a lock.
+/// The most bytes of /proc/locks; a lock takes about 70.
 const LOCKS_MAX: u64 = 4 * 1024 * 1024;
 
-/// The locks that a process waits for, those of most threads first. Read only if its threads wait
+/// The locks that a process waits for, in descending order of waiting threads. Read only if some wait
 /// in a call that locks files.
 pub(super) fn of(proc_root: &Path, pid: Pid, waits: &[Wait]) -> Vec<FileLock> {
     let is_waiting = |wait: &Wait| matches!(wait.call.bytes(), b"flock" | b"fcntl");
     if !waits.iter().any(is_waiting) {
         return Vec::new();
     }
-    let text = bounded(&proc_root.join("locks"), LOCKS_MAX).unwrap_or_default();
+    let text = file::head(&proc_root.join("locks"), LOCKS_MAX).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let mut locks: Vec<FileLock> = awaited(&text, pid)
         .into_iter()
         .map(|(holder, threads)| FileLock {
             holder,
-            name: holder.and_then(|holder| name(proc_root, holder)),
+            name: holder.and_then(|holder| comm(&proc_root.join(holder.to_string()))),
             threads,
         })
         .collect();
@@ -32,8 +32,8 @@ pub(super) fn of(proc_root: &Path, pid: Pid, waits: &[Wait]) -> Vec<FileLock> {
     locks
 }
 
-/// The holders of the locks for which a process waits, and how often it does: a lock stands in a
-/// line of its number, and those who wait for it in lines of the same one, with an arrow.
+/// The holders of the locks that a process waits for, and the number of its waits for each. A lock has
+/// one line with its number, followed by a line with the same number and an arrow per waiter.
 fn awaited(text: &str, pid: Pid) -> BTreeMap<Option<Pid>, u32> {
     let mut held: Option<(&str, Option<Pid>)> = None;
     let mut found = BTreeMap::new();
@@ -42,7 +42,7 @@ fn awaited(text: &str, pid: Pid) -> BTreeMap<Option<Pid>, u32> {
         let Some(number) = words.next() else { continue };
         let mut words = words.peekable();
         let waits = words.next_if_eq(&"->").is_some();
-        // The kind, whether it is advisory, and what is locked out.
+        // After the kind, the mode (advisory or mandatory) and the access.
         let owner = words.nth(3).and_then(|pid| pid.parse().ok());
         let owner = owner.filter(|pid| *pid != 0).map(Pid);
         match held {

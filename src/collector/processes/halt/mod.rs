@@ -1,6 +1,5 @@
-//! What keeps a suspect from running: a frozen control group, a tracer, a child that has its memory,
-//! a quota of processor time, the kernel, a lock on a file. Where two readings can be had, what did
-//! not last from one to the other is left out.
+//! What keeps a suspect from running: a frozen control group, a tracer, a vfork child, a processor
+//! quota, the kernel, a file lock. With two readings, only what lasted from one to the other counts.
 
 mod freezer;
 mod hierarchy;
@@ -11,90 +10,89 @@ mod vfork;
 
 use std::path::Path;
 
-pub(in crate::collector) use crate::collector::processes::halt::hierarchy::Hierarchies;
-use crate::collector::processes::halt::hierarchy::bounded;
+use crate::collector::file;
+pub(super) use crate::collector::processes::halt::hierarchy::Hierarchies;
 use crate::collector::processes::halt::quota::Limits;
-use crate::collector::processes::threads::{Doing, Ticks, constant, directory, field, status};
-use crate::model::{Freezer, Halt, Name, Pid, Tracer, Wait};
+use crate::collector::processes::threads::{
+    ThreadState, Ticks, directory, in_state_throughout, status,
+};
+use crate::collector::procfs::{comm, status_field};
+use crate::model::{Freezer, Halt, Pid, Tracer, Wait};
 
-/// The text of /proc/PID/cgroup: a line for each hierarchy, and a path is at most 4 kB.
+/// The most bytes of /proc/PID/cgroup: one line per hierarchy, with a path of up to 4 kB.
 const CGROUP_MAX: u64 = 128 * 1024;
 
-/// What holds for a process as a whole, at the first reading.
+/// The control groups of a process at the first reading.
 #[derive(Debug, Default)]
-pub(super) struct Before {
+pub(super) struct FirstReading {
     freezer: Option<Freezer>,
     limits: Limits,
 }
 
-/// The first reading of a process, by its directory in /proc.
-pub(super) fn before(root: &Path, hierarchies: &Hierarchies) -> Before {
-    let text = bounded(&root.join("cgroup"), CGROUP_MAX).unwrap_or_default();
-    let mut freezers = hierarchies.groups(&text, b"freezer").into_iter();
-    let cpu = hierarchies.groups(&text, b"cpu").into_iter().flatten();
-    Before {
-        freezer: freezers.find_map(|groups| freezer::of(&groups)),
-        limits: Limits::of(cpu.collect()),
+impl FirstReading {
+    /// Reads a process, by its directory in /proc.
+    pub(super) fn of(root: &Path, hierarchies: &Hierarchies) -> FirstReading {
+        let text = file::head(&root.join("cgroup"), CGROUP_MAX).unwrap_or_default();
+        let mut freezers = hierarchies.groups(&text, b"freezer").into_iter();
+        let cpu = hierarchies.groups(&text, b"cpu").into_iter().flatten();
+        FirstReading {
+            freezer: freezers.find_map(|groups| freezer::of(&groups)),
+            limits: Limits::of(cpu.collect()),
+        }
     }
 }
 
-/// A process that is asked.
-pub(super) struct Asked<'a> {
+/// What has been read of a process.
+pub(super) struct Readings<'a> {
     pub(super) proc_root: &'a Path,
     pub(super) pid: Pid,
     /// Its directory in /proc.
     pub(super) root: &'a Path,
-    pub(super) before: Before,
+    pub(super) first: FirstReading,
     pub(super) waits: Option<&'a [Wait]>,
     pub(super) uptime_ms: Option<u64>,
 }
 
-impl Asked<'_> {
-    /// What keeps it from running, by its threads at one or two readings.
+impl Readings<'_> {
+    /// What keeps the process from running, given its threads at one or two readings.
     pub(super) fn halt(self, first: &Ticks, second: Option<&Ticks>) -> Halt {
         let lasting = |state| match second {
-            Some(second) => constant(first, second, state),
+            Some(second) => in_state_throughout(first, second, state),
             None => first.all(state),
         };
-        let deep = lasting(Doing::Deep);
-        let vfork = vfork::of(self.proc_root, self.root, &deep, self.uptime_ms);
+        let uninterruptible = lasting(ThreadState::Uninterruptible);
+        let vfork = vfork::of(self.proc_root, self.root, &uninterruptible, self.uptime_ms);
         let mut stuck = Vec::new();
-        // In version 1 the threads of a frozen group are shown so, too.
-        if self.before.freezer.is_none() && second.is_some() {
+        // The threads of a frozen group of version 1 are in this state too.
+        if self.first.freezer.is_none() && second.is_some() {
             let forking = vfork.as_ref().map(|vfork| vfork.thread);
             stuck = stuck::of(
                 self.root,
-                deep.iter().filter(|thread| Some(**thread) != forking),
+                uninterruptible
+                    .iter()
+                    .filter(|thread| Some(**thread) != forking),
             );
         }
         Halt {
-            freezer: self.before.freezer,
-            tracer: lasting(Doing::Traced)
+            freezer: self.first.freezer,
+            tracer: lasting(ThreadState::Traced)
                 .first()
                 .map(|thread| tracer(self.proc_root, &directory(self.root, *thread))),
             vfork,
-            quota: self.before.limits.quota(second.is_some()),
+            quota: self.first.limits.quota(second.is_some()),
             stuck,
             locks: locks::of(self.proc_root, self.pid, self.waits.unwrap_or_default()),
         }
     }
 }
 
-/// Who traces a thread.
+/// The tracer of a thread.
 fn tracer(proc_root: &Path, task: &Path) -> Tracer {
     let text = status(task).unwrap_or_default();
-    let number = field(&text, "TracerPid:").and_then(|pid| pid.parse().ok());
+    let number = status_field(&text, "TracerPid:").and_then(|pid| pid.parse().ok());
     let pid = number.filter(|pid| *pid != 0).map(Pid);
     Tracer {
         pid,
-        name: pid.and_then(|pid| name(proc_root, pid)),
+        name: pid.and_then(|pid| comm(&proc_root.join(pid.to_string()))),
     }
-}
-
-/// What a process calls itself.
-fn name(proc_root: &Path, pid: Pid) -> Option<Name> {
-    /// `TASK_COMM_LEN`, and longer for threads of the kernel.
-    const NAME_MAX: u64 = 64;
-    let name = bounded(&proc_root.join(pid.to_string()).join("comm"), NAME_MAX)?;
-    Some(Name::new(name.strip_suffix(b"\n").unwrap_or(&name)))
 }

@@ -1,4 +1,4 @@
-//! Limits of processor time: how many periods of a control group its quota ran out in (cgroups(7),
+//! Processor quotas of control groups, and in how many periods they ran out (cgroups(7),
 //! `Documentation/scheduler/sched-bwc`).
 
 use std::os::unix::ffi::OsStrExt;
@@ -7,7 +7,7 @@ use crate::collector::processes::halt::freezer::whose;
 use crate::collector::processes::halt::hierarchy::Group;
 use crate::model::{Name, Periods, Quota, Version};
 
-/// The groups that limit a process, and what they had counted at one moment.
+/// The groups that limit a process, with their counters at the first reading.
 #[derive(Debug, Default)]
 pub(super) struct Limits(Vec<(Group, Limit, Periods)>);
 
@@ -18,7 +18,7 @@ struct Limit {
 }
 
 impl Limits {
-    /// Of a group with those above it.
+    /// From a group and its ancestors.
     pub(super) fn of(groups: Vec<Group>) -> Limits {
         let limited = |group: Group| {
             let limit = limit(&group)?;
@@ -28,8 +28,8 @@ impl Limits {
         Limits(groups.into_iter().filter_map(limited).collect())
     }
 
-    /// The limit that held a process back most since it was read before; without a second reading,
-    /// in all.
+    /// The limit that throttled the process most since the first reading, or, without a second one,
+    /// since the group was made.
     pub(super) fn quota(&self, again: bool) -> Option<Quota> {
         let quotas = self.0.iter().filter_map(|(group, limit, before)| {
             let total = if again { periods(group)? } else { *before };
@@ -48,7 +48,7 @@ impl Limits {
                 sample,
             })
         });
-        // Of two that held it back as often, the inner one.
+        // If two throttled it equally often, the inner one.
         let weight = |quota: &Quota| {
             (
                 quota.sample.map(|sample| sample.throttled),
@@ -65,7 +65,7 @@ impl Limits {
     }
 }
 
-/// `None` where a group has none.
+/// `None` if a group has no limit.
 fn limit(group: &Group) -> Option<Limit> {
     let number = |text: &str| text.trim().parse().ok();
     let (quota_us, period_us) = match group.version {
@@ -74,7 +74,7 @@ fn limit(group: &Group) -> Option<Limit> {
             let (quota, period) = text.trim().split_once(' ')?;
             (number(quota)?, number(period)?)
         }
-        // -1 where there is none.
+        // -1 means no limit.
         Version::V1 => (
             number(&group.text("cpu.cfs_quota_us")?)?,
             number(&group.text("cpu.cfs_period_us")?)?,

@@ -1,22 +1,20 @@
-//! Where in the kernel threads sleep uninterruptibly: the function that waits (`/proc/TID/wchan`),
-//! or what called it, where the whole stack may be read (`/proc/TID/stack`, root).
+//! Where in the kernel threads are in uninterruptible sleep: the function that waits
+//! (`/proc/TID/wchan`), or its caller if the whole stack can be read (`/proc/TID/stack`, root).
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::collector::processes::halt::hierarchy::bounded;
 use crate::collector::processes::threads::directory;
-use crate::collector::processes::waits::parse_syscall;
-use crate::collector::syscalls;
+use crate::collector::{file, syscalls};
 use crate::model::{Name, Pid, Stuck};
 
-/// More threads than this are not asked.
+/// The most threads that are read.
 const THREADS_MAX: usize = 256;
 /// 64 frames.
 const STACK_MAX: u64 = 8192;
 const LINE_MAX: u64 = 512;
-/// How functions begin that only wait: whoever called them tells for what.
-const WAITERS: [&str; 22] = [
+/// The first letters of functions that only wait; their callers show for what.
+const WAIT_FUNCTIONS: [&str; 22] = [
     "schedule",
     "__schedule",
     "io_schedule",
@@ -41,13 +39,13 @@ const WAITERS: [&str; 22] = [
     "__lock_",
 ];
 
-/// The places where threads wait, those of most first.
+/// The places where threads wait, in descending order of their number.
 pub(super) fn of<'a>(root: &Path, threads: impl Iterator<Item = &'a Pid>) -> Vec<Stuck> {
     let mut counts: BTreeMap<(Option<Name>, Option<Name>), u32> = BTreeMap::new();
     for thread in threads.take(THREADS_MAX) {
         let task = directory(root, *thread);
-        let text = |file, most| {
-            let text = bounded(&task.join(file), most)?;
+        let text = |name, most| {
+            let text = file::head(&task.join(name), most).ok()?;
             String::from_utf8(text).ok()
         };
         let place = text("stack", STACK_MAX)
@@ -55,7 +53,7 @@ pub(super) fn of<'a>(root: &Path, threads: impl Iterator<Item = &'a Pid>) -> Vec
             .or_else(|| text("wchan", LINE_MAX).filter(|name| is_function(name)))
             .map(Name::from);
         let call = text("syscall", LINE_MAX).and_then(|text| {
-            let (number, _) = parse_syscall(&text)?;
+            let (number, _) = syscalls::parse(&text)?;
             syscalls::call(number).map(|call| call.name.into())
         });
         *counts.entry((place, call)).or_default() += 1;
@@ -70,7 +68,7 @@ pub(super) fn of<'a>(root: &Path, threads: impl Iterator<Item = &'a Pid>) -> Vec
     all
 }
 
-/// The innermost function of a stack that does not only wait: `[<0>] mnt_want_write+0x44/0xb0`.
+/// The innermost function of a stack that is not a [`WAIT_FUNCTIONS`] one: `[<0>] mnt_want_write+0x44/0xb0`.
 fn waiter(stack: &str) -> Option<&str> {
     let functions = stack.lines().filter_map(|line| {
         let (_, frame) = line.split_once("] ")?;
@@ -79,14 +77,14 @@ fn waiter(stack: &str) -> Option<&str> {
             .next()
             .filter(|name| is_function(name))
     });
-    let only_waits = |name: &str| WAITERS.iter().any(|start| name.starts_with(start));
+    let only_waits = |name: &str| WAIT_FUNCTIONS.iter().any(|start| name.starts_with(start));
     let mut functions = functions.skip_while(|name| only_waits(name));
     functions
         .next()
         .filter(|name| !name.starts_with("__do_sys_") && *name != "do_syscall_64")
 }
 
-/// A name, and not the `0` of a thread that does not wait or may not be asked.
+/// Whether it is a function's name: wchan is `0` if the thread does not wait or cannot be read.
 fn is_function(name: &str) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(is_part)

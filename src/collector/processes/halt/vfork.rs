@@ -1,38 +1,34 @@
-//! Threads that sleep until a child that uses their memory executes a program or ends (vfork(2),
-//! `CLONE_VFORK` of clone(2)).
+//! Threads suspended by vfork(2) or `CLONE_VFORK` of clone(2): they sleep until the child, which uses
+//! their memory, executes a program or ends.
 
 use std::path::Path;
 
-use crate::collector::file;
-use crate::collector::processes::TICK_MS;
-use crate::collector::processes::halt::hierarchy::bounded;
-use crate::collector::processes::halt::name;
 use crate::collector::processes::threads::directory;
-use crate::collector::processes::waits::parse_syscall;
-use crate::collector::syscalls;
+use crate::collector::procfs::{TICK_MS, comm};
+use crate::collector::{file, syscalls};
 use crate::model::{Name, Pid, Vfork};
 
 /// `include/uapi/linux/sched.h`.
 const CLONE_VFORK: u64 = 0x4000;
-/// The first of a process's threads in uninterruptible sleep that are asked.
+/// The most threads of a process that are read.
 const THREADS_MAX: usize = 64;
-/// The numbers of a thread's children that are read.
+/// The most bytes of a thread's list of children.
 const CHILDREN_MAX: u64 = 64 * 1024;
-/// A line of /proc/PID/stat or of /proc/PID/syscall.
+/// The most bytes of /proc/PID/stat or /proc/PID/syscall.
 const LINE_MAX: u64 = 4096;
 
-/// The thread of these that waits so, and for whom.
+/// The first of these threads that is suspended, and the child it waits for.
 pub(super) fn of(
     proc_root: &Path,
     root: &Path,
     threads: &[Pid],
     uptime_ms: Option<u64>,
 ) -> Option<Vfork> {
-    let mut asked = threads.iter().take(THREADS_MAX);
-    let thread = *asked.find(|thread| is_vforking(root, **thread) == Some(true))?;
-    let children = bounded(&directory(root, thread).join("children"), CHILDREN_MAX);
+    let mut threads = threads.iter().take(THREADS_MAX);
+    let thread = *threads.find(|thread| is_vforking(root, **thread) == Some(true))?;
+    let children = file::head(&directory(root, thread).join("children"), CHILDREN_MAX);
     let children = String::from_utf8(children.unwrap_or_default()).unwrap_or_default();
-    // It can have made no other since.
+    // The suspended thread can have made no child after it.
     let child = children
         .split_ascii_whitespace()
         .filter_map(|child| child.parse().ok().map(Pid))
@@ -41,7 +37,7 @@ pub(super) fn of(
     Some(Vfork {
         thread,
         child: child.map(|(_, child)| child),
-        name: child.and_then(|(_, child)| name(proc_root, child)),
+        name: child.and_then(|(_, child)| comm(&proc_root.join(child.to_string()))),
         age_ms: child
             .zip(uptime_ms)
             .and_then(|((started, _), uptime)| uptime.checked_sub(started)),
@@ -49,10 +45,10 @@ pub(super) fn of(
     })
 }
 
-/// `None` where the thread may not be asked.
+/// `None` if the thread could not be read.
 fn is_vforking(root: &Path, thread: Pid) -> Option<bool> {
     let text = line(&directory(root, thread).join("syscall"))?;
-    let Some((number, arguments)) = parse_syscall(&text) else {
+    let Some((number, arguments)) = syscalls::parse(&text) else {
         return Some(false);
     };
     let flags = match syscalls::call(number)?.name {
@@ -70,7 +66,7 @@ fn is_vforking(root: &Path, thread: Pid) -> Option<bool> {
     Some(flags & CLONE_VFORK != 0)
 }
 
-/// When a process was made, in milliseconds since the host was.
+/// When a process started, in milliseconds since boot.
 fn started_ms(proc_root: &Path, pid: Pid) -> Option<u64> {
     let text = line(&proc_root.join(pid.to_string()).join("stat"))?;
     // The name, in parentheses, may hold anything.
@@ -80,11 +76,11 @@ fn started_ms(proc_root: &Path, pid: Pid) -> Option<u64> {
 }
 
 fn call(root: &Path) -> Option<Name> {
-    let (number, _) = parse_syscall(&line(&root.join("syscall"))?)?;
+    let (number, _) = syscalls::parse(&line(&root.join("syscall"))?)?;
     syscalls::call(number).map(|call| call.name.into())
 }
 
 fn line(path: &Path) -> Option<String> {
-    let text = bounded(path, LINE_MAX)?;
+    let text = file::head(path, LINE_MAX).ok()?;
     Some(String::from_utf8_lossy(&text).into_owned())
 }

@@ -1,36 +1,38 @@
-//! From what a walk in the kernel met to holders, and what else is told of their processes.
+//! The scan with a BPF iterator: holders, and the other facts about their processes, from what the walk
+//! has seen.
 
 use std::path::Path;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{Found, Progress, UNMATCHED_FEW, UNMATCHED_MAX, Wanted};
 use crate::collector::holders::bpf::{BpfError, Other, Seen, Walk};
+use crate::collector::holders::found::{Found, Progress, UNMATCHED_FEW, UNMATCHED_MAX};
 use crate::collector::holders::procfs::{self, Processes};
+use crate::collector::holders::wanted::Wanted;
 use crate::model::{Holder, Pid, Process, Scan, Scanned};
 
-/// What the holders are gathered from, besides walks.
-pub(super) struct Gather<'a> {
+/// What the scan needs besides the walk.
+pub(super) struct BpfScan<'a> {
     pub(super) proc_root: &'a Path,
     pub(super) wanted: &'a Wanted,
     pub(super) progress: &'a Progress,
 }
 
-impl Gather<'_> {
-    /// Takes what a walk met. Where a wanted socket has no holder in it, that may have been opened
-    /// since: it is walked once more, and the holders of both times count.
+impl BpfScan<'_> {
+    /// Evaluates a walk. If a wanted socket has no holder, it may have been opened after the walk, so
+    /// there is a second one, and the holders of both count.
     ///
     /// # Errors
-    /// When that walk fails.
+    /// If the second walk fails.
     pub(super) fn found(&self, mut walk: Walk, seen: Seen) -> Result<Found, BpfError> {
-        let mut found = self.look(&seen);
-        found.way = "a BPF iterator".to_owned();
+        let mut found = self.evaluate(&seen);
+        found.method = "a BPF iterator".to_owned();
         if self.wanted.without(&found.holders).is_empty() {
             return Ok(found);
         }
         let before = found;
-        let mut found = self.look(&walk.walk()?);
-        found.way = "a BPF iterator, twice".to_owned();
+        let mut found = self.evaluate(&walk.walk()?);
+        found.method = "a BPF iterator, twice".to_owned();
         let again: FxHashSet<Pid> = found.processes.iter().map(|process| process.pid).collect();
         let ended = before.processes.into_iter();
         found
@@ -40,9 +42,9 @@ impl Gather<'_> {
         Ok(found)
     }
 
-    /// The holders of one time. Processes that the walk did not come by are read in /proc: they
-    /// are younger than it, or kept from it, which only /proc tells.
-    fn look(&self, seen: &Seen) -> Found {
+    /// The holders in one walk. Processes that the walk has not seen are read in /proc: they are younger
+    /// than the walk, or hidden from it.
+    fn evaluate(&self, seen: &Seen) -> Found {
         let sockets = seen.sockets.iter().copied();
         let holders: Vec<Holder> = sockets
             .filter(|socket| self.wanted.contains(socket.inode))
@@ -68,10 +70,10 @@ impl Gather<'_> {
                 fds_read: seen.fds.values().sum(),
                 ..Scan::default()
             },
-            way: String::new(),
+            method: String::new(),
         };
         let is_known = |pid| seen.fds.contains_key(&pid);
-        // Where there is no /proc, the walk is all there is.
+        // Without /proc, the walk is all there is.
         if let Ok(others) =
             procfs::scan_others(self.proc_root, is_known, self.wanted, self.progress)
         {
@@ -80,13 +82,13 @@ impl Gather<'_> {
         found
     }
 
-    /// The files that are io_urings. All of them have the same operations: one file of each kind
-    /// is asked in /proc for what it is.
+    /// The descriptors that are io_urings. All of these have the same file operations, so it is enough to
+    /// read the link in /proc of one descriptor per kind.
     fn rings(&self, seen: &Seen) -> Vec<(Pid, u32)> {
-        let mut asked = FxHashMap::default();
+        let mut kinds = FxHashMap::default();
         let mut procfs = Processes::open(self.proc_root);
         let mut is_ring = |file: &Other| {
-            *asked.entry(file.operations).or_insert_with(|| {
+            *kinds.entry(file.operations).or_insert_with(|| {
                 procfs
                     .as_mut()
                     .is_some_and(|procfs| procfs.is_ring(file.pid, file.fd))
@@ -100,7 +102,7 @@ impl Gather<'_> {
     }
 }
 
-/// The processes that have many unmatched.
+/// The processes with many unmatched descriptors.
 fn with_unmatched(seen: &Seen, wanted: &Wanted) -> Vec<Pid> {
     let mut counts: FxHashMap<Pid, usize> = FxHashMap::default();
     if wanted.whole {
@@ -113,7 +115,7 @@ fn with_unmatched(seen: &Seen, wanted: &Wanted) -> Vec<Pid> {
     counts.into_keys().collect()
 }
 
-/// What else is open in the processes that hold wanted sockets, or have many unmatched.
+/// What else is open in the processes that hold wanted sockets or have many unmatched descriptors.
 fn describe(seen: &Seen, wanted: &Wanted, holding: &FxHashSet<Pid>) -> Vec<Scanned> {
     let with_fds = |pid: &Pid| {
         let scanned = Scanned {

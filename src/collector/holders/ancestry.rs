@@ -1,5 +1,5 @@
-//! Where a process comes from: when it started, and from whom. A socket that is older than its
-//! holder was inherited. See proc_pid_stat(5).
+//! When a process started, and its ancestors. A socket that is older than its holder was inherited. See
+//! proc_pid_stat(5).
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,30 +8,30 @@ use procfs::process::Stat;
 use rustix::fs::CWD;
 
 use crate::collector::file;
-use crate::collector::processes::TICK_MS;
+use crate::collector::procfs::TICK_MS;
 use crate::model::{Name, Pid};
 
-/// The farthest that ancestors are looked for.
+/// The most ancestors that are read.
 const ANCESTORS_MAX: usize = 8;
 
-/// Where processes come from. Each is read once: those of one service have their ancestors in
-/// common.
-pub struct Origins<'a> {
+/// Start times and ancestors of processes. Each process is read once, since those of one service share
+/// their ancestors.
+pub struct Ancestry<'a> {
     proc_root: &'a Path,
     uptime_ms: u64,
-    read: HashMap<Pid, Option<Origin>>,
+    read: HashMap<Pid, Option<Parentage>>,
 }
 
 /// What is kept of a `/proc/PID/stat`.
-struct Origin {
+struct Parentage {
     name: Name,
     parent: i32,
     start_ms: u64,
 }
 
-impl Origins<'_> {
-    pub fn new(proc_root: &Path, uptime_ms: u64) -> Origins<'_> {
-        Origins {
+impl Ancestry<'_> {
+    pub fn new(proc_root: &Path, uptime_ms: u64) -> Ancestry<'_> {
+        Ancestry {
             proc_root,
             uptime_ms,
             read: HashMap::new(),
@@ -55,12 +55,12 @@ impl Origins<'_> {
         (self.uptime_ms.checked_sub(start_ms), ancestors)
     }
 
-    fn read(&mut self, pid: Pid) -> Option<&Origin> {
+    fn read(&mut self, pid: Pid) -> Option<&Parentage> {
         let proc_root = self.proc_root;
         let read = self.read.entry(pid).or_insert_with(|| {
             let path = proc_root.join(pid.to_string()).join("stat");
             let stat: Stat = file::parsed_at(CWD, &path)?;
-            Some(Origin {
+            Some(Parentage {
                 name: Name::new(stat.comm.into_bytes()),
                 parent: stat.ppid,
                 start_ms: stat.starttime.saturating_mul(TICK_MS),

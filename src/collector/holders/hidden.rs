@@ -1,14 +1,13 @@
-//! Holders that no `/proc/PID/fd` shows: looked for only where a socket is left without one, so
-//! that an ordinary run pays nothing.
+//! Holders that are in no `/proc/PID/fd`. They are searched for only if a socket has no holder, so that an
+//! ordinary run is not slowed down.
 //!
-//! A thread may have a table of descriptors of its own (unshare(2) with `CLONE_FILES`), or outlive
-//! the main thread of its process, whose `/proc/PID/fd` is empty then. A socket may be registered
-//! with an io_uring, whose fdinfo names it. If none of these has it, the search turns to where a
-//! socket may be without a name: in flight between processes, in a system call.
+//! A thread may have its own descriptor table (unshare(2) with `CLONE_FILES`), or outlive the main thread
+//! of its process, whose `/proc/PID/fd` is then empty. A socket may be registered with an io_uring, whose
+//! fdinfo shows it. Otherwise the socket may have no descriptor at all: it is in flight between
+//! processes, in use by a system call, or mapped. Those are counted as blind spots.
 
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -16,70 +15,71 @@ use rustc_hash::FxHashSet;
 use rustix::fs::CWD;
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{Found, sight};
-use crate::collector::file;
+use crate::collector::holders::blind_spots::blind_spots;
+use crate::collector::holders::found::Found;
 use crate::collector::holders::kcmp::shares_files;
 use crate::collector::holders::procfs::Processes;
-use crate::collector::processes::waits::descriptor_of_call;
-use crate::collector::procfs::{is_ours, numbers_in, socket_inode, threads_in};
+use crate::collector::procfs::{is_ours, numbers_in, socket_at, socket_inode, threads_in};
+use crate::collector::{file, syscalls};
 use crate::model::{BlindSpot, Holder, Holding, Pid, Process, Scanned};
 
-/// The most descriptors that are read in tables of threads.
-const LINKS_MAX: usize = 200_000;
-/// The most files of one io_uring that are read: as many as it may have (`IORING_MAX_FIXED_FILES`).
+/// The most descriptors of threads' own tables that are read.
+const DESCRIPTORS_MAX: usize = 200_000;
+/// The most files of one io_uring that are read: as many as it can have (`IORING_MAX_FIXED_FILES`).
 const FIXED_MAX: usize = 1 << 20;
 /// How many other tables of its process the table of a thread is compared with.
 const TABLES: usize = 8;
-/// How long to search where sockets have no name: of processor time, since a host that is busy has no
-/// fewer places to look at, and by the clock.
-const BEHIND_MAX: Duration = Duration::from_millis(250);
-const BEHIND_WAIT: Duration = Duration::from_secs(2);
+/// The limits of the search for sockets without a descriptor: processor time, which a busy host does not
+/// shorten, and wall-clock time.
+const CPU_LIMIT: Duration = Duration::from_millis(250);
+const TIME_LIMIT: Duration = Duration::from_secs(2);
 
-/// Looks for holders of these sockets, which were not found so far, and for what may hide them.
-pub fn look(proc_root: &Path, left: FxHashSet<u32>, found: &mut Found) {
+/// Searches for holders of the sockets that are left, and for blind spots if some have none after all.
+pub(in crate::collector) fn find_hidden(proc_root: &Path, left: FxHashSet<u32>, found: &mut Found) {
     if left.is_empty() {
         return;
     }
-    let mut look = Look {
+    let mut search = HiddenSearch {
         proc_root,
         left,
-        links: 0,
+        descriptors: 0,
         holders: Vec::new(),
         fds: Vec::new(),
     };
     for (pid, ring) in &found.rings {
-        look.ring(*pid, *ring);
+        search.ring(*pid, *ring);
     }
     let pids: Vec<Pid> = numbers(proc_root).map(Pid).collect();
     for pid in &pids {
-        look.threads(*pid);
+        search.threads(*pid);
     }
-    for holder in &look.holders {
-        look.left.remove(&holder.inode);
+    for holder in &search.holders {
+        search.left.remove(&holder.inode);
     }
-    if !look.left.is_empty() {
+    if !search.left.is_empty() {
         let scan = &found.scan;
         let unread = scan.processes_seen.saturating_sub(scan.processes_read);
         if scan.processes_seen > 0 {
-            found.scan.blind_spots = sight::blind_spots(proc_root, unread);
+            found.scan.blind_spots = blind_spots(proc_root, unread);
         }
-        look.behind(&pids, &mut found.scan.blind_spots);
+        search.add_holding(&pids, &mut found.scan.blind_spots);
     }
-    look.finish(found);
+    search.finish(found);
 }
 
-struct Look<'a> {
+struct HiddenSearch<'a> {
     proc_root: &'a Path,
-    /// The sockets without a holder.
+    /// The inodes of the sockets without a holder.
     left: FxHashSet<u32>,
-    links: usize,
+    /// How many descriptors were read in threads' own tables.
+    descriptors: usize,
     holders: Vec<Holder>,
-    /// How many files are open in the processes that hold some.
+    /// The processes that hold some of them, and their numbers of open files.
     fds: Vec<(Pid, u64)>,
 }
 
-impl Look<'_> {
-    /// Looks into the tables of those threads that do not share their leader's.
+impl HiddenSearch<'_> {
+    /// Searches the descriptor tables of threads that do not share that of the main thread.
     fn threads(&mut self, pid: Pid) {
         let tasks = self.process(pid).join("task");
         if !is_threaded(&tasks) {
@@ -87,7 +87,7 @@ impl Look<'_> {
         }
         let mut tables = vec![pid];
         for thread in numbers(&tasks).map(Pid) {
-            let is_known = |table: &Pid| self.is_one_table(thread, *table);
+            let is_known = |table: &Pid| self.shares_table(thread, *table);
             if thread == pid || tables.iter().any(is_known) {
                 continue;
             }
@@ -99,9 +99,9 @@ impl Look<'_> {
         }
     }
 
-    /// Where the kernel does not tell, a table is read once more.
-    fn is_one_table(&self, one: Pid, other: Pid) -> bool {
-        // Another procfs may number the processes otherwise.
+    /// Whether two threads share a descriptor table. If unknown, false: the table is then read twice.
+    fn shares_table(&self, one: Pid, other: Pid) -> bool {
+        // The numbers in another procfs may not be those of the kernel.
         is_ours(self.proc_root) && shares_files(one, other).unwrap_or(false)
     }
 
@@ -109,15 +109,12 @@ impl Look<'_> {
         let before = self.holders.len();
         let mut fds = 0;
         for fd in numbers(table) {
-            if self.links >= LINKS_MAX {
+            if self.descriptors >= DESCRIPTORS_MAX {
                 break;
             }
-            self.links += 1;
+            self.descriptors += 1;
             fds += 1;
-            let Ok(target) = file::link(&table.join(fd.to_string())) else {
-                continue;
-            };
-            if let Some(inode) = socket_inode(target.as_os_str().as_bytes()) {
+            if let Some(inode) = socket_at(&table.join(fd.to_string())) {
                 self.hold(inode, pid, fd);
             }
         }
@@ -126,8 +123,8 @@ impl Look<'_> {
         }
     }
 
-    /// Looks among the files that are registered with an io_uring: lines such as
-    /// `    0: socket:[182483]` after `UserFiles:` in its fdinfo.
+    /// Searches the files that are registered with an io_uring: lines such as `    0: socket:[182483]` after
+    /// `UserFiles:` in its fdinfo.
     fn ring(&mut self, pid: Pid, ring: u32) {
         let path = self.process(pid).join("fdinfo").join(ring.to_string());
         let Ok(lines) = file::lines(&path) else {
@@ -146,16 +143,16 @@ impl Look<'_> {
         }
     }
 
-    /// Looks for descriptors in flight, for calls on descriptors that are closed, and for
-    /// mappings, as far as the time allows.
-    fn behind(&self, pids: &[Pid], blind_spots: &mut Vec<BlindSpot>) {
-        let (start, worked) = (Instant::now(), worked());
+    /// Adds the processes with descriptors in flight, system calls on closed descriptors, or mappings of the
+    /// sockets, as far as the time limits allow.
+    fn add_holding(&self, pids: &[Pid], blind_spots: &mut Vec<BlindSpot>) {
+        let (start, cpu_start) = (Instant::now(), cpu_time());
         let is_time = || {
-            let worked = crate::collector::holders::beyond::worked().saturating_sub(worked);
-            worked < BEHIND_MAX && start.elapsed() < BEHIND_WAIT
+            let used = cpu_time().saturating_sub(cpu_start);
+            used < CPU_LIMIT && start.elapsed() < TIME_LIMIT
         };
         let mut procfs = Processes::open(self.proc_root);
-        // A thread of this process is in a call on the file by which it looks at itself.
+        // This process is itself in a system call, on the file that it reads.
         let own = file::link(&self.proc_root.join("self")).unwrap_or_default();
         let others = pids
             .iter()
@@ -175,7 +172,7 @@ impl Look<'_> {
         }
     }
 
-    /// How many of the sockets are mapped: lines such as
+    /// How many of the sockets a process has mapped, from lines such as
     /// `7f0a10000000-7f0a10010000 r--s 00000000 00:09 182483 socket:[182483]`.
     fn mappings(&self, process: &Path) -> u64 {
         let Ok(lines) = file::lines(&process.join("maps")) else {
@@ -225,13 +222,12 @@ impl Look<'_> {
     }
 }
 
-/// How many descriptors wait in the UNIX sockets of a process to be received: `scm_fds: 8` in their
-/// fdinfo.
+/// How many descriptors wait in the UNIX sockets of a process to be received, from lines such as
+/// `scm_fds: 8` in their fdinfo.
 fn in_flight(process: &Path) -> u64 {
     let fds = process.join("fd");
     let of_socket = |fd: u32| {
-        let target = file::link(&fds.join(fd.to_string())).ok()?;
-        socket_inode(target.as_os_str().as_bytes())?;
+        socket_at(&fds.join(fd.to_string()))?;
         let info = file::text(&process.join("fdinfo").join(fd.to_string())).ok()?;
         let count = info
             .lines()
@@ -249,20 +245,20 @@ fn calls(process: &Path) -> u64 {
     if !is_threaded(&tasks) {
         return 0;
     }
-    let is_on_a_closed_one = |thread: &u32| {
+    let is_on_closed = |thread: &u32| {
         let task = tasks.join(thread.to_string());
         let text = file::text(&task.join("syscall")).unwrap_or_default();
-        let fd = descriptor_of_call(&text);
+        let fd = syscalls::descriptor(&text);
         fd.is_some_and(|fd| {
             let link = fs::symlink_metadata(task.join("fd").join(fd.to_string()));
             link.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
         })
     };
-    numbers(&tasks).filter(is_on_a_closed_one).count() as u64
+    numbers(&tasks).filter(is_on_closed).count() as u64
 }
 
-/// How long the calling thread has worked.
-fn worked() -> Duration {
+/// The processor time of the calling thread.
+fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap_or_default()
 }
@@ -271,7 +267,7 @@ fn is_threaded(tasks: &Path) -> bool {
     threads_in(tasks).is_ok_and(|threads| threads > 1)
 }
 
-/// The entries of a directory that are numbers; none of one that cannot be read.
+/// The numbered entries of a directory; none if it cannot be read.
 fn numbers(dir: &Path) -> impl Iterator<Item = u32> {
     let (numbers, _) = numbers_in(CWD, dir);
     numbers.into_iter()

@@ -1,4 +1,4 @@
-//! What may hide the holders of sockets from this process: capabilities, the options of the /proc
+//! What may hide the holders of sockets from this process: missing capabilities, options of the /proc
 //! mount, namespaces.
 
 use std::path::Path;
@@ -8,9 +8,8 @@ use rustix::thread::CapabilitySet;
 use crate::collector::access::{hiding, is_capable, is_of_first_user_namespace, is_of_the_host};
 use crate::model::{BlindSpot, Name};
 
-/// The capabilities that are missing to read the /proc/PID/fd of others, by name: it is open to its
-/// owner alone, and by ptrace's rules. See ptrace(2), "Ptrace access mode checking", and
-/// proc_pid_fd(5).
+/// The missing capabilities, by name, that would permit reading /proc/PID/fd of other users. See
+/// ptrace(2), "Ptrace access mode checking", and proc_pid_fd(5).
 fn missing() -> Vec<String> {
     let mut missing = Vec::new();
     if !is_capable(CapabilitySet::SYS_PTRACE) {
@@ -23,17 +22,17 @@ fn missing() -> Vec<String> {
     missing
 }
 
-/// Whether every process may be looked into, as far as capabilities go.
+/// Whether the capabilities permit reading every process.
 pub(super) fn is_privileged() -> bool {
     missing().is_empty()
 }
 
-/// Whether the kernel lets us load a program that walks over all tasks: see bpf(2).
+/// Whether the capabilities permit loading a BPF program that walks over all tasks; see bpf(2).
 pub(super) fn may_walk() -> bool {
     is_capable(CapabilitySet::SYS_ADMIN) || is_capable(CapabilitySet::BPF | CapabilitySet::PERFMON)
 }
 
-/// Everything that may hide a holder; `unread` of the listed processes were not read.
+/// Everything that may hide a holder. `unread`: how many of the listed processes could not be read.
 pub(super) fn blind_spots(proc_root: &Path, unread: u32) -> Vec<BlindSpot> {
     let mut blind_spots = Vec::new();
     let missing = missing();
