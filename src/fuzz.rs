@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use crate::collector::holders::bpf::btf::Layout;
 use crate::collector::holders::bpf::program::{self, Parts};
-use crate::collector::resolve::{self, Asked, Sources};
+use crate::collector::resolve::dns::Pending;
+use crate::collector::resolve::{self, Sources};
 use crate::collector::sockets::mptcp;
+use crate::collector::sockets::sock_diag::reader::Known;
 use crate::collector::sockets::sock_diag::wire::{self, Query, Reply};
-use crate::collector::sockets::sock_diag::{Dump, Dumped, Known};
+use crate::collector::sockets::sock_diag::{Dump, Dumped};
 use crate::collector::{host, names};
 use crate::model::socket::u32_at;
 use crate::model::{Resolved, Users};
@@ -72,9 +74,9 @@ pub fn resolved(
     names::hosts(hosts, "localhost");
     names::service(services, "http");
     let mut resolved = resolve::resolve(&sources, [], Duration::ZERO);
-    let mut asked = Asked(asked.iter().copied().collect());
+    let mut pending = Pending(asked.iter().copied().collect());
     for reply in replies {
-        asked.take(reply, &mut resolved);
+        pending.take(reply, &mut resolved);
     }
     resolved
 }

@@ -16,8 +16,8 @@ use crate::collector::processes::{ProcessFacts, Suspect};
 use crate::collector::request::{NetnsChoice, Request};
 use crate::collector::sockets::capture::{Dump, Form};
 use crate::collector::sockets::netlink::{bound_gap, drop_unrelated, may_matter, may_tell};
+use crate::collector::sockets::sock_diag::Dumped;
 use crate::collector::sockets::sock_diag::wire;
-use crate::collector::sockets::sock_diag::{self, Dumped};
 use crate::collector::sockets::udp::may_be_selected;
 use crate::collector::sockets::{mptcp, proc_net};
 use crate::collector::{CollectError, Steps};
@@ -249,7 +249,7 @@ impl Dump {
                 return;
             };
             if self.form == Form::TcpBound {
-                socket = sock_diag::bound(socket);
+                socket = wire::bound_inactive(socket);
             }
             let is_new = cookie(&socket).is_none_or(|cookie| seen.insert(cookie));
             if !is_new {

@@ -229,7 +229,7 @@ fn read_tcp(
         filter: request.filter.of_protocol(Protocol::Tcp),
         ..request.clone()
     };
-    let start = found.mark();
+    let start = found.rollback_point();
     let mut refused = None;
     if net.is_none() && request.source != SourceChoice::Procfs {
         match read_netlink(request, found, steps) {
@@ -246,7 +246,7 @@ fn read_tcp(
                 return Err(CollectError::Netlink(error));
             }
             Err(error) => {
-                found.back_to(start);
+                found.roll_back(start);
                 gaps.push(Gap {
                     kind: GapKind::ProcSource,
                     count: 1,

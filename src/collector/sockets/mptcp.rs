@@ -96,12 +96,12 @@ pub(crate) fn read(
         details: request.details,
         bytecode: None,
     };
-    let before = found.mark();
+    let before = found.rollback_point();
     let mut keep = |socket: &Socket| keep(socket) || (waits && socket.closed_first());
     match reader.read(&query, &mut keep, found) {
         Ok(dump) => Mptcp::Read(dump),
         Err(error) => {
-            found.back_to(before);
+            found.roll_back(before);
             Mptcp::Refused(presence, error)
         }
     }

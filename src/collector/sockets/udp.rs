@@ -28,7 +28,7 @@ pub(crate) fn read(
     let start = Instant::now();
     let filter = request.filter.of_protocol(Protocol::Udp);
     let before = found.sockets.len();
-    let start_of_udp = found.mark();
+    let start_of_udp = found.rollback_point();
     let mut refused = None;
     if net.is_none() && request.source != SourceChoice::Procfs {
         match read_netlink(request, &filter, found) {
@@ -46,7 +46,7 @@ pub(crate) fn read(
                 return Err(CollectError::Netlink(error));
             }
             Err(error) => {
-                found.back_to(start_of_udp);
+                found.roll_back(start_of_udp);
                 gaps.push(Gap {
                     kind: GapKind::UdpSource,
                     count: 1,

@@ -350,3 +350,15 @@ fn timer(payload: &[u8]) -> Option<Timer> {
         retransmits: *payload.get(3)?,
     })
 }
+
+/// Corrects the state of a socket in a dump of bound sockets: the kernel reports them as CLOSE, and only in
+/// such dumps (`inet_diag_dump_icsk`).
+pub(crate) fn bound_inactive(socket: Socket) -> Socket {
+    match socket.state {
+        State::Close => Socket {
+            state: State::BoundInactive,
+            ..socket
+        },
+        _ => socket,
+    }
+}

@@ -1,34 +1,30 @@
-//! The names of addresses and ports: /etc/services, /etc/hosts, and the name servers of
-//! /etc/resolv.conf, asked by DNS.
+//! Names of addresses and ports, from /etc/services, /etc/hosts, and the name servers of
+//! /etc/resolv.conf.
 //!
-//! Not through the system's resolver: a static binary cannot load the modules of
-//! nsswitch.conf(5), so that LDAP, mDNS and their like are not asked.
+//! The system's resolver is not used: a static binary cannot load the modules of nsswitch.conf(5), so
+//! sources such as LDAP and mDNS are left out.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+pub(crate) mod dns;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
-use simple_dns::rdata::RData;
-use simple_dns::{CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, Question, TYPE};
 
 use super::names::{entries, read};
+use crate::collector::resolve::dns::Exchange;
 use crate::model::{Protocol, Resolved};
 
-/// Questions that are under way at once: a name server must not take us for a flood.
-const AT_ONCE: usize = 64;
-/// Addresses that are asked about in all.
-const MOST: usize = 4096;
-/// How long an answer is waited for before the next server is asked.
-const PATIENCE: Duration = Duration::from_millis(500);
-/// Longer than a run lasts.
+/// The most addresses that are looked up by DNS.
+const ADDRESSES_MAX: usize = 4096;
+/// How long to wait for an answer before the next server is tried.
+const SERVER_TIMEOUT: Duration = Duration::from_millis(500);
+/// Longer than any run.
 const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
 /// `MAXNS` of resolv.conf(5).
 const SERVERS: usize = 3;
 
-/// What this host is called by itself, before any domain.
+/// The names of this host that carry no domain.
 const LOCALHOST: [&str; 5] = [
     "localhost",
     "localhost4",
@@ -42,7 +38,7 @@ const LOCALHOST: [&str; 5] = [
 pub struct Sources {
     /// The text of hosts(5).
     pub hosts: String,
-    /// The text of services(5); empty where ports are to stay numbers.
+    /// The text of services(5); empty if ports are to stay numbers.
     pub services: String,
     pub servers: Vec<SocketAddr>,
 }
@@ -62,15 +58,14 @@ impl Sources {
     }
 }
 
-/// Names the services and, as far as the deadline allows, the addresses, each of which is asked
-/// about once.
+/// Looks up the services and, as far as the deadline allows, the addresses, each of them once.
 pub fn resolve(
     sources: &Sources,
     addresses: impl IntoIterator<Item = IpAddr>,
     deadline: Duration,
 ) -> Resolved {
     let start = Instant::now();
-    // One that never comes is as good as a day off.
+    // A deadline beyond the range of the clock never comes.
     let end = start.checked_add(deadline).unwrap_or(start + FOREVER);
     let mut resolved = Resolved::default();
     for words in entries(&sources.services) {
@@ -96,30 +91,28 @@ pub fn resolve(
         .collect();
     unknown.sort_unstable();
     unknown.dedup();
-    let left_out = unknown.len().saturating_sub(MOST);
-    unknown.truncate(MOST);
+    let left_out = unknown.len().saturating_sub(ADDRESSES_MAX);
+    unknown.truncate(ADDRESSES_MAX);
     let mut open = unknown;
     for (at, server) in sources.servers.iter().enumerate() {
-        // Of several, one that is silent must leave time to the next.
-        let patience = match at + 1 < sources.servers.len() {
-            true => PATIENCE,
-            false => deadline,
-        };
+        // A silent server leaves time for the next one; the last server has all of it.
+        let is_last = at.saturating_add(1) == sources.servers.len();
+        let timeout = if is_last { deadline } else { SERVER_TIMEOUT };
         if open.is_empty() || Instant::now() >= end {
             break;
         }
         open = Exchange::new(*server, end).map_or_else(
             |_| open.clone(),
-            |exchange| exchange.run(&open, patience, &mut resolved),
+            |exchange| exchange.run(&open, timeout, &mut resolved),
         );
     }
-    resolved.unanswered = open.len() + left_out;
+    resolved.unanswered = open.len().saturating_add(left_out);
     resolved
 }
 
-/// The addresses that hosts(5) gives a name to, each with its first one. Lists of hosts to be blocked
-/// send them to the unspecified address or to this host, and name neither: the one has no name, and
-/// this host has another only where that is the only one.
+/// The addresses in hosts(5), each with its first name. Block lists map the names of other hosts to the
+/// unspecified address or to this host. So the unspecified address gets no name, and a loopback address
+/// only a name of [`LOCALHOST`] or one that is its only name.
 fn named(hosts: &str) -> impl Iterator<Item = (IpAddr, &str)> {
     let lines = || {
         entries(hosts).filter_map(|words| match words.as_slice() {
@@ -139,7 +132,7 @@ fn named(hosts: &str) -> impl Iterator<Item = (IpAddr, &str)> {
     })
 }
 
-/// The servers that resolv.conf(5) names; the local one where it names none.
+/// The servers in resolv.conf(5), or the local one if it has none.
 pub(crate) fn servers(text: &str) -> Vec<SocketAddr> {
     let lines = text.lines().filter_map(|line| {
         let mut words = line.split_ascii_whitespace();
@@ -156,172 +149,13 @@ pub(crate) fn servers(text: &str) -> Vec<SocketAddr> {
     found
 }
 
-/// Questions to one server and its answers.
-struct Exchange {
-    socket: UdpSocket,
-    end: Instant,
-    asked: Asked,
-    numbers: RandomState,
-    count: u64,
-}
-
-/// What was asked under each number, and not answered yet.
-#[derive(Debug, Default)]
-pub(crate) struct Asked(pub(crate) FxHashMap<u16, IpAddr>);
-
-impl Exchange {
-    fn new(server: SocketAddr, end: Instant) -> io::Result<Exchange> {
-        let any: IpAddr = match server {
-            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-        };
-        let socket = UdpSocket::bind((any, 0))?;
-        // The kernel then passes on what comes from the server alone.
-        socket.connect(server)?;
-        Ok(Exchange {
-            socket,
-            end,
-            asked: Asked::default(),
-            numbers: RandomState::new(),
-            count: 0,
-        })
-    }
-
-    /// Asks about all of them; gives back those that were not answered.
-    fn run(
-        mut self,
-        addresses: &[IpAddr],
-        patience: Duration,
-        resolved: &mut Resolved,
-    ) -> Vec<IpAddr> {
-        let mut rest = addresses.iter();
-        let mut buffer = [0; 4096];
-        let mut heard = Instant::now();
-        loop {
-            while self.asked.0.len() < AT_ONCE
-                && let Some(addr) = rest.next()
-            {
-                if self.ask(*addr).is_err() {
-                    break;
-                }
-            }
-            let now = Instant::now();
-            let until = heard
-                .checked_add(patience)
-                .map_or(self.end, |until| until.min(self.end));
-            let Some(left) = until
-                .checked_duration_since(now)
-                .filter(|left| !left.is_zero())
-            else {
-                break;
-            };
-            if self.asked.0.is_empty() || self.socket.set_read_timeout(Some(left)).is_err() {
-                break;
-            }
-            match self.socket.recv(&mut buffer) {
-                Ok(length) => {
-                    if let Some(answer) = buffer.get(..length)
-                        && self.asked.take(answer, resolved)
-                    {
-                        heard = Instant::now();
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // Time is up, or nobody serves there.
-                Err(_) => break,
-            }
-        }
-        let mut open: Vec<IpAddr> = self.asked.0.into_values().collect();
-        open.extend(rest);
-        open
-    }
-
-    /// A number that others cannot guess and that is not in use.
-    fn number(&mut self) -> u16 {
-        loop {
-            self.count += 1;
-            let number = self.numbers.hash_one(self.count) as u16;
-            if !self.asked.0.contains_key(&number) {
-                return number;
-            }
-        }
-    }
-
-    fn ask(&mut self, addr: IpAddr) -> io::Result<()> {
-        let number = self.number();
-        let name = reverse(addr);
-        let malformed = |_| io::Error::from(io::ErrorKind::InvalidInput);
-        let mut packet = Packet::new_query(number);
-        packet.set_flags(PacketFlag::RECURSION_DESIRED);
-        packet.questions.push(Question::new(
-            Name::new(&name).map_err(malformed)?,
-            QTYPE::TYPE(TYPE::PTR),
-            QCLASS::CLASS(CLASS::IN),
-            false,
-        ));
-        let bytes = packet.build_bytes_vec().map_err(malformed)?;
-        self.asked.0.insert(number, addr);
-        self.socket.send(&bytes)?;
-        Ok(())
-    }
-}
-
-impl Asked {
-    /// Takes an answer; false where it is none to a question of ours. An answer without a name
-    /// is one too.
-    pub(crate) fn take(&mut self, bytes: &[u8], resolved: &mut Resolved) -> bool {
-        let Ok(packet) = Packet::parse(bytes) else {
-            return false;
-        };
-        let number = packet.id();
-        let Some(addr) = self.0.get(&number).copied() else {
-            return false;
-        };
-        let name = reverse(addr);
-        let repeats = |question: &Question<'_>| {
-            question.qname.to_string().eq_ignore_ascii_case(&name)
-                && question.qtype == QTYPE::TYPE(TYPE::PTR)
-        };
-        if !packet.has_flags(PacketFlag::RESPONSE) || !packet.questions.iter().any(repeats) {
-            return false;
-        }
-        self.0.remove(&number);
-        let pointer = packet
-            .answers
-            .iter()
-            .find_map(|record| match &record.rdata {
-                RData::PTR(pointer) => Some(pointer.0.to_string()),
-                _ => None,
-            });
-        if let Some(pointer) = pointer {
-            resolved.name_host(addr, &pointer);
-        }
-        true
-    }
-}
-
-/// The name under which an address's own stands: `4.3.2.1.in-addr.arpa`.
-fn reverse(addr: IpAddr) -> String {
-    match addr {
-        IpAddr::V4(addr) => {
-            let [a, b, c, d] = addr.octets();
-            format!("{d}.{c}.{b}.{a}.in-addr.arpa")
-        }
-        IpAddr::V6(addr) => {
-            let nibbles = addr.octets().into_iter().rev();
-            let nibbles = nibbles.flat_map(|octet| [octet & 0xf, octet >> 4]);
-            let labels: String = nibbles.map(|nibble| format!("{nibble:x}.")).collect();
-            labels + "ip6.arpa"
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::UdpSocket;
     use std::thread;
 
-    use simple_dns::ResourceRecord;
-    use simple_dns::rdata::PTR;
+    use simple_dns::rdata::{PTR, RData};
+    use simple_dns::{CLASS, Name, Packet, ResourceRecord};
 
     use super::*;
 
@@ -331,8 +165,7 @@ mod tests {
         IpAddr::from([192, 0, 2, last])
     }
 
-    /// A server that lets `answer` make what is sent back of each question, as many times as it
-    /// says; ends with the test.
+    /// A server that sends back what `answer` makes of each question; it ends with the test.
     fn server(answer: impl Fn(Packet<'_>, &str) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let addr = socket.local_addr().unwrap();
@@ -455,15 +288,5 @@ mod tests {
         let found: Vec<String> = servers(text).iter().map(ToString::to_string).collect();
         assert_eq!(found, ["10.0.0.1:53", "[::1]:53"]);
         assert_eq!(servers("")[0].to_string(), "127.0.0.1:53");
-    }
-
-    #[test]
-    fn an_address_is_asked_about_backwards() {
-        assert_eq!(reverse(address(1)), "1.2.0.192.in-addr.arpa");
-        let six = reverse("2001:db8::1".parse().unwrap());
-        assert!(
-            six.starts_with("1.0.0.0.") && six.ends_with("8.b.d.0.1.0.0.2.ip6.arpa"),
-            "{six}"
-        );
     }
 }
