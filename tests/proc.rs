@@ -124,7 +124,8 @@ fn unseen(told: &serde_json::Value) -> (Vec<String>, usize) {
         .iter()
         .map(|gap| gap["kind"].as_str().unwrap().to_owned());
     let evidence = told["findings"][0]["evidence"].as_array().unwrap();
-    let is_unread = |line: &&serde_json::Value| line.as_str().unwrap().starts_with("not known of ");
+    let is_unread =
+        |line: &&serde_json::Value| line.as_str().unwrap().starts_with("unknown about ");
     (kinds.collect(), evidence.iter().filter(is_unread).count())
 }
 

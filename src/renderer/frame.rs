@@ -82,7 +82,7 @@ fn sockets(report: &Report<'_>) -> String {
     let tcp = report.states.total();
     let tcp_too = report.states.asked != StateSet::NONE;
     let of = |protocol: &str, count: u64| {
-        let plural = if count == 1 { "" } else { "s" };
+        let plural = units::plural(count);
         format!("{} {protocol} socket{plural}", units::count(count))
     };
     match report.udp.as_ref().map(StateCounts::total) {

@@ -1,28 +1,28 @@
-//! The last that text goes through before it leaves: whatever a writer has forgotten to escape, no
-//! control, direction or invisible character passes here. Line ends do, so names are escaped where
-//! they are written all the same ([`escape`]).
+//! The last stage of all output: no control, direction or invisible character passes, even if a
+//! writer forgot to escape it. Line ends do pass, so names must still be escaped where they are
+//! written ([`escape`]).
 
 use std::io::{self, Write};
 
 use super::style::{Look, Role};
 use super::{Format, View, escape};
 
-/// What the text is, and so what may be in it and how the rest is spelled.
+/// The kind of text: which characters it may contain, and how others are escaped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// Lines for people, in these colours or none.
     Text { colour: bool },
-    /// Records that end as RFC 4180 wants.
+    /// Records that end in CR LF (RFC 4180).
     Csv,
-    /// JSON: what is spelled out is in a string, and is the same string.
+    /// JSON: characters are escaped within strings, whose value stays the same.
     Json,
     /// Bytes for a program, as they are.
     Exact,
 }
 
 impl Form {
-    /// That of a view. Metrics have three escapes and no other: a scraper reads them as they are,
-    /// eyes on a terminal as they see a table.
+    /// The form of a view. Metrics allow three escapes only, so a scraper gets them unchanged; on a
+    /// terminal they are guarded like a table.
     pub fn of(view: &View) -> Form {
         match view.format {
             Format::Table => Form::Text {
@@ -36,13 +36,13 @@ impl Form {
     }
 }
 
-/// Passes on what its form allows, and the rest in visible characters.
+/// Passes on what its form allows, and escapes the rest.
 pub struct Guard<W> {
     out: W,
     form: Form,
     /// The sequences that may pass, the longest first.
     colours: Vec<String>,
-    /// The beginning of a character whose end is still to come.
+    /// The first bytes of a character that is not complete yet.
     begun: Vec<u8>,
     scratch: String,
 }
@@ -128,8 +128,8 @@ impl<W: Write> Write for Guard<W> {
     }
 }
 
-/// Whether all bytes are printable ASCII or line ends: nearly every write of a long output, so it is
-/// told without a branch for each byte.
+/// Whether all bytes are printable ASCII or line ends: nearly every write of a long output is, so
+/// this has no branch for each byte.
 fn is_plain(bytes: &[u8]) -> bool {
     let plain = |byte: &u8| matches!(byte, b' '..=b'~' | b'\n');
     bytes

@@ -78,7 +78,7 @@ pub enum Object {
         cgroups: bool,
         more: Vec<Column>,
     },
-    /// These columns alone, and the cookie.
+    /// Only these columns, and the cookie.
     Columns(Vec<Column>),
 }
 

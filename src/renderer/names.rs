@@ -27,8 +27,8 @@ pub fn listener_of(report: &Report<'_>, bound: &Bound) -> String {
     text
 }
 
-/// `:80`, `%eth0:80` if the listener is bound to a device, `to 10.0.0.5:3306`; a star stands for many
-/// ports. `with 10.0.0.9` if it is not known which end serves; `-` if there is no other end.
+/// `:80`, `%eth0:80` if the listener is bound to a device, `to 10.0.0.5:3306`; a star means many
+/// ports. `with 10.0.0.9` if the side is unknown; `-` if there is no other end.
 pub fn service_of(report: &Report<'_>, netns: u16, service: Service, protocol: Protocol) -> String {
     let names = &report.resolved;
     let device = report.snapshot.netns(netns).device(service.device);

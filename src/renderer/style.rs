@@ -43,12 +43,12 @@ impl Role {
     ];
 }
 
-/// Stands in front of what is highlighted; as wide as what stands in front of the rest.
+/// The mark before a highlighted line, and the blanks of the same width before the others.
 pub const MARK: &str = "! ";
 pub const NO_MARK: &str = "  ";
 
 impl Look {
-    /// Text alone, as wide as it is.
+    /// Plain text of any width.
     pub fn plain() -> Look {
         Look {
             colour: false,

@@ -196,7 +196,7 @@ impl Rows for Grid {
 }
 
 impl Grid {
-    /// Writes the table; the marks stand in front of the rows in a pipe, too.
+    /// Writes the table; rows have marks in a pipe, too.
     pub(super) fn write(&self, look: Look, heading: bool, out: &mut impl Write) -> io::Result<()> {
         let layout = Layout::new(self, &self.columns, look);
         let mut table = Table::new();

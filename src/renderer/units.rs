@@ -19,11 +19,15 @@ pub fn count(number: u64) -> String {
     out
 }
 
+/// The ending of a noun after a count: `s`, or nothing after 1.
+pub fn plural(count: u64) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
 /// `… 3 more groups: --limit 0`, where a limit leaves something out.
 pub fn more(left_out: usize, noun: &str) -> Option<String> {
-    let plural = if left_out == 1 { "" } else { "s" };
-    let number = count(left_out as u64);
-    (left_out > 0).then(|| format!("… {number} more {noun}{plural}: --limit 0"))
+    let (number, s) = (count(left_out as u64), plural(left_out as u64));
+    (left_out > 0).then(|| format!("… {number} more {noun}{s}: --limit 0"))
 }
 
 const SECOND: u64 = 1_000;
@@ -39,7 +43,7 @@ pub fn duration(milliseconds: u64) -> String {
     out
 }
 
-/// The same, appended.
+/// Appends what [`duration`] returns.
 pub fn push_duration(milliseconds: u64, out: &mut String) {
     // Writing to a String does not fail.
     let _ = match milliseconds {
@@ -57,8 +61,8 @@ pub fn push_duration(milliseconds: u64, out: &mut String) {
     };
 }
 
-/// An idle time: `=12m` when exact, `12m–14m` when both bounds say something (`≈12m` when they
-/// say the same), `≥12m` when the upper one does not.
+/// An idle time: `=12m` if exact, `12m–14m` with both bounds (`≈12m` if they print alike), `≥12m`
+/// if the upper bound is vague.
 pub fn push_idle(idle: Idle, out: &mut String) {
     match idle.at_most_ms {
         Some(_) if idle.is_exact() => {
@@ -91,7 +95,7 @@ fn push_least(idle: Idle, out: &mut String) {
     push_duration(idle.at_least_ms, out);
 }
 
-/// An upper bound more than twice the lower one says when the last byte came, not when the FIN
+/// An upper bound of more than twice the lower one shows when the last byte came, not when the FIN
 /// did.
 fn is_vague(least: u64, most: u64) -> bool {
     most > least.saturating_mul(2)
@@ -103,7 +107,7 @@ pub fn timestamp(nanoseconds: i128) -> Option<String> {
     Some(time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
 }
 
-/// The same for people, to the second: `2026-01-02 03:04:05`.
+/// A time since 1970 in UTC for people, to the second: `2026-01-02 03:04:05`.
 pub fn clock(nanoseconds: i128) -> String {
     let time = timestamp(nanoseconds).unwrap_or_default();
     time.get(..19).unwrap_or_default().replace('T', " ")

@@ -60,7 +60,7 @@ fn a_server_that_reads_the_end_and_does_not_close_is_never_closed() {
     );
     check_evidence(&finding, &["Recv-Q 0", "end-of-file was read"]);
     check_evidence(&finding, &["no timer", "until the process closes"]);
-    check_evidence(&finding, &["5 TCP sockets that are in no table"]);
+    check_evidence(&finding, &["5 TCP sockets that are in no socket table"]);
     let steps: Vec<&str> = array(&finding, "next_steps")
         .filter_map(Value::as_str)
         .collect();
@@ -204,8 +204,8 @@ fn a_server_that_does_not_read_is_not_reading() {
     let (lab, deaf) = prepared("deaf");
     let expected = server(&deaf, "not-reading", &[deaf.number("pid")]);
     let finding = found(&lab, &expected);
-    check_evidence(&finding, &["Recv-Q 701", "700 bytes unread on each"]);
-    check_no_evidence(&finding, "never rests");
+    check_evidence(&finding, &["Recv-Q 701", "700 unread bytes"]);
+    check_no_evidence(&finding, "never sleeps");
     assert_eq!(finding["recv_q"]["max"], 701);
     assert_eq!(finding["recv_q"]["more"], 6);
 }
@@ -236,7 +236,7 @@ fn a_thread_that_spins_meanwhile_is_pointed_at() {
         let document = lab.json(&[]);
         let waited = waiting_for_a_processor(&deaf, &spinner).saturating_sub(waited);
         let finding = check_triage(&document, &expected);
-        if array(finding, "evidence").any(|line| line.as_str().unwrap().contains("never rests")) {
+        if array(finding, "evidence").any(|line| line.as_str().unwrap().contains("never sleeps")) {
             let busiest = &finding["processes"][0]["cpu"]["busiest_thread"];
             assert_eq!(busiest.to_string(), spinner, "{finding:#}");
             return Ok(());
@@ -282,7 +282,7 @@ fn a_server_that_does_not_accept_is_named_with_its_full_queue() {
     } else {
         "ListenOverflows"
     };
-    check_evidence(&finding, &[overflows, "all listeners"]);
+    check_evidence(&finding, &[overflows, "all its listeners"]);
     let summary = finding["summary"].as_str().unwrap();
     assert!(summary.contains("accept queue 9"), "{summary}");
 }
@@ -411,8 +411,8 @@ fn a_reader_that_has_no_room_for_some_seconds_is_not_accused() {
     let (lab, choke) = prepared("choke");
     let expected = renewed(server(&choke, "half-close", &[choke.number("pid")]));
     let finding = found(&lab, &expected);
-    check_evidence(&finding, &["bytes written and not acknowledged"]);
-    check_evidence(&finding, &["windows of 3 of 3 peers are shut"]);
+    check_evidence(&finding, &["bytes written but not acknowledged"]);
+    check_evidence(&finding, &["windows of 3 of 3 peers are closed"]);
     assert_eq!(finding["half_closed"]["window_shut"], 3, "{finding:#}");
     let shut = finding["half_closed"]["window_shut_ms"].as_u64();
     assert!(shut.is_some_and(|shut| shut > 0), "{finding:#}");

@@ -277,15 +277,15 @@ fn no_limit_switches_another_judgement_off() {
     for (args, words) in [
         (
             &["-w", "1000", "--by", "port", "--no-owners"][..],
-            "; not judged: owners (--no-owners)",
+            "; not checked: owners (--no-owners)",
         ),
         (
             &["-w", "1000", "--no-evidence"],
-            "; not judged: dead descriptors, shares of file limits and stopped processes (--no-evidence)",
+            "; not checked: dead descriptors, shares of file limits and stopped processes (--no-evidence)",
         ),
         (
             &["--state", "established", "-w", "1000"],
-            "; not judged: CLOSE_WAIT and accept queues",
+            "; not checked: CLOSE_WAIT and accept queues",
         ),
     ] {
         let found = check(&lab, &[&["--port", &port], args].concat());
@@ -325,7 +325,7 @@ fn a_figure_that_was_not_looked_at_is_unknown_and_not_0() {
         (
             &["-w", "1000", "--queue", "50"],
             1,
-            "; not judged: CLOSE_WAIT",
+            "; not checked: CLOSE_WAIT",
         ),
     ] {
         let found = check(&lab, &[&established[..], args].concat());
@@ -819,7 +819,7 @@ fn a_refused_sock_diag_is_unknown_where_it_must_be_the_source() {
         let found = check(&args);
         assert_eq!(found.code, code, "{}", found.stdout);
         assert!(
-            found.stdout.contains("ages unknown: all count"),
+            found.stdout.contains("ages unknown: all are counted"),
             "{}",
             found.stdout
         );

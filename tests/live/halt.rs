@@ -111,7 +111,7 @@ fn a_frozen_group_is_named_and_how_it_is_thawed() {
         let finding = found(&lab, &program, "frozen");
         assert_eq!(finding["severity"], "critical", "{finding:#}");
         let path = group.path.display().to_string();
-        check_evidence(&finding, &["is frozen with the control group", &path]);
+        check_evidence(&finding, &["its control group", &path]);
         check_step(&finding, &format!("echo {thawed} > {path}/{file}"));
         drop(group);
     }
@@ -168,8 +168,8 @@ fn who_holds_the_lock_that_a_server_waits_for_is_named() {
     let held_by = lab.start("keeper", &[&path]);
     let program = lab.start("halt", &["connections=3", "way=lock", &path]);
     let finding = found(&lab, &program, "file-lock");
-    let who = format!("[{}] holds", held_by.pid());
-    check_evidence(&finding, &["wait for a lock on a file", &who]);
+    let who = format!("[{}]", held_by.pid());
+    check_evidence(&finding, &["wait for a file lock held by", &who]);
     check_step(&finding, &format!("-p {}", held_by.pid()));
 }
 
@@ -243,7 +243,7 @@ fn a_quota_that_runs_out_is_told_with_its_group() {
         let finding = findings.find(|finding| finding["local_port"] == port);
         let finding = finding.ok_or_else(|| document.to_string())?;
         let told = finding["evidence"].to_string();
-        let is_told = told.contains(&path) && told.contains("may run 2 ms in every 100 ms");
+        let is_told = told.contains(&path) && told.contains("a CPU quota of 2 ms in every 100 ms");
         is_told.then_some(()).ok_or_else(|| format!("{finding:#}"))
     });
 }

@@ -108,11 +108,7 @@ fn those_who_wait_for_an_exhausted_pool_are_told_whatever_is_selected() {
     let finding = findings
         .find(|finding| finding["remote"]["port"] == pool)
         .unwrap();
-    check_meaning(
-        finding,
-        "consistent with a pool that is exhausted",
-        &["at rest"],
-    );
+    check_meaning(finding, "consistent with an exhausted pool", &["at rest"]);
     assert_eq!(finding["severity"], "warning", "{finding:#}");
     assert_eq!(
         finding["pool"]["callers"],

@@ -11,8 +11,8 @@ use crate::lab::{Age, Lab, Lack, Program, Run, closewait, left_out, run};
 const ADVICE: [&str; 6] = [
     "look at ",
     "make accept() faster",
-    "run it ",
-    "see below ",
+    "run ",
+    "the notes below ",
     "set request_slowlog_timeout",
     "end it ",
 ];

@@ -191,7 +191,10 @@ fn a_relay_that_changes_the_bytes_is_known_by_its_closes() {
     assert_eq!(finding["legs"]["by"], "closes", "{finding:#}");
     assert_eq!(finding["legs"]["fin_wait2"], 6, "{finding:#}");
     assert_eq!(finding["culprit"]["remote"]["addr"], THERE, "{finding:#}");
-    check_evidence(finding, &["FIN_WAIT2", "were closed in step with these"]);
+    check_evidence(
+        finding,
+        &["FIN_WAIT2", "were closed at the same times as these"],
+    );
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn prefork_workers_that_wait_for_a_lock_on_a_file_are_summed() {
     assert_eq!(finding["culprit"]["kind"], "file-lock", "{finding:#}");
     check_evidence(&finding, &["4 of 4 workers of app wait in flock"]);
     let holder = format!("app[{}]", program.number("pid"));
-    check_evidence(&finding, &["lock on a file", &holder]);
+    check_evidence(&finding, &["file lock held by", &holder]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::owner::{push_holders, push_owner};
 use crate::classifier::{Report, Row};
 use crate::model::{FigureValue, Missing, Owner, Placed, Timer};
 
-/// What a column says of a row, where it is one plain value.
+/// What a column shows of a row, if it is one plain value.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub enum Value<'a> {
     Flag(bool),
@@ -70,7 +70,7 @@ pub fn value<'a>(column: Column, row: &Row<'a>, report: &'a Report<'_>) -> Optio
         }
         Column::Accepted => row.accepted().map(Value::Flag),
         Column::OwnerKind => row.owner.kind().map(Value::Word),
-        // What /proc does not tell stands at 0.
+        // /proc does not have it: it is 0 there.
         Column::Interface => number(socket.cookie.map(|_| socket.interface.into())),
         Column::Mark => number(socket.mark.map(u64::from)),
         Column::V6only => socket.v6only.map(Value::Flag),
@@ -95,14 +95,14 @@ pub fn value<'a>(column: Column, row: &Row<'a>, report: &'a Report<'_>) -> Optio
     }
 }
 
-/// What the control group of a socket tells.
+/// The control group of a socket.
 fn placed<'a>(row: &Row<'_>, report: &'a Report<'_>) -> Placed<'a> {
     let cgroups = report.snapshot.cgroups.as_ref();
     cgroups.map_or(Placed::Unknown, |all| all.of(row.socket, &row.owner))
 }
 
-/// Appends what a column shows of a row, unless it is unknown; says whether it is known. There
-/// are no blanks in it but in [`Column::Owner`].
+/// Appends what a column shows of a row, unless it is unknown; returns whether it is known. Only
+/// [`Column::Owner`] contains blanks.
 pub fn push_known(column: Column, row: &Row<'_>, report: &Report<'_>, out: &mut String) -> bool {
     let socket = row.socket;
     match column {
@@ -169,8 +169,8 @@ impl Column {
         )
     }
 
-    /// Appends what the column shows of a row, `-` where it is unknown: a column has the same
-    /// number on every line, as long as those that may have blanks stand last.
+    /// Appends what the column shows of a row, `-` if unknown: a column has the same number on
+    /// every line, if those that may contain blanks come last.
     pub fn push(self, row: &Row<'_>, report: &Report<'_>, out: &mut String) {
         if !push_known(self, row, report, out) {
             let of_cgroup = matches!(self, Column::Cgroup | Column::Unit | Column::Container);
@@ -180,8 +180,8 @@ impl Column {
         }
     }
 
-    /// The width of what [`Column::push`] appends, without appending it where that can be told
-    /// from the numbers: a listing is measured before it is written. `scratch` is overwritten.
+    /// The width of what [`Column::push`] appends, computed without formatting where possible: a
+    /// listing is measured before it is written. `scratch` is overwritten.
     pub fn width(self, row: &Row<'_>, report: &Report<'_>, scratch: &mut String) -> usize {
         let socket = row.socket;
         match self {

@@ -1,4 +1,4 @@
-//! `--columns help`: every column and what it says.
+//! `--columns help`: every column and what it shows.
 
 use std::io::{self, Write};
 
@@ -10,9 +10,9 @@ pub fn help(out: &mut impl Write) -> io::Result<()> {
     let widest = widest.unwrap_or(0);
     writeln!(
         out,
-        "The columns of `closewait list`, by the names that --columns, --sort, CSV and JSON share.\n\
-         --columns A,B shows these alone, --columns +A,B adds to the usual ones. `-` or an empty\n\
-         field is unknown; `_us` are microseconds, `_ms` milliseconds.\n"
+        "The columns of `closewait list`. --columns, --sort, CSV and JSON use the same names.\n\
+         --columns A,B shows only these; --columns +A,B adds them to the default columns. `-` or an\n\
+         empty field means unknown. `_us` is microseconds, `_ms` milliseconds.\n"
     )?;
     for column in Column::all() {
         writeln!(out, "{:widest$}  {}", column.name(), column.about())?;

@@ -206,7 +206,7 @@ impl Column {
     }
 }
 
-/// A name without what stands between its words.
+/// A name in lower case, without separators.
 fn plain(text: &str) -> String {
     let letters = text.chars().filter(|c| !matches!(c, '-' | '_' | ' '));
     letters.flat_map(char::to_lowercase).collect()

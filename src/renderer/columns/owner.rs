@@ -32,7 +32,7 @@ pub fn hidden(hidden_reason: HiddenReason) -> &'static str {
     match hidden_reason {
         HiddenReason::NeedsRoot => "? (needs root)",
         HiddenReason::NeedsCapability => "? (not permitted)",
-        HiddenReason::Refused | HiddenReason::Elsewhere => "? (not in sight)",
+        HiddenReason::Refused | HiddenReason::Elsewhere => "? (not visible)",
     }
 }
 

@@ -13,7 +13,7 @@ impl Column {
         self.words().1
     }
 
-    /// What it says.
+    /// What it shows.
     pub fn about(self) -> &'static str {
         self.words().2
     }
@@ -35,12 +35,13 @@ impl Column {
             Column::RecvQ => (
                 "recv_q",
                 "Recv-Q",
-                "bytes received and not read, a FIN counting as one; LISTEN: connections to accept; MPTCP: memory of unread bytes",
+                "bytes received but not read, a FIN counting as one; LISTEN: connections to \
+                 accept; MPTCP: memory used by unread bytes",
             ),
             Column::SendQ => (
                 "send_q",
                 "Send-Q",
-                "bytes not acknowledged; LISTEN: the limit of the accept queue",
+                "bytes not acknowledged; LISTEN: limit of the accept queue",
             ),
             Column::Local => ("local", "Local Address", "this end"),
             Column::LocalAddr => ("local_addr", "Local Addr", "its address"),
@@ -53,39 +54,47 @@ impl Column {
             Column::Age => (
                 "age",
                 "Age",
-                "how long in CLOSE_WAIT, else idle: =exact, ≥ at least, or a range",
+                "time in CLOSE_WAIT, otherwise idle time: = exact, ≥ lower bound, or a range",
             ),
-            Column::IdleAtLeast => ("idle_at_least_ms", "Idle≥", "the age's lower bound"),
-            Column::IdleAtMost => ("idle_at_most_ms", "Idle≤", "the age's upper bound"),
+            Column::IdleAtLeast => ("idle_at_least_ms", "Idle≥", "lower bound of the age"),
+            Column::IdleAtMost => ("idle_at_most_ms", "Idle≤", "upper bound of the age"),
             Column::Cause => ("cause", "Cause", "why it is in CLOSE_WAIT"),
             Column::Timer => (
                 "timer",
                 "Timer",
-                "the timer that runs: kind (fires in, retransmissions or probes); CSV: the kind",
+                "running timer: kind(expires in, retransmissions or probes); CSV: the kind",
             ),
-            Column::TimerExpires => ("timer_expires_ms", "Expires", "time until the timer fires"),
+            Column::TimerExpires => (
+                "timer_expires_ms",
+                "Expires",
+                "time until the timer expires",
+            ),
             Column::TimerRetransmits => (
                 "timer_retransmits",
                 "Retr",
-                "retransmissions, or probes without an answer, so far",
+                "retransmissions or unanswered probes so far",
             ),
-            Column::Uid => ("uid", "UID", "number of the user who owns it"),
-            Column::User => ("user", "User", "the user's name in /etc/passwd"),
+            Column::Uid => ("uid", "UID", "user id of its owner"),
+            Column::User => ("user", "User", "name of that user in /etc/passwd"),
             Column::Inode => ("inode", "Inode", "inode"),
-            Column::Cookie => ("cookie", "Cookie", "the kernel's number for its whole life"),
+            Column::Cookie => (
+                "cookie",
+                "Cookie",
+                "number that identifies the socket for its lifetime",
+            ),
             Column::Token => (
                 "mptcp_token",
                 "MPTCP token",
-                "identifies an MPTCP connection; its subflows have the same",
+                "identifies an MPTCP connection and its subflows",
             ),
             Column::CgroupId => (
                 "cgroup_id",
                 "Cgroup ID",
-                "the kernel's number of the cgroup that it was made in",
+                "id of the cgroup in which it was created",
             ),
             Column::Cgroup => ("cgroup", "Cgroup", "control group of its first holder"),
-            Column::Unit => ("unit", "Unit", "systemd unit that the group tells"),
-            Column::Container => ("container", "Container", "container that the group tells"),
+            Column::Unit => ("unit", "Unit", "systemd unit of that cgroup"),
+            Column::Container => ("container", "Container", "container of that cgroup"),
             Column::Accepted => (
                 "accepted",
                 "Accepted",
@@ -96,16 +105,20 @@ impl Column {
                 "Owner Kind",
                 "process, listener, kernel or hidden",
             ),
-            Column::Owner => ("owner", "Owner", "who holds it, in short; may have blanks"),
+            Column::Owner => (
+                "owner",
+                "Owner",
+                "who holds it, abbreviated; may contain spaces",
+            ),
             Column::Owners => ("owners", "Owners", "every holder: pid:fd:name"),
-            Column::Pids => ("pids", "PID", "every process that holds it"),
+            Column::Pids => ("pids", "PID", "pid of every process that holds it"),
             Column::Programs => ("programs", "Program", "their names"),
-            Column::Interface => ("dev", "Dev", "index of the interface that it is bound to"),
+            Column::Interface => ("dev", "Dev", "index of the interface to which it is bound"),
             Column::Mark => ("mark", "Mark", "SO_MARK"),
             Column::V6only => ("v6only", "V6only", "IPV6_V6ONLY of an IPv6 listener"),
             Column::Congestion => ("congestion", "Cong", "congestion control"),
-            Column::Tos => ("tos", "TOS", "type of service"),
-            Column::Tclass => ("tclass", "Tclass", "traffic class of IPv6"),
+            Column::Tos => ("tos", "TOS", "IPv4 type of service"),
+            Column::Tclass => ("tclass", "Tclass", "IPv6 traffic class"),
             Column::Shutdown => (
                 "shutdown",
                 "Shutdown",

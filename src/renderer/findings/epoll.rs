@@ -1,13 +1,13 @@
-//! Event loops: where the sockets stand in epoll sets, and what a runtime reads before it is asked.
+//! Event loops: whether the sockets are in epoll sets, and what a runtime reads ahead.
 
 use crate::classifier::finding::{Finding, ServiceEnd, SocketSet};
 use crate::classifier::group::ServedAt;
 use crate::model::{Cause, Epoll, Evidence, Runtime, Side, WaitKind};
 use crate::renderer::units;
 
-/// Where the sockets stand in epoll sets, where that tells something. That a socket is in no set does
-/// where others of the same service are: many programs wait for their connections otherwise, or only
-/// for the next byte. Go has each connection in its set, always.
+/// Whether the sockets are in epoll sets, if that is informative. That a socket is in no set is
+/// informative only if other connections of the same service are in one: many programs wait for
+/// connections in another way, or only for the next byte. Go keeps every connection in its set.
 pub(super) fn epoll_line(finding: &Finding, evidence: &Evidence) -> Option<String> {
     // Unaccepted connections are in no set, and the process may be asked about others too.
     let held = finding.set.holds(evidence.pid).len() as u64;
@@ -36,8 +36,9 @@ pub(super) fn epoll_line(finding: &Finding, evidence: &Evidence) -> Option<Strin
         return Some(words);
     }
     let others = polled(&finding.set, evidence);
-    (others > 0)
-        .then(|| format!("none of {which} is in a set, other connections to the same service are"))
+    (others > 0).then(|| {
+        format!("none of {which} is in an epoll set; other connections of the same service are")
+    })
 }
 
 /// Whether an event loop waits for events and has no interest in these sockets, though it is by
@@ -68,9 +69,9 @@ fn polled(set: &SocketSet, evidence: &Evidence) -> usize {
     alike.count()
 }
 
-/// Who has read end-of-file, where that may not be the code that must close.
+/// Which runtime read end-of-file, if the code that must close may not know of it.
 pub(super) fn read_ahead(finding: &Finding) -> Option<&'static str> {
-    // Whoever has passed the close on knows of it.
+    // A program that passed the close on has seen it.
     if finding.set.far_end().is_some() {
         return None;
     }
@@ -86,13 +87,11 @@ pub(super) fn read_ahead(finding: &Finding) -> Option<&'static str> {
     match evidence.runtime {
         // Once the handler has returned, net/http closes by itself.
         Runtime::Go if set.unanswered.is_none_or(|unanswered| unanswered > 0) => {
-            Some("which net/http does while a handler works: the handler may not know of it")
+            Some("by net/http while a handler works: the handler may not know of it")
         }
-        Runtime::Node => {
-            Some("which Node does before the program asks: the program may not know of it")
-        }
+        Runtime::Node => Some("by Node before the program reads: the program may not know of it"),
         Runtime::Python if loops() => {
-            Some("which asyncio does before a coroutine asks: the coroutine may not know of it")
+            Some("by asyncio before a coroutine reads: the coroutine may not know of it")
         }
         _ => None,
     }

@@ -1,5 +1,5 @@
-//! The services behind a program, in words: what it has asked there and nobody has answered, and
-//! who serves them on this host.
+//! The services behind a program: its unanswered requests to them, and the processes that serve
+//! them on this host.
 
 use crate::classifier::Report;
 use crate::classifier::chain::{Hop, LockOwner, Says};
@@ -10,13 +10,11 @@ use crate::classifier::requests::{Requests, Role};
 use crate::classifier::silent::Silent;
 use crate::model::{Endpoint, Name, Pid, Titled, Wait, WaitTarget};
 use crate::renderer::findings::evidence::{Lines, Rank};
-use crate::renderer::findings::halt;
-use crate::renderer::findings::waits;
-use crate::renderer::names;
-use crate::renderer::names::process;
-use crate::renderer::units;
+use crate::renderer::findings::{halt, waits};
+use crate::renderer::names::{self, process};
+use crate::renderer::units::{self, plural};
 
-/// The most different titles, and processes of one kind, that are told.
+/// The most different titles, and lock holders, that are listed.
 const SAYS_MAX: usize = 4;
 const KEEPERS_MAX: usize = 3;
 
@@ -47,7 +45,7 @@ pub fn silent(report: &Report<'_>, silent: &Silent) -> String {
         Some(_) => String::new(),
         None => format!(" in {}", names::netns_of(report, silent.netns)),
     };
-    format!("{text}{place}: a service that hangs, or polls that wait for news")
+    format!("{text}{place}: consistent with a service that hangs, or with long polls")
 }
 
 /// Whether threads that wait for events wait for one of these services, or may.
@@ -91,10 +89,6 @@ fn unawaited(requests: &Requests) -> String {
         plural(requests.unanswered),
         requests.remote,
     )
-}
-
-fn plural(count: u64) -> &'static str {
-    if count == 1 { "" } else { "s" }
 }
 
 /// `for 11s`, or `for 11s to 40s`: the middle and the longest.
@@ -145,7 +139,10 @@ fn parts(report: &Report<'_>, hop: &Hop) -> Vec<String> {
     if let Some((first, more)) = halt {
         parts.extend(halt::lines(report, first));
         if more > 0 {
-            parts.push(format!("so are {} others", units::count(more as u64)));
+            parts.push(format!(
+                "{} others cannot run either",
+                units::count(more as u64)
+            ));
         }
     }
     let backends = hop
@@ -156,7 +153,7 @@ fn parts(report: &Report<'_>, hop: &Hop) -> Vec<String> {
     let says: Vec<String> = backends.take(SAYS_MAX).map(says_words).collect();
     if !says.is_empty() {
         parts.push(format!(
-            "of {} backends {}",
+            "of {} backends, {}",
             units::count(all as u64),
             says.join(", ")
         ));
@@ -179,7 +176,7 @@ fn parts(report: &Report<'_>, hop: &Hop) -> Vec<String> {
     parts
 }
 
-/// `10 say "UPDATE waiting"`; of one or two, also who.
+/// `10 say "UPDATE waiting"`; with the processes, if there are one or two.
 fn says_words(says: &Says) -> String {
     let count = says.pids.len();
     let what = &says.title.says;
@@ -208,7 +205,7 @@ fn client(report: &Report<'_>, held_by: &LockOwner) -> Option<String> {
     let waits = held_by.evidence.as_ref().and_then(|told| {
         let waits = told.waits.as_ref()?;
         let all = told.threads?.total;
-        // Of one thread alone it is known that it is the one that counts.
+        // With a single thread it is certain that this is the one that counts.
         let wait = waits.first().filter(|_| all == 1)?;
         Some(format!(", which waits in {}", on(wait)))
     });
@@ -255,7 +252,7 @@ fn on(wait: &Wait) -> String {
     }
 }
 
-/// Where the chain ends, in a sentence; `None` where it says no more than its beginning.
+/// Where the chain ends, in a sentence; `None` if that adds nothing.
 pub(super) fn end(finding: &Finding) -> Option<String> {
     let last = finding.chain.last()?;
     let blocked = last.says.iter().filter(|says| says.title.is_blocked());
@@ -269,7 +266,7 @@ pub(super) fn end(finding: &Finding) -> Option<String> {
              locks, consistent with a client that does not commit.",
             backend(held_by.pid),
             units::count(blocked as u64),
-            if blocked == 1 { "" } else { "s" },
+            plural(blocked as u64),
             if blocked == 1 { "s" } else { "" },
         ),
         [_, _, ..] => format!(
@@ -279,7 +276,7 @@ pub(super) fn end(finding: &Finding) -> Option<String> {
             last.keepers.len(),
         ),
         [] => match last.awaited().next() {
-            Some(requests) => format!("That waits for {} in its turn.", requests.remote),
+            Some(requests) => format!("That service in turn waits for {}.", requests.remote),
             None if finding.chain.len() > 1 => format!("The chain ends at {}.", last.remote),
             None => return None,
         },

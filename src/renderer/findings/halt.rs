@@ -1,4 +1,4 @@
-//! The words for who cannot run: what it means, and the facts.
+//! Processes that cannot run: what that means, and the facts.
 
 use crate::classifier::Report;
 use crate::classifier::halt::{HaltReason, HaltedShare, throttled};
@@ -10,24 +10,25 @@ use crate::renderer::units;
 pub(super) fn meaning(hold: HaltReason, share: Option<HaltedShare>) -> String {
     let words = match hold {
         HaltReason::Frozen => {
-            "A process that should serve them is frozen with its control group: it neither accepts, \
-             reads nor closes until the group is thawed."
+            "A process that should serve these connections is in a frozen control group. It cannot \
+             accept, read or close until the group is thawed."
         }
         HaltReason::Traced => {
-            "A process that should serve them is stopped by the process that traces it: it neither \
-             accepts, reads nor closes until it is let go. SIGCONT does not end this."
+            "A process that should serve these connections is stopped by its tracer. It cannot \
+             accept, read or close until the tracer resumes or detaches from it. SIGCONT does not \
+             end this."
         }
         HaltReason::Stopped => {
-            "A process that should serve them is stopped: it neither accepts, reads nor closes until \
-             it is continued."
+            "A process that should serve these connections is stopped. It cannot accept, read or \
+             close until it is continued."
         }
         HaltReason::Forking => {
-            "The thread that should serve them waits in vfork(): it does not go on until its child \
-             executes a program or ends."
+            "The thread that should serve these connections waits in vfork(). It cannot continue \
+             until its child executes a program or exits."
         }
         HaltReason::Stuck => {
-            "The threads that should serve them sleep in the kernel and cannot be interrupted: they \
-             go on when what they wait for does."
+            "The threads that should serve these connections are in uninterruptible sleep. They \
+             continue when the operation they wait for completes."
         }
     };
     match share {
@@ -57,7 +58,7 @@ pub(super) fn lines(report: &Report<'_>, evidence: &Evidence) -> Vec<String> {
         Some(HaltReason::Traced) => {
             let tracer = halt.tracer.as_ref();
             let who = tracer.and_then(|tracer| Some(named(tracer.name.as_ref(), tracer.pid?)));
-            let who = who.unwrap_or("a process outside of this PID namespace".to_owned());
+            let who = who.unwrap_or("a process outside this PID namespace".to_owned());
             lines.push(format!(
                 "{name} is traced by {who}, which has stopped it: it runs no code"
             ));
@@ -98,7 +99,7 @@ pub(super) fn lines(report: &Report<'_>, evidence: &Evidence) -> Vec<String> {
             named(lock.name.as_ref(), holder)
         });
         lines.push(format!(
-            "{} of {total} {} of {name} {} for a lock on a file that {holder} holds",
+            "{} of {total} {} of {name} {} for a file lock held by {holder}",
             lock.threads,
             if total == 1 { "thread" } else { "threads" },
             if lock.threads == 1 { "waits" } else { "wait" },
@@ -111,14 +112,14 @@ pub(super) fn lines(report: &Report<'_>, evidence: &Evidence) -> Vec<String> {
 fn frozen(name: &str, freezer: &Freezer) -> String {
     let group = match &freezer.directory {
         Some(directory) => directory.to_string(),
-        None => "above what can be seen here".to_owned(),
+        None => "(not visible here)".to_owned(),
     };
     match &freezer.container {
         Some(container) => format!(
             "{name} is in the container {}, which is paused: its control group {group} is frozen",
             short(container)
         ),
-        None => format!("{name} is frozen with the control group {group}: it runs no code"),
+        None => format!("{name} runs no code: its control group {group} is frozen"),
     }
 }
 
@@ -135,12 +136,12 @@ fn place(stuck: &Stuck) -> String {
                 words.push_str(&format!(": {what}"));
             }
         }
-        None => words.push_str(": a disk, a mount that hangs, or a lock of the kernel"),
+        None => words.push_str(": a disk, a hung mount, or a kernel lock"),
     }
     words
 }
 
-/// What a function of the kernel waits for, where its name leaves no doubt.
+/// What a kernel function waits for, if its name is unambiguous.
 fn what(place: &Name) -> Option<&'static str> {
     let starts = |starts: &[&str]| {
         starts
@@ -191,7 +192,8 @@ fn quota_line(name: &str, quota: &Quota) -> String {
         None => String::new(),
     };
     format!(
-        "{group} of {name} may run {run} ms in every {period} ms, and used that up in {ran_out} periods{since}"
+        "{group} of {name} has a CPU quota of {run} ms in every {period} ms, and used it up in \
+         {ran_out} periods{since}"
     )
 }
 

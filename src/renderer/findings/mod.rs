@@ -1,6 +1,6 @@
 //! Findings in words: a headline, the evidence as short lines, what it means, what to do next.
 //!
-//! The same words go to the screen and into JSON.
+//! The screen and JSON show the same words.
 
 mod epoll;
 mod evidence;
@@ -31,11 +31,11 @@ use crate::renderer::units;
 
 /// At most this many of the evidence lines of a finding go to the screen; JSON has all.
 const LINES: usize = 6;
-/// And of one that is told in short.
+/// The most lines of a finding that is shown in short form.
 const LINES_SHORT: usize = 1;
 
-/// Writes the findings of the screen: at most `limit`, and how many more there are. The first,
-/// and those that are more than information, are told at length.
+/// Writes the findings of the screen: at most `limit`, and how many more there are. The first one,
+/// and all above info, are shown in full.
 pub fn section(
     report: &Report<'_>,
     findings: &[Finding],

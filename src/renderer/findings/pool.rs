@@ -10,19 +10,20 @@ use crate::renderer::findings::evidence::{Lines, Rank};
 use crate::renderer::findings::summary::end;
 use crate::renderer::units;
 
-/// What a set is consistent with, where that is told.
+/// What a set of pooled connections is consistent with; `None` if the cause says more.
 pub(super) fn meaning(finding: &Finding) -> Option<String> {
     let set = &finding.set;
     let pool = set.pool.as_ref()?;
     let words = match set.pool_verdict? {
         PoolVerdict::AtRest => {
-            "The server closed these idle connections together, and the program has not looked at \
-             them since: consistent with a pool at rest, harmless until one is reused."
+            "The server closed these idle connections together, and the program has not read them \
+             since: consistent with a pool at rest, harmless until one is reused."
                 .to_owned()
         }
         PoolVerdict::Leak if pool.leaks_otherwise() => {
-            "The server closed these connections, and most others to there the program has left \
-             unread, or read and not closed: consistent with the same leak."
+            "The server closed these connections, and the program has left most of its other \
+             connections to that service unread, or read but not closed: consistent with the same \
+             leak."
                 .to_owned()
         }
         PoolVerdict::Leak => {
@@ -32,14 +33,14 @@ pub(super) fn meaning(finding: &Finding) -> Option<String> {
                 .to_owned()
         }
         PoolVerdict::Exhausted => format!(
-            "No connection {} is left open, and clients of the program wait: consistent with a \
-             pool that is exhausted, because responses are not closed or connections are never \
-             returned. The stacks of the threads that wait tell.",
+            "No connection {} is left open, and clients of the program wait: consistent with an \
+             exhausted pool, where responses are not closed or connections are never returned. The \
+             stacks of the waiting threads show whether it is.",
             end(set.end)
         ),
         PoolVerdict::Blocked => {
             "The program's event loop watches these connections, and no thread waits for events: \
-             consistent with a loop that is held up. As a pool they are harmless."
+             consistent with a blocked event loop. As a pool at rest they are harmless."
                 .to_owned()
         }
         PoolVerdict::Ambiguous => ambiguous(finding, pool),
@@ -50,17 +51,17 @@ pub(super) fn meaning(finding: &Finding) -> Option<String> {
     })
 }
 
-/// Where nothing decides. A few are a pool between two uses first.
+/// What it means if nothing decides. A few connections are most likely a pool between two uses.
 pub(super) fn either(finding: &Finding) -> &'static str {
     match finding.severity {
         Severity::Info => {
-            "The server closed these idle connections, and the program has not looked at them \
-             since: consistent with a pool of idle connections. What grows without end is no pool: \
-             look again in some minutes."
+            "The server closed these idle connections, and the program has not read them since: \
+             consistent with a pool of idle connections. A pool does not grow without end: look \
+             again in a few minutes."
         }
         Severity::Warning | Severity::Critical => {
-            "The server closed these connections, and the program has not looked at them since: \
-             consistent with a pool of idle connections, or with a leak. Look again in some \
+            "The server closed these connections, and the program has not read them since: \
+             consistent with a pool of idle connections, or with a leak. Look again in a few \
              minutes: a leak grows."
         }
     }
@@ -76,41 +77,41 @@ fn ambiguous(finding: &Finding, pool: &Pool) -> String {
     match pattern.kind {
         Pattern::Burst if pool.is_all_gone() => format!(
             "The server closed these connections together, none {} is left open, and clients of \
-             the program wait: consistent with a pool at rest beside another fault, or with one \
-             that is exhausted. The stacks of the threads that wait tell.",
+             the program wait: consistent with a pool at rest beside another fault, or with an \
+             exhausted pool. The stacks of the waiting threads show which.",
             end(set.end)
         ),
         Pattern::Burst => {
-            "The server closed these connections together: consistent with a pool at rest, if one \
-             is that large, or with connections that leaked until the server restarted. Look \
-             again in some minutes: a leak grows."
+            "The server closed these connections together: consistent with a pool at rest, if the \
+             program has one of this size, or with connections that leaked until the server \
+             restarted. Look again in a few minutes: a leak grows."
                 .to_owned()
         }
         Pattern::Spread if finding.severity > Severity::Info => format!(
             "The server closed these connections one after the other until now: consistent with a \
-             leak that began {oldest} ago, unless this is a pool of {least} or more of which each \
-             is replaced within that time. Look again: a leak has grown."
+             leak that began {oldest} ago, unless this is a pool of {least} or more connections \
+             that are all replaced within that time. Look again: a leak will have grown."
         ),
         Pattern::Spread => format!(
             "The server closed these connections one after the other until now: consistent with a \
-             pool of {least} or more of which each is replaced within {oldest}. What grows \
-             without end is no pool: look again in a minute."
+             pool of {least} or more connections that are all replaced within {oldest}. A pool \
+             does not grow without end: look again in a minute."
         ),
         Pattern::Mixed | Pattern::Few => either(finding).to_owned(),
     }
 }
 
-/// What the server said as it closed.
+/// What the server sent as it closed.
 fn last_words(finding: &Finding) -> Option<&'static str> {
     let set = &finding.set;
     if set.cause != Cause::StalePool || set.recv_q.max <= 1 {
         return None;
     }
     Some(if is_close_notify(finding) {
-        "What lies unread came with the close: consistent with a TLS close_notify."
+        "The unread bytes came with the FIN: consistent with a TLS close_notify."
     } else {
-        "What lies unread came with the close, unasked: consistent with a message in which the \
-         server says why it closes, such as an idle timeout."
+        "The unread bytes came with the FIN, unrequested: consistent with a message in which the \
+         server gives its reason, such as an idle timeout."
     })
 }
 
@@ -136,7 +137,7 @@ pub(super) fn lines(set: &SocketSet, lines: &mut Lines) {
             format!(
                 "{} connection{} of the program {} {} open",
                 units::count(open),
-                if open == 1 { "" } else { "s" },
+                units::plural(open),
                 end(set.end),
                 if open == 1 { "is" } else { "are" },
             ),
@@ -157,7 +158,7 @@ pub(super) fn lines(set: &SocketSet, lines: &mut Lines) {
 fn pattern_words(set: &SocketSet, pool: &Pool, pattern: &TimePattern) -> Option<String> {
     let them = match pattern.events == set.sockets {
         true => "them".to_owned(),
-        false => format!("all {} to there", units::count(pattern.events)),
+        false => format!("all {} connections to it", units::count(pattern.events)),
     };
     let what = match pool.basis {
         TimeBasis::Closed => format!("the server closed {them}"),
@@ -167,8 +168,8 @@ fn pattern_words(set: &SocketSet, pool: &Pool, pattern: &TimePattern) -> Option<
     let oldest = units::duration(pattern.oldest_ms);
     Some(match pattern.kind {
         Pattern::Few => return None,
-        Pattern::Burst if newest == oldest => format!("{what} at one time, {newest} ago"),
-        Pattern::Burst => format!("{what} at about one time, {newest} to {oldest} ago"),
+        Pattern::Burst if newest == oldest => format!("{what} at the same time, {newest} ago"),
+        Pattern::Burst => format!("{what} at about the same time, {newest} to {oldest} ago"),
         Pattern::Mixed => format!("{what} between {oldest} and {newest} ago"),
         Pattern::Spread => {
             let rate = rate(pattern.per_minute()?);

@@ -1,4 +1,4 @@
-//! The words for old workers, which a reload has replaced.
+//! Old workers that a reload has replaced.
 
 use crate::classifier::Report;
 use crate::classifier::finding::Finding;
@@ -6,7 +6,7 @@ use crate::renderer::findings::evidence::{Lines, Rank};
 use crate::renderer::names::process;
 use crate::renderer::units;
 
-/// What tells that holders are old workers.
+/// The facts that show that holders are old workers.
 pub(super) fn lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
     let Some(retired) = &finding.old_workers else {
         return;
@@ -18,15 +18,15 @@ pub(super) fn lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
         0 => String::new(),
         more => format!(" +{}", units::count(more as u64)),
     };
-    let mut facts = vec!["holds no listener of this port".to_owned()];
+    let mut facts = vec!["holds no listener on this port".to_owned()];
     if let Some(successor) = retired.successor {
         facts.push(format!(
-            "{}, which has that, is younger",
+            "{}, which does, is younger",
             process(report, successor)
         ));
     }
     if retired.says_so {
-        facts.push("its title says \"is shutting down\"".to_owned());
+        facts.push("its title contains \"is shutting down\"".to_owned());
     }
     lines.add(
         Rank::Decisive,
@@ -43,7 +43,7 @@ pub(super) fn meaning(finding: &Finding) -> Option<&'static str> {
     let retired = finding.old_workers.as_ref()?;
     let all = retired.pids.len() == finding.set.by_weight.len();
     all.then_some(
-        "The holder takes no new connections, and ends once these are closed: until then, each \
-         reload leaves another one.",
+        "The holder accepts no new connections and exits once these are closed. Until then, each \
+         reload leaves another old worker.",
     )
 }

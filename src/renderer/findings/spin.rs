@@ -1,37 +1,37 @@
-//! The words for a thread that never rests.
+//! A thread that never sleeps.
 
 use crate::classifier::spin::{Spin, spinning};
 use crate::model::{Cpu, Evidence};
 
-/// A difference to what it ran that is worth telling, in percent: the rest of its time others took.
+/// The difference between runnable and running time that is worth a remark, in percent.
 const WAITED_PERCENT: f64 = 5.0;
 
-/// What it means, behind what is to be seen of the sockets.
+/// What it means, after the facts about the sockets.
 pub(super) fn meaning(seen: &str, spin: Spin) -> String {
     let words = match spin {
         Spin::Idle => {
-            "a thread never rests and the program sends nothing on any connection: consistent with \
-             a dead loop, or with a computation that takes this long"
+            "a thread never sleeps and the program sends nothing on any connection: consistent \
+             with an infinite loop, or with a computation that takes this long"
         }
         Spin::Polling => {
-            "a thread never rests: consistent with an event loop that is told of the end again and \
-             again, and does not act on it"
+            "a thread never sleeps: consistent with an event loop that is notified of end-of-file \
+             again and again, and does not act on it"
         }
         Spin::Busy => {
-            "a thread never rests: consistent with more work than it can do, or with a loop that \
+            "a thread never sleeps: consistent with more work than it can do, or with a loop that \
              does not end"
         }
     };
     format!("{seen}, while {words}.")
 }
 
-/// What the threads of a process took of the processors; `true` where one never rests.
+/// The CPU use of a process; `true` if one of its threads never sleeps.
 pub(super) fn line(name: &str, evidence: &Evidence, cpu: &Cpu) -> (bool, String) {
     let Some(thread) = spinning(evidence) else {
         return (
             false,
             format!(
-                "{name} used {:.0} % of a processor over {} ms",
+                "{name} used {:.0} % of a CPU over {} ms",
                 cpu.percent, cpu.sample_ms
             ),
         );
@@ -40,18 +40,18 @@ pub(super) fn line(name: &str, evidence: &Evidence, cpu: &Cpu) -> (bool, String)
     let ran = cpu.ran_percent.unwrap_or(wanted);
     let how = if wanted - ran > WAITED_PERCENT {
         format!(
-            "was ready to run {wanted:.0} % of {} ms, and ran {ran:.0} %",
+            "was runnable for {wanted:.0} % of {} ms, and ran for {ran:.0} %",
             cpu.sample_ms
         )
     } else {
-        format!("ran {ran:.0} % of {} ms", cpu.sample_ms)
+        format!("ran for {ran:.0} % of {} ms", cpu.sample_ms)
     };
     let others = match cpu.restless {
         0 | 1 => String::new(),
-        threads => format!(", as {threads} of its threads in all"),
+        threads => format!(", one of {threads} such threads"),
     };
     (
         true,
-        format!("thread {thread} of {name} {how}: it never rests{others}"),
+        format!("thread {thread} of {name} {how}: it never sleeps{others}"),
     )
 }

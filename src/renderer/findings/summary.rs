@@ -1,20 +1,17 @@
-//! A finding in one line: how many, whose, where, since when.
+//! A finding in one line: how many sockets, of which process, where, and for how long.
 
 use std::net::IpAddr;
 
 use crate::classifier::Report;
-use crate::classifier::finding::Finding;
-use crate::classifier::finding::ServiceEnd;
-use crate::classifier::finding::SumKey;
-use crate::classifier::group::ServedAt;
-use crate::classifier::group::Service;
-use crate::model::Cause;
-use crate::model::Side;
+use crate::classifier::finding::{Finding, ServiceEnd, SocketSet, SumKey};
+use crate::classifier::group::{ServedAt, Service};
+use crate::classifier::queue::Queue;
+use crate::model::{Cause, Side};
 use crate::renderer::findings::meaning::all_half_closed;
 use crate::renderer::names;
-use crate::renderer::units;
+use crate::renderer::units::{self, plural};
 
-/// One line: how many, whose, where, since when.
+/// One line: how many sockets, of which process, where, and for how long.
 pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
     let set = &finding.set;
     let count = units::count(set.sockets);
@@ -28,46 +25,13 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
     if is_somewhere && report.snapshot.only_namespace().is_none() {
         end.push_str(&format!(" in {}", names::netns_of(report, set.netns)));
     }
-    let age = match set.idle {
-        Some(_) if set.is_age_missing() => {
-            let why = if set.uncounted_fins > 0 {
-                "MPTCP"
-            } else {
-                "keepalive"
-            };
-            format!(", age unknown ({why})")
-        }
-        Some(idle) => format!(", ≥ {}", units::duration(idle.p50_ms)),
-        None => String::new(),
-    };
-    let plural = if set.sockets == 1 { "" } else { "s" };
+    let age = age(set);
+    let plural = plural(set.sockets);
     let one = match (&finding.queue, set.cause) {
         (_, Cause::DeadDescriptors) => {
             format!("{count} TCP descriptor{plural} of {owner} without a connection")
         }
-        (Some(queue), Cause::NotAccepted) => {
-            let limit = queue
-                .limit
-                .map_or("?".to_owned(), |limit| units::count(limit.into()));
-            let waited = queue.oldest_ms.map_or(String::new(), |oldest| {
-                format!("; the oldest has waited ≥ {}", units::duration(oldest))
-            });
-            let given_up = match (queue.unaccepted, queue.close_wait) {
-                (0, _) => String::new(),
-                (_, 0) => ", nobody has given up yet".to_owned(),
-                (_, some) if all_half_closed(set) => {
-                    format!(", {} of them in CLOSE_WAIT", units::count(some))
-                }
-                (_, some) => format!(", {} already given up", units::count(some)),
-            };
-            format!(
-                "{owner} has not accepted {} connection{} {end}: {}accept queue {} of {limit}{given_up}{waited}",
-                units::count(queue.waiting()),
-                if queue.waiting() == 1 { "" } else { "s" },
-                if queue.sockets > 1 { "fullest " } else { "" },
-                units::count(queue.now.into()),
-            )
-        }
+        (Some(queue), Cause::NotAccepted) => unaccepted(set, queue, &owner, &end),
         (_, Cause::PeerNotClosed) => {
             let verb = if set.sockets == 1 { "waits" } else { "wait" };
             let dead = match finding.dead {
@@ -75,7 +39,8 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
                 dead => format!("; {} descriptors without a connection", units::count(dead)),
             };
             format!(
-                "{count} FIN_WAIT2 socket{plural} of {owner} {end} {verb} for the other end{age}{dead}"
+                "{count} FIN_WAIT2 socket{plural} of {owner} {end} {verb} for the remote end to \
+                 close{age}{dead}"
             )
         }
         _ => {
@@ -105,6 +70,47 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
     }
 }
 
+/// `, ≥ 13m`, by the median.
+fn age(set: &SocketSet) -> String {
+    match set.idle {
+        Some(_) if set.is_age_missing() && set.uncounted_fins > 0 => {
+            ", age unknown (MPTCP)".to_owned()
+        }
+        Some(_) if set.is_age_missing() => ", age unknown (keepalive)".to_owned(),
+        Some(idle) => format!(", ≥ {}", units::duration(idle.p50_ms)),
+        None => String::new(),
+    }
+}
+
+/// The summary of connections that wait in an accept queue.
+fn unaccepted(set: &SocketSet, queue: &Queue, owner: &str, end: &str) -> String {
+    let limit = queue.limit.map(|limit| units::count(limit.into()));
+    let limit = limit.unwrap_or("?".to_owned());
+    let given_up = match (queue.unaccepted, queue.close_wait) {
+        (0, _) => String::new(),
+        (_, 0) => ", no peer has given up yet".to_owned(),
+        (_, some) if all_half_closed(set) => {
+            format!(", {} of them in CLOSE_WAIT", units::count(some))
+        }
+        (_, some) => format!(
+            ", {} peer{} already gave up",
+            units::count(some),
+            plural(some)
+        ),
+    };
+    let waited = queue.oldest_ms.map_or(String::new(), |oldest| {
+        format!("; the oldest has waited ≥ {}", units::duration(oldest))
+    });
+    let fullest = if queue.sockets > 1 { "fullest " } else { "" };
+    let (waiting, now) = (queue.waiting(), units::count(queue.now.into()));
+    format!(
+        "{owner} has not accepted {} connection{} {end}: {fullest}accept queue {now} of \
+         {limit}{given_up}{waited}",
+        units::count(waiting),
+        plural(waiting),
+    )
+}
+
 /// `on :5432`, `of postgres`.
 fn whole(report: &Report<'_>, netns: u16, whole: &SumKey) -> String {
     match whole {
@@ -116,7 +122,7 @@ fn whole(report: &Report<'_>, netns: u16, whole: &SumKey) -> String {
 pub(super) fn owner(report: &Report<'_>, finding: &Finding) -> String {
     match names::owner_of(report, &finding.set.owner).as_str() {
         "-" if finding.set.owner.kind.is_none() => "a process (owners were not read)".to_owned(),
-        text if text.starts_with('?') => "a process that may not be seen".to_owned(),
+        text if text.starts_with('?') => "a process that cannot be seen".to_owned(),
         text => text.trim_end_matches(" (not accepted)").to_owned(),
     }
 }

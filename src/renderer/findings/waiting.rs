@@ -15,9 +15,9 @@ pub(super) fn meaning(set: &SocketSet, waiting: &Waiting) -> String {
             format!(", at most {} ago", units::duration(most))
         });
         return format!(
-            "This side has closed and the remote end has not. Answers to keepalive hide since when: \
-             the close came after the last byte{since}. Look again after the grace: what is still \
-             there waits for the remote end."
+            "This side has closed and the remote end has not. Replies to keepalive probes hide \
+             when: it was after the last byte{since}. Look again after the grace period: sockets \
+             that are still there wait for the remote end."
         );
     }
     if waiting.unread == set.sockets {
@@ -26,8 +26,8 @@ pub(super) fn meaning(set: &SocketSet, waiting: &Waiting) -> String {
             .to_owned();
     }
     if waiting.asking == set.sockets {
-        return "This side has sent its requests and said that no more will come. The remote end has \
-                not answered yet: consistent with requests that it is working on."
+        return "This side has sent its requests and closed its direction. The remote end has not \
+             answered yet: consistent with requests that it is working on."
             .to_owned();
     }
     let owes = match (set.end.side(), waiting.unanswered) {
@@ -50,19 +50,19 @@ pub(super) fn meaning(set: &SocketSet, waiting: &Waiting) -> String {
         who
     };
     format!(
-        "This side has closed its direction; {who} has acknowledged that and {owes}. There the \
-         connections are in CLOSE_WAIT: the fault is there. As long as the process here holds the \
-         sockets, the kernel sets no limit."
+        "This side has closed its direction; {who} has acknowledged that and {owes}. At that end \
+         the connections are in CLOSE_WAIT: the fault is there. While the process here holds the \
+         sockets, the kernel sets no time limit."
     )
 }
 
-/// The facts that point at the remote end, those that tell most first.
+/// The facts that point at the remote end, the most informative first.
 pub(super) fn lines(report: &Report<'_>, set: &SocketSet, waiting: &Waiting) -> Vec<String> {
     let all = units::count(set.sockets);
     let mut lines = Vec::new();
     if waiting.unread > 0 {
         lines.push(format!(
-            "Recv-Q is above 0 on {} of {all}: the process has not read what came in",
+            "Recv-Q is above 0 on {} of {all}: the process has not read what arrived",
             units::count(waiting.unread)
         ));
         if waiting.unread == set.sockets {
@@ -90,7 +90,7 @@ pub(super) fn lines(report: &Report<'_>, set: &SocketSet, waiting: &Waiting) -> 
         && set.end.side() == Some(Side::Client)
     {
         lines.push(match unanswered {
-            0 => "every request was answered before".to_owned(),
+            0 => "every request had been answered".to_owned(),
             some => format!(
                 "{} of {all} have had no answer since this side last sent",
                 units::count(some)
@@ -120,12 +120,12 @@ pub(super) fn lines(report: &Report<'_>, set: &SocketSet, waiting: &Waiting) -> 
 pub(super) fn outlook(set: &SocketSet) -> String {
     match set.next_probe_ms {
         None => {
-            "no timer runs: until the remote end closes, or the process gives up, nothing ends \
-                 this"
+            "no timer runs: nothing ends this until the remote end closes or the process gives up"
                 .to_owned()
         }
         Some(next) => format!(
-            "keepalive runs on {}, the next probe in {}: it ends only those whose remote host is gone",
+            "keepalive runs on {}, next probe in {}: it ends only connections whose remote host is \
+             gone",
             units::count(set.keepalive),
             units::duration(next.into())
         ),

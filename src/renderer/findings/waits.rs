@@ -1,5 +1,4 @@
-//! What the workers of a finding wait for, in words: each wait that tells something in a line of
-//! its own, the rest together.
+//! What the workers of a finding wait for: informative waits in a line each, the rest together.
 
 use crate::classifier::Report;
 use crate::classifier::culprit::{Culprit, parks_threads};
@@ -9,120 +8,45 @@ use crate::model::{Endpoint, LockOwner, LockPlace, NamedThreads, Pid, Side, Wait
 use crate::renderer::findings::evidence::{Lines, Rank};
 use crate::renderer::findings::far;
 use crate::renderer::names::process;
+use crate::renderer::units::plural;
 
-/// The most services, and the most locks, that are told each.
+/// The most services, and the most locks, with a line of their own.
 const EACH: usize = 4;
 /// The most names of threads in one line.
 const NAMES: usize = 3;
 
 pub(super) fn wait_lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
-    let workers = &finding.workers;
-    let noun = match finding.set.end.side() {
-        Some(Side::Client) => "processes",
-        _ => "workers",
-    };
-    let told = Told {
+    let evidence = &finding.evidence;
+    let waits = Waits {
         report,
         finding,
-        workers,
-        noun,
-        parks: finding
-            .evidence
-            .iter()
-            .any(|evidence| parks_threads(evidence.runtime)),
+        workers: &finding.workers,
+        noun: match finding.set.end.side() {
+            Some(Side::Client) => "processes",
+            _ => "workers",
+        },
+        parks: evidence.iter().any(|of| parks_threads(of.runtime)),
         is_waiting: far::is_waiting(finding),
     };
-    let services = |common: &&SharedWait| matches!(common.on, WaitsFor::Service(_));
-    for common in services_of(workers) {
-        let rank = match (finding.culprit, &common.on) {
-            (Some(Culprit::Backend(remote)), WaitsFor::Service(on)) if remote == *on => {
-                Rank::Decisive
-            }
-            _ => Rank::Telling,
-        };
-        lines.add(rank, told.common(common));
-    }
-    for contended_lock in told.jams() {
-        let decides = workers
-            .contended_lock()
-            .is_some_and(|(most, _)| most == contended_lock)
-            || workers.share_a_lock();
-        let rank = if decides {
-            Rank::Decisive
-        } else {
-            Rank::Telling
-        };
-        lines.add(rank, told.contended_lock(contended_lock));
-    }
-    let mut rest = Vec::new();
-    for common in workers.waits.iter().filter(|common| !services(common)) {
-        let is_told = match common.on {
-            WaitsFor::Nothing => common.threads > told.waiting_for_locks(common),
-            _ => true,
-        };
-        // What one of many does is chance.
-        let is_chance = common.threads < 2 && workers.threads > 1;
-        match common.on {
-            _ if !is_told => {}
-            WaitsFor::Nothing => rest.push(common),
-            _ if is_chance => {}
-            _ => lines.add(told.rank(common), told.common(common)),
-        }
-    }
-    rest.sort_by_key(|common| std::cmp::Reverse(common.threads));
-    match rest.as_slice() {
-        [] => {}
-        [only] if only.threads < 2 && workers.threads > 1 => {}
-        [only] if told.waiting_for_locks(only) == 0 => {
-            lines.add(told.rank(only), told.common(only))
-        }
-        several => {
-            let each: Vec<String> = several
-                .iter()
-                .map(|common| {
-                    let threads = common.threads - told.waiting_for_locks(common);
-                    let call = &common.call;
-                    let what = match (common.kind, names(&common.thread_names, workers)) {
-                        (WaitKind::Lock, names) if told.parks => {
-                            // Which pool is parked tells more than that one is.
-                            let names = names.replacen(" (", ": ", 1);
-                            format!(" (a lock, or nothing to do{}", close(names))
-                        }
-                        (WaitKind::Lock, names) => names,
-                        _ => String::new(),
-                    };
-                    format!("{threads} in {call}{what}")
-                })
-                .collect();
-            let all: u64 = several
-                .iter()
-                .map(|common| common.threads - told.waiting_for_locks(common))
-                .sum();
-            let (more, plural, verb) = match (all == workers.threads, all) {
-                (true, 1) => ("", "", "waits"),
-                (true, _) => ("", "s", "wait"),
-                (false, 1) => (" more", "", "waits"),
-                (false, _) => (" more", "s", "wait"),
-            };
-            let text = format!("{all}{more} thread{plural} {verb}: {}", each.join(", "));
-            lines.add(Rank::Plain, text);
-        }
-    }
+    waits.services(lines);
+    waits.locks(lines);
+    waits.rest(lines);
 }
 
-/// The waits for services that are told each.
+/// The waits for services that get a line each.
 fn services_of(workers: &Workers) -> impl Iterator<Item = &SharedWait> {
     let all = workers.waits.iter();
     let services = all.filter(|common| matches!(common.on, WaitsFor::Service(_)));
     services.take(EACH)
 }
 
-/// Whether a wait for this service is told.
+/// Whether a wait for this service has a line.
 pub(super) fn tells(finding: &Finding, remote: Endpoint) -> bool {
     services_of(&finding.workers).any(|common| common.on == WaitsFor::Service(remote))
 }
 
-struct Told<'a> {
+/// The waits of a finding's workers.
+struct Waits<'a> {
     report: &'a Report<'a>,
     finding: &'a Finding,
     workers: &'a Workers,
@@ -133,26 +57,99 @@ struct Told<'a> {
     is_waiting: bool,
 }
 
-impl Told<'_> {
-    /// The locks that are told. Where a runtime parks threads, a place at which several wait may be
-    /// a condition as well as a lock, unless it is known who has it.
-    fn jams(&self) -> impl Iterator<Item = &ContendedLock> {
+impl Waits<'_> {
+    fn services(&self, lines: &mut Lines) {
+        for common in services_of(self.workers) {
+            let rank = match (self.finding.culprit, &common.on) {
+                (Some(Culprit::Backend(remote)), WaitsFor::Service(on)) if remote == *on => {
+                    Rank::Decisive
+                }
+                _ => Rank::Telling,
+            };
+            lines.add(rank, self.common(common));
+        }
+    }
+
+    fn locks(&self, lines: &mut Lines) {
+        let most = self.workers.contended_lock().map(|(most, _)| most);
+        for lock in self.contended_locks() {
+            let decides = most == Some(lock) || self.workers.share_a_lock();
+            let rank = if decides {
+                Rank::Decisive
+            } else {
+                Rank::Telling
+            };
+            lines.add(rank, self.contended_lock(lock));
+        }
+    }
+
+    /// Waits for anything else: with a known target in a line each, the others together.
+    fn rest(&self, lines: &mut Lines) {
+        // What one thread of many does is chance.
+        let is_chance = |common: &SharedWait| common.threads < 2 && self.workers.threads > 1;
+        let mut rest = Vec::new();
+        for common in &self.workers.waits {
+            match common.on {
+                WaitsFor::Service(_) => {}
+                WaitsFor::Nothing if self.without_locks(common) > 0 => rest.push(common),
+                WaitsFor::Nothing => {}
+                _ if is_chance(common) => {}
+                _ => lines.add(self.rank(common), self.common(common)),
+            }
+        }
+        rest.sort_by_key(|common| std::cmp::Reverse(common.threads));
+        match rest.as_slice() {
+            [] => {}
+            [only] if is_chance(only) => {}
+            [only] if self.without_locks(only) == only.threads => {
+                lines.add(self.rank(only), self.common(only));
+            }
+            several => lines.add(Rank::Plain, self.together(several)),
+        }
+    }
+
+    /// `41 threads wait: 40 in futex, 1 in epoll_wait`.
+    fn together(&self, waits: &[&SharedWait]) -> String {
+        let each: Vec<String> = waits
+            .iter()
+            .map(|common| {
+                let what = match (common.kind, names(&common.thread_names, self.workers)) {
+                    (WaitKind::Lock, names) if self.parks => {
+                        // The name of the parked pool is the useful part.
+                        let names = names.replacen(" (", ": ", 1);
+                        format!(" (a lock, or nothing to do{}", close(names))
+                    }
+                    (WaitKind::Lock, names) => names,
+                    _ => String::new(),
+                };
+                format!("{} in {}{what}", self.without_locks(common), common.call)
+            })
+            .collect();
+        let all: u64 = waits.iter().map(|common| self.without_locks(common)).sum();
+        let more = match all == self.workers.threads {
+            true => "",
+            false => " more",
+        };
+        let (s, verb) = (plural(all), if all == 1 { "waits" } else { "wait" });
+        format!("{all}{more} thread{s} {verb}: {}", each.join(", "))
+    }
+
+    /// The locks that get a line. If a runtime parks threads, an address at which several wait may
+    /// be a condition as well as a lock, unless its holder is known.
+    fn contended_locks(&self) -> impl Iterator<Item = &ContendedLock> {
         let locks = self.workers.locks.iter();
         let is_told =
             |contended_lock: &&ContendedLock| contended_lock.held_by.is_some() || !self.parks;
         locks.filter(is_told).take(EACH)
     }
 
-    /// How many of the threads in a wait are told with a lock.
-    fn waiting_for_locks(&self, common: &SharedWait) -> u64 {
+    /// How many of the threads in a wait are not counted in the line of a lock.
+    fn without_locks(&self, common: &SharedWait) -> u64 {
         if common.call != *"futex" {
-            return 0;
+            return common.threads;
         }
-        let waiting_for_locks: u64 = self
-            .jams()
-            .map(|contended_lock| contended_lock.threads)
-            .sum();
-        waiting_for_locks.min(common.threads)
+        let counted: u64 = self.contended_locks().map(|lock| lock.threads).sum();
+        common.threads.saturating_sub(counted)
     }
 
     fn rank(&self, common: &SharedWait) -> Rank {
@@ -169,7 +166,7 @@ impl Told<'_> {
         let all = self.workers;
         let verb = |count: u64| if count == 1 { "waits" } else { "wait" };
         if all.total <= 1 {
-            let plural = if all.threads == 1 { "" } else { "s" };
+            let plural = plural(all.threads);
             return format!(
                 "{threads} of {} thread{plural}{} of {} {}",
                 all.threads,
@@ -233,7 +230,7 @@ impl Told<'_> {
             &contended_lock.thread_names,
         );
         let what = match (&contended_lock.place, &contended_lock.held_by) {
-            (LockPlace::Shared { .. }, _) => "one lock in memory that processes share",
+            (LockPlace::Shared { .. }, _) => "one lock in shared memory",
             (LockPlace::Own(_), Some(_)) => "one lock",
             (LockPlace::Own(_), None) => "one lock or condition",
         };
@@ -244,7 +241,7 @@ impl Told<'_> {
         format!("{who} for {what}{has}")
     }
 
-    /// `thread 77 (cleaner) has it, and waits in read on 10.0.0.5:3306`.
+    /// `thread 77 (cleaner) holds it, and waits in read on 10.0.0.5:3306`.
     fn held_by(&self, contended_lock: &ContendedLock, held_by: &LockOwner) -> String {
         let who = match (held_by.thread, &held_by.name) {
             (Some(thread), Some(name)) if held_by.pid == contended_lock.pid => {
@@ -260,11 +257,11 @@ impl Told<'_> {
             (Some(call), _) => format!(", and waits in {call}"),
             (None, _) => String::new(),
         };
-        format!("{who} has it{does}")
+        format!("{who} holds it{does}")
     }
 }
 
-/// The same with a parenthesis at its end.
+/// Closes the parenthesis of the names, if they have none.
 fn close(mut names: String) -> String {
     if !names.ends_with(')') {
         names.push(')');

@@ -13,8 +13,7 @@ use crate::classifier::verdict::{Criteria, Key, Measure, Status, Verdict, Worst}
 use crate::model::{Cause, Protocol, State, StateSet};
 use crate::renderer::guard::{Form, Guard};
 use crate::renderer::style::Look;
-use crate::renderer::{escape, units};
-use crate::renderer::{findings, names};
+use crate::renderer::{escape, findings, names, units};
 
 /// Writes the verdict's line, and with `verbose` the findings.
 pub fn result(
@@ -96,7 +95,7 @@ fn text(report: &Report<'_>, found: &Findings, verdict: &Verdict, test: &Criteri
     // That no socket matches is not an all-clear.
     let matched = (verdict.all == 0).then(|| report.of_any_state()).flatten();
     let mut parts = vec![match verdict.counted {
-        _ if verdict.count_unknown => "how many is not known".to_owned(),
+        _ if verdict.count_unknown => "count unknown".to_owned(),
         0 if matched == Some(0) => "no socket matches".to_owned(),
         0 if is_close_wait && verdict.all == 0 => match matched {
             Some(1) => "none, 1 socket matches".to_owned(),
@@ -141,7 +140,7 @@ fn text(report: &Report<'_>, found: &Findings, verdict: &Verdict, test: &Criteri
         ));
     }
     if verdict.no_ages {
-        parts.push("ages unknown: all count".to_owned());
+        parts.push("ages unknown: all are counted".to_owned());
     }
     let mut text = format!(
         "{} {} - {}",
@@ -154,7 +153,7 @@ fn text(report: &Report<'_>, found: &Findings, verdict: &Verdict, test: &Criteri
         text.push_str(&verdict.unseen.join("; "));
     }
     if !verdict.unjudged.is_empty() {
-        text.push_str("; not judged: ");
+        text.push_str("; not checked: ");
         text.push_str(&verdict.unjudged.join(", "));
     }
     if let Some(others) = report.not_looked_at().map(|words| words.to_string())
@@ -166,7 +165,7 @@ fn text(report: &Report<'_>, found: &Findings, verdict: &Verdict, test: &Criteri
     text
 }
 
-/// How many of the sockets are idle connections that harm nobody: they count, and are no fault.
+/// How many of the sockets are idle connections of a pool at rest: they count, but are no fault.
 fn at_rest(found: &Findings) -> Option<String> {
     let pools = found.findings.iter().map(|finding| &finding.set);
     let sockets: u64 = pools
@@ -196,7 +195,7 @@ fn beside_counts(report: &Report<'_>, finding: &Finding, verdict: &Verdict) -> O
         return Some(summary);
     }
     if finding.set.cause == Cause::PeerNotClosed {
-        // It is told by itself.
+        // `waiting` reports it.
         return None;
     }
     let is_dead = finding.set.cause == Cause::DeadDescriptors;

@@ -39,13 +39,13 @@ pub fn screen(
     frame::write_wrapped(&verdict(diff, complete), look.width, 0, out)?;
     if diff.one_sided > 0 {
         let text = format!(
-            "{} network namespaces are in one of the readings only: left out",
+            "{} network namespaces are in only one of the readings and are left out",
             diff.one_sided
         );
         frame::write_wrapped(&text, look.width, 0, out)?;
     }
     if diff.identity == Identity::Ends {
-        let text = "told by their ends: one of the readings has no cookies";
+        let text = "matched by address and port: one of the readings has no socket cookies";
         frame::write_wrapped(text, look.width, 0, out)?;
     }
     writeln!(out)?;
@@ -60,7 +60,7 @@ pub fn screen(
     Ok(())
 }
 
-/// The whole in a sentence: whether those of before are those of now.
+/// The comparison in a sentence: whether the sockets are still the same.
 fn verdict(diff: &Diff, complete: bool) -> String {
     let Change { still, new, gone } = diff.total;
     let (before, after) = (diff.total.before(), diff.total.after());
@@ -74,11 +74,11 @@ fn verdict(diff: &Diff, complete: bool) -> String {
         units::count(after)
     );
     let said = match (still, new, gone) {
-        (0, 0, 0) => "none at all".to_owned(),
+        (0, 0, 0) => "no sockets".to_owned(),
         (_, 0, 0) => "the same sockets".to_owned(),
         (0, 0, _) => "all are gone".to_owned(),
         (0, _, 0) => "all are new".to_owned(),
-        (0, _, _) => "all others: none of before is there any more".to_owned(),
+        (0, _, _) => "all different: none of the earlier ones is left".to_owned(),
         _ => format!(
             "{} still there, {} new, {} gone",
             units::count(still),
@@ -86,7 +86,11 @@ fn verdict(diff: &Diff, complete: bool) -> String {
             units::count(gone)
         ),
     };
-    let seen = if complete { "" } else { "as far as was seen: " };
+    let seen = if complete {
+        ""
+    } else {
+        "as far as could be seen: "
+    };
     format!("{seen}{counts}{said}")
 }
 

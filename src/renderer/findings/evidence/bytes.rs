@@ -1,12 +1,9 @@
 //! What lies in the queues of bytes, and how long peers waited.
 
-use crate::classifier::finding::Finding;
-use crate::classifier::finding::SocketSet;
-use crate::model::Cause;
-use crate::model::Side;
+use crate::classifier::finding::{Finding, SocketSet};
+use crate::model::{Cause, Side};
 use crate::renderer::findings::epoll::read_ahead;
-use crate::renderer::findings::evidence::Lines;
-use crate::renderer::findings::evidence::Rank;
+use crate::renderer::findings::evidence::{Lines, Rank};
 use crate::renderer::findings::meaning::all_silent;
 use crate::renderer::units;
 
@@ -19,28 +16,29 @@ pub(super) fn queues(finding: &Finding, lines: &mut Lines) {
     let same = set.recv_q_min == queue.max;
     let words = match (set.recv_q_min, queue.max) {
         (0, 0) if set.uncounted_fins > 0 => {
-            "Recv-Q 0: every byte was read; MPTCP does not show whether end-of-file was".to_owned()
+            "Recv-Q 0: every byte was read; MPTCP does not show whether end-of-file was read"
+                .to_owned()
         }
         (min, max) if set.uncounted_fins > 0 => format!(
-            "Recv-Q {} to {}: for MPTCP, the memory that unread bytes take",
+            "Recv-Q {} to {}: for MPTCP, the memory used by unread bytes",
             units::count(min.into()),
             units::count(max.into())
         ),
         (0, 0) => match read_ahead(finding) {
-            Some(words) => format!("Recv-Q 0: end-of-file was read, {words}"),
+            Some(words) => format!("Recv-Q 0: end-of-file was read {words}"),
             None => "Recv-Q 0: end-of-file was read".to_owned(),
         },
         (1, 1) => "Recv-Q 1: every byte was read, end-of-file was not".to_owned(),
         (_, max) if set.cause == Cause::StalePool && same => format!(
-            "Recv-Q {max} on every socket: {} byte{} that came with the FIN, unasked",
+            "Recv-Q {max} on every socket: {} byte{} that came with the FIN, unrequested",
             units::count((max - 1).into()),
             if max == 2 { "" } else { "s" }
         ),
         (min, max) if set.cause == Cause::StalePool => {
-            format!("Recv-Q {min} to {max}: what lies unread beside the FIN came with it, unasked")
+            format!("Recv-Q {min} to {max}: the unread bytes came with the FIN, unrequested")
         }
         (_, max) if same => format!(
-            "Recv-Q {max} on every socket: {} byte{} unread on each, and the FIN",
+            "Recv-Q {max} on every socket: {} unread byte{} and the FIN",
             units::count((max - 1).into()),
             if max == 2 { "" } else { "s" }
         ),
@@ -55,7 +53,7 @@ pub(super) fn queues(finding: &Finding, lines: &mut Lines) {
         lines.add(
             Rank::Telling,
             format!(
-                "up to {} bytes written and not acknowledged",
+                "up to {} bytes written but not acknowledged",
                 units::count(set.send_q_max.into())
             ),
         );
@@ -64,7 +62,7 @@ pub(super) fn queues(finding: &Finding, lines: &mut Lines) {
         Some(silent) if silent > 0 => lines.add(
             Rank::Telling,
             format!(
-                "{} of {} never received a byte but the FIN",
+                "{} of {} received nothing but the FIN",
                 units::count(silent),
                 units::count(set.sockets)
             ),
@@ -85,7 +83,7 @@ pub(super) fn queues(finding: &Finding, lines: &mut Lines) {
             match unanswered {
                 0 => "all were answered after their last byte came in".to_owned(),
                 some => format!(
-                    "{} of {all} were sent nothing since their last byte came in",
+                    "nothing was sent on {} of {all} since their last byte came in",
                     units::count(some)
                 ),
             },
@@ -93,7 +91,7 @@ pub(super) fn queues(finding: &Finding, lines: &mut Lines) {
     }
 }
 
-/// What shows of peers that may have closed one direction only.
+/// Facts about peers that may have closed one direction only.
 pub(super) fn half_closed(set: &SocketSet, lines: &mut Lines) {
     let of = set.half_closed;
     let all = units::count(set.sockets);
@@ -102,10 +100,13 @@ pub(super) fn half_closed(set: &SocketSet, lines: &mut Lines) {
         lines.add(
             Rank::Decisive,
             match set.sockets {
-                1 => format!("the peer's window has been shut for {longest}; it answers probes"),
+                1 => format!(
+                    "the peer's receive window has been closed for {longest}; the peer answers \
+                     probes"
+                ),
                 _ => format!(
-                    "the windows of {shut} of {all} peers are shut, the longest for {longest}; \
-                     they answer probes"
+                    "the receive windows of {shut} of {all} peers are closed, the longest for \
+                     {longest}; the peers answer probes"
                 ),
             },
         );
@@ -114,7 +115,7 @@ pub(super) fn half_closed(set: &SocketSet, lines: &mut Lines) {
         lines.add(
             Rank::Telling,
             format!(
-                "{} of {all} sent their FIN along with their last byte",
+                "{} of {all} sent their FIN together with their last byte",
                 units::count(of.unanswered)
             ),
         );
@@ -123,7 +124,7 @@ pub(super) fn half_closed(set: &SocketSet, lines: &mut Lines) {
 
 pub(super) fn patience(set: &SocketSet, lines: &mut Lines) {
     if set.half_closed.unanswered == set.sockets {
-        // Who has asked and waits did not hang up.
+        // A peer that sent a request and waits did not hang up.
         return;
     }
     let Some(patience) = set.patience else { return };
@@ -133,13 +134,13 @@ pub(super) fn patience(set: &SocketSet, lines: &mut Lines) {
         Some(Side::Server) if all_silent(set) => ("peers", "connecting"),
         side => match (side, set.unanswered == Some(set.sockets)) {
             (Some(Side::Client), true) => ("the server", "its last byte"),
-            (Some(Side::Client), false) => ("the server", "the last byte either way"),
+            (Some(Side::Client), false) => ("the server", "the last byte in either direction"),
             (_, true) => ("peers", "their last byte"),
-            (_, false) => ("peers", "the last byte either way"),
+            (_, false) => ("peers", "the last byte in either direction"),
         },
     };
-    let distribution = format!("{who} hung up p50 {p50}, p90 {p90} after {since}");
-    // Who was answered, or is a server, did not wait for this side.
+    let distribution = format!("{who} hung up after {since}: p50 {p50}, p90 {p90}");
+    // A peer that was answered, or that is a server, did not wait for this side.
     let answered = set.cause == Cause::Abandoned || set.unanswered == Some(0);
     let timeout = match set.end.side() {
         Some(Side::Client) => "its idle timeout",
@@ -149,7 +150,7 @@ pub(super) fn patience(set: &SocketSet, lines: &mut Lines) {
     match patience.cluster_ms.map(seconds) {
         Some(cluster) => lines.add(
             Rank::Decisive,
-            format!("{distribution}: clustered at {cluster}, consistent with {timeout}"),
+            format!("{distribution}; clustered at {cluster}, consistent with {timeout}"),
         ),
         None => lines.add(Rank::Plain, distribution),
     }

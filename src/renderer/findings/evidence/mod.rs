@@ -6,23 +6,16 @@ mod process;
 mod queue;
 
 use crate::classifier::Report;
-use crate::classifier::finding::Finding;
-use crate::classifier::finding::SocketSet;
-use crate::classifier::pairs::LegState;
-use crate::classifier::pairs::Legs;
-use crate::model::Cause;
-use crate::model::Side;
-use crate::model::State;
-use crate::renderer::findings::far;
-use crate::renderer::findings::reload;
+use crate::classifier::finding::{Finding, SocketSet};
+use crate::classifier::pairs::{LegState, Legs};
+use crate::model::{Cause, Side, State};
 use crate::renderer::findings::summary::end;
-use crate::renderer::findings::waiting;
 use crate::renderer::findings::waits::wait_lines;
-use crate::renderer::names;
-use crate::renderer::names::process;
+use crate::renderer::findings::{far, reload, waiting};
+use crate::renderer::names::{self, process};
 use crate::renderer::units;
 
-/// How much a line of evidence tells: the screen has room for a few.
+/// How informative a line of evidence is: the screen has room for a few.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::renderer::findings) enum Rank {
     /// It points at the fault.
@@ -43,7 +36,7 @@ impl Lines {
     }
 }
 
-/// The facts that led there, each a short line, those that tell most first.
+/// The facts behind a finding, each a short line, the most informative first.
 pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
     let set = &finding.set;
     let mut lines = Lines::default();
@@ -88,8 +81,8 @@ pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
         lines.add(
             Rank::Decisive,
             format!(
-                "connections in FIN_WAIT2 of the same program {} were closed in step with these: that \
-                 was acknowledged, and the remote end has not closed",
+                "the program's FIN_WAIT2 connections {} were closed at the same times as these: \
+                 that was acknowledged, and the remote end has not closed",
                 end(far)
             ),
         );
@@ -129,7 +122,7 @@ fn legs_line(set: &SocketSet, legs: &Legs) -> String {
         units::count(legs.pairs),
         units::count(legs.looked_at),
         if legs.looked_at < set.sockets {
-            " looked at"
+            " examined"
         } else {
             ""
         },
@@ -137,7 +130,7 @@ fn legs_line(set: &SocketSet, legs: &Legs) -> String {
     )
 }
 
-/// What else the same fact explains.
+/// Other sockets that the same culprit explains.
 fn parts_line(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
     if finding.parts.is_empty() {
         return;
@@ -160,11 +153,11 @@ fn parts_line(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
         .collect();
     lines.add(
         Rank::Decisive,
-        format!("the same explains {}", each.join(", ")),
+        format!("this also explains {}", each.join(", ")),
     );
 }
 
-/// Who holds inherited sockets.
+/// The processes that hold inherited sockets.
 fn holders_line(report: &Report<'_>, set: &SocketSet) -> String {
     let names: Vec<String> = set
         .by_weight
@@ -179,8 +172,8 @@ fn holders_line(report: &Report<'_>, set: &SocketSet) -> String {
     match names.as_slice() {
         [name] => {
             format!(
-                "held by {name} alone, which the server started, or which began after they had \
-                 carried data"
+                "held only by {name}, which the server started, or which started after these \
+                 connections had carried data"
             )
         }
         names => format!("held by {}{more}", names.join(", ")),

@@ -2,11 +2,8 @@
 
 use crate::classifier::Report;
 use crate::classifier::finding::SocketSet;
-use crate::model::Cause;
-use crate::model::State;
-use crate::model::StateSet;
-use crate::renderer::findings::evidence::Lines;
-use crate::renderer::findings::evidence::Rank;
+use crate::model::{Cause, State, StateSet};
+use crate::renderer::findings::evidence::{Lines, Rank};
 use crate::renderer::names::process;
 use crate::renderer::units;
 
@@ -52,7 +49,7 @@ fn states(states: StateSet) -> String {
     names.join(" or ")
 }
 
-/// What will happen by itself.
+/// What ends the sockets without the program.
 pub(super) fn outlook(set: &SocketSet, lines: &mut Lines) {
     if matches!(
         set.cause,
@@ -60,20 +57,26 @@ pub(super) fn outlook(set: &SocketSet, lines: &mut Lines) {
     ) {
         return;
     }
-    let ending = "until the process closes or exits nothing ends";
     match set.no_timer {
         0 => {}
         all if all == set.sockets => {
-            lines.add(Rank::Plain, format!("no timer runs: {ending} this"));
+            lines.add(
+                Rank::Plain,
+                "no timer runs: nothing ends this until the process closes or exits",
+            );
         }
         some => lines.add(
             Rank::Plain,
-            format!("no timer runs on {}: {ending} those", units::count(some)),
+            format!(
+                "no timer runs on {}: nothing ends those until the process closes or exits",
+                units::count(some)
+            ),
         ),
     }
     if let Some(next) = set.next_probe_ms {
         lines.add(Rank::Plain, format!(
-            "keepalive runs on {}, the next probe in {}: it ends those whose peer is gone, and frees no descriptor",
+            "keepalive runs on {}, next probe in {}: it ends connections whose peer is gone, but \
+             frees no descriptor",
             units::count(set.keepalive),
             units::duration(next.into())
         ));

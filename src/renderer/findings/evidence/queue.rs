@@ -2,10 +2,8 @@
 
 use crate::classifier::Report;
 use crate::classifier::finding::Finding;
-use crate::renderer::findings::evidence::Lines;
-use crate::renderer::findings::evidence::Rank;
-use crate::renderer::names;
-use crate::renderer::units;
+use crate::renderer::findings::evidence::{Lines, Rank};
+use crate::renderer::{names, units};
 
 pub(super) fn lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
     let Some(queue) = &finding.queue else { return };
@@ -30,8 +28,8 @@ pub(super) fn lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
         match queue.sockets {
             ..=1 => format!("accept queue of {local}: {now} of {limit}{full}{given_up}"),
             sockets => format!(
-                "fullest of the {sockets} accept queues of {local}: {now} of {limit}{full}; \
-                 {close_wait} of the {unaccepted} connections in all are in CLOSE_WAIT"
+                "fullest of the {sockets} accept queues of {local}: {now} of {limit}{full}; over \
+                 all of them, {close_wait} of {unaccepted} connections are in CLOSE_WAIT"
             ),
         },
     );
@@ -39,16 +37,16 @@ pub(super) fn lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
         lines.add(
             Rank::Decisive,
             format!(
-                "{} of them came to another port: by transparent proxying (TPROXY) or an sk_lookup \
-                 program",
+                "{} of them came to another port, through transparent proxying (TPROXY) or an \
+                 sk_lookup program",
                 units::count(queue.unmatched)
             ),
         );
     } else if queue.unaccepted == 0 {
         lines.add(
             Rank::Decisive,
-            "none of its connections was seen: they may have come to another port, by transparent \
-             proxying (TPROXY) or an sk_lookup program"
+            "none of its connections was seen: they may have come to another port, through \
+             transparent proxying (TPROXY) or an sk_lookup program"
                 .to_owned(),
         );
     }
@@ -56,7 +54,7 @@ pub(super) fn lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
         lines.add(
             Rank::Decisive,
             format!(
-                "the limit is net.core.somaxconn = {}: a larger backlog is cut to it",
+                "the limit is net.core.somaxconn = {}: a larger backlog is capped at it",
                 queue.limit.unwrap_or_default()
             ),
         );
@@ -72,7 +70,8 @@ pub(super) fn lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
         && (overflows, drops) != (0, 0)
     {
         lines.add(Rank::Plain, format!(
-            "since boot, all listeners of the namespace together: ListenOverflows {}, ListenDrops {}",
+            "since the namespace was created, all its listeners: ListenOverflows {}, ListenDrops \
+             {}",
             units::count(overflows),
             units::count(drops)
         ));

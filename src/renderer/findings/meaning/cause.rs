@@ -1,28 +1,25 @@
 //! What each cause means.
 
 use crate::classifier::close_notify::is_close_notify;
-use crate::classifier::culprit;
-use crate::classifier::culprit::Descriptors;
-use crate::classifier::finding::Finding;
-use crate::classifier::finding::SocketSet;
+use crate::classifier::culprit::{self, Descriptors};
+use crate::classifier::finding::{Finding, SocketSet};
 use crate::classifier::pairs::LegState;
 use crate::classifier::socket_set::Kinship;
-use crate::model::Runtime;
-use crate::model::Side;
+use crate::model::{Runtime, Side};
 use crate::renderer::findings::epoll::is_unwatched;
 
 pub(super) fn not_accepted(finding: &Finding) -> String {
     let fault = match culprit::descriptors(&finding.evidence) {
         Descriptors::Short | Descriptors::Gone => {
-            "The program does not call accept() in time, and is nearly out of file descriptors: \
-             at the limit accept() fails altogether."
+            "The program does not call accept() in time, and is nearly out of file descriptors: at \
+             the limit, accept() fails."
         }
         Descriptors::Enough if finding.workers.are_all_taken() => {
             return with_those_who_left(
                 finding,
                 format!(
-                    "All {} workers are taken up by connections that they have accepted{}, and \
-                     none calls accept(): more workers are needed, or faster answers.",
+                    "All {} workers are busy with connections that they have accepted{}, and none \
+                     calls accept(): more workers or faster answers are needed.",
                     finding.workers.total,
                     if finding.workers.share_a_lock() {
                         ", most of them waiting for one lock"
@@ -34,7 +31,7 @@ pub(super) fn not_accepted(finding: &Finding) -> String {
         }
         Descriptors::Enough => {
             "The program does not call accept() in time: consistent with a slow or blocked accept \
-             loop, or a backlog longer than it can serve."
+             loop, or with a backlog that is too long for its speed."
         }
     };
     with_those_who_left(finding, fault.to_owned())
@@ -45,15 +42,15 @@ pub(super) fn with_those_who_left(finding: &Finding, words: String) -> String {
         0 => words,
         _ if all_half_closed(&finding.set) => {
             format!(
-                "{words} These peers sent their FIN along with their last byte: consistent with ones \
-                 that have no more to say and wait for an answer."
+                "{words} These peers sent their FIN together with their last byte: consistent with \
+                 clients that have sent everything and wait for an answer."
             )
         }
         _ => format!("{words} These peers gave up while still queued."),
     }
 }
 
-/// Whether all sent their FIN along with a request, or are seen to wait: none of them gave up.
+/// Whether all sent their FIN together with a request, or were seen to wait: none of them gave up.
 pub(in crate::renderer::findings) fn all_half_closed(set: &SocketSet) -> bool {
     set.sockets > 0 && set.half_closed.unanswered == set.sockets
 }
@@ -66,7 +63,7 @@ pub(super) fn inherited(set: &SocketSet) -> String {
     };
     if set.by_weight.len() == 1 {
         return format!(
-            "The process that holds these sockets cannot have made them: consistent with \
+            "The process that holds these sockets cannot have created them: consistent with \
              descriptors {way}, whose creator has closed its own copies."
         );
     }
@@ -80,70 +77,71 @@ pub(super) fn inherited(set: &SocketSet) -> String {
     )
 }
 
-/// By what most of them are in use for.
+/// By what most of them are used for.
 pub(super) fn half_close(set: &SocketSet) -> &'static str {
     let of = set.half_closed;
     let most = |some: u64| some.saturating_mul(2) > set.sockets;
     if most(of.unanswered) {
-        "No fault: the peers have asked, have no more to say, and wait. Consistent with clients that \
-         close one direction only, and an answer that is being worked on."
+        "No fault: the peers have sent their requests, closed their direction, and wait. \
+         Consistent with clients that close one direction only, and answers that are being worked \
+         on."
     } else if most(of.shut) {
-        "Legitimate so far: the peers closed one direction only, and have no room for more of the \
-         answer. They say so whenever they are asked. Consistent with slow readers."
+        "Legitimate so far: the peers closed one direction only, and their receive windows are \
+         closed. They answer window probes. Consistent with slow readers."
     } else if of.certain == set.sockets {
-        "Legitimate: the peer closed one direction only, and this side still sends."
+        "Legitimate: the peer closed one direction only, and this side is still sending."
     } else {
-        "Legitimate: an answer is going out, or has just come to its end. Consistent with peers that \
-         closed one direction only and take the answer."
+        "Legitimate: an answer is being sent, or has just been sent. Consistent with peers that \
+         closed one direction only and still read the answer."
     }
 }
 
 pub(super) fn never_closed(finding: &Finding) -> &'static str {
     let set = &finding.set;
     if set.idle.is_none() {
-        return "End-of-file was read and close() has not come. Their age is not known (this source \
-                does not show it): this may be ordinary teardown. Look twice; what stays is \
-                consistent with a leak.";
+        return "End-of-file was read and close() was not called. The age is unknown (this source does \
+             not show it), so this may be normal teardown. Look again: sockets that remain are \
+             consistent with a leak.";
     }
     if let Some((LegState::Kept, _)) = set.all_pair() {
         return "Each pairs with an open connection of the same program that carried the same \
                 bytes: consistent with a proxy that does not pass on the close.";
     }
     if all_half_closed(set) {
-        return "The peers have asked, have no more to say, and were sent nothing since: consistent \
-                with handlers that hang, take very long, or ended without an answer and without \
-                close().";
+        return "The peers have sent their requests and closed their direction, and nothing was sent \
+             to them since: consistent with handlers that hang, take very long, or ended without \
+             an answer and without close().";
     }
     if set.peers.waiting == set.sockets {
         return "The peers closed one direction only and wait: consistent with answers that are \
                 still being worked on, or with a leak.";
     }
     if finding.workers.are_all_idle() {
-        return "End-of-file was read and close() never came, and no thread is at work on them: \
-                consistent with a leak, such as an error path that does not close.";
+        return "End-of-file was read, close() was never called, and no thread works on these sockets: \
+             consistent with a leak, such as an error path that does not close.";
     }
     match (set.end.side(), set.unanswered) {
         (Some(Side::Server), Some(unanswered))
             if unanswered == set.sockets && is_of(finding, Runtime::Go) =>
         {
             "The peers left while their request was being worked on, and the handlers have neither \
-             answered nor returned: consistent with handlers that wait, for a lock or for another \
-             service, or with a leak. What they do is told by their goroutines."
+             answered nor returned: consistent with handlers that wait for a lock or for another \
+             service, or with a leak. The stacks of their goroutines show which."
         }
         (Some(Side::Server), Some(unanswered)) if unanswered == set.sockets => {
-            "End-of-file was read and close() has not come. Nothing was sent since the last byte \
-             came in: consistent with a leak, or with handlers that still work for peers that \
-             have gone."
+            "End-of-file was read and close() was not called. Nothing was sent since the last byte \
+             came in: consistent with a leak, or with handlers that still work for peers that have \
+             left."
         }
         _ => {
-            "End-of-file was read and close() never came: consistent with a leak, such as an error \
-             path that does not close."
+            "End-of-file was read and close() was never called: consistent with a leak, such as an \
+             error path that does not close."
         }
     }
 }
 
-/// Whether this runs the program. Go reads the end of a connection while its handler works; what
-/// Node does it does in its event loop, whatever its other threads wait for.
+/// Whether the program has this runtime. Go reads end-of-file while its handler works; Node does
+/// all its work in its event loop, whatever its other threads wait for.
 pub(super) fn is_of(finding: &Finding, runtime: Runtime) -> bool {
     let mut evidence = finding.evidence.iter();
     evidence.any(|evidence| evidence.runtime == runtime)
@@ -152,15 +150,15 @@ pub(super) fn is_of(finding: &Finding, runtime: Runtime) -> bool {
 pub(super) fn slow_handler(finding: &Finding) -> &'static str {
     let set = &finding.set;
     if all_silent(set) {
-        "The peers connected, sent nothing and left, and the program has not looked since: \
-         consistent with workers that are all busy."
+        "The peers connected, sent nothing and left, and the program has not read the connections \
+         since: consistent with workers that are all busy."
     } else if all_half_closed(set) {
-        "The peers have asked, have no more to say, and were sent nothing since: consistent with \
-         handlers that hang or take very long."
+        "The peers have sent their requests and closed their direction, and nothing was sent to \
+         them since: consistent with handlers that hang or take very long."
     } else if finding.workers.are_all_parked() && !is_of(finding, Runtime::Node) {
         "Nothing was sent since the last byte came in, and no thread runs or waits for another \
-         service: consistent with handlers that wait for a lock or sleep, or that nobody is at work \
-         on any more."
+         service: consistent with handlers that wait for a lock or sleep, or with requests that no \
+         thread works on any more."
     } else {
         "Nothing was sent since the last byte came in: consistent with peers that gave up while \
          their request was being worked on (slow responses, or a timeout set too small)."
@@ -169,19 +167,19 @@ pub(super) fn slow_handler(finding: &Finding) -> &'static str {
 
 pub(super) fn not_reading(finding: &Finding) -> &'static str {
     if is_close_notify(finding) {
-        "As many bytes lie unread on each: consistent with a TLS close_notify on connections \
-         that nobody looked at again."
+        "Each has the same number of unread bytes: consistent with a TLS close_notify on \
+         connections that the program has not read since."
     } else if finding.set.end.side() == Some(Side::Client) {
         "Data lies unread: consistent with response bodies that are neither read nor closed."
     } else if is_unwatched(finding) {
         "Data lies unread, and the event loop does not watch these connections: consistent with \
-         reading that was paused and not taken up again."
+         reading that was paused and not resumed."
     } else if finding.workers.are_all_parked() && !is_of(finding, Runtime::Node) {
         "Data lies unread, and no thread runs or waits for another service: consistent with \
-         workers that all wait for a lock, or sleep."
+         workers that all wait for a lock or sleep."
     } else {
-        "Data lies unread: consistent with an application that is stalled, or whose workers are \
-         all busy."
+        "Data lies unread: consistent with an application that is stalled or whose workers are all \
+         busy."
     }
 }
 

@@ -1,23 +1,19 @@
-//! What a finding means where somebody else than the cause explains it.
+//! What a finding means if a culprit explains it.
 
 use crate::classifier::culprit::Culprit;
 use crate::classifier::finding::Finding;
-use crate::model::Cause;
-use crate::model::Evidence;
-use crate::model::Runtime;
-use crate::renderer::findings::far;
-use crate::renderer::findings::halt;
+use crate::model::{Cause, Evidence, Runtime};
 use crate::renderer::findings::meaning::cause;
-use crate::renderer::findings::spin;
 use crate::renderer::findings::summary::end_on;
+use crate::renderer::findings::{far, halt, spin};
 
-/// What is to be seen of sockets of a cause that somebody else than the program may explain.
+/// The facts of a cause that something other than the program may explain.
 fn seen(cause: Cause) -> Option<&'static str> {
     Some(match cause {
         Cause::NotAccepted => "The program does not call accept() in time",
         Cause::SlowHandler => "Nothing was sent since the last byte came in",
         Cause::NotReading => "Data lies unread",
-        Cause::NeverClosed => "End-of-file was read and close() has not come",
+        Cause::NeverClosed => "End-of-file was read and close() was not called",
         Cause::Abandoned => "The last request was answered, and end-of-file was not read",
         Cause::StalePool => "The server closed these connections, and end-of-file was not read",
         Cause::HalfClose => "The peers closed one direction only, and wait",
@@ -30,18 +26,18 @@ fn seen(cause: Cause) -> Option<&'static str> {
     })
 }
 
-/// What it means where somebody else explains the cause; the same words for every cause.
+/// What it means if a culprit explains the cause; the words are the same for every cause.
 pub(super) fn words(finding: &Finding, cause: Cause, culprit: Culprit) -> Option<String> {
     let seen = seen(cause)?;
     let words = match culprit {
         Culprit::Halted(_, hold) => halt::meaning(hold, finding.halted),
         Culprit::FileLock(_) => format!(
-            "{seen}, and the threads that should serve wait for a lock on a file: whoever holds it \
-             keeps them."
+            "{seen}, and the threads that should serve these connections wait for a file lock: its \
+             holder blocks them."
         ),
         Culprit::Throttled(_) => format!(
-            "{seen}, and the control group of the program used up its share of the processors: \
-             consistent with a limit (CPU quota) that is too small for this work."
+            "{seen}, and the program's control group used up its CPU quota: consistent with a \
+             quota that is too small for this work."
         ),
         Culprit::NoDescriptors => {
             "The process has no file descriptors left, so accept() fails: consistent with EMFILE."
@@ -56,59 +52,60 @@ pub(super) fn words(finding: &Finding, cause: Cause, culprit: Culprit) -> Option
         }
         Culprit::Blocked(_) => format!(
             "{seen}, and the event loop that watches the connections does not run: consistent with \
-             a call in it that blocks{}.",
+             a call that blocks it{}.",
             match finding.workers.waits.first() {
                 Some(common) => format!(" ({})", common.call),
                 None => String::new(),
             }
         ),
         Culprit::Lock(_) => format!(
-            "{seen}, and {} for a lock that is not given up: whoever has it must act.",
+            "{seen}, and {} for a lock that is not released: the thread that holds it is the one \
+             to look at.",
             who_waits(finding)
         ),
         Culprit::FarEnd(end) if finding.set.relayed_to.is_some() => format!(
             "{seen}. When these peers closed, the program closed its direction of as many \
-             connections {}, and waits there: consistent with a proxy whose two legs carry \
-             different bytes (TLS, headers). Then the fault is at that end; else close() is missing \
-             here.",
+             connections {}, and waits for that end: consistent with a proxy whose two legs carry \
+             different bytes (TLS, headers). If so, the fault is at that end; otherwise close() is \
+             missing here.",
             end_on(end, "")
         ),
         Culprit::FarEnd(end) => format!(
-            "The program has passed the close on, and waits for the other end of its connections \
-             {} to close: the fault is there.{}",
+            "The program passed the close on, and waits for the remote end of its connections {} \
+             to close: the fault is there.{}",
             end_on(end, ""),
             far::end(finding).map_or(String::new(), |end| format!(" {end}"))
         ),
         Culprit::Exhausted(end) => format!(
-            "{seen}, and the program has no connection {} left: consistent with a pool that is \
-             exhausted. The stacks of the threads that wait tell.",
+            "{seen}, and the program has no open connection {} left: consistent with an exhausted \
+             pool. The stacks of the waiting threads show whether it is.",
             end_on(end, "")
         ),
         Culprit::Spinning(_, spin) => spin::meaning(seen, spin),
         Culprit::Sleepers if is_helper(finding) => {
-            "The holder of the listener is a program that never listens: consistent with a helper \
-             that inherited the listener from a server that is gone. As long as it lives, \
-             connections queue up and the port stays taken."
+            "The holder of the listener is a program that never opens one itself: consistent with \
+             a helper that inherited the listener from a server that has exited. While the helper \
+             runs, connections queue up and the port stays in use."
                 .to_owned()
         }
         Culprit::Sleepers => {
-            "Whoever holds the listener sleeps, and nobody accepts: consistent with a server that \
-             sleeps or waits for a child, or with a helper that inherited the listener from a server \
-             that is gone."
+            "The process that holds the listener sleeps and does not accept: consistent with a \
+             server that sleeps or waits for a child, or with a helper that inherited the listener \
+             from a server that has exited."
                 .to_owned()
         }
     };
     Some(match cause {
         Cause::NotAccepted => cause::with_those_who_left(finding, words),
         Cause::NeverClosed if may_leak_too(finding, culprit) => {
-            format!("{words} Whatever stays once that has answered is a leak.")
+            format!("{words} Sockets that remain after it has answered are a leak.")
         }
         _ => words,
     })
 }
 
-/// Whether connections at whose end somebody looked may stay though the service behind answers.
-/// Go looks for it while a handler is at work.
+/// Whether connections on which end-of-file was read may remain after the backend answers. Go reads
+/// it while a handler works.
 fn may_leak_too(finding: &Finding, culprit: Culprit) -> bool {
     matches!(culprit, Culprit::Backend(_))
         && finding.set.all_pair().is_none()
@@ -135,7 +132,7 @@ fn who_waits(finding: &Finding) -> String {
     }
 }
 
-/// Whether everybody who holds the listener runs a program that cannot have made it.
+/// Whether every holder of the listener runs a program that cannot have created it.
 pub(in crate::renderer::findings) fn is_helper(finding: &Finding) -> bool {
     /// Shells and tools that never listen.
     const NEVER: [&str; 11] = [

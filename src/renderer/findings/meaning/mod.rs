@@ -9,13 +9,8 @@ pub(super) use self::culprit::is_helper;
 use crate::classifier::culprit::Culprit;
 use crate::classifier::finding::Finding;
 use crate::classifier::spin::Spin;
-use crate::model::Cause;
-use crate::model::Missing;
-use crate::renderer::findings::halt;
-use crate::renderer::findings::pool;
-use crate::renderer::findings::reload;
-use crate::renderer::findings::spin;
-use crate::renderer::findings::waiting;
+use crate::model::{Cause, Missing};
+use crate::renderer::findings::{halt, pool, reload, spin, waiting};
 use crate::renderer::units;
 
 /// What the cause means, in a sentence or two.
@@ -31,7 +26,7 @@ pub fn meaning(finding: &Finding) -> String {
                 None => words,
             }
         }
-        // Who cannot run does nothing, whatever else is not known.
+        // A process that cannot run does nothing, whatever else is unknown.
         _ if !finding.set.is_age_missing()
             && let Some(Culprit::Halted(_, hold)) = finding.culprit =>
         {
@@ -40,7 +35,10 @@ pub fn meaning(finding: &Finding) -> String {
         _ if !finding.set.is_age_missing()
             && let Some(Culprit::Spinning(_, Spin::Idle)) = finding.culprit =>
         {
-            spin::meaning("Nobody has looked at these connections again", Spin::Idle)
+            spin::meaning(
+                "The program has not read these connections since",
+                Spin::Idle,
+            )
         }
         missing => unclear(finding, missing),
     }
@@ -63,17 +61,17 @@ fn unclear(finding: &Finding, missing: &[(Missing, u64)]) -> String {
             None => "long ago".to_owned(),
         };
         let then = match causes(&otherwise) {
-            Some(causes) => format!("is {causes}"),
-            None => "lingers".to_owned(),
+            Some(causes) => format!("are {causes}"),
+            None => "linger".to_owned(),
         };
         let renewed = match set.uncounted_fins {
-            0 => "Answers to keepalive",
-            _ => "Acknowledgements of subflows",
+            0 => "Replies to keepalive probes",
+            _ => "Acknowledgements on subflows",
         };
         sentences.push(format!(
-            "{renewed} reset the time that would show the age: the peers closed a moment ago, as \
-             in any healthy close, or at any time since their last byte, {since}. Look again \
-             after the grace: what is still there {then}."
+            "{renewed} hide the age: the peers may have closed a moment ago, as in a normal close, \
+             or at any time since their last byte, {since}. Look again after the grace period: \
+             sockets that are still there {then}."
         ));
     } else if let Some(causes) = causes(&otherwise) {
         let words = match otherwise.as_slice() {
@@ -81,32 +79,32 @@ fn unclear(finding: &Finding, missing: &[(Missing, u64)]) -> String {
             _ => ".".to_owned(),
         };
         sentences.push(format!(
-            "The holders of these sockets were not seen, and copies that a child inherited look \
-             the same. If there are none, the cause is {causes}{words}"
+            "The holders of these sockets were not seen, so inherited copies cannot be ruled out. \
+             If there are none, the cause is {causes}{words}"
         ));
     }
     let other = missing.iter().filter_map(|(missing, _)| match missing {
         Missing::Age(_) | Missing::Owner(_) => None,
         Missing::Order => Some(
-            "The last bytes in and out are within one tick of the kernel's clock: nothing shows \
-             whether the last request was answered.",
+            "The last bytes in and out came within one tick of the kernel's clock, so it is \
+             unknown whether the last request was answered.",
         ),
         Missing::Side => Some(
-            "Nothing shows which end opened these connections: an idle pool that the server closed \
-             and requests that nobody answered look alike.",
+            "It is unknown which end opened these connections: idle pooled connections that the \
+             server closed look the same as requests that were not answered.",
         ),
         Missing::Eof => Some(
             "MPTCP does not show whether end-of-file was read: consistent with a leak, or with \
-             connections that nobody looked at again. Either way, the program does not close what \
-             stays.",
+             connections that the program no longer reads. Either way, the program does not close \
+             the sockets that remain.",
         ),
         Missing::Times => Some(
-            "The facts that would decide are missing: no tcp_info came with these sockets. Read \
-             them through sock_diag (without --source procfs).",
+            "The cause cannot be determined: no tcp_info came with these sockets. Read them \
+             through sock_diag (without --source procfs).",
         ),
         Missing::Queues => Some(
-            "This kernel shows neither unread bytes nor bytes that wait to be sent (gVisor shows 0 \
-             for both): only the state is known. Ask the program.",
+            "This kernel reports neither unread nor unsent bytes (gVisor reports 0 for both), so \
+             only the state is known. Look into the program itself.",
         ),
     });
     sentences.extend(other.map(str::to_owned));
@@ -143,32 +141,34 @@ fn of_cause(finding: &Finding, cause: Cause) -> String {
         Cause::NotAccepted => return cause::not_accepted(finding),
         Cause::HalfClose => cause::half_close(set),
         Cause::SendStuck if set.half_closed.shut == set.sockets => {
-            "The peers have taken nothing for minutes: they have no room, and say so whenever they \
-             are asked. Consistent with peers that do not read any more. Nothing ends this by itself."
+            "The peers have accepted no data for minutes: their receive windows are closed, and \
+             they answer window probes. Consistent with peers that no longer read. Nothing ends \
+             this by itself."
         }
         Cause::SendStuck => {
-            "The last answer is not being taken by the peer. Unanswered retransmissions end by \
-             themselves (tcp_retries2); a closed window that answers probes never does."
+            "The peer does not accept the last answer. Retransmissions without an answer end by \
+             themselves (tcp_retries2); a closed window whose probes are answered does not."
         }
         Cause::Inherited => return cause::inherited(set),
         Cause::NeverClosed => cause::never_closed(finding),
         Cause::SlowHandler => cause::slow_handler(finding),
         Cause::Abandoned if all_silent(set) => {
-            "This side spoke first, no byte ever came in, and nobody looked at the socket again: \
-             consistent with port scans or health checks that the program does not notice."
+            "This side sent first, no byte ever came in, and the program has not read the socket \
+             since: consistent with port scans or health checks that the program does not notice."
         }
         Cause::Abandoned => {
-            "The last request was answered, then nobody looked at the socket again: consistent \
-             with a connection dropped from the event loop, or a keep-alive that is never read."
+            "The last request was answered, and the program has not read the socket since: \
+             consistent with a connection dropped from the event loop, or a keep-alive connection \
+             that is never read."
         }
         Cause::NotReading => cause::not_reading(finding),
         Cause::StalePool => return pool::either(finding).to_owned(),
-        Cause::Unclear => "A fact that would decide is missing.",
+        Cause::Unclear => "A fact that is needed to determine the cause is missing.",
         Cause::PeerNotClosed => "The remote end has not closed.",
         Cause::DeadDescriptors => {
-            "The sockets of these descriptors are in no table: their connections were reset, timed \
-             out or never made. The program has not closed them: consistent with a leak that no \
-             socket listing shows."
+            "The sockets of these descriptors are in no socket table: their connections were \
+             reset, timed out or were never made. The program has not closed the descriptors: \
+             consistent with a leak that no socket listing shows."
         }
     };
     words.to_owned()

@@ -1,4 +1,4 @@
-//! What to do about whoever must act.
+//! What to do about a culprit.
 
 use crate::classifier::culprit::Culprit;
 use crate::classifier::finding::{Finding, ServiceEnd};
@@ -32,9 +32,9 @@ pub(super) fn steps(finding: &Finding) -> Vec<Step> {
                 .chain(limits)
                 .collect();
         }
-        Some(Culprit::Lock(thread)) => {
-            Step::advice(format!("look for {thread} in the stacks: it has the lock"))
-        }
+        Some(Culprit::Lock(thread)) => Step::advice(format!(
+            "look for {thread} in the stacks: it holds the lock"
+        )),
         Some(Culprit::FarEnd(ServiceEnd::One(service))) => match service.at {
             ServedAt::Remote(remote) if goes_on(finding) => return of_chain(finding, remote),
             ServedAt::Remote(remote) => {
@@ -58,9 +58,9 @@ pub(super) fn steps(finding: &Finding) -> Vec<Step> {
     vec![step]
 }
 
-/// Where a limit shows that may be reached while requests pile up, and that no table tells.
+/// Where a limit shows that may be reached while requests pile up, and that no socket table has.
 fn limit_of(evidence: &Evidence) -> Option<Step> {
-    let words = "look into the error log of nginx: it says if worker_connections are used up";
+    let words = "check the nginx error log: it reports when worker_connections are used up";
     (evidence.runtime == Runtime::Nginx).then(|| Step::advice(words.to_owned()))
 }
 

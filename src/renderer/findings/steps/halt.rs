@@ -1,4 +1,4 @@
-//! What lets a process run again that cannot.
+//! What lets a process run again.
 
 use crate::classifier::halt::{HaltReason, throttled};
 use crate::model::{Engine, Evidence, Freezer, Name, Pid, Version};
@@ -17,7 +17,7 @@ pub(super) fn steps(evidence: &Evidence, hold: HaltReason) -> Vec<Step> {
             Some((tracer, name)) => vec![
                 Step::run(format!("ps -o pid,ppid,tty,lstart,args -p {tracer}")),
                 Step::advice(format!(
-                    "let {} go of {pid} (gdb: detach, strace: end it), {ON_PURPOSE}",
+                    "detach {} from {pid} (gdb: detach, strace: end it), {ON_PURPOSE}",
                     named(name.as_ref(), tracer)
                 )),
             ],
@@ -29,7 +29,7 @@ pub(super) fn steps(evidence: &Evidence, hold: HaltReason) -> Vec<Step> {
         HaltReason::Forking => match halt.vfork.as_ref().and_then(|vfork| vfork.child) {
             Some(child) => vec![
                 Step::run(format!("cat /proc/{child}/stack; ls -l /proc/{child}/fd")),
-                Step::run(format!("kill {child}")).with(format!("which lets {pid} go on")),
+                Step::run(format!("kill {child}")).with(format!("{pid} then continues")),
             ],
             None => vec![Step::run(format!("ps -o pid,stat,wchan,args --ppid {pid}"))],
         },
@@ -37,7 +37,7 @@ pub(super) fn steps(evidence: &Evidence, hold: HaltReason) -> Vec<Step> {
     }
 }
 
-/// What lets those go on that a signal has stopped, of which so many more are not named.
+/// What resumes processes that a signal stopped; `more` others are not listed.
 pub(super) fn go_on(pids: &[Pid], more: u64) -> Step {
     let numbers: Vec<String> = pids.iter().map(Pid::to_string).collect();
     let step = Step::run(format!("kill -CONT {}", numbers.join(" ")));
@@ -48,7 +48,7 @@ pub(super) fn go_on(pids: &[Pid], more: u64) -> Step {
     })
 }
 
-/// What shows more of a quota, and of who holds a lock.
+/// What shows more about a quota, and about the holder of a lock.
 pub(super) fn beside(evidence: &Evidence) -> Vec<Step> {
     let mut steps = Vec::new();
     for holder in evidence.halt.locks.iter().filter_map(|lock| lock.holder) {
@@ -64,7 +64,7 @@ pub(super) fn beside(evidence: &Evidence) -> Vec<Step> {
     steps
 }
 
-/// What thaws a group, by what has most likely frozen it.
+/// What thaws a group, by what most likely froze it.
 fn thaw(freezer: &Freezer) -> Step {
     let id = freezer.container.as_ref().and_then(|of| plain(&of.id));
     let engine = freezer.container.as_ref().and_then(|of| of.engine);
@@ -90,19 +90,18 @@ fn thaw(freezer: &Freezer) -> Step {
             }
             None => Step::advice(format!("write {word} to {file} of that control group")),
         },
-        None => Step::advice("thaw the control group on the host: it is out of sight here"),
+        None => Step::advice("thaw the control group on the host: it is not visible here"),
     }
 }
 
-/// A name that a shell takes as it is; `None` of any other.
+/// A name that needs no quotes in a shell; otherwise `None`.
 fn plain(name: &Name) -> Option<&str> {
     let text = std::str::from_utf8(name.bytes()).ok()?;
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_./:@,=+-".contains(c);
     (!text.is_empty() && !text.starts_with('-') && text.chars().all(is_plain)).then_some(text)
 }
 
-/// The same with quotes around it where it needs some; `None` where a terminal would not show it as
-/// it is.
+/// A name in quotes if a shell needs them; `None` if a terminal would not show it as it is.
 fn quoted(name: &Name) -> Option<String> {
     if let Some(text) = plain(name) {
         return Some(text.to_owned());

@@ -78,7 +78,7 @@ enum Whose {
 }
 
 fn whose(report: &Report<'_>, set: &SocketSet) -> Whose {
-    // Of one that is held by several, and of a queue, each holder tells.
+    // For shared sockets and accept queues, any one holder will do.
     let shared = set.listener.is_some() || set.held.is_empty();
     match set.by_weight.as_slice() {
         [] => Whose::Nobody,
@@ -118,7 +118,7 @@ fn end(end: ServiceEnd) -> Option<String> {
     })
 }
 
-/// An IPv6 address without a port stands in brackets, too.
+/// An IPv6 address needs brackets even without a port.
 fn to(addr: IpAddr) -> String {
     match addr {
         IpAddr::V4(addr) => format!("dst {addr}"),
@@ -145,7 +145,7 @@ pub(super) fn within(namespace: &Namespace) -> Within<'_> {
     }
 }
 
-/// A name that a shell and a reader take as it is. Who made another may have meant that.
+/// A name without characters that a shell or a reader could misread; others may be made to mislead.
 fn plain(name: &Name) -> Option<&str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_./-".contains(c);
     let name = std::str::from_utf8(name.bytes()).ok()?;

@@ -26,7 +26,7 @@ const HOLDERS_MAX: usize = 8;
 const STAYS_S: u32 = 10;
 const GROWS_S: u32 = 60;
 
-/// The same as text, a line each.
+/// The steps as text, a line each.
 pub fn next_steps(report: &Report<'_>, finding: &Finding) -> Vec<String> {
     let steps = steps(report, finding);
     steps.iter().map(Step::to_string).collect()
@@ -75,18 +75,19 @@ pub fn steps(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
     steps
 }
 
-/// What the owner is asked, where it can tell more.
+/// What to run on the owner, if that can show more.
 fn of_owner(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
     let set = &finding.set;
     match (finding.culprit, finding.pid()) {
-        // It can do nothing, or has done its part: no stack of it tells more.
+        // It cannot run, or has done its part: its stack shows nothing more.
         (Some(Culprit::Halted(..) | Culprit::FarEnd(_)), _) => Vec::new(),
-        // Who sleeps has nothing to tell but whose child it is.
+        // For a process that only sleeps, its parent is the useful part.
         (Some(Culprit::Sleepers), Some(pid)) => {
             let mut steps = vec![family(set)];
             if is_helper(finding) {
                 steps.push(Step::advice(format!(
-                    "end it ({pid}) to free the port, and start the server; its listener wants SOCK_CLOEXEC"
+                    "end it ({pid}) to free the port, then start the server; open its listener \
+                     with SOCK_CLOEXEC"
                 )));
             } else {
                 steps.extend(stack(&Place::new(report, finding, pid)));
@@ -113,7 +114,7 @@ fn family(set: &SocketSet) -> Step {
     Step::run(format!("ps -o pid,ppid,lstart,args -p {}", pids.join(",")))
 }
 
-/// What an accept queue tells to do.
+/// What to do about an accept queue.
 fn of_queue(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
     let mut steps = Vec::new();
     let Some(queue) = &finding.queue else {
@@ -137,7 +138,7 @@ fn of_queue(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
     steps
 }
 
-/// What tells where descriptors come from that are in no table.
+/// What shows where descriptors without a connection come from.
 fn of_dead(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
     let Some(pid) = finding.evidence.first().map(|evidence| evidence.pid) else {
         return Vec::new();
@@ -152,7 +153,7 @@ fn of_dead(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
     steps
 }
 
-/// Whether they stay, or grow, is told by a second look, so many seconds later.
+/// A second look, some seconds later, which shows whether they stay or grow.
 fn look_again(report: &Report<'_>, set: &SocketSet, seconds: u32) -> Step {
     let within = match within(report.snapshot.netns(set.netns)) {
         Within::Own => String::new(),
@@ -165,19 +166,21 @@ fn look_again(report: &Report<'_>, set: &SocketSet, seconds: u32) -> Step {
     ))
 }
 
-/// What to try where nobody is seen who holds the sockets.
+/// What to try if no holder of the sockets was seen.
 fn whose(report: &Report<'_>, set: &SocketSet) -> &'static str {
     if set.owner.kind.is_none() {
-        return "run it without --no-owners to see whose they are";
+        return "run without --no-owners to see who holds them";
     }
     match hidden_reason(report.snapshot) {
-        HiddenReason::NeedsRoot => "run it as root to see whose they are",
-        HiddenReason::NeedsCapability => "run it with CAP_SYS_PTRACE to see whose they are",
+        HiddenReason::NeedsRoot => "run as root to see who holds them",
+        HiddenReason::NeedsCapability => "run with CAP_SYS_PTRACE to see who holds them",
         HiddenReason::Refused | HiddenReason::Elsewhere
             if report.snapshot.scan.may_be_elsewhere() =>
         {
-            "run it on the host, or with the host's --proc, to see whose they are"
+            "run on the host, or with the host's --proc, to see who holds them"
         }
-        HiddenReason::Refused | HiddenReason::Elsewhere => "see below what may hide the holder",
+        HiddenReason::Refused | HiddenReason::Elsewhere => {
+            "the notes below list what may hide the holder"
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Where a command must run: in the network namespace of a process, among its files, as its user.
+//! Where a command must run: in which network and mount namespace, and as which user.
 
 use crate::classifier::Report;
 use crate::classifier::finding::Finding;
@@ -10,7 +10,7 @@ pub(super) struct Place<'a> {
     pub report: &'a Report<'a>,
     pub finding: &'a Finding,
     pub pid: Pid,
-    /// What it told; `None` where it was not asked.
+    /// What was read about it; `None` if nothing was.
     pub told: Option<&'a Evidence>,
 }
 
@@ -35,7 +35,7 @@ impl<'a> Place<'a> {
         first(self.report, tool, Step::run(command))
     }
 
-    /// The same in the network namespace of the process.
+    /// A command with a tool, in the network namespace of the process.
     pub fn network(&self, tool: Tool, rest: &str) -> Step {
         let command = format!("{}{} {rest}", self.enter_network(), tool.name());
         first(self.report, tool, Step::run(command))
@@ -67,12 +67,12 @@ impl<'a> Place<'a> {
             .unwrap_or(self.pid)
     }
 
-    /// The path of its executable, as it stands among its own files.
+    /// The path of its executable in its own mount namespace.
     pub fn exe(&self) -> Option<&'a str> {
         path(self.inside()?.exe.as_ref()?)
     }
 
-    /// The same of a jcmd beside that.
+    /// The path of a jcmd beside that executable.
     pub fn jcmd(&self) -> Option<&'a str> {
         path(self.inside()?.jcmd.as_ref()?)
     }
@@ -89,13 +89,13 @@ impl<'a> Place<'a> {
     }
 }
 
-/// A path that a shell takes as it is. Who made another may have meant that.
+/// A path that needs no quotes in a shell; others may be made to mislead.
 fn path(name: &Name) -> Option<&str> {
     let text = std::str::from_utf8(name.bytes()).ok()?;
     (text.starts_with('/') && word(text) == text).then_some(text)
 }
 
-/// How a shell calls this program: by its name, or by its path where the name leads nowhere.
+/// How a shell finds this program: by its name, or by its path if it is not in PATH.
 pub(super) fn closewait<'a>(report: &'a Report<'_>) -> &'a str {
     let name = Tool::Closewait.name();
     match &report.snapshot.host.this {
@@ -104,13 +104,13 @@ pub(super) fn closewait<'a>(report: &'a Report<'_>) -> &'a str {
     }
 }
 
-/// Whether a shell finds a tool; `None` where nobody looked.
+/// Whether a shell finds a tool; `None` if that was not looked up.
 pub(super) fn has(report: &Report<'_>, tool: Tool) -> Option<bool> {
     let tools = report.snapshot.host.tools.as_ref()?;
     Some(tools.has(tool))
 }
 
-/// A step with the remark how a tool is had, where it is missing.
+/// A step with a remark on how to install a tool, if it is missing.
 pub(super) fn first(report: &Report<'_>, tool: Tool, step: Step) -> Step {
     if has(report, tool) != Some(false) {
         return step;

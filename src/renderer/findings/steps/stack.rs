@@ -1,4 +1,4 @@
-//! The commands that show what a process does, by what runs its program.
+//! The commands that show what a process does, by its runtime.
 
 use crate::classifier::culprit::{Culprit, Descriptors};
 use crate::model::endpoint::is_wildcard;
@@ -24,8 +24,8 @@ pub(super) fn stack(place: &Place<'_>) -> Vec<Step> {
         Runtime::Php => {
             let mut steps = log(place);
             steps.push(Step::advice(
-                "set request_slowlog_timeout and slowlog in the pool of php-fpm: what each request \
-                 waits in is written there",
+                "set request_slowlog_timeout and slowlog in the php-fpm pool: the slow log shows \
+                 where each request waits",
             ));
             steps
         }
@@ -34,8 +34,8 @@ pub(super) fn stack(place: &Place<'_>) -> Vec<Step> {
     }
 }
 
-/// Whether connections lie there that no thread is likely to have: they were answered, or nothing
-/// tells that they were not.
+/// Whether the connections are probably in use by no thread: they were answered, or it is unknown
+/// whether they were.
 fn is_forgotten(place: &Place<'_>) -> bool {
     let set = &place.finding.set;
     let at_work = set.end.side() == Some(Side::Server) && set.unanswered == Some(set.sockets);
@@ -77,7 +77,7 @@ fn java(place: &Place<'_>) -> Vec<Step> {
     let is_deaf = place.told.and_then(Descriptors::of) == Some(Descriptors::Gone);
     if is_deaf || (missing == Tool::Jcmd && has(place.report, Tool::Jcmd) == Some(false)) {
         let step = Step::run(format!("kill -QUIT {}", place.pid));
-        return vec![step.with("a JVM writes its threads to its standard output, and goes on")];
+        return vec![step.with("the JVM prints its threads to its standard output and continues")];
     }
     let run = |rest: &str| {
         crate::renderer::findings::steps::place::first(
@@ -97,10 +97,10 @@ fn java(place: &Place<'_>) -> Vec<Step> {
         return vec![threads];
     }
     let classes = run("GC.class_histogram | grep -i -E 'socket|channel'");
-    vec![classes.with("collects garbage first"), threads]
+    vec![classes.with("runs a garbage collection first"), threads]
 }
 
-/// A Go program tells by itself where it serves net/http/pprof; its threads tell nothing.
+/// A Go program shows its goroutines if it serves net/http/pprof; its threads show nothing useful.
 fn go(place: &Place<'_>) -> Vec<Step> {
     let mut steps: Vec<Step> = listeners(place)
         .into_iter()
@@ -117,12 +117,12 @@ fn go(place: &Place<'_>) -> Vec<Step> {
         })
         .collect();
     let dlv = place.host(Tool::Dlv, &format!("attach {}", place.pid));
-    steps.push(dlv.with("then: goroutines -t; leave without killing it"));
+    steps.push(dlv.with("then: goroutines -t; quit without killing it"));
     steps
 }
 
-/// Where it listens, as a client would call it: those for this host alone first, which are not for
-/// its clients.
+/// Where it listens, as a client would address it: loopback addresses first, since they are rarely
+/// for its clients.
 fn listeners(place: &Place<'_>) -> Vec<Endpoint> {
     let report = place.report;
     let sockets = report.snapshot.sockets.iter();
@@ -165,7 +165,7 @@ fn node(place: &Place<'_>) -> Step {
     Step::run(format!("{call} inspect -p {pid}")).with(then)
 }
 
-/// A stack tells nothing of a program that only waits for events.
+/// A stack is useless for a program that only waits for events.
 fn native(place: &Place<'_>) -> Vec<Step> {
     let waits = place.told.and_then(|told| told.waits.as_deref());
     let idles = waits.is_some_and(|waits| {

@@ -9,7 +9,7 @@ use crate::renderer::frame::wrapped;
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// For a shell, as it stands; the remark follows as a comment of the shell.
+    /// A command for a shell; the remark follows as a shell comment.
     Run {
         command: String,
         remark: Option<String>,
@@ -30,8 +30,8 @@ impl Step {
         Step::Advice(words.into())
     }
 
-    /// In lines of at most `width` columns, which a shell takes for one. A remark that does not fit
-    /// stands below.
+    /// Lines of at most `width` columns, which a shell joins to one. A remark that does not fit
+    /// goes below.
     pub fn lines(&self, width: usize) -> Vec<String> {
         let text = self.to_string();
         match self {
@@ -49,7 +49,7 @@ impl Step {
         }
     }
 
-    /// The same command with a remark; several are joined.
+    /// Adds a remark to a command; several are joined.
     pub(super) fn with(self, remark: impl Into<String>) -> Step {
         match self {
             Step::Run {
@@ -115,7 +115,7 @@ pub(super) fn broken(command: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// What stands between blanks that are not quoted.
+/// The parts between unquoted blanks.
 fn parts(command: &str) -> impl Iterator<Item = &str> {
     let mut quote = None;
     command.split(move |c: char| {

@@ -24,10 +24,10 @@ pub(super) fn steps(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
         }
         (Some("haproxy"), _) => "set \"timeout client-fin\" in haproxy.cfg".to_owned(),
         (name, _) => format!(
-            "give {} a timeout after its own close, if it has one",
+            "set a timeout for {} after its own close, if it has such an option",
             name.unwrap_or("the program")
         ),
     };
-    let relief = Step::advice(format!("for relief here, {relief}"));
+    let relief = Step::advice(format!("as a workaround here, {relief}"));
     other.into_iter().chain([relief]).collect()
 }

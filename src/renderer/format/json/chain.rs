@@ -9,7 +9,7 @@ use crate::model::{Evidence, Protocol};
 use crate::renderer::format::json::context::{Context, EndpointJson, NameJson, Process};
 use crate::renderer::format::json::process::EvidenceJson;
 
-/// What the owners have asked of another service and nobody has answered.
+/// Unanswered requests of the owners to another service.
 #[derive(Serialize)]
 pub(super) struct RequestsJson<'a> {
     remote: EndpointJson<'a>,
@@ -33,7 +33,7 @@ pub(super) struct SilentJson<'a> {
     max_ms: u64,
 }
 
-/// A service on this host that stands behind.
+/// A service on this host behind the finding.
 #[derive(Serialize)]
 pub(super) struct HopJson<'a> {
     remote: EndpointJson<'a>,
@@ -48,7 +48,7 @@ pub(super) struct HopJson<'a> {
     processes: Vec<EvidenceJson<'a>>,
 }
 
-/// Processes that say the same of themselves.
+/// Processes with the same title.
 #[derive(Serialize)]
 pub(super) struct TitleJson<'a> {
     program: &'static str,

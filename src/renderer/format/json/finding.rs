@@ -200,7 +200,7 @@ fn tenths(number: f64) -> f64 {
     (number * 10.0).round() / 10.0
 }
 
-/// What shows of peers that may have closed one direction only.
+/// Facts about peers that may have closed one direction only.
 #[derive(Serialize)]
 pub(super) struct HalfClosedJson {
     certain: u64,

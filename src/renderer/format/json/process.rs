@@ -7,7 +7,7 @@ use crate::renderer::format::json::context::{Context, EndpointJson, NameJson};
 use crate::renderer::format::json::halt::HaltJson;
 use crate::renderer::names;
 
-/// What a process that a finding names told about itself.
+/// What was read about a process that a finding names.
 #[derive(Serialize)]
 pub(super) struct EvidenceJson<'a> {
     pid: u32,

@@ -1,4 +1,4 @@
-//! One socket in JSON: the whole of it and what was asked for besides, or some columns alone.
+//! One socket in JSON: the whole object with extra columns, or only some columns.
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};

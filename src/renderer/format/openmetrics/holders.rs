@@ -17,8 +17,8 @@ pub(super) fn queues<W: Write>(
     metrics: &mut Metrics<'_, W>,
 ) -> io::Result<()> {
     let several = report.snapshot.only_namespace().is_none();
-    // The fullest comes first: of listeners that nothing here tells apart (IPv6 alone and both
-    // families, namespaces of one name) it stands for all.
+    // The fullest comes first: it represents all listeners with the same labels (IPv6 only and both
+    // families, namespaces with the same name).
     let mut seen = BTreeSet::new();
     let mut told = Vec::new();
     for queue in &found.queues {
@@ -31,11 +31,11 @@ pub(super) fn queues<W: Write>(
     for (metric, help) in [
         (
             "closewait_accept_queue_connections",
-            "Connections that wait to be accepted; with SO_REUSEPORT in the fullest queue.",
+            "Connections waiting to be accepted; with SO_REUSEPORT, in the fullest queue.",
         ),
         (
             "closewait_accept_queue_limit_connections",
-            "How many connections may wait.",
+            "Limit of the accept queue.",
         ),
     ] {
         metrics.family(metric, Some("connections"), help)?;
@@ -77,17 +77,17 @@ pub(super) fn processes<W: Write>(
         (
             "closewait_process_open_files",
             Some("files"),
-            "Files that a process named by a finding has open.",
+            "Open files of a process that a finding names.",
         ),
         (
             "closewait_process_limit_files",
             Some("files"),
-            "How many it may have open.",
+            "Soft limit of open files of that process.",
         ),
         (
             "closewait_process_close_wait_ratio",
             Some("ratio"),
-            "The share of that limit that its CLOSE_WAIT sockets take.",
+            "Share of that limit used by its CLOSE_WAIT sockets.",
         ),
     ];
     for (at, (metric, unit, help)) in figures.into_iter().enumerate() {

@@ -17,11 +17,12 @@ use crate::classifier::Report;
 use crate::classifier::finding::Findings;
 use crate::classifier::severity::Severity;
 
-/// What `closewait_complete` says.
-const COMPLETE: &str = "Whether nothing is missing from the network namespaces that were read; if 0, a count may be too low.";
+/// The help of `closewait_complete`.
+const COMPLETE: &str = "1 if nothing is missing from the network namespaces that were read; if 0, counts may be too \
+     low.";
 
-/// Writes all metrics of a report. At most `limit` series tell ports, programs or queues; the rest
-/// of the sockets is summed for each state.
+/// Writes all metrics of a report. At most `limit` series have a port, a program or a queue; the
+/// other sockets are summed for each state.
 pub fn exposition(
     report: &Report<'_>,
     found: &Findings,
@@ -30,7 +31,7 @@ pub fn exposition(
     out: &mut impl Write,
 ) -> io::Result<()> {
     let mut metrics = Metrics { out, name: "" };
-    metrics.family("closewait_up", None, "Whether the sockets could be read.")?;
+    metrics.family("closewait_up", None, "1 if the sockets could be read.")?;
     metrics.sample("", &[], 1)?;
     metrics.family("closewait_complete", None, COMPLETE)?;
     metrics.sample("", &[], report.is_complete().into())?;
@@ -46,13 +47,13 @@ pub fn exposition(
     metrics.family(
         "closewait_reading_timestamp_seconds",
         Some("seconds"),
-        "When the reading began, since 1970.",
+        "When the reading began, in seconds since 1970-01-01 UTC.",
     )?;
     metrics.figure(&[], taken)?;
     metrics.family(
         "closewait_reading_duration_seconds",
         Some("seconds"),
-        "How long the reading took.",
+        "Duration of the reading.",
     )?;
     metrics.figure(&[], elapsed.as_secs_f64())?;
     build(&mut metrics)
@@ -78,16 +79,16 @@ fn others<W: Write>(report: &Report<'_>, metrics: &mut Metrics<'_, W>) -> io::Re
     metrics.family(
         "closewait_other_namespaces_known",
         None,
-        "Whether these are all; if 0, there may be processes or namespaces that cannot be seen.",
+        "1 if these are all; if 0, other processes or namespaces may be hidden.",
     )?;
     let known = others.unknown == 0 && others.doubt.is_none();
     metrics.sample("", &[], known.into())
 }
 
-/// Writes that nothing could be read: an older file must not look fresh.
+/// Writes that nothing could be read, so that an older file does not seem current.
 pub fn failure(out: &mut impl Write) -> io::Result<()> {
     let mut metrics = Metrics { out, name: "" };
-    metrics.family("closewait_up", None, "Whether the sockets could be read.")?;
+    metrics.family("closewait_up", None, "1 if the sockets could be read.")?;
     metrics.sample("", &[], 0)?;
     metrics.family("closewait_complete", None, COMPLETE)?;
     metrics.sample("", &[], 0)?;
@@ -118,7 +119,7 @@ fn gaps<W: Write>(report: &Report<'_>, metrics: &mut Metrics<'_, W>) -> io::Resu
     metrics.family(
         "closewait_gaps",
         None,
-        "What could not be seen: sockets, processes or lines, by kind.",
+        "Sockets, processes or lines that could not be read, by kind.",
     )?;
     for (kind, count) in counts {
         metrics.sample("", &[("kind", kind)], count)?;

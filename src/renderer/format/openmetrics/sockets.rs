@@ -56,7 +56,7 @@ pub(super) fn sockets<W: Write>(
         *counts.entry(series).or_default() += group.sockets;
     }
     let mut all: Vec<(Series, u64)> = counts.into_iter().collect();
-    // What the tool is about is told first; of the rest the largest.
+    // CLOSE_WAIT comes first, then the largest.
     all.sort_by_key(|(series, count)| {
         let waits = series.state == State::CloseWait;
         (!waits, std::cmp::Reverse(*count), series.clone())
@@ -91,7 +91,7 @@ pub(super) fn sockets<W: Write>(
         ];
         metrics.sample("", &labels, *count)?;
     }
-    // A state that nothing is in has no series that would tell more.
+    // A state without sockets needs one series, so that its 0 is visible.
     for state in State::ALL {
         if report.states.of(state) == Some(0) {
             let labels = [
@@ -144,7 +144,7 @@ pub(super) fn causes<W: Write>(
     metrics.family(
         "closewait_close_wait_sockets",
         Some("sockets"),
-        "CLOSE_WAIT sockets by what they are consistent with.",
+        "CLOSE_WAIT sockets by the cause they are consistent with.",
     )?;
     for cause in Cause::ALL {
         metrics.sample("", &[("cause", cause.name())], counts[cause as usize])?;
@@ -174,7 +174,8 @@ pub(super) fn ages<W: Write>(report: &Report<'_>, metrics: &mut Metrics<'_, W>) 
         "closewait_close_wait_age_seconds",
         "histogram",
         Some("seconds"),
-        "How long CLOSE_WAIT sockets have been in that state, at least. Of this moment: not a counter.",
+        "Lower bound of the time that CLOSE_WAIT sockets have been in that state, at this moment: \
+         not a counter.",
     )?;
     for (bucket, bound) in buckets.iter().zip(AGES) {
         metrics.sample("_bucket", &[("le", &format!("{bound}.0"))], *bucket)?;

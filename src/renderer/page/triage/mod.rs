@@ -36,7 +36,7 @@ pub fn screen(
     frame::gaps(report, view.look, out)
 }
 
-/// What will end by itself, and when.
+/// Which FIN_WAIT2 sockets end by themselves, and when.
 fn by_itself(report: &Report<'_>, look: Look, out: &mut impl Write) -> io::Result<()> {
     let FinWait2 {
         orphaned,
@@ -77,7 +77,7 @@ fn by_itself(report: &Report<'_>, look: Look, out: &mut impl Write) -> io::Resul
     if held > 0 {
         let are = if held == 1 { "is" } else { "are" };
         parts.push(format!(
-            "{} {are} held by a process: nothing bounds that",
+            "{} {are} held by a process, without a time limit",
             units::count(held)
         ));
     }
@@ -86,7 +86,7 @@ fn by_itself(report: &Report<'_>, look: Look, out: &mut impl Write) -> io::Resul
     frame::write_wrapped(&text, look.width, NO_MARK.len(), out)
 }
 
-/// What services owe programs against which there is no finding.
+/// Services that do not answer programs, and that no finding covers.
 fn never_answered(
     report: &Report<'_>,
     found: &[Finding],
@@ -101,7 +101,7 @@ fn never_answered(
     Ok(())
 }
 
-/// The most services on the screen that do not answer.
+/// The most services without an answer on the screen.
 const SILENT: usize = 3;
 /// The most findings on the screen.
 const FINDINGS: usize = 5;
@@ -114,7 +114,7 @@ fn udp(report: &Report<'_>, out: &mut impl Write) -> io::Result<()> {
     let told = [State::Established, State::Close].map(|state| {
         let name = Protocol::Udp.state_name(state);
         let count = counts.of(state);
-        let count = count.map_or_else(|| "not looked for".to_owned(), units::count);
+        let count = count.map_or_else(|| "not requested".to_owned(), units::count);
         format!("{name} {count}")
     });
     writeln!(out, "{NO_MARK}UDP: {}", told.join(" · "))
@@ -148,7 +148,8 @@ fn states(report: &Report<'_>, view: &View, out: &mut impl Write) -> io::Result<
                 )
             } else {
                 format!(
-                    "No {which}socket in CLOSE_WAIT was seen; what could not be seen stands below."
+                    "No {which}socket in CLOSE_WAIT was seen; what could not be seen is listed \
+                     below."
                 )
             };
             writeln!(out, "{words}")?;
