@@ -12,7 +12,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use self::page::{ascii, entries, entry, heading, lines, verbatim};
-use self::text::{ENVIRONMENT, EXAMPLES, FILES, OUTPUT, PERFORMANCE_DATA};
+use self::text::{CONDITIONS, ENVIRONMENT, EXAMPLES, FILES, NOTES, OUTPUT, PERFORMANCE_DATA};
 use crate::classifier::severity::Thresholds;
 use crate::command::{self, check};
 use crate::explain::{self, Topic};
@@ -46,7 +46,8 @@ pub fn page(out: &mut impl Write) -> io::Result<()> {
     options(&man, &mut page)?;
     let mut rest = Roff::new();
     heading("FILTERS", &mut rest);
-    lines(&filter_help(&command), &mut rest);
+    entries(&CONDITIONS, &mut rest);
+    lines(&filter_syntax(&command), &mut rest);
     output(&mut rest);
     causes(&mut rest);
     severity(&mut rest);
@@ -61,7 +62,8 @@ pub fn page(out: &mut impl Write) -> io::Result<()> {
         &mut rest,
     );
     for (name, all) in [
-        ("EXAMPLES", &EXAMPLES[..]),
+        ("NOTES", &NOTES[..]),
+        ("EXAMPLES", &EXAMPLES),
         ("FILES", &FILES),
         ("ENVIRONMENT", &ENVIRONMENT),
     ] {
@@ -182,11 +184,12 @@ fn flags(sub: &Command) -> impl Iterator<Item = &Arg> {
     })
 }
 
-/// The help of the filter argument.
-fn filter_help(command: &Command) -> String {
+/// The last paragraph of the help for the filter argument.
+fn filter_syntax(command: &Command) -> String {
     let filter = command.get_arguments().find(|one| one.get_id() == "filter");
-    let help = filter.and_then(Arg::get_long_help);
-    help.map(ToString::to_string).unwrap_or_default()
+    let help = filter.and_then(Arg::get_long_help).map(ToString::to_string);
+    let last = help.as_deref().and_then(|help| help.split("\n\n").last());
+    format!("\n{}", last.unwrap_or_default())
 }
 
 fn output(roff: &mut Roff) {

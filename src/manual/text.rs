@@ -48,6 +48,84 @@ pub const OUTPUT: [Entry; 15] = [
     ("!", "At the start of a line: needs attention."),
 ];
 
+/// The conditions of a filter.
+pub const CONDITIONS: [Entry; 14] = [
+    (
+        "state NAME, exclude NAME",
+        "Several in a row add and remove states. They override -a, -l and the default of a list.",
+    ),
+    (
+        "src HOST, dst HOST",
+        "10.1.2.3, 10.0.0.0/8, 10.0.0.0/8:443, [2001:db8::1]:443, fe80::1%eth0, *:80, or a name.",
+    ),
+    (
+        "sport OP PORT, dport OP PORT, port OP PORT",
+        "port is either end. OP is one of = != < <= > >= or eq ne lt le gt ge. PORT is a number \
+         or a name from /etc/services.",
+    ),
+    ("dev NAME", "Bound to this interface."),
+    ("fwmark N/MASK", "The kernel shows marks only to root."),
+    (
+        "cgroup PATH",
+        "The cgroup v2 in which the socket was created.",
+    ),
+    (
+        "autobound",
+        "The local port is in the range of ephemeral ports.",
+    ),
+    ("pid = N", "Held by this process."),
+    (
+        "program = NAME, program ~ REGEX",
+        "Held by a process with this name, of which the kernel keeps 15 bytes.",
+    ),
+    (
+        "user = NAME, inode = N",
+        "The user and the inode of the socket.",
+    ),
+    (
+        "unit = NAME, container = ID",
+        "The systemd unit or container of the owner; also with != ~ !~. The beginning of an id is \
+         enough.",
+    ),
+    (
+        "netns = NAME, netns = net:[N]",
+        "Reads every network namespace and keeps this one.",
+    ),
+    (
+        "cause = NAME, side = server",
+        "See CAUSES; the side is server or client.",
+    ),
+    (
+        "idle > 5m, recvq > 0, sendq > 64k",
+        "idle is the lower bound of the age; idle 5m means at least 5 minutes.",
+    ),
+];
+
+/// What a user of the binary alone needs to know.
+pub const NOTES: [Entry; 4] = [
+    (
+        "Privileges",
+        "Reading sockets needs none. Owners of other users' sockets need root, or CAP_SYS_PTRACE \
+         and CAP_DAC_READ_SEARCH. closewait writes only the files named by record and --output, \
+         and sends no signals.",
+    ),
+    (
+        "Gaps",
+        "Whatever could not be read is listed under \"Not seen\" or on stderr, with the reason. \
+         Unknown values are shown as unknown, never as 0.",
+    ),
+    (
+        "Without sock_diag",
+        "If sock_diag(7) is unavailable, /proc/net/tcp is read: it has no ages and no accept \
+         queue limits.",
+    ),
+    (
+        "Causes",
+        "A cause is a judgement about one moment. Runtimes that read ahead (Go, Node, asyncio) \
+         look like a leak until their handler is done.",
+    ),
+];
+
 /// What `closewait check` prints after the bar.
 pub const PERFORMANCE_DATA: [Entry; 5] = [
     (

@@ -109,6 +109,7 @@ impl Words {
 pub(super) fn meant_for_a_command(error: ParseError) -> ParseError {
     const COMMANDS: [&str; 6] = ["triage", "list", "check", "explain", "record", "diff"];
     let hint = match error.unknown() {
+        Some((word @ ("help" | "version"), _)) => format!("write `closewait --{word}`"),
         Some((word, _)) if COMMANDS.contains(&word) => {
             format!("put the command first: closewait {word} …")
         }
