@@ -25,7 +25,7 @@ pub struct Form {
 #[derive(Debug, Clone, Default, Args)]
 pub struct Printed {
     /// Print at most N rows or groups; 0 means all
-    #[arg(long, value_name = "N", help_heading = "Output")]
+    #[arg(long, value_name = "N", value_parser = number, help_heading = "Output")]
     pub limit: Option<usize>,
     /// Omit the header line
     #[arg(short = 'H', long, help_heading = "Output")]
@@ -114,7 +114,7 @@ pub struct Metrics {
     ///
     /// With --prometheus, at most this many series name ports, programs or queues. The rest are
     /// added up as "other".
-    #[arg(long, value_name = "N", help_heading = "Output")]
+    #[arg(long, value_name = "N", value_parser = number, help_heading = "Output")]
     pub label_limit: Option<usize>,
 }
 
@@ -125,4 +125,9 @@ pub struct Quiet {
     /// Exit 1 if none matches, and 2 on an error or if that cannot be decided.
     #[arg(short = 'q', long, help_heading = "Output")]
     pub quiet: bool,
+}
+
+fn number(text: &str) -> Result<usize, String> {
+    text.parse()
+        .map_err(|_| format!("expected a number from 0 to {}", usize::MAX))
 }

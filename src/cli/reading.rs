@@ -81,7 +81,9 @@ pub struct Evidence {
     /// Do not examine the processes named in findings
     #[arg(long, help_heading = "Reading")]
     pub no_evidence: bool,
-    /// Time to sample their CPU use; 0 skips it [default: 200ms]
+    /// CPU sampling time; 0 turns it off [default: 200ms]
+    ///
+    /// For the processes named in findings.
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Reading")]
     pub sample: Option<Duration>,
 }

@@ -17,7 +17,7 @@ pub struct Selection {
     #[arg(long, value_name = "STATE", help_heading = "Selection")]
     pub state: Vec<StateSet>,
     /// Only sockets with this port at either end
-    #[arg(long, value_name = "PORT", help_heading = "Selection")]
+    #[arg(long, value_name = "PORT", value_parser = port, help_heading = "Selection")]
     pub port: Vec<u16>,
     /// Only sockets held by processes with this name
     #[arg(long, value_name = "NAME", help_heading = "Selection")]
@@ -25,7 +25,7 @@ pub struct Selection {
     /// Only sockets held by this process
     ///
     /// This includes connections that it has not accepted yet.
-    #[arg(long, value_name = "PID", help_heading = "Selection")]
+    #[arg(long, value_name = "PID", value_parser = pid, help_heading = "Selection")]
     pub pid: Vec<u32>,
     /// Only sockets with this remote address or network
     #[arg(long, value_name = "CIDR", help_heading = "Selection")]
@@ -60,4 +60,13 @@ pub struct Words {
     /// precedence and are read from left to right.
     #[arg(value_name = "FILTER")]
     pub filter: Vec<String>,
+}
+
+fn port(text: &str) -> Result<u16, &'static str> {
+    text.parse()
+        .map_err(|_| "expected a number from 0 to 65535; names work in a filter: port = :https")
+}
+
+fn pid(text: &str) -> Result<u32, &'static str> {
+    text.parse().map_err(|_| "expected the number of a process")
 }
