@@ -260,6 +260,21 @@ fn no_stage_knows_what_it_may_not_know() {
     assert!(broken.is_empty(), "{broken:#?}");
 }
 
+/// What pages and formats share lies beside them, in leaves of the renderer.
+#[test]
+fn no_page_and_no_format_imports_a_page() {
+    let mut broken = Vec::new();
+    for source in sources() {
+        let is_either = ["renderer/page", "renderer/format"]
+            .iter()
+            .any(|part| source.path.starts_with(part));
+        if is_either && source.code.contains("renderer::page") {
+            broken.push(source.path);
+        }
+    }
+    assert!(broken.is_empty(), "{broken:?}");
+}
+
 #[test]
 fn what_is_pure_names_no_file_clock_or_environment() {
     let mut broken = Vec::new();

@@ -33,7 +33,7 @@ pub enum ByKey {
     Dimension(usize),
 }
 
-/// The lines that are shown, and what they are of.
+/// The lines that are shown, and what they count.
 pub struct Counts<'a> {
     pub(super) report: &'a Report<'a>,
     pub(super) dimensions: &'a [Dimension],
@@ -71,7 +71,7 @@ impl<'a> Counts<'a> {
         sockets as f64 / self.total.max(1) as f64
     }
 
-    /// What a value is called; `None` where there is none, or none is known.
+    /// The text of a value; `None` if there is none, or if unknown.
     pub(super) fn text(&self, value: &Value) -> Option<Name> {
         match value.text(self.report.snapshot) {
             ValueText::Text(text) => Some(text),
@@ -96,7 +96,7 @@ pub(super) fn cell(text: &ValueText) -> String {
     }
 }
 
-/// A value in CSV: nothing where there is none, or none is known.
+/// A value in CSV: empty if there is none, or if unknown.
 pub(super) fn field(text: &ValueText) -> String {
     match text {
         ValueText::Outside | ValueText::None | ValueText::Unknown => String::new(),
@@ -161,7 +161,7 @@ pub(super) fn columns(dimensions: &[Dimension], numbers: &[&str]) -> Vec<Column>
     words.chain(numbers).collect()
 }
 
-/// The cells of the last row of a table, as far as they are words.
+/// The words of the last row of a table.
 pub(super) fn total(dimensions: &[Dimension]) -> Vec<String> {
     let mut cells = vec![String::new(); dimensions.len()];
     if let Some(first) = cells.first_mut() {

@@ -121,7 +121,7 @@ pub fn write_wrapped(
     Ok(())
 }
 
-/// The words of a text on lines that leave room for an indent; one line where nothing bounds it.
+/// The words of a text on lines that leave room for an indent; one line without a width.
 pub fn wrapped(text: &str, width: Option<usize>, indent: usize) -> Vec<String> {
     let Some(width) = width else {
         return vec![text.to_owned()];

@@ -67,7 +67,7 @@ impl<W: Write> Guard<W> {
         let mut chunks = bytes.utf8_chunks().peekable();
         while let Some(chunk) = chunks.next() {
             self.valid(chunk.valid());
-            // Up to three bytes of a character are no mistake where the rest may follow.
+            // Up to three bytes may be the start of a character that the next write completes.
             if chunks.peek().is_none() && is_beginning(chunk.invalid()) {
                 self.begun.extend_from_slice(chunk.invalid());
             } else {

@@ -70,7 +70,7 @@ pub enum Page {
 /// What a socket is in JSON.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Object {
-    /// The whole of it, by the schema, and what was asked for besides.
+    /// The whole object of the schema, and extra columns.
     SumKey {
         tcp_info: bool,
         memory: bool,

@@ -52,7 +52,7 @@ pub fn service_of(report: &Report<'_>, netns: u16, service: Service, protocol: P
     }
 }
 
-/// What a namespace is called, as a terminal may be shown it.
+/// The name of a namespace, safe for a terminal.
 pub fn netns_of(report: &Report<'_>, netns: u16) -> String {
     let label = report.snapshot.netns(netns).label.as_ref();
     label.map_or("?".to_owned(), Name::to_string)

@@ -63,7 +63,7 @@ pub fn left_out(report: &Report<'_>, limit: Option<usize>) -> usize {
     limit.map_or(0, |limit| report.listed().saturating_sub(limit))
 }
 
-/// How two rows compare by a column; what is unknown stands last, in either direction.
+/// How two rows compare by a column; unknown values come last in both directions.
 fn compare_rows(
     column: Column,
     descending: bool,

@@ -10,8 +10,8 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 pub struct Look {
     /// Write colours.
     pub colour: bool,
-    /// Mark what is highlighted: for eyes, with colour or without. Off in a pipe, where columns
-    /// are counted.
+    /// Mark highlighted lines, with or without colour. Off in a pipe, so that columns can be
+    /// counted.
     pub marks: bool,
     /// Cut to this many columns; `None` never cuts.
     pub width: Option<usize>,
@@ -19,7 +19,7 @@ pub struct Look {
     pub terminal: bool,
 }
 
-/// What a piece of text is, for its colour.
+/// The meaning of a text, which determines its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     Heading,
@@ -89,7 +89,7 @@ fn style(role: Role) -> Style {
     }
 }
 
-/// The text, cut to `width` columns with an ellipsis where it is longer.
+/// The text, cut to `width` columns with an ellipsis if it is longer.
 pub fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
@@ -107,7 +107,7 @@ pub fn cut(text: &str, width: usize) -> String {
     out
 }
 
-/// The text, cut to `width` columns at its start: what an address ends with is its port.
+/// The text, cut to `width` columns at its start: the end of an address is its port.
 pub fn cut_start(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();

@@ -71,8 +71,8 @@ struct Layout<'a> {
 }
 
 impl<'a> Layout<'a> {
-    /// Measures the rows and fits the columns to the terminal. Where nothing bounds a line, the
-    /// last column is not measured.
+    /// Measures the rows and fits the columns to the terminal. If lines have no limit, the last
+    /// column is not measured.
     fn new<R: Rows>(rows: &R, columns: &'a [Column], look: Look) -> Layout<'a> {
         let last_too = usize::from(look.width.is_some());
         let measured = (columns.len() + last_too).saturating_sub(1);

@@ -74,7 +74,7 @@ pub fn push_idle(idle: Idle, out: &mut String) {
     }
 }
 
-/// Both bounds, however far apart: of a time that is anywhere between them.
+/// Both bounds, however far apart: for a time that may be anywhere between them.
 pub fn push_bracket(idle: Idle, out: &mut String) {
     let Some(most) = idle.at_most_ms else {
         return push_least(idle, out);
@@ -101,7 +101,7 @@ fn is_vague(least: u64, most: u64) -> bool {
     most > least.saturating_mul(2)
 }
 
-/// A time since 1970 as RFC 3339 in UTC, to the millisecond; `None` where it is no time.
+/// A time since 1970 as RFC 3339 in UTC, to the millisecond; `None` if out of range.
 pub fn timestamp(nanoseconds: i128) -> Option<String> {
     let time = jiff::Timestamp::from_nanosecond(nanoseconds).ok()?;
     Some(time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())

@@ -83,7 +83,7 @@ fn an_event_loop_that_forgot_its_connections_is_told_from_one_that_watches_them(
         let words = match role {
             "watched" => "3 of these sockets are watched",
             "muted" => "3 of these sockets are registered without interest",
-            "absent" => "none of these sockets is in a set, other connections",
+            "absent" => "none of these sockets is registered; other connections",
             _ => {
                 // It may wait for its connections in another way.
                 check_no_evidence(&finding, "epoll");
@@ -376,7 +376,7 @@ fn a_half_close_that_is_used_is_not_accused() {
         &renewed(server(&stream, "half-close", &[stream.number("pid")])),
     );
     assert_eq!(array(&finding, "next_steps").count(), 0, "{finding:#}");
-    check_evidence(&finding, &["other end of 3", "FIN_WAIT2"]);
+    check_evidence(&finding, &["other ends of 3", "FIN_WAIT2"]);
     means_the_same_replayed(&lab);
     // Whenever one looks, and whatever else is selected.
     let port = stream.port().to_string();

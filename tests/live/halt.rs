@@ -132,7 +132,7 @@ fn a_tracer_that_has_stopped_a_server_is_named() {
     assert_eq!(finding["severity"], "critical", "{finding:#}");
     let who = format!("debugger[{}]", tracer.pid());
     check_evidence(&finding, &["is traced by", &who]);
-    check_step(&finding, &format!("let {who} go of {}", program.pid()));
+    check_step(&finding, &format!("detach {who} from {}", program.pid()));
     assert!(
         !finding["next_steps"].to_string().contains("kill -CONT"),
         "{finding:#}"

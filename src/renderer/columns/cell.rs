@@ -20,8 +20,8 @@ pub enum Value<'a> {
     Text(&'a [u8]),
 }
 
-/// The plain value of a column; `None` where it is unknown, or where the column is none: an end,
-/// an age, a timer, owners.
+/// The plain value of a column; `None` if unknown, or if the column has no plain value: an end, an
+/// age, a timer, owners.
 pub fn value<'a>(column: Column, row: &Row<'a>, report: &'a Report<'_>) -> Option<Value<'a>> {
     let socket = row.socket;
     let number = |number: Option<u64>| number.map(Value::Number);

@@ -8,7 +8,7 @@ use crate::model::DetailSet;
 pub struct Needs {
     /// Who holds the sockets.
     pub owners: bool,
-    /// tcp_info: times, and who opened a connection.
+    /// tcp_info: times, and which end opened a connection.
     pub times: bool,
     pub details: DetailSet,
     /// The control groups of the holders.
@@ -25,7 +25,7 @@ impl Needs {
         }
     }
 
-    /// What all of some columns need together.
+    /// What several columns need together.
     pub fn of(columns: &[Column]) -> Needs {
         let each = columns.iter().map(|column| column.needs());
         each.fold(Needs::default(), Needs::and)

@@ -8,7 +8,7 @@ impl Column {
         self.words().0
     }
 
-    /// The heading in a table, as netstat words it where netstat has the column.
+    /// The heading in a table; netstat's word if netstat has the column.
     pub fn heading(self) -> &'static str {
         self.words().1
     }

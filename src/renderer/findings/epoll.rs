@@ -37,7 +37,7 @@ pub(super) fn epoll_line(finding: &Finding, evidence: &Evidence) -> Option<Strin
     }
     let others = polled(&finding.set, evidence);
     (others > 0).then(|| {
-        format!("none of {which} is in an epoll set; other connections of the same service are")
+        format!("none of {which} is registered; other connections of the same service are")
     })
 }
 

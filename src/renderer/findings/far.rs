@@ -38,7 +38,7 @@ pub(super) fn lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
     }
 }
 
-/// What a service has not answered to a program against which there is no finding.
+/// The unanswered requests of a program that no finding covers.
 pub fn silent(report: &Report<'_>, silent: &Silent) -> String {
     let text = unanswered(&silent.requests, report.holders().name(silent.pid));
     let place = match report.snapshot.only_namespace() {
@@ -103,7 +103,7 @@ fn duration(requests: &Requests) -> String {
     }
 }
 
-/// Who serves what was asked, and what holds it up.
+/// The processes that serve the requests, and what blocks them.
 fn served(report: &Report<'_>, finding: &Finding, hop: &Hop) -> String {
     let kind = match hop.connections.saturating_sub(hop.unaccepted) {
         0 => "listener",
@@ -195,7 +195,7 @@ fn backend(pid: Pid) -> String {
     format!("{}[{pid}]", Titled::Postgres.name())
 }
 
-/// Whose a transaction is that is kept open.
+/// The client of an open transaction.
 fn client(report: &Report<'_>, held_by: &LockOwner) -> Option<String> {
     let backend = backend(held_by.pid);
     let end = held_by.end?;

@@ -115,7 +115,7 @@ fn last_words(finding: &Finding) -> Option<&'static str> {
     })
 }
 
-/// When the server closed them, and what else the program has there.
+/// When the server closed them, and the program's other connections to it.
 pub(super) fn lines(set: &SocketSet, lines: &mut Lines) {
     let Some(pool) = &set.pool else { return };
     if let Some(words) = pool

@@ -38,7 +38,7 @@ pub(super) fn lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
     );
 }
 
-/// What it means that all holders are.
+/// What it means that all holders are old workers.
 pub(super) fn meaning(finding: &Finding) -> Option<&'static str> {
     let retired = finding.old_workers.as_ref()?;
     let all = retired.pids.len() == finding.set.by_weight.len();

@@ -122,6 +122,7 @@ fn whole(report: &Report<'_>, netns: u16, whole: &SumKey) -> String {
 pub(super) fn owner(report: &Report<'_>, finding: &Finding) -> String {
     match names::owner_of(report, &finding.set.owner).as_str() {
         "-" if finding.set.owner.kind.is_none() => "a process (owners were not read)".to_owned(),
+        "-" => "no process".to_owned(),
         text if text.starts_with('?') => "a process that cannot be seen".to_owned(),
         text => text.trim_end_matches(" (not accepted)").to_owned(),
     }

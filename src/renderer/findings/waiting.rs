@@ -34,7 +34,7 @@ pub(super) fn meaning(set: &SocketSet, waiting: &Waiting) -> String {
         (Some(Side::Client), Some(unanswered)) if unanswered == set.sockets => {
             "has neither answered nor closed"
         }
-        _ => "has not closed its own",
+        _ => "has not closed its direction",
     };
     let who = match set.end {
         ServiceEnd::One(service) => match service.at {
@@ -82,7 +82,7 @@ pub(super) fn lines(report: &Report<'_>, set: &SocketSet, waiting: &Waiting) -> 
             names => format!("of {}", names.join(", ")),
         };
         lines.push(format!(
-            "the other end of {} of {all} is on this host: CLOSE_WAIT {whose}",
+            "the other ends of {} of {all} are on this host: CLOSE_WAIT {whose}",
             units::count(set.peers.waiting)
         ));
     }
@@ -116,7 +116,7 @@ pub(super) fn lines(report: &Report<'_>, set: &SocketSet, waiting: &Waiting) -> 
     lines
 }
 
-/// What will end them.
+/// What ends them.
 pub(super) fn outlook(set: &SocketSet) -> String {
     match set.next_probe_ms {
         None => {

@@ -60,7 +60,7 @@ pub fn result(
     Ok(())
 }
 
-/// The line of a check that came to no verdict.
+/// The line of a check without a verdict.
 pub fn unknown(states: StateSet, reason: &str, out: &mut impl Write) -> io::Result<()> {
     let text = plain(&format!("{} UNKNOWN - {reason}", title(states)));
     let none = Measure {
@@ -86,25 +86,7 @@ fn title(states: StateSet) -> String {
 }
 
 fn text(report: &Report<'_>, found: &Findings, verdict: &Verdict, test: &Criteria) -> String {
-    let is_close_wait = test.states == StateSet::of(State::CloseWait);
-    let noun = if is_close_wait {
-        "lingering"
-    } else {
-        "sockets"
-    };
-    // That no socket matches is not an all-clear.
-    let matched = (verdict.all == 0).then(|| report.of_any_state()).flatten();
-    let mut parts = vec![match verdict.counted {
-        _ if verdict.count_unknown => "count unknown".to_owned(),
-        0 if matched == Some(0) => "no socket matches".to_owned(),
-        0 if is_close_wait && verdict.all == 0 => match matched {
-            Some(1) => "none, 1 socket matches".to_owned(),
-            Some(matched) => format!("none, {} sockets match", units::count(matched)),
-            None => "none".to_owned(),
-        },
-        0 if is_close_wait => format!("none lingering of {}", units::count(verdict.all)),
-        counted => format!("{} {noun}", units::count(counted)),
-    }];
+    let mut parts = vec![counted(report, verdict, test)];
     if let Some(worst) = &verdict.worst {
         parts.push(worst_of(report, worst));
     }
@@ -116,22 +98,7 @@ fn text(report: &Report<'_>, found: &Findings, verdict: &Verdict, test: &Criteri
         parts.extend(beside_counts(report, gravest, verdict));
     }
     parts.extend(waiting(report, found, verdict));
-    let of = |name| match verdict.fullest.filter(|_| name == "files") {
-        Some(pid) => format!(" of {}", names::process(report, pid)),
-        None => String::new(),
-    };
-    for (name, unit, part) in [
-        ("files", " %", verdict.fd_share),
-        ("accept queue", " %", verdict.queue),
-        ("growth", "/min", verdict.growth),
-    ] {
-        if !part.limits.is_empty() {
-            parts.push(match part.value {
-                Some(value) => format!("{name}{} {}{unit}", of(name), number(value)),
-                None => format!("{name} unknown"),
-            });
-        }
-    }
+    parts.extend(limited(report, verdict));
     parts.extend(verdict.notes.iter().cloned());
     if verdict.maybe_young > 0 {
         let maybe_young = units::count(verdict.maybe_young);
@@ -165,6 +132,42 @@ fn text(report: &Report<'_>, found: &Findings, verdict: &Verdict, test: &Criteri
     text
 }
 
+/// How many sockets count.
+fn counted(report: &Report<'_>, verdict: &Verdict, test: &Criteria) -> String {
+    let is_close_wait = test.states == StateSet::of(State::CloseWait);
+    // That no socket matches is not an all-clear.
+    let matched = (verdict.all == 0).then(|| report.of_any_state()).flatten();
+    match (verdict.counted, matched) {
+        _ if verdict.count_unknown => "count unknown".to_owned(),
+        (0, Some(0)) => "no socket matches".to_owned(),
+        (0, Some(1)) if is_close_wait => "none, 1 socket matches".to_owned(),
+        (0, Some(matched)) if is_close_wait => {
+            format!("none, {} sockets match", units::count(matched))
+        }
+        (0, None) if is_close_wait && verdict.all == 0 => "none".to_owned(),
+        (0, None) if is_close_wait => format!("none lingering of {}", units::count(verdict.all)),
+        (counted, _) if is_close_wait => format!("{} lingering", units::count(counted)),
+        (counted, _) => format!("{} sockets", units::count(counted)),
+    }
+}
+
+/// The figures that have limits.
+fn limited(report: &Report<'_>, verdict: &Verdict) -> Vec<String> {
+    let fullest = verdict.fullest.map(|pid| names::process(report, pid));
+    let whose = fullest.map_or(String::new(), |process| format!(" of {process}"));
+    let figures = [
+        ("files", whose.as_str(), " %", verdict.fd_share),
+        ("accept queue", "", " %", verdict.queue),
+        ("growth", "", "/min", verdict.growth),
+    ];
+    let limited = figures.iter().filter(|(.., of)| !of.limits.is_empty());
+    let words = limited.map(|(name, whose, unit, of)| match of.value {
+        Some(value) => format!("{name}{whose} {}{unit}", number(value)),
+        None => format!("{name} unknown"),
+    });
+    words.collect()
+}
+
 /// How many of the sockets are idle connections of a pool at rest: they count, but are no fault.
 fn at_rest(found: &Findings) -> Option<String> {
     let pools = found.findings.iter().map(|finding| &finding.set);
@@ -175,7 +178,7 @@ fn at_rest(found: &Findings) -> Option<String> {
     (sockets > 0).then(|| format!("{} in a pool at rest", units::count(sockets)))
 }
 
-/// Where the most FIN_WAIT2 sockets wait for a remote end, if they are too many.
+/// The finding with the most FIN_WAIT2 sockets that wait for a remote end, if they are too many.
 fn waiting(report: &Report<'_>, found: &Findings, verdict: &Verdict) -> Option<String> {
     let (at, measure) = verdict.waiting?;
     let finding = found.findings.get(at)?;
@@ -274,7 +277,7 @@ fn performance(states: StateSet, measures: &[Measure; 7]) -> String {
     parts.collect::<Vec<String>>().join(" ")
 }
 
-/// A label, its value and limits; `U` where the value is not known.
+/// A label, its value and limits; `U` if the value is unknown.
 fn datum(label: &str, value: Option<f64>, unit: &str, limits: &Limits, bounds: &str) -> String {
     let range = |range: Option<crate::classifier::range::Range>| {
         range.map_or(String::new(), |range| range.to_string())
@@ -296,7 +299,7 @@ fn quoted(label: &str) -> String {
     }
 }
 
-/// With one decimal at most, and none where it is whole.
+/// With at most one decimal, and none for whole numbers.
 fn number(value: f64) -> String {
     let rounded = (value * 10.0).round() / 10.0;
     rounded.to_string()

@@ -26,7 +26,8 @@ pub fn table(
     table::stream(&listing, &columns, view.look, header, out)
 }
 
-/// A narrow terminal's lines lack what triage shows better. The rest is never cut, as with netstat.
+/// On a narrow terminal, columns that triage shows better are left out. Nothing is cut, as with
+/// netstat.
 fn column(column: Column) -> table::Column {
     table::Column {
         heading: column.heading().to_owned(),

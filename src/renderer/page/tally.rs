@@ -28,7 +28,7 @@ pub fn screen(
 const NUMBERS: [&str; 3] = ["Sockets", "Share", "CLOSE_WAIT"];
 
 fn table(counts: &Counts<'_>, view: &View, heading: bool, out: &mut impl Write) -> io::Result<()> {
-    // Where each line is of one state, its colour shows CLOSE_WAIT.
+    // If each line is of one state, the colour shows CLOSE_WAIT.
     let numbers = match counts.dimensions.contains(&Dimension::State) {
         true => &NUMBERS[..2],
         false => &NUMBERS,

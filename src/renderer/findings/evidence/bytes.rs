@@ -5,89 +5,79 @@ use crate::model::{Cause, Side};
 use crate::renderer::findings::epoll::read_ahead;
 use crate::renderer::findings::evidence::{Lines, Rank};
 use crate::renderer::findings::meaning::all_silent;
-use crate::renderer::units;
+use crate::renderer::units::{self, plural};
 
 pub(super) fn queues(finding: &Finding, lines: &mut Lines) {
     let set = &finding.set;
-    let queue = set.recv_q;
     if set.sockets == 0 || set.unmeasured {
         return;
     }
-    let same = set.recv_q_min == queue.max;
-    let words = match (set.recv_q_min, queue.max) {
-        (0, 0) if set.uncounted_fins > 0 => {
-            "Recv-Q 0: every byte was read; MPTCP does not show whether end-of-file was read"
-                .to_owned()
-        }
-        (min, max) if set.uncounted_fins > 0 => format!(
-            "Recv-Q {} to {}: for MPTCP, the memory used by unread bytes",
-            units::count(min.into()),
-            units::count(max.into())
+    lines.add(Rank::Telling, recv_q(finding));
+    if set.send_q_max > 0 {
+        let most = units::count(set.send_q_max.into());
+        let line = format!("up to {most} bytes written but not acknowledged");
+        lines.add(Rank::Telling, line);
+    }
+    let all = units::count(set.sockets);
+    if let Some(silent @ 1..) = set.silent {
+        let silent = units::count(silent);
+        let line = format!("{silent} of {all} received nothing but the FIN");
+        lines.add(Rank::Telling, line);
+    }
+    let shows_answers = match set.cause {
+        Cause::NeverClosed | Cause::NotReading => true,
+        Cause::HalfClose => set.unanswered > Some(0),
+        _ => false,
+    };
+    let unanswered = set.unanswered.filter(|_| shows_answers);
+    match unanswered.filter(|_| set.end.side() == Some(Side::Server)) {
+        Some(0) => lines.add(
+            Rank::Telling,
+            "all were answered after their last byte came in",
         ),
-        (0, 0) => match read_ahead(finding) {
+        Some(some) => {
+            let some = units::count(some);
+            let line = format!("nothing was sent on {some} of {all} since their last byte came in");
+            lines.add(Rank::Telling, line);
+        }
+        None => {}
+    }
+}
+
+/// What the receive queues show: what was read, and what is unread.
+fn recv_q(finding: &Finding) -> String {
+    let set = &finding.set;
+    let (min, max) = (set.recv_q_min, set.recv_q.max);
+    let range = format!(
+        "Recv-Q {} to {}",
+        units::count(min.into()),
+        units::count(max.into())
+    );
+    if set.uncounted_fins > 0 {
+        return match max {
+            0 => "Recv-Q 0: every byte was read; MPTCP does not show whether end-of-file was read"
+                .to_owned(),
+            _ => format!("{range}: for MPTCP, the memory used by unread bytes"),
+        };
+    }
+    let unread = u64::from(max.saturating_sub(1));
+    let (count, s) = (units::count(unread), plural(unread));
+    match (min, max, set.cause) {
+        (0, 0, _) => match read_ahead(finding) {
             Some(words) => format!("Recv-Q 0: end-of-file was read {words}"),
             None => "Recv-Q 0: end-of-file was read".to_owned(),
         },
-        (1, 1) => "Recv-Q 1: every byte was read, end-of-file was not".to_owned(),
-        (_, max) if set.cause == Cause::StalePool && same => format!(
-            "Recv-Q {max} on every socket: {} byte{} that came with the FIN, unrequested",
-            units::count((max - 1).into()),
-            if max == 2 { "" } else { "s" }
+        (1, 1, _) => "Recv-Q 1: every byte was read, end-of-file was not".to_owned(),
+        (_, _, Cause::StalePool) if min == max => format!(
+            "Recv-Q {max} on every socket: {count} byte{s} that came with the FIN, unrequested"
         ),
-        (min, max) if set.cause == Cause::StalePool => {
-            format!("Recv-Q {min} to {max}: the unread bytes came with the FIN, unrequested")
+        (_, _, Cause::StalePool) => {
+            format!("{range}: the unread bytes came with the FIN, unrequested")
         }
-        (_, max) if same => format!(
-            "Recv-Q {max} on every socket: {} unread byte{} and the FIN",
-            units::count((max - 1).into()),
-            if max == 2 { "" } else { "s" }
-        ),
-        (min, max) => format!(
-            "Recv-Q {} to {}",
-            units::count(min.into()),
-            units::count(max.into())
-        ),
-    };
-    lines.add(Rank::Telling, words);
-    if set.send_q_max > 0 {
-        lines.add(
-            Rank::Telling,
-            format!(
-                "up to {} bytes written but not acknowledged",
-                units::count(set.send_q_max.into())
-            ),
-        );
-    }
-    match set.silent {
-        Some(silent) if silent > 0 => lines.add(
-            Rank::Telling,
-            format!(
-                "{} of {} received nothing but the FIN",
-                units::count(silent),
-                units::count(set.sockets)
-            ),
-        ),
-        _ => {}
-    }
-    if let Some(unanswered) = set.unanswered
-        && matches!(
-            set.cause,
-            Cause::NeverClosed | Cause::NotReading | Cause::HalfClose
-        )
-        && (set.cause != Cause::HalfClose || unanswered > 0)
-        && set.end.side() == Some(Side::Server)
-    {
-        let all = units::count(set.sockets);
-        lines.add(
-            Rank::Telling,
-            match unanswered {
-                0 => "all were answered after their last byte came in".to_owned(),
-                some => format!(
-                    "nothing was sent on {} of {all} since their last byte came in",
-                    units::count(some)
-                ),
-            },
-        );
+        _ if min == max => {
+            format!("Recv-Q {max} on every socket: {count} unread byte{s} and the FIN")
+        }
+        _ => range,
     }
 }
 

@@ -25,21 +25,32 @@ pub(super) fn lines(report: &Report<'_>, set: &SocketSet, lines: &mut Lines) {
             ..=1 => "waits",
             _ => "wait",
         };
-        lines.add(Rank::Telling, format!(
-            "the other end of {} is on this host: {who} closed one direction only and {verb} ({})",
-            units::count(peers.waiting),
-            states(peers.waiting_in),
-        ));
+        lines.add(
+            Rank::Telling,
+            format!(
+                "{}: {who} closed one direction only and {verb} ({})",
+                other_ends(peers.waiting),
+                states(peers.waiting_in),
+            ),
+        );
     }
     if peers.orphaned > 0 {
         lines.add(
             Rank::Telling,
             format!(
-                "the other end of {} is on this host and closed for good ({} without a process)",
-                units::count(peers.orphaned),
+                "{} and closed for good ({} without a process)",
+                other_ends(peers.orphaned),
                 states(peers.orphaned_in),
             ),
         );
+    }
+}
+
+/// `the other ends of 20 are on this host`.
+pub(in crate::renderer::findings) fn other_ends(count: u64) -> String {
+    match count {
+        1 => "the other end of 1 is on this host".to_owned(),
+        _ => format!("the other ends of {} are on this host", units::count(count)),
     }
 }
 

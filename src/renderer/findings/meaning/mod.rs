@@ -44,7 +44,7 @@ pub fn meaning(finding: &Finding) -> String {
     }
 }
 
-/// Which facts are missing, and what they would decide.
+/// Which facts are missing, and what they would show.
 fn unclear(finding: &Finding, missing: &[(Missing, u64)]) -> String {
     let set = &finding.set;
     let mut sentences = Vec::new();

@@ -79,7 +79,7 @@ fn goes_on(finding: &Finding) -> bool {
     waits || finding.chain.len() > 1
 }
 
-/// Where the chain behind ends: the others wait as the program does.
+/// The end of the chain: the services before it wait as the program does.
 fn of_chain(finding: &Finding, remote: Endpoint) -> Vec<Step> {
     let last = finding.chain.last();
     let keepers = last.map_or([].as_slice(), |last| &last.keepers);

@@ -17,7 +17,7 @@ const PIDS_MAX: usize = 4;
 pub(super) fn list(report: &Report<'_>, finding: &Finding) -> Step {
     let set = &finding.set;
     let mut command = format!("{} list", closewait(report));
-    // Nobody gave up yet: what waits in the queue has no cause to be found by.
+    // No peer gave up yet: connections that wait in the queue have no cause to select by.
     let mut conditions = Vec::new();
     if finding.queue.is_some() && set.sockets == 0 {
         command.push_str(" --state established");
@@ -38,7 +38,7 @@ pub(super) fn list(report: &Report<'_>, finding: &Finding) -> Step {
         }
     }
     match whose(report, set) {
-        // The parts are of others, too, that serve the same.
+        // The parts may belong to other processes of the same service.
         _ if !finding.parts.is_empty() => {}
         Whose::Nobody => {}
         Whose::Process(pid) => command.push_str(&format!(" --pid {pid}")),

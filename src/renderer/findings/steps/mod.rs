@@ -22,7 +22,7 @@ pub use crate::renderer::findings::steps::step::Step;
 
 /// More holders of inherited sockets than this are not named.
 const HOLDERS_MAX: usize = 8;
-/// What lingers is still there after so many seconds, and a leak has grown.
+/// The seconds after which lingering sockets are still there, and after which a leak has grown.
 const STAYS_S: u32 = 10;
 const GROWS_S: u32 = 60;
 
@@ -44,7 +44,7 @@ pub fn steps(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
             steps.push(look_again(report, set, STAYS_S));
             steps.push(list(report, finding));
         }
-        // Nothing that runs explains what lies idle.
+        // A running program does not explain idle connections.
         _ if set.pool_verdict == Some(PoolVerdict::AtRest) => steps.push(list(report, finding)),
         _ if set.pool_verdict == Some(PoolVerdict::Ambiguous)
             && finding.severity == Severity::Info =>
@@ -100,14 +100,14 @@ fn of_owner(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
             let place = Place::new(report, finding, pid);
             match place.told {
                 Some(_) => stack(&place),
-                // What runs it is not known.
+                // Its runtime is unknown.
                 None => vec![family(set)],
             }
         }
     }
 }
 
-/// Whose children its holders are, and since when.
+/// The parents and start times of its holders.
 fn family(set: &SocketSet) -> Step {
     let pids = set.by_weight.iter().take(HOLDERS_MAX).map(Pid::to_string);
     let pids: Vec<String> = pids.collect();
@@ -144,7 +144,7 @@ fn of_dead(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
         return Vec::new();
     };
     let place = Place::new(report, finding, pid);
-    // Of a socket in another namespace lsof knows as little as of one in no table.
+    // lsof identifies neither sockets of other namespaces nor those in no table.
     let dead = place.network(Tool::Lsof, &format!("-nP -p {pid} | grep -w sock"));
     let mut steps = vec![dead];
     steps.extend(stack(&place));

@@ -77,8 +77,7 @@ impl<'a> Place<'a> {
         path(self.inside()?.jcmd.as_ref()?)
     }
 
-    /// Its effective user and group, where they are not those of root; `None` where the reader may
-    /// not change to them.
+    /// Its effective user and group, unless root; `None` if the caller cannot change to them.
     pub fn user(&self) -> Option<(u32, u32)> {
         let (user, group) = self.inside()?.user?;
         (self.report.snapshot.scan.root && user != 0).then_some((user, group))

@@ -190,7 +190,7 @@ fn native(place: &Place<'_>) -> Vec<Step> {
     steps
 }
 
-/// What it wrote to its standard error, where that is a file.
+/// What it wrote to its standard error, if that is a file.
 pub(super) fn log(place: &Place<'_>) -> Vec<Step> {
     let tail = Step::run(format!("tail -n 20 /proc/{}/fd/2", place.pid));
     if place.logs() {

@@ -83,7 +83,7 @@ impl fmt::Display for Step {
     }
 }
 
-/// A word as a shell takes it: quoted where it has to be.
+/// A word for a shell, quoted if necessary.
 pub(super) fn word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_./:=@%+,-".contains(c);
     if !text.is_empty() && text.chars().all(plain) {

@@ -6,7 +6,7 @@ use crate::classifier::finding::Finding;
 use crate::model::{Name, Side};
 use crate::renderer::findings::steps::step::Step;
 
-/// Who holds the other ends, and what lets go of the descriptors here.
+/// The holders of the other ends, and what frees the descriptors here.
 pub(super) fn steps(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
     let set = &finding.set;
     let waits = set.waiting.is_some() || !set.fin_wait2_sets.is_empty();

@@ -21,7 +21,7 @@ pub(super) struct RequestsJson<'a> {
     awaited: Option<bool>,
 }
 
-/// A service that has never answered many requests of a program.
+/// A service that has not answered many requests of a program.
 #[derive(Serialize)]
 pub(super) struct SilentJson<'a> {
     netns: Option<NameJson<'a>>,

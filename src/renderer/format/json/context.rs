@@ -8,7 +8,7 @@ use crate::classifier::Report;
 use crate::classifier::group::{ServedAt, Service};
 use crate::model::{Endpoint, Name, Pid, Protocol, Resolved, Socket};
 
-/// What every group and socket of a document needs from around it.
+/// What the objects of a document need from the report.
 pub(super) struct Context<'a> {
     pub(super) report: &'a Report<'a>,
 }
@@ -48,7 +48,7 @@ impl<'a> Context<'a> {
         Some(device.lossy().into_owned())
     }
 
-    /// What a namespace is called.
+    /// The name of a namespace.
     pub(super) fn netns(&self, at: u16) -> Option<NameJson<'a>> {
         self.report.snapshot.netns(at).label.as_ref().map(NameJson)
     }
@@ -83,7 +83,7 @@ pub(super) struct EndpointJson<'a> {
 }
 
 impl<'a> EndpointJson<'a> {
-    /// An end with its names, where it has any.
+    /// An end with its names, if it has any.
     pub(super) fn named(end: Endpoint, protocol: Protocol, names: &'a Resolved) -> Self {
         EndpointJson {
             addr: end.addr,
@@ -101,7 +101,7 @@ pub(super) struct Process<'a> {
     pub(super) name: Option<NameJson<'a>>,
 }
 
-/// A name as valid UTF-8: what is not becomes U+FFFD.
+/// A name as valid UTF-8: other bytes become U+FFFD.
 pub(in crate::renderer) struct NameJson<'a>(pub(in crate::renderer) &'a Name);
 
 impl Serialize for NameJson<'_> {

@@ -120,7 +120,7 @@ impl Serialize for LineJson<'_> {
     }
 }
 
-/// A value in JSON: null where there is none, or none is known.
+/// A value in JSON: null if there is none, or if unknown.
 struct ToldJson<'a>(&'a ValueText);
 
 impl Serialize for ToldJson<'_> {

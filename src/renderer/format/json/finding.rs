@@ -63,7 +63,7 @@ impl<'a> Context<'a> {
             cause: set.cause.name(),
             sockets: set.sockets,
             netns: match set.cause {
-                // Whose namespace it was is in no table either.
+                // Their namespace is unknown, too.
                 Cause::DeadDescriptors => None,
                 _ => self.netns(set.netns),
             },
@@ -145,7 +145,7 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Who must act, where it is not the program that holds the sockets.
+/// Who or what is at fault, if not the program that holds the sockets.
 #[derive(Serialize)]
 pub(super) struct CulpritJson<'a> {
     kind: &'static str,
@@ -154,7 +154,7 @@ pub(super) struct CulpritJson<'a> {
     remote: Option<EndpointJson<'a>>,
 }
 
-/// Sockets of another cause that the same fact explains.
+/// Sockets of another cause that the same culprit explains.
 #[derive(Serialize)]
 pub(super) struct PartJson<'a> {
     cause: &'static str,

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::classifier::finding::Finding;
 use crate::classifier::pairs::LegState;
 
-/// What became of the close at the other legs.
+/// What happened to the close on the other legs.
 #[derive(Serialize)]
 pub(super) struct LegsJson {
     passing: &'static str,

@@ -111,7 +111,7 @@ impl<'a> From<&'a OtherNamespaces> for OthersJson<'a> {
     }
 }
 
-/// Every state, with its count, or null where it was not looked for.
+/// Every state with its count, or null if the selection excludes it.
 pub struct States<'a>(pub &'a StateCounts);
 
 impl Serialize for States<'_> {

@@ -62,7 +62,7 @@ pub(super) struct SocketJson<'a> {
 }
 
 impl<'a> Context<'a> {
-    /// The control group, where somebody asked.
+    /// The control group, if it was read.
     pub(super) fn placed(&self, row: &Row<'_>) -> Option<PlacedJson<'a>> {
         let cgroups = self.report.snapshot.cgroups.as_ref()?;
         let cgroup = match cgroups.of(row.socket, &row.owner) {
@@ -110,7 +110,7 @@ impl<'a> Context<'a> {
     }
 }
 
-/// The holders of one socket, written without a list of them being made.
+/// The holders of one socket, written without building a list.
 pub(super) struct HoldersJson<'a> {
     pub(super) row: Row<'a>,
     pub(super) holders: &'a Holders,
@@ -132,7 +132,7 @@ impl Serialize for HoldersJson<'_> {
     }
 }
 
-/// The control group of a socket, where it is asked for.
+/// The control group of a socket, if it was read.
 #[derive(Serialize)]
 pub(super) struct PlacedJson<'a> {
     cgroup: Option<NameJson<'a>>,

@@ -51,7 +51,7 @@ struct LockOwnerJson<'a> {
     remote: Option<EndpointJson<'a>>,
 }
 
-/// Threads of one name, without the digits at its end.
+/// Threads with one name, without trailing digits.
 #[derive(Serialize)]
 struct NamedThreadsJson {
     name: String,

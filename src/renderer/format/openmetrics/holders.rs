@@ -67,7 +67,7 @@ pub(super) fn processes<W: Write>(
     for row in rows.filter(|row| row.socket.state == State::CloseWait) {
         let mut last = None;
         for holder in row.owner.holders() {
-            // Of a connection that was not accepted the listener's holders have no file.
+            // The listener's holders have no descriptor for a connection that was not accepted.
             if row.accepted() == Some(true) && last.replace(holder.pid) != Some(holder.pid) {
                 *waits.entry(holder.pid).or_default() += 1;
             }

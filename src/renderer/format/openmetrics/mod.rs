@@ -59,7 +59,7 @@ pub fn exposition(
     build(&mut metrics)
 }
 
-/// Network namespaces that were not looked at; nothing where all were.
+/// Network namespaces that were not read; nothing if all were.
 fn others<W: Write>(report: &Report<'_>, metrics: &mut Metrics<'_, W>) -> io::Result<()> {
     let Some(others) = &report.snapshot.others else {
         return Ok(());

@@ -11,10 +11,10 @@ use crate::renderer::format::openmetrics::writer::Metrics;
 /// The upper bounds of the ages, in seconds.
 const AGES: [u64; 9] = [1, 5, 15, 60, 300, 900, 3_600, 14_400, 86_400];
 
-/// What series that a limit leaves out are summed under.
+/// The label of the series that a limit leaves out.
 const OTHER: &str = "other";
 
-/// The side where it is not known.
+/// The side if it is unknown.
 const UNKNOWN: &str = "unknown";
 
 /// One series of sockets.
@@ -34,28 +34,7 @@ pub(super) fn sockets<W: Write>(
     limit: usize,
     metrics: &mut Metrics<'_, W>,
 ) -> io::Result<()> {
-    let several = report.snapshot.only_namespace().is_none();
-    let mut counts: BTreeMap<Series, u64> = BTreeMap::new();
-    for group in report.groups() {
-        let namespace = report.snapshot.netns(group.netns);
-        let series = Series {
-            state: group.state,
-            netns: several.then(|| {
-                namespace
-                    .label
-                    .as_ref()
-                    .map_or("?".into(), |label| label.lossy().into())
-            }),
-            side: group.service.side().map_or(UNKNOWN, Side::name),
-            port: group.service.port().unwrap_or(0).to_string(),
-            device: namespace
-                .device(group.service.device)
-                .map(|device| device.lossy().into()),
-            program: program(&group.owner, report),
-        };
-        *counts.entry(series).or_default() += group.sockets;
-    }
-    let mut all: Vec<(Series, u64)> = counts.into_iter().collect();
+    let mut all = series(report);
     // CLOSE_WAIT comes first, then the largest.
     all.sort_by_key(|(series, count)| {
         let waits = series.state == State::CloseWait;
@@ -83,30 +62,50 @@ pub(super) fn sockets<W: Write>(
         metrics.sample("", &labels, *count)?;
     }
     for (state, count) in &rest {
-        let labels = [
-            ("state", state.name()),
-            ("side", OTHER),
-            ("port", OTHER),
-            ("program", OTHER),
-        ];
-        metrics.sample("", &labels, *count)?;
+        metrics.sample("", &summed(*state, OTHER), *count)?;
     }
     // A state without sockets needs one series, so that its 0 is visible.
     for state in State::ALL {
         if report.states.of(state) == Some(0) {
-            let labels = [
-                ("state", state.name()),
-                ("side", ""),
-                ("port", ""),
-                ("program", ""),
-            ];
-            metrics.sample("", &labels, 0)?;
+            metrics.sample("", &summed(state, ""), 0)?;
         }
     }
     Ok(())
 }
 
-/// The names of those who hold sockets; empty of the kernel's own, `?` where they are not known.
+/// The labels of a series for all sockets of a state.
+fn summed(state: State, label: &str) -> [(&'static str, &str); 4] {
+    [
+        ("state", state.name()),
+        ("side", label),
+        ("port", label),
+        ("program", label),
+    ]
+}
+
+/// The series of all groups, with their counts.
+fn series(report: &Report<'_>) -> Vec<(Series, u64)> {
+    let several = report.snapshot.only_namespace().is_none();
+    let mut counts: BTreeMap<Series, u64> = BTreeMap::new();
+    for group in report.groups() {
+        let namespace = report.snapshot.netns(group.netns);
+        let label = namespace.label.as_ref();
+        let netns = || label.map_or("?".into(), |label| label.lossy().into());
+        let device = namespace.device(group.service.device);
+        let series = Series {
+            state: group.state,
+            netns: several.then(netns),
+            side: group.service.side().map_or(UNKNOWN, Side::name),
+            port: group.service.port().unwrap_or(0).to_string(),
+            device: device.map(|device| device.lossy().into()),
+            program: program(&group.owner, report),
+        };
+        *counts.entry(series).or_default() += group.sockets;
+    }
+    counts.into_iter().collect()
+}
+
+/// The names of the programs that hold sockets; empty for the kernel, `?` if unknown.
 fn program(owner: &GroupOwner, report: &Report<'_>) -> String {
     match owner.kind {
         Some("kernel") => String::new(),

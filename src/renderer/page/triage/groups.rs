@@ -21,9 +21,9 @@ const COLUMNS: [(&str, Align, Fit); 8] = [
     ("Recv-Q 0/1/+", Align::Right, Fit::Whole),
     ("Age p50/max", Align::Right, Fit::Whole),
 ];
-/// Only shown where there are several namespaces.
+/// Only shown if there are several namespaces.
 const NETNS: usize = 3;
-/// The most that is shown of a namespace's name.
+/// The most columns of a namespace's name.
 const NETNS_MOST: usize = 24;
 /// The fewest columns that a process's name is cut to.
 const NAME_LEAST: usize = 4;

@@ -187,7 +187,7 @@ fn write_marked(line: &str, highlighted: bool, look: Look, out: &mut impl Write)
     }
 }
 
-/// A bar of eighths of blocks; at least one eighth for what is not nothing.
+/// A bar in eighths of blocks; at least one eighth.
 fn bar(count: u64, most: u64, width: usize) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let full = u128::from(count) * (width as u128) * 8 / u128::from(most.max(1));
