@@ -12,7 +12,7 @@ use std::time::Duration;
 use closewait::classifier::age::Sightings;
 use closewait::classifier::finding::Findings;
 use closewait::classifier::queue::queues;
-use closewait::classifier::severity::Thresholds;
+use closewait::classifier::rules::Thresholds;
 use closewait::classifier::{Rules, classify};
 use closewait::filter::Filter;
 use closewait::model::{

@@ -1,7 +1,7 @@
 //! Spans: from when a peer asked to when it hung up. A request that was sent meanwhile to another
 //! service may be one for that peer.
 
-use super::Report;
+use super::report::Report;
 use crate::model::{Ago, Side, Socket, State, Tick};
 
 /// When a peer asked and when it hung up.

@@ -1,8 +1,8 @@
 //! Whether the few bytes that lie unread on each connection of a finding may be a close_notify of
 //! TLS. A short request looks the same, so that everything else must be ruled out first.
 
-use super::culprit::Descriptors;
 use super::finding::Finding;
+use super::process::Descriptors;
 use crate::model::Evidence;
 
 /// A close_notify alert: 24 bytes with TLS 1.3, 31 with AES-GCM before, 23 with ChaCha20. With a MAC

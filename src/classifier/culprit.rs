@@ -3,23 +3,19 @@
 //! The cause says what became of the sockets; it is the messenger as often as not. What the
 //! holders of the sockets told, and their other connections, may name somebody else.
 
-use super::Report;
-use super::finding::ServiceEnd;
-use super::group::ServedAt;
-use super::halt::{HaltReason, throttled};
+use super::report::Report;
+
 use super::pairs::LegState;
 use super::pool::{is_blocked, starved};
+pub use super::process::{Descriptors, descriptors};
+use super::process::{HaltReason, rests, throttled};
+pub use super::process::{is_halted, parks_threads};
+use super::service::{ServedAt, ServiceEnd};
 use super::socket_set::SocketSet;
 use super::spin::Spin;
 use super::workers::{SharedWait, Workers};
-use crate::model::{Cause, Endpoint, Evidence, FdLimit, Pid, Runtime, Wait, WaitKind};
+use crate::model::{Cause, Endpoint, Evidence, Pid, Wait, WaitKind};
 
-/// The share of a limit, in percent, from which on the limit is as good as reached.
-const LIMIT_PERCENT: u64 = 90;
-
-/// Who uses less than this share of one processor, in percent, waits: a tick may be counted that was
-/// another's.
-const RESTS_PERCENT: f64 = 1.0;
 /// Of so many processes, those with the most sockets, what happens to one alone counts.
 pub(super) const FIRST: usize = 2;
 /// So many threads that work on something else may have the sockets at hand: one may only watch.
@@ -173,47 +169,6 @@ impl Culprit {
     }
 }
 
-/// Whether a process used next to nothing of a processor between two readings.
-fn rests(evidence: &Evidence) -> bool {
-    let cpu = evidence.cpu.as_ref();
-    cpu.is_some_and(|cpu| cpu.percent < RESTS_PERCENT)
-}
-
-/// Whether no code of a process runs that could serve.
-pub fn is_halted(evidence: &Evidence) -> bool {
-    HaltReason::of(evidence).is_some_and(|reason| reason.is_whole(evidence))
-}
-
-/// How many file descriptors are left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Descriptors {
-    Enough,
-    Short,
-    Gone,
-}
-
-impl Descriptors {
-    /// Of one process; `None` where it did not tell.
-    pub fn of(evidence: &Evidence) -> Option<Descriptors> {
-        let open = evidence.open_fds?;
-        let limit = evidence.fd_limit.and_then(FdLimit::files)?;
-        let percent = open.saturating_mul(100);
-        Some(if open >= limit {
-            Descriptors::Gone
-        } else if percent >= limit.saturating_mul(LIMIT_PERCENT) {
-            Descriptors::Short
-        } else {
-            Descriptors::Enough
-        })
-    }
-}
-
-/// Of the process that has the fewest left.
-pub fn descriptors(evidence: &[Evidence]) -> Descriptors {
-    let all = evidence.iter().filter_map(Descriptors::of);
-    all.max().unwrap_or(Descriptors::Enough)
-}
-
 /// The remote end that owes an answer: to a proxy's other legs, to the threads that work, or to
 /// requests that were sent for those who hung up.
 fn backend(set: &SocketSet, evidence: &[Evidence], workers: &Workers) -> Option<Endpoint> {
@@ -260,11 +215,6 @@ fn may_hold(set: &SocketSet, workers: &Workers, waiting: &SharedWait) -> bool {
     let all = waiting.threads.saturating_mul(workers.total);
     let sockets = set.sockets.saturating_mul(workers.asked.max(1));
     all.saturating_mul(2) >= sockets
-}
-
-/// Whether a runtime has threads of its own that wait in futex(2) until there is work.
-pub fn parks_threads(runtime: Runtime) -> bool {
-    matches!(runtime, Runtime::Java | Runtime::Go | Runtime::Node)
 }
 
 /// Whether everybody who might accept only sleeps, or waits for a child.

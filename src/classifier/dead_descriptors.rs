@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::finding::{DETAILED, Finding};
-use super::severity::{Severity, Thresholds, Weight, severity};
+use super::report::Report;
+use super::rules::Thresholds;
+use super::severity::{Severity, Weight, severity};
+use super::socket_set;
 use super::workers::Workers;
-use super::{Report, socket_set};
 use crate::model::{Cause, Evidence, FdLimit, Name, Pid};
 
 /// How far two counts of the legs of one proxy may be apart, in percent: a connection is between the

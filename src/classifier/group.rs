@@ -1,93 +1,15 @@
 //! Groups: sockets of one namespace with the same state, side, service end and program.
 
-use std::net::IpAddr;
-
 use rustc_hash::FxHashMap;
 
-use super::Row;
+pub use super::owner::GroupOwner;
+pub use super::owner::first_name;
 use super::program::OwnerKey;
-use crate::model::{Cause, Endpoint, Holders, Name, Owner, Pid, Protocol, Side, Snapshot, State};
-
-/// The service that a connection is to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Service {
-    pub at: ServedAt,
-    /// The interface that its sockets are bound to; 0 for none.
-    pub device: u32,
-}
-
-/// The end of a connection that names the service: never an ephemeral port. Port 0 stands for
-/// several that tell nothing each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ServedAt {
-    /// Served here, on this port.
-    Local(u16),
-    /// Served there.
-    Remote(Endpoint),
-    /// Nothing tells which end serves: all connections with that address.
-    Unknown(IpAddr),
-}
-
-impl Service {
-    pub fn side(self) -> Option<Side> {
-        match self.at {
-            ServedAt::Local(_) => Some(Side::Server),
-            ServedAt::Remote(_) => Some(Side::Client),
-            ServedAt::Unknown(_) => None,
-        }
-    }
-
-    /// Its port; `None` where it has none that says anything.
-    pub fn port(self) -> Option<u16> {
-        let port = match self.at {
-            ServedAt::Local(port) => port,
-            ServedAt::Remote(remote) => remote.port,
-            ServedAt::Unknown(_) => 0,
-        };
-        (port > 0).then_some(port)
-    }
-
-    /// The same at any port.
-    pub fn without_port(self) -> Service {
-        let at = match self.at {
-            ServedAt::Local(_) => ServedAt::Local(0),
-            ServedAt::Remote(remote) => ServedAt::Remote(Endpoint { port: 0, ..remote }),
-            ServedAt::Unknown(addr) => ServedAt::Unknown(addr),
-        };
-        Service { at, ..self }
-    }
-}
-
-/// The owner that sockets of a group share: a kind, and the processes.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct GroupOwner {
-    /// As [`Owner::kind`].
-    pub kind: Option<&'static str>,
-    /// Each once, ordered.
-    pub pids: Vec<Pid>,
-}
-
-impl GroupOwner {
-    pub fn of(owner: &Owner<'_>) -> GroupOwner {
-        let mut pids = Vec::new();
-        collect_pids(owner, &mut pids);
-        GroupOwner {
-            kind: owner.kind(),
-            pids,
-        }
-    }
-
-    /// Whether this is the owner of a socket; costs no allocation.
-    pub fn is(&self, owner: &Owner<'_>) -> bool {
-        let mut last = None;
-        let mut known = self.pids.iter();
-        self.kind == owner.kind()
-            && owner.holders().iter().all(|holder| {
-                last.replace(holder.pid) == Some(holder.pid) || known.next() == Some(&holder.pid)
-            })
-            && known.next().is_none()
-    }
-}
+use super::report::Report;
+use super::row::Row;
+pub use super::service::ServedAt;
+pub use super::service::Service;
+use crate::model::{Cause, Holders, Owner, Pid, Protocol, Snapshot, State};
 
 /// A group and its figures. The processes of one program are one owner, as in
 /// [`SocketSet`](super::sets::Set).
@@ -147,14 +69,6 @@ impl Spread {
             max_ms: u64::from(*durations.last()?),
         })
     }
-}
-
-/// The name of the first process of a group, for order and for show.
-pub fn first_name<'a>(
-    owner: &GroupOwner,
-    name: impl Fn(Pid) -> Option<&'a Name>,
-) -> Option<&'a Name> {
-    owner.pids.first().and_then(|pid| name(*pid))
 }
 
 /// Gathers rows into groups; a row costs an allocation only where it opens a group.
@@ -303,10 +217,13 @@ impl<'a> Grouping<'a> {
     }
 }
 
-fn collect_pids(owner: &Owner<'_>, pids: &mut Vec<Pid>) {
-    for holder in owner.holders() {
-        if pids.last() != Some(&holder.pid) {
-            pids.push(holder.pid);
+impl Report<'_> {
+    /// The groups, CLOSE_WAIT first and then the largest.
+    pub fn groups(&self) -> Vec<Group> {
+        let mut grouping = Grouping::new(self.snapshot);
+        for row in self.rows() {
+            grouping.add(&row);
         }
+        grouping.finish()
     }
 }

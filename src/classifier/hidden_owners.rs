@@ -1,7 +1,7 @@
 //! Owners that could not be seen: why, how many, and what to try.
 
-use super::Row;
 use super::listeners::Listeners;
+use super::row::Row;
 use crate::model::{BlindSpot, Gap, GapKind, HiddenReason, Holding, Name, Owner, Scan, Snapshot};
 
 /// Why a holder may have gone unseen in this snapshot: the first reason that something can be done

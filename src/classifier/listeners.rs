@@ -4,10 +4,13 @@ use std::net::IpAddr;
 
 use rustc_hash::FxHashMap;
 
-use super::group::{ServedAt, Service};
-use super::queue;
+use super::service::{ServedAt, Service};
 use crate::model::endpoint::is_wildcard;
 use crate::model::{Endpoint, Family, Holder, Holders, Snapshot, Socket, State};
+
+/// How long a connection may wait to be accepted before it counts: a listener that is served at
+/// all is served within milliseconds, so that a full queue of an instant is no finding.
+pub const QUEUE_GRACE_MS: u64 = 1_000;
 
 /// All LISTEN sockets, found by the address, port and device that they cover.
 #[derive(Debug, Default)]
@@ -119,7 +122,7 @@ impl Listeners {
             if let Some(listener) = self.covering(socket) {
                 let (all, old) = members.entry(listener.bound).or_default();
                 *all += 1;
-                *old += u64::from(queue::has_waited(socket));
+                *old += u64::from(has_waited(socket));
             }
         }
         for listener in self.by_port.values_mut().flatten() {
@@ -155,7 +158,7 @@ impl Listeners {
             None => true,
             Some(listener) => listener.is_contradicted && listener.queued == 0,
         };
-        elsewhere && queue::has_waited(socket)
+        elsewhere && has_waited(socket)
     }
 
     /// The listener in whose accept queue a connection waits; `None` where that is not certain.
@@ -243,4 +246,16 @@ impl Listener {
         found.sort_unstable_by_key(|holder| (holder.pid, holder.fd));
         self.holders = found;
     }
+}
+
+/// How long a connection has waited to be accepted, at the least; `None` where that is not told.
+pub(super) fn waited_ms(socket: &Socket) -> Option<u64> {
+    // Nobody has sent on it, so that the time of the last byte sent is the connection's.
+    let connected = socket.tcp?.last_data_sent()?;
+    Some(connected.idle().at_least_ms)
+}
+
+/// Whether it has certainly waited for longer than an instant.
+pub(super) fn has_waited(socket: &Socket) -> bool {
+    waited_ms(socket).is_some_and(|waited| waited >= QUEUE_GRACE_MS)
 }

@@ -2,18 +2,10 @@
 //! and what lies unanswered while a worker is stopped are one fault, not three.
 
 use super::culprit::Culprit;
-use super::finding::{Finding, ServiceEnd};
-use super::group::GroupOwner;
+use super::finding::{Finding, Part};
 use super::queue::Queue;
+use super::service::ServiceEnd;
 use crate::model::{Cause, Side};
-
-/// Sockets of another cause that the same fact explains.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Part {
-    pub cause: Cause,
-    pub sockets: u64,
-    pub owner: GroupOwner,
-}
 
 /// Puts together what belongs together; the order stays.
 pub(super) fn merge(findings: Vec<Finding>) -> Vec<Finding> {

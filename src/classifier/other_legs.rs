@@ -3,10 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use super::pairs;
 use super::pairs::LegState;
 use super::program::Program;
-use super::socket_set::{ServiceEnd, SocketSet};
-use super::{Report, pairs, relayed_close};
+use super::relayed_close;
+use super::report::Report;
+use super::service::ServiceEnd;
+use super::socket_set::SocketSet;
 use crate::model::Cause;
 
 /// A set, and the positions of its rows.

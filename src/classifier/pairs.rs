@@ -7,10 +7,11 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::group::Service;
 use super::program::Program;
-use super::socket_set::ServiceEnd;
-use super::{Report, Row};
+use super::report::Report;
+use super::row::Row;
+use super::service::Service;
+use super::service::ServiceEnd;
 use crate::model::{Ago, Endpoint, Name, Pid, Side, Socket, State, Tick};
 
 /// A set is a proxy's when this many of its connections have a partner, in percent.

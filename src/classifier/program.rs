@@ -1,6 +1,6 @@
 //! Programs: processes that are counted and shown together, by name and by where they come from.
 
-use super::group::GroupOwner;
+use super::owner::GroupOwner;
 use crate::model::{Holders, Name, Pid, Side};
 
 /// A program: its name, and the first in the line of its ancestors that have the same one. A

@@ -1,13 +1,9 @@
 //! Accept queues: how full each listener's is, and how long connections have waited in it.
 
-use super::Report;
-use super::listeners::{Bound, Listener};
-use super::severity::Thresholds;
-use crate::model::{Pid, Socket, State};
-
-/// How long a connection may wait to be accepted before it counts: a listener that is served at
-/// all is served within milliseconds, so that a full queue of an instant is no finding.
-pub const QUEUE_GRACE_MS: u64 = 1_000;
+use super::listeners::{Bound, Listener, QUEUE_GRACE_MS, waited_ms};
+use super::report::Report;
+use super::rules::Thresholds;
+use crate::model::{Pid, State};
 
 /// How long a connection may wait before the queue is a finding however empty it is: the patience
 /// of most clients. Nobody has called accept(2) for as long.
@@ -137,18 +133,6 @@ pub fn queues(report: &Report<'_>) -> Vec<Queue> {
         (fullest, queue.bound)
     });
     queues
-}
-
-/// How long a connection has waited to be accepted, at the least; `None` where that is not told.
-pub(super) fn waited_ms(socket: &Socket) -> Option<u64> {
-    // Nobody has sent on it, so that the time of the last byte sent is the connection's.
-    let connected = socket.tcp?.last_data_sent()?;
-    Some(connected.idle().at_least_ms)
-}
-
-/// Whether it has certainly waited for longer than an instant.
-pub(super) fn has_waited(socket: &Socket) -> bool {
-    waited_ms(socket).is_some_and(|waited| waited >= QUEUE_GRACE_MS)
 }
 
 fn queue(report: &Report<'_>, listener: &Listener) -> Queue {

@@ -6,7 +6,8 @@
 //! follows it, and nearly every one that follows has one before it.
 
 use super::cause::GRACE_MS;
-use super::{Report, Row};
+use super::report::Report;
+use super::row::Row;
 use crate::model::TimerKind;
 
 /// So many of either side must be in step, in percent.

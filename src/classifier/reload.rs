@@ -1,9 +1,10 @@
 //! Old workers: processes that a reload has replaced. They take no new connections, and end once
 //! those that they have are closed.
 
-use super::Report;
-use super::group::{ServedAt, Service};
-use super::socket_set::{ServiceEnd, SocketSet};
+use super::report::Report;
+use super::service::ServiceEnd;
+use super::service::{ServedAt, Service};
+use super::socket_set::SocketSet;
 use crate::model::{Evidence, Pid, State};
 
 /// Holders of a set that are consistent with old workers.

@@ -1,7 +1,7 @@
 //! What becomes of what this side sends on a half-closed connection, and whether an answer may
 //! still be due.
 
-use super::cause::{Facts, PeerEnd};
+use super::facts::{Facts, PeerEnd};
 use crate::model::{Ago, Side, Timer, TimerKind};
 
 /// For how long the same data may be sent in vain before it is stuck. On a link that a hundred

@@ -1,6 +1,7 @@
-//! How bad a finding is. Every threshold is named here, with its reason, and can be overridden.
+//! How bad a finding is, by the thresholds of the rules.
 
 use super::pool::PoolVerdict;
+pub use super::rules::Thresholds;
 use crate::model::Cause;
 
 /// How much a finding matters; ordered.
@@ -19,62 +20,6 @@ impl Severity {
             Severity::Critical => "critical",
         }
     }
-}
-
-/// Where a finding begins to matter.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Thresholds {
-    /// Lingering sockets: a healthy server shows a handful, for milliseconds; a hundred that stay
-    /// are a fault whatever the program.
-    pub warning: u64,
-    /// A thousand is near the default soft limit of open files, 1,024.
-    pub critical: u64,
-    /// The share of the owner's limit of open files that they hold, in percent: at a fifth it
-    /// shows on a graph.
-    pub fd_warning: u64,
-    /// At half of it, one burst of ordinary traffic reaches the limit, and accept(2) fails.
-    pub fd_critical: u64,
-    /// How full an accept queue is, in percent: half full means that arrivals outpace accept(2).
-    pub queue_warning: u64,
-    /// At its limit the kernel drops what completes the handshake.
-    pub queue_critical: u64,
-}
-
-impl Default for Thresholds {
-    fn default() -> Thresholds {
-        Thresholds {
-            warning: 100,
-            critical: 1_000,
-            fd_warning: 20,
-            fd_critical: 50,
-            queue_warning: 50,
-            queue_critical: 100,
-        }
-    }
-}
-
-impl Thresholds {
-    /// The names by which thresholds are overridden, and what each is.
-    pub fn by_name(&mut self, name: &str) -> Option<&mut u64> {
-        Some(match name {
-            "warning" => &mut self.warning,
-            "critical" => &mut self.critical,
-            "fd-warning" => &mut self.fd_warning,
-            "fd-critical" => &mut self.fd_critical,
-            "queue-warning" => &mut self.queue_warning,
-            "queue-critical" => &mut self.queue_critical,
-            _ => return None,
-        })
-    }
-
-    pub const NAMES: [&'static str; 6] = [
-        "warning",
-        "critical",
-        "fd-warning",
-        "fd-critical",
-        "queue-warning",
-        "queue-critical",
-    ];
 }
 
 /// What the severity of a finding rests on.

@@ -3,9 +3,9 @@
 
 use rustc_hash::FxHashMap;
 
-use super::Report;
 use super::finding::Finding;
 use super::program::Program;
+use super::report::Report;
 use super::requests::{Requests, never_answered};
 use crate::model::{Ago, Endpoint, Pid, Side, State};
 

@@ -1,14 +1,12 @@
 //! Threads that never rest, and whether the program gets anywhere meanwhile: a busy server in good
 //! health never rests either.
 
-use super::Report;
-use super::halt::{none_serves, throttled};
+pub use super::process::spinning;
+use super::process::{none_serves, throttled};
+use super::report::Report;
 use super::socket_set::SocketSet;
 use crate::model::{Cause, Evidence, Pid, Socket, State, TimerKind};
 
-/// The share of one processor, in percent, from which on a thread is spinning: a sample is a few
-/// ticks long, and one may be lost.
-const SPINNING_PERCENT: f64 = 85.0;
 /// A program that has sent something within so long, in milliseconds, gets somewhere: one in a dead
 /// loop sends nothing, and one that serves sends much more often.
 const PROGRESS_MS: u64 = 1_000;
@@ -59,12 +57,6 @@ impl Spin {
         };
         Some((thread, spin))
     }
-}
-
-/// The thread of a process that never rests.
-pub fn spinning(evidence: &Evidence) -> Option<Pid> {
-    let (thread, percent) = evidence.cpu.as_ref()?.busiest?;
-    (percent >= SPINNING_PERCENT).then_some(thread)
 }
 
 /// Whether most of the sockets are watched so that epoll_wait(2) returns at once, whenever it is

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use rustc_hash::FxHashMap;
 
-use super::{Report, Row};
+use super::report::Report;
+use super::row::Row;
 use crate::model::{Endpoint, Idle, Owner, Protocol, Side, Socket, State, TimerKind};
 
 /// How long a request whose sender has closed its direction may be worked on before its wait counts,
@@ -208,5 +209,13 @@ impl Waiting {
         self.remotes = counts.into_iter().collect();
         self.remotes
             .sort_unstable_by_key(|(addr, count)| (std::cmp::Reverse(*count), *addr));
+    }
+}
+
+impl Report<'_> {
+    /// What a FIN_WAIT2 socket waits for that a process holds; `None` of others, and of those that
+    /// have not lasted longer than the grace.
+    pub fn wait(&self, row: &Row<'_>) -> Option<Wait> {
+        Wait::of(self, row)
     }
 }

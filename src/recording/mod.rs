@@ -345,10 +345,10 @@ impl Groups {
     }
 }
 
-#[cfg(test)]
-mod tests;
-
 /// What tells one socket from another of a namespace and protocol, where the kernel said it.
 fn cookie(socket: &Socket) -> Option<u64> {
     socket.cookie.map(u64::from)
 }
+
+#[cfg(test)]
+mod tests;

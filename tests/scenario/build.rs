@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 
 use closewait::classifier::Rules;
 use closewait::classifier::age::Sightings;
-use closewait::classifier::severity::Thresholds;
+use closewait::classifier::rules::Thresholds;
 use closewait::filter::Filter;
 use closewait::model::Endpoint;
 use closewait::model::{

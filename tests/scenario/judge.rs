@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use closewait::classifier::finding::{self, Finding, ServiceEnd};
-use closewait::classifier::group::ServedAt;
+use closewait::classifier::finding::{self, Finding};
+use closewait::classifier::service::ServedAt;
+use closewait::classifier::service::ServiceEnd;
 use closewait::classifier::{self, Report, queue};
 use closewait::model::{Evidence, Pid};
 use closewait::renderer::{findings, names};

@@ -4,10 +4,11 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Pool, TimeBasis, is_all_gone, is_soon};
-use crate::classifier::group::Service;
+use crate::classifier::listeners::{QUEUE_GRACE_MS, waited_ms};
 use crate::classifier::program::Program;
-use crate::classifier::queue::{QUEUE_GRACE_MS, waited_ms};
-use crate::classifier::socket_set::{ServiceEnd, SocketSet};
+use crate::classifier::service::Service;
+use crate::classifier::service::ServiceEnd;
+use crate::classifier::socket_set::SocketSet;
 use crate::classifier::time_pattern::TimePattern;
 use crate::classifier::{Report, Row};
 use crate::model::{Cause, Owner, Pid, Side, Socket, State};

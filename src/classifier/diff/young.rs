@@ -3,10 +3,12 @@
 
 use rustc_hash::FxHashMap;
 
-use super::diff::{Fate, Places};
-use super::group::Service;
-use super::tally::{Dimension, Sorter, ValueText};
-use super::{Report, Row};
+use super::change::Fate;
+use super::key::Places;
+use crate::classifier::report::Report;
+use crate::classifier::row::Row;
+use crate::classifier::service::Service;
+use crate::classifier::tally::{Dimension, Sorter, ValueText};
 use crate::model::Cause;
 
 /// The sockets of one namespace to one service that the same programs hold.

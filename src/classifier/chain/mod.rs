@@ -4,16 +4,24 @@
 //! The server's end of exactly these connections names the processes. It may be in another network
 //! namespace that was read.
 
+mod says;
+mod served;
+
 use std::sync::PoisonError;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
-use super::Report;
-use super::culprit::{Culprit, parks_threads};
-use super::group::{ServedAt, Service};
-use super::requests::{Ask, Requests, Role, ends, requests};
-use super::socket_set::{ServiceEnd, SocketSet};
-use crate::model::{Endpoint, Evidence, Pid, Sibling, Socket, State, Title, WaitKind, WaitTarget};
+use self::says::says;
+pub use self::says::{IdleTransaction, IdleTransaction as LockOwner, Says};
+use self::served::{Asked, served};
+use crate::classifier::culprit::Culprit;
+use crate::classifier::process::parks_threads;
+use crate::classifier::report::Report;
+use crate::classifier::requests::{Ask, Requests, Role, requests};
+use crate::classifier::service::ServiceEnd;
+use crate::classifier::service::{ServedAt, Service};
+use crate::classifier::socket_set::SocketSet;
+use crate::model::{Endpoint, Evidence, Pid, WaitKind, WaitTarget};
 
 /// The most services that are followed, one behind the other.
 const DEPTH: usize = 4;
@@ -42,28 +50,9 @@ pub struct Hop {
     /// What they and their siblings say of themselves, the most frequent first.
     pub says: Vec<Says>,
     /// Those of them that keep a transaction open while others wait for locks.
-    pub keepers: Vec<LockOwner>,
+    pub keepers: Vec<IdleTransaction>,
     /// It is one of those who asked.
     pub is_loop: bool,
-}
-
-/// Processes that say the same.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Says {
-    pub title: Title,
-    pub pids: Vec<Pid>,
-}
-
-/// A process that may have the lock for which others wait.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LockOwner {
-    pub pid: Pid,
-    /// The other end of its connection, where it has one.
-    pub end: Option<Endpoint>,
-    /// Who holds that.
-    pub client: Option<Pid>,
-    /// What the client told.
-    pub evidence: Option<Evidence>,
 }
 
 /// Follows what a set waits for, as far as those told who were asked so far.
@@ -116,108 +105,6 @@ pub(super) fn chain(
     chain
 }
 
-/// A service that owes an answer, and over which connections.
-struct Asked {
-    netns: u16,
-    remote: Endpoint,
-    /// The asking end of those.
-    ends: FxHashSet<Endpoint>,
-}
-
-impl Asked {
-    fn of(
-        report: &Report<'_>,
-        netns: u16,
-        pids: &[Pid],
-        requests: &[Requests],
-        remote: Endpoint,
-    ) -> Asked {
-        let known = requests.iter().find(|requests| requests.remote == remote);
-        // A thread may wait for an answer where times do not tell that it is missing.
-        let ends = match known {
-            Some(requests) => requests.ends.clone(),
-            None => ends(report, netns, pids, remote, State::Established),
-        };
-        Asked {
-            netns,
-            remote,
-            ends: ends.into_iter().collect(),
-        }
-    }
-}
-
-impl Asked {
-    /// Of connections that were closed there, and not by the remote end.
-    fn to_close(report: &Report<'_>, netns: u16, pids: &[Pid], remote: Endpoint) -> Asked {
-        let waits = ends(report, netns, pids, remote, State::FinWait2);
-        Asked {
-            netns,
-            remote,
-            ends: waits.into_iter().collect(),
-        }
-    }
-}
-
-/// The server's ends of what was asked; `None` where they are not on this host, or may be in one of
-/// several namespaces.
-fn served(report: &Report<'_>, asked: &Asked) -> Option<Hop> {
-    let Asked {
-        netns,
-        remote,
-        ends,
-    } = asked;
-    let (netns, remote) = (*netns, *remote);
-    let is_there = |socket: &&Socket| {
-        matches!(socket.state, State::Established | State::CloseWait)
-            && socket.local.port == remote.port
-            && socket.local.canonical() == remote
-            && ends.contains(&socket.remote.canonical())
-            // The loopback of another namespace is another.
-            && (socket.netns == netns || !remote.is_loopback())
-    };
-    let mut found: FxHashMap<u16, Vec<&Socket>> = FxHashMap::default();
-    for socket in report.snapshot.sockets.iter().filter(is_there) {
-        found.entry(socket.netns).or_default().push(socket);
-    }
-    let (at, sockets) = match found.remove_entry(&netns) {
-        Some(here) => here,
-        None if found.len() == 1 => found.into_iter().next()?,
-        None => return None,
-    };
-    let mut counts: FxHashMap<Pid, usize> = FxHashMap::default();
-    for socket in &sockets {
-        let owner = report
-            .context
-            .owner(socket, report.context.owner_ref(socket));
-        let mut pids: Vec<Pid> = owner.holders().iter().map(|holder| holder.pid).collect();
-        pids.dedup();
-        for pid in pids {
-            *counts.entry(pid).or_default() += usize::from(socket.inode != 0);
-        }
-    }
-    if counts.is_empty() {
-        // Whoever serves it may not be seen.
-        return None;
-    }
-    let mut pids: Vec<(Pid, usize)> = counts.into_iter().collect();
-    pids.sort_unstable_by_key(|(pid, served)| (std::cmp::Reverse(*served), *pid));
-    let serving = pids.iter().filter(|(_, served)| *served > 0).count();
-    let unaccepted = sockets.iter().filter(|socket| socket.inode == 0).count();
-    Some(Hop {
-        remote,
-        netns: at,
-        pids: pids.into_iter().map(|(pid, _)| pid).collect(),
-        serving,
-        connections: sockets.len() as u64,
-        unaccepted: unaccepted as u64,
-        evidence: Vec::new(),
-        requests: Vec::new(),
-        says: Vec::new(),
-        keepers: Vec::new(),
-        is_loop: false,
-    })
-}
-
 impl Hop {
     /// Adds what its processes told, and their own requests.
     fn tell(&mut self, report: &Report<'_>, evidence: &[Evidence]) {
@@ -236,7 +123,7 @@ impl Hop {
         self.keepers = keepers
             .filter(|_| blocks)
             .flat_map(|says| &says.pids)
-            .map(|pid| LockOwner::of(report, *pid, evidence))
+            .map(|pid| IdleTransaction::of(report, *pid, evidence))
             .collect();
     }
 
@@ -307,64 +194,4 @@ fn asked(report: &Report<'_>, netns: u16, pids: &[Pid]) -> Vec<Requests> {
         requests(report, &[ask]).pop().unwrap_or_default()
     });
     asked.clone()
-}
-
-/// What processes and their siblings say, each process once.
-fn says(evidence: &[Evidence]) -> Vec<Says> {
-    let own = evidence.iter().filter_map(|evidence| {
-        let title = evidence.title.clone()?;
-        Some(Sibling {
-            pid: evidence.pid,
-            title,
-        })
-    });
-    let siblings = evidence.iter().flat_map(|evidence| &evidence.siblings);
-    let mut all: Vec<Sibling> = own.chain(siblings.cloned()).collect();
-    // Of two readings of one process, its own.
-    all.sort_by_key(|says| says.pid);
-    all.dedup_by_key(|says| says.pid);
-    let mut says: Vec<Says> = Vec::new();
-    for Sibling { pid, title } in all {
-        match says.iter_mut().find(|says| says.title == title) {
-            Some(says) => says.pids.push(pid),
-            None => says.push(Says {
-                title,
-                pids: vec![pid],
-            }),
-        }
-    }
-    says.sort_by_key(|says| (std::cmp::Reverse(says.pids.len()), says.title.clone()));
-    says
-}
-
-impl LockOwner {
-    fn of(report: &Report<'_>, pid: Pid, evidence: &[Evidence]) -> LockOwner {
-        let held = report.context.held(pid);
-        let mut served = held.filter(|socket| socket.state == State::Established);
-        // With more than one, it is not known which is meant.
-        let socket = served.next().filter(|_| served.next().is_none());
-        let client = socket.and_then(|socket| client_of(report, socket));
-        let told = evidence
-            .iter()
-            .find(|evidence| Some(evidence.pid) == client);
-        LockOwner {
-            pid,
-            end: socket.map(|socket| socket.remote.canonical()),
-            client,
-            evidence: told.cloned(),
-        }
-    }
-}
-
-/// Who holds the other end of a connection that is served here.
-fn client_of(report: &Report<'_>, served: &Socket) -> Option<Pid> {
-    let ends = (served.remote.canonical(), served.local.canonical());
-    let mut others = report.snapshot.sockets.iter().filter(|socket| {
-        socket.local.port == ends.0.port
-            && (socket.local.canonical(), socket.remote.canonical()) == ends
-            && (socket.netns == served.netns || !ends.1.is_loopback())
-    });
-    let other = others.next().filter(|_| others.next().is_none())?;
-    let holder = report.holders().of(other.inode).first()?;
-    Some(holder.pid)
 }

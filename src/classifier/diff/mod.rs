@@ -1,64 +1,19 @@
 //! Two readings compared socket by socket: what is still there, what is new, what is gone.
 
-use std::net::IpAddr;
+mod change;
+mod key;
+mod young;
 
 use rustc_hash::FxHashMap;
 
-use super::Report;
-use super::tally::{Dimension, Sorter, ValueText};
-use super::young::{Pile, Piles};
-use crate::model::{Endpoint, Name, Namespace, Protocol, Snapshot, Socket, State};
-
-/// By what a socket of one reading is found in the other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Identity {
-    /// The kernel's number for a socket's whole life.
-    Cookie,
-    /// Both ends: one of the readings has no cookies.
-    Ends,
-}
-
-/// How many sockets became what.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Change {
-    /// Selected in both readings.
-    pub still: u64,
-    /// In the later one alone.
-    pub new: u64,
-    /// In the earlier one alone.
-    pub gone: u64,
-}
-
-impl Change {
-    pub fn before(&self) -> u64 {
-        self.still + self.gone
-    }
-
-    pub fn after(&self) -> u64 {
-        self.still + self.new
-    }
-
-    /// How many more there are in the later reading.
-    pub fn growth(&self) -> i64 {
-        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        signed(self.new) - signed(self.gone)
-    }
-
-    fn add(&mut self, fate: Fate) {
-        match fate {
-            Fate::Still => self.still += 1,
-            Fate::New => self.new += 1,
-            Fate::Gone => self.gone += 1,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Fate {
-    Still,
-    New,
-    Gone,
-}
+pub use self::change::Change;
+use self::change::Fate;
+pub use self::key::Identity;
+use self::key::{Key, Place, Places};
+use self::young::{Pile, Piles};
+use crate::classifier::report::Report;
+use crate::classifier::tally::{Dimension, Sorter, ValueText};
+use crate::model::{Namespace, Socket, State};
 
 /// The change of the sockets that have the same values: those that are there in the later reading
 /// by its values, those that are gone by the earlier one's.
@@ -165,61 +120,6 @@ pub fn diff(before: &Report<'_>, after: &Report<'_>, dimensions: &[Dimension], a
             .filter(|between| *between > 0),
         of_close_wait: only_waits(before) && only_waits(after),
     }
-}
-
-/// What tells a socket from every other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Key {
-    Cookie(usize, u64),
-    Ends(usize, Protocol, End, End),
-}
-
-type End = (IpAddr, u16);
-
-/// The network namespaces of both readings, by what they are in either.
-#[derive(Default)]
-pub(super) struct Places(Vec<Place>);
-
-#[derive(PartialEq, Eq)]
-enum Place {
-    Inode(u64),
-    Label(Option<Name>),
-}
-
-impl Place {
-    fn of(namespace: &Namespace) -> Place {
-        match namespace.inode {
-            Some(inode) => Place::Inode(inode),
-            None => Place::Label(namespace.label.clone()),
-        }
-    }
-}
-
-impl Places {
-    fn key(&mut self, identity: Identity, snapshot: &Snapshot, socket: &Socket) -> Key {
-        let at = self.at(snapshot, socket);
-        match (identity, socket.cookie) {
-            (Identity::Cookie, Some(cookie)) => Key::Cookie(at, cookie.get()),
-            _ => Key::Ends(at, socket.protocol, end(socket.local), end(socket.remote)),
-        }
-    }
-
-    pub(super) fn at(&mut self, snapshot: &Snapshot, socket: &Socket) -> usize {
-        let namespace = snapshot.namespace(socket);
-        let is_this = |place: &Place| match place {
-            Place::Inode(inode) => namespace.inode == Some(*inode),
-            Place::Label(label) => namespace.inode.is_none() && *label == namespace.label,
-        };
-        if let Some(at) = self.0.iter().position(is_this) {
-            return at;
-        }
-        self.0.push(Place::of(namespace));
-        self.0.len() - 1
-    }
-}
-
-fn end(end: Endpoint) -> End {
-    (end.addr, end.port)
 }
 
 /// The changes of lines that are called the same in both readings.

@@ -1,15 +1,23 @@
-//! Whether a process can run at all, and what keeps it from running.
+//! What the evidence of one process shows by itself: whether it can run, how busy it is, and how many
+//! descriptors it has left.
 
-use super::Report;
-use super::culprit::parks_threads;
-use super::socket_set::SocketSet;
-use crate::model::{Evidence, Periods, Pid, Quota, Threads, Wait, WaitKind, WaitTarget};
+use crate::model::{
+    Evidence, FdLimit, Periods, Pid, Quota, Runtime, Threads, Wait, WaitKind, WaitTarget,
+};
 
 /// A child that uses its parent's memory executes a program at once: one that has not for so long,
 /// in milliseconds, will not by itself.
 const VFORK_MS: u64 = 1_000;
 /// Of so many periods the share of those in which a quota ran out tells something.
 const PERIODS_LEAST: u64 = 10;
+/// The share of a limit, in percent, from which on the limit is as good as reached.
+const LIMIT_PERCENT: u64 = 90;
+/// Who uses less than this share of one processor, in percent, waits: a tick may be counted that was
+/// another's.
+const RESTS_PERCENT: f64 = 1.0;
+/// The share of one processor, in percent, from which on a thread is spinning: a sample is a few
+/// ticks long, and one may be lost.
+const SPINNING_PERCENT: f64 = 85.0;
 
 /// What keeps a process from running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,55 +100,6 @@ impl HaltReason {
     }
 }
 
-/// Of the workers of a service, how many cannot run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HaltedShare {
-    pub held: u64,
-    pub all: u64,
-}
-
-impl HaltedShare {
-    /// Of those who hold the listener that the sockets of a set came through, without the parents
-    /// of others of them; `None` where that is not known.
-    pub(super) fn of(
-        report: &Report<'_>,
-        set: &SocketSet,
-        told: &[Evidence],
-    ) -> Option<HaltedShare> {
-        let pids: Vec<Pid> = if set.listener.is_some() {
-            set.by_weight.clone()
-        } else {
-            let (_, inode) = set.held.first()?;
-            let mut sockets = report.snapshot.sockets.iter();
-            let socket = sockets.find(|socket| socket.inode == *inode)?;
-            let holders = report.listeners().covering(socket)?.holders.iter();
-            holders.map(|holder| holder.pid).collect()
-        };
-        let holders = report.holders();
-        let is_ancestor = |pid: Pid| {
-            let mut lines = pids.iter().map(|other| holders.ancestors(*other));
-            pid == Pid(1) || lines.any(|line| line.iter().any(|(ancestor, _)| *ancestor == pid))
-        };
-        let mut workers: Vec<Pid> = pids
-            .iter()
-            .copied()
-            .filter(|pid| !is_ancestor(*pid))
-            .collect();
-        workers.sort_unstable();
-        workers.dedup();
-        let is_held = |pid: &&Pid| {
-            let told = told.iter().find(|told| told.pid == **pid);
-            told.is_some_and(|told| {
-                HaltReason::of(told).is_some_and(|reason| reason.is_whole(told))
-            })
-        };
-        Some(HaltedShare {
-            held: workers.iter().filter(is_held).count() as u64,
-            all: workers.len() as u64,
-        })
-    }
-}
-
 /// The threads but those that a runtime parks.
 fn working(evidence: &Evidence, threads: Threads) -> u32 {
     let waits = evidence.waits.iter().flatten();
@@ -183,4 +142,56 @@ pub fn throttled(evidence: &Evidence) -> Option<&Quota> {
             // One that is longer than the sample, or none has been counted yet.
             _ => quota.total.all >= PERIODS_LEAST && mostly(quota.total),
         })
+}
+
+/// The thread of a process that never rests.
+pub fn spinning(evidence: &Evidence) -> Option<Pid> {
+    let (thread, percent) = evidence.cpu.as_ref()?.busiest?;
+    (percent >= SPINNING_PERCENT).then_some(thread)
+}
+
+/// Whether no code of a process runs that could serve.
+pub fn is_halted(evidence: &Evidence) -> bool {
+    HaltReason::of(evidence).is_some_and(|reason| reason.is_whole(evidence))
+}
+
+/// How many file descriptors are left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Descriptors {
+    Enough,
+    Short,
+    Gone,
+}
+
+impl Descriptors {
+    /// Of one process; `None` where it did not tell.
+    pub fn of(evidence: &Evidence) -> Option<Descriptors> {
+        let open = evidence.open_fds?;
+        let limit = evidence.fd_limit.and_then(FdLimit::files)?;
+        let percent = open.saturating_mul(100);
+        Some(if open >= limit {
+            Descriptors::Gone
+        } else if percent >= limit.saturating_mul(LIMIT_PERCENT) {
+            Descriptors::Short
+        } else {
+            Descriptors::Enough
+        })
+    }
+}
+
+/// Of the process that has the fewest left.
+pub fn descriptors(evidence: &[Evidence]) -> Descriptors {
+    let all = evidence.iter().filter_map(Descriptors::of);
+    all.max().unwrap_or(Descriptors::Enough)
+}
+
+/// Whether a runtime has threads of its own that wait in futex(2) until there is work.
+pub fn parks_threads(runtime: Runtime) -> bool {
+    matches!(runtime, Runtime::Java | Runtime::Go | Runtime::Node)
+}
+
+/// Whether a process used next to nothing of a processor between two readings.
+pub(super) fn rests(evidence: &Evidence) -> bool {
+    let cpu = evidence.cpu.as_ref();
+    cpu.is_some_and(|cpu| cpu.percent < RESTS_PERCENT)
 }

@@ -1,88 +1,28 @@
-//! Findings: CLOSE_WAIT sockets of one service end, owner and cause, FIN_WAIT2 sockets that wait for
-//! one remote end, and dead descriptors of one program, with the facts that led there, ranked.
-//!
-//! Two steps, because evidence from processes is read only for those that a finding names:
-//! [`sets`] gathers the sockets and says whom to ask, [`findings`] judges with what they said.
+//! Findings are judged: sets of sockets, with what their owners told, become findings, ranked.
 
 use rustc_hash::FxHashMap;
 
-use super::chain::{Hop, chain};
-use super::culprit::{self, Culprit, Descriptors, is_halted};
-use super::group::Service;
-use super::halt::HaltedShare;
-use super::merge::{Part, by_fullness, merge};
-use super::pool::PoolVerdict;
-use super::queue::Queue;
-use super::reload::OldWorkers;
-use super::severity::{Severity, Thresholds, Weight, of_count, severity};
-use super::socket_set::unaccepted;
-pub use super::socket_set::{Peers, ServiceEnd, SocketSet, SumKey, sets};
-use super::workers::{Connections, Workers};
-use super::{Report, dead_descriptors};
-use crate::model::{Cause, Evidence, FdLimit, Pid, State};
+use super::{DETAILED, Finding, Findings, SUSPECTS_MAX, Sum, Suspects};
+use crate::classifier::chain::chain;
+use crate::classifier::culprit::Culprit;
+use crate::classifier::dead_descriptors;
+use crate::classifier::halted_share::HaltedShare;
+use crate::classifier::merge::{by_fullness, merge};
+use crate::classifier::pool::PoolVerdict;
+use crate::classifier::process::{Descriptors, descriptors, is_halted};
+use crate::classifier::queue::Queue;
+use crate::classifier::reload::OldWorkers;
+use crate::classifier::report::Report;
+use crate::classifier::rules::Thresholds;
+use crate::classifier::severity::{Weight, of_count, severity};
+use crate::classifier::socket_set::SocketSet;
+use crate::classifier::socket_set::unaccepted;
+use crate::classifier::workers::{Connections, Workers};
+use crate::model::{Cause, Evidence, FdLimit, Pid};
 
-/// The most processes that are asked for evidence: with a thread or a few, each costs less than a
-/// millisecond.
-const SUSPECTS_MAX: usize = 256;
 /// The most processes of one finding that are asked what they wait for: all workers of most
 /// services.
 const PER_FINDING: usize = 128;
-/// The most of them that are told one by one, and asked about each socket.
-pub(super) const DETAILED: usize = culprit::FIRST;
-
-/// Everything that a report explains.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Findings {
-    /// The most severe first.
-    pub findings: Vec<Finding>,
-    /// The accept queues in question, the fullest first.
-    pub queues: Vec<Queue>,
-}
-
-/// A finding.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Finding {
-    pub severity: Severity,
-    pub set: SocketSet,
-    /// The accept queue, of `not-accepted` findings.
-    pub queue: Option<Queue>,
-    /// What the owners could tell; at most two of them.
-    pub evidence: Vec<Evidence>,
-    /// What all of them wait for.
-    pub workers: Workers,
-    /// Who must act, where the facts name another than the program that holds the sockets.
-    pub culprit: Option<Culprit>,
-    /// Where that is a process that cannot run: one of how many workers.
-    pub halted: Option<HaltedShare>,
-    /// The services on this host that stand behind it, each behind the one before.
-    pub chain: Vec<Hop>,
-    /// Those of its holders that a reload has replaced.
-    pub old_workers: Option<OldWorkers>,
-    /// The share of the owner's limit of open files that the sockets hold, in percent.
-    pub fd_percent: Option<u64>,
-    /// Descriptors of its owners that have lost their connections, where those were other legs of these.
-    pub dead: u64,
-    /// What it is a part of, where that decides how grave it is: it stands for all of it.
-    pub sum: Option<Sum>,
-    /// Other sockets of the same service that the same fact explains.
-    pub parts: Vec<Part>,
-}
-
-/// The lingering sockets of one service or program, whatever their causes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sum {
-    pub of: SumKey,
-    pub sockets: u64,
-}
-
-/// Whom to ask for evidence.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Suspects {
-    /// The processes, each with the inodes of its sockets that a finding is about, ordered.
-    pub asked: Vec<(Pid, Vec<u32>)>,
-    /// How many more there are than are asked.
-    pub left_out: u64,
-}
 
 /// The owners of the suspicious sets, the largest first, and of full accept queues.
 pub fn suspects(sets: &[SocketSet], queues: &[Queue], thresholds: &Thresholds) -> Suspects {
@@ -106,17 +46,6 @@ pub fn suspects(sets: &[SocketSet], queues: &[Queue], thresholds: &Thresholds) -
         stuck.dedup();
     }
     suspects
-}
-
-impl Suspects {
-    fn add(&mut self, pid: Pid, inodes: impl Iterator<Item = u32>) {
-        let room = self.asked.len() < SUSPECTS_MAX;
-        match self.asked.iter_mut().find(|(known, _)| *known == pid) {
-            Some((_, stuck)) => stuck.extend(inodes),
-            None if room => self.asked.push((pid, inodes.collect())),
-            None => self.left_out += 1,
-        }
-    }
 }
 
 /// Judges the sets, the most severe and then the largest first. An accept queue that is full of
@@ -260,7 +189,7 @@ fn judge(
         queue_percent: queue.as_ref().and_then(Queue::lasting_percent),
         // One that waits for another has nothing to do.
         stopped: lingers && set.waiting.is_none() && first.iter().any(is_halted),
-        out_of_fds: culprit::descriptors(first) == Descriptors::Gone,
+        out_of_fds: descriptors(first) == Descriptors::Gone,
     };
     let culprit = Culprit::of(report, &set, &evidence, &workers);
     let first = culprit.and_then(Culprit::pid).or(workers.example());
@@ -299,80 +228,13 @@ fn judge(
     }
 }
 
-impl Findings {
-    /// The processes of services behind that were not asked yet: each once.
-    pub fn not_yet_read(&self) -> Vec<Pid> {
-        let hops = self.findings.iter().flat_map(|finding| &finding.chain);
-        let mut pids: Vec<Pid> = hops.flat_map(Hop::not_yet_read).collect();
-        pids.sort_unstable();
-        pids.dedup();
-        pids.truncate(SUSPECTS_MAX);
-        pids
-    }
-}
-
-impl Finding {
-    /// Whether one of its owners is stopped.
-    pub fn is_stopped(&self) -> bool {
-        self.evidence.iter().any(is_halted)
-    }
-
-    /// How many FIN_WAIT2 sockets wait for a remote end for longer than they should.
-    pub fn waiting(&self) -> u64 {
-        match self.set.waiting {
-            Some(_) if self.set.is_suspicious() => self.set.lingering(),
-            Some(_) => 0,
-            None => self.set.fin_wait2(),
+impl Suspects {
+    fn add(&mut self, pid: Pid, inodes: impl Iterator<Item = u32>) {
+        let room = self.asked.len() < SUSPECTS_MAX;
+        match self.asked.iter_mut().find(|(known, _)| *known == pid) {
+            Some((_, stuck)) => stuck.extend(inodes),
+            None if room => self.asked.push((pid, inodes.collect())),
+            None => self.left_out += 1,
         }
-    }
-
-    /// The process to look at first: a worker that waits for what most of them do.
-    pub fn pid(&self) -> Option<Pid> {
-        let example = self.workers.example();
-        let first = self.set.by_weight.first().copied();
-        example.or(first)
-    }
-
-    /// How many connections it is about.
-    fn weight(&self) -> u64 {
-        match (&self.queue, self.set.sockets) {
-            (Some(queue), 0) => queue.waiting(),
-            (_, sockets) => sockets,
-        }
-    }
-}
-
-/// What will end FIN_WAIT2 sockets, and when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct FinWait2 {
-    /// Without a process: the kernel ends them.
-    pub orphaned: u64,
-    /// When the last of those is gone.
-    pub last_ends_ms: Option<u32>,
-    /// The service that they are all connections to.
-    pub orphaned_to: Option<Service>,
-    /// Still held by a process: nothing bounds them.
-    pub held: u64,
-}
-
-impl FinWait2 {
-    pub fn of(report: &Report<'_>) -> FinWait2 {
-        let mut all = FinWait2::default();
-        for row in report.rows() {
-            let socket = row.socket;
-            match (socket.state, socket.inode) {
-                (State::FinWait2, 0) => {
-                    all.orphaned += 1;
-                    let ends = socket.timer.map(|timer| timer.expires_ms);
-                    all.last_ends_ms = all.last_ends_ms.max(ends);
-                    let service = Some(row.service());
-                    let is_first = all.orphaned == 1;
-                    all.orphaned_to = service.filter(|_| is_first || all.orphaned_to == service);
-                }
-                (State::FinWait2, _) => all.held += 1,
-                _ => {}
-            }
-        }
-        all
     }
 }

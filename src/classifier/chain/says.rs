@@ -1,0 +1,82 @@
+//! What the processes of a service say in their command lines, and whose transactions lie idle.
+use crate::classifier::report::Report;
+use crate::model::{Endpoint, Evidence, Pid, Sibling, Socket, State, Title};
+
+/// Processes that say the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Says {
+    pub title: Title,
+    pub pids: Vec<Pid>,
+}
+
+/// A process that may have the lock for which others wait.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IdleTransaction {
+    pub pid: Pid,
+    /// The other end of its connection, where it has one.
+    pub end: Option<Endpoint>,
+    /// Who holds that.
+    pub client: Option<Pid>,
+    /// What the client told.
+    pub evidence: Option<Evidence>,
+}
+
+/// What processes and their siblings say, each process once.
+pub(super) fn says(evidence: &[Evidence]) -> Vec<Says> {
+    let own = evidence.iter().filter_map(|evidence| {
+        let title = evidence.title.clone()?;
+        Some(Sibling {
+            pid: evidence.pid,
+            title,
+        })
+    });
+    let siblings = evidence.iter().flat_map(|evidence| &evidence.siblings);
+    let mut all: Vec<Sibling> = own.chain(siblings.cloned()).collect();
+    // Of two readings of one process, its own.
+    all.sort_by_key(|says| says.pid);
+    all.dedup_by_key(|says| says.pid);
+    let mut says: Vec<Says> = Vec::new();
+    for Sibling { pid, title } in all {
+        match says.iter_mut().find(|says| says.title == title) {
+            Some(says) => says.pids.push(pid),
+            None => says.push(Says {
+                title,
+                pids: vec![pid],
+            }),
+        }
+    }
+    says.sort_by_key(|says| (std::cmp::Reverse(says.pids.len()), says.title.clone()));
+    says
+}
+
+impl IdleTransaction {
+    pub(super) fn of(report: &Report<'_>, pid: Pid, evidence: &[Evidence]) -> IdleTransaction {
+        let held = report.context.held(pid);
+        let mut served = held.filter(|socket| socket.state == State::Established);
+        // With more than one, it is not known which is meant.
+        let socket = served.next().filter(|_| served.next().is_none());
+        let client = socket.and_then(|socket| client_of(report, socket));
+        let told = evidence
+            .iter()
+            .find(|evidence| Some(evidence.pid) == client);
+        IdleTransaction {
+            pid,
+            end: socket.map(|socket| socket.remote.canonical()),
+            client,
+            evidence: told.cloned(),
+        }
+    }
+}
+
+/// Who holds the other end of a connection that is served here.
+fn client_of(report: &Report<'_>, served: &Socket) -> Option<Pid> {
+    let ends = (served.remote.canonical(), served.local.canonical());
+    let mut others = report.snapshot.sockets.iter().filter(|socket| {
+        socket.local.port == ends.0.port
+            && (socket.local.canonical(), socket.remote.canonical()) == ends
+            && (socket.netns == served.netns || !ends.1.is_loopback())
+    });
+    let other = others.next().filter(|_| others.next().is_none())?;
+    let holder = report.holders().of(other.inode).first()?;
+    Some(holder.pid)
+}

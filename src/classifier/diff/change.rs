@@ -1,0 +1,43 @@
+//! How many sockets stayed, came and went.
+
+/// How many sockets became what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Change {
+    /// Selected in both readings.
+    pub still: u64,
+    /// In the later one alone.
+    pub new: u64,
+    /// In the earlier one alone.
+    pub gone: u64,
+}
+
+impl Change {
+    pub fn before(&self) -> u64 {
+        self.still + self.gone
+    }
+
+    pub fn after(&self) -> u64 {
+        self.still + self.new
+    }
+
+    /// How many more there are in the later reading.
+    pub fn growth(&self) -> i64 {
+        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        signed(self.new) - signed(self.gone)
+    }
+
+    pub(super) fn add(&mut self, fate: Fate) {
+        match fate {
+            Fate::Still => self.still += 1,
+            Fate::New => self.new += 1,
+            Fate::Gone => self.gone += 1,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Fate {
+    Still,
+    New,
+    Gone,
+}

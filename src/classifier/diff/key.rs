@@ -1,0 +1,68 @@
+//! Keys: what a socket of one reading is found by in the other.
+
+use crate::model::{Endpoint, Name, Namespace, Protocol, Snapshot, Socket};
+use std::net::IpAddr;
+
+/// By what a socket of one reading is found in the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    /// The kernel's number for a socket's whole life.
+    Cookie,
+    /// Both ends: one of the readings has no cookies.
+    Ends,
+}
+
+/// What tells a socket from every other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Key {
+    Cookie(usize, u64),
+    Ends(usize, Protocol, End, End),
+}
+
+type End = (IpAddr, u16);
+
+/// The network namespaces of both readings, by what they are in either.
+#[derive(Default)]
+pub(super) struct Places(Vec<Place>);
+
+#[derive(PartialEq, Eq)]
+pub(super) enum Place {
+    Inode(u64),
+    Label(Option<Name>),
+}
+
+impl Place {
+    pub(super) fn of(namespace: &Namespace) -> Place {
+        match namespace.inode {
+            Some(inode) => Place::Inode(inode),
+            None => Place::Label(namespace.label.clone()),
+        }
+    }
+}
+
+impl Places {
+    pub(super) fn key(&mut self, identity: Identity, snapshot: &Snapshot, socket: &Socket) -> Key {
+        let at = self.at(snapshot, socket);
+        match (identity, socket.cookie) {
+            (Identity::Cookie, Some(cookie)) => Key::Cookie(at, cookie.get()),
+            _ => Key::Ends(at, socket.protocol, end(socket.local), end(socket.remote)),
+        }
+    }
+
+    pub(super) fn at(&mut self, snapshot: &Snapshot, socket: &Socket) -> usize {
+        let namespace = snapshot.namespace(socket);
+        let is_this = |place: &Place| match place {
+            Place::Inode(inode) => namespace.inode == Some(*inode),
+            Place::Label(label) => namespace.inode.is_none() && *label == namespace.label,
+        };
+        if let Some(at) = self.0.iter().position(is_this) {
+            return at;
+        }
+        self.0.push(Place::of(namespace));
+        self.0.len() - 1
+    }
+}
+
+fn end(end: Endpoint) -> End {
+    (end.addr, end.port)
+}

@@ -1,0 +1,134 @@
+//! Findings: CLOSE_WAIT sockets of one service end, owner and cause, FIN_WAIT2 sockets that wait for
+//! one remote end, and dead descriptors of one program, with the facts that led there, ranked.
+//!
+//! Two steps, because evidence from processes is read only for those that a finding names:
+//! [`sets`](super::socket_set::sets) gathers the sockets and says whom to ask, [`findings`] judges with what they said.
+
+mod judge;
+
+pub use self::judge::{findings, suspects};
+use crate::classifier::chain::Hop;
+use crate::classifier::culprit::{self, Culprit};
+pub use crate::classifier::fin_wait2::FinWait2;
+use crate::classifier::halted_share::HaltedShare;
+use crate::classifier::owner::GroupOwner;
+use crate::classifier::process::is_halted;
+use crate::classifier::queue::Queue;
+use crate::classifier::reload::OldWorkers;
+pub use crate::classifier::service::ServiceEnd;
+use crate::classifier::severity::Severity;
+pub use crate::classifier::socket_set::sets;
+pub use crate::classifier::socket_set::{SocketSet, SumKey};
+use crate::classifier::workers::Workers;
+use crate::model::{Cause, Evidence, Pid};
+
+/// The most processes that are asked for evidence: with a thread or a few, each costs less than a
+/// millisecond.
+const SUSPECTS_MAX: usize = 256;
+/// The most of them that are told one by one, and asked about each socket.
+pub(super) const DETAILED: usize = culprit::FIRST;
+
+/// Everything that a report explains.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Findings {
+    /// The most severe first.
+    pub findings: Vec<Finding>,
+    /// The accept queues in question, the fullest first.
+    pub queues: Vec<Queue>,
+}
+
+/// A finding.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    pub severity: Severity,
+    pub set: SocketSet,
+    /// The accept queue, of `not-accepted` findings.
+    pub queue: Option<Queue>,
+    /// What the owners could tell; at most two of them.
+    pub evidence: Vec<Evidence>,
+    /// What all of them wait for.
+    pub workers: Workers,
+    /// Who must act, where the facts name another than the program that holds the sockets.
+    pub culprit: Option<Culprit>,
+    /// Where that is a process that cannot run: one of how many workers.
+    pub halted: Option<HaltedShare>,
+    /// The services on this host that stand behind it, each behind the one before.
+    pub chain: Vec<Hop>,
+    /// Those of its holders that a reload has replaced.
+    pub old_workers: Option<OldWorkers>,
+    /// The share of the owner's limit of open files that the sockets hold, in percent.
+    pub fd_percent: Option<u64>,
+    /// Descriptors of its owners that have lost their connections, where those were other legs of these.
+    pub dead: u64,
+    /// What it is a part of, where that decides how grave it is: it stands for all of it.
+    pub sum: Option<Sum>,
+    /// Other sockets of the same service that the same fact explains.
+    pub parts: Vec<Part>,
+}
+
+/// Sockets of another cause that the same fact explains.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    pub cause: Cause,
+    pub sockets: u64,
+    pub owner: GroupOwner,
+}
+
+/// The lingering sockets of one service or program, whatever their causes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sum {
+    pub of: SumKey,
+    pub sockets: u64,
+}
+
+/// Whom to ask for evidence.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Suspects {
+    /// The processes, each with the inodes of its sockets that a finding is about, ordered.
+    pub asked: Vec<(Pid, Vec<u32>)>,
+    /// How many more there are than are asked.
+    pub left_out: u64,
+}
+
+impl Findings {
+    /// The processes of services behind that were not asked yet: each once.
+    pub fn not_yet_read(&self) -> Vec<Pid> {
+        let hops = self.findings.iter().flat_map(|finding| &finding.chain);
+        let mut pids: Vec<Pid> = hops.flat_map(Hop::not_yet_read).collect();
+        pids.sort_unstable();
+        pids.dedup();
+        pids.truncate(SUSPECTS_MAX);
+        pids
+    }
+}
+
+impl Finding {
+    /// Whether one of its owners is stopped.
+    pub fn is_stopped(&self) -> bool {
+        self.evidence.iter().any(is_halted)
+    }
+
+    /// How many FIN_WAIT2 sockets wait for a remote end for longer than they should.
+    pub fn waiting(&self) -> u64 {
+        match self.set.waiting {
+            Some(_) if self.set.is_suspicious() => self.set.lingering(),
+            Some(_) => 0,
+            None => self.set.fin_wait2(),
+        }
+    }
+
+    /// The process to look at first: a worker that waits for what most of them do.
+    pub fn pid(&self) -> Option<Pid> {
+        let example = self.workers.example();
+        let first = self.set.by_weight.first().copied();
+        example.or(first)
+    }
+
+    /// How many connections it is about.
+    fn weight(&self) -> u64 {
+        match (&self.queue, self.set.sockets) {
+            (Some(queue), 0) => queue.waiting(),
+            (_, sockets) => sockets,
+        }
+    }
+}

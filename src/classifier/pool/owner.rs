@@ -1,0 +1,57 @@
+//! What holds up the owner of a pool: nothing that shows, its event loop, or the pool itself.
+use crate::classifier::service::ServiceEnd;
+use crate::classifier::socket_set::SocketSet;
+use crate::classifier::workers::Workers;
+use crate::model::{Evidence, Runtime, WaitKind};
+
+/// Whether nothing else is seen that would hold up an owner for whom so many wait: its threads wait
+/// for each other or for events, and it has asked no other service for as much.
+pub(super) fn is_free(
+    set: &SocketSet,
+    callers: u64,
+    evidence: &[Evidence],
+    workers: &Workers,
+) -> bool {
+    let asks_elsewhere = set
+        .requests
+        .iter()
+        .any(|requests| requests.unanswered.saturating_mul(2) >= callers);
+    let rests = |evidence: &Evidence| {
+        let mut waits = evidence.waits.iter().flatten();
+        waits.any(|wait| matches!(wait.kind, WaitKind::Lock | WaitKind::Events))
+    };
+    let is_held_up =
+        asks_elsewhere || workers.backend().is_some() || workers.contended_lock().is_some();
+    !is_held_up && !evidence.is_empty() && evidence.iter().all(rests)
+}
+
+/// Whether an event loop watches most of the sockets, so that it is told, and none of its threads
+/// waits for events.
+pub(in crate::classifier) fn is_blocked(set: &SocketSet, evidence: &Evidence) -> bool {
+    let held = set.holds(evidence.pid).len() as u64;
+    let watched = evidence.epoll.map_or(0, |epoll| epoll.watched);
+    let waits = evidence.waits.as_deref().unwrap_or_default();
+    let threads: u32 = waits
+        .iter()
+        .map(|wait| wait.threads)
+        .fold(0, u32::saturating_add);
+    // Of a thread that runs it is not known what it will wait for. Go is told once, by the edge, and
+    // then a goroutine sleeps that no thread shows.
+    let all_told = evidence.threads.is_some_and(|all| all.total == threads);
+    watched > 0
+        && watched.saturating_mul(2) > held
+        && all_told
+        && evidence.runtime != Runtime::Go
+        && !waits.iter().any(|wait| wait.kind == WaitKind::Events)
+}
+
+/// Says of those who wait for a program that a pool of it is exhausted, if one is and nothing else
+/// holds the program up.
+pub(in crate::classifier) fn starved(
+    set: &SocketSet,
+    evidence: &[Evidence],
+    workers: &Workers,
+) -> Option<ServiceEnd> {
+    let (end, callers) = set.exhausted?;
+    is_free(set, callers, evidence, workers).then_some(end)
+}

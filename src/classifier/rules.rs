@@ -1,0 +1,74 @@
+//! Rules: what to select, and the limits by which it is judged. Every threshold of severity is named
+//! here, with its reason, and can be overridden.
+
+use super::age::Sightings;
+use crate::filter::Filter;
+use crate::model::Protocols;
+
+/// What to select and how to judge it.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    pub filter: Filter,
+    pub protocols: Protocols,
+    /// How long a CLOSE_WAIT may last before it counts, in milliseconds.
+    pub grace_ms: u64,
+    pub thresholds: Thresholds,
+    /// What an earlier reading saw in CLOSE_WAIT already.
+    pub seen: Sightings,
+}
+
+/// Where a finding begins to matter.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Thresholds {
+    /// Lingering sockets: a healthy server shows a handful, for milliseconds; a hundred that stay
+    /// are a fault whatever the program.
+    pub warning: u64,
+    /// A thousand is near the default soft limit of open files, 1,024.
+    pub critical: u64,
+    /// The share of the owner's limit of open files that they hold, in percent: at a fifth it
+    /// shows on a graph.
+    pub fd_warning: u64,
+    /// At half of it, one burst of ordinary traffic reaches the limit, and accept(2) fails.
+    pub fd_critical: u64,
+    /// How full an accept queue is, in percent: half full means that arrivals outpace accept(2).
+    pub queue_warning: u64,
+    /// At its limit the kernel drops what completes the handshake.
+    pub queue_critical: u64,
+}
+
+impl Default for Thresholds {
+    fn default() -> Thresholds {
+        Thresholds {
+            warning: 100,
+            critical: 1_000,
+            fd_warning: 20,
+            fd_critical: 50,
+            queue_warning: 50,
+            queue_critical: 100,
+        }
+    }
+}
+
+impl Thresholds {
+    /// The names by which thresholds are overridden, and what each is.
+    pub fn by_name(&mut self, name: &str) -> Option<&mut u64> {
+        Some(match name {
+            "warning" => &mut self.warning,
+            "critical" => &mut self.critical,
+            "fd-warning" => &mut self.fd_warning,
+            "fd-critical" => &mut self.fd_critical,
+            "queue-warning" => &mut self.queue_warning,
+            "queue-critical" => &mut self.queue_critical,
+            _ => return None,
+        })
+    }
+
+    pub const NAMES: [&'static str; 6] = [
+        "warning",
+        "critical",
+        "fd-warning",
+        "fd-critical",
+        "queue-warning",
+        "queue-critical",
+    ];
+}

@@ -1,0 +1,118 @@
+//! Selection: what the filter of a report asks for, beside the sockets that it selects.
+
+use super::listeners::Listener;
+use super::report::Report;
+use crate::filter::{Known, Term};
+use crate::model::{
+    Cause, Causes, Endpoint, Gap, GapKind, Holder, Idle, Owner, Pid, Side, Socket, State, StateSet,
+};
+
+impl Report<'_> {
+    /// The ports, programs and processes that the selection names and that have no socket, whatever
+    /// its state; not those of which that cannot be told.
+    pub fn without_sockets(&self) -> Vec<&Term> {
+        let is_unread = |gap: &Gap| gap.kind == GapKind::NetnsUnread;
+        if self.snapshot.gaps.iter().any(is_unread) {
+            return Vec::new();
+        }
+        let mut named = self.filter.named();
+        named.retain(|term| {
+            let may_be = |socket: &Socket| {
+                let owner = self.context.owner(socket, self.context.owner_ref(socket));
+                let known = Known {
+                    owner: Some((owner, self.holders())),
+                    ..Known::of(socket)
+                };
+                term.decide(&known) != Some(false)
+            };
+            !self.snapshot.sockets.iter().any(may_be)
+        });
+        named
+    }
+
+    /// How many sockets the selection has, but for its states; `None` where it asks for nothing
+    /// else.
+    pub fn of_any_state(&self) -> Option<u64> {
+        let filter = self.filter.of_any_state();
+        if !filter.mentions(|_| true) {
+            return None;
+        }
+        if self.filter.states().intersection(StateSet::ALL) == StateSet::ALL {
+            return Some(self.len() as u64);
+        }
+        let sockets = self.snapshot.sockets.iter();
+        let selected = sockets.filter(|socket| {
+            let (row, uncertainty) = self.context.row(socket, self.context.owner_ref(socket));
+            filter.decide(&self.context.known(&row, uncertainty)) == Some(true)
+        });
+        Some(selected.count() as u64)
+    }
+
+    /// The sockets of which the selection asks what is not known, and that may be younger than the
+    /// grace for all that is known.
+    pub fn undecided_by_age(&self) -> Vec<&Socket> {
+        if self.undecided == 0 {
+            return Vec::new();
+        }
+        let sockets = self.snapshot.sockets.iter();
+        let undecided = sockets.filter(|socket| {
+            let (row, uncertainty) = self.context.row(socket, self.context.owner_ref(socket));
+            let selected = self.filter.decide(&self.context.known(&row, uncertainty));
+            selected.is_none() && self.age_uncertainty(&row).is_some()
+        });
+        undecided.collect()
+    }
+
+    /// Whether a connection that waits to be accepted would be selected, as far as can be told: one
+    /// of those in the queue, or as the listener's own socket is.
+    pub fn asks_about(&self, listener: &Listener, socket: &Socket, waits_ms: Option<u64>) -> bool {
+        // Whoever waits in a queue may hang up there at any time.
+        let connection = Socket {
+            state: State::CloseWait,
+            ..socket.clone()
+        };
+        let known = Known {
+            socket: &connection,
+            side: Some(Side::Server),
+            owner: Some((Owner::Listener(&listener.holders), self.holders())),
+            idle: waits_ms.map(|waits_ms| Idle {
+                at_least_ms: waits_ms,
+                at_most_ms: Some(waits_ms),
+            }),
+            is_renewed: false,
+            cause: Some(Some(Cause::NotAccepted)),
+            alternatives: Causes::NONE,
+            netns: Some(self.snapshot.netns(listener.bound.netns)),
+            cgroups: self.snapshot.cgroups.as_ref(),
+        };
+        self.filter.decide(&known) != Some(false)
+    }
+
+    /// Whether the selection has room for descriptors of a process that are in no table: these have
+    /// neither a port nor a state, and are nothing that a filter by those asks about.
+    pub fn asks_about_dead(&self, pid: Pid) -> bool {
+        let excludes = |term: &Term| match term {
+            Term::State(states) => states.intersection(StateSet::ALL) != StateSet::ALL,
+            Term::Pid(_) | Term::Program(_) | Term::ProgramLike(_) | Term::Protocol(_) => false,
+            other => !other.needs_cgroup(),
+        };
+        if self.filter.mentions(excludes) {
+            return false;
+        }
+        let end = Endpoint::new([0, 0, 0, 0], 0);
+        let socket = Socket::bare(State::Close, end, end);
+        let inode = socket.inode;
+        let holder = Holder { inode, pid, fd: 0 };
+        let known = Known {
+            owner: Some((Owner::Process(&[holder]), self.holders())),
+            cgroups: self.snapshot.cgroups.as_ref(),
+            ..Known::of(&socket)
+        };
+        self.filter.decide(&known) == Some(true)
+    }
+
+    /// Whether sockets in that state may be selected.
+    pub fn asks_for(&self, state: State) -> bool {
+        self.filter.states().contains(state)
+    }
+}

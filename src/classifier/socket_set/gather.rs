@@ -1,0 +1,142 @@
+//! The selected sockets of a report are gathered into sets.
+
+use rustc_hash::FxHashMap;
+
+use super::SocketSet;
+use super::build::gather;
+use super::key::{Key, end, listener};
+use crate::classifier::other_legs;
+use crate::classifier::owner::GroupOwner;
+use crate::classifier::pairs;
+use crate::classifier::pool;
+use crate::classifier::report::Report;
+use crate::classifier::requests::{Ask, requests};
+use crate::classifier::row::Row;
+use crate::classifier::service::ServiceEnd;
+use crate::classifier::waiting::Others;
+use crate::model::Cause;
+
+/// The most sets for which other connections of their owners are looked at.
+const BESIDE_MAX: usize = 8;
+
+/// Over more service ends than this, the sets of one owner and cause are told as one.
+const ENDS_MAX: u32 = 8;
+
+/// What a finding about a socket would say, and whether its age is missing for that.
+fn subject(report: &Report<'_>, row: &Row<'_>) -> Option<(Cause, bool)> {
+    match row.cause {
+        Some(cause) => Some((cause, row.lingers().is_none())),
+        None => report
+            .wait(row)
+            .map(|wait| (Cause::PeerNotClosed, wait.hidden)),
+    }
+}
+
+/// Gathers the CLOSE_WAIT sockets of a report into sets, the largest first, and the FIN_WAIT2 sockets
+/// that wait for a remote end of which no CLOSE_WAIT tells.
+pub fn sets(report: &Report<'_>) -> Vec<SocketSet> {
+    let waits = (0u32..).zip(report.rows());
+    let waits = waits.filter(|(_, row)| row.cause.is_none() && report.wait(row).is_some());
+    let waits: Vec<u32> = waits.map(|(at, _)| at).collect();
+    let others = Others::of(report, &waits);
+    let mut positions: FxHashMap<Key, Vec<u32>> = FxHashMap::default();
+    let mut last: Option<(Key, GroupOwner)> = None;
+    for (at, row) in (0u32..).zip(report.rows()) {
+        let Some((cause, is_age_missing)) = subject(report, &row) else {
+            continue;
+        };
+        if others.are_told(report, row.socket) {
+            continue;
+        }
+        // Sockets of one set come in runs: most rows find their key made.
+        let same = last.as_ref().is_some_and(|(key, owner)| {
+            key.netns == row.socket.netns
+                && key.cause == cause
+                && key.is_age_missing == is_age_missing
+                && key.end == ServiceEnd::One(end(report, &row))
+                && key.listener == listener(report, &row)
+                && owner.is(&row.owner)
+        });
+        if !same {
+            let key = Key::of(report, &row, cause, is_age_missing);
+            last = Some((key, GroupOwner::of(&row.owner)));
+        }
+        if let Some((key, _)) = &last {
+            match positions.get_mut(key) {
+                Some(positions) => positions.push(at),
+                None => {
+                    positions.insert(key.clone(), vec![at]);
+                }
+            }
+        }
+    }
+    let mut sets: Vec<(SocketSet, Vec<u32>)> = rolled_up(positions)
+        .into_iter()
+        .map(|(key, positions)| (gather(report, &key, &positions, &others), positions))
+        .collect();
+    sets.sort_by(|(a, _), (b, _)| {
+        (b.sockets.cmp(&a.sockets))
+            .then_with(|| {
+                let key = |set: &SocketSet| {
+                    (
+                        set.cause,
+                        set.is_age_missing(),
+                        set.end,
+                        set.listener,
+                        set.netns,
+                    )
+                };
+                key(a).cmp(&key(b))
+            })
+            .then_with(|| a.owner.pids.cmp(&b.owner.pids))
+    });
+    pool::fill(report, &mut sets);
+    let suspicious = sets
+        .iter_mut()
+        .filter(|(set, _)| set.is_suspicious() && set.waiting.is_none());
+    let (mut looked_at, positions): (Vec<&mut SocketSet>, Vec<&[u32]>) = suspicious
+        .take(BESIDE_MAX)
+        .map(|(set, positions)| (set, positions.as_slice()))
+        .unzip();
+    let legs = pairs::legs(report, &positions);
+    let asks: Vec<Ask<'_>> = looked_at
+        .iter()
+        .zip(&positions)
+        .map(|(set, positions)| {
+            let sockets = positions.iter().map(|at| report.row(*at as usize).socket);
+            Ask::of(report, set.netns, &set.owner.pids, sockets)
+        })
+        .collect();
+    let requests = requests(report, &asks);
+    for ((set, legs), requests) in looked_at.iter_mut().zip(legs).zip(requests) {
+        set.legs = legs;
+        set.requests = requests;
+    }
+    other_legs::attach_fin_wait2(report, sets)
+}
+
+/// Puts the sets of one owner, cause and side together where they spread over many service ends: a
+/// crawler that leaks one connection to each of a thousand hosts has one fault, and not a small
+/// one.
+fn rolled_up(positions: FxHashMap<Key, Vec<u32>>) -> FxHashMap<Key, Vec<u32>> {
+    let several = |key: &Key, ends| Key {
+        end: ServiceEnd::Several(key.end.side(), ends),
+        ..key.clone()
+    };
+    let mut ends: FxHashMap<Key, u32> = FxHashMap::default();
+    for key in positions.keys().filter(|key| key.listener.is_none()) {
+        *ends.entry(several(key, 0)).or_default() += 1;
+    }
+    let mut rolled: FxHashMap<Key, Vec<u32>> = FxHashMap::default();
+    for (key, at) in positions {
+        let key = match ends.get(&several(&key, 0)) {
+            Some(ends) if *ends > ENDS_MAX && key.listener.is_none() => several(&key, *ends),
+            _ => key,
+        };
+        rolled.entry(key).or_default().extend(at);
+    }
+    for at in rolled.values_mut() {
+        at.sort_unstable();
+    }
+    rolled
+}

@@ -1,0 +1,59 @@
+//! Key: what the sockets of a set share.
+use crate::classifier::listeners::Bound;
+use crate::classifier::owner::GroupOwner;
+use crate::classifier::program::OwnerKey;
+use crate::classifier::report::Report;
+use crate::classifier::row::Row;
+use crate::classifier::service::{Service, ServiceEnd};
+use crate::model::Cause;
+
+/// What the sockets of a set share.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) netns: u16,
+    pub(super) cause: Cause,
+    /// The age is not known: whether they linger is not, either.
+    pub(super) is_age_missing: bool,
+    pub(super) end: ServiceEnd,
+    pub(super) listener: Option<Bound>,
+    pub(super) kind: Option<&'static str>,
+    pub(super) owner: OwnerKey,
+}
+
+impl Key {
+    pub(super) fn of(
+        report: &Report<'_>,
+        row: &Row<'_>,
+        cause: Cause,
+        is_age_missing: bool,
+    ) -> Key {
+        let owner = GroupOwner::of(&row.owner);
+        let is_one = owner.kind == Some("process") && owner.pids.len() == 1;
+        Key {
+            netns: row.socket.netns,
+            cause,
+            is_age_missing,
+            end: ServiceEnd::One(end(report, row)),
+            listener: listener(report, row),
+            kind: owner.kind,
+            owner: if is_one {
+                OwnerKey::of(report.holders(), &owner, row.side())
+            } else {
+                OwnerKey::Processes(owner.pids)
+            },
+        }
+    }
+}
+
+/// The listener of an unaccepted connection.
+pub(super) fn listener(report: &Report<'_>, row: &Row<'_>) -> Option<Bound> {
+    let unaccepted = row.socket.is_unaccepted();
+    let listener = unaccepted.then(|| report.listeners().queue_of(row.socket))??;
+    Some(listener.bound)
+}
+
+/// The service of a connection. One that waits to be accepted is to that of the listener, though
+/// it came to another port.
+pub(super) fn end(report: &Report<'_>, row: &Row<'_>) -> Service {
+    listener(report, row).map_or_else(|| row.service(), |listener| listener.service())
+}

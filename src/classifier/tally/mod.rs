@@ -1,0 +1,87 @@
+//! Counts by chosen dimensions: how many of the selected sockets share a state, a peer, a program …
+//!
+//! Every socket is counted once. One that several programs hold counts for the set of them, so
+//! that the shares add up.
+
+mod dimension;
+mod interned;
+mod value;
+mod values;
+
+pub use self::dimension::Dimension;
+use self::interned::Interned;
+pub use self::value::{Value, ValueText};
+use self::values::{Key, Values};
+use crate::classifier::report::Report;
+use crate::classifier::row::Row;
+use crate::model::State;
+
+/// The sockets that have the same values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// In the order of the dimensions.
+    pub values: Vec<Value>,
+    pub sockets: u64,
+    /// How many of them are in CLOSE_WAIT.
+    pub close_wait: u64,
+}
+
+/// Tells for each selected socket on which line it stands, by numbers from 0.
+pub struct Sorter<'a> {
+    values: Values<'a>,
+    dimensions: &'a [Dimension],
+    keys: Interned<Key>,
+}
+
+impl<'a> Sorter<'a> {
+    pub fn new(report: &'a Report<'a>, dimensions: &'a [Dimension]) -> Sorter<'a> {
+        Sorter {
+            values: Values::of(report),
+            dimensions,
+            keys: Interned::default(),
+        }
+    }
+
+    /// The line of a socket of the report. Costs an allocation for a new line or a new value, and
+    /// none for a socket.
+    pub fn line(&mut self, row: &Row<'_>) -> usize {
+        let key = self.values.key(self.dimensions, row);
+        self.keys.number(key) as usize
+    }
+
+    /// The values of each line.
+    pub fn lines(&self) -> Vec<Vec<Value>> {
+        let keys = self.keys.things.iter();
+        keys.map(|key| self.values.of_key(self.dimensions, key))
+            .collect()
+    }
+}
+
+/// Counts the selected sockets, the most frequent first.
+pub fn tally(report: &Report<'_>, dimensions: &[Dimension]) -> Vec<Line> {
+    let mut sorter = Sorter::new(report, dimensions);
+    let mut counts: Vec<(u64, u64)> = Vec::new();
+    for row in report.rows() {
+        let line = sorter.line(&row);
+        if counts.len() <= line {
+            counts.resize(line + 1, (0, 0));
+        }
+        if let Some((sockets, close_wait)) = counts.get_mut(line) {
+            *sockets += 1;
+            *close_wait += u64::from(row.socket.state == State::CloseWait);
+        }
+    }
+    let mut lines: Vec<Line> = sorter
+        .lines()
+        .into_iter()
+        .zip(counts)
+        .map(|(values, (sockets, close_wait))| Line {
+            values,
+            sockets,
+            close_wait,
+        })
+        .collect();
+    lines
+        .sort_unstable_by(|a, b| (b.sockets.cmp(&a.sockets)).then_with(|| a.values.cmp(&b.values)));
+    lines
+}
