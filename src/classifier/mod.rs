@@ -13,7 +13,7 @@ pub mod facts;
 pub mod fin_wait2;
 pub mod finding;
 pub mod group;
-pub mod halted_share;
+pub mod halt;
 mod hidden_owners;
 mod inheritance;
 pub mod listeners;
@@ -47,12 +47,6 @@ pub mod time_pattern;
 pub mod verdict;
 pub mod waiting;
 pub mod workers;
-
-/// Whether processes can run.
-pub mod halt {
-    pub use super::halted_share::HaltedShare;
-    pub use super::process::{HaltReason, throttled};
-}
 
 use rustc_hash::FxHashMap;
 

@@ -6,7 +6,7 @@ use super::{DETAILED, Finding, Findings, SUSPECTS_MAX, Sum, Suspects};
 use crate::classifier::chain::chain;
 use crate::classifier::culprit::Culprit;
 use crate::classifier::dead_descriptors;
-use crate::classifier::halted_share::HaltedShare;
+use crate::classifier::halt::HaltedShare;
 use crate::classifier::merge::{by_fullness, merge};
 use crate::classifier::pool::PoolVerdict;
 use crate::classifier::process::{Descriptors, descriptors, is_halted};

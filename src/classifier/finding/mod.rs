@@ -10,7 +10,7 @@ pub use self::judge::{findings, suspects};
 use crate::classifier::chain::Hop;
 use crate::classifier::culprit::{self, Culprit};
 pub use crate::classifier::fin_wait2::FinWait2;
-use crate::classifier::halted_share::HaltedShare;
+use crate::classifier::halt::HaltedShare;
 use crate::classifier::owner::GroupOwner;
 use crate::classifier::process::is_halted;
 use crate::classifier::queue::Queue;

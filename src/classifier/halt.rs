@@ -1,6 +1,7 @@
 //! How many of the workers of a service cannot run.
 
 use super::process::is_halted;
+pub use super::process::{HaltReason, throttled};
 use super::report::Report;
 use super::socket_set::SocketSet;
 use crate::model::{Evidence, Pid};
