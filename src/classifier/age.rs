@@ -1,4 +1,4 @@
-//! How long a socket has been idle, from the times in tcp_info.
+//! Ages: how long a socket has been idle, by the times in tcp_info.
 
 use std::num::NonZeroU64;
 
@@ -6,17 +6,18 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::model::{Idle, Snapshot, Socket, State};
 
-/// Sockets that an earlier reading saw in CLOSE_WAIT, or in FIN_WAIT2, and how many milliseconds ago:
-/// they have been in it at least as long, whatever renews their last acknowledgement.
+/// Sightings: sockets that an earlier reading saw in CLOSE_WAIT or FIN_WAIT2, and how many
+/// milliseconds ago. They have been in that state at least that long, whatever their last
+/// acknowledgement shows.
 #[derive(Debug, Clone, Default)]
 pub struct Sightings(FxHashMap<Identity, u64>);
 
-/// The network namespace, by its inode or else its position, and the cookie.
+/// The inode of the network namespace (or its position), and the cookie.
 type Identity = (u64, NonZeroU64);
 
 impl Sightings {
-    /// From the CLOSE_WAIT and FIN_WAIT2 sockets of an earlier reading, which ended `ago_ms` before the next one
-    /// began.
+    /// From the CLOSE_WAIT and FIN_WAIT2 sockets of an earlier reading, which ended `ago_ms` before
+    /// the next one began.
     pub fn of<'a>(
         snapshot: &Snapshot,
         sockets: impl IntoIterator<Item = &'a Socket>,
@@ -29,7 +30,7 @@ impl Sightings {
         Sightings(seen.collect())
     }
 
-    /// Both together: for a socket in both, whichever is longer ago.
+    /// Merges both. For a socket in both, the longer time counts.
     pub fn and(mut self, other: Sightings) -> Sightings {
         for (identity, ago_ms) in other.0 {
             let known = self.0.entry(identity).or_default();
@@ -38,7 +39,7 @@ impl Sightings {
         self
     }
 
-    /// Those that are among these sockets too.
+    /// Keeps only those that are among these sockets.
     pub fn among<'a>(
         mut self,
         snapshot: &Snapshot,
@@ -52,7 +53,7 @@ impl Sightings {
         self
     }
 
-    /// How long ago the socket was seen first; 0 where it was not.
+    /// How long ago the socket was first seen; 0 if it was not.
     fn ago_ms(&self, snapshot: &Snapshot, socket: &Socket) -> u64 {
         if self.0.is_empty() {
             return 0;
@@ -67,13 +68,13 @@ fn identity(snapshot: &Snapshot, socket: &Socket) -> Option<Identity> {
     Some((inode.unwrap_or(socket.netns.into()), socket.cookie?))
 }
 
-/// The bracket of a socket's idle time; `None` where nothing tells it, and then nobody guesses.
+/// The bounds of a socket's idle time; `None` if unknown.
 ///
-/// On CLOSE_WAIT it is the time since the FIN. A FIN carries an acknowledgement, which renews
-/// `last_ack_recv`, and no data, which would renew `last_data_recv`
-/// (`net/ipv4/tcp_input.c`, `tcp_ack` and `tcp_event_data_recv`), so it lies between the two. A
-/// later acknowledgement, such as the answer to a keepalive probe, only lowers the lower bound; an
-/// earlier reading that saw the socket in CLOSE_WAIT raises it.
+/// On CLOSE_WAIT this is the time since the FIN. A FIN carries an acknowledgement, which updates
+/// `last_ack_recv`, but no data, which would update `last_data_recv` (`net/ipv4/tcp_input.c`,
+/// `tcp_ack` and `tcp_event_data_recv`). So the FIN came between the two. A later acknowledgement,
+/// such as the answer to a keepalive probe, lowers the lower bound; an earlier reading that saw the
+/// socket in CLOSE_WAIT raises it.
 pub fn idle(snapshot: &Snapshot, socket: &Socket, seen: &Sightings) -> Option<Idle> {
     let tcp = socket.tcp?;
     let received = tcp.last_data_recv()?;
@@ -99,14 +100,14 @@ pub fn idle(snapshot: &Snapshot, socket: &Socket, seen: &Sightings) -> Option<Id
     }
 }
 
-/// How long nothing has come from the remote end of a FIN_WAIT2 socket, neither the acknowledgement
-/// of our FIN nor a byte; `None` where nothing tells it.
+/// How long nothing was received from the remote end of a FIN_WAIT2 socket, neither the
+/// acknowledgement of the FIN nor data; `None` if unknown.
 ///
-/// The FIN went out after the last byte that was sent, and its acknowledgement came no later than
-/// the last one. Bytes that come in after it renew both times. So the silence is at least as long as
-/// nothing was acknowledged, and at most as long as no byte went either way. Answers to keepalive
-/// probes lower the lower bound; an earlier reading that saw the socket in FIN_WAIT2 raises it, as far
-/// as no byte came since.
+/// The FIN was sent after the last byte, and acknowledged no later than the last acknowledgement.
+/// Data that arrives afterwards updates both times. So the silence is at least the time since the
+/// last acknowledgement, and at most the time since the last byte in either direction. Answers to
+/// keepalive probes lower the lower bound; an earlier reading that saw the socket in FIN_WAIT2
+/// raises it, up to the time since the last byte.
 pub fn silence(snapshot: &Snapshot, socket: &Socket, seen: &Sightings) -> Option<Idle> {
     let tcp = socket.tcp.filter(|_| socket.state == State::FinWait2)?;
     let last_byte = tcp.last_data_recv()?.latest(tcp.last_data_sent()?);

@@ -1,29 +1,30 @@
-//! Why a socket is in CLOSE_WAIT: one pure function, read from top to bottom.
+//! Why a socket is in CLOSE_WAIT: one pure function, to be read from top to bottom.
 
 use super::facts::{Facts, PeerEnd};
 use super::send_progress::SendProgress;
 use crate::model::{Ago, Cause, Causes, Missing, Side, TimerKind};
 
-/// How long a CLOSE_WAIT may last before it counts: a process that is scheduled at all reads
-/// end-of-file and closes within milliseconds; five seconds leave room for one that is swapping,
-/// collecting garbage or finishing a response.
+/// How long a CLOSE_WAIT may last before it counts, in milliseconds. A process that is scheduled
+/// reads end-of-file and closes within milliseconds; five seconds allow for swapping, garbage
+/// collection and the end of a response.
 pub const GRACE_MS: u64 = 5_000;
 
-/// The most bytes of a goodbye: a line that says why. Answers are longer, their headers alone.
+/// The most bytes of a closing message, such as a line with the reason. Responses are longer,
+/// because of their headers.
 const CLOSING_MESSAGE_MAX: u32 = 512;
-/// What comes this long after this side's last byte is not taken for its answer.
+/// Data that arrives later than this after this side last sent is no response to it.
 const UNPROMPTED_MS: u64 = 1_000;
 
-/// `net.ipv4.tcp_keepalive_intvl`, as kernels come.
+/// The default of `net.ipv4.tcp_keepalive_intvl`.
 const PROBE_INTERVAL_MS: u32 = 75_000;
 
-/// The cause, and what is not known about it.
+/// A cause, and what is uncertain about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Judged {
     pub cause: Cause,
-    /// Why it is unclear.
+    /// Why the cause is unclear.
     pub missing: Option<Missing>,
-    /// The causes that it may have in place of this one.
+    /// Causes that the socket may have instead.
     pub alternatives: Causes,
 }
 
@@ -36,7 +37,7 @@ impl Judged {
         }
     }
 
-    /// Unclear, where a fact is missing between these causes.
+    /// Unclear: an unknown fact decides between these causes.
     fn unclear<const N: usize>(missing: Missing, between: [Cause; N]) -> Judged {
         Judged {
             cause: Cause::Unclear,
@@ -45,7 +46,7 @@ impl Judged {
         }
     }
 
-    /// The causes that it may have, this one among them unless it is unclear.
+    /// All causes that the socket may have.
     fn possible(self) -> Causes {
         match self.cause {
             Cause::Unclear => self.alternatives,
@@ -54,8 +55,8 @@ impl Judged {
     }
 }
 
-/// The first row that fits decides. A fact that is not known and would choose another row makes it
-/// unclear.
+/// The first rule that applies decides. If an unknown fact could make another rule apply, the cause
+/// is unclear.
 pub fn cause(facts: &Facts, grace_ms: u64) -> Judged {
     if is_transient(facts, grace_ms) {
         return Judged::sure(Cause::Transient);
@@ -85,7 +86,7 @@ pub fn cause(facts: &Facts, grace_ms: u64) -> Judged {
     }
 }
 
-/// The cause of a socket that lingers.
+/// The cause of a socket that is older than the grace.
 fn by_owner(facts: &Facts) -> Judged {
     if facts.inherited == Some(true) {
         return Judged::sure(Cause::Inherited);
@@ -96,7 +97,7 @@ fn by_owner(facts: &Facts) -> Judged {
     }
     let alternatives = judged.possible().with(Cause::Inherited);
     match judged.cause {
-        // End-of-file was read and the socket is not closed, whoever holds it.
+        // Whoever holds it, end-of-file was read and the socket is not closed.
         Cause::NeverClosed => Judged {
             alternatives,
             ..judged
@@ -109,7 +110,7 @@ fn by_owner(facts: &Facts) -> Judged {
     }
 }
 
-/// The cause by what lies unread and what was answered.
+/// The cause by unread data and by what was answered.
 fn by_queue(facts: &Facts) -> Judged {
     let has_times = facts.idle.is_some();
     if facts.unmeasured {
@@ -142,7 +143,7 @@ fn by_queue(facts: &Facts) -> Judged {
         (0, _) => Some(Cause::NeverClosed),
         (1, Some(Side::Client)) => Some(Cause::StalePool),
         (_, Some(Side::Client)) if facts.is_closing_message() => Some(Cause::StalePool),
-        // A pool's or a handler's.
+        // It may be of a pool or of a handler.
         (1, None) => {
             let between = [Cause::StalePool, Cause::SlowHandler, Cause::Abandoned];
             return Judged::unclear(Missing::Side, between);
@@ -155,7 +156,8 @@ fn by_queue(facts: &Facts) -> Judged {
         _ => Some(Cause::NotReading),
     };
     match known {
-        // The peer closed one direction only; whether bytes still flow is what is not known.
+        // The peer may have closed one direction only; without times it is unknown whether data
+        // still flows.
         Some(cause) if !has_times && facts.peer == Some(PeerEnd::Waiting) => {
             Judged::unclear(Missing::Times, [Cause::HalfClose, cause])
         }
@@ -170,7 +172,7 @@ fn by_queue(facts: &Facts) -> Judged {
     }
 }
 
-/// The FIN came within the grace, and no other acknowledgement explains that.
+/// Whether the FIN came within the grace, and no other acknowledgement explains the time.
 fn is_transient(facts: &Facts, grace_ms: u64) -> bool {
     let Some(idle) = facts.idle else {
         return false;
@@ -181,7 +183,8 @@ fn is_transient(facts: &Facts, grace_ms: u64) -> bool {
     }
 }
 
-/// What brings acknowledgements that are not the FIN's, so that the last one tells no age.
+/// What causes acknowledgements other than that of the FIN, so that the last one does not show the
+/// age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum AckSource {
     /// Answers to keepalive probes.
@@ -190,13 +193,13 @@ pub enum AckSource {
     Probe,
     /// Data that is still being sent.
     Data,
-    /// Whatever comes in on any subflow of MPTCP, where no timer of the connection shows.
+    /// Anything that is received on a subflow of MPTCP; the connection shows no timer.
     Subflows,
 }
 
 impl Facts {
-    /// Why it is not known whether the FIN came within the grace: both ends of the age's bracket are
-    /// needed to tell, and one is within it. `None` where the age decides, or none is known at all.
+    /// Why it is unknown whether the FIN came within the grace: the grace is between the bounds of
+    /// the age. `None` if the age decides, or no time is known.
     pub fn age_uncertainty(&self, grace_ms: u64) -> Option<AckSource> {
         match self.idle?.is_within(grace_ms) {
             Some(_) => None,
@@ -204,11 +207,11 @@ impl Facts {
         }
     }
 
-    /// Whether the last acknowledgement may be the answer to a keepalive probe. The first probe goes
-    /// out when nothing has come in for the idle time, and the timer never runs for longer than
-    /// that, but for the interval between two probes (`net/ipv4/tcp_timer.c`,
-    /// `tcp_keepalive_timer`). One that runs for longer than the default interval, and for longer
-    /// than nothing came in before the acknowledgement, has sent none.
+    /// Whether the last acknowledgement may answer a keepalive probe. The first probe is sent after
+    /// nothing was received for the keepalive time, and the timer never runs longer than that;
+    /// between probes it runs for the interval (`net/ipv4/tcp_timer.c`, `tcp_keepalive_timer`). So
+    /// a timer that runs longer than the default interval, and longer than nothing was received
+    /// before the acknowledgement, has sent no probe.
     fn may_be_probed(&self) -> bool {
         let Some(expires_ms) = self.timer.map(|timer| timer.expires_ms) else {
             return false;
@@ -220,7 +223,7 @@ impl Facts {
         !(waits && self.received.zip(self.acked).is_some_and(quiet_for_less))
     }
 
-    /// What may have renewed the last acknowledgement since the FIN's.
+    /// What may have caused an acknowledgement after that of the FIN.
     pub(super) fn ack_source(&self, grace_ms: u64) -> Option<AckSource> {
         match self.timer.map(|timer| timer.kind) {
             Some(TimerKind::Keepalive) if self.may_be_probed() => Some(AckSource::Keepalive),
@@ -231,8 +234,8 @@ impl Facts {
         }
     }
 
-    /// Whether the peer said a few last words before it closed an idle connection: they came with
-    /// its FIN, this side had asked for nothing for a while, and all before them was read.
+    /// Whether the peer sent a short message when it closed an idle connection: it came with the
+    /// FIN, this side had sent nothing for a while, and everything before it was read.
     fn is_closing_message(&self) -> bool {
         let unprompted = |(sent, received): (Ago, Ago)| {
             sent.is_after(received, self.tick) == Some(false)

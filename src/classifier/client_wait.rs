@@ -1,20 +1,19 @@
-//! Spans: from when a peer asked to when it hung up. A request that was sent meanwhile to another
-//! service may be one for that peer.
+//! Waits of clients: from when a peer sent its request until it hung up. A request that was sent to
+//! another service in that time may be for that peer.
 
 use super::report::Report;
 use crate::model::{Ago, Side, Socket, State, Tick};
 
-/// When a peer asked and when it hung up.
+/// The time from the request of a client until it hung up.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ClientWait {
     pub(super) asked: Ago,
-    /// At the latest; `None` where it waits still.
+    /// When it hung up, at the latest; `None` if it still waits.
     left: Option<Ago>,
 }
 
 impl ClientWait {
-    /// Of a connection that is served here and was not answered; `None` of others, and where no
-    /// times came.
+    /// Of an accepted connection without an answer; `None` for others, or if times are unknown.
     pub(super) fn of(report: &Report<'_>, socket: &Socket) -> Option<ClientWait> {
         let tcp = socket.tcp?;
         let (asked, sent) = (tcp.last_data_recv()?, tcp.last_data_sent()?);
@@ -32,20 +31,21 @@ impl ClientWait {
         Some(ClientWait { asked, left })
     }
 
-    /// Whether it may have hung up after a request was sent.
+    /// Whether the client may have hung up after a request was sent.
     pub(super) fn may_outlast(&self, request: Ago, tick: Tick) -> bool {
         let is_later = |left| request.is_after(left, tick) == Some(true);
         !self.left.is_some_and(is_later)
     }
 
-    /// Whether a request may have been sent for it.
+    /// Whether a request may have been sent for this client.
     pub(super) fn may_have_caused(&self, request: Ago, tick: Tick) -> bool {
         self.asked.is_after(request, tick) != Some(true)
     }
 }
 
-/// Orders spans by when the peers asked, the latest first, and prolongs each to the latest end of
-/// those from it on. The first that began early enough for a request then tells for all of them.
+/// Sorts waits by their start, the latest first, and extends each to the latest end of all that
+/// started no later. Then only the first wait that started early enough for a request needs to be
+/// tested.
 pub(super) fn cover(waits: &mut [ClientWait]) {
     waits.sort_by_key(|wait| wait.asked.milliseconds());
     let mut latest: Option<Option<Ago>> = None;
@@ -57,7 +57,7 @@ pub(super) fn cover(waits: &mut [ClientWait]) {
     }
 }
 
-/// Whether a request may have been sent during one of these, as [`cover`] left them.
+/// Whether a request may have been sent during one of these waits, which [`cover`] has prepared.
 pub(super) fn may_cover(covered: &[ClientWait], request: Ago, tick: Tick) -> bool {
     let from = covered.partition_point(|wait| !wait.may_have_caused(request, tick));
     let first = covered.get(from);

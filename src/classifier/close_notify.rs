@@ -1,16 +1,16 @@
-//! Whether the few bytes that lie unread on each connection of a finding may be a close_notify of
-//! TLS. A short request looks the same, so that everything else must be ruled out first.
+//! Whether the few unread bytes on each connection of a finding may be a TLS close_notify. A short
+//! request looks the same, so everything else must be ruled out first.
 
 use super::finding::Finding;
 use super::process::Descriptors;
 use crate::model::Evidence;
 
-/// A close_notify alert: 24 bytes with TLS 1.3, 31 with AES-GCM before, 23 with ChaCha20. With a MAC
-/// it has the length of any line of text.
+/// The size of a close_notify record: 24 bytes with TLS 1.3, 31 with AES-GCM before, 23 with
+/// ChaCha20. Cipher suites with a MAC have no typical size.
 const BYTES: [u32; 3] = [23, 24, 31];
 
-/// Whether the length fits, the bytes came with the FIN on connections on which something was sent
-/// and all before was read, and those who hold them told that nothing keeps them from reading.
+/// Whether the length fits, the bytes came with the FIN after this side had sent and read
+/// everything before, and nothing prevents the holders from reading.
 pub fn is_close_notify(finding: &Finding) -> bool {
     let set = &finding.set;
     let unread = set.recv_q.max.saturating_sub(1);
@@ -24,8 +24,8 @@ pub fn is_close_notify(finding: &Finding) -> bool {
         && finding.evidence.iter().all(may_read)
 }
 
-/// Whether a process told that it runs, rests and has descriptors left. What
-/// was not asked is not ruled out.
+/// Whether a process is known to run, rest and have descriptors left. Unknown facts do not rule out
+/// a problem.
 fn may_read(evidence: &Evidence) -> bool {
     let has_descriptors = Descriptors::of(evidence).is_some_and(|left| left != Descriptors::Gone);
     evidence.threads.is_some()

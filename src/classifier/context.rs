@@ -1,4 +1,5 @@
-//! What every judgement of one snapshot rests on: listeners, owners, the other ends, inheritors.
+//! Context: what every judgement of one snapshot uses: listeners, sides, owners, other ends of
+//! connections, inheritance.
 
 use std::num::NonZeroU32;
 use std::sync::{Mutex, OnceLock};
@@ -34,38 +35,38 @@ pub(super) enum OwnerRef {
     Unread,
 }
 
-/// What is not known of a socket, and may be what is looked for.
+/// What is uncertain about a socket.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Uncertainty {
-    /// The causes that it may have in place of its own.
+    /// Causes that it may have instead of its own.
     causes: Causes,
-    /// The lower bound of its age is renewed, and says nothing.
+    /// Something resets the lower bound of its age, which then proves nothing.
     age: bool,
 }
 
-/// What processes of a namespace have asked of other services.
+/// The unanswered requests of processes, by network namespace.
 type Asked = FxHashMap<(u16, Vec<Pid>), Vec<Requests>>;
 
-/// What every judgement of one snapshot rests on.
+/// What every judgement of one snapshot uses.
 #[derive(Debug)]
 pub(super) struct Context<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) sides: Sides<'a>,
-    /// Positions of the sockets that closed first, ordered by namespace and (local, remote) end.
+    /// Positions of the sockets that closed first, ordered by namespace, local end and remote end.
     closed_first: Vec<u32>,
     no_holders: Holders,
     pub(super) grace_ms: u64,
     seen: Sightings,
-    /// Of each MPTCP connection with subflows, by namespace and token: a subflow whose data is not
-    /// acknowledged, if that is so for all of them.
+    /// For each MPTCP connection with subflows, by namespace and token: one of its subflows if none
+    /// of them gets data acknowledged, else `None`.
     stuck: FxHashMap<(u16, NonZeroU32), Option<&'a Socket>>,
-    /// Processes that hold several sockets older than themselves, ordered.
+    /// Processes that inherited several sockets, ordered.
     inheritors: Vec<Pid>,
-    /// Positions of the sockets that each process holds, made when first asked for: findings ask
-    /// about a few processes, over and over.
+    /// Positions of the sockets that each process holds. Built on first use, because findings look
+    /// up the same few processes many times.
     held: OnceLock<FxHashMap<Pid, Vec<u32>>>,
-    /// Made as findings ask for it: many lead to the same services behind, and again once those
-    /// were asked.
+    /// A cache of unanswered requests. Many findings lead to the same services, and they are judged
+    /// again after the processes of those services were read.
     pub(super) asked: Mutex<Asked>,
 }
 
@@ -101,7 +102,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Everything that is concluded about a socket, and what is not.
+    /// Everything that is concluded about a socket, and what is uncertain about it.
     pub(super) fn row<'b>(&'b self, socket: &'b Socket, owner: OwnerRef) -> (Row<'b>, Uncertainty) {
         let owner = self.owner(socket, owner);
         let idle = self.idle(socket);
@@ -130,7 +131,7 @@ impl<'a> Context<'a> {
         age::idle(self.snapshot, socket, &self.seen)
     }
 
-    /// How long a FIN_WAIT2 socket has heard nothing.
+    /// How long nothing has been received on a FIN_WAIT2 socket.
     pub(super) fn silence(&self, socket: &Socket) -> Option<Idle> {
         age::silence(self.snapshot, socket, &self.seen)
     }
@@ -139,13 +140,13 @@ impl<'a> Context<'a> {
         self.snapshot.holders.as_ref().unwrap_or(&self.no_holders)
     }
 
-    /// The sockets of the snapshot that a process holds, alone or with others.
+    /// The sockets of the snapshot that a process holds, also those that it shares.
     pub(super) fn held(&self, pid: Pid) -> impl Iterator<Item = &'a Socket> {
         let of_all = || {
             let mut held: FxHashMap<Pid, Vec<u32>> = FxHashMap::default();
             for (at, socket) in (0u32..).zip(&self.snapshot.sockets) {
                 let holders = self.holders().of(socket.inode);
-                // A process may hold it by several descriptors, which stand side by side.
+                // A process may hold it by several descriptors, which are adjacent.
                 for each in holders.chunk_by(|one, next| one.pid == next.pid) {
                     held.entry(each[0].pid).or_default().push(at);
                 }
@@ -207,7 +208,7 @@ impl<'a> Context<'a> {
 
     pub(super) fn facts(&self, socket: &Socket, idle: Option<Idle>, owner: &Owner<'_>) -> Facts {
         let tcp = socket.tcp.as_ref();
-        // The timers of an MPTCP connection are its subflows'.
+        // An MPTCP connection has no timers; its subflows have.
         let sender = self.sender(socket);
         Facts {
             tick: self.snapshot.host.tick,
@@ -216,7 +217,7 @@ impl<'a> Context<'a> {
             recv_q: socket.recv_q,
             counts_fin: match socket.protocol {
                 Protocol::Mptcp | Protocol::Subflow => false,
-                // It may be a subflow's.
+                // It may be a subflow that the source does not distinguish.
                 _ => socket.recv_q != 0 || !self.snapshot.namespace(socket).hides_subflows,
             },
             send_q: socket.send_q,
@@ -230,14 +231,14 @@ impl<'a> Context<'a> {
                 .and_then(|tcp| tcp.data_segs_out())
                 .map(|segments| segments > 0),
             pieces: tcp.and_then(|tcp| tcp.data_segs_out()),
-            // The FIN counts as one.
+            // The FIN counts as one byte.
             ever_received: tcp
                 .and_then(|tcp| tcp.bytes_received())
                 .map(|bytes| bytes > u64::from(socket.state == State::CloseWait)),
             read_before: tcp
                 .and_then(|tcp| tcp.bytes_received())
                 .map(|bytes| bytes > u64::from(socket.recv_q)),
-            // Of open connections nothing rests on it.
+            // Only causes of CLOSE_WAIT depend on it.
             peer: (socket.state == State::CloseWait)
                 .then(|| self.peer(socket))
                 .flatten()
@@ -247,7 +248,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The socket that sends what the program writes: itself, or a subflow.
+    /// The socket that sends what the program writes: this one, or a subflow.
     fn sender<'b>(&'b self, socket: &'b Socket) -> &'b Socket {
         let subflow = match socket.protocol {
             Protocol::Mptcp => socket
@@ -258,7 +259,7 @@ impl<'a> Context<'a> {
         subflow.unwrap_or(socket)
     }
 
-    /// The other end of the same connection, if it is in this namespace and closed first.
+    /// The other end of the same connection, if it is in this network namespace and closed first.
     pub(super) fn peer(&self, socket: &Socket) -> Option<(PeerEnd, &Socket)> {
         let wanted = (
             socket.netns,
@@ -279,13 +280,14 @@ impl<'a> Context<'a> {
         Some((end, peer))
     }
 
-    /// Whether more than one process holds the socket, or one that has several that it cannot
-    /// have accepted or connected itself.
+    /// Whether more than one process holds the socket, or its only holder is known to have
+    /// inherited several sockets.
     pub(super) fn inherited(&self, socket: &Socket, owner: &Owner<'_>) -> Option<bool> {
         let Owner::Process(holders) = owner else {
             return None;
         };
-        // Between fork and exec every child holds all that its parent holds, for milliseconds.
+        // Between fork(2) and execve(2) a child holds everything that its parent holds, for
+        // milliseconds.
         let settled = |pid| {
             let age = self.holders().age_ms(pid);
             age.is_none_or(|age| age >= CHILD_GRACE_MS)
@@ -297,7 +299,7 @@ impl<'a> Context<'a> {
         let Some(first) = pids.next() else {
             return Some(false);
         };
-        // An inheritor has made other sockets itself.
+        // A process that inherited sockets also opens its own.
         let is_one = || {
             let listener = self.sides.listeners.covering(socket);
             let listener = listener.map_or([].as_slice(), |listener| &listener.holders);
@@ -322,10 +324,10 @@ fn stuck(subflows: &[Socket]) -> FxHashMap<(u16, NonZeroU32), Option<&Socket>> {
     stuck
 }
 
-/// How old a second holder must be to count.
+/// The age from which on a second holder counts, in milliseconds.
 const CHILD_GRACE_MS: u64 = 1_000;
 
-/// The namespace, and the two ends.
+/// The network namespace, the local and the remote end.
 fn ends(socket: &Socket) -> (u16, Endpoint, Endpoint) {
     (
         socket.netns,

@@ -1,7 +1,7 @@
-//! Who must act: what stands behind a set of sockets, whatever their cause.
+//! Culprit: who must act before the sockets of a set can close, whatever their cause.
 //!
-//! The cause says what became of the sockets; it is the messenger as often as not. What the
-//! holders of the sockets told, and their other connections, may name somebody else.
+//! The cause only shows what happened to the sockets. The evidence from their holders, and other
+//! connections of the program, may show that somebody else is at fault.
 
 use super::report::Report;
 
@@ -16,41 +16,42 @@ use super::spin::Spin;
 use super::workers::{SharedWait, Workers};
 use crate::model::{Cause, Endpoint, Evidence, Pid, Wait, WaitKind};
 
-/// Of so many processes, those with the most sockets, what happens to one alone counts.
+/// What happens to a single process counts only if it is among this many with the most sockets.
 pub(super) const FIRST: usize = 2;
-/// So many threads that work on something else may have the sockets at hand: one may only watch.
+/// At least this many threads must be busy with something else to be able to serve the sockets: a
+/// single one may only be a monitor.
 const OTHERS_LEAST: u64 = 2;
 
-/// Who must act, or what must be changed, before the sockets can close.
+/// Who must act, or what must change, before the sockets can close.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Culprit {
     /// A holder cannot run, for this reason.
     Halted(Pid, HaltReason),
-    /// The control group of this holder may run for a part of the time only.
+    /// The control group of this holder has a CPU quota, which is used up.
     Throttled(Pid),
-    /// Threads of this holder wait for a lock on a file.
+    /// Threads of this holder wait for a file lock.
     FileLock(Pid),
-    /// The owner has as many files open as it may: accept(2) fails.
+    /// The owner has reached its limit of open files: accept(2) fails.
     NoDescriptors,
-    /// The owner waits for an answer from there.
+    /// The owner waits for an answer from this backend.
     Backend(Endpoint),
-    /// The owner has closed, or passed the close on, and this end has not closed.
+    /// The owner has closed its direction, or relayed the close, and this end has not closed.
     FarEnd(ServiceEnd),
-    /// The owner has no connection left to there: those that it had are not given back.
+    /// The owner has no open connection to this service left: those in its pool were not returned.
     Exhausted(ServiceEnd),
-    /// A thread of the owner never rests, and does this.
+    /// This thread of the owner never sleeps, and does this.
     Spinning(Pid, Spin),
-    /// Most of those who work wait for a lock that this thread, or process, has.
+    /// Most working threads wait for a lock that this thread or process holds.
     Lock(Pid),
     /// The event loop of this process does not run: its thread is in another call.
     Blocked(Pid),
-    /// Nobody who holds the listener ever accepts.
+    /// No holder of the listener ever calls accept(2).
     Sleepers,
 }
 
 impl Culprit {
-    /// By the first fact that explains the cause. `None` where the facts point nowhere else: the
-    /// program itself is to be asked.
+    /// Decides by the first fact that explains the cause. `None` if the facts do not point
+    /// elsewhere, so that the program itself must be inspected.
     pub(super) fn of(
         report: &Report<'_>,
         set: &SocketSet,
@@ -61,12 +62,12 @@ impl Culprit {
             return None;
         }
         if let Some(waiting) = &set.waiting {
-            // Who has not read what came in, or may be owed an answer, points at nobody.
+            // Unread data, or an answer that may still be due, does not point at the remote end.
             let is_open = set.is_suspicious() && waiting.unread < set.sockets;
             return is_open.then_some(Culprit::FarEnd(set.end));
         }
         let reason = |evidence: &Evidence| Some((evidence.pid, HaltReason::of(evidence)?));
-        // What one of many workers suffers explains nothing, unless it has most of the sockets.
+        // The state of one among many workers explains nothing, unless it has most of the sockets.
         let first = &evidence[..evidence.len().min(FIRST)];
         if let Some((pid, reason)) = first.iter().find_map(reason) {
             return Some(Culprit::Halted(pid, reason));
@@ -80,7 +81,7 @@ impl Culprit {
         if let Some(end) = set.far_end() {
             return Some(Culprit::FarEnd(end));
         }
-        // An idle pool lies idle whatever its owner waits for.
+        // A pool is idle whatever its owner waits for.
         let is_at_rest = set.cause == Cause::StalePool;
         if let Some(remote) = backend(set, evidence, workers).filter(|_| !is_at_rest) {
             return Some(Culprit::Backend(remote));
@@ -100,7 +101,7 @@ impl Culprit {
         if let Some(held_by) = held_by.filter(|_| !is_at_rest) {
             return Some(Culprit::Lock(held_by.thread.unwrap_or(held_by.pid)));
         }
-        // A loop at work is met in other calls as well.
+        // A busy event loop is sometimes seen in other calls.
         let is_held_up = |evidence: &&Evidence| rests(evidence) && is_blocked(set, evidence);
         if let Some(blocked) = first.iter().find(is_held_up).filter(|_| !is_at_rest) {
             return Some(match workers.service() {
@@ -108,7 +109,7 @@ impl Culprit {
                 None => Culprit::Blocked(blocked.pid),
             });
         }
-        // What was read and not closed was forgotten, at whatever pace.
+        // A socket that was read and not closed was forgotten, at any speed.
         let is_late = !is_at_rest && set.cause != Cause::NeverClosed;
         let is_throttled = |evidence: &&Evidence| is_late && throttled(evidence).is_some();
         if let Some(throttled) = first.iter().find(is_throttled) {
@@ -142,7 +143,7 @@ impl Culprit {
         }
     }
 
-    /// The process, or the thread, that it is about.
+    /// The process or thread that it is about.
     pub fn pid(self) -> Option<Pid> {
         match self {
             Culprit::Halted(pid, _)
@@ -169,8 +170,8 @@ impl Culprit {
     }
 }
 
-/// The remote end that owes an answer: to a proxy's other legs, to the threads that work, or to
-/// requests that were sent for those who hung up.
+/// The remote end that owes an answer: to the other legs of a proxy, to the working threads, or to
+/// requests that were sent for the peers who hung up.
 fn backend(set: &SocketSet, evidence: &[Evidence], workers: &Workers) -> Option<Endpoint> {
     let of_legs = match set.all_pair() {
         Some((LegState::Unanswered, ServiceEnd::One(service))) => match service.at {
@@ -189,14 +190,14 @@ fn backend(set: &SocketSet, evidence: &[Evidence], workers: &Workers) -> Option<
             let is_of_before = is_of_before(*remote);
             match set.cause {
                 Cause::NeverClosed => may_hold(set, workers, common) && !is_of_before,
-                // Where nobody else works, nobody is left to serve.
+                // If no other thread works, none is left to serve.
                 _ => !is_of_before || workers.others(common) < OTHERS_LEAST,
             }
         });
         backend.map(|(remote, _)| remote)
     };
     let of_requests = || set.awaited(evidence).next().map(|requests| requests.remote);
-    // One fetch for all who ask for the same, as of a cache.
+    // One fetch for all who ask for the same thing, as in a cache.
     let of_first = || {
         let mut requests = set.requests.iter();
         let first = requests.find(|requests| requests.is_first && requests.has_waiter(evidence))?;
@@ -208,16 +209,16 @@ fn backend(set: &SocketSet, evidence: &[Evidence], workers: &Workers) -> Option<
         .or_else(of_first)
 }
 
-/// Whether threads that wait for a service may be those that have the sockets of a set at hand: of
-/// sockets from which end-of-file was read, each is with a thread of its own, or with none.
+/// Whether threads that wait for a service may be the ones that serve the sockets of a set. Once
+/// end-of-file was read, each socket has its own thread, or none.
 fn may_hold(set: &SocketSet, workers: &Workers, waiting: &SharedWait) -> bool {
-    // As many wait in those processes that were not asked.
+    // Assume as many waiting threads in the processes that were not read.
     let all = waiting.threads.saturating_mul(workers.total);
     let sockets = set.sockets.saturating_mul(workers.asked.max(1));
     all.saturating_mul(2) >= sockets
 }
 
-/// Whether everybody who might accept only sleeps, or waits for a child.
+/// Whether every process that might accept only sleeps or waits for a child.
 fn nobody_accepts(set: &SocketSet, evidence: &[Evidence]) -> bool {
     let idle = |evidence: &Evidence| {
         let waits = evidence.waits.as_deref().unwrap_or_default();
@@ -228,6 +229,6 @@ fn nobody_accepts(set: &SocketSet, evidence: &[Evidence]) -> bool {
         let sleeps = |wait: &Wait| matches!(wait.kind, WaitKind::Sleep | WaitKind::Child);
         evidence.threads.is_some_and(|all| all.total == threads) && waits.iter().all(sleeps)
     };
-    // Of those that were not asked nothing is known.
+    // Nothing is known of processes that were not read.
     evidence.len() == set.by_weight.len() && !evidence.is_empty() && evidence.iter().all(idle)
 }

@@ -1,4 +1,5 @@
-//! Descriptors that have lost their connections, and whose they are.
+//! Dead descriptors: open descriptors of sockets whose connections are in no table any more, and
+//! whose they are.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +11,11 @@ use super::socket_set;
 use super::workers::Workers;
 use crate::model::{Cause, Evidence, FdLimit, Name, Pid};
 
-/// How far two counts of the legs of one proxy may be apart, in percent: a connection is between the
-/// two at any moment.
+/// The largest difference between two counts of the legs of one proxy, in percent: some connection
+/// is always on its way.
 const APART_PERCENT: u64 = 20;
 
-/// The descriptors that have lost their connections, of one program together, where they are many.
+/// Findings about dead descriptors, one for each program that has many.
 pub(super) fn findings(
     report: &Report<'_>,
     evidence: &[Evidence],
@@ -72,9 +73,10 @@ pub(super) fn findings(
         .collect()
 }
 
-/// Adds the findings about dead descriptors. Those that are as many as the FIN_WAIT2 sockets of their
-/// program which wait for a remote end, CLOSE_WAIT ones counted with them, are the other legs of these:
-/// the hosts of the clients have let go of them, and the program waits for the remote end at both.
+/// Adds findings about dead descriptors. If a program has about as many of them, together with
+/// CLOSE_WAIT sockets, as it has FIN_WAIT2 sockets that wait for a remote end, they are the other
+/// legs of these: the hosts of the clients have dropped the connections, and the program waits for
+/// the remote end on both legs.
 pub(super) fn add_to(dead: Vec<Finding>, findings: &mut Vec<Finding>, thresholds: &Thresholds) {
     for one in dead {
         match findings.iter_mut().find(|finding| is_leg(&one, finding)) {

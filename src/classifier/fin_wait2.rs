@@ -7,13 +7,13 @@ use crate::model::State;
 /// What will end FIN_WAIT2 sockets, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FinWait2 {
-    /// Without a process: the kernel ends them.
+    /// Sockets without a process: the kernel ends them.
     pub orphaned: u64,
-    /// When the last of those is gone.
+    /// The time until the last of those ends, in milliseconds.
     pub last_ends_ms: Option<u32>,
-    /// The service that they are all connections to.
+    /// The service that all of those are connections to, if it is one.
     pub orphaned_to: Option<Service>,
-    /// Still held by a process: nothing bounds them.
+    /// Sockets that a process holds: nothing ends them.
     pub held: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Groups: sockets of one namespace with the same state, side, service end and program.
+//! Groups: sockets of one network namespace with the same state, side, service and program.
 
 use rustc_hash::FxHashMap;
 
@@ -12,10 +12,10 @@ pub use super::service::Service;
 use crate::model::{Cause, Holders, Owner, Pid, Protocol, Snapshot, State};
 
 /// A group and its figures. The processes of one program are one owner, as in
-/// [`SocketSet`](super::sets::Set).
+/// [`SocketSet`](super::socket_set::SocketSet).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group {
-    /// The namespace, as [`Socket::netns`].
+    /// The network namespace, as [`Socket::netns`].
     pub netns: u16,
     pub protocol: Protocol,
     pub state: State,
@@ -24,13 +24,13 @@ pub struct Group {
     pub sockets: u64,
     pub recv_q: RecvQ,
     pub send_q_max: u32,
-    /// Of the lower bounds of the idle times; `None` where no socket has one.
+    /// Of the lower bounds of the idle times; `None` if no socket has one.
     pub idle: Option<Spread>,
-    /// How many sockets have each cause; those of no socket are left out.
+    /// The number of sockets for each cause that occurs.
     pub causes: Vec<(Cause, u64)>,
 }
 
-/// How many sockets have nothing, one byte (on CLOSE_WAIT: the FIN) or more unread.
+/// How many sockets have no, one or more unread bytes; on CLOSE_WAIT, the one byte is the FIN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RecvQ {
     pub zero: u64,
@@ -50,7 +50,7 @@ impl RecvQ {
     }
 }
 
-/// The least, the middle and the greatest of some durations, in milliseconds.
+/// Minimum, median and maximum of durations, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spread {
     pub min_ms: u64,
@@ -59,7 +59,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// `None` of nothing. The middle is the lower one of two (nearest rank).
+    /// `None` if there are none. Of two middle values the lower one (nearest rank).
     pub fn of(durations: &mut [u32]) -> Option<Spread> {
         durations.sort_unstable();
         let p50 = durations.get(durations.len().checked_sub(1)? / 2)?;
@@ -71,12 +71,12 @@ impl Spread {
     }
 }
 
-/// Gathers rows into groups; a row costs an allocation only where it opens a group.
+/// Collects rows into groups; allocates only for a new group.
 pub struct Grouping<'a> {
     snapshot: &'a Snapshot,
     groups: FxHashMap<(u16, Protocol, State, Service, u32), Tally>,
     owners: FxHashMap<GroupOwner, u32>,
-    /// The owner of the last row: rows of one owner come in runs.
+    /// The owner of the last row: rows of one owner are often adjacent.
     last: Option<(GroupOwner, u32)>,
 }
 
@@ -153,8 +153,8 @@ impl<'a> Grouping<'a> {
         number
     }
 
-    /// The groups: CLOSE_WAIT first, then the largest; ties by state, service, namespace and owner, so that
-    /// the same sockets always give the same order.
+    /// The groups: CLOSE_WAIT first, then the largest. Ties are ordered by state, service,
+    /// namespace and owner, so that the same sockets give the same order.
     pub fn finish(self) -> Vec<Group> {
         let mut owners: Vec<Option<GroupOwner>> = vec![None; self.owners.len()];
         for (owner, number) in self.owners {

@@ -1,11 +1,11 @@
-//! Owners that could not be seen: why, how many, and what to try.
+//! Hidden owners: why holders of sockets were not found, for how many sockets, and what to try.
 
 use super::listeners::Listeners;
 use super::row::Row;
 use crate::model::{BlindSpot, Gap, GapKind, HiddenReason, Holding, Name, Owner, Scan, Snapshot};
 
-/// Why a holder may have gone unseen in this snapshot: the first reason that something can be done
-/// about. Others may apply as well, and the gap names all.
+/// Why a holder may not have been found: the first reason that can be removed. Others may apply
+/// too; the gap lists all.
 pub fn hidden_reason(snapshot: &Snapshot) -> HiddenReason {
     let scan = &snapshot.scan;
     let unlisted = scan
@@ -20,7 +20,7 @@ pub fn hidden_reason(snapshot: &Snapshot) -> HiddenReason {
     }
 }
 
-/// Counts selected sockets whose owner is not known.
+/// Counts selected sockets without a known owner.
 #[derive(Default)]
 pub(super) struct Hidden {
     hidden: u64,
@@ -70,7 +70,7 @@ impl Hidden {
                  an age, an interface, a mark or a cgroup)"
                     .to_owned(),
                 match hidden_reason(snapshot) {
-                    // Root has what helps against the others.
+                    // As root, the other reasons do not apply.
                     hidden @ HiddenReason::NeedsCapability => format!(
                         "{}, or select by state and port alone",
                         remedy(hidden, scan)
@@ -94,7 +94,7 @@ impl Hidden {
     }
 }
 
-/// Who may hold the sockets, the most specific first; at least one.
+/// Who may hold the sockets, the most specific first; never empty.
 fn reasons(scan: &Scan) -> Vec<String> {
     let held = scan
         .blind_spots
@@ -151,7 +151,7 @@ fn reasons(scan: &Scan) -> Vec<String> {
     }
 }
 
-/// What to try against the reason that [`hidden_reason`] gives.
+/// What to try against this reason.
 fn remedy(hidden_reason: HiddenReason, scan: &Scan) -> String {
     let has = |blind_spot| scan.blind_spots.contains(&blind_spot);
     match hidden_reason {
@@ -173,7 +173,7 @@ fn remedy(hidden_reason: HiddenReason, scan: &Scan) -> String {
     }
 }
 
-/// The capabilities that the reader lacks; `None` where that was not read.
+/// The capabilities that closewait lacks; `None` if that was not read.
 fn lacking(scan: &Scan) -> Option<String> {
     scan.blind_spots
         .iter()

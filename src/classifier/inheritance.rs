@@ -1,15 +1,17 @@
-//! Inheritance: sockets that a process got from another by fork(2), and did not open itself.
+//! Inheritance: sockets that a process got from another process by fork(2), instead of opening them
+//! itself.
 
 use super::listeners::Listeners;
 use crate::model::{Ago, Holder, Holders, Pid, Snapshot, Socket, State, TcpInfo};
 use rustc_hash::FxHashMap;
 
-/// How much younger than the last byte of a socket its holder must be to have inherited it: the
-/// two are read at different moments, and rounded.
+/// How much younger than the last byte of a socket its holder must be to have inherited it, in
+/// milliseconds: the two times are rounded and read at different moments.
 const INHERITED_MARGIN_MS: u64 = 1_000;
 
-/// The processes that hold several CLOSE_WAIT sockets which they cannot have made, ordered. One
-/// alone proves nothing: a server that forks for each connection gives each child one.
+/// The processes that hold several CLOSE_WAIT sockets which they cannot have opened, ordered. A
+/// single such socket proves nothing: a server that forks for each connection gives one to each
+/// child.
 pub(super) fn inheritors(snapshot: &Snapshot, listeners: &Listeners) -> Vec<Pid> {
     let Some(holders) = &snapshot.holders else {
         return Vec::new();
@@ -37,11 +39,11 @@ pub(super) fn inheritors(snapshot: &Snapshot, listeners: &Listeners) -> Vec<Pid>
     inheritors
 }
 
-/// Whether a process got a socket from another: it is younger than the last byte that was sent
-/// on it; or it does not hold the listener, and is younger than the last byte that came in, or
-/// another program that a holder of the listener started. (A worker of the same program may be
-/// an old one whose listener was taken away by a reload; one that holds the listener may have
-/// accepted late what came in before it started.)
+/// Whether a process inherited a socket. It did if it is younger than the last byte sent on it; or
+/// if it does not hold the listener, and is younger than the last byte received, or is another
+/// program started by a holder of the listener. (A worker of the same program may be an old one
+/// that lost the listener in a reload. A holder of the listener may have accepted late what arrived
+/// before it started.)
 pub(super) fn has_inherited(
     socket: &Socket,
     pid: Pid,
@@ -70,7 +72,8 @@ pub(super) fn has_inherited(
     younger_than(tcp.and_then(|tcp| received(socket, tcp))) || started_by_the_listeners
 }
 
-/// When data last came in: on CLOSE_WAIT no byte follows the FIN, whose acknowledgement counts.
+/// When data was last received. On CLOSE_WAIT no byte follows the FIN, so it is not after the last
+/// acknowledgement.
 pub(super) fn received(socket: &Socket, tcp: &TcpInfo) -> Option<Ago> {
     let received = tcp.last_data_recv()?;
     Some(match tcp.last_ack_recv() {

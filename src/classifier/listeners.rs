@@ -1,4 +1,4 @@
-//! The listeners of each namespace: which connections are theirs, and who holds them.
+//! Listeners of each network namespace: which connections belong to them, and who holds them.
 
 use std::net::IpAddr;
 
@@ -8,21 +8,21 @@ use super::service::{ServedAt, Service};
 use crate::model::endpoint::is_wildcard;
 use crate::model::{Endpoint, Family, Holder, Holders, Snapshot, Socket, State};
 
-/// How long a connection may wait to be accepted before it counts: a listener that is served at
-/// all is served within milliseconds, so that a full queue of an instant is no finding.
+/// How long a connection may wait to be accepted before it counts, in milliseconds. A listener that
+/// is served accepts within milliseconds; a queue that is full for an instant is no finding.
 pub const QUEUE_GRACE_MS: u64 = 1_000;
 
-/// All LISTEN sockets, found by the address, port and device that they cover.
+/// All LISTEN sockets, indexed by namespace and port.
 #[derive(Debug, Default)]
 pub struct Listeners {
     /// By namespace and port.
     by_port: FxHashMap<(u16, u16), Vec<Listener>>,
-    /// By namespace and family: the only listener in whose accept queue those can wait that come
-    /// to a port without one.
+    /// By namespace and family: the only listener whose accept queue can hold connections to a port
+    /// without a listener.
     of_unmatched: FxHashMap<(u16, Family), Bound>,
 }
 
-/// What a listener is bound to: what tells it from every other.
+/// What a listener is bound to, which identifies it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Bound {
     /// The namespace, as [`Socket::netns`].
@@ -45,7 +45,7 @@ impl Bound {
         }
     }
 
-    /// The service of what is accepted there.
+    /// The service of its connections.
     pub fn service(&self) -> Service {
         Service {
             at: ServedAt::Local(self.local.port),
@@ -54,17 +54,18 @@ impl Bound {
     }
 }
 
-/// The LISTEN sockets that are bound to the same: one, or several with SO_REUSEPORT.
+/// LISTEN sockets that are bound to the same address: one, or several with SO_REUSEPORT.
 #[derive(Debug)]
 pub struct Listener {
     pub bound: Bound,
     /// Positions in [`Snapshot::sockets`].
     pub sockets: Vec<usize>,
-    /// Who holds those in whose accept queue a connection can be; ordered by process.
+    /// Holders of the sockets whose accept queue is not empty, or of all if all are; ordered by process.
     pub holders: Vec<Holder>,
-    /// How many connections are in all its queues.
+    /// How many connections are in its queues.
     queued: u64,
-    /// More connections to it have waited than are in its queues: some are in another one's.
+    /// More unaccepted connections exist than its queues hold, so some are in another listener's
+    /// queue.
     is_contradicted: bool,
 }
 
@@ -107,16 +108,16 @@ impl Listeners {
         }
     }
 
-    /// Holds what waits to be accepted against the lengths of the queues. With transparent
-    /// proxying (TPROXY) and sk_lookup programs a connection waits in the queue of a listener on
-    /// another port. Which one is certain where a single queue is longer than what is known to be
-    /// in it. The listeners are read first, so that only what had waited by then counts.
+    /// Compares unaccepted connections with the lengths of the queues. With transparent proxying
+    /// (TPROXY) or sk_lookup programs, a connection may wait in the queue of a listener on another
+    /// port. That listener is certain if only one queue is longer than the number of its known
+    /// connections. Listeners are read first, so only connections that had waited by then count.
     fn find_unmatched(&mut self, snapshot: &Snapshot) {
         let waiting = || {
             let sockets = snapshot.sockets.iter();
             sockets.filter(|socket| socket.is_unaccepted())
         };
-        // To each listener: all, and those that had waited.
+        // For each listener: all its connections, and those that had waited.
         let mut members: FxHashMap<Bound, (u64, u64)> = FxHashMap::default();
         for socket in waiting() {
             if let Some(listener) = self.covering(socket) {
@@ -151,8 +152,8 @@ impl Listeners {
         }
     }
 
-    /// Whether a connection that waits to be accepted has long been in the queue of a listener
-    /// that does not cover it.
+    /// Whether an unaccepted connection has waited for long, but not in the queue of the listener
+    /// that covers it.
     fn is_unmatched(&self, socket: &Socket) -> bool {
         let elsewhere = match self.covering(socket) {
             None => true,
@@ -161,7 +162,7 @@ impl Listeners {
         elsewhere && has_waited(socket)
     }
 
-    /// The listener in whose accept queue a connection waits; `None` where that is not certain.
+    /// The listener in whose accept queue a connection waits; `None` if uncertain.
     pub fn queue_of(&self, socket: &Socket) -> Option<&Listener> {
         if self.is_unmatched(socket) {
             let bound = self.of_unmatched.get(&(socket.netns, socket.family))?;
@@ -172,7 +173,7 @@ impl Listeners {
             .filter(|listener| !listener.is_contradicted)
     }
 
-    /// The listener whose connection a socket is or was.
+    /// The listener that the connection came through.
     pub fn listener_of(&self, socket: &Socket) -> Option<&Listener> {
         if socket.is_unaccepted() {
             self.queue_of(socket)
@@ -181,9 +182,9 @@ impl Listeners {
         }
     }
 
-    /// The listener that covers the local end of a socket: the one bound to the very address, else
-    /// to the wildcard; of these the one bound to the device, else to none; of these the one of the
-    /// family, else a dual-stack `::` (`net/ipv4/inet_hashtables.c`, `compute_score`).
+    /// The listener that covers the local end of a socket: bound to its address rather than to the
+    /// wildcard, then to its device rather than to none, then of its family rather than a
+    /// dual-stack `::` (`net/ipv4/inet_hashtables.c`, `compute_score`).
     pub fn covering(&self, socket: &Socket) -> Option<&Listener> {
         let addr = socket.local.canonical().addr;
         self.by_port
@@ -192,8 +193,9 @@ impl Listeners {
             .filter_map(|listener| {
                 let (exact, same_family) = listener.covers(addr)?;
                 let device = listener.bound.device;
-                // What a listener on a device accepts is bound to that device as well. What one on
-                // none accepts may be: for the scope of a link-local address, or in a VRF.
+                // A connection of a listener on a device is bound to that device. One of a listener
+                // without a device may be bound too: by the scope of a link-local address, or in a
+                // VRF.
                 let same_device = device == socket.interface;
                 let score = (exact, same_device, same_family);
                 (same_device || device == 0).then_some((score, listener))
@@ -211,13 +213,14 @@ impl Listeners {
     }
 }
 
-/// Where a socket's listener is looked for.
+/// The key for the listeners of a socket.
 fn place(socket: &Socket) -> (u16, u16) {
     (socket.netns, socket.local.port)
 }
 
 impl Listener {
-    /// Whether the listener covers an address; by that very address, and by one of its family.
+    /// Whether the listener covers an address: by exactly that address, and by one of the same
+    /// family.
     fn covers(&self, addr: IpAddr) -> Option<(bool, bool)> {
         let bound = &self.bound;
         if bound.local.canonical().addr == addr {
@@ -232,8 +235,8 @@ impl Listener {
         }
     }
 
-    /// With SO_REUSEPORT the kernel does not tell in which queue a connection is, but it cannot
-    /// be in an empty one.
+    /// With SO_REUSEPORT the kernel does not report the queue of a connection, but it cannot be an
+    /// empty one.
     fn find_holders(&mut self, sockets: &[Socket], holders: &Holders) {
         let queued = |at: &&usize| sockets[**at].recv_q > 0;
         let any_queued = self.sockets.iter().any(|at| queued(&at));
@@ -248,14 +251,14 @@ impl Listener {
     }
 }
 
-/// How long a connection has waited to be accepted, at the least; `None` where that is not told.
+/// The least time that a connection has waited to be accepted, in milliseconds; `None` if unknown.
 pub(super) fn waited_ms(socket: &Socket) -> Option<u64> {
-    // Nobody has sent on it, so that the time of the last byte sent is the connection's.
+    // Nothing was sent on it, so the time of the last byte sent is that of the connection.
     let connected = socket.tcp?.last_data_sent()?;
     Some(connected.idle().at_least_ms)
 }
 
-/// Whether it has certainly waited for longer than an instant.
+/// Whether it has certainly waited longer than an instant.
 pub(super) fn has_waited(socket: &Socket) -> bool {
     waited_ms(socket).is_some_and(|waited| waited >= QUEUE_GRACE_MS)
 }

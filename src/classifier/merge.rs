@@ -1,5 +1,5 @@
-//! Findings of one service that one fact explains are one: what waits to be accepted, what lies unread
-//! and what lies unanswered while a worker is stopped are one fault, not three.
+//! Merges findings of one service that one fact explains: while a worker is stopped, unaccepted,
+//! unread and unanswered connections are one fault, not three.
 
 use super::culprit::Culprit;
 use super::finding::{Finding, Part};
@@ -7,7 +7,7 @@ use super::queue::Queue;
 use super::service::ServiceEnd;
 use crate::model::{Cause, Side};
 
-/// Puts together what belongs together; the order stays.
+/// Merges findings that belong together; keeps their order.
 pub(super) fn merge(findings: Vec<Finding>) -> Vec<Finding> {
     let mut kept: Vec<Finding> = Vec::with_capacity(findings.len());
     for finding in findings {
@@ -19,17 +19,17 @@ pub(super) fn merge(findings: Vec<Finding>) -> Vec<Finding> {
     kept
 }
 
-/// Who holds this share of the limit of open files, in percent, has used it up.
+/// A process whose sockets hold this share of its limit of open files, in percent, has used it up.
 const USED_UP_PERCENT: u64 = 50;
 
-/// Whether the sockets of one finding are the descriptors that another lacks.
+/// Whether the sockets of one finding are the reason that the other has no descriptors.
 fn uses_up(holder: &Finding, queue: &Finding) -> bool {
     queue.culprit == Some(Culprit::NoDescriptors)
         && holder.culprit != queue.culprit
         && holder.fd_percent >= Some(USED_UP_PERCENT)
 }
 
-/// Whether two findings are of one service and of processes in common, and one fact explains both.
+/// Whether two findings are of one service with common processes, and one fact explains both.
 fn is_one(kept: &Finding, other: &Finding) -> bool {
     let (a, b) = (&kept.set, &other.set);
     let is_served = matches!(a.end, ServiceEnd::One(_)) && a.end.side() == Some(Side::Server);
@@ -40,7 +40,7 @@ fn is_one(kept: &Finding, other: &Finding) -> bool {
     };
     let mut pids = a.owner.pids.iter();
     let mut others = b.owner.pids.iter();
-    // More than one queue is more than one finding.
+    // Two queues stay two findings.
     let queues = kept.queue.is_some() && other.queue.is_some();
     let is_same = kept.culprit.is_some() && kept.culprit == other.culprit;
     (is_same || uses_up(kept, other) || uses_up(other, kept))
@@ -53,8 +53,8 @@ fn is_one(kept: &Finding, other: &Finding) -> bool {
             || others.any(|pid| a.owner.pids.binary_search(pid).is_ok()))
 }
 
-/// A cause that is known leads, and so does whoever has used up what others lack; the graver
-/// severity is that of the whole.
+/// A known cause comes first, and so does the process that used up the descriptors. The higher
+/// severity applies to both.
 fn absorb(kept: &mut Finding, mut other: Finding) {
     let is_clearer = kept.set.cause == Cause::Unclear && other.set.cause != Cause::Unclear;
     if is_clearer || uses_up(&other, kept) {
@@ -74,7 +74,7 @@ fn absorb(kept: &mut Finding, mut other: Finding) {
     });
 }
 
-/// Puts the fullest queue first among findings of one severity, where queues were found.
+/// Sorts findings of one severity by the fullness of their queues, if they have any.
 pub(super) fn by_fullness(findings: &mut [Finding]) {
     let queued: Vec<usize> = (0..findings.len())
         .filter(|at| findings[*at].queue.is_some())

@@ -1,4 +1,4 @@
-//! Judgement: what the facts of a snapshot mean. Pure: no files, no clock, no environment.
+//! The classifier: what the facts of a snapshot mean. Pure: no files, no clock, no environment.
 
 pub mod age;
 pub mod cause;
@@ -129,7 +129,7 @@ pub fn classify<'a>(snapshot: &'a Snapshot, rules: &Rules) -> Report<'a> {
     }
 }
 
-/// Selects subflows. Each is whose its connection is, and on its side.
+/// Selects subflows. Each has the owner and side of its connection.
 fn subflows(context: &Context<'_>, rules: &Rules) -> Vec<Selected> {
     let snapshot = context.snapshot;
     if snapshot.subflows.is_empty() {
@@ -144,7 +144,8 @@ fn subflows(context: &Context<'_>, rules: &Rules) -> Vec<Selected> {
         let connection = connection(subflow).and_then(|key| connections.get(&key).copied());
         let owner = match connection {
             Some(connection) => context.owner_ref(connection),
-            // Its connection came or went between the dumps; the inode of one that has gone stays.
+            // Its connection was opened or closed between the dumps. A closed connection leaves its
+            // inode behind.
             None => match context.owner_ref(subflow) {
                 OwnerRef::Hidden(_) => OwnerRef::Kernel,
                 owner => owner,

@@ -1,5 +1,5 @@
-//! One fault, one finding: FIN_WAIT2 sets are told with the CLOSE_WAIT sets whose other legs they are. A
-//! proxy that has passed the close on has one fault behind it, at whichever of its legs one looks.
+//! Attaches FIN_WAIT2 sets to the CLOSE_WAIT sets whose other legs they are: a proxy that relayed
+//! the close has one fault, on whichever leg one looks.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +15,8 @@ use crate::model::Cause;
 /// A set, and the positions of its rows.
 type Gathered = (SocketSet, Vec<u32>);
 
-/// Puts FIN_WAIT2 sets behind CLOSE_WAIT sets: by equal bytes, or else, where all was read, by closes
-/// in step.
+/// Attaches FIN_WAIT2 sets to CLOSE_WAIT sets by equal byte counts, else, if all data was read, by
+/// the times of the closes.
 pub(super) fn attach_fin_wait2(report: &Report<'_>, sets: Vec<Gathered>) -> Vec<SocketSet> {
     let (mut waiting, mut sets): (Vec<Gathered>, Vec<Gathered>) =
         sets.into_iter().partition(|(set, _)| set.waiting.is_some());
@@ -28,7 +28,7 @@ pub(super) fn attach_fin_wait2(report: &Report<'_>, sets: Vec<Gathered>) -> Vec<
     all.map(|(set, _)| set).collect()
 }
 
-/// Whose a set is.
+/// The owner of a set.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Owner {
     netns: u16,
@@ -43,15 +43,15 @@ impl Owner {
         }
     }
 
-    /// Whether it holds some of these too: one that passes a close on holds both legs, or starts those
-    /// who do.
+    /// Whether it also holds some of these: a program that relays a close holds both legs, or is
+    /// the parent of those that do.
     fn has(&self, other: &Owner) -> bool {
         let mut programs = other.programs.iter();
         self.netns == other.netns && programs.any(|program| self.programs.contains(program))
     }
 }
 
-/// Returns those that are nobody's other legs.
+/// Returns the sets that are nobody's other legs.
 fn by_bytes(report: &Report<'_>, waiting: Vec<Gathered>, sets: &mut [Gathered]) -> Vec<Gathered> {
     let mut rest = Vec::new();
     for (set, positions) in waiting {
@@ -76,7 +76,7 @@ fn by_bytes(report: &Report<'_>, waiting: Vec<Gathered>, sets: &mut [Gathered]) 
     rest
 }
 
-/// The same, of all that one program waits for together.
+/// Attaches all sets that one program waits for, by the times of the closes.
 fn by_closes(report: &Report<'_>, waiting: Vec<Gathered>, sets: &mut [Gathered]) -> Vec<Gathered> {
     let mut owners: BTreeMap<Owner, Vec<&mut Gathered>> = BTreeMap::new();
     for gathered in sets {
@@ -101,14 +101,14 @@ fn by_closes(report: &Report<'_>, waiting: Vec<Gathered>, sets: &mut [Gathered])
         let mut own: Vec<SocketSet> = own.into_iter().map(|(set, _)| set).collect();
         for (set, _) in &mut peers {
             set.relayed_to = Some(end);
-            // The largest comes first, and stands for all of them.
+            // The largest set comes first and gets all of them.
             set.fin_wait2_sets.append(&mut own);
         }
     }
     rest
 }
 
-/// Whether all data was read. A relay of TLS knows the close by its alert, and need not read
+/// Whether all data was read. A relay of TLS learns of the close from an alert and need not read
 /// end-of-file.
 fn may_pass_on(cause: Cause) -> bool {
     matches!(
@@ -117,7 +117,7 @@ fn may_pass_on(cause: Cause) -> bool {
     )
 }
 
-/// The ends of several sets as one.
+/// The services of several sets as one.
 fn together(sets: &[Gathered]) -> ServiceEnd {
     let mut ends: Vec<ServiceEnd> = sets.iter().map(|(set, _)| set.end).collect();
     ends.sort_unstable();
@@ -128,7 +128,7 @@ fn together(sets: &[Gathered]) -> ServiceEnd {
     }
 }
 
-/// How many service ends there are.
+/// The number of services.
 fn count(ends: &[ServiceEnd]) -> u32 {
     let each = ends.iter().map(|end| match end {
         ServiceEnd::One(_) => 1,

@@ -1,13 +1,14 @@
-//! Owners: the processes that hold a socket together, compared without an allocation per socket.
+//! Owners: a kind and a set of processes that hold sockets together. Comparing a socket's owner
+//! costs no allocation.
 
 use crate::model::{Name, Owner, Pid};
 
-/// The owner that sockets of a group share: a kind, and the processes.
+/// The owner that the sockets of a group share.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct GroupOwner {
     /// As [`Owner::kind`].
     pub kind: Option<&'static str>,
-    /// Each once, ordered.
+    /// Each process once, ordered.
     pub pids: Vec<Pid>,
 }
 
@@ -21,7 +22,7 @@ impl GroupOwner {
         }
     }
 
-    /// Whether this is the owner of a socket; costs no allocation.
+    /// Whether this is the owner of a socket; allocates nothing.
     pub fn is(&self, owner: &Owner<'_>) -> bool {
         let mut last = None;
         let mut known = self.pids.iter();
@@ -41,7 +42,7 @@ fn collect_pids(owner: &Owner<'_>, pids: &mut Vec<Pid>) {
     }
 }
 
-/// The name of the first process of a group, for order and for show.
+/// The name of the first process of a group, for sorting and display.
 pub fn first_name<'a>(
     owner: &GroupOwner,
     name: impl Fn(Pid) -> Option<&'a Name>,

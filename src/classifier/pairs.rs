@@ -1,9 +1,8 @@
-//! The two legs of a proxy: a CLOSE_WAIT and another connection of the same program and namespace
-//! over which the same bytes went, both ways.
+//! Pairs the two legs of a proxy: a CLOSE_WAIT, and another connection of the same program and
+//! network namespace that carried the same bytes in both directions.
 //!
-//! Bytes decide: what the program read on one leg it wrote on the other. Times only rule out what
-//! cannot be, since nothing is passed on before it came in; how long that took is the machine's
-//! load.
+//! Byte counts decide: what the program reads on one leg it writes on the other. Times only exclude
+//! pairs, because nothing is relayed before it is received; the delay depends on the load.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -14,20 +13,20 @@ use super::service::Service;
 use super::service::ServiceEnd;
 use crate::model::{Ago, Endpoint, Name, Pid, Side, Socket, State, Tick};
 
-/// A set is a proxy's when this many of its connections have a partner, in percent.
+/// The least share of the connections of a set that need a partner, in percent.
 const PAIRED_PERCENT: usize = 80;
 
-/// The most connections of a set for which a partner is looked for.
+/// The most connections of a set for which a partner is searched.
 const LOOKED_AT: usize = 1_000;
 
-/// What became of the close at the other leg.
+/// What the program did with the close on the other leg.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LegState {
-    /// ESTABLISHED: it was not passed on.
+    /// ESTABLISHED: the close was not relayed.
     Kept,
-    /// ESTABLISHED to a service that has not answered what was sent to it last.
+    /// ESTABLISHED, to a service that has not answered the last request.
     Unanswered,
-    /// FIN_WAIT2: it was passed on and acknowledged, and the remote end has not closed.
+    /// FIN_WAIT2: the close was relayed and acknowledged, and the remote end has not closed.
     PassedOn,
 }
 
@@ -46,17 +45,17 @@ impl LegState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Legs {
     pub pairs: u64,
-    /// How many connections of the set were looked at.
+    /// How many connections of the set were searched for.
     pub looked_at: u64,
-    /// The service end, or ends, of the other legs.
+    /// The service or services of the other legs.
     pub other: ServiceEnd,
-    /// The same, each by itself, ordered.
+    /// Each of these services, ordered.
     pub(super) services: Vec<Service>,
     pub leg_state: LegState,
 }
 
-/// Looks for the other legs of sets of rows, among all sockets that were read: what is selected
-/// changes nothing. `None` for a set unless most of its rows have a partner.
+/// Searches for the other legs of sets of rows among all sockets that were read, selected or not.
+/// `None` for a set unless most of its rows have a partner.
 pub fn legs(report: &Report<'_>, sets: &[&[u32]]) -> Vec<Option<Legs>> {
     let looked_at = |set: &&[u32]| set.len().min(LOOKED_AT);
     let near: Vec<Vec<Leg<'_>>> = sets
@@ -72,28 +71,28 @@ pub fn legs(report: &Report<'_>, sets: &[&[u32]]) -> Vec<Option<Legs>> {
     near.iter().zip(sets).map(of_set).collect()
 }
 
-/// Among whose connections a partner is looked for.
+/// The connections among which a partner is searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Among<'a> {
     Process(Pid),
-    /// Of all processes of this name that the first of them started: workers may share the legs of
-    /// a connection. Others of the name have nothing to do with it.
+    /// Those of all processes with this name that descend from the first one: workers may share the
+    /// legs of a connection. Other programs of the name are unrelated.
     Program(&'a Name, Pid),
 }
 
-/// What the legs have in common that cannot be told apart by bytes.
+/// A class of legs that byte counts do not tell apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Kind<'a> {
     netns: u16,
     among: Among<'a>,
     side: Side,
-    /// Bytes that the program has read, and that it has written.
+    /// Bytes that the program has read and written.
     read: u64,
     written: u64,
 }
 
 impl Kind<'_> {
-    /// Of the other leg.
+    /// The class of the other leg.
     fn mirrored(self) -> Self {
         Kind {
             side: match self.side {
@@ -112,22 +111,22 @@ impl Kind<'_> {
 struct Leg<'a> {
     local: Endpoint,
     remote: Endpoint,
-    /// Of its process, and of its program.
+    /// Its class by process, and by program.
     kinds: [Kind<'a>; 2],
-    /// When the last byte came in and went out.
+    /// When the last byte was received and sent.
     received: Ago,
     sent: Ago,
-    /// Whether something came in and all of it was read, and whether all that was written has
-    /// been sent: else the times tell nothing of what was passed on.
+    /// Whether something was received and all of it was read, and whether everything written was
+    /// sent. Otherwise the times do not show when data was relayed.
     is_drained: bool,
     is_flushed: bool,
     service: Service,
-    /// `None` in a state that tells nothing of a close.
+    /// `None` in a state that does not show a close.
     leg_state: Option<LegState>,
 }
 
 impl<'a> Leg<'a> {
-    /// `None` where the kernel does not tell enough, or no byte ever went.
+    /// `None` if facts are missing, or no byte was transferred.
     fn of(report: &'a Report<'_>, row: &Row<'a>) -> Option<Leg<'a>> {
         let socket = row.socket;
         let (read, written) = socket.passed()?;
@@ -168,16 +167,17 @@ impl<'a> Leg<'a> {
         (self.local, self.remote)
     }
 
-    /// Whether what came in over this leg may have gone out over the other: not before.
+    /// Whether data of this leg may have been relayed to the other: it must have been received
+    /// before.
     fn may_feed(&self, other: &Leg<'_>, tick: Option<Tick>) -> bool {
         let is_later = |tick| self.received.is_after(other.sent, tick) == Some(true);
         !(self.is_drained && other.is_flushed && tick.is_some_and(is_later))
     }
 }
 
-/// The legs of the kinds that were asked for, and of their mirror images.
+/// The legs of the wanted classes and of their mirror images.
 struct Table<'a> {
-    /// What times of different sockets are known to; `None` where they cannot be compared.
+    /// The precision of times of different sockets; `None` if they cannot be compared.
     tick: Option<Tick>,
     legs: FxHashMap<Kind<'a>, Vec<Leg<'a>>>,
 }
@@ -192,7 +192,7 @@ impl<'a> Table<'a> {
             legs.entry(kind).or_default();
             legs.entry(kind.mirrored()).or_default();
         }
-        // Most connections are told apart by their bytes: whose they are need not be asked.
+        // Byte counts tell most connections apart, so their owners need not be looked up.
         let bytes: FxHashSet<(u64, u64)> =
             legs.keys().map(|kind| (kind.read, kind.written)).collect();
         let is_wanted = |socket: &&Socket| {
@@ -229,7 +229,7 @@ impl<'a> Table<'a> {
         self.legs.get(&kind).map_or(&[], Vec::as_slice)
     }
 
-    /// The other legs of one set, of which so many were looked at.
+    /// The other legs of one set, of which this many sockets were searched for.
     fn legs(&self, near: &[Leg<'_>], looked_at: usize) -> Option<Legs> {
         let mut found: FxHashMap<LegState, FxHashMap<Service, usize>> = FxHashMap::default();
         let mut rest: Vec<&Leg<'_>> = near.iter().collect();
@@ -275,10 +275,10 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// What the partners of legs of one kind tell; `None` where no connection has their bytes.
+    /// The partners of legs of one class; `None` if no connection has their byte counts.
     fn partners(&self, kind: Kind<'_>, near: &[&Leg<'_>]) -> Option<Vec<(LegState, Service)>> {
         let (here, there) = (self.of(kind), self.of(kind.mirrored()));
-        // The two ends of one connection have the same bytes, and are no legs of a proxy.
+        // The two ends of one connection have the same byte counts, and are not legs of a proxy.
         let ends = |legs: &[Leg<'_>]| -> FxHashSet<(Endpoint, Endpoint)> {
             legs.iter().map(|leg| (leg.remote, leg.local)).collect()
         };
@@ -290,7 +290,7 @@ impl<'a> Table<'a> {
         if far.is_empty() {
             return None;
         }
-        // Others that look like these have partners too.
+        // Other legs of the class have partners too.
         let near_ends: FxHashSet<_> = near.iter().map(|leg| leg.ends()).collect();
         let rivals = here
             .iter()
@@ -310,8 +310,7 @@ impl<'a> Table<'a> {
         Some(partners)
     }
 
-    /// What the partner of a leg tells, whichever of these it is; `None` where they tell
-    /// different things.
+    /// The partner of a leg, whichever of these it is; `None` if they differ.
     fn partner(&self, leg: &Leg<'_>, far: &[&Leg<'_>]) -> Option<(LegState, Service)> {
         let mut partners = far
             .iter()

@@ -1,30 +1,30 @@
-//! How long peers waited before they hung up: the distribution, and whether it names a timeout.
+//! Patience: how long peers waited before they hung up, and whether that shows a timeout.
 
 use crate::classifier::Row;
 use crate::model::{Cause, Tick, TimerKind};
 
-/// Fewer than this many say nothing about a timeout.
+/// Fewer values than this do not show a timeout.
 const CLUSTER_LEAST: usize = 3;
-/// Peers with one timeout hang up within this of each other, or within a 20th of it: timers fire
-/// late on a busy peer, and the network adds its own delay.
+/// Peers with the same timeout hang up within this time of each other, or within a 20th of the
+/// timeout: timers are late on a busy peer, and the network adds a delay.
 const CLUSTER_MS: u32 = 100;
 const CLUSTER_SHARE: u32 = 20;
-/// Below this a cluster is the speed of the network, not a timeout that somebody configured.
+/// Below this, in milliseconds, a cluster shows the latency of the network rather than a timeout.
 const TIMEOUT_LEAST_MS: u32 = 200;
 
-/// The distribution of the peers' patience, in milliseconds.
+/// How long peers waited before they hung up, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
-    /// How many sockets tell it.
+    /// The number of sockets for which it is known.
     pub sockets: u64,
     pub p50_ms: u32,
     pub p90_ms: u32,
-    /// The timeout that most of them share, if they do.
+    /// The timeout that most of them share, if there is one.
     pub cluster_ms: Option<u32>,
 }
 
 impl Patience {
-    /// Of any number of values, in any order; `None` of none.
+    /// From values in any order; `None` if there are none.
     pub fn of(values: &mut [u32]) -> Option<Patience> {
         values.sort_unstable();
         let rank =
@@ -44,11 +44,11 @@ impl Patience {
 
 /// How long the peer of a CLOSE_WAIT socket waited between the last byte, either way, and its FIN.
 ///
-/// Only where the last acknowledgement was the FIN's: not where keepalive or window probes or
-/// retransmissions are answered, nor where this side has sent since. What was sent just before
-/// the last acknowledgement may be what was acknowledged, and the FIN older than both.
+/// Known only if the last acknowledgement is that of the FIN: not with keepalive or window probes,
+/// retransmissions, or data sent since. Data sent just before may be what was acknowledged last,
+/// and the FIN may be older.
 pub fn of_row(row: &Row<'_>, tick: Tick) -> Option<u32> {
-    // What the peer answers may have been answered later than the FIN came.
+    // The peer may have answered probes after its FIN.
     let renewed = row.socket.timer.is_some_and(|timer| {
         matches!(
             timer.kind,
@@ -60,8 +60,8 @@ pub fn of_row(row: &Row<'_>, tick: Tick) -> Option<u32> {
     }
     let tcp = row.socket.tcp?;
     let (sent, received) = (tcp.last_data_sent()?, tcp.last_data_recv()?);
-    // What a server says as it closes ended its wait, which began no later than this side's request
-    // was answered.
+    // The closing message of a server ended its wait, which began when it answered the last
+    // request.
     if row.cause == Some(Cause::StalePool) && row.socket.recv_q > 1 {
         let (sent, received) = (sent.idle().at_least_ms, received.idle().at_least_ms);
         return u32::try_from(sent.checked_sub(received)?).ok();
@@ -70,7 +70,7 @@ pub fn of_row(row: &Row<'_>, tick: Tick) -> Option<u32> {
         return None;
     }
     let acked = tcp.last_ack_recv()?;
-    // A socket that never sent shows the time of its connection, which is before any byte.
+    // If nothing was ever sent, the time is that of the connection, before any byte.
     let never_sent = tcp.data_segs_out() == Some(0);
     let silent = never_sent || sent.is_after(received, tick) == Some(false);
     if sent.is_after(acked, tick) == Some(true) {

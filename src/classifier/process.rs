@@ -1,41 +1,41 @@
-//! What the evidence of one process shows by itself: whether it can run, how busy it is, and how many
-//! descriptors it has left.
+//! What the evidence of one process shows on its own: whether it can run, how busy it is, and how
+//! many descriptors it has left.
 
 use crate::model::{
     Evidence, FdLimit, Periods, Pid, Quota, Runtime, Threads, Wait, WaitKind, WaitTarget,
 };
 
-/// A child that uses its parent's memory executes a program at once: one that has not for so long,
-/// in milliseconds, will not by itself.
+/// After vfork(2) a child calls execve(2) at once. If it has not after this time, in milliseconds,
+/// something holds it up.
 const VFORK_MS: u64 = 1_000;
-/// Of so many periods the share of those in which a quota ran out tells something.
+/// With fewer quota periods than this, the share of throttled ones means nothing.
 const PERIODS_LEAST: u64 = 10;
-/// The share of a limit, in percent, from which on the limit is as good as reached.
+/// From this share of a limit on, in percent, the limit counts as nearly reached.
 const LIMIT_PERCENT: u64 = 90;
-/// Who uses less than this share of one processor, in percent, waits: a tick may be counted that was
-/// another's.
+/// Below this CPU use, in percent of one CPU, a process counts as waiting: a tick may be counted
+/// that was another's.
 const RESTS_PERCENT: f64 = 1.0;
-/// The share of one processor, in percent, from which on a thread is spinning: a sample is a few
-/// ticks long, and one may be lost.
+/// From this CPU use on, in percent of one CPU, a thread counts as spinning: a sample has few
+/// ticks, and one may be missed.
 const SPINNING_PERCENT: f64 = 85.0;
 
-/// What keeps a process from running.
+/// Why a process cannot run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HaltReason {
     /// Its control group is frozen.
     Frozen,
-    /// Its tracer has stopped it.
+    /// Its tracer stopped it.
     Traced,
-    /// A signal has.
+    /// A signal stopped it.
     Stopped,
-    /// The thread that serves waits for a child that uses its memory.
+    /// The thread that serves waits for its child in vfork(2).
     Forking,
-    /// Those of its threads that work sleep uninterruptibly.
+    /// Most of its working threads are in uninterruptible sleep.
     Stuck,
 }
 
 impl HaltReason {
-    /// By what the process told; the first that has to be ended before it can run.
+    /// The first reason that must be removed before the process can run.
     pub fn of(evidence: &Evidence) -> Option<HaltReason> {
         let halt = &evidence.halt;
         if halt.freezer.is_some() {
@@ -63,13 +63,14 @@ impl HaltReason {
         (stuck.saturating_mul(2) > working(evidence, threads)).then_some(HaltReason::Stuck)
     }
 
-    /// Whether no code of the process runs that could serve.
+    /// Whether no code of the process that could serve can run.
     pub fn is_whole(self, evidence: &Evidence) -> bool {
         match self {
             HaltReason::Frozen | HaltReason::Traced | HaltReason::Stopped | HaltReason::Forking => {
                 true
             }
-            // Whoever accepts, or tells what came in, serves nobody if those whom it tells do not.
+            // Threads that accept or wait for events serve nobody if all the threads they pass work
+            // to are stuck.
             HaltReason::Stuck => evidence.threads.is_some_and(|threads| {
                 let stuck: u32 = evidence
                     .halt
@@ -100,7 +101,7 @@ impl HaltReason {
     }
 }
 
-/// The threads but those that a runtime parks.
+/// The number of threads without those that a runtime has parked.
 fn working(evidence: &Evidence, threads: Threads) -> u32 {
     let waits = evidence.waits.iter().flatten();
     let parked = waits
@@ -110,8 +111,7 @@ fn working(evidence: &Evidence, threads: Threads) -> u32 {
     threads.total.saturating_sub(parked).max(1)
 }
 
-/// Whether no thread waits for connections or for data that comes over one. Unknown waits may be
-/// anything.
+/// Whether no thread waits for a connection or for data of one. If the waits are unknown, one may.
 pub(super) fn none_serves(evidence: &Evidence, threads: Threads) -> bool {
     if threads.total == 1 {
         return true;
@@ -127,8 +127,8 @@ pub(super) fn none_serves(evidence: &Evidence, threads: Threads) -> bool {
     waits.is_some_and(|waits| !waits.iter().any(serves))
 }
 
-/// The quota that holds a process back: it ran out in most of the periods of the sample; where none
-/// ended in the sample, in most of all.
+/// The CPU quota that slows the process down: it was used up in most periods of the sample, or, if
+/// no period ended in the sample, in most of all periods.
 pub fn throttled(evidence: &Evidence) -> Option<&Quota> {
     let mostly = |periods: Periods| {
         periods.throttled > 0 && periods.throttled.saturating_mul(2) >= periods.all
@@ -139,23 +139,23 @@ pub fn throttled(evidence: &Evidence) -> Option<&Quota> {
         .as_ref()
         .filter(|quota| match quota.sample {
             Some(sample) if sample.all > 0 => mostly(sample),
-            // One that is longer than the sample, or none has been counted yet.
+            // A period longer than the sample, or none counted yet.
             _ => quota.total.all >= PERIODS_LEAST && mostly(quota.total),
         })
 }
 
-/// The thread of a process that never rests.
+/// The thread of the process that never sleeps.
 pub fn spinning(evidence: &Evidence) -> Option<Pid> {
     let (thread, percent) = evidence.cpu.as_ref()?.busiest?;
     (percent >= SPINNING_PERCENT).then_some(thread)
 }
 
-/// Whether no code of a process runs that could serve.
+/// Whether no code of the process that could serve can run.
 pub fn is_halted(evidence: &Evidence) -> bool {
     HaltReason::of(evidence).is_some_and(|reason| reason.is_whole(evidence))
 }
 
-/// How many file descriptors are left.
+/// How many file descriptors a process has left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Descriptors {
     Enough,
@@ -164,7 +164,7 @@ pub enum Descriptors {
 }
 
 impl Descriptors {
-    /// Of one process; `None` where it did not tell.
+    /// Of one process; `None` if unknown.
     pub fn of(evidence: &Evidence) -> Option<Descriptors> {
         let open = evidence.open_fds?;
         let limit = evidence.fd_limit.and_then(FdLimit::files)?;
@@ -185,12 +185,12 @@ pub fn descriptors(evidence: &[Evidence]) -> Descriptors {
     all.max().unwrap_or(Descriptors::Enough)
 }
 
-/// Whether a runtime has threads of its own that wait in futex(2) until there is work.
+/// Whether the runtime keeps idle threads in futex(2) until there is work.
 pub fn parks_threads(runtime: Runtime) -> bool {
     matches!(runtime, Runtime::Java | Runtime::Go | Runtime::Node)
 }
 
-/// Whether a process used next to nothing of a processor between two readings.
+/// Whether a process used almost no CPU between two readings.
 pub(super) fn rests(evidence: &Evidence) -> bool {
     let cpu = evidence.cpu.as_ref();
     cpu.is_some_and(|cpu| cpu.percent < RESTS_PERCENT)

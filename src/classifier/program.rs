@@ -1,10 +1,10 @@
-//! Programs: processes that are counted and shown together, by name and by where they come from.
+//! Programs: processes that are counted and shown together, by name and common ancestor.
 
 use super::owner::GroupOwner;
 use crate::model::{Holders, Name, Pid, Side};
 
-/// A program: its name, and the first in the line of its ancestors that have the same one. A
-/// process whose ancestors are not known is a program of its own.
+/// A program: a name, and the first of the successive ancestors that have the same name. A process
+/// with unknown ancestors is a program of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Program {
     pub name: Name,
@@ -12,7 +12,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// The program of a holder; `None` where its name is not known.
+    /// The program of a holder; `None` if its name is unknown.
     pub fn of(holders: &Holders, pid: Pid) -> Option<Program> {
         let name = holders.name(pid)?;
         let ancestors = holders.ancestors(pid).iter();
@@ -35,17 +35,16 @@ impl Program {
     }
 }
 
-/// Whose sockets of one service end go together.
+/// A key for owners: sockets of one service are grouped if their keys are equal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum OwnerKey {
-    /// A program, by its name; unless it serves, also by the first of its ancestors that are the
-    /// same program.
+    /// A program by its name; on the client side also by the first of its ancestors with that name.
     Program(Name, Option<Pid>),
     Processes(Vec<Pid>),
 }
 
 impl OwnerKey {
-    /// The owner with all others that are the same program.
+    /// The key of an owner.
     pub fn of(holders: &Holders, owner: &GroupOwner, side: Option<Side>) -> OwnerKey {
         let alone = || OwnerKey::Processes(owner.pids.clone());
         let programs = Program::all(holders, &owner.pids);

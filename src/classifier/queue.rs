@@ -1,38 +1,40 @@
-//! Accept queues: how full each listener's is, and how long connections have waited in it.
+//! Accept queues: how full the queue of each listener is, and how long connections have waited.
 
 use super::listeners::{Bound, Listener, QUEUE_GRACE_MS, waited_ms};
 use super::report::Report;
 use super::rules::Thresholds;
 use crate::model::{Pid, State};
 
-/// How long a connection may wait before the queue is a finding however empty it is: the patience
-/// of most clients. Nobody has called accept(2) for as long.
+/// How long a connection may wait before the queue is a finding however empty it is, in
+/// milliseconds: a common timeout of clients. accept(2) was not called for that time.
 const QUEUE_STUCK_MS: u64 = 30_000;
 
 /// The accept queue of one listening address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Queue {
-    /// Where it listens.
+    /// The listening address.
     pub bound: Bound,
-    /// Who holds the listener; each once.
+    /// The holders of the listener, each once.
     pub pids: Vec<Pid>,
-    /// Listening sockets of this address, each with a queue: more than one with SO_REUSEPORT.
+    /// The number of listening sockets on this address, each with its own queue: more than one with
+    /// SO_REUSEPORT.
     pub sockets: usize,
-    /// Connections in the queue; with SO_REUSEPORT, of the fullest socket.
+    /// Connections in the queue; with SO_REUSEPORT, in the fullest one.
     pub now: u32,
-    /// The most that fit, less one: the kernel refuses when the length exceeds it. `None` where
-    /// the source does not tell.
+    /// The largest length of the queue minus one: the kernel drops connections once the length
+    /// exceeds it. `None` if the source does not report it.
     pub limit: Option<u32>,
-    /// Half-open connections to the port; `None` where they are not known.
+    /// Half-open connections to the port; `None` if unknown.
     pub syn_recv: Option<u64>,
-    /// Unaccepted connections that were seen, and those of them in CLOSE_WAIT.
+    /// Unaccepted connections that were found, and those of them in CLOSE_WAIT.
     pub unaccepted: u64,
     pub close_wait: u64,
-    /// Those that came to another port than the listener's: by transparent proxying or sk_lookup.
+    /// Connections that came to another port than the listener's, by transparent proxying or
+    /// sk_lookup.
     pub unmatched: u64,
-    /// The longest that one of them has waited.
+    /// The longest wait of one of them, in milliseconds.
     pub oldest_ms: Option<u64>,
-    /// The limit is `net.core.somaxconn`: a larger backlog would be cut to it.
+    /// The limit equals `net.core.somaxconn`, which caps larger backlogs.
     pub at_somaxconn: bool,
 }
 
@@ -45,18 +47,19 @@ impl Queue {
         }
     }
 
-    /// Whether its limit is that of the host, and matters: at less than half of it, it does not.
+    /// Whether `net.core.somaxconn` limits it, and it is at least half full.
     pub fn is_cut_short(&self) -> bool {
         self.at_somaxconn && self.percent().is_some_and(|percent| percent >= 50)
     }
 
-    /// The processes to look at, process 1 last: it holds listeners for others.
+    /// The processes to inspect; process 1 last, because it holds listeners for others.
     pub fn by_weight(&self) -> impl Iterator<Item = Pid> {
         let others = self.pids.iter().copied().filter(|pid| *pid != Pid(1));
         others.chain(self.pids.iter().copied().filter(|pid| *pid == Pid(1)))
     }
 
-    /// Whether it is full enough, for long enough, or stands still, to be a finding by itself.
+    /// Whether it is full enough for long enough, or its connections have waited long enough, to be
+    /// a finding of its own.
     pub fn is_suspicious(&self, thresholds: &Thresholds) -> bool {
         let full = self
             .lasting_percent()
@@ -66,9 +69,10 @@ impl Queue {
             .is_some_and(|oldest| oldest >= QUEUE_STUCK_MS)
     }
 
-    /// The same, where connections have waited longer than an instant. A queue that takes no more
-    /// (`sk_acceptq_is_full`: above its limit) is full whatever was seen of the connections in it,
-    /// unless they tell that it is for an instant: those that were reset are in no table.
+    /// How full it is, if connections have waited for longer than an instant. A queue above its
+    /// limit drops connections (`sk_acceptq_is_full`) and counts as full even if its connections
+    /// were not found, for those that were reset are in no table; unless they show that it is full
+    /// only for an instant.
     pub fn lasting_percent(&self) -> Option<u64> {
         let percent = self.percent()?;
         let lasts = match self.oldest_ms {
@@ -79,16 +83,16 @@ impl Queue {
         lasts.then_some(percent)
     }
 
-    /// How many connections wait, as far as is known.
+    /// How many connections wait, as far as known.
     pub fn waiting(&self) -> u64 {
         self.unaccepted.max(self.now.into())
     }
 }
 
-/// The queues of the listeners that are in question, the fullest first. Which they are is the
-/// selection's to say; what is in them is not.
+/// The queues that the selection is about, the fullest first. The filter chooses the listeners, not
+/// the connections in their queues.
 pub fn queues(report: &Report<'_>) -> Vec<Queue> {
-    // With each, whether one of those that wait in it is selected.
+    // Each with whether a connection in it is selected.
     let mut queues: Vec<(&Listener, Queue, bool)> = report
         .listeners()
         .iter()

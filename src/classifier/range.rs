@@ -1,9 +1,9 @@
-//! Threshold ranges, as the Monitoring Plugins Development Guidelines have them.
+//! Threshold ranges of the Monitoring Plugins Development Guidelines.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// When a value alerts: outside of `start` to `end`, both of which are fine, or with `@` inside.
+/// Alerts for values outside of `start` to `end` (both inclusive), or with `@` for values inside.
 ///
 /// `10` is 0 to 10, `10:` is 10 and more, `~:10` is 10 and less, `10:20`, `@10:20`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -13,18 +13,18 @@ pub struct Range {
     inside: bool,
 }
 
-/// Whether a value alerts, and what a larger one would do.
+/// Whether a value alerts, and whether every larger value does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Alert {
     No,
-    /// It does, and so does every larger one: more of what was not seen changes nothing.
+    /// It alerts, and so does every larger value, so that unseen sockets change nothing.
     Above,
-    /// It does; a larger one may not.
+    /// It alerts; a larger value may not.
     Otherwise,
 }
 
 impl Range {
-    /// Everything above a value alerts, and nothing below 0 exists.
+    /// Alerts for everything above a value; values below 0 do not occur.
     pub fn at_most(end: f64) -> Range {
         Range {
             start: 0.0,
@@ -33,8 +33,8 @@ impl Range {
         }
     }
 
-    /// The same of what only an increase can exceed: a range that begins at 0, as every plain
-    /// number does, has no lower end.
+    /// The range for a value that only an increase can exceed: one that starts at 0, as plain
+    /// numbers do, has no lower end.
     pub fn of_increase(self) -> Range {
         match self {
             Range {
@@ -67,7 +67,7 @@ impl Range {
     }
 }
 
-/// A text that is no range.
+/// A text that is not a range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is no range: {why}; as 10, 10:, ~:10, 10:20 or @10:20")]
 pub struct NoRange {
@@ -110,7 +110,7 @@ impl FromStr for Range {
     }
 }
 
-/// A decimal number: digits with a point in them, and a sign before.
+/// Parses a decimal number: digits, a point, and a sign.
 fn number(text: &str) -> Option<f64> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let is_decimal = digits.bytes().all(|c| c.is_ascii_digit() || c == b'.')
@@ -135,7 +135,7 @@ impl fmt::Display for Range {
     }
 }
 
-/// The ranges of a warning and of a critical state.
+/// The ranges for WARNING and CRITICAL.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Limits {
     pub warning: Option<Range>,
@@ -148,7 +148,7 @@ impl Limits {
     }
 }
 
-/// `WARNING` or `WARNING,CRITICAL`, a range each; either may be empty.
+/// Parses `WARNING` or `WARNING,CRITICAL`, a range each; either may be empty.
 impl FromStr for Limits {
     type Err = NoRange;
 

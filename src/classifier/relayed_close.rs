@@ -1,23 +1,24 @@
-//! Closes in step: peers that closed, and the program that closed its direction of as many other
-//! connections right after. A proxy does that which passes the close on, also where the bytes of its
-//! two legs differ, as with TLS or with headers of its own.
+//! Relayed closes: a program closed its direction of as many connections as peers closed, right
+//! after them. A proxy that relays closes does this, also if the byte counts of its two legs
+//! differ, as with TLS or added headers.
 //!
-//! It is weaker than equal bytes, and takes the same from both sides: nearly every close has one that
-//! follows it, and nearly every one that follows has one before it.
+//! Times prove less than equal byte counts, so both directions are tested: nearly every close of a
+//! peer must be followed by one, and nearly every close of the program must have one before it.
 
 use super::cause::GRACE_MS;
 use super::report::Report;
 use super::row::Row;
 use crate::model::TimerKind;
 
-/// So many of either side must be in step, in percent.
+/// At least this share of each side must match, in percent.
 const IN_STEP_PERCENT: usize = 80;
-/// Fewer closes than this fall together by chance.
+/// Fewer matching closes than this may be chance.
 const LEAST: usize = 5;
-/// What two times of the kernel may be apart by its clock alone, in milliseconds: the longest tick.
+/// The most that two times may differ because of the kernel's clock, in milliseconds: the longest
+/// tick.
 const TICK_MS: u64 = 10;
 
-/// Whether the program closed its direction of the second rows as the peers of the first closed theirs.
+/// Whether the closes of the program's own rows follow those of the peers' rows.
 pub(super) fn closes_are_relayed(report: &Report<'_>, peers: &[u32], own: &[u32]) -> bool {
     let Some(apart) = report.snapshot.reading_ms else {
         return false;
@@ -33,8 +34,8 @@ pub(super) fn closes_are_relayed(report: &Report<'_>, peers: &[u32], own: &[u32]
     pairs >= LEAST && nearly(peers.len()) && nearly(own.len())
 }
 
-/// How many milliseconds ago the FIN of the end that closed first was acknowledged; `None` where
-/// something has renewed that time.
+/// How long ago the FIN of the end that closed first was acknowledged, in milliseconds; `None` if
+/// something may have reset that time.
 fn closed(report: &Report<'_>, row: &Row<'_>) -> Option<u64> {
     let timer = row.socket.timer.map(|timer| timer.kind);
     if timer == Some(TimerKind::Keepalive) {
@@ -47,8 +48,8 @@ fn closed(report: &Report<'_>, row: &Row<'_>) -> Option<u64> {
     Some(silence?.at_least_ms)
 }
 
-/// How many closes have one of the peers' before them, by no more than the grace, each its own. All are
-/// ordered, the latest first, and known to `slack` milliseconds.
+/// The number of own closes that follow a different close of a peer each, by at most the grace.
+/// Both lists are ordered, the latest first, with a precision of `slack` milliseconds.
 fn pairs(peers: &[u64], own: &[u64], slack: u64) -> usize {
     let mut peers = peers.iter().copied().peekable();
     let mut has_peer = |close: &u64| {
@@ -72,7 +73,7 @@ mod tests {
             (&[][..], &[1_000][..], 0),
             (&[1_000], &[1_000], 1),
             (&[1_000], &[990, 1_000], 1),
-            // The program's came first.
+            // The program closed first.
             (&[1_000], &[1_011], 0),
             (&[1_000, 2_000, 3_000], &[900, 1_900, 2_900], 3),
             (&[1_000, 2_000, 3_000], &[900, 910, 920], 3),

@@ -1,5 +1,5 @@
-//! Old workers: processes that a reload has replaced. They take no new connections, and end once
-//! those that they have are closed.
+//! Old workers: processes that a reload has replaced. They accept no new connections, and end when
+//! their last connection is closed.
 
 use super::report::Report;
 use super::service::ServiceEnd;
@@ -10,17 +10,18 @@ use crate::model::{Evidence, Pid, State};
 /// Holders of a set that are consistent with old workers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OldWorkers {
-    /// The old ones, those with the most sockets first.
+    /// The old workers, those with the most sockets first.
     pub pids: Vec<Pid>,
     /// A younger process of the same program that holds the listener.
     pub successor: Option<Pid>,
-    /// The first one says so itself.
+    /// Whether the first one says so in its title.
     pub says_so: bool,
 }
 
 impl OldWorkers {
-    /// Those who serve connections on a port and do not listen there, while a younger process of
-    /// the same name does that they do not descend from; or who say so. `None` where there is none.
+    /// Processes that serve connections on a port without listening there, while a younger process
+    /// of the same name, which is not their ancestor, listens; or whose title says so. `None` if
+    /// there are none.
     pub(super) fn of(
         report: &Report<'_>,
         set: &SocketSet,

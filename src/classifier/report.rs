@@ -1,4 +1,4 @@
-//! Report: a snapshot, judged. It keeps 20 bytes for each selected socket; rows are made from them.
+//! Report: a judged snapshot. It keeps 20 bytes for each selected socket and makes rows on demand.
 
 use rustc_hash::FxHashMap;
 
@@ -14,30 +14,31 @@ use crate::model::{
     StateSet, Words,
 };
 
-/// A snapshot, judged.
+/// A judged snapshot.
 #[derive(Debug)]
 pub struct Report<'a> {
     pub snapshot: &'a Snapshot,
     pub(super) filter: Filter,
     pub(super) context: Context<'a>,
-    /// The selected sockets, in netstat's order: by namespace and family, listeners first.
+    /// The selected sockets in netstat's order: by namespace and family, listeners first.
     pub(super) selected: Vec<Selected>,
-    /// The selected ones of [`Snapshot::subflows`], for listings.
+    /// The selected [`Snapshot::subflows`], for listings.
     pub(super) subflows: Vec<Selected>,
-    /// Of TCP, MPTCP connections with it.
+    /// Of TCP, including MPTCP connections.
     pub states: StateCounts,
-    /// Of UDP; `None` where it was not asked for.
+    /// Of UDP; `None` if UDP was not asked for.
     pub udp: Option<StateCounts>,
-    /// What could not be seen, of the collection and of the judgement.
+    /// What could not be read, and what could not be judged.
     pub gaps: Vec<Gap>,
-    /// Sockets of which the filter asks what is not known: they are not selected, and may be
-    /// what was looked for.
+    /// How many sockets could not be matched, because the filter needs an unknown fact. They are
+    /// not selected.
     pub undecided: u64,
-    /// Names of addresses and ports; none where nobody asked.
+    /// Names of addresses and ports; empty if they were not asked for.
     pub resolved: Resolved,
 }
 
-/// A selected socket and what was dear to conclude: 20 bytes, since there may be a million.
+/// A selected socket, and results that are expensive to recompute: 20 bytes, because there may be a
+/// million.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Selected {
     pub(super) socket: u32,
@@ -46,7 +47,7 @@ pub(super) struct Selected {
     pub(super) owner: OwnerRef,
 }
 
-/// The states that the source does not show: none of them is not counted as 0.
+/// The states that the source does not show: that none was found is not a count of 0.
 pub(super) fn hidden_states(snapshot: &Snapshot) -> StateSet {
     let is_hidden = |gap: &Gap| gap.kind == GapKind::StateUnread;
     match snapshot.gaps.iter().any(is_hidden) {
@@ -55,7 +56,7 @@ pub(super) fn hidden_states(snapshot: &Snapshot) -> StateSet {
     }
 }
 
-/// What an MPTCP connection or listener has in common with its subflows, and with no other.
+/// What an MPTCP connection or listener shares with its subflows, and with no other socket.
 pub(super) fn connection(socket: &Socket) -> Option<(u16, bool, u32)> {
     let listens = socket.state == State::Listen;
     let number = match (socket.protocol, listens) {
@@ -67,7 +68,7 @@ pub(super) fn connection(socket: &Socket) -> Option<(u16, bool, u32)> {
 }
 
 impl<'a> Report<'a> {
-    /// How many sockets are selected, subflows aside.
+    /// How many sockets are selected, without subflows.
     pub fn len(&self) -> usize {
         self.selected.len()
     }
@@ -76,18 +77,18 @@ impl<'a> Report<'a> {
         self.selected.is_empty()
     }
 
-    /// The selected sockets, one after the other; nothing is kept for any of them.
+    /// The selected sockets, one at a time.
     pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         (0..self.len()).map(|at| self.row(at))
     }
 
-    /// How many lines a listing has: the selected sockets and subflows.
+    /// How many lines a listing has: one for each selected socket and subflow.
     pub fn listed(&self) -> usize {
         self.selected.len() + self.subflows.len()
     }
 
     /// The order of a listing, as positions below [`Report::listed`]: each subflow after its
-    /// connection. `None` where it is that of the positions.
+    /// connection. `None` if that is the order of the positions.
     pub fn listing(&self) -> Option<Vec<u32>> {
         if self.subflows.is_empty() {
             return None;
@@ -107,8 +108,8 @@ impl<'a> Report<'a> {
         Some(order.into_iter().map(|(_, at)| at).collect())
     }
 
-    /// The selected socket at a position below [`Report::listed`]; from [`Report::len`] on, the
-    /// subflows.
+    /// The selected socket at a position below [`Report::listed`]; positions from [`Report::len`]
+    /// on are subflows.
     pub fn row(&self, at: usize) -> Row<'_> {
         let (selected, socket) = match self.selected.get(at) {
             Some(selected) => (*selected, &self.snapshot.sockets[selected.socket as usize]),
@@ -127,17 +128,17 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// What is concluded about any socket of the snapshot, selected or not.
+    /// All conclusions about any socket of the snapshot, selected or not.
     pub(super) fn judged<'b>(&'b self, socket: &'b Socket) -> Row<'b> {
         self.context.row(socket, self.context.owner_ref(socket)).0
     }
 
-    /// Who holds which socket, and the holders' names; empty where nobody asked.
+    /// Who holds which socket, and the names of the holders; empty if holders were not read.
     pub fn holders(&self) -> &Holders {
         self.context.holders()
     }
 
-    /// The Send-Q of a socket; `None` for a listener's limit where the source does not tell it.
+    /// The Send-Q of a socket; `None` for a listener if the source does not report its limit.
     pub fn send_q(&self, socket: &Socket) -> Option<u32> {
         let told = socket.state != State::Listen
             || self.snapshot.namespace(socket).source.reports_backlog();
@@ -153,33 +154,33 @@ impl<'a> Report<'a> {
         self.context.grace_ms
     }
 
-    /// Why it is not known whether a CLOSE_WAIT socket is younger than the grace. A later reading
-    /// tells, where it is given the [`Sightings`] of this one.
+    /// Why it is unknown whether a CLOSE_WAIT socket is younger than the grace. A later reading
+    /// that gets the [`Sightings`] of this one can tell.
     pub fn age_uncertainty(&self, row: &Row<'_>) -> Option<AckSource> {
         let grace_ms = self.context.grace_ms;
         let open = row.socket.state == State::CloseWait && row.idle?.is_within(grace_ms).is_none();
         open.then(|| self.facts(row))?.age_uncertainty(grace_ms)
     }
 
-    /// Whether a CLOSE_WAIT socket that would count may be younger than the grace. An answer that is
-    /// stuck is a fault at any age.
+    /// Whether a CLOSE_WAIT socket that would count may be younger than the grace. A stuck answer
+    /// is a fault at any age.
     pub fn may_be_young(&self, row: &Row<'_>) -> bool {
         row.cause != Some(Cause::SendStuck) && self.age_uncertainty(row).is_some()
     }
 
-    /// What is known of a CLOSE_WAIT socket.
+    /// The facts about a CLOSE_WAIT socket.
     pub fn facts(&self, row: &Row<'_>) -> Facts {
         self.context.facts(row.socket, row.idle, &row.owner)
     }
 
-    /// The other end of a connection within this namespace, if that closed first, its state, and
-    /// who holds it.
+    /// The other end of a connection, if it is in the same network namespace and closed first: what
+    /// became of it, its state, and its holders.
     pub fn peer(&self, socket: &Socket) -> Option<(PeerEnd, State, &[Holder])> {
         let (end, peer) = self.context.peer(socket)?;
         Some((end, peer.state, self.holders().of(peer.inode)))
     }
 
-    /// Whether a socket may exist that the tables did not show.
+    /// Whether sockets may exist that are not in the tables that were read.
     pub fn may_miss_sockets(&self) -> bool {
         self.gaps.iter().any(|gap| {
             matches!(
@@ -200,17 +201,17 @@ impl<'a> Report<'a> {
         hidden_states(self.snapshot).contains(state)
     }
 
-    /// Whether nothing is missing from the picture.
+    /// Whether the view is complete.
     pub fn is_complete(&self) -> bool {
         self.gaps.is_empty()
     }
 
-    /// Whether moreover there is no other network namespace that was not looked at.
+    /// Whether the view is complete and no other network namespace was left out.
     pub fn is_all_there_is(&self) -> bool {
         self.is_complete() && self.not_looked_at().is_none()
     }
 
-    /// The network namespaces that were not looked at, in words.
+    /// The network namespaces that were not read, in words.
     pub fn not_looked_at(&self) -> Option<Words> {
         self.snapshot.others.as_ref()?.words()
     }

@@ -1,35 +1,35 @@
-//! Row: one socket with everything that is concluded about it.
+//! Row: one socket with all conclusions about it.
 
 use super::service::Service;
 use super::side::Sides;
 use crate::model::{Cause, Idle, Missing, Owner, Protocol, Side, Socket, State};
 
-/// One selected socket with everything that is concluded about it.
+/// One socket with all conclusions about it.
 #[derive(Debug, Clone, Copy)]
 pub struct Row<'a> {
     pub socket: &'a Socket,
     pub(super) sides: &'a Sides<'a>,
     pub owner: Owner<'a>,
     pub idle: Option<Idle>,
-    /// Of CLOSE_WAIT sockets only.
+    /// Only for CLOSE_WAIT.
     pub cause: Option<Cause>,
     /// Why the cause is unclear.
     pub missing: Option<Missing>,
 }
 
 impl Row<'_> {
-    /// The side, where something tells it: of UDP nothing does.
+    /// The side, if known; never known for UDP.
     pub fn side(&self) -> Option<Side> {
         self.sides.side(self.socket)
     }
 
-    /// The service that it is a connection to.
+    /// The service that it is connected to.
     pub fn service(&self) -> Service {
         self.sides.service(self.socket)
     }
 
-    /// Whether a CLOSE_WAIT socket lasts longer than a healthy close, and is in nobody's use; `None` of
-    /// other states, and where its age is not known to be beyond the grace.
+    /// Whether a CLOSE_WAIT socket lasts longer than a healthy close and is not in use; `None` in
+    /// other states, or if it is unknown whether it is older than the grace.
     pub fn lingers(&self) -> Option<bool> {
         match (self.cause?, self.missing) {
             (Cause::Transient | Cause::HalfClose, _) => Some(false),
@@ -38,8 +38,8 @@ impl Row<'_> {
         }
     }
 
-    /// Whether accept(2) or connect(2) gave the connection to a process; `None` of what is no
-    /// connection of a process: listeners and the kernel's own.
+    /// Whether accept(2) or connect(2) gave the connection to a process; `None` for listeners and
+    /// sockets of the kernel.
     pub fn accepted(&self) -> Option<bool> {
         let socket = self.socket;
         if matches!(socket.protocol, Protocol::Udp | Protocol::Subflow) {

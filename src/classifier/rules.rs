@@ -1,5 +1,5 @@
-//! Rules: what to select, and the limits by which it is judged. Every threshold of severity is named
-//! here, with its reason, and can be overridden.
+//! Rules: what to select, and the limits by which it is judged. Every threshold of severity is here
+//! with its reason, and can be overridden.
 
 use super::age::Sightings;
 use crate::filter::Filter;
@@ -13,26 +13,27 @@ pub struct Rules {
     /// How long a CLOSE_WAIT may last before it counts, in milliseconds.
     pub grace_ms: u64,
     pub thresholds: Thresholds,
-    /// What an earlier reading saw in CLOSE_WAIT already.
+    /// Sockets that an earlier reading already saw in CLOSE_WAIT.
     pub seen: Sightings,
 }
 
-/// Where a finding begins to matter.
+/// The values from which on a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Thresholds {
-    /// Lingering sockets: a healthy server shows a handful, for milliseconds; a hundred that stay
-    /// are a fault whatever the program.
+    /// Lingering sockets. A healthy server shows a handful for milliseconds; a hundred that stay
+    /// are a fault in any program.
     pub warning: u64,
-    /// A thousand is near the default soft limit of open files, 1,024.
+    /// A thousand is close to the default soft limit of 1,024 open files.
     pub critical: u64,
-    /// The share of the owner's limit of open files that they hold, in percent: at a fifth it
-    /// shows on a graph.
+    /// The share of the owner's limit of open files that the sockets hold, in percent. A fifth is
+    /// visible on a graph.
     pub fd_warning: u64,
-    /// At half of it, one burst of ordinary traffic reaches the limit, and accept(2) fails.
+    /// At half, one burst of ordinary traffic reaches the limit, and accept(2) fails.
     pub fd_critical: u64,
-    /// How full an accept queue is, in percent: half full means that arrivals outpace accept(2).
+    /// How full an accept queue is, in percent. Half full means that connections arrive faster than
+    /// accept(2) takes them.
     pub queue_warning: u64,
-    /// At its limit the kernel drops what completes the handshake.
+    /// At its limit the kernel drops connections that complete the handshake.
     pub queue_critical: u64,
 }
 
@@ -50,7 +51,7 @@ impl Default for Thresholds {
 }
 
 impl Thresholds {
-    /// The names by which thresholds are overridden, and what each is.
+    /// The threshold with a name.
     pub fn by_name(&mut self, name: &str) -> Option<&mut u64> {
         Some(match name {
             "warning" => &mut self.warning,

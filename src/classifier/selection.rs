@@ -1,4 +1,4 @@
-//! Selection: what the filter of a report asks for, beside the sockets that it selects.
+//! Selection: what the filter of a report asks for, apart from the sockets that it selects.
 
 use super::listeners::Listener;
 use super::report::Report;
@@ -8,8 +8,8 @@ use crate::model::{
 };
 
 impl Report<'_> {
-    /// The ports, programs and processes that the selection names and that have no socket, whatever
-    /// its state; not those of which that cannot be told.
+    /// The ports, programs and processes that the filter names and that have no socket in any
+    /// state; without those for which that is uncertain.
     pub fn without_sockets(&self) -> Vec<&Term> {
         let is_unread = |gap: &Gap| gap.kind == GapKind::NetnsUnread;
         if self.snapshot.gaps.iter().any(is_unread) {
@@ -30,8 +30,8 @@ impl Report<'_> {
         named
     }
 
-    /// How many sockets the selection has, but for its states; `None` where it asks for nothing
-    /// else.
+    /// How many sockets the filter selects without its conditions on states; `None` if it has no
+    /// other conditions.
     pub fn of_any_state(&self) -> Option<u64> {
         let filter = self.filter.of_any_state();
         if !filter.mentions(|_| true) {
@@ -48,8 +48,7 @@ impl Report<'_> {
         Some(selected.count() as u64)
     }
 
-    /// The sockets of which the selection asks what is not known, and that may be younger than the
-    /// grace for all that is known.
+    /// The sockets that could not be matched and that may be younger than the grace.
     pub fn undecided_by_age(&self) -> Vec<&Socket> {
         if self.undecided == 0 {
             return Vec::new();
@@ -63,10 +62,10 @@ impl Report<'_> {
         undecided.collect()
     }
 
-    /// Whether a connection that waits to be accepted would be selected, as far as can be told: one
-    /// of those in the queue, or as the listener's own socket is.
+    /// Whether the filter may select an unaccepted connection: one in the queue, or one that would
+    /// be held like the listener itself.
     pub fn asks_about(&self, listener: &Listener, socket: &Socket, waits_ms: Option<u64>) -> bool {
-        // Whoever waits in a queue may hang up there at any time.
+        // A peer that waits in a queue may hang up at any time.
         let connection = Socket {
             state: State::CloseWait,
             ..socket.clone()
@@ -88,8 +87,8 @@ impl Report<'_> {
         self.filter.decide(&known) != Some(false)
     }
 
-    /// Whether the selection has room for descriptors of a process that are in no table: these have
-    /// neither a port nor a state, and are nothing that a filter by those asks about.
+    /// Whether the filter may select descriptors of a process that are in no table. They have
+    /// neither a port nor a state, so a filter on those selects none of them.
     pub fn asks_about_dead(&self, pid: Pid) -> bool {
         let excludes = |term: &Term| match term {
             Term::State(states) => states.intersection(StateSet::ALL) != StateSet::ALL,
@@ -111,7 +110,7 @@ impl Report<'_> {
         self.filter.decide(&known) == Some(true)
     }
 
-    /// Whether sockets in that state may be selected.
+    /// Whether the filter can select sockets in this state.
     pub fn asks_for(&self, state: State) -> bool {
         self.filter.states().contains(state)
     }

@@ -1,64 +1,64 @@
-//! What becomes of what this side sends on a half-closed connection, and whether an answer may
-//! still be due.
+//! What happens to data that this side sends on a half-closed connection, and whether an answer may
+//! still follow.
 
 use super::facts::{Facts, PeerEnd};
 use crate::model::{Ago, Side, Timer, TimerKind};
 
-/// For how long the same data may be sent in vain before it is stuck. On a link that a hundred
-/// downloads crowd, one gets nothing through for ten seconds and more, whether its packets are
-/// lost on the way or by a full queue of this host.
+/// How long the same data may be retransmitted before it counts as stuck. On a link with a hundred
+/// competing downloads, a single one may get nothing through for more than ten seconds, whether
+/// packets are lost on the path or in a full queue of this host.
 const IN_VAIN_MS: u64 = 30_000;
 
-/// How long a peer may keep its window shut while it answers probes. A reader opens it again once
-/// there is room for a good part of its buffer: one of 3 kB/s every 45 s with the default buffer,
-/// one of 500 B/s every four minutes. And where the word of it is lost, the next probe brings it,
-/// up to two minutes later (`TCP_RTO_MAX`).
+/// How long a peer may keep a zero window while it answers probes. A reader opens its window again
+/// once a good part of its buffer is free: every 45 s at 3 kB/s with the default buffer, every four
+/// minutes at 500 B/s. If that window update is lost, the next probe gets it, up to two minutes
+/// later (`TCP_RTO_MAX`).
 const SHUT_MS: u64 = 300_000;
 
-/// How long a handler may work on an answer before the peers' FIN, which came with the request, is
-/// held against it. Nothing shows how long it takes as a rule; a minute is what proxies wait for an
-/// answer (nginx `proxy_read_timeout`, Apache `Timeout`).
+/// How long a handler may work on an answer after a FIN that came with the request. Nothing shows
+/// its usual time; proxies wait a minute for an answer (nginx `proxy_read_timeout`, Apache
+/// `Timeout`).
 const WORK_MS: u64 = 60_000;
 
-/// A FIN that follows the last byte within this was sent along with it: hardly a timeout is shorter than
-/// half a second, and on a busy host a process may lie some time between write(2) and shutdown(2).
+/// A FIN within this time after the last byte was sent with it. Timeouts are hardly ever shorter
+/// than half a second, and on a busy host a process may be delayed between write(2) and
+/// shutdown(2).
 const ALONG_MS: u64 = 400;
 
-/// An answer in fewer pieces than this has no pace.
+/// An answer in fewer segments than this has no measurable pace.
 const PIECES_LEAST: u64 = 3;
 
-/// How many times as long as one piece took so far an answer may pause until it is taken for
+/// An answer may pause this many times as long as a segment took on average before it counts as
 /// ended.
 const PAUSE: u64 = 3;
 
-/// A timer of the kernel's is late by up to an eighth of its time, and by half of that as a rule
+/// A kernel timer is late by up to an eighth of its time, usually by half of that
 /// (`kernel/time/timer.c`).
 const LATE_SHARE: u64 = 16;
 
-/// How long the acknowledgement of what was sent may take, the peer's delay included: before a
-/// round trip was measured, data is sent again after this (RFC 6298).
+/// How long an acknowledgement may take, with the delay of the peer: the initial retransmission
+/// timeout (RFC 6298).
 const ACK_MS: u64 = 1_000;
 
-/// What becomes of what this side sends.
+/// What happens to the data that this side sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SendProgress {
-    /// It goes out, and nothing shows that it is not taken.
+    /// It is sent, and nothing shows that the peer does not take it.
     Taken,
-    /// The peer has no room at the moment, and says so when it is asked: it reads slowly.
+    /// The peer has a zero window and answers probes: it reads slowly.
     ZeroWindow,
-    /// It is not taken.
+    /// The peer does not take it.
     Stuck,
-    /// The peer has no room; since when is not known.
+    /// The peer has a zero window, and it is unknown since when.
     Unknown,
 }
 
 impl SendProgress {
-    /// `None` where nothing was sent lately, and nothing waits to be sent or acknowledged.
+    /// `None` if nothing was sent recently and nothing waits to be sent or acknowledged.
     ///
-    /// The retransmission timer runs whenever data is in flight: nothing is wrong before it has run
-    /// out, over and over. The probe timer runs while nothing is in flight
-    /// (`net/ipv4/tcp_output.c`, `tcp_check_probe_timer`): all that went out was acknowledged, and
-    /// there is more.
+    /// The retransmission timer runs whenever data is in flight, so it means a fault only after it
+    /// has expired several times. The probe timer runs while nothing is in flight and data waits
+    /// (`net/ipv4/tcp_output.c`, `tcp_check_probe_timer`): everything sent so far was acknowledged.
     pub fn of(facts: &Facts, grace_ms: u64) -> Option<SendProgress> {
         let timer = facts.timer.filter(|_| facts.send_q > 0);
         match timer.map(|timer| (timer.kind, timer)) {
@@ -80,16 +80,16 @@ impl SendProgress {
     }
 }
 
-/// What shows of peers that may have closed one direction only, and how many of a set it shows of.
+/// Signs that peers of a set have closed one direction only, and for how many sockets each holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct HalfClosed {
-    /// This side has sent since the FIN came, or the peer's process is seen to wait.
+    /// This side has sent data since the FIN, or a process is seen to hold the other end.
     pub certain: u64,
-    /// The peer's window is shut, and it answers probes.
+    /// The peer has a zero window and answers probes.
     pub shut: u64,
-    /// The longest time for which one has been, in milliseconds.
+    /// The longest time that one of them has had a zero window, in milliseconds.
     pub shut_ms: u64,
-    /// The FIN came along with the last byte, upon which nothing was sent.
+    /// The FIN came with the last byte, and nothing was sent since.
     pub unanswered: u64,
 }
 
@@ -105,15 +105,14 @@ impl HalfClosed {
 }
 
 impl Facts {
-    /// Data went out within the grace.
+    /// Whether data was sent within the grace.
     fn has_sent(&self, grace_ms: u64) -> bool {
         let within = self.sent.is_some_and(|sent| sent.is_within(grace_ms));
         within && self.ever_sent != Some(false)
     }
 
-    /// For how many milliseconds, at the least, the same data has been sent again and again. The
-    /// timer is set anew at each attempt and doubled each time: all of them together took what the
-    /// last took to run out, but for the first.
+    /// The least time that the same data has been retransmitted, in milliseconds. Each attempt
+    /// doubles the timer, so all timeouts together took as long as the last one, minus the first.
     fn retried_for(&self, timer: Timer) -> u64 {
         let attempts = self.backoff.unwrap_or(0).max(timer.retransmits);
         if attempts == 0 {
@@ -125,9 +124,10 @@ impl Facts {
         since_the_last.saturating_add(timeout - first)
     }
 
-    /// Whether neither data nor probes have reached the peer for long. Its answers to probes renew the
-    /// last acknowledgement. Where what is sent never leaves this host, each attempt renews the time
-    /// of sending, which else is the last time that there was room: a probe is no data.
+    /// Whether neither data nor probes have reached the peer for long. Its answers to probes update
+    /// the last acknowledgement. If packets never leave this host, each attempt updates the time of
+    /// sending; otherwise that is the last time that the window was open, because a probe carries
+    /// no data.
     fn is_probed_in_vain(&self, timer: Timer, acked: Ago) -> bool {
         let is_unanswered = timer.retransmits > 1 && acked.is_before(IN_VAIN_MS);
         let is_refused = |sent: Ago| {
@@ -137,7 +137,7 @@ impl Facts {
         is_unanswered || self.sent.is_some_and(is_refused)
     }
 
-    /// For how many milliseconds a peer has had no room that says so whenever it is asked.
+    /// How long a peer that answers probes has had a zero window, in milliseconds.
     fn shut_for(&self) -> Option<u64> {
         let timer = self.timer.filter(|_| self.send_q > 0)?;
         let (sent, acked) = self.sent.zip(self.acked)?;
@@ -147,21 +147,21 @@ impl Facts {
         is_shut.then(|| sent.milliseconds())
     }
 
-    /// Whether the last acknowledgement may be that of data which was sent within the grace, and so
-    /// tells nothing of the FIN.
+    /// Whether the last acknowledgement may be of data sent within the grace, and so does not show
+    /// the time of the FIN.
     pub(super) fn acknowledges_data(&self, grace_ms: u64) -> bool {
         self.has_sent(grace_ms) && self.may_have_sent_since()
     }
 
-    /// Whether the FIN may have come before data was sent last.
+    /// Whether the FIN may have come before data was last sent.
     fn may_have_sent_since(&self) -> bool {
         let may_have = |(sent, acked): (Ago, Ago)| sent.may_be_within(ACK_MS, acked, self.tick);
         self.is_known_to_wait() || self.sent.zip(self.acked).is_some_and(may_have)
     }
 
-    /// Whether an answer that goes out piece by piece may go on: it has paused for no longer than its
-    /// pace so far explains, nor than a handler may work. (One that is whole, on a connection that
-    /// was forgotten, looks the same for as long.)
+    /// Whether an answer that is sent in several segments may continue: its pause is no longer than
+    /// its pace so far explains, and than a handler may work. (A complete answer on a forgotten
+    /// connection looks the same for that time.)
     fn is_between_pieces(&self) -> bool {
         let (Some(sent), Some(received), Some(pieces)) = (self.sent, self.received, self.pieces)
         else {
@@ -176,21 +176,22 @@ impl Facts {
             && self.may_have_sent_since()
     }
 
-    /// Whether everything that came in was read, but for end-of-file.
+    /// Whether everything except end-of-file was read.
     fn was_read(&self) -> bool {
         self.counts_fin && !self.unmeasured && self.recv_q <= 1
     }
 
-    /// Whether the peer is known to have closed one direction only: this side has sent since the FIN
-    /// came, or a process holds the other end.
+    /// Whether the peer is known to have closed one direction only: this side has sent since the
+    /// FIN, or a process holds the other end.
     fn is_known_to_wait(&self) -> bool {
         let after = |(sent, acked): (Ago, Ago)| sent.is_after(acked, self.tick) == Some(true);
         self.peer == Some(PeerEnd::Waiting) || self.sent.zip(self.acked).is_some_and(after)
     }
 
-    /// Whether the FIN came along with the last byte, which is no impatience. The last acknowledgement
-    /// is the FIN's, or answers a keepalive probe: these go out when nothing has come in for always the
-    /// same time, and a peer that had waited before its FIN would be that much off their beat.
+    /// Whether the FIN came with the last byte, so that the peer did not lose patience. The last
+    /// acknowledgement is that of the FIN or answers a keepalive probe. Probes are sent at fixed
+    /// intervals since data was last received; if the peer had sent its FIN later, they would be
+    /// off that schedule.
     fn hung_up_at_once(&self) -> bool {
         let Some((received, acked)) = self.received.zip(self.acked) else {
             return false;
@@ -210,8 +211,8 @@ impl Facts {
         })
     }
 
-    /// Whether the peer has asked and been sent nothing, and closed one direction only: it holds its
-    /// end, or its FIN came along with the last byte.
+    /// Whether the peer sent a request, got nothing, and closed one direction only: a process holds
+    /// its end, or the FIN came with the last byte.
     fn waits_for_an_answer(&self) -> bool {
         let has_asked = self.side == Some(Side::Server)
             && self.ever_received == Some(true)
@@ -224,7 +225,7 @@ impl Facts {
             }
     }
 
-    /// Whether the handler that has read the request of such a peer is not late yet.
+    /// Whether a handler that has read the request of such a peer is still within its time.
     pub(super) fn is_being_answered(&self) -> bool {
         let is_in_time = self.received.is_some_and(|at| at.is_within(WORK_MS));
         self.was_read() && is_in_time && self.waits_for_an_answer()

@@ -1,4 +1,4 @@
-//! Services: what a connection is to, by the address and port of the end that serves it.
+//! Services: what a connection is to, named by the address and port of the serving end.
 
 use std::net::IpAddr;
 
@@ -12,15 +12,15 @@ pub struct Service {
     pub device: u32,
 }
 
-/// The end of a connection that names the service: never an ephemeral port. Port 0 stands for
-/// several that tell nothing each.
+/// The end of a connection that names the service, never an ephemeral port. Port 0 stands for
+/// several ports that are not listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ServedAt {
-    /// Served here, on this port.
+    /// This host serves it, on this port.
     Local(u16),
-    /// Served there.
+    /// The remote end serves it.
     Remote(Endpoint),
-    /// Nothing tells which end serves: all connections with that address.
+    /// The serving end is unknown: all connections with that address.
     Unknown(IpAddr),
 }
 
@@ -33,7 +33,7 @@ impl Service {
         }
     }
 
-    /// Its port; `None` where it has none that says anything.
+    /// Its port; `None` if it has no meaningful one.
     pub fn port(self) -> Option<u16> {
         let port = match self.at {
             ServedAt::Local(port) => port,
@@ -43,7 +43,7 @@ impl Service {
         (port > 0).then_some(port)
     }
 
-    /// The same at any port.
+    /// The service on any port.
     pub fn without_port(self) -> Service {
         let at = match self.at {
             ServedAt::Local(_) => ServedAt::Local(0),
@@ -54,11 +54,11 @@ impl Service {
     }
 }
 
-/// The service end, or ends, of a set.
+/// The service or services of a set of sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ServiceEnd {
     One(Service),
-    /// So many that each alone says little.
+    /// Several services on one side, and their number.
     Several(Option<Side>, u32),
 }
 

@@ -1,4 +1,4 @@
-//! How bad a finding is, by the thresholds of the rules.
+//! Severity: how bad a finding is, by the thresholds of the rules.
 
 use super::pool::PoolVerdict;
 pub use super::rules::Thresholds;
@@ -22,25 +22,25 @@ impl Severity {
     }
 }
 
-/// What the severity of a finding rests on.
+/// The facts that decide the severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Weight {
     pub cause: Cause,
-    /// What connections that a server closed are consistent with.
+    /// What a pool that a server closed is consistent with.
     pub pool_verdict: Option<PoolVerdict>,
-    /// Of the finding, or of the service or program that it stands for.
+    /// Of the finding, or of the whole service or program.
     pub sockets: u64,
     /// The share of the owner's limit of open files that the sockets hold, in percent.
     pub fd_percent: Option<u64>,
-    /// How full the accept queue is, in percent, where connections have waited in it.
+    /// How full the accept queue is, in percent, if connections have waited in it.
     pub queue_percent: Option<u64>,
     /// Every thread of the owner is stopped.
     pub stopped: bool,
-    /// The owner has as many files open as it may: accept(2) fails.
+    /// The owner has reached its limit of open files: accept(2) fails.
     pub out_of_fds: bool,
 }
 
-/// The severity of so many lingering sockets alone.
+/// The severity for this many lingering sockets alone.
 pub fn of_count(sockets: u64, thresholds: &Thresholds) -> Severity {
     if sockets >= thresholds.critical {
         Severity::Critical
@@ -73,9 +73,9 @@ pub fn severity(weight: &Weight, thresholds: &Thresholds) -> Severity {
     };
     let count = of_count(weight.sockets, thresholds);
     beside.max(match weight.pool_verdict {
-        // However many: they are replaced when they are next used. Their descriptors count.
+        // In any number: they are replaced when they are next used. Only their descriptors count.
         Some(PoolVerdict::AtRest) => Severity::Info,
-        // Whoever needs one waits.
+        // Every client that needs a connection waits.
         Some(PoolVerdict::Exhausted) => count.max(Severity::Warning),
         _ => count,
     })

@@ -1,13 +1,13 @@
-//! Which side of a connection a socket is on, and which port names the service.
+//! Sides: which side of a connection a socket is on, and which port names the service.
 //!
-//! The facts, in this order, each only if those before it do not decide:
+//! The first of these facts that is known decides:
 //!
-//! 1. who opened the connection, as the kernel counts it
+//! 1. who opened the connection, by the counters of the kernel
 //! 2. a listener that covers the local end
-//! 3. the shape of the table
-//! 4. the range of ports that connecting sockets get
+//! 3. how many connections share each end
+//! 4. the range of ports that the kernel assigns to connecting sockets
 //!
-//! Two facts of one rank that contradict each other decide nothing.
+//! Two contradicting facts of the same rank decide nothing.
 
 use std::net::IpAddr;
 use std::sync::OnceLock;
@@ -18,23 +18,22 @@ use super::listeners::Listeners;
 use super::service::{ServedAt, Service};
 use crate::model::{Endpoint, PortRange, Protocol, Side, Snapshot, Socket, State};
 
-/// How many connections must share an end before it is taken for a service's. The kernel gives
-/// two connections one port only where it runs short of them, and then far more share the other
-/// end.
+/// How many connections must share an end for it to be a service. The kernel assigns one port to
+/// two connections only if ports run short, and then far more connections share the other end.
 const FAN: u32 = 3;
 /// And how many times as many as those that share the other end.
 const FAN_RATIO: u32 = 2;
-/// The most ports with fewer than [`FAN`] connections each that are told apart at one address.
-/// Where there are more, ports are handed out by the connection: passive FTP, RPC, peer to peer.
+/// The most ports of one address with fewer than [`FAN`] connections that are shown separately.
+/// With more, each connection has its own port: passive FTP, RPC, peer to peer.
 const FEW: u32 = 16;
-/// The privileged ports that clients bind: bindresvport(3), and NFS from 665 on.
+/// Privileged ports that clients bind: bindresvport(3), and NFS from 665 on.
 const RESERVED: PortRange = PortRange {
     first: 512,
     last: 1023,
 };
 
-/// The sides of all sockets of a snapshot. What rests on the whole table is worked out when it is
-/// first asked for, and once.
+/// The sides of all sockets of a snapshot. Facts about the whole table are computed once, on first
+/// use.
 #[derive(Debug)]
 pub(super) struct Sides<'a> {
     snapshot: &'a Snapshot,
@@ -43,25 +42,25 @@ pub(super) struct Sides<'a> {
     crowds: OnceLock<Crowds>,
 }
 
-/// The ends of connections, by namespace.
+/// Ends of connections, by network namespace.
 type Ends = FxHashMap<(u16, Endpoint), u32>;
 
-/// How the connections of the table share their ends.
+/// How many connections share their ends.
 #[derive(Debug, Default)]
 struct Shape {
-    /// Of the sockets whose side nothing else tells: how many sockets have the same near end, and
-    /// the same far end.
+    /// For sockets whose side is otherwise unknown: how many sockets share the near end, and the
+    /// far end.
     near: Ends,
     far: Ends,
-    /// The ends that some socket is known to serve, or to have connected to.
+    /// Ends that a socket is known to serve, or to have connected to.
     services: Ends,
 }
 
-/// Service ends that no listener covers, and those of them that hardly anything shares.
+/// Services without a listener, and those of them with hardly any connections.
 #[derive(Debug, Default)]
 struct Crowds {
     ends: FxHashMap<(u16, Protocol, Service), u32>,
-    /// How many there are at each address, by the service without its port.
+    /// Their number at each address, by the service without its port.
     thin: FxHashMap<(u16, Protocol, Service), u32>,
 }
 
@@ -75,7 +74,7 @@ impl<'a> Sides<'a> {
         }
     }
 
-    /// The side that a socket is on; `None` where nothing tells, as of what is no TCP connection.
+    /// The side of a socket; `None` if unknown, or not a TCP connection.
     pub(super) fn side(&self, socket: &Socket) -> Option<Side> {
         if socket.protocol == Protocol::Udp || socket.state == State::BoundInactive {
             return None;
@@ -88,8 +87,8 @@ impl<'a> Sides<'a> {
             })
     }
 
-    /// The end that names the service. A port that is one connection's alone names none: it is
-    /// left out where there are many such at one address.
+    /// The end that names the service. If an address has many ports with a single connection each,
+    /// these ports name no service and are left out.
     pub(super) fn service(&self, socket: &Socket) -> Service {
         let service = self.end(socket);
         if self.is_known(socket, service) {
@@ -109,12 +108,12 @@ impl<'a> Sides<'a> {
         }
     }
 
-    /// The same, whatever its port.
+    /// The service with its port, however many there are.
     fn end(&self, socket: &Socket) -> Service {
         let local = ServedAt::Local(socket.local.port);
         let remote = ServedAt::Remote(socket.remote.canonical());
         let at = match (socket.protocol, self.side(socket)) {
-            // Nothing tells it of UDP: an end without a peer goes by its own port.
+            // The side of UDP is unknown: a socket without a peer is named by its own port.
             (Protocol::Udp, _) if socket.state == State::Established => remote,
             (Protocol::Udp, _) => local,
             (_, Some(Side::Server)) => local,
@@ -123,14 +122,14 @@ impl<'a> Sides<'a> {
         };
         let device = match (at, self.listeners.covering(socket)) {
             (ServedAt::Local(_), Some(listener)) => listener.bound.device,
-            // The interface is a part of the address, and not what a program bound it to.
+            // Here the interface belongs to the address; no program bound the socket to it.
             (ServedAt::Local(_), None) if is_link_local(socket.local.addr) => 0,
             _ => socket.interface,
         };
         Service { at, device }
     }
 
-    /// What the socket tells itself, or its listener.
+    /// The side by the socket itself, or its listener.
     fn told(&self, socket: &Socket) -> Option<Side> {
         opened(socket).or_else(|| {
             if self.listeners.covers(socket) {
@@ -194,8 +193,8 @@ impl<'a> Sides<'a> {
         crowds
     }
 
-    /// Whether the port of a service was certainly not handed out for one connection: by its
-    /// number, or since something listens on it.
+    /// Whether the port of a service was certainly not assigned to one connection, by its number or
+    /// because something listens on it.
     fn is_known(&self, socket: &Socket, service: Service) -> bool {
         let listened = match service.at {
             ServedAt::Local(_) => socket.state == State::Listen || self.listeners.covers(socket),
@@ -205,7 +204,7 @@ impl<'a> Sides<'a> {
         listened || service.port().is_none_or(|port| port < RESERVED.first)
     }
 
-    /// Whether the other end is a listener's of this namespace.
+    /// Whether the other end is a listener of this namespace.
     fn is_to_a_listener(&self, socket: &Socket) -> bool {
         let is_here = socket.remote.is_loopback() || socket.remote.addr == socket.local.addr;
         is_here && self.listeners.covers(&turned(socket))
@@ -237,16 +236,16 @@ fn is_link_local(addr: IpAddr) -> bool {
     matches!(addr, IpAddr::V6(addr) if addr.is_unicast_link_local())
 }
 
-/// Both ends, in the namespace.
+/// Both ends, with the network namespace.
 fn ends(socket: &Socket) -> ((u16, Endpoint), (u16, Endpoint)) {
     let end = |end: Endpoint| (socket.netns, end.canonical());
     (end(socket.local), end(socket.remote))
 }
 
-/// The other end of a connection, as far as its listener rests on it.
+/// The other end of a connection, with the fields that its listener depends on.
 fn turned(socket: &Socket) -> Socket {
     Socket {
-        // What the other end is bound to is not known.
+        // It is unknown what the other end is bound to.
         interface: 0,
         local: socket.remote,
         remote: socket.local,
@@ -254,36 +253,33 @@ fn turned(socket: &Socket) -> Socket {
     }
 }
 
-/// Who opened a connection, from the socket alone; `None` where it does not tell.
+/// Who opened a connection, by the socket alone; `None` if unknown.
 fn opened(socket: &Socket) -> Option<Side> {
     match socket.state {
         State::Listen => Some(Side::Server),
         State::SynSent => Some(Side::Client),
-        // With an inode it is one of two that connected to each other at once, or came with data
-        // in its SYN and was accepted early.
+        // With an inode it is a simultaneous open, or was accepted early with data in its SYN.
         State::SynRecv if socket.inode == 0 => Some(Side::Server),
         _ => counted(socket).or_else(|| socket.is_unaccepted().then_some(Side::Server)),
     }
 }
 
-/// Who opened a connection, by what the kernel counts (Linux 4.19).
+/// Who opened a connection, by the counters of the kernel (Linux 4.19).
 ///
-/// Sequence numbers run over a SYN, the bytes, and a FIN. `bytes_acked` follows `snd_una`
-/// (`tcp_snd_una_update`) from the SYN on where connect(2) sent it, and from behind it where the
-/// connection was accepted (`tcp_create_openreq_child`). What was sent once, less what is still
-/// under way, makes up the rest of it, so that exactly one or nothing is left. What the kernel counted
-/// more than once, because packets were refused on this host, fits neither (but for a single byte
-/// that was refused once).
+/// Sequence numbers count the SYN, the bytes and the FIN. `bytes_acked` follows `snd_una`
+/// (`tcp_snd_una_update`), starting with the SYN if connect(2) sent it, and after it if the
+/// connection was accepted (`tcp_create_openreq_child`). Subtracting the bytes that were sent once
+/// and are not in flight leaves one or zero. If the kernel counted bytes more than once, because
+/// packets were dropped on this host, the rest is neither (except for a single byte dropped once).
 ///
-/// A connection that was restored from a checkpoint (TCP_REPAIR) never sent a SYN here, and looks
-/// accepted.
+/// A connection restored from a checkpoint (TCP_REPAIR) never sent a SYN here, and looks accepted.
 fn counted(socket: &Socket) -> Option<Side> {
     let tcp = socket.tcp?;
     let unsent = tcp.notsent()?;
     let fin = match socket.state {
         State::SynRecv | State::Established | State::CloseWait => 0,
         State::FinWait2 => 1,
-        // The FIN is the last to leave.
+        // The FIN is sent last.
         State::FinWait1 | State::Closing | State::LastAck => u64::from(unsent == 0),
         State::Listen | State::SynSent | State::TimeWait | State::Close | State::BoundInactive => {
             return None;
@@ -299,8 +295,8 @@ fn counted(socket: &Socket) -> Option<Side> {
     }
 }
 
-/// The side by the range of ports that connecting sockets get, where that sets the two ends
-/// apart. Privileged ports may be a client's as well.
+/// The side by the range of ports for connecting sockets, if it distinguishes the two ends. Clients
+/// may also use privileged ports.
 fn by_range(socket: &Socket, ephemeral: PortRange) -> Option<Side> {
     let (local, remote) = (socket.local.port, socket.remote.port);
     match (ephemeral.contains(local), ephemeral.contains(remote)) {

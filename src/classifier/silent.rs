@@ -1,5 +1,5 @@
-//! Services that answer nothing to programs against which there is no finding: their clients may be
-//! gone without a trace, while the requests stay.
+//! Silent services: they answer no requests of programs without findings. Their clients may have
+//! disappeared without a trace, and the requests remain.
 
 use rustc_hash::FxHashMap;
 
@@ -9,15 +9,14 @@ use super::report::Report;
 use super::requests::{Requests, never_answered};
 use crate::model::{Ago, Endpoint, Pid, Side, State};
 
-/// How many requests must be without a single byte of an answer: fewer may be polls for what comes
-/// at any time.
+/// The least number of requests without any answer: fewer may be long polls.
 const MANY: usize = 100;
-/// How long each must have waited.
+/// How long each must have waited, in milliseconds.
 const LONG_MS: u64 = 5_000;
-/// How many of the connections to the service must wait, in percent.
+/// The least share of the connections to the service that must wait, in percent.
 const MOST_PERCENT: usize = 80;
 
-/// Many requests of one program that a service has never answered.
+/// Requests of one program that a service has never answered.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Silent {
     pub netns: u16,
@@ -26,7 +25,8 @@ pub struct Silent {
     pub requests: Requests,
 }
 
-/// Those among the selected connections that no finding tells, the most first.
+/// Silent services among the selected connections that no finding mentions, those with the most
+/// requests first.
 pub fn silent(report: &Report<'_>, findings: &[Finding]) -> Vec<Silent> {
     let mut numbers: FxHashMap<Pid, usize> = FxHashMap::default();
     let mut programs: Vec<(Pid, Option<Program>)> = Vec::new();

@@ -1,5 +1,5 @@
-//! Threads that never rest, and whether the program gets anywhere meanwhile: a busy server in good
-//! health never rests either.
+//! Threads that never sleep, and whether their program makes progress: a busy healthy server never
+//! sleeps either.
 
 pub use super::process::spinning;
 use super::process::{none_serves, throttled};
@@ -7,32 +7,32 @@ use super::report::Report;
 use super::socket_set::SocketSet;
 use crate::model::{Cause, Evidence, Pid, Socket, State, TimerKind};
 
-/// A program that has sent something within so long, in milliseconds, gets somewhere: one in a dead
-/// loop sends nothing, and one that serves sends much more often.
+/// A program that has sent something within this time, in milliseconds, makes progress. One in an
+/// endless loop sends nothing, and one that serves sends far more often.
 const PROGRESS_MS: u64 = 1_000;
-/// Processor time, in milliseconds, with which anything that serves sends something. One that others
-/// or a quota keep from running takes longer for that.
+/// After this much CPU time, in milliseconds, anything that serves has sent something. With a quota
+/// or competing processes that takes longer.
 const WORK_MS: f64 = 200.0;
-/// The same of one that a quota keeps from running: little by little, one long request uses any quota
-/// up as a dead loop does.
+/// The same for a process with a quota: a single long request can use up any quota just as an
+/// endless loop does.
 const WORK_THROTTLED_MS: f64 = 1_000.0;
 
-/// What a thread has to run to have acted on what it was told, in percent of a processor.
+/// With less CPU than this, in percent, a thread has had no time to act on events.
 const RAN_PERCENT: f64 = 1.0;
 
-/// What a thread that never rests is doing.
+/// What a thread that never sleeps is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spin {
-    /// Nothing for the connections of its program: none was sent anything meanwhile.
+    /// Nothing for the connections of its program: nothing was sent on any of them.
     Idle,
-    /// It is told of the ends of these connections again and again.
+    /// epoll_wait(2) reports the ends of these connections again and again.
     Polling,
-    /// It may be at work.
+    /// It may be working.
     Busy,
 }
 
 impl Spin {
-    /// The thread of a process that never rests, where that can explain the sockets.
+    /// The thread of a process that never sleeps, if it can explain the sockets.
     pub(super) fn of(
         report: &Report<'_>,
         set: &SocketSet,
@@ -47,7 +47,7 @@ impl Spin {
             Cause::Inherited | Cause::SendStuck => return None,
             cause => match (sends(report, evidence), alone) {
                 (Some(false), _) => Spin::Idle,
-                // It works, though not on these.
+                // It works, but not on these sockets.
                 (Some(true), _) if matches!(cause, Cause::NeverClosed | Cause::StalePool) => {
                     return None;
                 }
@@ -59,11 +59,11 @@ impl Spin {
     }
 }
 
-/// Whether most of the sockets are watched so that epoll_wait(2) returns at once, whenever it is
-/// called.
+/// Whether epoll_wait(2) returns at once whenever it is called, because most of the sockets are
+/// watched.
 fn is_told(set: &SocketSet, evidence: &Evidence) -> bool {
     let held = set.holds(evidence.pid).len() as u64;
-    // One that hardly runs has had no time to act.
+    // A thread that hardly runs has had no time to act.
     let ran = evidence.cpu.as_ref().and_then(|cpu| cpu.ran_percent);
     ran.is_some_and(|percent| percent >= RAN_PERCENT)
         && evidence.epoll.is_some_and(|epoll| {
@@ -72,8 +72,8 @@ fn is_told(set: &SocketSet, evidence: &Evidence) -> bool {
         })
 }
 
-/// How long, in milliseconds, a process has to send nothing to get nowhere, by what its busiest
-/// thread runs.
+/// How long a process must have sent nothing to count as making no progress, in milliseconds, by
+/// the CPU time of its busiest thread.
 fn patience_ms(evidence: &Evidence) -> Option<u64> {
     let percent = evidence.cpu.as_ref()?.ran_percent?;
     let work = match throttled(evidence) {
@@ -84,11 +84,11 @@ fn patience_ms(evidence: &Evidence) -> Option<u64> {
     Some(PROGRESS_MS.max(work as u64))
 }
 
-/// Whether a process has sent anything of late, on any of its connections; `None` where the kernel
-/// tells no times of them, or where it hardly runs.
+/// Whether a process has recently sent anything on any of its connections; `None` if the kernel
+/// reports no times, or the process hardly runs.
 fn sends(report: &Report<'_>, evidence: &Evidence) -> Option<bool> {
     let (pid, patience) = (evidence.pid, patience_ms(evidence)?);
-    // The kernel sends by itself what waits to be sent, and sends again.
+    // The kernel itself sends queued data and retransmits.
     let sends_by_itself = |socket: &Socket| {
         let kind = socket.timer.map(|timer| timer.kind);
         socket.send_q > 0 || matches!(kind, Some(TimerKind::Retransmit | TimerKind::Probe))

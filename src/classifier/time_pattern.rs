@@ -1,48 +1,48 @@
-//! How events lie in time: all at once, or one after the other up to now. Pure.
+//! Time patterns: whether events happened at once, or one by one until now. Pure.
 
-/// Fewer than this many have no shape.
+/// Fewer events than this have no pattern.
 const BURST_LEAST: usize = 5;
-/// Fewer than this many that come by chance look even as often as not.
+/// Fewer events than this often look evenly spread by chance.
 const SPREAD_LEAST: usize = 20;
-/// Events this near to each other are one, if it is over for as long as it took: a pool fills for as
-/// long as a burst of traffic lasts, and is closed as it was filled.
+/// Events within this time, in milliseconds, are one burst if that has been over for at least as
+/// long: a pool fills during a burst of traffic, and is closed the way it was filled.
 const BURST_MS: u64 = 30_000;
-/// And those that lie within this part of how long ago they were: what went on for an hour and
-/// ended a day ago is over.
+/// Events are also one burst if their duration is at most this fraction of the time since then:
+/// what took an hour and ended a day ago is over.
 const BURST_PART: u64 = 10;
-/// What began a shorter time ago may go on or be over: twice the time that any close may take.
+/// A spread must last this long, in milliseconds: twice the time that any close may take.
 const SPREAD_LEAST_MS: u64 = 10_000;
-/// This part of the events may lie outside of a burst, at each end.
+/// This fraction of the events may lie outside a burst, at each end.
 const UNMATCHED_PART: usize = 20;
-/// What goes on had its last event within this part of the whole time, or within so many times what
-/// lies between two events.
+/// A spread continues if its last event is within this fraction of the whole time, or within this
+/// many average intervals.
 const LAST_PART: u64 = 10;
 const LAST_TIMES: u64 = 5;
-/// How far from even a distribution may be: the distance of Kolmogorov and Smirnov that 19 of 20
-/// samples of even chance keep, times the root of their number; and that of any number.
+/// The largest Kolmogorov-Smirnov distance from an even distribution, times the root of the number
+/// of events: 19 of 20 random samples keep it. And the distance that is always accepted.
 const EVEN: f64 = 1.36;
 const EVEN_LEAST: f64 = 0.2;
 
-/// When events happened, in milliseconds before now.
+/// When events happened, in milliseconds ago.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimePattern {
     pub kind: Pattern,
-    /// How many there are.
+    /// The number of events.
     pub events: u64,
     pub newest_ms: u64,
     pub oldest_ms: u64,
 }
 
-/// What a distribution tells of how it came about.
+/// The pattern of the times of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pattern {
-    /// Together, and nothing since.
+    /// All at once, and none since.
     Burst,
-    /// One after the other, as evenly as chance has it, until now.
+    /// One by one, as evenly as random events, until now.
     Spread,
     /// Neither.
     Mixed,
-    /// So few that they have no distribution.
+    /// Too few to have a pattern.
     Few,
 }
 
@@ -59,7 +59,7 @@ impl Pattern {
 }
 
 impl TimePattern {
-    /// Of any number of ages, in any order; `None` of none.
+    /// From ages in any order; `None` if there are none.
     pub fn of(ages: &mut [u64]) -> Option<TimePattern> {
         ages.sort_unstable();
         let (newest_ms, oldest_ms) = (*ages.first()?, *ages.last()?);
@@ -82,14 +82,14 @@ impl TimePattern {
         })
     }
 
-    /// How many in a minute, where they go on.
+    /// Events per minute, if they continue.
     pub fn per_minute(&self) -> Option<f64> {
         let goes_on = self.kind == Pattern::Spread;
         goes_on.then(|| self.events as f64 * 60_000.0 / self.oldest_ms as f64)
     }
 }
 
-/// Whether all but a few lie so near to each other that one event explains them, and it is over.
+/// Whether nearly all events are so close together that one cause explains them, and that is over.
 fn is_burst(ages: &[u64]) -> bool {
     let unmatched = ages.len() / UNMATCHED_PART;
     let core = ages
@@ -102,7 +102,7 @@ fn is_burst(ages: &[u64]) -> bool {
     width <= newest / BURST_PART || (width <= BURST_MS && width <= *newest)
 }
 
-/// Whether the next one is due.
+/// Whether the events continue.
 fn goes_on(ages: &[u64]) -> bool {
     let (Some(newest), Some(oldest)) = (ages.first(), ages.last()) else {
         return false;
@@ -111,7 +111,7 @@ fn goes_on(ages: &[u64]) -> bool {
     *newest <= (oldest / LAST_PART).max(between.saturating_mul(LAST_TIMES))
 }
 
-/// Whether they lie evenly between now and the oldest.
+/// Whether the events are spread evenly between the oldest and now.
 fn is_even(ages: &[u64], oldest_ms: u64) -> bool {
     let all = ages.len() as f64;
     let far = (0u32..).zip(ages).map(|(at, age)| {

@@ -1,5 +1,5 @@
-//! FIN_WAIT2 that a process holds: it has closed its direction and waits for the remote end. Past the
-//! grace that is somebody's CLOSE_WAIT, and the remote end has to close it.
+//! FIN_WAIT2 that a process holds: it has closed its direction and waits for the remote end. After
+//! the grace the remote end is in CLOSE_WAIT and has to close.
 
 use std::net::IpAddr;
 
@@ -9,31 +9,31 @@ use super::report::Report;
 use super::row::Row;
 use crate::model::{Endpoint, Idle, Owner, Protocol, Side, Socket, State, TimerKind};
 
-/// How long a request whose sender has closed its direction may be worked on before its wait counts,
-/// or an answer may lie unread: as long as common proxies give an answer, and the kernel a FIN_WAIT2
-/// without a process (60 s).
+/// How long a request whose sender has closed its direction may be processed before its wait
+/// counts, or an answer may stay unread, in milliseconds: the timeout of common proxies, and of the
+/// kernel for a FIN_WAIT2 without a process.
 const ANSWER_MS: u64 = 60_000;
-/// A FIN that was acknowledged this soon after the last byte was sent, in milliseconds, belongs to the
-/// request; the round trip is in it. A later one says that this side gave up.
+/// A FIN that was acknowledged within this time after the last byte was sent, in milliseconds,
+/// belongs to the request; this includes the round trip. A later FIN shows that this side gave up.
 const BEHIND_MS: u64 = 1_000;
 
-/// What a FIN_WAIT2 socket that a process holds has been waiting for.
+/// What a FIN_WAIT2 socket that a process holds waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wait {
-    /// How long nothing has come from the remote end.
+    /// How long nothing has been received from the remote end.
     pub silence: Idle,
     /// Keepalive hides whether that is longer than the grace.
     pub hidden: bool,
-    /// Whether the last bytes that this side sent are without an answer; `None` where it served, or
-    /// where nothing tells.
+    /// Whether the last bytes that this side sent are unanswered; `None` if it is the server, or
+    /// that is unknown.
     pub unanswered: Option<bool>,
-    /// It may be a request that is being worked on: the sender has said that no more will come.
+    /// It may be a request in progress: closing only means that no more data follows.
     pub asks: bool,
 }
 
 impl Wait {
-    /// `None` of anything but a FIN_WAIT2 that a process holds and that may have lasted for longer
-    /// than the grace. Without times nothing shows that a download has ended.
+    /// `None` unless a process holds the FIN_WAIT2 and it may be older than the grace. Without
+    /// times, nothing shows that a download has ended.
     pub(super) fn of(report: &Report<'_>, row: &Row<'_>) -> Option<Wait> {
         let socket = row.socket;
         let held = socket.inode != 0 && !matches!(row.owner, Owner::Kernel);
@@ -51,7 +51,7 @@ impl Wait {
             Some(true) | None => return None,
         };
         let in_time = silence.is_within(ANSWER_MS) != Some(false);
-        // A slow reader opens its window in steps, and the remote end is silent between them.
+        // A slow reader opens its window in steps, and the remote end sends nothing in between.
         if in_time && (socket.recv_q > 0 || may_go_on(socket, silence)) {
             return None;
         }
@@ -64,14 +64,14 @@ impl Wait {
         })
     }
 
-    /// Whether it is somebody's fault for sure.
+    /// Whether it is certainly a fault.
     pub fn counts(self) -> bool {
         !self.hidden && !self.asks
     }
 }
 
-/// Whether an answer that comes piece by piece may go on: it has paused for no longer than it went on
-/// since this side sent last.
+/// Whether an answer that arrives in pieces may continue: its pause is no longer than it has gone
+/// on since this side last sent.
 fn may_go_on(socket: &Socket, silence: Idle) -> bool {
     let times = socket
         .tcp
@@ -83,7 +83,7 @@ fn may_go_on(socket: &Socket, silence: Idle) -> bool {
     })
 }
 
-/// Whether this side's last bytes are unanswered, where it is the one that asks.
+/// Whether the last bytes of this side are unanswered, if it is the client.
 fn unanswered(report: &Report<'_>, row: &Row<'_>) -> Option<bool> {
     let tcp = row.socket.tcp?;
     if row.side()? == Side::Server {
@@ -96,7 +96,7 @@ fn unanswered(report: &Report<'_>, row: &Row<'_>) -> Option<bool> {
     tcp.last_data_sent()?.is_after(tcp.last_data_recv()?, tick)
 }
 
-/// Whether the FIN came right behind the last byte, where nothing has renewed its acknowledgement.
+/// Whether the FIN came right after the last byte, if nothing has reset its acknowledgement.
 fn is_behind(report: &Report<'_>, socket: &Socket) -> bool {
     let times = socket
         .tcp
@@ -105,12 +105,12 @@ fn is_behind(report: &Report<'_>, socket: &Socket) -> bool {
     times.is_some_and(|(sent, acked)| sent.may_be_within(BEHIND_MS, acked, tick))
 }
 
-/// The remote ends that are on this host too, in CLOSE_WAIT.
+/// Remote ends that are also on this host, in CLOSE_WAIT.
 #[derive(Default)]
 pub(super) struct Others<'a>(FxHashMap<(Endpoint, Endpoint), Vec<&'a Socket>>);
 
 impl<'a> Others<'a> {
-    /// Of these rows of a report, among all sockets that were read.
+    /// The remote ends of these rows, among all sockets that were read.
     pub(super) fn of(report: &'a Report<'_>, rows: &[u32]) -> Others<'a> {
         let ends = rows.iter().map(|at| {
             let socket = report.row(*at as usize).socket;
@@ -130,8 +130,8 @@ impl<'a> Others<'a> {
         Others(others)
     }
 
-    /// The other end of a connection: in the same namespace, or the only one that fits in all that were
-    /// read. Addresses of loopback mean nothing beyond their namespace.
+    /// The other end of a connection: in the same network namespace, or the only match in all that
+    /// were read. Loopback addresses match only within their namespace.
     pub(super) fn end(&self, socket: &Socket) -> Option<&'a Socket> {
         let found = self
             .0
@@ -148,7 +148,7 @@ impl<'a> Others<'a> {
         here.or(elsewhere).filter(fits).copied()
     }
 
-    /// Whether the other end may be selected, so that a finding about it tells of this one too.
+    /// Whether the other end may be selected, so that its finding covers this one.
     pub(super) fn are_told(&self, report: &Report<'_>, socket: &Socket) -> bool {
         let is_selected = |other: &Socket| {
             let context = &report.context;
@@ -160,7 +160,7 @@ impl<'a> Others<'a> {
     }
 }
 
-/// The bytes of data that came in over a CLOSE_WAIT socket, read or not.
+/// The bytes received on a CLOSE_WAIT socket, read or not.
 fn received(socket: &Socket) -> Option<u64> {
     socket.tcp?.bytes_received()?.checked_sub(1)
 }
@@ -168,18 +168,18 @@ fn received(socket: &Socket) -> Option<u64> {
 /// What the sockets of a set wait for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
-    /// Those whose last bytes are without an answer; `None` where that is not told of all.
+    /// Sockets whose last bytes are unanswered; `None` if unknown for one of them.
     pub unanswered: Option<u64>,
-    /// Those that may be requests which are being worked on.
+    /// Sockets that may be requests in progress.
     pub asking: u64,
-    /// Those on which bytes have come in that the process has not read.
+    /// Sockets with bytes that the process has not read.
     pub unread: u64,
     /// The remote addresses, those with the most sockets first.
     pub remotes: Vec<(IpAddr, u64)>,
 }
 
 impl Default for Waiting {
-    /// Of no socket.
+    /// For no sockets.
     fn default() -> Waiting {
         Waiting {
             unanswered: Some(0),
@@ -213,8 +213,8 @@ impl Waiting {
 }
 
 impl Report<'_> {
-    /// What a FIN_WAIT2 socket waits for that a process holds; `None` of others, and of those that
-    /// have not lasted longer than the grace.
+    /// What a FIN_WAIT2 socket that a process holds waits for; `None` for others, and for those
+    /// that are not older than the grace.
     pub fn wait(&self, row: &Row<'_>) -> Option<Wait> {
         Wait::of(self, row)
     }

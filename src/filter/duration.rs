@@ -1,4 +1,4 @@
-//! Durations as people write them.
+//! Parses durations such as `5m` or `1h30m`.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -13,7 +13,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse::<u64>() {
         return Ok(Duration::from_secs(seconds));
     }
-    // A calendar's days are not all of 24 hours; an age's are.
+    // Without a calendar, a day is 24 hours.
     let span: jiff::Span = text
         .parse()
         .map_err(|_| format!("{text:?} is not a duration: {hint}"))?;

@@ -1,15 +1,15 @@
-//! Why a text is no filter: what is wrong, where, and what was probably meant.
+//! Errors of the filter language: what is wrong, where, and what was probably meant.
 
 use std::fmt;
 use std::ops::Range;
 
 use unicode_width::UnicodeWidthChar;
 
-/// A text that is no filter.
+/// A filter that cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParseError {
     text: String,
-    /// The bytes of `text` that are wrong; empty at its end where something is missing.
+    /// The bytes of `text` that are wrong; empty, at its end, if something is missing there.
     at: Range<usize>,
     problem: Problem,
 }
@@ -19,7 +19,7 @@ pub struct ParseError {
 pub(super) struct Problem {
     pub(super) what: String,
     pub(super) hint: Option<String>,
-    /// Whether the word begins a condition and is no word that can.
+    /// Whether a condition should begin here, and none begins with this word.
     pub(super) is_unknown: bool,
 }
 
@@ -49,8 +49,8 @@ impl Problem {
 }
 
 impl ParseError {
-    /// The word where a condition should begin and none does, and whether it is the first: it may
-    /// have been meant for a command.
+    /// The unknown word at the start of a condition, and whether the filter begins with it: it may be
+    /// a mistyped command.
     pub fn unknown(&self) -> Option<(&str, bool)> {
         let (before, word, _) = self.parts();
         let is_first = before.trim().is_empty();
@@ -64,30 +64,30 @@ impl ParseError {
         (part(0..start), part(start..end), part(end..self.text.len()))
     }
 
-    /// Whether it says what to try.
+    /// Whether the error has a hint.
     pub fn has_hint(&self) -> bool {
         self.problem.hint.is_some()
     }
 
-    /// The same with something else to try.
+    /// Replaces the hint.
     #[must_use]
     pub fn with_hint(mut self, hint: String) -> ParseError {
         self.problem.hint = Some(hint);
         self
     }
 
-    /// What is wrong, in one line.
+    /// What is wrong, on one line, without the hint.
     pub fn problem(&self) -> &str {
         &self.problem.what
     }
 
-    /// The part of the text that is wrong.
+    /// The bytes of the filter that are wrong.
     pub fn span(&self) -> Range<usize> {
         self.at.clone()
     }
 }
 
-/// How much of a long filter is shown on either side of what is wrong.
+/// How many characters of a long filter are shown before and after the error.
 const CONTEXT: usize = 100;
 
 /// ```text
@@ -122,7 +122,7 @@ impl fmt::Display for ParseError {
 
 impl std::error::Error for ParseError {}
 
-/// A character of the filter as a terminal may have it.
+/// The character itself, or a replacement if it would move or hide other text on a terminal.
 fn shown(c: char) -> char {
     match c {
         '\t' | '\n' => ' ',
@@ -155,12 +155,12 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_missed_at_the_end() {
-        let error = Problem::new("a port is missing")
+        let error = Problem::new("expected a port")
             .hint("write :80")
             .at("sport = ", 8..8);
         assert_eq!(
             error.to_string(),
-            "a port is missing: write :80\n  sport =\n          ^"
+            "expected a port: write :80\n  sport =\n          ^"
         );
     }
 

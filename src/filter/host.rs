@@ -1,4 +1,4 @@
-//! The addresses and ports of a filter, in ss's spellings:
+//! Addresses and ports in a filter, spelled as in ss:
 //! `[FAMILY:]ADDRESS[/LENGTH][:PORT]` and `[FAMILY:][:]PORT`.
 
 use std::borrow::Cow;
@@ -8,34 +8,35 @@ use super::error::Problem;
 use super::{Names, Network};
 use crate::model::Family;
 
-/// One end of a socket as a filter names it. What is `None` may be anything.
+/// A condition on one end of a socket. A field that is `None` is not tested.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Host {
     pub(super) family: Option<Family>,
-    /// One of them.
+    /// The address is in one of these.
     pub(super) networks: Option<Vec<Network>>,
     pub(super) port: Option<u16>,
-    /// The interface that stands behind an address, as in `fe80::1%eth0`.
+    /// The index of the interface after an address, as in `fe80::1%eth0`.
     pub(super) device: Option<u32>,
 }
 
-/// Families that ss has besides, whose sockets are not shown here.
+/// Families of ss whose sockets closewait does not read.
 const OTHER_FAMILIES: [&str; 4] = ["unix:", "link:", "netlink:", "vsock:"];
-/// Names that ss has for every address.
+/// Words that match every address, as in ss.
 const ANY: [&str; 3] = ["any", "all", "default"];
 
-/// Reads what stands behind `src` or `dst`.
+/// Parses the operand of `src` or `dst`.
 pub(super) fn host(text: &str, names: &dyn Names) -> Result<Host, Problem> {
     let (family, rest) = family(text)?;
     let (rest, device) = scope(rest, names)?;
     let rest = rest.as_ref();
-    let (addr, port) = split(rest).ok_or_else(|| {
-        Problem::new(format!("{text:?} has no closing bracket")).hint("write [::1]:80")
-    })?;
+    let (addr, port) = split(rest)
+        .ok_or_else(|| Problem::new(format!("missing ] in {text:?}")).hint("write [::1]:80"))?;
     let as_one = |problem: Problem| match rest.parse::<Ipv6Addr>() {
-        // ss takes what follows the last colon for a port.
-        Ok(addr) => Problem::new(format!("{rest:?} could end in a port"))
-            .hint(format!("write [{addr}] or [{addr}]:80")),
+        // In ss, the part after the last colon is a port.
+        Ok(addr) => Problem::new(format!(
+            "ambiguous address {rest:?}, the last part may be a port"
+        ))
+        .hint(format!("write [{addr}] or [{addr}]:80")),
         Err(_) => problem,
     };
     let port = port_number(port, names).map_err(as_one)?;
@@ -48,13 +49,13 @@ pub(super) fn host(text: &str, names: &dyn Names) -> Result<Host, Problem> {
     })
 }
 
-/// Reads what stands behind `sport`, `dport` or `port`: a port, and no address.
+/// Parses the operand of `sport`, `dport` or `port`: a port without an address.
 pub(super) fn port(text: &str, names: &dyn Names) -> Result<Host, Problem> {
     let (family, rest) = family(text)?;
     let port = port_number(rest.strip_prefix(':').unwrap_or(rest), names).map_err(|problem| {
         if rest.trim_start_matches(':').contains([':', '.']) {
-            Problem::new(format!("{text:?} is more than a port"))
-                .hint("write :80, and the address behind src or dst")
+            Problem::new(format!("{text:?} is not only a port"))
+                .hint("write :80, and the address after src or dst")
         } else {
             problem
         }
@@ -75,16 +76,12 @@ fn family(text: &str) -> Result<(Option<Family>, &str), Problem> {
         return Ok((Some(Family::Inet6), rest));
     }
     match OTHER_FAMILIES.iter().find(|name| text.starts_with(**name)) {
-        Some(name) => Err(
-            Problem::new(format!("{name} sockets are not shown here, only TCP"))
-                .hint("ss shows them"),
-        ),
+        Some(name) => Err(Problem::new(format!("{name} sockets are not supported")).hint("use ss")),
         None => Ok((None, text)),
     }
 }
 
-/// Takes the interface out of `fe80::1%eth0`, `[fe80::1%eth0]:80` and `[fe80::1]%eth0:80`, which is
-/// ss's own spelling.
+/// Splits off the interface of `fe80::1%eth0`, `[fe80::1%eth0]:80` or, as in ss, `[fe80::1]%eth0:80`.
 fn scope<'a>(text: &'a str, names: &dyn Names) -> Result<(Cow<'a, str>, Option<u32>), Problem> {
     let Some((before, behind)) = text.split_once('%') else {
         return Ok((Cow::Borrowed(text), None));
@@ -95,8 +92,8 @@ fn scope<'a>(text: &'a str, names: &dyn Names) -> Result<(Cow<'a, str>, Option<u
         .interface(name)
         .or_else(|| number(name).and_then(|index| u32::try_from(index).ok()));
     let Some(index) = index else {
-        let hint = "`ip link` shows them";
-        return Err(Problem::new(format!("{name:?} is no interface")).hint(hint));
+        let hint = "`ip link` lists them";
+        return Err(Problem::new(format!("unknown interface {name:?}")).hint(hint));
     };
     let is_bare = before.contains(':') && !before.starts_with('[');
     let text = if is_bare && !rest.starts_with('/') {
@@ -107,8 +104,7 @@ fn scope<'a>(text: &'a str, names: &dyn Names) -> Result<(Cow<'a, str>, Option<u
     Ok((Cow::Owned(text), Some(index)))
 }
 
-/// The address and the port, each empty where it is not there. `None` for a bracket that is
-/// never closed.
+/// The address and the port; either may be empty. `None` for an unclosed bracket.
 fn split(text: &str) -> Option<(&str, &str)> {
     let (addr, rest) = if let Some(rest) = text.strip_prefix('[') {
         rest.split_once(']')?
@@ -129,11 +125,11 @@ fn port_number(text: &str, names: &dyn Names) -> Result<Option<u16>, Problem> {
         return Ok(None);
     }
     match number(text) {
-        Some(number) => u16::try_from(number)
-            .map(Some)
-            .map_err(|_| Problem::new(format!("{text:?} is no port")).hint("ports are 0 to 65535")),
+        Some(number) => u16::try_from(number).map(Some).map_err(|_| {
+            Problem::new(format!("invalid port {text:?}")).hint("ports are 0 to 65535")
+        }),
         None => names.service(text).map(Some).ok_or_else(|| {
-            Problem::new(format!("{text:?} is neither a port nor a TCP service"))
+            Problem::new(format!("unknown port or TCP service {text:?}"))
                 .hint("write :80, or a name from /etc/services")
         }),
     }
@@ -156,11 +152,7 @@ fn networks(
         Some(Family::Inet6) => addr.is_ipv6(),
         None => true,
     };
-    let wrong_family = || {
-        Problem::new(format!(
-            "{addr:?} is not of the family that stands before it"
-        ))
-    };
+    let wrong_family = || Problem::new(format!("{addr:?} is not an address of the given family"));
     if let Some(found) = address(addr) {
         if !fits(&found) {
             return Err(wrong_family());
@@ -171,9 +163,8 @@ fn networks(
         };
         return network.map(|network| Some(vec![network])).ok_or_else(|| {
             let most = if found.is_ipv4() { 32 } else { 128 };
-            Problem::new(format!("{text:?} has no such prefix")).hint(format!(
-                "the length behind the / is a number from 0 to {most}"
-            ))
+            Problem::new(format!("invalid prefix length in {text:?}"))
+                .hint(format!("the length after / is a number from 0 to {most}"))
         });
     }
     let mut found = names.hosts(addr);
@@ -188,9 +179,9 @@ fn networks(
 }
 
 fn no_address(text: &str) -> Problem {
-    let problem = Problem::new(format!("{text:?} is no address"));
+    let problem = Problem::new(format!("unknown address {text:?}"));
     match number(text) {
-        Some(_) => problem.hint(format!("a port is written :{text}")),
+        Some(_) => problem.hint(format!("write :{text} for a port")),
         None => problem.hint(
             "write 10.1.2.3, 10.0.0.0/8, 10.1.2.3:80, [::1]:80, 2001:db8::/32, or a name from \
              /etc/hosts",
@@ -206,8 +197,7 @@ fn address(text: &str) -> Option<IpAddr> {
     }
 }
 
-/// An IPv4 address of one to four bytes; the missing ones, at the end, are 0: `10.8` is the
-/// network 10.8.0.0.
+/// An IPv4 address of one to four bytes. Missing bytes at the end are 0: `10.8` is 10.8.0.0.
 fn short_ipv4(text: &str) -> Option<Ipv4Addr> {
     let mut bytes = [0; 4];
     let mut parts = text.split('.');
@@ -238,7 +228,7 @@ pub(super) fn number(text: &str) -> Option<u64> {
         .map(|digits| (digits, 16));
     let octal = || Some((text.strip_prefix('0').filter(|rest| !rest.is_empty())?, 8));
     let (digits, base) = hex.or_else(octal).unwrap_or((text, 10));
-    // A sign is a digit to nobody but the standard library.
+    // The standard library would accept a sign.
     (!digits.starts_with(['+', '-'])).then_some(())?;
     u64::from_str_radix(digits, base).ok()
 }
@@ -284,23 +274,23 @@ mod tests {
         assert_eq!(read("10.8"), "10.8.0.0/32 *");
         assert_eq!(read("0xa.010.1.1"), "10.8.1.1/32 *");
         assert_eq!(read("10.0.0.0/255.0.0.0"), "10.0.0.0/8 *");
-        assert!(read("10.0.0.0/255.0.255.0").contains("no such prefix"));
+        assert!(read("10.0.0.0/255.0.255.0").contains("invalid prefix length"));
         assert!(read("10.0.0.0/33").contains("0 to 32"));
-        assert!(read("256.1.1.1").contains("is no address"));
-        assert!(read("1.2.3.4.5").contains("is no address"));
+        assert!(read("256.1.1.1").contains("unknown address"));
+        assert!(read("1.2.3.4.5").contains("unknown address"));
     }
 
     #[test]
     fn what_ss_would_misread_says_how_to_write_it() {
         assert_eq!(
             read("::1"),
-            "\"::1\" could end in a port: write [::1] or [::1]:80"
+            "ambiguous address \"::1\", the last part may be a port: write [::1] or [::1]:80"
         );
         assert_eq!(
             read("[fe80::1%eth0]"),
-            "\"eth0\" is no interface: `ip link` shows them"
+            "unknown interface \"eth0\": `ip link` lists them"
         );
-        assert!(read("[::1").contains("bracket"));
+        assert!(read("[::1").contains("missing ]"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The words that conditions begin with, the operators, and which takes which.
+//! Keys, the words that conditions begin with, and the operators that each key accepts.
 
 use std::ops::RangeInclusive;
 
@@ -29,7 +29,7 @@ pub(super) enum Key {
     Container,
 }
 
-/// The words that conditions begin with; those of ss come first.
+/// Every key by its word; those that ss has come first.
 pub(super) const KEYS: [(&str, Key); 21] = [
     ("src", Key::Address(End::Local)),
     ("dst", Key::Address(End::Remote)),
@@ -66,7 +66,7 @@ pub(super) enum Operator {
     NotLike,
 }
 
-/// The operator that a word is, if it is one.
+/// The operator that a word stands for.
 pub(super) fn operator(word: &Word) -> Option<Operator> {
     (!word.quoted).then(|| operator_of(&word.text))?
 }
@@ -95,8 +95,8 @@ impl Operator {
         matches!(self, Less | LessOrEqual | Greater | GreaterOrEqual)
     }
 
-    /// The numbers up to `most` that stand in the relation to `value`, or, where the operator is
-    /// negative, that do not. `None` where there is none.
+    /// The numbers from 0 to `most` for which `number OPERATOR value` holds; for a negated operator,
+    /// those for which it does not. `None` if there are none.
     pub(super) fn range(self, value: u64, most: u64) -> Option<RangeInclusive<u64>> {
         let range = match self {
             Operator::Less => 0..=value.checked_sub(1)?,
@@ -110,7 +110,7 @@ impl Operator {
 }
 
 impl Key {
-    /// Whether ss has it too.
+    /// Whether ss has this key.
     pub(super) fn is_of_ss(self) -> bool {
         matches!(
             self,
@@ -136,7 +136,7 @@ impl Key {
         }
     }
 
-    /// The operator that none means: an age is never exact.
+    /// The operator if none is written: >= for ages, which are never exact.
     pub(super) fn implied(self) -> Operator {
         match self {
             Key::Idle => Operator::GreaterOrEqual,
@@ -144,20 +144,20 @@ impl Key {
         }
     }
 
-    /// Why it does not take an operator.
+    /// The error for an operator that the key does not accept.
     pub(super) fn refusal(self, operator: &str) -> Problem {
         let hint = match self {
             Key::Address(End::Local) => "write `src HOST` or `not src HOST`",
             Key::Address(_) => "write `dst HOST` or `not dst HOST`",
-            Key::Port(_) | Key::RecvQ | Key::SendQ => "it takes = != < <= > >=",
-            Key::Idle => "an age is never exact, it takes < <= > >=",
-            Key::Program | Key::Unit | Key::Container => "it takes = != ~ !~",
-            _ => "it takes = and !=",
+            Key::Port(_) | Key::RecvQ | Key::SendQ => "use = != < <= > or >=",
+            Key::Idle => "ages are never exact: use < <= > or >=",
+            Key::Program | Key::Unit | Key::Container => "use = != ~ or !~",
+            _ => "use = or !=",
         };
-        Problem::new(format!("{operator} cannot stand here")).hint(hint)
+        Problem::new(format!("{operator} is not allowed here")).hint(hint)
     }
 
-    /// What it is compared with.
+    /// What the key is compared to, with an article.
     pub(super) fn wants(self) -> &'static str {
         match self {
             Key::Address(_) => "an address",
@@ -178,8 +178,8 @@ impl Key {
     }
 }
 
-/// Whether the next word of a command line would be what a condition compares with: this one is an
-/// operator, or begins a condition.
+/// Whether the next word of a command line is an operand: this one is an operator, or a key that has
+/// one.
 pub fn wants_operand(word: &str) -> bool {
     let last = word.split_whitespace().next_back().unwrap_or_default();
     let begins = |(name, key): &(&str, Key)| *name == last && *key != Key::Autobound;

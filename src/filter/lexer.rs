@@ -1,5 +1,5 @@
-//! A filter's words. As in ss, blanks part them and nothing else, and a backslash takes the
-//! meaning from what follows; besides, a word may stand in quotes.
+//! Splits a filter into words. As in ss, only blanks separate words, and a backslash removes the
+//! special meaning of the next character. Unlike in ss, a word may be quoted.
 
 use std::ops::Range;
 
@@ -10,10 +10,10 @@ use super::error::{ParseError, Problem};
 pub(super) struct Word {
     /// Without quotes and backslashes.
     pub(super) text: String,
-    /// As it was written, but for quotes around it.
+    /// As written, without the quotes around it.
     pub(super) raw: String,
     pub(super) quoted: bool,
-    /// Where it stands, with its quotes.
+    /// Its bytes in the filter, quotes included.
     pub(super) at: Range<usize>,
 }
 
@@ -40,7 +40,7 @@ pub(super) fn words(text: &str) -> Result<Vec<Word>, ParseError> {
                         closed = true;
                         break;
                     }
-                    // A regular expression keeps its backslashes; a quote needs one.
+                    // Backslashes are kept for regular expressions; only a quote is escaped.
                     '\\' if chars.peek().is_some_and(|(_, behind)| *behind == c) => {
                         chars.next();
                         word.text.push(c);
@@ -51,11 +51,13 @@ pub(super) fn words(text: &str) -> Result<Vec<Word>, ParseError> {
             word.raw.clone_from(&word.text);
             word.at.end = chars.peek().map_or(text.len(), |(end, _)| *end);
             if !closed {
-                return Err(Problem::new(format!("a {c} is missing")).at(text, word.at));
+                return Err(Problem::new(format!("unclosed {c}")).at(text, word.at));
             }
             if chars.peek().is_some_and(|(_, behind)| !is_blank(*behind)) {
                 let end = word.at.end;
-                return Err(Problem::new("a blank is missing behind the quote").at(text, end..end));
+                return Err(
+                    Problem::new("expected a space after the closing quote").at(text, end..end)
+                );
             }
         } else {
             let mut next = Some(c);
@@ -117,7 +119,7 @@ mod tests {
         assert_eq!(texts(r#""""#), [""]);
         assert_eq!(
             words("a 'b").unwrap_err().to_string(),
-            "a ' is missing\n  a 'b\n    ^^"
+            "unclosed '\n  a 'b\n    ^^"
         );
         assert!(words("'a'b").is_err());
     }

@@ -1,9 +1,9 @@
-//! Selection: which sockets a command is about.
+//! Filters: which sockets a command selects.
 //!
-//! A [`Filter`] is a tree of terms. [`Filter::decide`] evaluates it over what is known of a
-//! socket so far, with "unknown" as a third answer, so that the collector can drop what is
-//! already excluded before it reads owners, and the classifier decides the rest exactly.
-//! Nothing here reads anything; turning a filter into kernel bytecode is the collector's work.
+//! A [`Filter`] is a tree of terms. [`Filter::decide`] evaluates it on the facts that are known of a
+//! socket so far and answers yes, no or unknown. The collector drops excluded sockets before it looks
+//! for their owners; the classifier decides the rest once all facts are known.
+//! Nothing here reads files. The collector compiles filters to kernel bytecode.
 
 #![warn(clippy::indexing_slicing, clippy::string_slice)]
 
@@ -25,7 +25,6 @@ pub use key::wants_operand;
 pub use names::{Names, NoNames};
 pub use network::{Network, NetworkError};
 pub use parse::parse;
-pub use suggest::nearest;
 pub use term::{End, Known, Pattern, Term};
 
 use crate::model::{Namespace, Protocol, StateSet};
@@ -33,9 +32,9 @@ use crate::model::{Namespace, Protocol, StateSet};
 /// A condition on sockets.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Filter {
-    /// True if all are; with none, true.
+    /// All of these hold. An empty list selects every socket.
     And(Vec<Filter>),
-    /// True if one is; with none, false.
+    /// One of these holds. An empty list selects no socket.
     Or(Vec<Filter>),
     Not(Box<Filter>),
     Term(Term),
@@ -51,7 +50,7 @@ impl Filter {
         matches!(self, Filter::And(parts) if parts.is_empty())
     }
 
-    /// Whether the socket is selected; `None` when a fact that would decide it is not known.
+    /// Whether the socket is selected; `None` if that depends on an unknown fact.
     pub fn decide(&self, known: &Known<'_>) -> Option<bool> {
         match self {
             Filter::And(parts) => first(parts, known, false).map_or(Some(true), |found| found),
@@ -61,12 +60,12 @@ impl Filter {
         }
     }
 
-    /// Whether no socket of a network namespace can be selected.
+    /// Whether the filter selects no socket of this network namespace.
     pub fn excludes(&self, namespace: &Namespace) -> bool {
         self.within(namespace) == Some(false)
     }
 
-    /// The answer for all sockets of a namespace; `None` where it is not the same for all.
+    /// The answer for every socket of a namespace; `None` if it differs between sockets.
     fn within(&self, namespace: &Namespace) -> Option<bool> {
         let all = |parts: &[Filter], deciding: bool| {
             let mut same = Some(!deciding);
@@ -88,8 +87,8 @@ impl Filter {
         }
     }
 
-    /// The terms that name processes, where one of each group must hold: of no other process can a
-    /// selected socket be. None where nothing of the kind is certain.
+    /// The terms about processes. Every selected socket satisfies at least one term of each group, so
+    /// sockets of other processes need not be read. Empty if the filter implies no such terms.
     pub fn processes(&self) -> Vec<Vec<&Term>> {
         match self {
             Filter::And(parts) => parts.iter().flat_map(Filter::processes).collect(),
@@ -108,14 +107,14 @@ impl Filter {
         }
     }
 
-    /// What is left of it where every socket of the namespaces matters that it may select in: the
-    /// weakest condition on namespaces that it implies.
+    /// The condition on network namespaces that this filter implies: it holds for every namespace in
+    /// which the filter may select a socket.
     pub fn of_namespaces(&self) -> Filter {
         self.weakened(true)
     }
 
-    /// With `wanted`, a condition that holds wherever this one does; else one that never holds where
-    /// this one does not.
+    /// With `wanted`, a condition that holds whenever this one does; without it, a condition that holds
+    /// only if this one does.
     fn weakened(&self, wanted: bool) -> Filter {
         let parts = |parts: &[Filter]| parts.iter().map(|part| part.weakened(wanted)).collect();
         match self {
@@ -128,7 +127,7 @@ impl Filter {
         }
     }
 
-    /// The ports, programs and processes that it asks for by name, each once.
+    /// The terms that ask for one port, program or process, each once.
     pub fn named(&self) -> Vec<&Term> {
         let mut named = Vec::new();
         self.add_named(&mut named);
@@ -142,7 +141,7 @@ impl Filter {
                     part.add_named(named);
                 }
             }
-            // What is excluded need not be there.
+            // An excluded port or program need not exist.
             Filter::Not(_) => {}
             Filter::Term(term) if term.named().is_some() && !named.contains(&term) => {
                 named.push(term)
@@ -151,7 +150,7 @@ impl Filter {
         }
     }
 
-    /// The same with every condition on states taken for true.
+    /// The filter without its conditions on states.
     pub fn of_any_state(&self) -> Filter {
         let parts = |parts: &[Filter]| parts.iter().map(Filter::of_any_state).collect();
         match self {
@@ -166,7 +165,7 @@ impl Filter {
         }
     }
 
-    /// A set of states outside of which no socket is selected.
+    /// The states that selected sockets can have; it may hold more.
     pub fn states(&self) -> StateSet {
         let every = StateSet::ALL.union(StateSet::of(crate::model::State::BoundInactive));
         match self {
@@ -185,7 +184,7 @@ impl Filter {
         }
     }
 
-    /// What is left of it for sockets of one protocol.
+    /// The filter for sockets of one protocol: its conditions on protocols are replaced by yes or no.
     pub fn of_protocol(&self, protocol: Protocol) -> Filter {
         let parts = |parts: &[Filter]| {
             parts
@@ -203,7 +202,7 @@ impl Filter {
         }
     }
 
-    /// Whether some term for which `wanted` holds occurs anywhere.
+    /// Whether the filter contains a term for which `wanted` holds.
     pub fn mentions(&self, wanted: impl Fn(&Term) -> bool + Copy) -> bool {
         match self {
             Filter::And(parts) | Filter::Or(parts) => {
@@ -215,8 +214,8 @@ impl Filter {
     }
 }
 
-/// The decisive part of a conjunction (`deciding` = false) or disjunction (true): `Some(answer)`
-/// where one part decides, `Some(None)` where an unknown one might have, else `None`.
+/// Evaluates the parts of an `And` (`deciding` = false) or an `Or` (`deciding` = true):
+/// `Some(Some(deciding))` if one part decides, `Some(None)` if an unknown part might, else `None`.
 fn first(parts: &[Filter], known: &Known<'_>, deciding: bool) -> Option<Option<bool>> {
     let mut undecided = None;
     for part in parts {

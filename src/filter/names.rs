@@ -1,4 +1,4 @@
-//! What a filter's names stand for. Parsing reads no file: who has the files answers.
+//! Lookup of the names in a filter. The parser reads no files: the collector implements [`Names`].
 
 use std::net::IpAddr;
 
@@ -10,17 +10,17 @@ pub trait Names {
     fn service(&self, name: &str) -> Option<u16>;
     /// The addresses of a host: /etc/hosts.
     fn hosts(&self, name: &str) -> Vec<IpAddr>;
-    /// The index of an interface of the namespace that is looked at.
+    /// The index of an interface of the network namespace that is inspected.
     fn interface(&self, name: &str) -> Option<u32>;
     /// The number of a user: /etc/passwd.
     fn user(&self, name: &str) -> Option<u32>;
-    /// The kernel's number for a cgroup (of version 2).
+    /// The kernel's id of a cgroup (cgroup v2).
     fn cgroup(&self, path: &str) -> Option<u64>;
-    /// The ports that the kernel takes local ends from.
+    /// The range of ports that the kernel assigns to local ends (`ip_local_port_range`).
     fn ephemeral(&self) -> Option<PortRange>;
 }
 
-/// Knows no name: numbers alone can be used.
+/// Knows no names: only numbers can be used.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoNames;
 

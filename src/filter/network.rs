@@ -12,7 +12,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// `None` when the address has not that many bits.
+    /// `None` if the address has fewer bits than `length`.
     pub fn new(addr: IpAddr, length: u8) -> Option<Network> {
         (length <= width(addr)).then_some(Network { addr, length })
     }
@@ -27,13 +27,13 @@ impl Network {
         self.addr
     }
 
-    /// How many bits its addresses share.
+    /// The number of leading bits that its addresses share.
     pub fn length(&self) -> u8 {
         self.length
     }
 
-    /// Whether the address lies in the range. An IPv4 range also holds the IPv4-mapped IPv6
-    /// addresses of its members: a dual-stack listener's clients are the same machines.
+    /// Whether the network contains the address. An IPv4 network also contains the IPv4-mapped IPv6
+    /// addresses of its members: those are the IPv4 clients of a dual-stack listener.
     pub fn contains(&self, addr: IpAddr) -> bool {
         let (network, addr, width) = match (self.addr, addr) {
             (IpAddr::V6(network), IpAddr::V6(addr)) => (network.to_bits(), addr.to_bits(), 128),
@@ -60,10 +60,10 @@ impl fmt::Display for Network {
     }
 }
 
-/// A range of addresses that cannot be one.
+/// A text that is not a network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NetworkError {
-    #[error("{0:?} is no IP address: try 10.1.2.3, 10.0.0.0/8 or 2001:db8::/32")]
+    #[error("invalid address {0:?}: try 10.1.2.3, 10.0.0.0/8 or 2001:db8::/32")]
     Address(String),
     #[error("prefix length {length:?} is not a number from 0 to {most}")]
     Length { length: String, most: u8 },

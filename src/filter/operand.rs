@@ -1,17 +1,17 @@
-//! The conditions of a filter, one by one: what each is compared with, and what comes of it.
+//! Turns a key, an operator and a value into a condition.
 
 use super::error::Problem;
 use super::host::{self, Host, number};
 use super::key::{Key, Operator};
 use super::lexer::Word;
 use super::{End, Filter, Names, Network, Pattern, Term, duration};
-use crate::model::{Cause, Pid, Side};
+use crate::model::{Cause, Pid, Side, nearest};
 
-/// Local ports that the kernel chooses from. (That a program asked for such a port by its number
-/// is not told by the kernel.)
+/// Local ports in the range that the kernel assigns from. (The kernel does not report whether a
+/// program chose such a port itself.)
 pub(super) fn autobound(names: &dyn Names) -> Result<Filter, Problem> {
     let ports = names.ephemeral().ok_or_else(|| {
-        Problem::new("ip_local_port_range cannot be read").hint("write `sport >= :32768`")
+        Problem::new("cannot read ip_local_port_range").hint("write `sport >= :32768`")
     })?;
     Ok(Filter::Term(Term::Port(
         End::Local,
@@ -19,7 +19,7 @@ pub(super) fn autobound(names: &dyn Names) -> Result<Filter, Problem> {
     )))
 }
 
-/// The condition that a key, an operator that it takes, and a value make.
+/// The condition for a key, an operator that the key accepts, and a value.
 pub(super) fn condition(
     key: Key,
     operator: Operator,
@@ -27,11 +27,16 @@ pub(super) fn condition(
     names: &dyn Names,
 ) -> Result<Filter, Problem> {
     let text = value.text.as_str();
-    let wrong = |what: &str, hint: &str| Problem::new(format!("{text:?} is no {what}")).hint(hint);
+    let wrong = |what: &str, hint: &str| Problem::new(format!("{what} {text:?}")).hint(hint);
     let whole = |what: &str, most: u64| {
         number(text)
             .filter(|number| *number <= most)
-            .ok_or_else(|| wrong(what, &format!("write a number up to {most}")))
+            .ok_or_else(|| {
+                wrong(
+                    &format!("invalid {what}"),
+                    &format!("write a number up to {most}"),
+                )
+            })
     };
     let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
     let most = u64::from(u32::MAX);
@@ -40,7 +45,7 @@ pub(super) fn condition(
         Key::Port(end) => {
             let host = host::port(text, names)?;
             if host.port.is_none() && operator.is_order() {
-                return Err(wrong("port to compare with", "write a number or a service"));
+                return Err(wrong("invalid port", "write a number or a service"));
             }
             return Ok(of_host(end, operator, host));
         }
@@ -48,58 +53,32 @@ pub(super) fn condition(
             Some(index) => index,
             None => number(text)
                 .and_then(|index| u32::try_from(index).ok())
-                .ok_or_else(|| wrong("interface", "`ip link` shows them"))?,
+                .ok_or_else(|| wrong("unknown interface", "`ip link` lists them"))?,
         }),
-        Key::Mark => mark(text).ok_or_else(|| wrong("mark", "write 5, 0x10 or 0x10/0xf0"))?,
+        Key::Mark => {
+            mark(text).ok_or_else(|| wrong("invalid mark", "write 5, 0x10 or 0x10/0xf0"))?
+        }
         Key::Cgroup => Term::Cgroup(names.cgroup(text).ok_or_else(|| {
             wrong(
-                "cgroup",
-                "write a directory of the cgroup2 file system, or its path below that",
+                "unknown cgroup",
+                "write a directory of the cgroup2 file system, or its path below the root",
             )
         })?),
-        Key::Pid => Term::Pid(Pid(narrow(whole("process", most)?))),
+        Key::Pid => Term::Pid(Pid(narrow(whole("process number", most)?))),
         Key::Inode => Term::Inode(narrow(whole("inode", most)?)),
         Key::User => Term::User(match names.user(text) {
             Some(uid) => uid,
-            None => narrow(
-                whole("user", most)
-                    .map_err(|_| wrong("user", "write a number, or a name from /etc/passwd"))?,
-            ),
+            None => narrow(whole("user", most).map_err(|_| {
+                wrong("unknown user", "write a number, or a name from /etc/passwd")
+            })?),
         }),
-        Key::Program | Key::Unit | Key::Container => match operator {
-            Operator::Like | Operator::NotLike => {
-                // Unquoted, a backslash would have been taken for the filter's own.
-                let pattern = Pattern::new(&value.raw).map_err(|reason| {
-                    Problem::new(format!("{text:?} is no regular expression")).hint(reason)
-                })?;
-                match key {
-                    Key::Unit => Term::UnitLike(pattern),
-                    Key::Container => Term::ContainerLike(pattern),
-                    _ => Term::ProgramLike(pattern),
-                }
-            }
-            _ => {
-                let name = text.as_bytes().to_vec();
-                match key {
-                    Key::Unit => Term::Unit(name),
-                    Key::Container => Term::Container(name),
-                    _ => Term::Program(name),
-                }
-            }
-        },
-        Key::Cause => Term::Cause(text.parse().map_err(|_| {
-            let names = Cause::ALL.map(Cause::name);
-            let hint = match super::nearest(text, names) {
-                Some(meant) => format!("did you mean {meant}?"),
-                None => format!("one of {}", names.join(", ")),
-            };
-            wrong("cause", &hint)
-        })?),
+        Key::Program | Key::Unit | Key::Container => named(key, operator, value)?,
+        Key::Cause => Term::Cause(cause(text)?),
         Key::Netns => Term::Netns(text.to_owned()),
         Key::Side => Term::Side(match text {
             "server" => Side::Server,
             "client" => Side::Client,
-            _ => return Err(wrong("side", "write server or client")),
+            _ => return Err(wrong("unknown side", "write server or client")),
         }),
         Key::Idle => {
             let age = duration(text).map_err(Problem::new)?;
@@ -110,8 +89,8 @@ pub(super) fn condition(
             Term::Idle(range)
         }
         Key::RecvQ | Key::SendQ => {
-            let bytes =
-                bytes(text).ok_or_else(|| wrong("number of bytes", "write 0, 1500, 64k"))?;
+            let bytes = bytes(text)
+                .ok_or_else(|| wrong("invalid number of bytes", "write 0, 1500, 64k"))?;
             let Some(range) = operator.range(bytes, most) else {
                 return Ok(nothing());
             };
@@ -125,6 +104,43 @@ pub(super) fn condition(
         Key::Autobound => return autobound(names),
     };
     Ok(negated(operator, Filter::Term(term)))
+}
+
+/// A term for the name of a program, unit or container.
+fn named(key: Key, operator: Operator, value: &Word) -> Result<Term, Problem> {
+    let text = value.text.as_str();
+    Ok(match operator {
+        Operator::Like | Operator::NotLike => {
+            // `text` has lost its backslashes; the pattern needs them.
+            let pattern = Pattern::new(&value.raw).map_err(|reason| {
+                Problem::new(format!("invalid regular expression {text:?}")).hint(reason)
+            })?;
+            match key {
+                Key::Unit => Term::UnitLike(pattern),
+                Key::Container => Term::ContainerLike(pattern),
+                _ => Term::ProgramLike(pattern),
+            }
+        }
+        _ => {
+            let name = text.as_bytes().to_vec();
+            match key {
+                Key::Unit => Term::Unit(name),
+                Key::Container => Term::Container(name),
+                _ => Term::Program(name),
+            }
+        }
+    })
+}
+
+fn cause(text: &str) -> Result<Cause, Problem> {
+    text.parse().map_err(|_| {
+        let names = Cause::ALL.map(Cause::name);
+        let hint = match nearest(text, names) {
+            Some(meant) => format!("did you mean {meant}?"),
+            None => format!("one of {}", names.join(", ")),
+        };
+        Problem::new(format!("unknown cause {text:?}")).hint(hint)
+    })
 }
 
 fn nothing() -> Filter {

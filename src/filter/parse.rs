@@ -8,11 +8,11 @@
 //! states    = { ( "state" | "exclude" ) NAME }
 //! ```
 //!
-//! As in ss, words are parted by blanks, two terms in a row must both hold, and neither "and" nor
-//! "or" binds tighter than the other: `a or b and c` is `( a or b ) and c`. ss's manual says
-//! otherwise; its grammar (`misc/ssfilter.y`, `exprlist`) and every ss since 4.19 do it this way.
-//! States at a beginning hold for all that follows, as in ss: `state close-wait a or b` is
-//! `state close-wait and ( a or b )`. They may also stand wherever a condition may.
+//! As in ss, words are separated by blanks, two terms in a row must both hold, and "and" and "or"
+//! have the same precedence: `a or b and c` is `( a or b ) and c`. ss's manual says
+//! otherwise, but its grammar (`misc/ssfilter.y`, `exprlist`) and every ss since 4.19 work this way.
+//! As in ss, states at the start apply to everything that follows: `state close-wait a or b` is
+//! `state close-wait and ( a or b )`. They are also allowed wherever a condition is.
 
 use std::ops::Range;
 
@@ -23,13 +23,13 @@ use super::suggest::unknown;
 use super::{Filter, Names, Term, operand};
 use crate::model::StateSet;
 
-/// How deep a filter may be: deciding and compiling one recurse.
+/// The most levels of a filter: evaluating and compiling recurse.
 const DEPTH: usize = 200;
 
 /// Reads a filter; an empty one selects everything.
 ///
 /// # Errors
-/// The word that is wrong, where it stands, and what was probably meant.
+/// The wrong word, its position, and what was probably meant.
 pub fn parse(text: &str, names: &dyn Names) -> Result<Filter, ParseError> {
     let words = lexer::words(text)?;
     let mut parser = Parser {
@@ -44,7 +44,7 @@ pub fn parse(text: &str, names: &dyn Names) -> Result<Filter, ParseError> {
     }
     let (filter, _) = parser.list()?;
     match parser.next() {
-        Some(word) => Err(Problem::new("this ) closes nothing").at(text, word.at.clone())),
+        Some(word) => Err(Problem::new("unmatched )").at(text, word.at.clone())),
         None => Ok(filter),
     }
 }
@@ -82,7 +82,7 @@ struct Parser<'a> {
     names: &'a dyn Names,
 }
 
-/// A filter and how deep it is.
+/// A filter and its number of levels.
 type Read = Result<(Filter, usize), ParseError>;
 
 impl<'a> Parser<'a> {
@@ -96,16 +96,16 @@ impl<'a> Parser<'a> {
         Some(word)
     }
 
-    /// Something is missing before the next word, or at the end.
+    /// The error for something missing before the next word, or at the end.
     fn missing(&self, what: &str) -> ParseError {
         let end = self.text.trim_end().len();
         match self.peek() {
             Some(word) => {
                 let found = self.text.get(word.at.clone()).unwrap_or_default();
-                Problem::new(format!("{what} is missing before {found:?}"))
+                Problem::new(format!("expected {what} before {found:?}"))
                     .at(self.text, word.at.clone())
             }
-            None => Problem::new(format!("{what} is missing at the end")).at(self.text, end..end),
+            None => Problem::new(format!("expected {what} at the end")).at(self.text, end..end),
         }
     }
 
@@ -164,7 +164,7 @@ impl<'a> Parser<'a> {
         let place = self.words.get(at).map_or(0..0, |word| word.at.clone());
         if depth > DEPTH {
             return Err(
-                Problem::new(format!("the filter is more than {DEPTH} levels deep"))
+                Problem::new(format!("the filter has more than {DEPTH} levels"))
                     .hint("`a or b or c` is one level, `a or b and c or d` is three")
                     .at(self.text, place),
             );
@@ -186,9 +186,7 @@ impl<'a> Parser<'a> {
                 match self.next() {
                     Some(_) => {}
                     None => {
-                        return Err(
-                            Problem::new("this ( is never closed").at(self.text, word.at.clone())
-                        );
+                        return Err(Problem::new("unclosed (").at(self.text, word.at.clone()));
                     }
                 }
                 self.open -= 1;
@@ -205,7 +203,7 @@ impl<'a> Parser<'a> {
             }
             Some(_) => Err(self.missing("a condition")),
             None => {
-                // A condition may come as three levels: not, one of, both.
+                // A condition can expand to three levels: Not, Or, And.
                 let depth = 3;
                 Ok((self.condition(word)?, depth))
             }
@@ -245,7 +243,7 @@ impl<'a> Parser<'a> {
             .map_err(|problem| problem.at(self.text, value.at.clone()))
     }
 
-    /// The word that a key is compared with.
+    /// The word that a key is compared to.
     fn value(&mut self, key: Key) -> Result<&'a Word, ParseError> {
         let is_value = |word: &Word| {
             word.quoted
@@ -264,8 +262,8 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// States in a row, as ss has them: the first `state` begins with none, the first `exclude`
-    /// with all, and each of the others adds or takes away.
+    /// A run of `state NAME` and `exclude NAME`, as in ss: if the first is `state`, the set starts
+    /// empty, if it is `exclude`, full; each word then adds or removes states.
     fn states(&mut self) -> Result<Filter, ParseError> {
         let mut states: Option<StateSet> = None;
         while let Some(word) = self.peek().filter(|word| is_state_word(word)) {
@@ -370,12 +368,12 @@ mod tests {
         assert!(refused("sport=:80").contains("write `sport = :80`"));
         assert!(refused("(sport = :80)").contains("write `( sport`"));
         assert!(refused("sprt = :80").contains("did you mean `sport`?"));
-        assert!(refused("( sport = :80").contains("never closed"));
-        assert!(refused("sport = :80 )").contains("closes nothing"));
-        assert!(refused("sport = :80 or").contains("missing at the end"));
-        assert!(refused("sport = and").contains("a port is missing before \"and\""));
+        assert!(refused("( sport = :80").contains("unclosed ("));
+        assert!(refused("sport = :80 )").contains("unmatched )"));
+        assert!(refused("sport = :80 or").contains("expected a condition at the end"));
+        assert!(refused("sport = and").contains("expected a port before \"and\""));
         assert!(refused("dst != 10.0.0.1").contains("not dst HOST"));
-        assert!(refused("program ~ \"(\"").contains("no regular expression"));
+        assert!(refused("program ~ \"(\"").contains("invalid regular expression"));
         assert_eq!(
             read("netns = blue"),
             Filter::Term(Term::Netns("blue".to_owned()))
@@ -405,9 +403,9 @@ mod tests {
         let many = vec!["sport = :1"; 20_000].join(" or ");
         assert!(parse(&many, &NoNames).is_ok());
         let deep = [vec!["("; 20_000], vec!["sport = :1"]].concat().join(" ");
-        assert!(refused(&deep).contains("levels deep"));
-        assert!(refused(&"not ".repeat(20_000)).contains("levels deep"));
+        assert!(refused(&deep).contains("more than 200 levels"));
+        assert!(refused(&"not ".repeat(20_000)).contains("more than 200 levels"));
         let mixed = vec!["sport = :1 or sport = :2"; 20_000].join(" and ");
-        assert!(refused(&mixed).contains("levels deep"));
+        assert!(refused(&mixed).contains("more than 200 levels"));
     }
 }

@@ -1,52 +1,11 @@
-//! What a word that is not known was probably meant to be.
+//! Hints for a word that begins no condition.
 
 use super::error::Problem;
 use super::key::KEYS;
 use super::lexer::Word;
-use crate::model::StateSet;
-use crate::model::state::edit_distance;
+use crate::model::{StateSet, nearest};
 
-/// The one of `known` that `word` is a slip of.
-pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let plain = word.to_ascii_lowercase();
-    let most = match plain.chars().count() {
-        0..=2 => 0,
-        3..=5 => 1,
-        6..=20 => 2,
-        _ => return None,
-    };
-    known
-        .into_iter()
-        .map(|known| (slips(&plain, known), known))
-        .filter(|(distance, _)| *distance <= most)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, known)| known)
-}
-
-/// How many slips of the hand lie between two words; two letters in the wrong order are one.
-fn slips(a: &str, b: &str) -> usize {
-    let differ: Vec<usize> = a
-        .bytes()
-        .zip(b.bytes())
-        .enumerate()
-        .filter(|(_, (a, b))| a != b)
-        .map(|(at, _)| at)
-        .collect();
-    let (left, right) = (a.as_bytes(), b.as_bytes());
-    match differ.as_slice() {
-        [first, second]
-            if first + 1 == *second
-                && left.len() == right.len()
-                && left.get(*first) == right.get(*second)
-                && left.get(*second) == right.get(*first) =>
-        {
-            1
-        }
-        _ => edit_distance(a, b),
-    }
-}
-
-/// A word that begins no condition, and what it was probably meant to be.
+/// The error for a word that begins no condition, with a hint where one is likely to help.
 pub(super) fn unknown(word: &Word) -> Problem {
     let text = &word.text;
     let words = KEYS
@@ -55,11 +14,11 @@ pub(super) fn unknown(word: &Word) -> Problem {
         .chain(["state", "exclude", "and", "or", "not"]);
     let problem = Problem {
         is_unknown: true,
-        ..Problem::new(format!("{text:?} begins no condition"))
+        ..Problem::new(format!("unknown condition {text:?}"))
     };
     let spaced = spaced(text);
     if spaced != *text {
-        return problem.hint(format!("blanks part the words, write `{spaced}`"));
+        return problem.hint(format!("write `{spaced}`, with spaces"));
     }
     if text.parse::<StateSet>().is_ok() {
         return problem.hint(format!("write `state {text}`"));
@@ -70,7 +29,7 @@ pub(super) fn unknown(word: &Word) -> Problem {
     }
 }
 
-/// The text with blanks around parentheses and operators.
+/// The text with spaces around parentheses and operators.
 fn spaced(text: &str) -> String {
     let is_mark = |c: char| matches!(c, '=' | '<' | '>' | '!' | '~' | '&' | '|');
     let mut spaced = String::new();
@@ -89,15 +48,6 @@ fn spaced(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_slip_finds_the_word_that_was_meant() {
-        assert_eq!(nearest("spotr", ["sport", "dport"]), Some("sport"));
-        assert_eq!(nearest("spxyt", ["sport", "dport"]), None);
-        assert_eq!(nearest("sporrt", ["sport", "dport"]), Some("sport"));
-        assert_eq!(nearest("SPORT", ["sport", "dport"]), Some("sport"));
-        assert_eq!(nearest("xx", ["or"]), None);
-    }
 
     #[test]
     fn words_that_stick_together_are_shown_apart() {

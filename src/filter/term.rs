@@ -1,4 +1,4 @@
-//! The single conditions of a filter, and what they are decided by.
+//! Terms: the single conditions of a filter, and how each is decided.
 
 use std::ops::RangeInclusive;
 
@@ -18,44 +18,44 @@ pub enum Term {
     Family(Family),
     /// The port of an end is one of these.
     Port(End, RangeInclusive<u16>),
-    /// The address of an end lies in the network.
+    /// The address of an end is in the network.
     Host(End, Network),
-    /// The socket is bound to the interface with this index; 0: to none.
+    /// The socket is bound to the interface with this index; 0 is not bound.
     Interface(u32),
-    /// The socket's mark, as far as the mask goes, is the value.
+    /// `SO_MARK & mask == value`.
     Mark {
         value: u32,
         mask: u32,
     },
-    /// The kernel's number of the cgroup that the socket was made in.
+    /// The kernel's id of the cgroup in which the socket was created.
     Cgroup(u64),
     Inode(u32),
     User(u32),
-    /// Bytes not read; of a listener, connections not accepted.
+    /// Unread bytes; for a listener, connections in its accept queue.
     RecvQ(RangeInclusive<u32>),
-    /// Bytes not acknowledged; of a listener, the limit of its queue.
+    /// Unacknowledged bytes; for a listener, the limit of its accept queue.
     SendQ(RangeInclusive<u32>),
     Side(Side),
-    /// A process that owns the socket, or the listener that has not accepted it yet.
+    /// A process that holds the socket, or the listener if the connection is not accepted yet.
     Pid(Pid),
-    /// The name of such a process, whole.
+    /// The full name of such a process.
     Program(Vec<u8>),
-    /// The same, by a pattern.
+    /// A pattern for the name of such a process.
     ProgramLike(Pattern),
-    /// How many milliseconds the socket has been idle at least.
+    /// The least time that the socket has been idle, in milliseconds.
     Idle(RangeInclusive<u64>),
     Cause(Cause),
-    /// The unit of a process that owns the socket; `nginx` is `nginx.service` too.
+    /// The unit of a process that holds the socket; `nginx` also matches `nginx.service`.
     Unit(Vec<u8>),
     UnitLike(Pattern),
-    /// The container of such a process: its name, or the beginning of its id.
+    /// The container of such a process: its name, or a prefix of its id.
     Container(Vec<u8>),
     ContainerLike(Pattern),
-    /// The name of the socket's network namespace, `net:[N]`, or N.
+    /// The socket's network namespace: its name, `net:[INODE]` or INODE.
     Netns(String),
 }
 
-/// Which end of the socket a term is about.
+/// Which end of the socket a term tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     Local,
@@ -64,7 +64,7 @@ pub enum End {
 }
 
 impl End {
-    /// Whether something holds of that end; of one of both where it is either.
+    /// Whether `of` holds for that end; for `Either`, for at least one end.
     fn holds(self, socket: &Socket, of: impl Fn(Endpoint) -> bool) -> bool {
         match self {
             End::Local => of(socket.local),
@@ -80,7 +80,7 @@ pub struct Pattern(Regex);
 
 impl Pattern {
     /// # Errors
-    /// Why the text is no regular expression, in one line.
+    /// What is wrong with the regular expression, on one line.
     pub fn new(text: &str) -> Result<Pattern, String> {
         Regex::new(text).map(Pattern).map_err(|error| {
             let error = error.to_string();
@@ -96,18 +96,19 @@ impl PartialEq for Pattern {
     }
 }
 
-/// What is known of a socket when a filter is applied. `None` is "not known yet".
+/// The facts that are known of a socket when a filter is applied. `None` is unknown so far.
 #[derive(Debug, Clone, Copy)]
 pub struct Known<'a> {
     pub socket: &'a Socket,
     pub side: Option<Side>,
     pub owner: Option<(Owner<'a>, &'a Holders)>,
     pub idle: Option<Idle>,
-    /// What renews the lower bound of the idle time leaves the whole bracket open.
+    /// Something resets the lower bound of the idle time, so the true time may be anywhere in the
+    /// bracket.
     pub is_renewed: bool,
-    /// `Some(None)`: it is known to have no cause, not being in CLOSE_WAIT.
+    /// `Some(None)`: the socket is not in CLOSE_WAIT and has no cause.
     pub cause: Option<Option<Cause>>,
-    /// The causes that it may have as well, by what is not known of it.
+    /// Causes that it may have instead, depending on unknown facts.
     pub alternatives: Causes,
     pub netns: Option<&'a Namespace>,
     pub cgroups: Option<&'a Cgroups>,
@@ -130,7 +131,7 @@ impl<'a> Known<'a> {
     }
 }
 
-/// The length at which the kernel cuts a process's name (`TASK_COMM_LEN` less the NUL).
+/// The longest process name that the kernel keeps (`TASK_COMM_LEN` without the NUL).
 const COMM_MAX: usize = 15;
 
 impl Term {
@@ -142,12 +143,12 @@ impl Term {
             Term::Family(family) => Some(socket.family == *family),
             Term::Port(end, ports) => Some(end.holds(socket, |end| ports.contains(&end.port))),
             Term::Host(end, network) => Some(end.holds(socket, |end| network.contains(end.addr))),
-            // What /proc does not tell stands at 0 there.
+            // /proc does not report the interface; it is 0 there.
             Term::Interface(index) => is_from_kernel(socket).then_some(socket.interface == *index),
             Term::Mark { value, mask } => socket.mark.map(|mark| mark & mask == *value),
             Term::Cgroup(id) => match socket.cgroup {
                 Some(found) => Some(found.get() == *id),
-                // A minisocket is in none.
+                // A minisocket is in no cgroup.
                 None if is_from_kernel(socket) && socket.inode == 0 => Some(false),
                 None => None,
             },
@@ -155,10 +156,10 @@ impl Term {
             Term::User(uid) => Some(socket.user() == Some(*uid)),
             Term::RecvQ(bytes) => Some(bytes.contains(&socket.recv_q)),
             Term::SendQ(bytes) => {
-                let told = socket.state != State::Listen || is_from_kernel(socket);
-                told.then_some(bytes.contains(&socket.send_q))
+                let is_known = socket.state != State::Listen || is_from_kernel(socket);
+                is_known.then_some(bytes.contains(&socket.send_q))
             }
-            // Nothing tells which end of UDP serves, and what is only bound has no other end.
+            // UDP has no server side, and a socket that is only bound has no peer.
             Term::Side(_)
                 if socket.protocol == Protocol::Udp || socket.state == State::BoundInactive =>
             {
@@ -183,12 +184,13 @@ impl Term {
         }
     }
 
-    /// Whether the term names processes, or what they are in.
+    /// Whether the term is about processes, or the unit or container that they are in.
     pub(super) fn names_processes(&self) -> bool {
         matches!(self, Term::Pid(_)) || self.needs_cgroup()
     }
 
-    /// Whether the term names a process, which is in a control group; of other terms never.
+    /// Whether the term selects this process, which is in this control group; false for terms that are
+    /// not about processes.
     pub fn is_of(&self, pid: Pid, cgroup: Option<&Cgroup>) -> bool {
         let unit = || cgroup.and_then(|cgroup| cgroup.unit.as_ref());
         let container = || cgroup.and_then(|cgroup| cgroup.container.as_ref());
@@ -206,7 +208,7 @@ impl Term {
         }
     }
 
-    /// The one port, program or process that it asks for; `None` of every other condition.
+    /// The single port, program or process that the term asks for, in words; `None` for other terms.
     pub fn named(&self) -> Option<String> {
         match self {
             Term::Port(_, ports) if ports.start() == ports.end() => {
@@ -218,7 +220,7 @@ impl Term {
         }
     }
 
-    /// Whether the term needs to know who holds the socket.
+    /// Whether deciding the term requires the holders of the socket.
     pub fn needs_owner(&self) -> bool {
         matches!(
             self,
@@ -226,7 +228,7 @@ impl Term {
         ) || self.needs_cgroup()
     }
 
-    /// Whether the term needs to know in which control group the holders are.
+    /// Whether deciding the term requires the control groups of the holders.
     pub fn needs_cgroup(&self) -> bool {
         matches!(
             self,
@@ -234,14 +236,14 @@ impl Term {
         )
     }
 
-    /// Whether the term needs tcp_info.
+    /// Whether deciding the term requires tcp_info.
     pub fn needs_tcp_info(&self) -> bool {
         matches!(self, Term::Idle(_) | Term::Cause(_) | Term::Side(_))
     }
 }
 
-/// Whether the kernel keeps the times of a socket's last bytes in this state. One that has none
-/// is not idle, however long it lasts: listeners, and what is a minisocket only.
+/// Whether the kernel keeps the times of a socket's last bytes in this state. Listeners and
+/// minisockets have none and never count as idle.
 fn has_age(socket: &Socket) -> bool {
     if socket.protocol == Protocol::Udp {
         return false;
@@ -257,7 +259,7 @@ fn has_age(socket: &Socket) -> bool {
     }
 }
 
-/// Whether a socket has been idle for a time in the range; `None` where that is not known.
+/// Whether the idle time is in the range; `None` if that is unknown.
 fn is_idle(idle: Idle, is_renewed: bool, range: &RangeInclusive<u64>) -> Option<bool> {
     let (least, most) = (idle.at_least_ms, idle.at_most_ms.unwrap_or(u64::MAX));
     if !is_renewed {
@@ -270,24 +272,24 @@ fn is_idle(idle: Idle, is_renewed: bool, range: &RangeInclusive<u64>) -> Option<
     }
 }
 
-/// Whether sock_diag was the source, which gives every socket a cookie.
+/// Whether the socket came from sock_diag, which reports a cookie for every socket.
 fn is_from_kernel(socket: &Socket) -> bool {
     socket.cookie.is_some()
 }
 
-/// Whether a process whose name satisfies `wanted` owns the socket.
+/// Whether a process whose name satisfies `wanted` holds the socket.
 fn program(known: &Known<'_>, wanted: impl Fn(&[u8]) -> bool) -> Option<bool> {
     let named = |holders: &Holders, holder| holders.name(holder).map(|comm| wanted(comm.bytes()));
     let is_owned = owned_by(known, |holders, holder| {
         named(holders, holder) == Some(true)
     })?;
-    // One whose name could not be read may be it.
-    let is_untold = owned_by(known, |holders, holder| named(holders, holder).is_none())?;
-    (is_owned || !is_untold).then_some(is_owned)
+    // A process whose name could not be read may be the one.
+    let is_unnamed = owned_by(known, |holders, holder| named(holders, holder).is_none())?;
+    (is_owned || !is_unnamed).then_some(is_owned)
 }
 
-/// Whether a process that satisfies `wanted` owns the socket. Unknown while owners are not read,
-/// or hidden.
+/// Whether a process that satisfies `wanted` holds the socket. Unknown if the holders were not read or
+/// are hidden.
 fn owned_by(known: &Known<'_>, wanted: impl Fn(&Holders, Pid) -> bool) -> Option<bool> {
     let (owner, holders) = known.owner?;
     match owner {
@@ -302,8 +304,8 @@ fn owned_by(known: &Known<'_>, wanted: impl Fn(&Holders, Pid) -> bool) -> Option
     }
 }
 
-/// Whether a process in a unit that is `wanted` owns the socket. One that is in no unit is in none
-/// that is wanted.
+/// Whether a process in a unit that satisfies `wanted` holds the socket. A process without a unit
+/// does not match.
 fn unit(known: &Known<'_>, wanted: impl Fn(&[u8]) -> bool) -> Option<bool> {
     known.cgroups?.any(known.socket, &known.owner?.0, |cgroup| {
         cgroup
@@ -313,7 +315,7 @@ fn unit(known: &Known<'_>, wanted: impl Fn(&[u8]) -> bool) -> Option<bool> {
     })
 }
 
-/// The same of containers.
+/// Whether a process in a container that satisfies `wanted` holds the socket.
 fn container(known: &Known<'_>, wanted: impl Fn(&[u8]) -> bool) -> Option<bool> {
     known.cgroups?.any(known.socket, &known.owner?.0, |cgroup| {
         let container = cgroup.container.as_ref();
@@ -321,20 +323,20 @@ fn container(known: &Known<'_>, wanted: impl Fn(&[u8]) -> bool) -> Option<bool> 
     })
 }
 
-/// Whether a unit is the one that the user calls `name`: as for systemctl(1), a service where no
-/// kind is given.
+/// Whether the unit is the one that the user calls `name`. As in systemctl(1), `.service` may be left
+/// out.
 fn is_unit(unit: &[u8], name: &[u8]) -> bool {
     unit == name || unit.strip_suffix(b".service") == Some(name)
 }
 
-/// Whether a container is the one that the user calls `name`; of an id any beginning will do.
+/// Whether the container is the one that the user calls `name`, which may be a prefix of its id.
 fn is_container(container: &[u8], name: &[u8]) -> bool {
     let is_id = container.len() >= 12 && container.iter().all(u8::is_ascii_hexdigit);
     container == name || (is_id && !name.is_empty() && container.starts_with(name))
 }
 
-/// Whether a namespace goes by a name, by `net:[N]` or by N; `None` where nothing is known of it
-/// that could tell.
+/// Whether the namespace has this name, or the inode in `net:[INODE]` or INODE; `None` if its name or
+/// inode is unknown.
 pub(super) fn is_called(namespace: &Namespace, wanted: &str) -> Option<bool> {
     let label = namespace.label.as_ref();
     let mut names = label.into_iter().chain(&namespace.asked);
@@ -347,7 +349,7 @@ pub(super) fn is_called(namespace: &Namespace, wanted: &str) -> Option<bool> {
         .unwrap_or(wanted);
     match digits.parse::<u64>() {
         Ok(inode) => namespace.inode.map(|found| found == inode),
-        // Which name belongs to which namespace is told by the inode.
+        // Without its inode, the namespace may have the name.
         Err(_) => namespace.inode.and(label).map(|_| false),
     }
 }

@@ -1,44 +1,44 @@
-//! Where processes and sockets stand among control groups: the path, and the unit and container
-//! that it tells.
+//! Control groups of processes and sockets: the path, and the systemd unit and container that it
+//! names.
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Name, Owner, Pid, Socket};
 
-/// A control group. A path is any bytes but NUL.
+/// A control group (cgroups(7)). The path may hold any bytes except NUL.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Cgroup {
-    /// From the root of the hierarchy, with a leading slash.
+    /// The path from the root of the hierarchy, with a leading slash.
     pub path: Name,
-    /// The systemd unit, as `nginx.service`; of a user's services the innermost.
+    /// The systemd unit, such as `nginx.service`; the innermost one if units are nested.
     pub unit: Option<Name>,
-    /// The container's id, or its name where the path has that; the innermost.
+    /// The container's id, or its name if the path holds the name; the innermost one.
     pub container: Option<Name>,
 }
 
-/// The control groups of those who hold sockets, and of sockets that nobody holds.
+/// The control groups of processes that hold sockets, and of sockets without a holder.
 #[derive(Debug, Clone, Default)]
 pub struct Cgroups {
-    /// A process that could not be read is missing.
+    /// Processes that could not be read are missing.
     pub of_process: FxHashMap<Pid, Cgroup>,
-    /// By the kernel's number, as [`Socket::cgroup`]. The root is missing: where only that is
-    /// known, a hierarchy of version 1 may tell more.
+    /// By the kernel's id, as in [`Socket::cgroup`]. The root is left out, because a socket there may
+    /// be in a group of a version 1 hierarchy.
     pub by_id: FxHashMap<u64, Cgroup>,
 }
 
-/// Where a socket stands.
+/// The control group of a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placed<'a> {
     In(&'a Cgroup),
-    /// It is no process's, and in no group.
+    /// No process has the socket, and it is in no group.
     Nowhere,
     Unknown,
 }
 
 impl Cgroups {
-    /// Where a socket stands: where its first holder does, but for process 1, which holds
-    /// listeners for others. One without a holder in sight stands where it was made.
+    /// The group of a socket: that of its first holder, other holders before process 1, which holds
+    /// listeners for other programs. Without a known holder, the group in which it was created.
     pub fn of(&self, socket: &Socket, owner: &Owner<'_>) -> Placed<'_> {
         let known = |pid: Pid| self.of_process.get(&pid);
         let holders = owner.holders();
@@ -49,8 +49,7 @@ impl Cgroups {
         }
     }
 
-    /// Whether one of the holders of a socket stands in a group that is `wanted`; `None` where
-    /// that is not known.
+    /// Whether a holder of the socket is in a group for which `wanted` holds; `None` if unknown.
     pub fn any(
         &self,
         socket: &Socket,

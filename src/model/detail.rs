@@ -1,10 +1,10 @@
-//! What the kernel tells of a socket beyond what judgement needs: all of `struct tcp_info`, its
-//! memory, its congestion control. Kept apart from [`Socket`](super::Socket), and only for those
-//! who ask, since a host may have a million.
+//! Details of a socket that judgement does not need: all of `struct tcp_info`, memory, congestion
+//! control. They are kept apart from [`Socket`](super::Socket) and only if asked for, because a host
+//! may have a million sockets.
 
 use std::num::NonZeroU32;
 
-/// Bytes of `struct tcp_info` that are kept: it has grown to 280 by Linux 6.18.
+/// The bytes of `struct tcp_info` that are kept: its size in Linux 6.18.
 const INFO: usize = 280;
 /// `SK_MEMINFO_VARS` (`include/uapi/linux/sock_diag.h`), four bytes each.
 const MEMORY: usize = 36;
@@ -14,14 +14,14 @@ const NAME: usize = 16;
 /// `union tcp_cc_info`.
 const CONTROL: usize = 20;
 
-/// The details of one socket. The structures are taken by prefix: what an older kernel does not
-/// send is unknown, not zero.
+/// The details of one socket. Older kernels send shorter structures; the missing fields are unknown,
+/// not zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Detail {
     pub(super) info: Prefix<INFO>,
     pub(super) memory: Prefix<MEMORY>,
     pub(super) congestion: Prefix<NAME>,
-    /// What the congestion control says of itself, and the attribute that it came as.
+    /// The attribute and data of the congestion control (`INET_DIAG_VEGASINFO` and others).
     pub(super) control: Option<(u16, Prefix<CONTROL>)>,
     /// `IP_TOS`.
     pub tos: Option<u8>,
@@ -33,41 +33,41 @@ pub struct Detail {
 }
 
 impl Detail {
-    /// Takes the prefix of a `struct tcp_info` that came.
+    /// Sets the `struct tcp_info`, which may be a prefix.
     pub fn set_info(&mut self, bytes: &[u8]) {
         self.info = Prefix::of(bytes);
     }
 
-    /// Takes the figures of an `INET_DIAG_SKMEMINFO`, as many as came.
+    /// Sets the figures of an `INET_DIAG_SKMEMINFO`, which may be a prefix.
     pub fn set_memory(&mut self, bytes: &[u8]) {
         self.memory = Prefix::of(bytes);
     }
 
-    /// Takes the name of the congestion control, which ends at the first NUL.
+    /// Sets the name of the congestion control, which ends at the first NUL.
     pub fn set_congestion(&mut self, bytes: &[u8]) {
         let end = bytes.iter().position(|byte| *byte == 0);
         self.congestion = Prefix::of(bytes.get(..end.unwrap_or(bytes.len())).unwrap_or(bytes));
     }
 
-    /// Takes what the congestion control says of itself.
+    /// Sets the data of the congestion control.
     pub fn set_control(&mut self, kind: u16, bytes: &[u8]) {
         self.control = Some((kind, Prefix::of(bytes)));
     }
 
-    /// The same, where it came as this attribute.
+    /// The data of the congestion control, if it came as this attribute.
     pub(super) fn control(&self, kind: u16) -> Option<&[u8]> {
         let (came, bytes) = self.control.as_ref()?;
         (*came == kind).then(|| bytes.bytes())
     }
 
-    /// The name of the congestion control, as bytes; `None` when not told.
+    /// The name of the congestion control; `None` if unknown.
     pub fn congestion(&self) -> Option<&[u8]> {
         let name = self.congestion.bytes();
         (!name.is_empty()).then_some(name)
     }
 }
 
-/// The first bytes of something that may be shorter.
+/// Up to `MOST` bytes of a structure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Prefix<const MOST: usize> {
     length: u16,
@@ -98,7 +98,7 @@ impl<const MOST: usize> Prefix<MOST> {
     }
 }
 
-/// Where a socket's details stand in [`Details`].
+/// The position of a socket's details in [`Details`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DetailRef(NonZeroU32);
 
@@ -125,12 +125,12 @@ impl Details {
         self.0.is_empty()
     }
 
-    /// Forgets all but the first `length`.
+    /// Keeps only the first `length` details.
     pub fn truncate(&mut self, length: usize) {
         self.0.truncate(length);
     }
 
-    /// Takes over another table's details, and tells its sockets where theirs are now.
+    /// Appends another table, and updates the positions in its sockets.
     pub fn append<'a>(
         &mut self,
         mut others: Details,
@@ -165,7 +165,7 @@ impl DetailSet {
     pub const CONGESTION: DetailSet = DetailSet(4);
     /// The type of service and the traffic class.
     pub const CLASS: DetailSet = DetailSet(8);
-    /// The directions that are shut down.
+    /// Which directions are shut down.
     pub const SHUTDOWN: DetailSet = DetailSet(16);
 
     /// Everything that there is.

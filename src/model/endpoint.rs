@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
-/// One end of a socket. Port 0 means "none": the remote end of a listener.
+/// One end of a socket. Port 0 means none, as at the remote end of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Endpoint {
     pub addr: IpAddr,
@@ -20,8 +20,8 @@ impl Endpoint {
         }
     }
 
-    /// The address with an IPv4-mapped IPv6 address (`::ffff:a.b.c.d`) turned into IPv4: the
-    /// form in which a dual-stack listener's IPv4 clients are compared with everything else.
+    /// The endpoint with an IPv4-mapped IPv6 address (`::ffff:a.b.c.d`) turned into IPv4, so that the
+    /// IPv4 clients of a dual-stack listener compare equal to other IPv4 endpoints.
     pub fn canonical(self) -> Endpoint {
         Endpoint {
             addr: self.addr.to_canonical(),

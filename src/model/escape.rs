@@ -1,8 +1,8 @@
-//! Text from the system, made safe for a terminal.
+//! Escapes text from the system for a terminal.
 //!
-//! A process chooses its own name, and may put an escape sequence, a newline or a mark that
-//! turns the reading direction into it. Here such characters become visible ones, so that a line
-//! stays one line and a terminal is told nothing.
+//! A process chooses its own name, which may hold an escape sequence, a newline or a character that
+//! changes the reading direction. Such characters are made visible, so that a line stays one line and
+//! the terminal executes nothing.
 
 use std::fmt::Write;
 

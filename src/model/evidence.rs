@@ -1,11 +1,11 @@
-//! What a process that a finding names can tell about itself. Every part is optional: what may
-//! not be read, or changed meanwhile, is `None` and never zero.
+//! Evidence: facts about a process that a finding names. Every fact is optional: one that may not be
+//! read, or that changed during the reading, is `None` and never zero.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Endpoint, Halt, Name, Pid, Sibling, Title, Words};
 
-/// Facts about one process, read once it is suspected.
+/// Facts about one process. They are read only for processes that hold suspicious sockets.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
     pub pid: Pid,
@@ -15,61 +15,61 @@ pub struct Evidence {
     pub open_fds: Option<u64>,
     /// The soft limit of open files; `None` when it could not be read.
     pub fd_limit: Option<FdLimit>,
-    /// TCP descriptors whose connection is in no table any more: reset, or reaped by keepalive,
-    /// and still held.
+    /// TCP descriptors that are still open and whose connection is in no table any more: it was reset,
+    /// or ended by keepalive.
     pub dead_sockets: Option<u64>,
     pub threads: Option<Threads>,
     pub cpu: Option<Cpu>,
-    /// What its threads wait for, the most frequent first; `None` when it may not be read.
+    /// What its threads wait for, the most frequent first; `None` if that may not be read.
     pub waits: Option<Vec<Wait>>,
-    /// What keeps it from running.
+    /// What prevents it from running.
     #[serde(default, skip_serializing_if = "Halt::is_none")]
     pub halt: Halt,
-    /// Its threads by name, the most frequent first; empty of a process with one thread.
+    /// Its threads by name, the most frequent first; empty for a process with one thread.
     #[serde(rename = "crews", default, skip_serializing_if = "Vec::is_empty")]
     pub thread_names: Vec<NamedThreads>,
-    /// The locks that several of its threads, or of its relatives, wait at.
+    /// The locks that several of its threads, or of related processes, wait for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub locks: Vec<Lock>,
-    /// Membership of the stuck descriptors in its epoll sets; `None` when it has none.
+    /// Whether its epoll sets contain the stuck descriptors; `None` if it has no epoll sets.
     pub epoll: Option<Epoll>,
-    /// Local and remote ends of established connections that are in its epoll sets, and have a local
-    /// port or a remote end in common with a stuck one; some of them.
+    /// Local and remote ends of some of the established connections in its epoll sets that share a
+    /// local port or a remote end with a stuck connection.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub polled: Vec<(Endpoint, Endpoint)>,
-    /// Where tools must run that look into it.
+    /// Where debugging tools must run to inspect it.
     #[serde(default, skip_serializing_if = "Inside::is_unknown")]
     pub inside: Inside,
-    /// What it says of itself in its command line.
+    /// The state that it writes into its command line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<Title>,
-    /// The other children of its parent that say something: one process of each parent has them.
+    /// Titles of the other children of its parent; kept for one process of each parent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub siblings: Vec<Sibling>,
     /// What could not be read, in words.
     pub unread: Vec<Words>,
 }
 
-/// How a process sees the system, where that is not as the reader does.
+/// Where a process lives, as far as that differs from closewait itself: namespaces, user and files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Inside {
-    /// Its number in its own PID namespace, where that is another than the reader's.
+    /// Its id in its own PID namespace, if that is not closewait's.
     pub pid: Option<Pid>,
     /// It lives in another mount namespace.
     pub other_files: bool,
     /// Its effective user and group.
     pub user: Option<(u32, u32)>,
-    /// Its executable, by the path that it has for the process.
+    /// The path of its executable, in its own mount namespace.
     pub exe: Option<Name>,
-    /// A jcmd beside that, by the same.
+    /// The path of a jcmd next to the executable, in its own mount namespace.
     pub jcmd: Option<Name>,
-    /// Its standard error is a file that has something in it.
+    /// Its standard error is a file that is not empty.
     pub logs: bool,
 }
 
 impl Inside {
-    /// Whether nothing was read of it.
+    /// Whether nothing was read.
     pub fn is_unknown(&self) -> bool {
         *self == Inside::default()
     }
@@ -84,7 +84,7 @@ pub enum FdLimit {
 }
 
 impl FdLimit {
-    /// How many files; `None` where there is no limit.
+    /// The number of files; `None` if there is no limit.
     pub fn files(self) -> Option<u64> {
         match self {
             FdLimit::Files(files) => Some(files),
@@ -93,7 +93,7 @@ impl FdLimit {
     }
 }
 
-/// What runs the program, as far as its files tell.
+/// The runtime of a program, by its executable and libraries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Runtime {
@@ -121,21 +121,20 @@ pub struct Threads {
     pub zombie: u32,
 }
 
-/// Use of the processor between two readings.
+/// CPU use between two readings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cpu {
-    /// How long lay between the readings, in milliseconds.
+    /// The time between the readings, in milliseconds.
     pub sample_ms: u64,
-    /// Of one processor, in percent, by all threads together.
+    /// CPU use of all threads together, in percent of one CPU.
     pub percent: f64,
-    /// The busiest thread and its share: the time that it ran, and that it was ready to while others
-    /// did.
+    /// The busiest thread, and the share of the sample in which it ran or was ready to run, in percent.
     pub busiest: Option<(Pid, f64)>,
-    /// How much of the sample that thread ran, in percent.
+    /// The share of the sample in which that thread ran, in percent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ran_percent: Option<f64>,
-    /// How many threads are known to have been ready all the time: they ran or waited for a
-    /// processor at both readings, and did not sleep between them.
+    /// How many threads never slept: they ran or were ready to run at both readings, and did not sleep
+    /// between them.
     #[serde(default, skip_serializing_if = "is_none")]
     pub restless: u32,
 }
@@ -144,47 +143,47 @@ fn is_none(count: &u32) -> bool {
     *count == 0
 }
 
-/// Threads that wait for the same.
+/// Threads of one process that wait for the same thing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wait {
-    /// The name of the system call, or its number where it is not known.
+    /// The name of the system call, or its number if the name is unknown.
     pub call: Name,
     pub kind: WaitKind,
     pub target: Option<WaitTarget>,
     pub threads: u32,
-    /// These threads by name, the most frequent first; empty where the process has one thread.
+    /// These threads by name, the most frequent first; empty if the process has one thread.
     #[serde(rename = "crews", default, skip_serializing_if = "Vec::is_empty")]
     pub thread_names: Vec<NamedThreads>,
 }
 
-/// Threads that have a name in common, but for the digits at its end.
+/// Threads whose names are equal apart from digits at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamedThreads {
-    /// As each thread chose it (`/proc/PID/task/TID/comm`, at most 15 bytes), without the digits.
+    /// The name (`/proc/PID/task/TID/comm`, at most 15 bytes) without the digits at its end.
     pub name: Name,
     pub threads: u32,
 }
 
-/// A lock, or a condition, in memory for which threads wait.
+/// A lock or condition variable that threads wait for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lock {
     pub place: LockPlace,
-    /// How many of the process's threads wait, and under which names.
+    /// How many threads of the process wait.
     pub threads: u32,
     #[serde(rename = "crews")]
     pub thread_names: Vec<NamedThreads>,
-    /// Who has it, where memory or the kernel tells.
+    /// The process that holds it, if memory or the kernel shows that.
     #[serde(rename = "keeper")]
     pub held_by: Option<LockOwner>,
 }
 
-/// Where a lock is: two processes wait for the same one if this is the same.
+/// The memory location of a lock. Two processes wait for the same lock if it is equal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LockPlace {
-    /// In the process's own memory, at this address.
+    /// An address in the private memory of the process.
     Own(u64),
-    /// In memory that processes share: the device and inode of what is mapped, and the place in it.
+    /// Shared memory: the device and inode of the mapped file, and the offset in it.
     Shared {
         device: Name,
         inode: u64,
@@ -192,20 +191,20 @@ pub enum LockPlace {
     },
 }
 
-/// Who has a lock.
+/// The process that holds a lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LockOwner {
     pub pid: Pid,
     /// Its name (`comm`).
     pub name: Option<Name>,
-    /// The thread, where that is told.
+    /// The thread, if known.
     pub thread: Option<Pid>,
-    /// The system call that it is in, and on what; `None` of one that runs.
+    /// The system call that it is in; `None` if it runs.
     pub call: Option<Name>,
     pub target: Option<WaitTarget>,
 }
 
-/// What a system call waits for.
+/// The kind of thing that a system call waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WaitKind {
@@ -213,7 +212,7 @@ pub enum WaitKind {
     Descriptor,
     /// Any of several descriptors: an event loop.
     Events,
-    /// Another thread: a lock or a condition.
+    /// Another thread: a lock or a condition variable.
     Lock,
     Sleep,
     Child,
@@ -224,24 +223,24 @@ pub enum WaitKind {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WaitTarget {
-    /// A TCP connection to there.
+    /// A TCP connection to this remote end.
     Remote(Endpoint),
     /// A listener, in accept(2).
     Listener(Endpoint),
-    /// Anything else, as /proc/PID/fd names it.
+    /// Anything else, by its name in /proc/PID/fd.
     File(Name),
 }
 
-/// Where the stuck descriptors of a process stand in its epoll sets.
+/// How many of the stuck descriptors of a process are in its epoll sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Epoll {
-    /// Watched for input: the loop is told and does not act.
+    /// Watched for input: epoll reports them, and the loop does not act.
     pub watched: u64,
-    /// Of those, the ones that are told of once (`EPOLLET`).
+    /// Of the watched ones, those that epoll reports only once (`EPOLLET`).
     #[serde(default)]
     pub edge: u64,
     /// Registered, but not for input.
     pub muted: u64,
-    /// In no set: forgotten.
+    /// In no epoll set.
     pub absent: u64,
 }

@@ -1,4 +1,4 @@
-//! What could not be seen: partial truth, told as data.
+//! Gaps: what a run could not read, as data.
 
 use std::fmt;
 
@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use super::Words;
 
-/// Something that a run could not see or read. A snapshot with a gap is not complete.
+/// Something that a run could not read. A snapshot with a gap is incomplete.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
     pub kind: GapKind,
-    /// How many sockets, processes or lines are concerned.
+    /// How many sockets, processes or lines are affected.
     pub count: u64,
-    /// What is missing, in words, the count included.
+    /// What is missing, in words, with the count.
     pub detail: Words,
-    /// What to try.
+    /// What to try; may be empty.
     pub hint: Words,
 }
 
@@ -32,7 +32,7 @@ impl fmt::Display for Gap {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GapKind {
-    /// Sockets with an inode of which no holder was found.
+    /// Sockets with an inode for which no holder was found.
     OwnersHidden,
     /// Unaccepted connections whose listener was not found.
     ListenerUnknown,
@@ -40,21 +40,21 @@ pub enum GapKind {
     ProcSource,
     /// A dump that stayed inconsistent after every retry (`NLM_F_DUMP_INTR`).
     DumpInterrupted,
-    /// Messages or lines that could not be understood.
+    /// Messages or lines that could not be parsed.
     Malformed,
-    /// A family that could not be read (IPv6 switched off does not count).
+    /// An address family that could not be read (disabled IPv6 does not count).
     FamilyUnread,
     /// The processes belong to another namespace, or none could be listed.
     ProcessesUnlisted,
-    /// tcp_info did not come with the sockets whose age is asked for.
+    /// Sockets came without tcp_info, and their ages are needed.
     AgesMissing,
-    /// Sockets that the filter could not decide about.
+    /// Sockets that could not be matched, because the filter needs an unknown fact.
     Undecided,
     /// A network namespace that could not be read.
     NetnsUnread,
     /// A state that the source does not show.
     StateUnread,
-    /// A table was read in pieces, as /proc/net/tcp is: its rows are of different moments.
+    /// A table was read in pieces, as /proc/net/tcp is: its rows are from different moments.
     InPieces,
     /// MPTCP sockets that could not be read, or may be missing.
     MptcpUnread,

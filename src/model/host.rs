@@ -1,4 +1,4 @@
-//! Facts about the host that the judgement rests on.
+//! Facts about the host.
 
 use std::ops::RangeInclusive;
 
@@ -6,23 +6,23 @@ use serde::{Deserialize, Serialize};
 
 use super::{Name, Tick, Tools};
 
-/// The host; what each network namespace has for itself is in [`Settings`](super::Settings).
+/// The host. Settings of each network namespace are in [`Settings`](super::Settings).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
-    /// `uname -n`; any bytes that sethostname(2) took, as they are.
+    /// `uname -n`, as raw bytes.
     pub name: Name,
     /// `uname -r`.
     pub kernel: Option<Name>,
-    /// What tells this run of the kernel from every other: /proc/sys/kernel/random/boot_id.
+    /// Identifies this boot: /proc/sys/kernel/random/boot_id.
     pub boot_id: Option<Name>,
-    /// The precision of the kernel's times; the longest tick in older recordings.
+    /// The precision of the kernel's times. Older recordings lack it; then the longest tick is assumed.
     #[serde(default, skip_serializing_if = "Tick::is_longest")]
     pub tick: Tick,
     pub users: Users,
-    /// The tools that a shell finds; `None` where nobody looked.
+    /// The debugging tools in `PATH`; `None` if they were not looked up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tools: Option<Tools>,
-    /// Where this program is; `None` of a recording, which may be another host's.
+    /// The path of closewait itself; `None` for a recording, which may be of another host.
     #[serde(skip)]
     pub this: Option<String>,
 }
@@ -32,7 +32,7 @@ pub struct Host {
 pub struct Users(Vec<(u32, Name)>);
 
 impl Users {
-    /// Where a number has several names, the first counts, as for getpwuid(3).
+    /// If a user id has several names, the first counts, as in getpwuid(3).
     pub fn new(mut users: Vec<(u32, Name)>) -> Users {
         users.sort_by_key(|(uid, _)| *uid);
         users.dedup_by_key(|(uid, _)| *uid);
@@ -44,7 +44,7 @@ impl Users {
         &self.0
     }
 
-    /// The number that a name stands for.
+    /// The user id of a name.
     pub fn number(&self, name: &str) -> Option<u32> {
         self.0
             .iter()

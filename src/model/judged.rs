@@ -8,7 +8,7 @@ use super::Holder;
 /// Which end of the connection this host serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Side {
-    /// A listener covers the local address and port, or the ports say so.
+    /// This host serves: a listener covers the local end, or other facts show it.
     Server,
     Client,
 }
@@ -22,40 +22,40 @@ impl Side {
     }
 }
 
-/// Whose a socket is.
+/// Who has a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner<'a> {
     /// Held by descriptors of one or more processes, ordered by process.
     Process(&'a [Holder]),
-    /// Not accepted yet: these hold the listener in whose queue it sits. Empty when the
-    /// listener's own holders are hidden or the listener was not found.
+    /// Not accepted yet: the holders of the listener in whose accept queue it is. Empty if they are
+    /// hidden or the listener was not found.
     Listener(&'a [Holder]),
-    /// No process's any more: TIME_WAIT, SYN_RECV, orphans, and sockets that closed during the
-    /// search for holders.
+    /// No process has it: TIME_WAIT, SYN_RECV, orphans, and sockets that closed during the search for
+    /// holders.
     Kernel,
-    /// It has an inode, and nobody who holds it was seen.
+    /// It has an inode, and no holder was found.
     Hidden(HiddenReason),
-    /// Nobody asked.
+    /// Holders were not read.
     Unread,
 }
 
-/// Why the holder of a socket was not seen.
+/// Why the holder of a socket was not found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum HiddenReason {
-    /// This user may not look into every process.
+    /// closewait runs as a user who may not read every process.
     NeedsRoot,
-    /// Nor may root here: it lacks a capability.
+    /// It runs as root, but lacks a capability.
     NeedsCapability,
-    /// Some processes could not be read in spite of every capability: another user namespace, or
-    /// a security module.
+    /// Some processes could not be read although closewait has every capability: because of a user
+    /// namespace or a security module.
     Refused,
-    /// Every process was read: it is in another PID namespace, no descriptor shows it, or the
-    /// kernel holds it.
+    /// Every process was read. The holder is in another PID namespace, has no descriptor of the socket,
+    /// or is the kernel.
     Elsewhere,
 }
 
 impl Owner<'_> {
-    /// The name of the kind in JSON; `None` when owners were not read.
+    /// The name of the kind in JSON; `None` if holders were not read.
     pub fn kind(&self) -> Option<&'static str> {
         match self {
             Owner::Process(_) => Some("process"),
@@ -88,18 +88,18 @@ pub enum Cause {
     Abandoned,
     NotReading,
     Unclear,
-    /// Of no socket that a table has: what a finding is about whose descriptors have lost theirs.
+    /// Not the cause of a socket: a finding about descriptors whose connections are in no table.
     DeadDescriptors,
-    /// Of no CLOSE_WAIT here, but of one at the remote end: this side has closed its direction, and
-    /// a process holds the socket in FIN_WAIT2.
+    /// Not the cause of a CLOSE_WAIT here: a finding about FIN_WAIT2 sockets that a process holds. The
+    /// remote end is in CLOSE_WAIT.
     PeerNotClosed,
 }
 
 impl Cause {
-    /// What findings are about that is no socket's cause.
+    /// Causes that only findings have, and no socket.
     pub const OF_FINDINGS: [Cause; 2] = [Cause::DeadDescriptors, Cause::PeerNotClosed];
 
-    /// All that a socket can have, in the order in which the decision table tries them.
+    /// Every cause that a socket can have, in the order in which the rules try them.
     pub const ALL: [Cause; 11] = [
         Cause::Transient,
         Cause::NotAccepted,
@@ -133,23 +133,23 @@ impl Cause {
     }
 }
 
-/// The fact that would decide where a cause is unclear.
+/// The unknown fact because of which a cause is unclear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Missing {
-    /// How old it is: acknowledgements other than the FIN's come in. Were it older than the grace,
-    /// it would have this cause.
+    /// The age: other acknowledgements than that of the FIN may have reset it. If the socket is older
+    /// than the grace, this is its cause.
     Age(Cause),
-    /// Who holds it. Had it not been inherited, it would have this cause.
+    /// The holders. If the socket was not inherited, this is its cause.
     Owner(Cause),
-    /// Whether the last byte was answered: it came within a tick of the last that was sent.
+    /// Whether the last request was answered: the last byte came within a tick of the last one sent.
     Order,
     /// Which side opened the connection.
     Side,
     /// Whether end-of-file was read: the Recv-Q of MPTCP does not count the FIN.
     Eof,
-    /// Any time at all.
+    /// All times: tcp_info is missing.
     Times,
-    /// What lies unread: the kernel counts nothing.
+    /// The queues: the kernel does not count them (gVisor).
     Queues,
 }
 

@@ -1,6 +1,6 @@
-//! The nouns: plain data that the collector fills, the classifier judges and the renderer prints.
+//! Plain data: the collector fills it, the classifier judges it, the renderer prints it.
 //!
-//! Nothing here opens a file, reads a clock or writes a byte.
+//! Nothing here opens a file, reads a clock or writes output.
 
 pub mod blind_spot;
 pub mod cgroup;
@@ -20,6 +20,7 @@ pub mod resolved;
 pub mod snapshot;
 pub mod socket;
 pub mod state;
+pub mod suggest;
 pub mod text;
 pub mod time;
 pub mod title;
@@ -47,6 +48,7 @@ pub use resolved::Resolved;
 pub use snapshot::{Scan, Snapshot, Source, Step};
 pub use socket::{Families, Family, Protocol, Protocols, Socket, TcpInfo, Timer, TimerKind};
 pub use state::{State, StateSet};
+pub use suggest::nearest;
 pub use text::{Name, Words};
 pub use time::{Ago, Idle, Tick};
 pub use title::{Sibling, Title, Titled};

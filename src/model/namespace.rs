@@ -1,4 +1,4 @@
-//! A network namespace: how it is called, and the settings that are its own.
+//! A network namespace: its name and its settings.
 
 use std::borrow::Cow;
 
@@ -9,31 +9,30 @@ use super::{Name, PortRange, Source, Words};
 /// A network namespace whose sockets were read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Namespace {
-    /// The name that it was asked for by, or that `ip netns` knows it by, `net:[inode]`, or,
-    /// where that may not be read, `/proc/PID/ns/net` of a process in it; `None` where /proc does not
-    /// tell.
+    /// The name that the user gave, its name in `ip netns`, `net:[INODE]`, or, if the inode may not be
+    /// read, `/proc/PID/ns/net` of a process in it; `None` if /proc shows none of these.
     pub label: Option<Name>,
-    /// What chooses it with `-N`; `None` for the one that the tool runs in.
+    /// The operand of `-N` that selects it; `None` for the namespace of closewait itself.
     pub asked: Option<Name>,
     /// The number in `net:[4026531840]`.
     pub inode: Option<u64>,
     pub source: Source,
-    /// MPTCP is in use, and the source cannot tell a subflow from any other TCP socket.
+    /// MPTCP is in use, and the source does not distinguish its subflows from other TCP sockets.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hides_subflows: bool,
     pub settings: Settings,
 }
 
-/// What each network namespace has for itself.
+/// Settings and counters of one network namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
-    /// `net.ipv4.ip_local_port_range`: the ports that connecting sockets get.
+    /// `net.ipv4.ip_local_port_range`: the ports that the kernel assigns to connecting sockets.
     pub ephemeral: Option<PortRange>,
     /// `net.ipv4.tcp_fin_timeout`, in seconds.
     pub fin_timeout_s: Option<u32>,
-    /// `net.core.somaxconn`: the most that a listener's backlog can be.
+    /// `net.core.somaxconn`: the upper limit of a listener's backlog.
     pub somaxconn: Option<u32>,
-    /// `TcpExt: ListenOverflows` since the namespace was made.
+    /// `TcpExt: ListenOverflows` since the namespace was created.
     pub listen_overflows: Option<u64>,
     /// `TcpExt: ListenDrops` since then.
     pub listen_drops: Option<u64>,
@@ -42,21 +41,20 @@ pub struct Settings {
     pub devices: Vec<(u32, Name)>,
 }
 
-/// The network namespaces other than those that were read, as far as they were counted.
+/// The network namespaces that were not read, as far as they were counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OtherNamespaces {
     pub namespaces: u64,
     /// Processes in them.
     pub processes: u64,
-    /// Processes whose namespace is not known.
+    /// Processes whose namespace is unknown.
     pub unknown: u64,
-    /// Why more of them may exist than could be seen, and what to try; `None` where all were seen.
+    /// Why more may exist, and what to try; `None` if all were found.
     pub doubt: Option<Words>,
 }
 
 impl OtherNamespaces {
-    /// What was not looked at, in words, with what to try; `None` if there is certainly no other
-    /// namespace.
+    /// What was not read, in words, with what to try; `None` if there is certainly no other namespace.
     pub fn words(&self) -> Option<Words> {
         let counted = |count: u64, one: &str, more: &str| match count {
             1 => format!("1 {one}"),
@@ -66,7 +64,7 @@ impl OtherNamespaces {
         let namespaces = (self.namespaces > 0).then(|| {
             let namespaces = "other network namespaces";
             let count = counted(self.namespaces, "other network namespace", namespaces);
-            // Where processes are hidden, none seen is not none.
+            // If processes are hidden, 0 is not certain.
             let hidden = self.unknown > 0 || self.doubt.is_some();
             match self.processes {
                 0 if hidden => format!("{count} not looked at: -A"),
@@ -91,8 +89,8 @@ impl OtherNamespaces {
 }
 
 impl Namespace {
-    /// The name of an interface, as the system has it; `if4` for one that has no name any more, as
-    /// in ss; `None` for index 0, which is no interface.
+    /// The name of an interface; `if4` if it has no name any more, as in ss; `None` for index 0, which
+    /// is no interface.
     pub fn device(&self, index: u32) -> Option<Cow<'_, Name>> {
         if index == 0 {
             return None;
@@ -104,7 +102,7 @@ impl Namespace {
         })
     }
 
-    /// A namespace of which nothing is known.
+    /// A namespace about which nothing is known.
     pub const UNKNOWN: Namespace = Namespace {
         label: None,
         asked: None,

@@ -18,7 +18,7 @@ pub struct Holder {
 #[derive(Debug, Clone, Default)]
 pub struct Holders {
     holders: Vec<Holder>,
-    /// Where in `holders` those of an inode begin.
+    /// The position in `holders` at which those of an inode begin.
     starts: FxHashMap<u32, u32>,
     processes: Vec<Process>,
     /// The inodes of sockets that closed during the search for holders, ordered.
@@ -26,7 +26,7 @@ pub struct Holders {
 }
 
 impl Holders {
-    /// Takes holders in any order, and the processes that they name.
+    /// From holders in any order, and their processes.
     pub fn new(mut holders: Vec<Holder>, mut processes: Vec<Process>) -> Holders {
         holders.sort_unstable();
         holders.dedup();
@@ -43,7 +43,7 @@ impl Holders {
         }
     }
 
-    /// The same, with the inodes of sockets that closed during the search for holders.
+    /// Adds the inodes of sockets that closed during the search for holders.
     pub fn with_closed(mut self, mut closed: Vec<u32>) -> Holders {
         closed.sort_unstable();
         self.closed = closed;
@@ -55,17 +55,17 @@ impl Holders {
         &self.closed
     }
 
-    /// Whether a socket closed during the search for holders: it has none any more.
+    /// Whether a socket closed during the search for holders, so that it has none.
     pub fn is_closed(&self, inode: u32) -> bool {
         self.closed.binary_search(&inode).is_ok()
     }
 
-    /// The holders of one socket, ordered by process. Empty for inode 0, which is no socket's.
+    /// The holders of one socket, ordered by process. Empty for inode 0, which no socket has.
     pub fn of(&self, inode: u32) -> &[Holder] {
         &self.holders[self.range(inode)]
     }
 
-    /// Where the holders of one socket stand: what [`Holders::at`] takes.
+    /// The range of the holders of one socket, for [`Holders::at`].
     pub fn range(&self, inode: u32) -> Range<usize> {
         let Some(start) = self.starts.get(&inode) else {
             return 0..0;
@@ -78,7 +78,7 @@ impl Holders {
         start..start + length
     }
 
-    /// The holders in a range that [`Holders::range`] gave.
+    /// The holders in a range from [`Holders::range`].
     pub fn at(&self, range: Range<usize>) -> &[Holder] {
         self.holders.get(range).unwrap_or(&[])
     }

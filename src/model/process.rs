@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{FdLimit, Name};
 
-/// A process id, as the /proc that was read numbers it.
+/// A process id in the PID namespace of the /proc that was read.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
 )]
@@ -22,28 +22,28 @@ impl fmt::Display for Pid {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     pub pid: Pid,
-    /// `None` when it was gone before its name was read.
+    /// `None` if the process ended before its name was read.
     pub name: Option<Name>,
-    /// How long ago it started, in milliseconds; of holders of CLOSE_WAIT sockets and
-    /// of listeners with connections to give, and others of their names, only.
+    /// How long ago it started, in milliseconds. Read only for holders of CLOSE_WAIT sockets and of
+    /// listeners with connections in their queue, and for other processes of the same names.
     pub age_ms: Option<u64>,
-    /// Its parent, its parent's parent and so on, as far as was read; of the same only.
+    /// Its parent, grandparent and so on, as far as they were read; for the same processes only.
     // Their name in recordings of version 1.
     #[serde(rename = "forebears")]
     pub ancestors: Vec<(Pid, Name)>,
 }
 
-/// What the scan of a process's descriptors met besides wanted sockets.
+/// What else the scan of a process's descriptors found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scanned {
     pub pid: Pid,
     /// Its open files.
     pub fds: u64,
-    /// How many it may have open; `None` where nobody asked, or it could not be read.
+    /// Its limit of open files; `None` if that was not read.
     pub fd_limit: Option<FdLimit>,
     /// Descriptors that are epoll sets.
     pub epolls: Vec<u32>,
-    /// Descriptors and inodes of sockets that are in no table that was read; `None` when the
-    /// tables were not read whole, so that nothing follows.
+    /// Descriptors and inodes of sockets that are in no table; `None` if the tables are incomplete, so
+    /// that an absence proves nothing.
     pub unmatched: Option<Vec<(u32, u32)>>,
 }

@@ -1,4 +1,4 @@
-//! The names of addresses and ports, where they were asked for.
+//! Resolved names of addresses and ports (`-r`).
 
 use std::net::IpAddr;
 
@@ -6,18 +6,18 @@ use rustc_hash::FxHashMap;
 
 use super::Protocol;
 
-/// What addresses and ports are called. Names have the letters of host names and nothing else.
+/// Names of addresses and ports. They contain only characters of host names.
 #[derive(Debug, Clone, Default)]
 pub struct Resolved {
     hosts: FxHashMap<IpAddr, String>,
     services: FxHashMap<(Protocol, u16), String>,
-    /// Addresses that were asked about without an answer in time.
+    /// How many lookups were not answered in time.
     pub unanswered: usize,
 }
 
 impl Resolved {
-    /// Takes a name for an address, unless it has one or the name is none: the text of a name
-    /// comes from others.
+    /// Adds the name of an address, unless it has one. Text that is not a host name is ignored: it comes
+    /// from a DNS server.
     pub fn name_host(&mut self, addr: IpAddr, name: &str) {
         if is_name(name) {
             let name = name.trim_end_matches('.').to_owned();
@@ -25,7 +25,7 @@ impl Resolved {
         }
     }
 
-    /// Takes a name for a port, unless it has one.
+    /// Adds the name of a port, unless it has one.
     pub fn name_service(&mut self, protocol: Protocol, port: u16, name: &str) {
         if is_name(name) {
             let name = name.to_owned();
@@ -33,7 +33,7 @@ impl Resolved {
         }
     }
 
-    /// The name of an address; an IPv4-mapped one has that of the IPv4 address.
+    /// The name of an address; an IPv4-mapped address has the name of the IPv4 address.
     pub fn host(&self, addr: IpAddr) -> Option<&str> {
         self.hosts.get(&addr.to_canonical()).map(String::as_str)
     }
@@ -48,7 +48,7 @@ impl Resolved {
     }
 }
 
-/// Whether a text has the form of a host's name (RFC 1123) with underscores, which occur.
+/// Whether the text is a host name (RFC 1123), with underscores allowed.
 fn is_name(text: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     (1..=253).contains(&text.len())

@@ -1,4 +1,4 @@
-//! Everything that one run saw.
+//! Snapshot: everything that one run read.
 
 use std::time::Duration;
 
@@ -9,44 +9,44 @@ use super::{
     Socket, Words,
 };
 
-/// What the collector hands to the classifier: one moment of one network namespace,
-/// or of several.
+/// What the collector passes to the classifier: the state of one or several network namespaces at one
+/// moment.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     pub host: Host,
-    /// The network namespaces that were read; [`Socket::netns`] is a position in it.
+    /// The network namespaces that were read; [`Socket::netns`] is a position in this list.
     pub namespaces: Vec<Namespace>,
-    /// The other ones of the host; `None` where nobody asked, or all were read.
+    /// The other network namespaces of the host; `None` if all were read, or they were not looked for.
     pub others: Option<OtherNamespaces>,
     /// When the dump began, in nanoseconds since the Unix epoch.
     pub taken_at_ns: i128,
     /// How long the reading of the sockets took; `None` in older recordings.
     pub reading_ms: Option<u64>,
-    /// Every socket that may be selected, and those that others are judged by: listeners, the near
-    /// ends of connections within the host, and the legs of proxies.
+    /// Every socket that may be selected, and those that are needed to judge others: listeners, the
+    /// other ends of connections within the host, and other legs of proxies.
     pub sockets: Vec<Socket>,
-    /// The TCP sockets that carry MPTCP connections. They are listed, and neither counted nor judged:
-    /// the connections are among the sockets.
+    /// The TCP sockets that carry MPTCP connections. They are listed but neither counted nor judged,
+    /// because the connections are in `sockets`.
     pub subflows: Vec<Socket>,
-    /// More of these sockets, where it was asked for.
+    /// Details of these sockets, if asked for.
     pub details: Details,
-    /// Who holds them; `None` when nobody asked.
+    /// Who holds them; `None` if that was not read.
     pub holders: Option<Holders>,
-    /// In which control groups they are; `None` when nobody asked.
+    /// Their control groups; `None` if those were not read.
     pub cgroups: Option<Cgroups>,
     pub scan: Scan,
-    /// More about the processes that hold wanted sockets, ordered by process.
+    /// What else is known about the holders of wanted sockets, ordered by process.
     pub scanned: Vec<Scanned>,
     pub gaps: Vec<Gap>,
     pub steps: Vec<Step>,
-    /// It was read from a recording: what it tells is of the past, and maybe of another host.
+    /// It comes from a recording, so it is in the past and maybe of another host.
     pub recorded: bool,
 }
 
 static UNKNOWN: Namespace = Namespace::UNKNOWN;
 
 impl Snapshot {
-    /// More of a socket; `None` where nobody asked.
+    /// The details of a socket; `None` if they were not read.
     pub fn detail(&self, socket: &Socket) -> Option<&Detail> {
         self.details.get(socket.detail?)
     }
@@ -56,12 +56,12 @@ impl Snapshot {
         self.netns(socket.netns)
     }
 
-    /// The namespace at a position; one of which nothing is known where there is none.
+    /// The namespace at a position; an unknown one if there is none.
     pub fn netns(&self, at: u16) -> &Namespace {
         self.namespaces.get(usize::from(at)).unwrap_or(&UNKNOWN)
     }
 
-    /// The only namespace that was read; `None` where there are several.
+    /// The only namespace that was read; `None` if several were.
     pub fn only_namespace(&self) -> Option<&Namespace> {
         match self.namespaces.as_slice() {
             [only] => Some(only),
@@ -69,7 +69,7 @@ impl Snapshot {
         }
     }
 
-    /// Where the sockets came from: sock_diag where any of them did. That others did not is a gap.
+    /// The source of the sockets: sock_diag if any came from there. That others did not is a gap.
     pub fn source(&self) -> Source {
         let netlink = |namespace: &Namespace| namespace.source == Source::Netlink;
         if self.namespaces.iter().any(netlink) {
@@ -80,7 +80,7 @@ impl Snapshot {
     }
 }
 
-/// Where the sockets came from.
+/// The source of the sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
@@ -98,7 +98,7 @@ impl Source {
         }
     }
 
-    /// Whether a listener's Send-Q is its accept queue's limit.
+    /// Whether the Send-Q of a listener is the limit of its accept queue.
     pub fn reports_backlog(self) -> bool {
         matches!(self, Source::Netlink)
     }
@@ -110,19 +110,19 @@ pub struct Scan {
     pub processes_seen: u32,
     pub processes_read: u32,
     pub fds_read: u64,
-    /// Whether the reader may look into every process, as far as its capabilities go.
+    /// Whether closewait has the capabilities to read every process.
     pub privileged: bool,
-    /// Whether it is uid 0, with whatever capabilities.
+    /// Whether closewait runs as uid 0, whatever its capabilities.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub root: bool,
-    /// What a holder may be behind; empty where every socket has one.
+    /// Why holders may not have been found; empty if every socket has one.
     #[serde(rename = "barriers", default, skip_serializing_if = "Vec::is_empty")]
     pub blind_spots: Vec<BlindSpot>,
 }
 
 impl Scan {
-    /// Whether a holder may be in another PID namespace: it is known that ours is not the host's,
-    /// or nothing is known.
+    /// Whether a holder may be in another PID namespace: /proc is known not to be the host's, or nothing
+    /// is known.
     pub fn may_be_elsewhere(&self) -> bool {
         self.blind_spots.is_empty() || self.blind_spots.contains(&BlindSpot::PidNamespace)
     }

@@ -4,7 +4,7 @@ use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
 
 use super::{Ago, DetailRef, Endpoint, State, StateSet};
 
-/// One socket. A host may have a million: plain values, nothing on the heap.
+/// One socket. A host may have a million, so it keeps nothing on the heap.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Socket {
     pub protocol: Protocol,
@@ -16,43 +16,43 @@ pub struct Socket {
     pub netns: u16,
     pub local: Endpoint,
     pub remote: Endpoint,
-    /// Bytes received and not read, a FIN counting as one. For LISTEN: connections in the
-    /// accept queue. Of MPTCP: the memory that unread data takes, in bytes, and no FIN.
+    /// Unread bytes; a FIN counts as one. For LISTEN, connections in the accept queue. For MPTCP, the
+    /// memory of unread data in bytes, without the FIN.
     pub recv_q: u32,
-    /// Bytes sent or queued and not acknowledged. For LISTEN: the accept queue's limit, which
-    /// /proc/net/tcp does not tell (0 there; see [`Source::reports_backlog`]).
+    /// Bytes sent or queued and not acknowledged. For LISTEN, the limit of the accept queue, which
+    /// /proc/net/tcp does not report (0 there; see [`Source::reports_backlog`]).
     ///
     /// [`Source::reports_backlog`]: super::Source::tells_backlog
     pub send_q: u32,
-    /// The kernel fills in neither queues nor counts: the two above are 0 whatever is in them. Known
-    /// by a congestion window of 0, which no connection of Linux has, and every one of gVisor.
+    /// The kernel reports 0 for both queues whatever they contain. Recognized by a congestion window of
+    /// 0, which every connection has in gVisor and none in Linux.
     pub unmeasured: bool,
     pub timer: Option<Timer>,
-    /// Owning user. 0 on TIME_WAIT and SYN_RECV, where it is nobody's: see [`Socket::user`].
+    /// The user who owns the socket; meaningless (0) for TIME_WAIT and SYN_RECV: see [`Socket::user`].
     pub uid: u32,
     /// The socket's inode; 0 when no file refers to it: not accepted yet, orphaned, or a
     /// minisocket.
     pub inode: u32,
     /// The kernel's identifier for the socket's whole life; `None` where /proc was the source.
     pub cookie: Option<NonZeroU64>,
-    /// Interface index that the socket is bound to; 0 for none.
+    /// The index of the interface that the socket is bound to; 0 if it is not bound.
     pub interface: u32,
-    /// `IPV6_V6ONLY` of an IPv6 listener; `None` when not told.
+    /// `IPV6_V6ONLY` of an IPv6 listener; `None` if unknown.
     pub v6only: Option<bool>,
-    /// `SO_MARK`; `None` when not told, which it is to those only who may set it.
+    /// `SO_MARK`; `None` if unknown: the kernel reports it only to those who may set it.
     pub mark: Option<u32>,
-    /// The kernel's number of the cgroup (of version 2) that the socket was made in.
+    /// The kernel's id of the cgroup (version 2) in which the socket was created.
     pub cgroup: Option<NonZeroU64>,
     pub tcp: Option<TcpInfo>,
     /// Identifies an MPTCP connection within its namespace; its subflows have the same.
     pub token: Option<NonZeroU32>,
-    /// Where more of it stands; `None` where nobody asked.
+    /// The position of its details; `None` if they were not read.
     pub detail: Option<DetailRef>,
 }
 
 impl Socket {
-    /// A socket of which nothing is known but its state and its ends: empty queues, no timer, no
-    /// inode. The family is that of the local address.
+    /// A socket with only a state and two ends: empty queues, no timer, no inode. The family is that of
+    /// the local address.
     pub fn bare(state: State, local: Endpoint, remote: Endpoint) -> Socket {
         Socket {
             family: if local.addr.is_ipv4() {
@@ -82,8 +82,8 @@ impl Socket {
         }
     }
 
-    /// The user who owns the socket; `None` where no file refers to it: the uid field is then 0
-    /// without being root's, or the listener's, depending on the state and the source.
+    /// The user who owns the socket; `None` if no file refers to it, because the uid is then 0 or the
+    /// listener's, depending on the state and the source.
     pub fn user(&self) -> Option<u32> {
         (self.inode != 0).then_some(self.uid)
     }
@@ -93,11 +93,11 @@ impl Socket {
         StateSet::CLOSED_FIRST.contains(self.state)
     }
 
-    /// What the program has read from the connection and written to it, in bytes; `None` where
-    /// the kernel does not tell that, or where it was nothing.
+    /// The bytes that the program has read from the connection and written to it; `None` if unknown or
+    /// both are 0.
     pub fn passed(&self) -> Option<(u64, u64)> {
         let tcp = self.tcp?;
-        // On CLOSE_WAIT the FIN counts as a byte received, and as one of Recv-Q until it is read.
+        // On CLOSE_WAIT the FIN counts as one byte received, and as one in Recv-Q until it is read.
         let fin = u32::from(self.state == State::CloseWait);
         let unread = u64::from(self.recv_q.max(fin));
         let read = tcp.bytes_received()?.checked_sub(unread)?;
@@ -140,7 +140,7 @@ impl Socket {
         self.protocol.state_name(self.state)
     }
 
-    /// What tells this socket from every other of one namespace at one moment.
+    /// Identifies the socket within its namespace at one moment.
     pub fn key(&self) -> (Endpoint, Endpoint, u32) {
         (self.local, self.remote, self.inode)
     }
@@ -168,7 +168,7 @@ impl Protocol {
         }
     }
 
-    /// What it is asked for as: `-t` is all of TCP, MPTCP with it.
+    /// The protocol that the user asks for to get this one: `-t` includes MPTCP.
     pub fn asked_as(self) -> Protocol {
         match self {
             Protocol::Tcp | Protocol::Mptcp | Protocol::Subflow => Protocol::Tcp,
@@ -176,7 +176,7 @@ impl Protocol {
         }
     }
 
-    /// What a state is called.
+    /// The name of a state for this protocol.
     pub fn state_name(self, state: State) -> &'static str {
         match (self, state) {
             (Protocol::Udp, State::Close) => "UNCONN",
@@ -185,7 +185,7 @@ impl Protocol {
     }
 }
 
-/// Which protocols are looked at: TCP, MPTCP with it, or UDP.
+/// Which protocols are read: TCP (with MPTCP), UDP, or both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocols {
     One(Protocol),
@@ -228,7 +228,7 @@ pub enum Families {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timer {
     pub kind: TimerKind,
-    /// Milliseconds until it fires.
+    /// The time until it expires, in milliseconds.
     pub expires_ms: u32,
     /// Retransmissions, or unanswered probes, so far.
     pub retransmits: u8,
@@ -241,13 +241,13 @@ pub enum TimerKind {
     Keepalive = 2,
     TimeWait = 3,
     Probe = 4,
-    /// An acknowledgement of ours waits a moment for data to go with (newer kernels tell it, and
-    /// only where no other runs).
+    /// An acknowledgement is delayed so that data can carry it. Newer kernels report it, and only if
+    /// no other timer runs.
     DelayedAck = 5,
 }
 
 impl TimerKind {
-    /// The timer that `idiag_timer` or the `tr` column of /proc/net/tcp stands for
+    /// The timer for a value of `idiag_timer` or of the `tr` column in /proc/net/tcp
     /// (`net/ipv4/inet_diag.c`, `inet_sk_diag_fill`).
     pub fn from_kernel(number: u8) -> Option<TimerKind> {
         match number {
@@ -271,13 +271,13 @@ impl TimerKind {
     }
 }
 
-/// The figures of `struct tcp_info` (`include/uapi/linux/tcp.h`) that causes rest on.
+/// The fields of `struct tcp_info` (`include/uapi/linux/tcp.h`) that causes depend on.
 ///
-/// The structure has grown with every few kernels. It is taken by prefix: a field
-/// that lies past what came is unknown, not zero.
+/// Newer kernels append fields to the structure. A field beyond the bytes that the kernel sent is
+/// unknown, not zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcpInfo {
-    /// One more than the bytes that came: never 0, so that an `Option` of it is no larger.
+    /// One more than the number of bytes received: never 0, so that `Option<TcpInfo>` is no larger.
     end: NonZeroU16,
     backoff: Option<u8>,
     last_data_sent: u32,
@@ -291,11 +291,11 @@ pub struct TcpInfo {
     notsent: u32,
 }
 
-/// Where the last of the times ends in `struct tcp_info`.
+/// The offset after the last of the times in `struct tcp_info`.
 const TIMES_END: u16 = 60;
 
 impl TcpInfo {
-    /// Reads the prefix of a `struct tcp_info` that `bytes` holds, of any length.
+    /// Reads a `struct tcp_info` of any length.
     pub fn from_prefix(bytes: &[u8]) -> TcpInfo {
         TcpInfo {
             end: NonZeroU16::MIN.saturating_add(u16::try_from(bytes.len()).unwrap_or(u16::MAX)),
@@ -312,7 +312,7 @@ impl TcpInfo {
         }
     }
 
-    /// For a connection whose times are known, and nothing else.
+    /// A `TcpInfo` with times and nothing else.
     pub fn of_times(last_data_sent: u32, last_data_recv: u32, last_ack_recv: u32) -> TcpInfo {
         TcpInfo {
             end: NonZeroU16::MIN.saturating_add(TIMES_END),
@@ -323,44 +323,41 @@ impl TcpInfo {
         }
     }
 
-    /// How often the running timer has been doubled because nothing was acknowledged: above 0, a
-    /// retransmission or a probe has gone without progress.
+    /// How often the running timer was doubled because nothing was acknowledged. Above 0, a
+    /// retransmission or probe had no effect.
     pub fn backoff(&self) -> Option<u8> {
         self.backoff
     }
 
-    /// When data was last sent, a retransmission included; when the connection was made, where none
-    /// ever was.
+    /// When data was last sent, retransmissions included; if never, when the connection was opened.
     pub fn last_data_sent(&self) -> Option<Ago> {
         self.reaches(48)
             .then_some(Ago::from_kernel(self.last_data_sent))
     }
 
-    /// When data last came in (a FIN alone carries none); when the connection was made, where none
-    /// ever did.
+    /// When data was last received (a FIN is no data); if never, when the connection was opened.
     pub fn last_data_recv(&self) -> Option<Ago> {
         self.reaches(56)
             .then_some(Ago::from_kernel(self.last_data_recv))
     }
 
-    /// When the last acknowledgement came in; a FIN carries one.
+    /// When the last acknowledgement was received; a FIN carries one.
     pub fn last_ack_recv(&self) -> Option<Ago> {
         self.reaches(TIMES_END)
             .then_some(Ago::from_kernel(self.last_ack_recv))
     }
 
-    /// Bytes of ours that the peer has acknowledged; on the connecting side the SYN counts as
-    /// one (Linux 4.1).
+    /// Bytes that the peer has acknowledged; on the connecting side the SYN counts as one (Linux 4.1).
     pub fn bytes_acked(&self) -> Option<u64> {
         self.reaches(128).then_some(self.bytes_acked)
     }
 
-    /// Bytes received, a FIN counting as one (Linux 4.1).
+    /// Bytes received; a FIN counts as one (Linux 4.1).
     pub fn bytes_received(&self) -> Option<u64> {
         self.reaches(136).then_some(self.bytes_received)
     }
 
-    /// Segments with data that were sent (Linux 4.6).
+    /// Segments with data sent, retransmissions included (Linux 4.6).
     pub fn data_segs_out(&self) -> Option<u32> {
         self.reaches(160).then_some(self.data_segs_out)
     }
@@ -370,12 +367,12 @@ impl TcpInfo {
         self.reaches(208).then_some(self.bytes_sent)
     }
 
-    /// Bytes sent again (Linux 4.19).
+    /// Bytes retransmitted (Linux 4.19).
     pub fn bytes_retrans(&self) -> Option<u64> {
         self.reaches(216).then_some(self.bytes_retrans)
     }
 
-    /// Bytes queued and never sent, a FIN behind them counting as one (Linux 4.6).
+    /// Bytes queued and not sent yet; a FIN after them counts as one (Linux 4.6).
     pub fn notsent(&self) -> Option<u32> {
         self.reaches(148).then_some(self.notsent)
     }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::nearest;
+
 /// The state of a TCP socket, numbered as the kernel numbers it (`include/net/tcp_states.h`).
 ///
 /// `TCP_NEW_SYN_RECV` (12) is the kernel's name for a connection request that has no full socket
@@ -27,7 +29,7 @@ pub enum State {
 const NEW_SYN_RECV: u8 = 12;
 
 impl State {
-    /// Every state, in the order in which the summary lists those of equal count.
+    /// Every state. The summary lists states of equal count in this order.
     pub const ALL: [State; 12] = [
         State::CloseWait,
         State::Established,
@@ -43,7 +45,7 @@ impl State {
         State::BoundInactive,
     ];
 
-    /// The state that the kernel's number stands for; `None` for a number of no known state.
+    /// The state with the kernel's number; `None` if the number is unknown.
     pub fn from_kernel(number: u8) -> Option<State> {
         if number == NEW_SYN_RECV {
             return Some(State::SynRecv);
@@ -82,23 +84,23 @@ pub struct StateSet(u32);
 
 impl StateSet {
     pub const NONE: StateSet = StateSet(0);
-    /// Every state but BOUND_INACTIVE, which is shown when it is named only: it costs a walk of
-    /// another hash table, older kernels do not have it, and neither netstat nor /proc show it.
+    /// Every state except BOUND_INACTIVE, which is read only if it is asked for by name: it takes a walk
+    /// of another hash table, older kernels lack it, and neither netstat nor /proc shows it.
     pub const ALL: StateSet = StateSet(0xffe);
-    /// What ss calls `connected`: all but LISTEN and CLOSE.
+    /// `connected` in ss: all except LISTEN and CLOSE.
     pub const CONNECTED: StateSet =
         StateSet(StateSet::ALL.0 & !(1 << State::Listen as u8) & !(1 << State::Close as u8));
-    /// What ss calls `synchronized`: `connected` but SYN_SENT.
+    /// `synchronized` in ss: `connected` without SYN_SENT.
     pub const SYNCHRONIZED: StateSet =
         StateSet(StateSet::CONNECTED.0 & !(1 << State::SynSent as u8));
-    /// What ss calls `bucket`: those that the kernel keeps as minisockets.
+    /// `bucket` in ss: the states that the kernel keeps as minisockets.
     pub const BUCKET: StateSet = StateSet(1 << State::SynRecv as u8 | 1 << State::TimeWait as u8);
-    /// What ss calls `big`: the opposite of `bucket`.
+    /// `big` in ss: all except `bucket`.
     pub const BIG: StateSet = StateSet(StateSet::ALL.0 & !StateSet::BUCKET.0);
-    /// The end that closed first and waits for the other.
+    /// States of the end that closed first and waits for the other.
     pub const CLOSED_FIRST: StateSet =
         StateSet(1 << State::FinWait1 as u8 | 1 << State::FinWait2 as u8);
-    /// A connection that may be a leg of a proxy's, of which the other is in CLOSE_WAIT.
+    /// States that the other leg of a proxied connection can have while one leg is in CLOSE_WAIT.
     pub const LEG: StateSet = StateSet(
         StateSet::CLOSED_FIRST.0 | 1 << State::Established as u8 | 1 << State::CloseWait as u8,
     );
@@ -150,7 +152,7 @@ impl fmt::Debug for StateSet {
     }
 }
 
-/// A state name that no tool knows.
+/// A word that is neither a state nor a group of states.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown state {name:?}{}", .suggestion.map(|s| format!(": did you mean {s}?")).unwrap_or_else(|| ": try CLOSE_WAIT, ESTABLISHED, LISTEN, TIME_WAIT, connected, all, …".to_owned()))]
 pub struct UnknownState {
@@ -158,7 +160,7 @@ pub struct UnknownState {
     pub suggestion: Option<&'static str>,
 }
 
-/// Groups of states and their other names, without case or separators.
+/// Every spelling of a state, and the groups, in lower case without separators.
 const NAMES: &[(&str, StateSet)] = &[
     ("established", StateSet::of(State::Established)),
     ("estab", StateSet::of(State::Established)),
@@ -189,7 +191,7 @@ const NAMES: &[(&str, StateSet)] = &[
 impl FromStr for StateSet {
     type Err = UnknownState;
 
-    /// Reads a state or group name: any case, with `-`, `_` or nothing between words.
+    /// Parses a state or group name in any case, with `-`, `_` or nothing between words.
     fn from_str(name: &str) -> Result<StateSet, UnknownState> {
         let plain: String = name
             .chars()
@@ -202,39 +204,19 @@ impl FromStr for StateSet {
             .map(|(_, set)| *set)
             .ok_or_else(|| UnknownState {
                 name: name.to_owned(),
-                suggestion: nearest(&plain),
+                suggestion: suggestion(&plain),
             })
     }
 }
 
-/// The state whose name is closest to `plain`, when it is close enough to be a slip of the hand.
-fn nearest(plain: &str) -> Option<&'static str> {
-    const SLIPS: usize = 2;
-    NAMES
-        .iter()
-        .map(|(known, set)| (edit_distance(plain, known), known, set))
-        .filter(|(distance, known, _)| *distance <= SLIPS && *distance < known.len() / 2)
-        .min_by_key(|(distance, ..)| *distance)
-        .map(|(_, known, set)| match set.iter().next() {
-            Some(state) if *set == StateSet::of(state) => state.name(),
-            _ => known,
-        })
-}
-
-/// How many characters must be put in, taken out or changed to make one of the other.
-pub fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
+/// The state that was probably meant, as it is spelled; or the group of states.
+fn suggestion(plain: &str) -> Option<&'static str> {
+    let meant = nearest(plain, NAMES.iter().map(|(name, _)| *name))?;
+    let (name, set) = NAMES.iter().find(|(name, _)| *name == meant)?;
+    Some(match set.iter().next() {
+        Some(state) if *set == StateSet::of(state) => state.name(),
+        _ => name,
+    })
 }
 
 #[cfg(test)]

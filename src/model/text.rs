@@ -1,5 +1,5 @@
-//! Text that others chose. It is kept as it was read; formatted it is escaped, so that nobody has to
-//! remember to, and only what has an escaping of its own (JSON, metrics, filters) takes it raw.
+//! Text from other programs. It is kept as it was read and escaped when it is formatted. Only formats
+//! with their own escaping (JSON, metrics, filters) use the raw text.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::escape;
 
-/// A name or a path, as somebody chose it: any bytes but NUL.
+/// A name or path from the system: any bytes except NUL.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(from = "Bytes", into = "Bytes")]
 pub struct Name(Box<[u8]>);
 
-/// How any bytes are kept in a recording: as text where they are one.
+/// A name in a recording: text if it is UTF-8, else an array of bytes.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Bytes {
@@ -44,12 +44,12 @@ impl Name {
         Name(bytes.into())
     }
 
-    /// As it is: never for a line that people read.
+    /// The raw bytes; never for text that people read.
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// As it is, but for bytes that are no UTF-8: never for a line that people read.
+    /// The raw text, with bytes that are not UTF-8 replaced; never for text that people read.
     pub fn lossy(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.0)
     }
@@ -73,7 +73,7 @@ impl PartialEq<str> for Name {
     }
 }
 
-/// On one line, every character to be seen; a backslash is doubled.
+/// Escaped on one line; a backslash is doubled.
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&escape::text(&self.0))
@@ -86,8 +86,7 @@ impl fmt::Debug for Name {
     }
 }
 
-/// Words of this program with names in them. A recording may have brought them, and then they are
-/// whatever its writer wanted.
+/// A sentence of closewait that may contain names. From a recording, it may be any text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Words(Cow<'static, str>);
@@ -121,8 +120,8 @@ impl From<Cow<'static, str>> for Words {
     }
 }
 
-/// On one line, every character to be seen; a backslash stays single, for a name in them may be
-/// escaped already.
+/// Escaped on one line; a backslash stays single, because names in the sentence may be escaped
+/// already.
 impl fmt::Display for Words {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&escape::line(&self.0))

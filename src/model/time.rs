@@ -1,18 +1,18 @@
-//! Moments that the kernel knows to a tick of its clock, and what they prove about each other.
+//! Times of the kernel, known to a tick of its clock, and how they compare.
 //!
-//! The times in `struct tcp_info` are jiffies turned into milliseconds (`net/ipv4/tcp.c`,
-//! `tcp_get_info`): 1 to 10 ms apart, counted in 32 bits. Two of them order two events only where
-//! they differ by a tick, and only here are they compared.
+//! The times in `struct tcp_info` are jiffies converted to milliseconds (`net/ipv4/tcp.c`,
+//! `tcp_get_info`): their resolution is 1 to 10 ms, and they wrap at 32 bits. Two times order two
+//! events only if they differ by at least a tick. Times are compared only here.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use serde::{Deserialize, Serialize};
 
-/// A time that seems this much later than an event that it cannot follow has wrapped. Less than
-/// that, the clock moved on while one packet was processed: by a tick, or by as long as a virtual
-/// processor stood still.
+/// A time that seems this much later than an event that must come after it has wrapped. A smaller
+/// difference arises while one packet is processed: the clock advances by a tick, or by as long as a
+/// virtual CPU was paused.
 const WRAPPED_MS: u64 = 10_000;
-/// Milliseconds come in 32 bits: after 49.7 days they start again.
+/// Milliseconds have 32 bits and wrap after 49.7 days.
 const WRAP_MS: u64 = 1 << 32;
 
 /// The tick of the kernel's clock, in milliseconds: one jiffy, rounded up.
@@ -24,7 +24,7 @@ impl Tick {
     /// The tick of HZ=100, the longest of any kernel.
     pub const LONGEST: Tick = Tick(10);
 
-    /// From its length in nanoseconds; the longest for a length that no kernel has.
+    /// From its length in nanoseconds; the longest tick if no kernel has that length.
     pub fn from_nanoseconds(nanoseconds: u64) -> Tick {
         match nanoseconds {
             1_000_000..=10_000_000 => Tick(nanoseconds.div_ceil(1_000_000)),
@@ -36,8 +36,7 @@ impl Tick {
         *self == Tick::LONGEST
     }
 
-    /// The precision for the times of two sockets that were read so far apart: each is as of its
-    /// own reading.
+    /// The precision for comparing times of two sockets that were read up to this long apart.
     pub fn across(self, milliseconds: u64) -> Tick {
         Tick(self.0.saturating_add(milliseconds))
     }
@@ -49,7 +48,7 @@ impl Default for Tick {
     }
 }
 
-/// Of milliseconds, as a recording has it.
+/// From milliseconds, as in a recording.
 impl From<u64> for Tick {
     fn from(milliseconds: u64) -> Tick {
         Tick::from_nanoseconds(milliseconds.saturating_mul(1_000_000))
@@ -58,17 +57,17 @@ impl From<u64> for Tick {
 
 /// How long ago something happened, known to a tick.
 ///
-/// The milliseconds stay in here: which of two moments came first has three answers.
+/// Comparisons have three answers, so the milliseconds are private.
 #[derive(Debug, Clone, Copy)]
 pub struct Ago(u64);
 
 impl Ago {
-    /// Of milliseconds in a `struct tcp_info`.
+    /// From milliseconds in a `struct tcp_info`.
     pub fn from_kernel(milliseconds: u32) -> Ago {
         Ago(milliseconds.into())
     }
 
-    /// Whether it happened after `other`; `None` where both lie within a tick.
+    /// Whether it happened after `other`; `None` if the two are within a tick.
     pub fn is_after(self, other: Ago, tick: Tick) -> Option<bool> {
         (self.0.abs_diff(other.0) >= tick.0).then_some(self.0 < other.0)
     }
@@ -78,8 +77,8 @@ impl Ago {
         self.0.abs_diff(other.0) < milliseconds.saturating_add(tick.0)
     }
 
-    /// The same moment, which cannot have come after `other`: if it seems to, it has wrapped, or
-    /// came at the same moment.
+    /// The same moment, known to be no later than `other`: if it seems later, it has wrapped or
+    /// happened at the same time.
     pub fn not_after(self, other: Ago) -> Ago {
         if self.0.saturating_add(WRAPPED_MS) < other.0 {
             Ago(self.0.saturating_add(WRAP_MS))
@@ -88,32 +87,32 @@ impl Ago {
         }
     }
 
-    /// Whichever seems to have come last.
+    /// The later of the two, as far as can be seen.
     pub fn latest(self, other: Ago) -> Ago {
         Ago(self.0.min(other.0))
     }
 
-    /// Whichever seems to have come first.
+    /// The earlier of the two, as far as can be seen.
     pub fn earliest(self, other: Ago) -> Ago {
         Ago(self.0.max(other.0))
     }
 
-    /// Whether it happened at most so long ago, give or take a tick: for durations of many ticks.
+    /// Whether it happened at most this long ago, within a tick. Use it for durations of many ticks.
     pub fn is_within(self, milliseconds: u64) -> bool {
         self.0 <= milliseconds
     }
 
-    /// Whether it happened longer ago than that, give or take a tick.
+    /// Whether it happened longer ago than this, within a tick.
     pub fn is_before(self, milliseconds: u64) -> bool {
         !self.is_within(milliseconds)
     }
 
-    /// How many milliseconds ago, to a tick: for durations of many ticks.
+    /// Milliseconds since then, to a tick. Use it for durations of many ticks.
     pub fn milliseconds(self) -> u64 {
         self.0
     }
 
-    /// The time since then.
+    /// The exact time since then.
     pub fn idle(self) -> Idle {
         Idle {
             at_least_ms: self.0,
@@ -121,7 +120,7 @@ impl Ago {
         }
     }
 
-    /// The time since a moment that came between `earliest` and this one.
+    /// The time since a moment between `earliest` and this one.
     pub fn idle_since(self, earliest: Ago) -> Idle {
         Idle {
             at_least_ms: self.0,
@@ -130,15 +129,15 @@ impl Ago {
     }
 }
 
-/// How long nothing has happened on a socket, as a bracket in milliseconds, each to a tick.
+/// How long a socket has been idle: a lower and an upper bound in milliseconds, each to a tick.
 ///
-/// On CLOSE_WAIT it is the time spent in that state: the FIN came no later than the last
-/// acknowledgement and no earlier than the last byte. On other states it is the time since the
-/// last byte in either direction, and exact.
+/// In CLOSE_WAIT this is the time spent in that state: the FIN came no later than the last
+/// acknowledgement and no earlier than the last byte. In other states it is the time since the last
+/// byte in either direction, and both bounds are equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Idle {
     pub at_least_ms: u64,
-    /// `None` when nothing bounds it from above: the time of the last byte has wrapped.
+    /// `None` if there is no upper bound: the time of the last byte has wrapped.
     pub at_most_ms: Option<u64>,
 }
 
@@ -147,7 +146,7 @@ impl Idle {
         self.at_most_ms == Some(self.at_least_ms)
     }
 
-    /// The same, for a state that was already seen so long ago.
+    /// Raises the lower bound: the state was already seen this long ago.
     pub fn at_least(self, milliseconds: u64) -> Idle {
         let at_least_ms = self.at_least_ms.max(milliseconds);
         Idle {
@@ -156,7 +155,7 @@ impl Idle {
         }
     }
 
-    /// Whether it is at most that long; `None` if that lies within the bracket.
+    /// Whether it is at most this long; `None` if that is between the bounds.
     pub fn is_within(self, milliseconds: u64) -> Option<bool> {
         if self.at_most_ms.is_some_and(|most| most <= milliseconds) {
             Some(true)

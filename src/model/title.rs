@@ -1,6 +1,6 @@
-//! Titles: what a process says of its own state in its command line. Only programs that are known
-//! to do that have one, and only the words about the state are kept: a command line may hold
-//! secrets.
+//! Titles: the state that some programs write into their command line (`nginx: worker process is
+//! shutting down`). Only the words of known programs about their state are kept, because a command
+//! line may hold secrets.
 
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +34,7 @@ impl Titled {
     }
 }
 
-/// What a process says of itself.
+/// The title of a process.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Title {
     pub of: Titled,
@@ -42,12 +42,11 @@ pub struct Title {
     pub says: Name,
 }
 
-/// The longest words that are kept.
+/// The most bytes of a title that are kept.
 const SAYS_MAX: usize = 48;
 
 impl Title {
-    /// From a command line, its NULs turned to blanks; `None` where it is none of those that are
-    /// known. Postgres: `init_ps_display` and `set_ps_display` (`src/backend/utils/misc/ps_status.c`).
+    /// From a command line with NULs replaced by blanks; `None` if it is not a known title. Postgres: `init_ps_display` and `set_ps_display` (`src/backend/utils/misc/ps_status.c`).
     pub fn of(line: &[u8]) -> Option<Title> {
         let line = line.trim_ascii();
         let rest = |prefix: &[u8]| line.strip_prefix(prefix).map(<[u8]>::trim_ascii);
@@ -80,7 +79,7 @@ impl Title {
         })
     }
 
-    /// Whether its words are the program's own, and tell nothing of who runs it.
+    /// Whether the words are fixed by the program, so that they reveal nothing about its users.
     pub fn is_common(&self) -> bool {
         let says = self.says.bytes();
         let is_command = |byte: &u8| byte.is_ascii_uppercase() || *byte == b' ';
@@ -117,17 +116,17 @@ impl Title {
         }
     }
 
-    /// Whether it waits for a lock that another process has.
+    /// Whether the process waits for a lock that another process holds.
     pub fn is_blocked(&self) -> bool {
         self.of == Titled::Postgres && self.says.bytes().ends_with(b" waiting")
     }
 
-    /// Whether it has a transaction open, does nothing, and keeps what it has locked.
+    /// Whether the process is idle in an open transaction, whose locks it keeps.
     pub fn is_idle_in_transaction(&self) -> bool {
         self.of == Titled::Postgres && self.says.bytes().starts_with(IN_TRANSACTION)
     }
 
-    /// Whether it takes no new connections, and ends with the last that it has.
+    /// Whether the process accepts no new connections and ends with its last one.
     pub fn is_shutting_down(&self) -> bool {
         self.of == Titled::Nginx && self.says.bytes() == SHUTTING_DOWN
     }
@@ -136,8 +135,8 @@ impl Title {
 const IN_TRANSACTION: &[u8] = b"idle in transaction";
 const SHUTTING_DOWN: &[u8] = b"worker process is shutting down";
 
-/// What a backend of Postgres does: what follows the client's address, `[local]` or `HOST(PORT)`.
-/// Others have no client.
+/// The activity of a Postgres backend: the words after the address of its client, `[local]` or
+/// `HOST(PORT)`. Processes without a client are no backends.
 fn activity(line: &[u8]) -> Option<&[u8]> {
     let is_client = |word: &[u8]| {
         let port = word
@@ -151,7 +150,7 @@ fn activity(line: &[u8]) -> Option<&[u8]> {
             })
     };
     let mut from = line.len();
-    // The last such word: names of users and databases come before it.
+    // Search from the end: names of users and databases come before the address.
     for word in line.rsplit(|byte| *byte == b' ') {
         let start = from - word.len();
         if is_client(word) {
@@ -162,7 +161,7 @@ fn activity(line: &[u8]) -> Option<&[u8]> {
     None
 }
 
-/// Another child of the same parent, and what it says.
+/// Another child of the same parent, and its title.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sibling {
     pub pid: Pid,

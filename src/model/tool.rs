@@ -1,8 +1,8 @@
-//! The tools that next steps run: which of them are there.
+//! Debugging tools that next steps suggest, and which of them are installed.
 
 use serde::{Deserialize, Serialize};
 
-/// A program that looks into another.
+/// A debugging tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Tool {
     Closewait,
@@ -37,7 +37,7 @@ impl Tool {
         Tool::Wget,
     ];
 
-    /// As a shell calls it.
+    /// The name of its command.
     pub fn name(self) -> &'static str {
         match self {
             Tool::Closewait => "closewait",
@@ -57,7 +57,7 @@ impl Tool {
     }
 }
 
-/// Those that a shell finds. By name, so that a recording may tell of others.
+/// The tools that were found. They are kept by name, so that a recording may hold unknown ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tools(Vec<String>);
 

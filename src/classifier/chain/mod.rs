@@ -1,8 +1,8 @@
-//! The chain behind a finding: an awaited service that runs on this host is resolved to its
-//! processes, and what these wait for in their turn follows.
+//! The chain of services behind a finding: if an awaited service runs on this host, its processes
+//! are found, and the services that they wait for in turn.
 //!
-//! The server's end of exactly these connections names the processes. It may be in another network
-//! namespace that was read.
+//! The processes are the holders of the other ends of exactly these connections, which may be in
+//! another network namespace that was read.
 
 mod says;
 mod served;
@@ -23,39 +23,39 @@ use crate::classifier::service::{ServedAt, Service};
 use crate::classifier::socket_set::SocketSet;
 use crate::model::{Endpoint, Evidence, Pid, WaitKind, WaitTarget};
 
-/// The most services that are followed, one behind the other.
+/// The most services of a chain.
 const DEPTH: usize = 4;
-/// The most processes of one service that are asked: the others tell the same story.
+/// The most processes of one service whose evidence is read: the others look the same.
 const PER_HOP: usize = 16;
 
 /// A service on this host that owes an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hop {
-    /// Where it was asked.
+    /// The end that the requests were sent to.
     pub remote: Endpoint,
-    /// The namespace that it is in, as [`Socket::netns`].
+    /// Its network namespace, as [`Socket::netns`].
     pub netns: u16,
-    /// Who serves the connections, those with the most first; or, of those that are not accepted,
-    /// who holds the listener.
+    /// The processes that serve the connections, those with the most first; for unaccepted
+    /// connections, the holders of the listener.
     pub pids: Vec<Pid>,
-    /// How many of those serve connections: the others hold the listener only.
+    /// How many of these processes serve connections: the others only hold the listener.
     serving: usize,
-    /// How many of the connections were found here, and how many of these are not accepted.
+    /// How many of the connections were found here, and how many of these are unaccepted.
     pub connections: u64,
     pub unaccepted: u64,
-    /// What these processes told.
+    /// Evidence of these processes.
     pub evidence: Vec<Evidence>,
-    /// What they have asked of other services in their turn.
+    /// Their own unanswered requests to other services.
     pub requests: Vec<Requests>,
-    /// What they and their siblings say of themselves, the most frequent first.
+    /// The titles of these processes and their siblings, the most frequent first.
     pub says: Vec<Says>,
-    /// Those of them that keep a transaction open while others wait for locks.
+    /// Those that keep a transaction open while others wait for locks.
     pub keepers: Vec<IdleTransaction>,
-    /// It is one of those who asked.
+    /// It is one of the processes that wait, so the chain is a loop.
     pub is_loop: bool,
 }
 
-/// Follows what a set waits for, as far as those told who were asked so far.
+/// Follows the services that a set waits for, as far as evidence was read.
 pub(super) fn chain(
     report: &Report<'_>,
     set: &SocketSet,
@@ -70,7 +70,7 @@ pub(super) fn chain(
         _ => Asked::of(report, netns, pids, &set.requests, remote),
     });
     let mut before: Vec<Pid> = set.owner.pids.clone();
-    // Where those who asked are asked themselves.
+    // The port on which those processes are asked themselves.
     let mut ports: Vec<u16> = match set.end {
         ServiceEnd::One(Service {
             at: ServedAt::Local(port),
@@ -90,7 +90,7 @@ pub(super) fn chain(
             hop.tell(report, evidence);
             before.extend(&hop.pids);
             ports.push(port);
-            // A program may ask itself before it asks others.
+            // A program may send requests to itself before it sends them to others.
             let is_new = |next: &Endpoint| {
                 *next != hop.remote && chain.iter().all(|hop| hop.remote != *next)
             };
@@ -106,7 +106,7 @@ pub(super) fn chain(
 }
 
 impl Hop {
-    /// Adds what its processes told, and their own requests.
+    /// Adds the evidence of its processes, and their requests.
     fn tell(&mut self, report: &Report<'_>, evidence: &[Evidence]) {
         let told = self.asked().iter();
         self.evidence = told
@@ -127,12 +127,12 @@ impl Hop {
             .collect();
     }
 
-    /// Those of its processes that are asked.
+    /// Those of its processes whose evidence is read.
     fn asked(&self) -> &[Pid] {
         &self.pids[..self.pids.len().min(PER_HOP)]
     }
 
-    /// Those of its processes, and of the clients of its keepers, that can still be asked.
+    /// The processes, and clients of idle transactions, whose evidence can still be read.
     pub(super) fn not_yet_read(&self) -> impl Iterator<Item = Pid> {
         let asked = if self.is_loop { &[] } else { self.asked() };
         let has_told = |pid: &Pid| self.evidence.iter().any(|evidence| evidence.pid == *pid);
@@ -145,14 +145,14 @@ impl Hop {
         asked.chain(clients)
     }
 
-    /// What those told who serve the connections; where nobody does, what all told.
+    /// Evidence of the processes that serve the connections; if none does, of all.
     pub fn at_work(&self) -> impl Iterator<Item = &Evidence> {
         let serving = &self.pids[..self.serving.min(self.pids.len())];
         let told = self.evidence.iter();
         told.filter(|told| serving.is_empty() || serving.contains(&told.pid))
     }
 
-    /// The requests that it waits for itself, the most first.
+    /// The requests that it waits for, the most first.
     pub fn awaited(&self) -> impl Iterator<Item = &Requests> {
         self.requests.iter().filter(|requests| {
             requests.role == Role::Explains && requests.are_awaited(&self.evidence) == Some(true)
@@ -161,7 +161,7 @@ impl Hop {
 }
 
 impl Hop {
-    /// The remote end for which most of its threads wait, as far as those told that were asked.
+    /// The remote end that most of its threads wait for, by the evidence.
     fn awaited_by_threads(&self) -> Option<Endpoint> {
         let mut counts: FxHashMap<Endpoint, u32> = FxHashMap::default();
         let mut working = 0u32;
@@ -185,7 +185,7 @@ impl Hop {
     }
 }
 
-/// What processes have asked of others.
+/// The unanswered requests of processes.
 fn asked(report: &Report<'_>, netns: u16, pids: &[Pid]) -> Vec<Requests> {
     let known = report.context.asked.lock();
     let mut known = known.unwrap_or_else(PoisonError::into_inner);

@@ -1,27 +1,27 @@
-//! What the processes of a service say in their command lines, and whose transactions lie idle.
+//! The titles of the processes of a service, and transactions that are open and idle.
 use crate::classifier::report::Report;
 use crate::model::{Endpoint, Evidence, Pid, Sibling, Socket, State, Title};
 
-/// Processes that say the same.
+/// Processes with the same title.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Says {
     pub title: Title,
     pub pids: Vec<Pid>,
 }
 
-/// A process that may have the lock for which others wait.
+/// A process that may hold the lock that others wait for, because its transaction is open and idle.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IdleTransaction {
     pub pid: Pid,
-    /// The other end of its connection, where it has one.
+    /// The other end of its connection, if it has one.
     pub end: Option<Endpoint>,
-    /// Who holds that.
+    /// The holder of that end.
     pub client: Option<Pid>,
-    /// What the client told.
+    /// Evidence of that client.
     pub evidence: Option<Evidence>,
 }
 
-/// What processes and their siblings say, each process once.
+/// The titles of processes and their siblings, each process once.
 pub(super) fn says(evidence: &[Evidence]) -> Vec<Says> {
     let own = evidence.iter().filter_map(|evidence| {
         let title = evidence.title.clone()?;
@@ -32,7 +32,7 @@ pub(super) fn says(evidence: &[Evidence]) -> Vec<Says> {
     });
     let siblings = evidence.iter().flat_map(|evidence| &evidence.siblings);
     let mut all: Vec<Sibling> = own.chain(siblings.cloned()).collect();
-    // Of two readings of one process, its own.
+    // If a process was read twice, its own reading counts.
     all.sort_by_key(|says| says.pid);
     all.dedup_by_key(|says| says.pid);
     let mut says: Vec<Says> = Vec::new();
@@ -53,7 +53,7 @@ impl IdleTransaction {
     pub(super) fn of(report: &Report<'_>, pid: Pid, evidence: &[Evidence]) -> IdleTransaction {
         let held = report.context.held(pid);
         let mut served = held.filter(|socket| socket.state == State::Established);
-        // With more than one, it is not known which is meant.
+        // With several connections it is unknown which one is meant.
         let socket = served.next().filter(|_| served.next().is_none());
         let client = socket.and_then(|socket| client_of(report, socket));
         let told = evidence
@@ -68,7 +68,7 @@ impl IdleTransaction {
     }
 }
 
-/// Who holds the other end of a connection that is served here.
+/// The holder of the other end of an accepted connection.
 fn client_of(report: &Report<'_>, served: &Socket) -> Option<Pid> {
     let ends = (served.remote.canonical(), served.local.canonical());
     let mut others = report.snapshot.sockets.iter().filter(|socket| {

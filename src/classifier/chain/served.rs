@@ -1,4 +1,4 @@
-//! Who serves the connections over which an answer is missing, where that is on this host.
+//! Finds the processes that serve connections with a missing answer, if they are on this host.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -7,11 +7,11 @@ use crate::classifier::report::Report;
 use crate::classifier::requests::{Requests, ends};
 use crate::model::{Endpoint, Pid, Socket, State};
 
-/// A service that owes an answer, and over which connections.
+/// A service that owes an answer, and the connections.
 pub(super) struct Asked {
     netns: u16,
     remote: Endpoint,
-    /// The asking end of those.
+    /// The client ends of those connections.
     ends: FxHashSet<Endpoint>,
 }
 
@@ -24,7 +24,7 @@ impl Asked {
         remote: Endpoint,
     ) -> Asked {
         let known = requests.iter().find(|requests| requests.remote == remote);
-        // A thread may wait for an answer where times do not tell that it is missing.
+        // A thread may wait for an answer although the times do not show that it is missing.
         let ends = match known {
             Some(requests) => requests.ends.clone(),
             None => ends(report, netns, pids, remote, State::Established),
@@ -36,7 +36,7 @@ impl Asked {
         }
     }
 
-    /// Of connections that were closed there, and not by the remote end.
+    /// For connections that this side has closed and the remote end has not.
     pub(super) fn to_close(
         report: &Report<'_>,
         netns: u16,
@@ -52,8 +52,8 @@ impl Asked {
     }
 }
 
-/// The server's ends of what was asked; `None` where they are not on this host, or may be in one of
-/// several namespaces.
+/// The server ends of these connections; `None` if they are not on this host, or may be in several
+/// network namespaces.
 pub(super) fn served(report: &Report<'_>, asked: &Asked) -> Option<Hop> {
     let Asked {
         netns,
@@ -66,7 +66,7 @@ pub(super) fn served(report: &Report<'_>, asked: &Asked) -> Option<Hop> {
             && socket.local.port == remote.port
             && socket.local.canonical() == remote
             && ends.contains(&socket.remote.canonical())
-            // The loopback of another namespace is another.
+            // Loopback addresses of another network namespace are different.
             && (socket.netns == netns || !remote.is_loopback())
     };
     let mut found: FxHashMap<u16, Vec<&Socket>> = FxHashMap::default();
@@ -90,7 +90,7 @@ pub(super) fn served(report: &Report<'_>, asked: &Asked) -> Option<Hop> {
         }
     }
     if counts.is_empty() {
-        // Whoever serves it may not be seen.
+        // The server is hidden.
         return None;
     }
     let mut pids: Vec<(Pid, usize)> = counts.into_iter().collect();

@@ -1,13 +1,13 @@
 //! How many sockets stayed, came and went.
 
-/// How many sockets became what.
+/// How many sockets stayed, came and went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Change {
     /// Selected in both readings.
     pub still: u64,
-    /// In the later one alone.
+    /// Selected only in the later one.
     pub new: u64,
-    /// In the earlier one alone.
+    /// Selected only in the earlier one.
     pub gone: u64,
 }
 
@@ -20,7 +20,7 @@ impl Change {
         self.still + self.new
     }
 
-    /// How many more there are in the later reading.
+    /// How many more the later reading has.
     pub fn growth(&self) -> i64 {
         let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         signed(self.new) - signed(self.gone)

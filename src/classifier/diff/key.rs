@@ -1,18 +1,18 @@
-//! Keys: what a socket of one reading is found by in the other.
+//! Keys by which a socket of one reading is found in the other.
 
 use crate::model::{Endpoint, Name, Namespace, Protocol, Snapshot, Socket};
 use std::net::IpAddr;
 
-/// By what a socket of one reading is found in the other.
+/// How sockets are matched between readings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Identity {
-    /// The kernel's number for a socket's whole life.
+    /// By the kernel's identifier for the whole life of a socket.
     Cookie,
-    /// Both ends: one of the readings has no cookies.
+    /// By both ends, because one of the readings has no cookies.
     Ends,
 }
 
-/// What tells a socket from every other.
+/// Identifies a socket in both readings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Key {
     Cookie(usize, u64),
@@ -21,7 +21,7 @@ pub(super) enum Key {
 
 type End = (IpAddr, u16);
 
-/// The network namespaces of both readings, by what they are in either.
+/// The network namespaces of both readings, by identifiers that are the same in both.
 #[derive(Default)]
 pub(super) struct Places(Vec<Place>);
 

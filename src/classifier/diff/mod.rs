@@ -1,4 +1,4 @@
-//! Two readings compared socket by socket: what is still there, what is new, what is gone.
+//! Compares two readings socket by socket: which remain, which are new, which are gone.
 
 mod change;
 mod key;
@@ -15,8 +15,8 @@ use crate::classifier::report::Report;
 use crate::classifier::tally::{Dimension, Sorter, ValueText};
 use crate::model::{Namespace, Socket, State};
 
-/// The change of the sockets that have the same values: those that are there in the later reading
-/// by its values, those that are gone by the earlier one's.
+/// The change of the sockets with the same values. Remaining and new sockets have their values in
+/// the later reading, gone ones those in the earlier.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     pub values: Vec<ValueText>,
@@ -30,25 +30,26 @@ pub struct Diff {
     /// The most grown first.
     pub lines: Vec<Line>,
     pub total: Change,
-    /// What lies between the readings, in milliseconds; `None` where the clock says nothing: it
-    /// stood still, or went back.
+    /// The time between the readings, in milliseconds; `None` if the clock stood still or went
+    /// back.
     pub between_ms: Option<u64>,
-    /// Network namespaces that one of the readings did not look into: their sockets are left out.
+    /// The number of network namespaces that only one of the readings covers. Their sockets are
+    /// left out.
     pub one_sided: usize,
-    /// Every socket that is counted is in CLOSE_WAIT.
+    /// Whether all counted sockets are in CLOSE_WAIT.
     pub of_close_wait: bool,
 }
 
 impl Diff {
-    /// How much a change comes to in a minute.
+    /// A change per minute.
     pub fn per_minute(&self, change: &Change) -> Option<f64> {
         let between = self.between_ms?;
         Some(change.growth() as f64 * 60_000.0 / between as f64)
     }
 }
 
-/// Compares the selected sockets of two readings of one host. Unless both were of `all` network
-/// namespaces, so that one which is missing is gone, those that both have are compared.
+/// Compares the selected sockets of two readings of one host, in the network namespaces that both
+/// cover. If both cover `all` network namespaces, a missing namespace is gone with its sockets.
 pub fn diff(before: &Report<'_>, after: &Report<'_>, dimensions: &[Dimension], all: bool) -> Diff {
     let shared = |report: &Report<'_>, other: &Report<'_>| -> Vec<bool> {
         let namespaces = report.snapshot.namespaces.iter();
@@ -72,7 +73,7 @@ pub fn diff(before: &Report<'_>, after: &Report<'_>, dimensions: &[Dimension], a
         Identity::Ends
     };
     let mut places = Places::default();
-    // Where sockets are told by their ends, several listeners may be one: each is counted.
+    // Listeners with SO_REUSEPORT have equal ends: each is counted.
     let mut earlier: FxHashMap<Key, Vec<usize>> = FxHashMap::default();
     for (at, row) in before.rows().enumerate() {
         if counts(&of_before, row.socket) {
@@ -122,7 +123,7 @@ pub fn diff(before: &Report<'_>, after: &Report<'_>, dimensions: &[Dimension], a
     }
 }
 
-/// The changes of lines that are called the same in both readings.
+/// Changes by values that are equal in both readings.
 #[derive(Default)]
 struct Changes {
     by_values: FxHashMap<Vec<ValueText>, Change>,
@@ -130,7 +131,7 @@ struct Changes {
 }
 
 impl Changes {
-    /// Counts rows of a report, each under what it is by its pile.
+    /// Counts rows of a report, each with the cause of its group.
     fn count(
         &mut self,
         report: &Report<'_>,

@@ -1,5 +1,5 @@
-//! Young sockets in a comparison: the latest of a leak are younger than the grace, and are of the
-//! leak all the same. What a socket's age hides, those tell that its program held before it.
+//! Young sockets in a comparison: the latest sockets of a leak are younger than the grace and still
+//! belong to it. They get the cause of the older sockets of their program.
 
 use rustc_hash::FxHashMap;
 
@@ -11,26 +11,26 @@ use crate::classifier::service::Service;
 use crate::classifier::tally::{Dimension, Sorter, ValueText};
 use crate::model::Cause;
 
-/// The sockets of one namespace to one service that the same programs hold.
+/// The sockets of one network namespace to one service with the same programs.
 pub(super) type Pile = (usize, Service, usize);
 
-/// What both readings tell of a pile.
+/// What both readings show of such a group.
 #[derive(Debug, Default)]
 struct History {
     settled: Settled,
-    /// A socket that was young has gone: they may be closed as they should.
+    /// A young socket has gone, so the program may close them properly.
     young_gone: bool,
-    /// The later reading has some in CLOSE_WAIT.
+    /// The later reading still has some in CLOSE_WAIT.
     is_there: bool,
 }
 
-/// The cause of those that are old enough to have one.
+/// The cause of the older sockets.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Settled {
     #[default]
     Nothing,
     One(Cause),
-    /// Which of them the young will have, nothing tells.
+    /// It is unknown which of these the young ones will have.
     Several,
 }
 
@@ -50,8 +50,8 @@ impl History {
         };
     }
 
-    /// The cause that the young have with the others. Where all of them ended, nothing was closed
-    /// as it should be, or everything was.
+    /// The cause that the young sockets share with the others. If all have ended, either none was
+    /// closed properly, or all were.
     fn of_the_young(&self) -> Option<Cause> {
         match self.settled {
             Settled::One(cause) if !self.young_gone || !self.is_there => Some(cause),
@@ -60,7 +60,7 @@ impl History {
     }
 }
 
-/// The piles of both readings.
+/// The groups of both readings.
 #[derive(Default)]
 pub(super) struct Piles {
     programs: FxHashMap<Vec<ValueText>, usize>,
@@ -68,7 +68,7 @@ pub(super) struct Piles {
 }
 
 impl Piles {
-    /// The pile of each of these rows.
+    /// The group of each of these rows.
     pub(super) fn of(
         &mut self,
         report: &Report<'_>,
@@ -82,7 +82,7 @@ impl Piles {
             let place = places.at(report.snapshot, row.socket);
             piles.push((place, row.service(), sorter.line(&row)));
         }
-        // The same programs have the same number in both readings.
+        // The same programs get the same number in both readings.
         let programs: Vec<usize> = sorter
             .lines()
             .iter()
@@ -100,7 +100,7 @@ impl Piles {
         piles
     }
 
-    /// A row with the cause that it has by its pile.
+    /// A row with the cause that its group gives it.
     pub(super) fn aged<'a>(&self, row: Row<'a>, pile: &Pile) -> Row<'a> {
         let cause = match row.cause {
             Some(Cause::Transient) => self.histories.get(pile).and_then(History::of_the_young),

@@ -1,4 +1,4 @@
-//! Findings are judged: sets of sockets, with what their owners told, become findings, ranked.
+//! Judges sets of sockets with the evidence of their owners, and ranks the findings.
 
 use rustc_hash::FxHashMap;
 
@@ -20,11 +20,10 @@ use crate::classifier::socket_set::unaccepted;
 use crate::classifier::workers::{Connections, Workers};
 use crate::model::{Cause, Evidence, FdLimit, Pid};
 
-/// The most processes of one finding that are asked what they wait for: all workers of most
-/// services.
+/// The most processes of one finding whose waits are read: all workers of most services.
 const PER_FINDING: usize = 128;
 
-/// The owners of the suspicious sets, the largest first, and of full accept queues.
+/// The owners of suspicious sets, the largest first, and of full accept queues.
 pub fn suspects(sets: &[SocketSet], queues: &[Queue], thresholds: &Thresholds) -> Suspects {
     let mut suspects = Suspects::default();
     for set in sets.iter().filter(|set| set.is_asked_about()) {
@@ -48,8 +47,8 @@ pub fn suspects(sets: &[SocketSet], queues: &[Queue], thresholds: &Thresholds) -
     suspects
 }
 
-/// Judges the sets, the most severe and then the largest first. An accept queue that is full of
-/// connections that nobody hung up on yet is a finding too.
+/// Judges the sets, the most severe first, then the largest. An accept queue that is full of open
+/// connections is a finding too.
 pub fn findings(
     report: &Report<'_>,
     sets: Vec<SocketSet>,
@@ -98,8 +97,8 @@ pub fn findings(
     Findings { findings, queues }
 }
 
-/// The sums that reach a threshold which none of their sets reaches alone, by the position of the
-/// set that has most of the sum. Of several sums of one set, the largest.
+/// Totals that reach a threshold which none of their sets reaches alone, by the position of the set
+/// with the largest part. A set with several such totals gets the largest.
 fn sums(sets: &[SocketSet], thresholds: &Thresholds) -> FxHashMap<usize, Sum> {
     let mut wholes: FxHashMap<_, Vec<(usize, u64)>> = FxHashMap::default();
     for (at, set) in sets
@@ -108,7 +107,7 @@ fn sums(sets: &[SocketSet], thresholds: &Thresholds) -> FxHashMap<usize, Sum> {
         .filter(|(_, set)| set.is_suspicious() && set.pool_verdict != Some(PoolVerdict::AtRest))
     {
         for (whole, sockets) in &set.parts {
-            // Two states of one program are two stories.
+            // CLOSE_WAIT and FIN_WAIT2 of one program are not added up.
             let key = (set.netns, set.waiting.is_some(), whole);
             let parts = wholes.entry(key).or_default();
             parts.push((at, *sockets));
@@ -139,12 +138,12 @@ fn sums(sets: &[SocketSet], thresholds: &Thresholds) -> FxHashMap<usize, Sum> {
     sums
 }
 
-/// What those told who were asked about a set.
+/// The evidence of the owners of a set.
 fn told_of(set: &SocketSet, evidence: &[Evidence]) -> Vec<Evidence> {
     let asked = set.by_weight.iter().take(PER_FINDING);
     asked
         .filter_map(|pid| evidence.iter().find(|evidence| evidence.pid == *pid))
-        // Of a half-close in use nothing is to be explained, unless it cannot go on.
+        // A half-close in use needs no explanation, unless its owner cannot run.
         .filter(|of| set.is_suspicious() || (set.is_asked_about() && is_halted(of)))
         .cloned()
         .collect()
@@ -175,7 +174,7 @@ fn judge(
             Some((all as u64).saturating_mul(100) / limit.max(1))
         })
         .max();
-    // A process that is stopped with sockets that may be young is no fault yet.
+    // A stopped process with sockets that may be young is no fault yet.
     let lingers = set.sockets == 0 || set.lingering() > 0 || set.cause == Cause::HalfClose;
     let first = &evidence[..evidence.len().min(DETAILED)];
     let weight = Weight {
@@ -187,7 +186,7 @@ fn judge(
             .max(set.fin_wait2()),
         fd_percent,
         queue_percent: queue.as_ref().and_then(Queue::lasting_percent),
-        // One that waits for another has nothing to do.
+        // A process that waits for a remote end has nothing to do.
         stopped: lingers && set.waiting.is_none() && first.iter().any(is_halted),
         out_of_fds: descriptors(first) == Descriptors::Gone,
     };

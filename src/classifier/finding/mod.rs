@@ -1,8 +1,9 @@
-//! Findings: CLOSE_WAIT sockets of one service end, owner and cause, FIN_WAIT2 sockets that wait for
-//! one remote end, and dead descriptors of one program, with the facts that led there, ranked.
+//! Findings: CLOSE_WAIT sockets of one service, owner and cause, FIN_WAIT2 sockets that wait for
+//! one remote end, and dead descriptors of one program, with the facts behind them, ranked.
 //!
-//! Two steps, because evidence from processes is read only for those that a finding names:
-//! [`sets`](super::socket_set::sets) gathers the sockets and says whom to ask, [`findings`] judges with what they said.
+//! There are two steps, because evidence is read only for processes in a finding:
+//! [`sets`](super::socket_set::sets) gathers the sockets and names the processes, [`findings`]
+//! judges with their evidence.
 
 mod judge;
 
@@ -22,10 +23,9 @@ pub use crate::classifier::socket_set::{SocketSet, SumKey};
 use crate::classifier::workers::Workers;
 use crate::model::{Cause, Evidence, Pid};
 
-/// The most processes that are asked for evidence: with a thread or a few, each costs less than a
-/// millisecond.
+/// The most processes whose evidence is read. With few threads each costs less than a millisecond.
 const SUSPECTS_MAX: usize = 256;
-/// The most of them that are told one by one, and asked about each socket.
+/// The most processes of a finding that are shown one by one, and whose sockets are looked up.
 pub(super) const DETAILED: usize = culprit::FIRST;
 
 /// Everything that a report explains.
@@ -42,25 +42,25 @@ pub struct Findings {
 pub struct Finding {
     pub severity: Severity,
     pub set: SocketSet,
-    /// The accept queue, of `not-accepted` findings.
+    /// The accept queue, for `not-accepted`.
     pub queue: Option<Queue>,
-    /// What the owners could tell; at most two of them.
+    /// Evidence of at most two owners.
     pub evidence: Vec<Evidence>,
-    /// What all of them wait for.
+    /// What all owners wait for.
     pub workers: Workers,
-    /// Who must act, where the facts name another than the program that holds the sockets.
+    /// Who must act, if the facts point to someone other than the program that holds the sockets.
     pub culprit: Option<Culprit>,
-    /// Where that is a process that cannot run: one of how many workers.
+    /// If that is a process that cannot run, its share of the workers.
     pub halted: Option<HaltedShare>,
-    /// The services on this host that stand behind it, each behind the one before.
+    /// The services on this host that are awaited, each by the one before it.
     pub chain: Vec<Hop>,
-    /// Those of its holders that a reload has replaced.
+    /// Those of its holders that are old workers after a reload.
     pub old_workers: Option<OldWorkers>,
     /// The share of the owner's limit of open files that the sockets hold, in percent.
     pub fd_percent: Option<u64>,
-    /// Descriptors of its owners that have lost their connections, where those were other legs of these.
+    /// Dead descriptors of its owners, if their connections were other legs of these.
     pub dead: u64,
-    /// What it is a part of, where that decides how grave it is: it stands for all of it.
+    /// The service or program whose total decides the severity; the finding stands for all of it.
     pub sum: Option<Sum>,
     /// Other sockets of the same service that the same fact explains.
     pub parts: Vec<Part>,
@@ -74,24 +74,24 @@ pub struct Part {
     pub owner: GroupOwner,
 }
 
-/// The lingering sockets of one service or program, whatever their causes.
+/// The total of lingering sockets of one service or program, whatever their causes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sum {
     pub of: SumKey,
     pub sockets: u64,
 }
 
-/// Whom to ask for evidence.
+/// Whose evidence to read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Suspects {
-    /// The processes, each with the inodes of its sockets that a finding is about, ordered.
+    /// The processes, each with the inodes of its sockets in findings, ordered.
     pub asked: Vec<(Pid, Vec<u32>)>,
-    /// How many more there are than are asked.
+    /// How many more processes there are.
     pub left_out: u64,
 }
 
 impl Findings {
-    /// The processes of services behind that were not asked yet: each once.
+    /// The processes of awaited services whose evidence was not read yet, each once.
     pub fn not_yet_read(&self) -> Vec<Pid> {
         let hops = self.findings.iter().flat_map(|finding| &finding.chain);
         let mut pids: Vec<Pid> = hops.flat_map(Hop::not_yet_read).collect();
@@ -108,7 +108,7 @@ impl Finding {
         self.evidence.iter().any(is_halted)
     }
 
-    /// How many FIN_WAIT2 sockets wait for a remote end for longer than they should.
+    /// How many FIN_WAIT2 sockets wait too long for a remote end.
     pub fn waiting(&self) -> u64 {
         match self.set.waiting {
             Some(_) if self.set.is_suspicious() => self.set.lingering(),
@@ -117,14 +117,14 @@ impl Finding {
         }
     }
 
-    /// The process to look at first: a worker that waits for what most of them do.
+    /// The process to inspect first: a worker that waits for what most of them wait for.
     pub fn pid(&self) -> Option<Pid> {
         let example = self.workers.example();
         let first = self.set.by_weight.first().copied();
         example.or(first)
     }
 
-    /// How many connections it is about.
+    /// The number of connections that the finding is about.
     fn weight(&self) -> u64 {
         match (&self.queue, self.set.sockets) {
             (Some(queue), 0) => queue.waiting(),

@@ -1,5 +1,5 @@
-//! All connections of a program to a service, and all that wait for the program, among all sockets
-//! that were read: what is selected changes nothing.
+//! Gathers all connections of a program to a service, and all clients that wait for the program,
+//! among all sockets that were read, selected or not.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -13,13 +13,13 @@ use crate::classifier::time_pattern::TimePattern;
 use crate::classifier::{Report, Row};
 use crate::model::{Cause, Owner, Pid, Side, Socket, State};
 
-/// The times of so many of the sockets must be known, in percent, to have a shape.
+/// The least share of sockets whose times must be known for a pattern, in percent.
 const TIMED_PERCENT: usize = 90;
 
-/// The client's connections of one program to one service; of no program where it is not known.
+/// The client connections of one program to one service; the program is `None` if unknown.
 type Key = (u16, Option<usize>, Service);
 
-/// What was gathered of them.
+/// What was found of them.
 #[derive(Default)]
 struct Gathered {
     closed: u64,
@@ -32,25 +32,26 @@ struct Gathered {
 /// The clients of one program in one namespace.
 #[derive(Default, Clone, Copy)]
 struct Clients {
-    /// Those that gave up, or were not accepted.
+    /// Clients that gave up or were not accepted.
     waiting: u64,
-    /// Those with open connections, and how many of these have asked and got no answer.
+    /// Clients with open connections, and those of them without an answer.
     open: u64,
     unanswered: u64,
-    /// How long ago the first of them asked.
+    /// How long ago the first of them sent its request, in milliseconds.
     first_ms: Option<u64>,
 }
 
 impl Clients {
-    /// A protocol that does not answer each message looks the same: only where most wait.
+    /// A protocol that does not answer every message looks the same, so they count only if most
+    /// wait.
     fn callers(self) -> u64 {
         let most = self.unanswered.saturating_mul(2) >= self.open;
         self.waiting + if most { self.unanswered } else { 0 }
     }
 }
 
-/// Fills in the pools of sets of connections that this host opened, each with the positions of its
-/// rows; and of sets of those who wait for it, which pool their owner has used up.
+/// Sets the pools of sets of connections that this host opened, given with the positions of their
+/// rows; and, for sets of waiting clients, the pool that their owner has exhausted.
 pub(in crate::classifier) fn fill(report: &Report<'_>, sets: &mut [(SocketSet, Vec<u32>)]) {
     if !sets.iter().any(|(set, _)| is_pool(set) || is_waiting(set)) {
         return;
@@ -69,7 +70,7 @@ pub(in crate::classifier) fn fill(report: &Report<'_>, sets: &mut [(SocketSet, V
         if !matches!(socket.state, State::Established | State::CloseWait) {
             continue;
         }
-        // Whose it is costs less than what it means, and most are others'.
+        // Looking up the owner is cheaper than judging, and most sockets belong to other programs.
         let owner = report.context.owner_ref(socket);
         let whose = report.context.owner(socket, owner);
         let holder = whose.holders().first();
@@ -132,7 +133,7 @@ pub(in crate::classifier) fn fill(report: &Report<'_>, sets: &mut [(SocketSet, V
     }
 }
 
-/// Whether a set is of connections that this host opened, and their service closed.
+/// Whether the connections of a set were opened by this host and closed by their service.
 fn is_pool(set: &SocketSet) -> bool {
     let closed = matches!(
         set.cause,
@@ -141,7 +142,7 @@ fn is_pool(set: &SocketSet) -> bool {
     closed && set.end.side() == Some(Side::Client) && set.is_suspicious()
 }
 
-/// Whether a set is of peers for whom nothing was done.
+/// Whether the peers of a set were not served.
 fn is_waiting(set: &SocketSet) -> bool {
     let waits = matches!(
         set.cause,
@@ -150,7 +151,7 @@ fn is_waiting(set: &SocketSet) -> bool {
     waits && set.end.side() == Some(Side::Server) && set.is_suspicious()
 }
 
-/// Programs by number, and the processes of which it is known.
+/// Programs by number, and processes whose program is known.
 #[derive(Default)]
 struct Programs {
     all: Vec<Program>,
@@ -172,7 +173,7 @@ impl Programs {
         numbers
     }
 
-    /// The number of a process's program, if it is one of those.
+    /// The number of the program of a process, if it is one of these.
     fn known(&mut self, report: &Report<'_>, pid: Pid) -> Option<usize> {
         let all = &self.all;
         *self.known.entry(pid).or_insert_with(|| {
@@ -237,10 +238,10 @@ impl Gathered {
     }
 }
 
-/// How long ago the FIN came, to a tick; `None` where a later acknowledgement hides it.
+/// How long ago the FIN came, to a tick; `None` if a later acknowledgement hides it.
 fn closed_ms(report: &Report<'_>, row: &Row<'_>) -> Option<u64> {
     let facts = report.facts(row);
-    // A goodbye came with it, and nothing renews the time of that.
+    // A closing message came with it, and nothing resets the time of that.
     if row.cause == Some(Cause::StalePool) && row.socket.recv_q > 1 {
         return Some(facts.received?.idle().at_least_ms);
     }
@@ -248,7 +249,7 @@ fn closed_ms(report: &Report<'_>, row: &Row<'_>) -> Option<u64> {
     Some(facts.idle?.at_least_ms).filter(|_| known)
 }
 
-/// How long ago the last byte went or came.
+/// How long ago the last byte was sent or received.
 fn used_ms(socket: &Socket) -> Option<u64> {
     let tcp = socket.tcp?;
     let last = tcp.last_data_recv()?.latest(tcp.last_data_sent()?);

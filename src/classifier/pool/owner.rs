@@ -1,11 +1,11 @@
-//! What holds up the owner of a pool: nothing that shows, its event loop, or the pool itself.
+//! What holds up the owner of a pool: nothing visible, its event loop, or the pool itself.
 use crate::classifier::service::ServiceEnd;
 use crate::classifier::socket_set::SocketSet;
 use crate::classifier::workers::Workers;
 use crate::model::{Evidence, Runtime, WaitKind};
 
-/// Whether nothing else is seen that would hold up an owner for whom so many wait: its threads wait
-/// for each other or for events, and it has asked no other service for as much.
+/// Whether nothing else holds up the owner: its threads wait for each other or for events, and it
+/// has not sent as many requests to another service.
 pub(super) fn is_free(
     set: &SocketSet,
     callers: u64,
@@ -25,8 +25,7 @@ pub(super) fn is_free(
     !is_held_up && !evidence.is_empty() && evidence.iter().all(rests)
 }
 
-/// Whether an event loop watches most of the sockets, so that it is told, and none of its threads
-/// waits for events.
+/// Whether an event loop watches most of the sockets, and no thread waits for events.
 pub(in crate::classifier) fn is_blocked(set: &SocketSet, evidence: &Evidence) -> bool {
     let held = set.holds(evidence.pid).len() as u64;
     let watched = evidence.epoll.map_or(0, |epoll| epoll.watched);
@@ -35,8 +34,8 @@ pub(in crate::classifier) fn is_blocked(set: &SocketSet, evidence: &Evidence) ->
         .iter()
         .map(|wait| wait.threads)
         .fold(0, u32::saturating_add);
-    // Of a thread that runs it is not known what it will wait for. Go is told once, by the edge, and
-    // then a goroutine sleeps that no thread shows.
+    // A running thread may wait for events next. Go is notified once (edge-triggered), and then a
+    // goroutine sleeps that no thread shows.
     let all_told = evidence.threads.is_some_and(|all| all.total == threads);
     watched > 0
         && watched.saturating_mul(2) > held
@@ -45,8 +44,8 @@ pub(in crate::classifier) fn is_blocked(set: &SocketSet, evidence: &Evidence) ->
         && !waits.iter().any(|wait| wait.kind == WaitKind::Events)
 }
 
-/// Says of those who wait for a program that a pool of it is exhausted, if one is and nothing else
-/// holds the program up.
+/// The service whose pool is exhausted, if clients wait for the program because of that and nothing
+/// else holds it up.
 pub(in crate::classifier) fn starved(
     set: &SocketSet,
     evidence: &[Evidence],

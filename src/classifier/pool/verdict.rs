@@ -1,4 +1,4 @@
-//! What the sockets of a pool that the server closed are consistent with.
+//! Decides what the sockets of a pool that the server closed are consistent with.
 
 use super::owner::{is_blocked, is_free};
 use super::{Pool, PoolVerdict};
@@ -10,13 +10,13 @@ use crate::classifier::time_pattern::Pattern;
 use crate::classifier::workers::Workers;
 use crate::model::{Cause, Evidence};
 
-/// A leak of which the first came after this part of a program's life, in percent, is as old as the
-/// program: it had to start, and the server to lose its patience.
+/// A leak whose first connection is older than this share of the age of its program, in percent, is
+/// as old as the program: that had to start, and the server's timeout to expire.
 const LIFE_PERCENT: u64 = 75;
 
 impl PoolVerdict {
-    /// Of the connections that a server closed, by what their owners told; `None` of others, and
-    /// where somebody else must act.
+    /// Decides by the evidence of the owners; `None` if the server did not close the connections,
+    /// or somebody else must act.
     pub(in crate::classifier) fn of(
         report: &Report<'_>,
         set: &SocketSet,
@@ -44,7 +44,7 @@ impl PoolVerdict {
         }
         let kind = pool.pattern.map(|pattern| pattern.kind);
         Some(match kind {
-            // No pool is that large; and where callers wait, all of it may be gone.
+            // No pool is that large; and if clients wait, all of it may be in use.
             Some(Pattern::Burst) if set.sockets >= thresholds.critical => PoolVerdict::Ambiguous,
             Some(Pattern::Burst) if pool.is_all_gone() => PoolVerdict::Ambiguous,
             Some(Pattern::Burst) => PoolVerdict::AtRest,

@@ -1,25 +1,26 @@
-//! Whose requests are looked for, and what was found of those to one service.
+//! For which processes requests are searched, and what was found to one service.
 
 use crate::classifier::client_wait::ClientWait;
 use crate::classifier::report::Report;
 use crate::model::{Ago, Endpoint, Pid, Socket};
 
-/// The most connections in question that are looked at.
+/// The most connections in question that are used.
 pub(super) const VICTIMS_MAX: usize = 1_000;
 
-/// Whose requests are asked for, and on whose behalf they may have been sent.
+/// The processes whose requests are searched, and the clients that may wait for them.
 pub(in crate::classifier) struct Ask<'a> {
     pub(in crate::classifier) netns: u16,
     pub(in crate::classifier) pids: &'a [Pid],
-    /// Those of the connections in question that wait for an answer.
+    /// The connections in question that wait for an answer.
     pub(super) victims: Vec<ClientWait>,
-    /// How many connections are in question, and when the last byte came in on each, the longest ago.
+    /// The number of connections in question, and the earliest time at which one last received
+    /// data.
     pub(super) sockets: usize,
     pub(super) asked: Option<Ago>,
 }
 
 impl<'a> Ask<'a> {
-    /// What these processes have asked, and whether that explains these connections.
+    /// For the requests of these processes, which may explain these connections.
     pub(in crate::classifier) fn of<'b>(
         report: &Report<'_>,
         netns: u16,
@@ -46,14 +47,14 @@ impl<'a> Ask<'a> {
     }
 }
 
-/// Those to one remote service.
+/// Connections to one remote service.
 #[derive(Default)]
 pub(super) struct Asked {
     pub(super) connections: usize,
-    /// When each unanswered one was sent.
+    /// When each unanswered request was sent.
     pub(super) sent: Vec<Ago>,
-    /// This end of those.
+    /// The local ends of those.
     pub(super) ends: Vec<Endpoint>,
-    /// On one of those, something had come in before.
+    /// Something was received on one of those before.
     pub(super) heard: bool,
 }

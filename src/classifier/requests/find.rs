@@ -1,4 +1,4 @@
-//! The unanswered requests of programs are found among all connections that were read.
+//! Finds the unanswered requests of programs among all connections that were read.
 
 use super::ask::{Ask, Asked};
 use rustc_hash::FxHashMap;
@@ -11,9 +11,9 @@ use crate::classifier::program::Program;
 use crate::classifier::report::Report;
 use crate::model::{Ago, Endpoint, Pid, Side, Socket, State};
 
-/// The most remote services of one owner that are told.
+/// The most remote services that are reported for one owner.
 const REMOTES_MAX: usize = 8;
-/// The most connections of one program that are served here and looked at.
+/// The most accepted connections of one program that are used.
 const INBOUND_MAX: usize = 10_000;
 
 /// The connections of one program.
@@ -23,8 +23,8 @@ struct Connections {
     inbound: Vec<ClientWait>,
 }
 
-/// The unanswered requests of several owners, among all sockets that were read: what is selected
-/// changes nothing. Those that explain something first, then the most.
+/// The unanswered requests of several owners, among all sockets that were read, selected or not.
+/// Those that explain something come first, then the most.
 pub(in crate::classifier) fn requests(report: &Report<'_>, asks: &[Ask<'_>]) -> Vec<Vec<Requests>> {
     let holders = report.holders();
     let mut numbers: FxHashMap<Pid, usize> = FxHashMap::default();
@@ -72,14 +72,14 @@ pub(in crate::classifier) fn requests(report: &Report<'_>, asks: &[Ask<'_>]) -> 
     asks.iter().map(of_ask).collect()
 }
 
-/// All connections of the programs, by namespace and number.
+/// All connections of the programs, by namespace and number of the program.
 fn gather(
     report: &Report<'_>,
     numbers: &FxHashMap<Pid, usize>,
 ) -> FxHashMap<(u16, usize), Connections> {
     let mut found: FxHashMap<(u16, usize), Connections> = FxHashMap::default();
     let holders = report.holders();
-    // What two processes hold is the first one's.
+    // A socket of two processes counts for the first.
     let is_of = |pid: Pid, socket: &Socket| {
         let first = holders.of(socket.inode).first();
         first.is_some_and(|first| first.pid == pid)
@@ -122,7 +122,7 @@ fn gather(
 
 /// The requests of one owner, which may be several programs.
 fn told(report: &Report<'_>, ask: &Ask<'_>, programs: &[&Connections]) -> Vec<Requests> {
-    // Times of two sockets are each as of its own reading.
+    // The times of two sockets were read at different moments.
     let apart = report.snapshot.reading_ms.unwrap_or(WAIT_MS);
     let tick = report.snapshot.host.tick.across(apart);
     let mut to: FxHashMap<Endpoint, Asked> = FxHashMap::default();
@@ -143,7 +143,7 @@ fn told(report: &Report<'_>, ask: &Ask<'_>, programs: &[&Connections]) -> Vec<Re
             asked.sent.sort_by_key(|sent| sent.idle().at_least_ms);
             let role = role(&asked, ask, &inbound, tick);
             let is_first = is_first(&asked, ask, &inbound, tick);
-            // The last of each program's asked first.
+            // The last entry of each program asked first.
             let waits = inbound.iter().filter_map(|spans| Some(spans.last()?.asked));
             let first = ask.asked.map(|asked| waits.fold(asked, Ago::earliest));
             let is_before =

@@ -1,25 +1,25 @@
-//! Whether unanswered requests explain the sockets of those who wait for the program.
+//! Decides whether unanswered requests explain the sockets of waiting clients.
 
 use super::Role;
 use super::ask::{Ask, Asked, VICTIMS_MAX};
 use crate::classifier::client_wait::{self, ClientWait};
 use crate::model::{Ago, Tick};
 
-/// How many of the connections to a service must wait, in percent, for it to have stopped
-/// answering altogether: some may be in use for something else.
+/// The least share of the connections to a service that must wait for the service to have stopped
+/// answering, in percent: some may be in use for something else.
 const ALL_PERCENT: usize = 80;
 
-/// How long after a peer asked its request is sent, where that is the only one.
+/// How soon after a client asked a single request must have been sent, in milliseconds.
 const PROMPT_MS: u64 = 1_000;
 
-/// The most requests of one owner that are each compared with all of those.
+/// The most requests of one owner that are compared with all clients.
 const SAMPLE: usize = 100;
 
-/// What requests, the latest first, have to do with those who hung up.
+/// How requests, ordered from the latest to the earliest, relate to the clients that hung up.
 pub(super) fn role(asked: &Asked, ask: &Ask<'_>, inbound: &[&[ClientWait]], tick: Tick) -> Role {
     let sent = asked.sent.as_slice();
     let half = |some: usize, all: usize| some.saturating_mul(2) >= all;
-    // Most must have been sent for a peer: others wait for what comes at any time, as for jobs.
+    // Most must have been sent for a client: others wait for events at any time, such as jobs.
     let is_for_a_peer = |sent: &&Ago| {
         let mut programs = inbound.iter();
         programs.any(|spans| client_wait::may_cover(spans, **sent, tick))
@@ -29,7 +29,8 @@ pub(super) fn role(asked: &Asked, ask: &Ask<'_>, inbound: &[&[ClientWait]], tick
     if caused == 0 || !half(caused, sample.len()) {
         return Role::Beside;
     }
-    // One alone may be anything where nothing ever came in, and chance where no peer asked then.
+    // A single one proves nothing if nothing was ever received, and may be chance if no client
+    // asked then.
     if let [only] = sent {
         let mut spans = inbound.iter().copied().flatten();
         let is_prompt = spans.any(|span| span.asked.may_be_within(PROMPT_MS, *only, tick));
@@ -37,7 +38,7 @@ pub(super) fn role(asked: &Asked, ask: &Ask<'_>, inbound: &[&[ClientWait]], tick
             return Role::Beside;
         }
     }
-    // A request that was sent between the two moments is one for this peer, or may be.
+    // A request that was sent between the two times may be for this client.
     let has_request = |span: &&ClientWait| {
         let from = sent.partition_point(|sent| !span.may_outlast(*sent, tick));
         let first = sent.get(from);
@@ -47,7 +48,7 @@ pub(super) fn role(asked: &Asked, ask: &Ask<'_>, inbound: &[&[ClientWait]], tick
     if served > 0 && half(served, ask.sockets) {
         return Role::Explains;
     }
-    // All connections of a pool wait, while others wait for one of them.
+    // All connections of a pool wait, while other clients wait for one of them.
     let all_wait = sent.len().saturating_mul(100) >= asked.connections.saturating_mul(ALL_PERCENT);
     let hung_up_since = ask.victims.iter().filter(|span| {
         let oldest = sent.last();
@@ -60,7 +61,7 @@ pub(super) fn role(asked: &Asked, ask: &Ask<'_>, inbound: &[&[ClientWait]], tick
     }
 }
 
-/// Whether a request is the only one, and the first for those who wait.
+/// Whether a request is the only one, and the first for the waiting clients.
 pub(super) fn is_first(
     asked: &Asked,
     ask: &Ask<'_>,

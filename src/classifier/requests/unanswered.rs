@@ -2,16 +2,16 @@
 use crate::classifier::report::Report;
 use crate::model::{Ago, Endpoint, Pid, Socket, State, Tick};
 
-/// A connection over which nothing ever came in is a one-way protocol's, such as syslog, when it
-/// has sent this many segments of less than [`SEGMENT_SMALL`] bytes each: a first request is a few
-/// segments, or full ones.
+/// A connection that never received anything belongs to a one-way protocol, such as syslog, if it
+/// has sent this many segments of less than [`SEGMENT_SMALL`] bytes on average: a first request has
+/// few segments, or full ones.
 const SEGMENTS_MANY: u32 = 8;
 const SEGMENT_SMALL: u64 = 500;
-/// The most requests to one service of which the other ends are looked for.
+/// The most requests to one service whose other ends are searched.
 pub(super) const ENDS_MAX: usize = 1_000;
 
-/// When the last byte of a request was sent that has no answer; `None` where nothing waits for one,
-/// or that is not known.
+/// When the last byte of an unanswered request was sent; `None` if there is none, or that is
+/// unknown.
 pub(super) fn unanswered(socket: &Socket, tick: Tick) -> Option<Ago> {
     let tcp = socket.tcp?;
     let sent = tcp.last_data_sent()?;
@@ -23,8 +23,8 @@ pub(super) fn unanswered(socket: &Socket, tick: Tick) -> Option<Ago> {
     (has_sent && waits).then_some(sent)
 }
 
-/// This end of the connections of processes to a remote one over which an answer may be missing:
-/// those of which it is certain that there was one are left out.
+/// The local ends of connections of processes to a remote end on which an answer may be missing,
+/// without those that were certainly answered.
 pub(in crate::classifier) fn ends(
     report: &Report<'_>,
     netns: u16,
@@ -52,7 +52,7 @@ pub(in crate::classifier) fn ends(
         .collect()
 }
 
-/// When the last byte of a request was sent, where no byte of an answer ever came.
+/// When the last byte of a request was sent, if no answer ever came.
 pub(in crate::classifier) fn never_answered(socket: &Socket) -> Option<Ago> {
     let tcp = socket.tcp?;
     let waits = tcp.bytes_received() == Some(0)
@@ -61,7 +61,7 @@ pub(in crate::classifier) fn never_answered(socket: &Socket) -> Option<Ago> {
     tcp.last_data_sent().filter(|_| waits)
 }
 
-/// Whether a connection over which nothing came in looks like one over which nothing ever will.
+/// Whether a connection that received nothing looks like a one-way protocol.
 fn is_one_way(socket: &Socket) -> bool {
     let sent = socket
         .tcp

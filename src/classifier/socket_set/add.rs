@@ -1,4 +1,4 @@
-//! One socket is added to the figures of a set.
+//! Adds one socket to the figures of a set.
 
 use super::SocketSet;
 use crate::classifier::facts::PeerEnd;

@@ -1,4 +1,4 @@
-//! One set is built from its sockets.
+//! Builds one set from its sockets.
 
 use rustc_hash::FxHashMap;
 
@@ -23,7 +23,72 @@ pub(super) fn gather(
     positions: &[u32],
     others: &Others<'_>,
 ) -> SocketSet {
-    let mut set = SocketSet {
+    let mut set = empty(key, positions.len() as u64);
+    let mut sums = Sums::default();
+    let mut ages = Vec::new();
+    let mut waits = Vec::new();
+    for row in positions.iter().map(|at| report.row(*at as usize)) {
+        let wait = report.wait(&row);
+        // A FIN_WAIT2 lasts as long as nothing comes from its remote end.
+        let row = Row {
+            idle: wait.map(|wait| wait.silence).or(row.idle),
+            ..row
+        };
+        set.add(&row, report);
+        match wait {
+            Some(wait) => set.add_wait(wait, &row, report, others),
+            None => waits.extend(patience::of_row(&row, report.snapshot.host.tick)),
+        }
+        let age = row.idle.map(|idle| u32::try_from(idle.at_least_ms));
+        ages.extend(age.and_then(Result::ok));
+        if wait.is_some_and(|wait| !wait.counts()) || report.may_be_young(&row) {
+            set.maybe_young.push(row.socket.inode);
+        } else {
+            sums.add(report, &row);
+        }
+    }
+    set.parts = sums.counts.into_iter().collect();
+    set.parts.sort_unstable();
+    set.idle = Spread::of(&mut ages);
+    set.patience = Patience::of(&mut waits);
+    finish(&mut set, report, key, positions);
+    set
+}
+
+/// How many sockets count for each service and program.
+#[derive(Default)]
+struct Sums {
+    counts: FxHashMap<SumKey, u64>,
+    /// What the last socket counted for: sockets of one owner and service are often adjacent.
+    last: Option<(GroupOwner, Service, Vec<SumKey>)>,
+}
+
+impl Sums {
+    fn add(&mut self, report: &Report<'_>, row: &Row<'_>) {
+        let service = row.service();
+        let same = self
+            .last
+            .as_ref()
+            .is_some_and(|(owner, end, _)| *end == service && owner.is(&row.owner));
+        if !same {
+            let owner = GroupOwner::of(&row.owner);
+            let keys = SumKey::all_of(report, row, &owner);
+            self.last = Some((owner, service, keys));
+        }
+        for key in self.last.iter().flat_map(|(_, _, keys)| keys) {
+            match self.counts.get_mut(key) {
+                Some(count) => *count += 1,
+                None => {
+                    self.counts.insert(key.clone(), 1);
+                }
+            }
+        }
+    }
+}
+
+/// A set to which no socket has been added yet.
+fn empty(key: &Key, sockets: u64) -> SocketSet {
+    SocketSet {
         netns: key.netns,
         cause: key.cause,
         missing: Vec::new(),
@@ -38,7 +103,7 @@ pub(super) fn gather(
         },
         by_weight: Vec::new(),
         kinship: Kinship::Unknown,
-        sockets: positions.len() as u64,
+        sockets,
         recv_q: RecvQ::default(),
         recv_q_min: u32::MAX,
         uncounted_fins: 0,
@@ -67,62 +132,19 @@ pub(super) fn gather(
         held: Vec::new(),
         maybe_young: Vec::new(),
         parts: Vec::new(),
-    };
-    let mut parts: FxHashMap<SumKey, u64> = FxHashMap::default();
-    let mut last: Option<(GroupOwner, Service, Vec<SumKey>)> = None;
-    let mut ages = Vec::new();
-    let mut waits = Vec::new();
-    for row in positions.iter().map(|at| report.row(*at as usize)) {
-        let wait = report.wait(&row);
-        // A FIN_WAIT2 lasts as long as its remote end is silent.
-        let row = Row {
-            idle: wait.map(|wait| wait.silence).or(row.idle),
-            ..row
-        };
-        set.add(&row, report);
-        if let Some(wait) = wait {
-            set.add_wait(wait, &row, report, others);
-        }
-        ages.extend(
-            row.idle
-                .and_then(|idle| u32::try_from(idle.at_least_ms).ok()),
-        );
-        if wait.is_none() {
-            waits.extend(patience::of_row(&row, report.snapshot.host.tick));
-        }
-        if wait.is_some_and(|wait| !wait.counts()) || report.may_be_young(&row) {
-            set.maybe_young.push(row.socket.inode);
-            continue;
-        }
-        let service = row.service();
-        let same = last
-            .as_ref()
-            .is_some_and(|(owner, end, _)| *end == service && owner.is(&row.owner));
-        if !same {
-            let owner = GroupOwner::of(&row.owner);
-            let wholes = SumKey::all_of(report, &row, &owner);
-            last = Some((owner, service, wholes));
-        }
-        for whole in last.iter().flat_map(|(_, _, wholes)| wholes) {
-            match parts.get_mut(whole) {
-                Some(count) => *count += 1,
-                None => {
-                    parts.insert(whole.clone(), 1);
-                }
-            }
-        }
     }
-    set.parts = parts.into_iter().collect();
-    set.parts.sort_unstable();
+}
+
+/// Orders what was added, and adds what depends on all sockets.
+fn finish(set: &mut SocketSet, report: &Report<'_>, key: &Key, positions: &[u32]) {
     set.maybe_young.sort_unstable();
-    set.idle = Spread::of(&mut ages);
-    set.patience = Patience::of(&mut waits);
     set.held.sort_unstable();
     set.owner.pids.extend(set.held.iter().map(|(pid, _)| *pid));
     set.owner.pids.sort_unstable();
     set.owner.pids.dedup();
     let mut by_weight = set.owner.pids.clone();
-    // Of those who share a listener, a worker tells more than the parent that only holds it.
+    // Among processes that share a listener, a worker shows more than the parent that only holds
+    // it.
     let is_parent = |pid: Pid| {
         let mut others = set.owner.pids.iter();
         key.listener.is_some()
@@ -151,10 +173,9 @@ pub(super) fn gather(
     set.peers.pids.dedup();
     set.missing
         .sort_by_key(|(missing, count)| (std::cmp::Reverse(*count), *missing));
-    set
 }
 
-/// The set of descriptors that are in no table.
+/// The set of descriptors whose connections are in no table.
 pub(in crate::classifier) fn dead(report: &Report<'_>, pids: Vec<Pid>, sockets: u64) -> SocketSet {
     let key = Key {
         netns: 0,
@@ -171,8 +192,8 @@ pub(in crate::classifier) fn dead(report: &Report<'_>, pids: Vec<Pid>, sockets: 
     }
 }
 
-/// The set of an accept queue whose connections are all still open at the other end: no socket
-/// is in CLOSE_WAIT yet.
+/// The set of an accept queue whose connections are all still open at the other end, so that none
+/// is in CLOSE_WAIT.
 pub(in crate::classifier) fn unaccepted(report: &Report<'_>, queue: &Queue) -> SocketSet {
     let key = Key {
         netns: queue.bound.netns,

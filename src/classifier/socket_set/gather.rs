@@ -1,4 +1,4 @@
-//! The selected sockets of a report are gathered into sets.
+//! Gathers the selected sockets of a report into sets.
 
 use rustc_hash::FxHashMap;
 
@@ -16,13 +16,13 @@ use crate::classifier::service::ServiceEnd;
 use crate::classifier::waiting::Others;
 use crate::model::Cause;
 
-/// The most sets for which other connections of their owners are looked at.
+/// Other connections of the owners are searched for at most this many sets.
 const BESIDE_MAX: usize = 8;
 
-/// Over more service ends than this, the sets of one owner and cause are told as one.
+/// With more services than this, the sets of one owner and cause become one set.
 const ENDS_MAX: u32 = 8;
 
-/// What a finding about a socket would say, and whether its age is missing for that.
+/// The cause that a finding about a socket would have, and whether its age is unknown for that.
 fn subject(report: &Report<'_>, row: &Row<'_>) -> Option<(Cause, bool)> {
     match row.cause {
         Some(cause) => Some((cause, row.lingers().is_none())),
@@ -32,8 +32,8 @@ fn subject(report: &Report<'_>, row: &Row<'_>) -> Option<(Cause, bool)> {
     }
 }
 
-/// Gathers the CLOSE_WAIT sockets of a report into sets, the largest first, and the FIN_WAIT2 sockets
-/// that wait for a remote end of which no CLOSE_WAIT tells.
+/// Gathers the CLOSE_WAIT sockets of a report into sets, the largest first; and the FIN_WAIT2
+/// sockets that wait for a remote end without a known CLOSE_WAIT.
 pub fn sets(report: &Report<'_>) -> Vec<SocketSet> {
     let waits = (0u32..).zip(report.rows());
     let waits = waits.filter(|(_, row)| row.cause.is_none() && report.wait(row).is_some());
@@ -48,7 +48,7 @@ pub fn sets(report: &Report<'_>) -> Vec<SocketSet> {
         if others.are_told(report, row.socket) {
             continue;
         }
-        // Sockets of one set come in runs: most rows find their key made.
+        // Sockets of one set are often adjacent, so most rows reuse the last key.
         let same = last.as_ref().is_some_and(|(key, owner)| {
             key.netns == row.socket.netns
                 && key.cause == cause
@@ -115,9 +115,8 @@ pub fn sets(report: &Report<'_>) -> Vec<SocketSet> {
     other_legs::attach_fin_wait2(report, sets)
 }
 
-/// Puts the sets of one owner, cause and side together where they spread over many service ends: a
-/// crawler that leaks one connection to each of a thousand hosts has one fault, and not a small
-/// one.
+/// Merges the sets of one owner, cause and side if they have many services: a crawler that leaks
+/// one connection to each of a thousand hosts has one large fault.
 fn rolled_up(positions: FxHashMap<Key, Vec<u32>>) -> FxHashMap<Key, Vec<u32>> {
     let several = |key: &Key, ends| Key {
         end: ServiceEnd::Several(key.end.side(), ends),

@@ -1,4 +1,4 @@
-//! Key: what the sockets of a set share.
+//! Key: what the sockets of a set have in common.
 use crate::classifier::listeners::Bound;
 use crate::classifier::owner::GroupOwner;
 use crate::classifier::program::OwnerKey;
@@ -7,12 +7,12 @@ use crate::classifier::row::Row;
 use crate::classifier::service::{Service, ServiceEnd};
 use crate::model::Cause;
 
-/// What the sockets of a set share.
+/// What the sockets of a set have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub(super) netns: u16,
     pub(super) cause: Cause,
-    /// The age is not known: whether they linger is not, either.
+    /// Their age is unknown, and so is whether they linger.
     pub(super) is_age_missing: bool,
     pub(super) end: ServiceEnd,
     pub(super) listener: Option<Bound>,
@@ -52,8 +52,8 @@ pub(super) fn listener(report: &Report<'_>, row: &Row<'_>) -> Option<Bound> {
     Some(listener.bound)
 }
 
-/// The service of a connection. One that waits to be accepted is to that of the listener, though
-/// it came to another port.
+/// The service of a connection. For an unaccepted connection this is the service of its listener,
+/// even if it came to another port.
 pub(super) fn end(report: &Report<'_>, row: &Row<'_>) -> Service {
     listener(report, row).map_or_else(|| row.service(), |listener| listener.service())
 }

@@ -3,13 +3,14 @@
 use crate::classifier::report::Report;
 use crate::model::{Name, Pid};
 
-/// How processes that hold sockets are related: it tells whether fork(2) can have given them.
+/// How processes that hold the same sockets are related, which shows whether they may have got them
+/// by fork(2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kinship {
-    /// One descends from another, or from one that holds their listener.
+    /// One is a descendant of another, or of a holder of their listener.
     Related,
-    /// None does, and all their ancestors are known. A process whose parent has ended is the first
-    /// process's child by then, so that nothing follows of it.
+    /// No one is, and all ancestors are known. (A process whose parent has ended becomes a child of
+    /// process 1, which proves nothing.)
     Unrelated,
     Unknown,
 }
@@ -20,7 +21,7 @@ impl Kinship {
         let first = positions.first().map(|at| report.row(*at as usize));
         let listener = first.and_then(|row| report.listeners().covering(row.socket));
         let serving = listener.map_or([].as_slice(), |listener| &listener.holders);
-        // Process 1 is everybody's ancestor, and holds listeners for others.
+        // Process 1 is an ancestor of every process, and holds listeners for others.
         let is_one = |ancestor: Pid| {
             ancestor != Pid(1)
                 && (pids.contains(&ancestor) || serving.iter().any(|holder| holder.pid == ancestor))

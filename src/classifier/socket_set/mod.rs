@@ -1,5 +1,5 @@
-//! Sets: CLOSE_WAIT sockets of one namespace, service end, owner and cause, and their figures; and
-//! FIN_WAIT2 sockets that wait for the remote end, the same way.
+//! Sets of sockets: CLOSE_WAIT sockets of one network namespace, service, owner and cause, with
+//! their figures; and FIN_WAIT2 sockets that wait for one remote end.
 
 mod add;
 mod build;
@@ -27,97 +27,97 @@ use crate::classifier::service::{Service, ServiceEnd};
 use crate::classifier::waiting::Waiting;
 use crate::model::{Cause, Evidence, Missing, Pid, Side, StateSet};
 
-/// CLOSE_WAIT sockets with the same service end, owner and cause, or FIN_WAIT2 sockets that processes
+/// CLOSE_WAIT sockets with the same service, owner and cause, or FIN_WAIT2 sockets that processes
 /// hold.
 ///
-/// Processes of one program that serve the same end, or are the workers of one parent, are one
+/// Processes of one program that serve the same end, or are workers of one parent, count as one
 /// owner: a hundred workers with one stuck socket each are one fault.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SocketSet {
-    /// The namespace, as [`Socket::netns`](crate::model::Socket::netns).
+    /// The network namespace, as [`Socket::netns`](crate::model::Socket::netns).
     pub netns: u16,
     pub cause: Cause,
-    /// Why the cause is unclear, and for how many, most first.
+    /// Why the cause is unclear, and for how many sockets, the most first.
     pub missing: Vec<(Missing, u64)>,
     pub end: ServiceEnd,
-    /// The listener in whose queue unaccepted ones sit.
+    /// The listener in whose accept queue unaccepted sockets are.
     pub listener: Option<Bound>,
     /// All of its processes.
     pub owner: GroupOwner,
-    /// The same, those with the most sockets first, parents after their workers, process 1 last: it holds listeners for
-    /// others.
+    /// The same processes, those with the most sockets first, parents after their workers, and
+    /// process 1 last, because it holds listeners for others.
     pub by_weight: Vec<Pid>,
-    /// How those who hold the sockets are related.
+    /// How the holders are related.
     pub kinship: Kinship,
     pub sockets: u64,
     pub recv_q: RecvQ,
     pub recv_q_min: u32,
-    /// Those whose Recv-Q does not count a FIN: connections of MPTCP, and what may be a subflow.
+    /// Sockets whose Recv-Q does not count a FIN: MPTCP connections, and possible subflows.
     pub uncounted_fins: u64,
     pub send_q_max: u32,
-    /// The kernel tells of one of them neither what lies unread nor what waits to be sent.
+    /// The kernel reports no queues for at least one of them.
     pub unmeasured: bool,
-    /// Of the lower bounds of the ages.
+    /// Of the lower bounds of their ages.
     pub idle: Option<Spread>,
-    /// The largest upper bound; `None` where one has none.
+    /// The largest upper bound of their ages; `None` if one has none.
     pub at_most_ms: Option<u64>,
     pub patience: Option<Patience>,
-    /// Those with a keepalive timer, and when the first of them is probed.
+    /// Sockets with a keepalive timer, and the time until the first probe.
     pub keepalive: u64,
     pub next_probe_ms: Option<u32>,
-    /// Those with no timer at all: nothing will end them.
+    /// Sockets without any timer: nothing will end them.
     pub no_timer: u64,
-    /// Those of which no byte but the FIN ever came in; `None` where that is not told.
+    /// Sockets on which nothing but the FIN was ever received; `None` if unknown.
     pub silent: Option<u64>,
-    /// Those to which nothing was sent since their last byte came in.
+    /// Sockets on which nothing was sent since the last byte was received; `None` if unknown.
     pub unanswered: Option<u64>,
     pub half_closed: HalfClosed,
     pub peers: Peers,
     pub legs: Option<pairs::Legs>,
-    /// What its owners have asked of other services and nobody has answered.
+    /// Unanswered requests of its owners to other services.
     pub requests: Vec<Requests>,
-    /// All connections of its owners to the service, where they opened them.
+    /// All connections of its owners to the service, if they opened them.
     pub pool: Option<Pool>,
-    /// What that is consistent with, once its owners were asked.
+    /// What the pool is consistent with, once evidence of its owners was read.
     pub pool_verdict: Option<PoolVerdict>,
-    /// The service to which its owners have no connection left, and how many clients wait.
+    /// The service to which its owners have no open connection left, and how many clients wait.
     pub exhausted: Option<(ServiceEnd, u64)>,
-    /// Those on which all was read but what came together with the FIN, if anything did, and on
-    /// which this side has sent something.
+    /// Sockets on which everything was read except data that came with the FIN, and on which this
+    /// side has sent something.
     pub closing_messages: u64,
-    /// Where the program closed its direction in step with these peers, and where that end has not
-    /// closed; of sockets that have no other legs by their bytes.
+    /// The end to which the program relayed the closes of these peers, by their times, and which
+    /// has not closed. Only for sockets without other legs by byte counts.
     pub relayed_to: Option<ServiceEnd>,
-    /// FIN_WAIT2 sockets of the same program that wait for the same ends as the other legs, these among
-    /// them: what there is to say of them is said of this set.
+    /// FIN_WAIT2 sockets of the same program that wait for the same ends as the other legs, which
+    /// are among them. They are reported with this set.
     pub fin_wait2_sets: Vec<SocketSet>,
-    /// Of FIN_WAIT2 sockets: what they wait for.
+    /// For FIN_WAIT2 sockets, what they wait for.
     pub waiting: Option<Waiting>,
-    /// Whether tcp_info came with none of them.
+    /// Whether none of them came with tcp_info.
     pub no_tcp_info: bool,
-    /// Who holds which inode, ordered; empty of unaccepted sockets.
+    /// Who holds which inode, ordered; empty for unaccepted sockets.
     pub held: Vec<(Pid, u32)>,
-    /// The inodes of those that may be younger than the grace, or in use, ordered; 0 for each unaccepted
-    /// one.
+    /// The inodes of sockets that may be younger than the grace or in use, ordered; 0 for each
+    /// unaccepted one.
     pub maybe_young: Vec<u32>,
-    /// How many of the others are each service's and each program's.
+    /// How many of the other sockets belong to each service and program.
     pub(super) parts: Vec<(SumKey, u64)>,
 }
 
-/// What sockets are summed by, whatever their causes and processes.
+/// What sockets are added up by, whatever their causes and processes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SumKey {
-    /// Served here, on this port.
+    /// This host serves it, on this port.
     Service(Service),
     Program(Program),
 }
 
 impl SumKey {
-    /// All that a socket counts for: one that several programs hold counts for each.
+    /// Everything that a socket counts for: a socket of several programs counts for each.
     pub(super) fn all_of(report: &Report<'_>, row: &Row<'_>, owner: &GroupOwner) -> Vec<SumKey> {
         let service = row.service();
         let served = (service.side() == Some(Side::Server)).then_some(SumKey::Service(service));
-        // Of one that is not accepted, no process has a descriptor.
+        // No process has a descriptor of an unaccepted connection.
         let held = owner.kind == Some("process");
         let pids = if held { owner.pids.as_slice() } else { &[] };
         let programs = Program::all(report.holders(), pids);
@@ -126,37 +126,37 @@ impl SumKey {
     }
 }
 
-/// The other ends, where they are on this host.
+/// The other ends, if they are on this host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Peers {
-    /// Still held by a process: it closed one direction only.
+    /// A process still holds it: it closed one direction only.
     pub waiting: u64,
-    /// The states of those.
+    /// The states of those that wait.
     pub waiting_in: StateSet,
-    /// Closed for good.
+    /// Closed entirely.
     pub orphaned: u64,
     pub orphaned_in: StateSet,
-    /// Who holds those that wait; each once, ordered.
+    /// Who holds those that wait, each once, ordered.
     pub pids: Vec<Pid>,
 }
 
 impl SocketSet {
-    /// What a process holds of the set, with the inodes in order.
+    /// The sockets of the set that a process holds, ordered by inode.
     pub fn holds(&self, pid: Pid) -> &[(Pid, u32)] {
         let start = self.held.partition_point(|(holder, _)| *holder < pid);
         let end = self.held.partition_point(|(holder, _)| *holder <= pid);
         &self.held[start..end]
     }
 
-    /// What became of the other legs, and where they lead, if each connection has one. Where most have
-    /// passed the close on, the program does so: the few others are another story.
+    /// What became of the other legs, and their service, if every socket has one. If most relay the
+    /// close, the program does so, and the few others have another reason.
     pub fn all_pair(&self) -> Option<(pairs::LegState, ServiceEnd)> {
         let legs = self.legs.as_ref()?;
         let tells = legs.pairs == legs.looked_at || legs.leg_state == LegState::PassedOn;
         tells.then_some((legs.leg_state, legs.other))
     }
 
-    /// The end that has not closed what the program has closed there, passing the close on.
+    /// The end that has not closed although the program relayed the close to it.
     pub fn far_end(&self) -> Option<ServiceEnd> {
         match self.all_pair() {
             Some((LegState::PassedOn, end)) => Some(end),
@@ -164,23 +164,24 @@ impl SocketSet {
         }
     }
 
-    /// The requests that explain them, of which somebody may wait for the answers: the most first.
+    /// The unanswered requests that explain the sockets and whose answers somebody may wait for,
+    /// the most first.
     pub fn awaited(&self, evidence: &[Evidence]) -> impl Iterator<Item = &Requests> {
         let explaining = self.requests.iter().filter(|of| of.role == Role::Explains);
         explaining.filter(|of| of.are_awaited(evidence) == Some(true))
     }
 
-    /// How many of them linger for sure.
+    /// How many sockets certainly linger.
     pub fn lingering(&self) -> u64 {
         self.sockets.saturating_sub(self.maybe_young.len() as u64)
     }
 
-    /// How many FIN_WAIT2 sockets are told with it.
+    /// How many FIN_WAIT2 sockets are reported with it.
     pub fn fin_wait2(&self) -> u64 {
         self.fin_wait2_sets.iter().map(|set| set.sockets).sum()
     }
 
-    /// Whether its unaccepted sockets sit in this queue.
+    /// Whether its unaccepted sockets are in this queue.
     pub(super) fn is_in(&self, queue: &Queue) -> bool {
         self.listener == Some(queue.bound)
     }
@@ -192,12 +193,12 @@ impl SocketSet {
         !harmless && !in_use && !self.is_age_missing()
     }
 
-    /// Whether its owners are worth asking: of a half-close, whether they can run at all.
+    /// Whether evidence of its owners is needed. For a half-close, only whether they can run.
     pub fn is_asked_about(&self) -> bool {
         self.cause == Cause::HalfClose || self.is_suspicious()
     }
 
-    /// Whether it is not known if they linger.
+    /// Whether it is unknown if its sockets linger.
     pub fn is_age_missing(&self) -> bool {
         matches!(self.missing.first(), Some((Missing::Age(_), _)))
     }

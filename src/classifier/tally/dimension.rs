@@ -1,22 +1,22 @@
 //! Dimensions: what sockets can be counted by.
 use std::str::FromStr;
 
-/// What sockets can be counted by.
+/// A property that sockets can be counted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dimension {
     Protocol,
     State,
     Side,
-    /// The port of the service's end, as in groups.
+    /// The port of the service, as in groups.
     Port,
     /// The remote address.
     Peer,
-    /// The names of the programs that hold the socket, or the listener that has not accepted it.
+    /// The names of the programs that hold the socket, or its listener if it is unaccepted.
     Program,
-    /// The processes that hold it, or the listener's.
+    /// The processes that hold it, or its listener.
     Pid,
     User,
-    /// The systemd unit of the first of those who hold it.
+    /// The systemd unit of its first holder.
     Unit,
     Container,
     Netns,
@@ -56,28 +56,29 @@ impl Dimension {
         }
     }
 
-    /// Whether it is told by who holds the socket; a cause rests on that as well.
+    /// Whether holders are needed; a cause depends on them too.
     pub fn needs_owner(self) -> bool {
         matches!(self, Dimension::Cause) || self.is_by_owner()
     }
 
-    /// Whether the kernel's own sockets have none, and hidden owners leave it unknown.
+    /// Whether it is a property of the holders: sockets of the kernel have none, and with hidden
+    /// holders it is unknown.
     pub fn is_by_owner(self) -> bool {
         matches!(self, Dimension::Program | Dimension::Pid) || self.needs_cgroup()
     }
 
-    /// Whether it needs to know in which control group the holders are.
+    /// Whether control groups of the holders are needed.
     pub fn needs_cgroup(self) -> bool {
         matches!(self, Dimension::Unit | Dimension::Container)
     }
 
-    /// Whether it needs tcp_info.
+    /// Whether tcp_info is needed.
     pub fn needs_tcp_info(self) -> bool {
         matches!(self, Dimension::Cause | Dimension::Side | Dimension::Port)
     }
 }
 
-/// A word that names no dimension.
+/// A word that is not a dimension.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoDimension;
 

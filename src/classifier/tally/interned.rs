@@ -1,8 +1,8 @@
-//! Things by number, in the order in which they were met: a socket then costs no allocation.
+//! Interning: values by number, so that a socket costs no allocation.
 
 use rustc_hash::FxHashMap;
 
-/// Things by number, in the order in which they were met.
+/// Values by number, in order of first use.
 pub(super) struct Interned<T> {
     numbers: FxHashMap<T, u32>,
     pub(super) things: Vec<T>,
@@ -28,7 +28,7 @@ impl<T: Clone + Eq + std::hash::Hash> Interned<T> {
         number
     }
 
-    /// The same, without making a copy of what is known.
+    /// The number of a value; clones it only if it is new.
     pub(super) fn number_of(&mut self, thing: &T) -> u32 {
         match self.numbers.get(thing) {
             Some(number) => *number,

@@ -1,7 +1,7 @@
-//! Counts by chosen dimensions: how many of the selected sockets share a state, a peer, a program …
+//! Tallies: how many selected sockets share a state, a peer, a program and so on (`--by`).
 //!
-//! Every socket is counted once. One that several programs hold counts for the set of them, so
-//! that the shares add up.
+//! Every socket is counted once. A socket of several programs counts for that set of programs, so
+//! that the shares add up to 100 %.
 
 mod dimension;
 mod interned;
@@ -16,7 +16,7 @@ use crate::classifier::report::Report;
 use crate::classifier::row::Row;
 use crate::model::State;
 
-/// The sockets that have the same values.
+/// The sockets with the same values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     /// In the order of the dimensions.
@@ -26,7 +26,7 @@ pub struct Line {
     pub close_wait: u64,
 }
 
-/// Tells for each selected socket on which line it stands, by numbers from 0.
+/// Assigns each selected socket to a line, numbered from 0.
 pub struct Sorter<'a> {
     values: Values<'a>,
     dimensions: &'a [Dimension],
@@ -42,8 +42,7 @@ impl<'a> Sorter<'a> {
         }
     }
 
-    /// The line of a socket of the report. Costs an allocation for a new line or a new value, and
-    /// none for a socket.
+    /// The line of a socket. Allocates only for a new line or value.
     pub fn line(&mut self, row: &Row<'_>) -> usize {
         let key = self.values.key(self.dimensions, row);
         self.keys.number(key) as usize

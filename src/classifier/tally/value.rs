@@ -1,9 +1,9 @@
-//! Values: what a socket has in one dimension.
+//! Values: what a socket has in a dimension.
 
 use crate::model::{Cause, Name, Pid, Protocol, Side, Snapshot, State};
 use std::net::IpAddr;
 
-/// What a socket has in one dimension.
+/// The value of a socket in one dimension.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Value {
     Protocol(Protocol),
@@ -15,27 +15,27 @@ pub enum Value {
     Peer(IpAddr),
     /// Each name once, ordered.
     Programs(Vec<Name>),
-    /// Each once, ordered.
+    /// Each process once, ordered.
     Pids(Vec<Pid>),
     User(u32),
-    /// A unit or a container.
+    /// The name of a unit or container.
     Scope(Name),
-    /// It is in no unit or container.
+    /// In no unit or container.
     Outside,
     /// As [`Socket::netns`](crate::model::Socket::netns).
     Netns(u16),
     Cause(Cause),
-    /// It has none: the kernel's own, a listener's peer, the cause of what is not in CLOSE_WAIT.
+    /// It has none: sockets of the kernel, the peer of a listener, the cause outside CLOSE_WAIT.
     None,
-    /// It has one that is not known.
+    /// Unknown.
     Unknown,
 }
 
-/// What a value says, apart from the snapshot that it was read in.
+/// A value that is independent of the snapshot it was read in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ValueText {
     Number(u64),
-    /// Any text, as it was read.
+    /// Raw text.
     Text(Name),
     /// In no unit or container.
     Outside,
@@ -44,7 +44,7 @@ pub enum ValueText {
 }
 
 impl Value {
-    /// What it says of the snapshot that it was read in.
+    /// The value, independent of the snapshot it was read in.
     pub fn text(&self, snapshot: &Snapshot) -> ValueText {
         ValueText::Text(match self {
             Value::Protocol(protocol) => protocol.name().into(),
@@ -78,7 +78,7 @@ impl Value {
     }
 }
 
-/// The names of a set of programs, joined by commas.
+/// The names of several programs, joined by commas.
 fn joined(names: &[Name]) -> Name {
     let names: Vec<&[u8]> = names.iter().map(Name::bytes).collect();
     Name::new(names.join(&b','))

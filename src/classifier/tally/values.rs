@@ -12,7 +12,7 @@ use crate::classifier::report::Report;
 use crate::classifier::row::Row;
 use crate::model::{Cause, Cgroup, Name, Owner, Pid, Placed, Protocol, Side, State};
 
-/// The value of each dimension as a number, in the order asked for.
+/// The number of the value in each dimension.
 pub(super) type Key = [u32; Dimension::ALL.len()];
 const NONE: u32 = u32::MAX;
 const UNKNOWN: u32 = u32::MAX - 1;
@@ -26,12 +26,12 @@ pub(super) struct Values<'a> {
     pids: Interned<Vec<Pid>>,
     /// Units and containers.
     scopes: Interned<Name>,
-    /// The number of the program of a process that is the only holder.
+    /// The number of the program of a process, if that is the only holder.
     of_process: FxHashMap<Pid, u32>,
-    /// The number of a process that is the only holder, among `pids`.
+    /// The number of a process among `pids`, if it is the only holder.
     of_pid: FxHashMap<Pid, u32>,
     last_pids: Option<(GroupOwner, u32)>,
-    /// The several holders of the last socket that had such: they come in runs.
+    /// The holders of the last socket with several: such sockets are often adjacent.
     last: Option<(GroupOwner, u32)>,
 }
 
@@ -77,7 +77,7 @@ impl<'a> Values<'a> {
             Dimension::Peer => self.peers.number(socket.remote.canonical().addr),
             Dimension::Program => self.program(&row.owner),
             Dimension::Pid => self.pids(&row.owner),
-            // -1 is no user's: setuid(2) takes it for "none".
+            // User id -1 does not exist: setuid(2) treats it as "none".
             Dimension::User => socket.user().unwrap_or(NONE),
             Dimension::Unit => self.scope(row, |cgroup| cgroup.unit.as_ref()),
             Dimension::Container => self.scope(row, |cgroup| cgroup.container.as_ref()),
@@ -156,7 +156,7 @@ impl<'a> Values<'a> {
 
     fn name(&self, pid: Pid) -> Name {
         let name = self.report.holders().name(pid);
-        // It ended before its name was read.
+        // The process ended before its name was read.
         name.cloned().unwrap_or_else(|| Name::new(*b"?"))
     }
 

@@ -1,4 +1,4 @@
-//! The sockets that a check counts, by program, port or listener.
+//! Counts the sockets of a check by program, port or listener.
 
 use rustc_hash::FxHashMap;
 
@@ -20,9 +20,9 @@ use crate::model::{Cause, Owner, Pid, Side, Socket};
 pub struct Worst {
     pub key: Key,
     pub sockets: u64,
-    /// The cause of most of them, and of how many.
+    /// The cause of most of them, and their number.
     pub cause: Option<(Cause, u64)>,
-    /// The service's end of most of them.
+    /// The service of most of them.
     pub service: Option<Service>,
     /// The owner of most of them.
     pub owner: Option<GroupOwner>,
@@ -39,7 +39,7 @@ pub(super) struct Counts {
     pub(super) oldest_ms: Option<u64>,
     pub(super) no_ages: bool,
     pub(super) maybe_young: u64,
-    /// Counted sockets whose owners could not be seen.
+    /// Counted sockets with hidden owners.
     pub(super) hidden: u64,
     groups: FxHashMap<Key, Group>,
 }
@@ -48,7 +48,7 @@ pub(super) struct Counts {
 struct Group {
     sockets: u64,
     causes: [u64; Cause::ALL.len()],
-    /// By service's end and owner, and the processes of the latter.
+    /// By service and owner, with the processes of the owner.
     parts: FxHashMap<(Service, Option<&'static str>, OwnerKey), Part>,
 }
 
@@ -58,7 +58,7 @@ struct Part {
     pids: Vec<Pid>,
 }
 
-/// Where a socket is counted. Those of one place come in runs.
+/// Where a socket is counted. Sockets of one place are often adjacent.
 struct Place {
     netns: u16,
     service: Service,
@@ -147,7 +147,7 @@ impl Counts {
         all
     }
 
-    /// The count of each group, with what its namespace is in every reading.
+    /// The count of each group, with its network namespace identified across readings.
     pub(super) fn by_place(&self, report: &Report<'_>) -> FxHashMap<(u64, Key), u64> {
         let place = |netns: u16| {
             let inode = report.snapshot.netns(netns).inode;
@@ -169,8 +169,8 @@ impl Counts {
             .collect()
     }
 
-    /// By how many sockets the group grew that grew most: what one loses is no comfort to another.
-    /// Where none did, how the whole changed.
+    /// The growth of the group that grew most: a decrease of another does not offset it. If none
+    /// grew, the change of the total.
     pub(super) fn growth(&self, report: &Report<'_>, earlier: &Earlier) -> i64 {
         let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         let now = self.by_place(report);
@@ -184,10 +184,10 @@ impl Counts {
         }
     }
 
-    /// The worst status of any group; of none, that of 0.
+    /// The worst status of any group; without groups, that of 0.
     pub(super) fn measure(&self, limits: Limits, partial: bool, largest: u64) -> Measure {
         let of = |sockets: u64| judge(Some(sockets as f64), limits, partial);
-        // Those whose owners are hidden may be many owners': together they prove nothing of one.
+        // Hidden owners may be many, so together they prove nothing about one.
         let is_one =
             |key: &Key| !matches!(key, Key::Owner(_, owner) if owner.kind == Some("hidden"));
         let judged = self
@@ -203,7 +203,7 @@ impl Counts {
     }
 
     pub(super) fn worst(&self) -> Option<Worst> {
-        // Of equal ones the program is told, and not the port.
+        // If counts are equal, the program is reported rather than the port.
         let (key, group) = self
             .groups
             .iter()
@@ -217,7 +217,7 @@ impl Counts {
         let owner = most.map(|((_, kind, _), part)| GroupOwner {
             kind: *kind,
             pids: match key {
-                // All of its processes, whichever end they are at.
+                // All processes of the program, on either side.
                 Key::Program(..) => sorted(group.parts.values().flat_map(|part| &part.pids)),
                 _ => sorted(&part.pids),
             },
@@ -247,7 +247,7 @@ impl Group {
     }
 }
 
-/// The sockets that count for sure.
+/// The sockets that certainly count.
 pub fn counted<'a>(report: &'a Report<'_>, test: &Criteria) -> Vec<&'a Socket> {
     let rows = report.rows().filter(|row| counts(row, test));
     rows.filter(|row| !report.may_be_young(row))
@@ -255,8 +255,8 @@ pub fn counted<'a>(report: &'a Report<'_>, test: &Criteria) -> Vec<&'a Socket> {
         .collect()
 }
 
-/// The CLOSE_WAIT and FIN_WAIT2 sockets that would count if they were known to be older than the grace;
-/// with them those that the selection may have then, as it asks for an age or a cause.
+/// CLOSE_WAIT and FIN_WAIT2 sockets that would count if they were certainly older than the grace,
+/// and those that the filter would then select, because it asks for an age or a cause.
 pub fn maybe_young<'a>(report: &'a Report<'_>, test: &Criteria) -> Vec<&'a Socket> {
     let rows = report.rows().filter(|row| counts(row, test));
     let selected = rows.filter(|row| report.may_be_young(row));
@@ -270,7 +270,7 @@ pub fn maybe_young<'a>(report: &'a Report<'_>, test: &Criteria) -> Vec<&'a Socke
         .collect()
 }
 
-/// Each once.
+/// Each process once, ordered.
 pub(super) fn sorted<'a>(pids: impl IntoIterator<Item = &'a Pid>) -> Vec<Pid> {
     let mut pids: Vec<Pid> = pids.into_iter().copied().collect();
     pids.sort_unstable();

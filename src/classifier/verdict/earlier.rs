@@ -1,10 +1,10 @@
-//! An earlier reading, as far as growth rests on it.
+//! An earlier reading, as far as growth depends on it.
 
 use rustc_hash::FxHashMap;
 
 use super::key::Key;
 
-/// An earlier reading, as far as growth rests on it.
+/// An earlier reading, as far as growth depends on it.
 #[derive(Debug, Clone, Default)]
 pub struct Earlier {
     pub(super) counted: u64,

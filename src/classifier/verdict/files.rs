@@ -1,4 +1,4 @@
-//! The share of their limit of open files that the holders of selected sockets have open.
+//! Open files of the holders of selected sockets, as a share of their limits.
 
 use rustc_hash::FxHashSet;
 
@@ -10,17 +10,17 @@ use crate::model::{Owner, Pid};
 /// The open files of the processes that hold selected sockets.
 #[derive(Default)]
 pub(super) struct Files {
-    /// The largest share of its limit that one has open, in percent, and which one; 0 of none where
-    /// no process holds any.
+    /// The largest share of its limit that a process has open, in percent, and the process; 0
+    /// without a process if no process holds any.
     pub(super) most: Option<(f64, Option<Pid>)>,
-    /// Processes whose open files or limit are not known.
+    /// Processes whose open files or limit are unknown.
     pub(super) unknown: u64,
-    /// Selected sockets whose holders are not known.
+    /// Selected sockets whose holders are unknown.
     pub(super) hidden: u64,
 }
 
 impl Files {
-    /// Nothing of them where nobody asked.
+    /// Empty unless the criteria need it.
     pub(super) fn of(report: &Report<'_>, test: &Criteria) -> Files {
         let mut files = Files::default();
         if test.fd_share.is_empty() {
@@ -34,12 +34,12 @@ impl Files {
         let scanned = &report.snapshot.scanned;
         for pid in sorted(&holders) {
             let Some(of) = scanned.iter().find(|scanned| scanned.pid == pid) else {
-                // It has ended.
+                // The process has ended.
                 continue;
             };
             match of.fd_limit.map(|limit| (of.fds, limit)) {
                 Some((open, limit)) => {
-                    // Without a limit, every share is 0.
+                    // Without a limit, the share is 0.
                     let limit = limit.files().unwrap_or(u64::MAX).max(1);
                     let share = open as f64 * 100.0 / limit as f64;
                     if files.most.is_none_or(|(most, _)| share > most) {

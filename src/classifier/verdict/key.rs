@@ -1,18 +1,18 @@
-//! By what sockets are counted together.
+//! Key: what sockets are counted together by.
 use crate::classifier::listeners::Bound;
 use crate::classifier::owner::GroupOwner;
 use crate::classifier::program::Program;
 use crate::classifier::service::Service;
 
-/// The sockets that are counted together.
+/// What sockets are counted together by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Key {
     Total,
     Program(u16, Program),
-    /// Those of no program: unaccepted, or with an owner that is not known.
+    /// Sockets without a program: unaccepted, or with an unknown owner.
     Owner(u16, GroupOwner),
     Port(u16, Service),
-    /// `None` of those that no listener covers.
+    /// `None` for sockets without a listener.
     Listener(u16, Option<Bound>),
 }
 

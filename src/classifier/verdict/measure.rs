@@ -1,4 +1,4 @@
-//! One value against its limits, and the status that follows.
+//! Measures: values with their limits, and the status that follows.
 
 use std::cmp::Reverse;
 
@@ -7,7 +7,7 @@ use crate::classifier::finding::{Finding, Findings};
 use crate::classifier::range::{Alert, Limits, Range};
 use crate::classifier::report::Report;
 
-/// The status of a check, by weight: what is known to be bad outweighs what is not known.
+/// The status of a check, by rank: a known fault outranks UNKNOWN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
     Ok,
@@ -27,17 +27,52 @@ impl Status {
     }
 }
 
-/// One value that was held against limits.
+/// A value with its limits.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Measure {
-    /// `None` where it is not known.
+    /// `None` if unknown.
     pub value: Option<f64>,
     pub limits: Limits,
     pub status: Status,
 }
 
-/// The status of a value: of an unknown one, and of an alert that more might end in a partial
-/// view, UNKNOWN.
+impl Measure {
+    pub(super) fn of(value: Option<f64>, limits: Limits, partial: bool) -> Measure {
+        Measure {
+            value,
+            limits,
+            status: judge(value, limits, partial),
+        }
+    }
+
+    /// Of a growth, and of the most that it may be; and whether the two have the same status.
+    pub(super) fn of_growth(
+        growth: Option<f64>,
+        most: Option<f64>,
+        limits: Limits,
+        partial: bool,
+    ) -> (Measure, bool) {
+        // A count that falls is never growth, whatever the limits.
+        let of_increase = Limits {
+            warning: limits.warning.map(Range::of_increase),
+            critical: limits.critical.map(Range::of_increase),
+        };
+        let status = judge(growth, of_increase, partial);
+        let is_certain = judge(most, of_increase, partial) == status;
+        let measure = Measure {
+            value: growth,
+            limits,
+            status: match is_certain {
+                true => status,
+                false => status.max(Status::Unknown),
+            },
+        };
+        (measure, is_certain)
+    }
+}
+
+/// The status of a value. UNKNOWN if it is unknown, or if it alerts in a partial view and a larger
+/// value might not.
 pub(super) fn judge(value: Option<f64>, limits: Limits, partial: bool) -> Status {
     if limits.is_empty() {
         return Status::Ok;
@@ -58,8 +93,8 @@ pub(super) fn judge(value: Option<f64>, limits: Limits, partial: bool) -> Status
     warning.max(critical)
 }
 
-/// The finding that has the most FIN_WAIT2 sockets which wait for a remote end. Too few of them are no
-/// fault, whatever a limit says.
+/// The finding with the most FIN_WAIT2 sockets that wait for a remote end. Only upper limits apply:
+/// too few are no fault.
 pub(super) fn most_waiting(found: &Findings, test: &Criteria) -> Option<(usize, Measure)> {
     let findings = found.findings.iter().map(Finding::waiting).enumerate();
     let (at, sockets) = findings.max_by_key(|(at, sockets)| (*sockets, Reverse(*at)))?;
@@ -81,7 +116,7 @@ pub(super) fn most_waiting(found: &Findings, test: &Criteria) -> Option<(usize, 
     (sockets > 0).then_some((at, measure))
 }
 
-/// How full the fullest accept queue is, in percent; `None` where a source does not tell.
+/// The fullness of the fullest accept queue, in percent; `None` if a source does not report limits.
 pub(super) fn fullest(report: &Report<'_>, found: &Findings) -> Option<f64> {
     let mut namespaces = report.snapshot.namespaces.iter();
     let told = namespaces.all(|namespace| namespace.source.reports_backlog());

@@ -1,7 +1,7 @@
-//! The verdict of `closewait check`: one status, and what led to it. Pure.
+//! Verdict: the status of `closewait check`, and what led to it. Pure.
 //!
-//! A view that hides something proves no absence: it is UNKNOWN unless what was seen alerts
-//! already, and more of it would alert as well.
+//! An incomplete view proves no absence. Its status is UNKNOWN, unless the visible sockets alert
+//! and more sockets would alert too.
 
 mod counts;
 mod criteria;
@@ -18,10 +18,9 @@ pub use self::earlier::Earlier;
 use self::files::Files;
 pub use self::key::Key;
 pub use self::measure::{Measure, Status};
-use self::measure::{fullest, judge, most_waiting};
+use self::measure::{fullest, most_waiting};
 use self::view::View;
 use crate::classifier::finding::Findings;
-use crate::classifier::range::{Limits, Range};
 use crate::classifier::report::Report;
 use crate::classifier::severity::Severity;
 use crate::model::{Pid, State};
@@ -30,36 +29,36 @@ use crate::model::{Pid, State};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
     pub status: Status,
-    /// How many there are is not known: the source shows none of the states.
+    /// The number of sockets is unknown: the source shows none of the states.
     pub count_unknown: bool,
-    /// All sockets in the states, whatever their age.
+    /// All sockets in the states, of any age.
     pub all: u64,
-    /// Those that count: of CLOSE_WAIT neither transient nor a half-close in use.
+    /// Those that count: without transient CLOSE_WAIT sockets and half-closes in use.
     pub counted: u64,
     pub worst: Option<Worst>,
     pub oldest_ms: Option<u64>,
-    /// The worst count against its limits.
+    /// The worst count, with its limits.
     pub count: Measure,
-    /// The largest share of its limit of open files that a process with selected sockets has open.
+    /// The largest share of open files that a process with selected sockets has used of its limit.
     pub fd_share: Measure,
-    /// Which process that is.
+    /// The process with that share.
     pub fullest: Option<Pid>,
     pub queue: Measure,
     pub growth: Measure,
-    /// Where the most FIN_WAIT2 sockets wait for one remote end: the position of the finding, and how
-    /// many. The limits of the count are of these too.
+    /// The finding with the most FIN_WAIT2 sockets that wait for one remote end: its position, and
+    /// the number, to which the limits of the count also apply.
     pub waiting: Option<(usize, Measure)>,
-    /// Of the gravest finding.
+    /// The highest severity of a finding.
     pub severity: Option<Severity>,
-    /// What else is worth a word.
+    /// Other remarks.
     pub notes: Vec<String>,
-    /// Why the view does not suffice, in words, with what to try.
+    /// Why the view does not suffice, in words, and what to try.
     pub unseen: Vec<String>,
-    /// What was not judged, and is no reason for UNKNOWN.
+    /// What was not judged, but is no reason for UNKNOWN.
     pub unjudged: Vec<String>,
-    /// Ages are not known: everything counts.
+    /// Ages are unknown, so everything counts.
     pub no_ages: bool,
-    /// Of CLOSE_WAIT, those that would count if they were older than the grace, which they may be.
+    /// CLOSE_WAIT sockets that may be older than the grace, and would count then.
     pub maybe_young: u64,
 }
 
@@ -67,12 +66,12 @@ pub struct Verdict {
 #[derive(Debug, Clone, Copy)]
 pub struct Growth<'a> {
     pub earlier: &'a Earlier,
-    /// The same without the sockets that linger now and may have lingered then.
+    /// The earlier reading without sockets that linger now and may have lingered then.
     pub at_least: &'a Earlier,
     pub minutes: f64,
 }
 
-/// Judges a report; growth where it was measured.
+/// Judges a report, with growth if it was measured.
 pub fn verdict(
     report: &Report<'_>,
     found: &Findings,
@@ -82,29 +81,13 @@ pub fn verdict(
     let counts = Counts::of(report, test);
     let mut view = View::of(report, test, counts.hidden);
     let files = Files::of(report, test);
-    if files.unknown > 0 {
-        let plural = if files.unknown == 1 { "" } else { "es" };
-        let what = format!("the file limit of {} process{plural}", files.unknown);
-        view.add(what, test);
-    }
-    if files.hidden > counts.hidden {
-        let plural = if files.hidden == 1 { "" } else { "s" };
-        let what = format!(
-            "the open files of the holders of {} socket{plural}",
-            files.hidden
-        );
-        view.add(what, test);
-    }
+    view.add_files(&files, counts.hidden, test);
     let looks = test.looks_at_findings() && report.asks_for(State::CloseWait);
     if !looks && !test.queue.is_empty() {
         let what = "accept queues, which the filter's states leave out (use --state)";
         view.add(what.to_owned(), test);
     }
-    for reason in growth.iter().flat_map(|growth| &growth.earlier.unseen) {
-        if !view.unseen.contains(reason) {
-            view.unseen.push(reason.clone());
-        }
-    }
+    view.add_earlier(growth.iter().flat_map(|growth| &growth.earlier.unseen));
     let since = |earlier: &Earlier, minutes: f64| counts.growth(report, earlier) as f64 / minutes;
     let most = growth.map(|growth| since(growth.at_least, growth.minutes));
     let growth = growth.map(|growth| since(growth.earlier, growth.minutes));
@@ -116,34 +99,16 @@ pub fn verdict(
     let largest = worst.as_ref().map_or(0, |worst| worst.sockets);
     let partial = !view.unseen.is_empty();
     let mut count = counts.measure(test.count, partial, largest);
-    // None was seen of what the source does not show.
+    // No count is known for states that the source does not show.
     let count_unknown = counts.all == 0 && test.states.iter().all(|state| report.hides(state));
     if count_unknown {
         count.value = None;
     }
-    let fd_share = Measure {
-        value: files.most.map(|(share, _)| share),
-        limits: test.fd_share,
-        status: judge(files.most.map(|(share, _)| share), test.fd_share, partial),
-    };
+    let fd_share = Measure::of(files.most.map(|(share, _)| share), test.fd_share, partial);
     let fullest = looks.then(|| fullest(report, found)).flatten();
-    let queue = Measure {
-        value: fullest,
-        limits: test.queue,
-        status: judge(fullest, test.queue, partial),
-    };
-    // A count that falls is no growth, whatever the limit of a growth is.
-    let of_increase = Limits {
-        warning: test.growth.warning.map(Range::of_increase),
-        critical: test.growth.critical.map(Range::of_increase),
-    };
-    let mut growth = Measure {
-        value: growth,
-        limits: test.growth,
-        status: judge(growth, of_increase, partial),
-    };
-    if judge(most, of_increase, partial) != growth.status {
-        growth.status = growth.status.max(Status::Unknown);
+    let queue = Measure::of(fullest, test.queue, partial);
+    let (growth, is_certain) = Measure::of_growth(growth, most, test.growth, partial);
+    if !is_certain {
         view.unseen.push(
             "keepalive hides whether some of the sockets lingered at the first reading too"
                 .to_owned(),
@@ -184,7 +149,7 @@ pub fn verdict(
 }
 
 impl Verdict {
-    /// The same, with a reason for which it is no all-clear.
+    /// Adds a reason why the result is not OK.
     pub fn without(mut self, reason: String) -> Verdict {
         self.status = self.status.max(Status::Unknown);
         self.unseen.push(reason);

@@ -1,4 +1,4 @@
-//! Which connections the processes that were asked have at hand, among all that were read.
+//! Which connections the processes with evidence hold, among all sockets that were read.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -8,17 +8,17 @@ use crate::classifier::report::Report;
 use crate::classifier::socket_set::SocketSet;
 use crate::model::{Endpoint, Evidence, Pid, Side, State, Wait, WaitTarget};
 
-/// What the whole table tells of those who were asked.
+/// What the whole table shows about the processes with evidence.
 #[derive(Debug, Default)]
 pub struct Connections {
-    /// The remote ends that threads wait for and that are peers of accepted connections.
+    /// Remote ends that threads wait for and that are clients of accepted connections.
     clients: FxHashSet<Endpoint>,
-    /// Who holds connections that a listener accepted.
+    /// Holders of accepted connections, by listener.
     serving: FxHashMap<Bound, FxHashSet<Pid>>,
 }
 
 impl Connections {
-    /// Looks at the connections on which threads wait, and at those of the listeners of sets.
+    /// Searches for the connections that threads wait on, and those of the listeners of sets.
     pub fn of(report: &Report<'_>, sets: &[SocketSet], evidence: &[Evidence]) -> Connections {
         let mut found = Connections::default();
         let waits = evidence.iter().flat_map(|evidence| evidence.waits.iter());
@@ -60,7 +60,7 @@ impl Connections {
         found
     }
 
-    /// Whether a process has connections of a set's service at hand.
+    /// Whether a process holds connections of the service of a set.
     pub(super) fn serves(&self, set: &SocketSet, pid: Pid) -> bool {
         let serving = set.listener.and_then(|bound| self.serving.get(&bound));
         !set.holds(pid).is_empty() || serving.is_some_and(|serving| serving.contains(&pid))

@@ -1,7 +1,7 @@
-//! Workers: what the processes behind a set of sockets wait for, summed over all of them.
+//! Workers: what the processes that hold a set of sockets wait for, added up.
 //!
-//! A service of many processes with a thread each tells what one process of many threads does:
-//! that most of them wait for the same.
+//! In a service of many processes with one thread each, as in one process with many threads, it
+//! matters what most threads wait for.
 
 mod connections;
 mod sum;
@@ -9,39 +9,38 @@ mod sum;
 pub use self::connections::Connections;
 use crate::model::{Endpoint, LockOwner, LockPlace, Name, NamedThreads, Pid, WaitKind, WaitTarget};
 
-/// Those who work on the sockets of a set, or should.
+/// The processes that serve the sockets of a set, or should.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Workers {
-    /// How many processes there are. Who only holds the listener for them, as a master does, or
-    /// sleeps beside them is none.
+    /// The number of workers. A process that only holds the listener for others, such as a master,
+    /// or only sleeps, is not counted.
     pub total: u64,
-    /// Those of them that told what they wait for, and how many threads these have.
+    /// How many of them have known waits, and how many threads those have.
     pub asked: u64,
     pub threads: u64,
-    /// How many have a connection of the service at hand that they accepted.
+    /// How many hold an accepted connection of the service.
     pub serving: u64,
-    /// All of their threads by name, the most frequent first; empty where each has one.
+    /// Their threads by name, the most frequent first; empty if each process has one thread.
     pub thread_names: Vec<NamedThreads>,
-    /// What they wait for, that which tells most first.
+    /// What they wait for, the most telling first.
     pub waits: Vec<SharedWait>,
-    /// The locks at which most of them wait, those with most waiters first.
+    /// The locks that most of them wait for, those with the most waiters first.
     pub locks: Vec<ContendedLock>,
-    /// Threads that wait for locks on files, and the first process that has one.
+    /// The number of threads that wait for file locks, and the first process that has one.
     locked: u64,
     locked_out: Option<Pid>,
-    /// Threads that are parked by a runtime that has threads of its own, and may be at work on
-    /// nothing.
+    /// The number of threads that a runtime has parked, which probably have no work.
     parked: u64,
 }
 
-/// A wait that threads of one or several processes have in common.
+/// A wait that threads of one or several processes share.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SharedWait {
-    /// The call in which most of them are.
+    /// The system call of most of these threads.
     pub call: Name,
     pub kind: WaitKind,
     pub on: WaitsFor,
-    /// In how many processes, and how many threads in all.
+    /// The number of processes and of threads.
     pub workers: u64,
     pub threads: u64,
     /// One of the processes.
@@ -50,21 +49,21 @@ pub struct SharedWait {
     pub thread_names: Vec<NamedThreads>,
 }
 
-/// What is waited for. The order is that in which it tells.
+/// What is waited for, the most telling first.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum WaitsFor {
-    /// The remote end of connections that the workers made.
+    /// The remote end of connections that the workers opened.
     Service(Endpoint),
     File(Name),
     /// A connection to accept.
     Listener(Endpoint),
     /// The peers of connections that the workers accepted.
     Clients,
-    /// Nothing that has a name: another thread, a time, any of many descriptors.
+    /// Nothing with a name: another thread, a time, one of many descriptors.
     Nothing,
 }
 
-/// A lock for which several threads, or processes, wait.
+/// A lock that several threads or processes wait for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ContendedLock {
     pub place: LockPlace,
@@ -76,12 +75,13 @@ pub struct ContendedLock {
 }
 
 impl Workers {
-    /// How many threads may be at work on something: all but those that a runtime has parked.
+    /// The number of threads that may be working: all except those that a runtime has parked.
     pub fn working(&self) -> u64 {
         self.threads.saturating_sub(self.parked)
     }
 
-    /// How many may be at work on something else than what these wait for, and do not accept.
+    /// The number of threads that may be working on something other than this wait, without those
+    /// that accept.
     pub fn others(&self, common: &SharedWait) -> u64 {
         let accepts = |other: &&SharedWait| matches!(other.on, WaitsFor::Listener(_));
         let accept: u64 = self
@@ -95,7 +95,7 @@ impl Workers {
             .saturating_sub(accept)
     }
 
-    /// The wait for a service in which most of those are that work.
+    /// The wait for a service that most working threads share.
     pub fn backend(&self) -> Option<(Endpoint, &SharedWait)> {
         self.waits.iter().find_map(|common| match common.on {
             WaitsFor::Service(remote) => {
@@ -106,8 +106,8 @@ impl Workers {
         })
     }
 
-    /// Whether most of them wait for one lock that processes share, whoever has it, while each has a
-    /// connection to work on: they do not take turns at accept(2).
+    /// Whether most workers wait for one lock that processes share, and each has a connection to
+    /// serve, so that they do not just take turns at accept(2).
     pub fn share_a_lock(&self) -> bool {
         let shared = |contended_lock: &ContendedLock| {
             matches!(contended_lock.place, LockPlace::Shared { .. })
@@ -122,7 +122,7 @@ impl Workers {
                 .any(|contended_lock| shared(contended_lock) && is_most(contended_lock))
     }
 
-    /// A service that any of them waits for, if it is one.
+    /// The only service that workers wait for, if there is exactly one.
     pub fn service(&self) -> Option<Endpoint> {
         let mut services = self.waits.iter().filter_map(|common| match common.on {
             WaitsFor::Service(remote) => Some(remote),
@@ -131,8 +131,8 @@ impl Workers {
         services.next().filter(|_| services.next().is_none())
     }
 
-    /// Whether all told, and no thread runs, or waits for a service, a peer or a file, though the
-    /// runtime has threads for work: what they are at, if at anything, is inside of the program.
+    /// Whether all workers are known, and no thread runs or waits for a service, a peer or a file,
+    /// although the runtime has threads for work. Then the reason is inside the program.
     pub fn are_all_parked(&self) -> bool {
         let told: u64 = self.waits.iter().map(|common| common.threads).sum();
         let is_outside = |common: &SharedWait| {
@@ -145,7 +145,7 @@ impl Workers {
             && !self.waits.iter().any(is_outside)
     }
 
-    /// Whether all told, and each thread waits for a connection to accept.
+    /// Whether all workers are known, and each thread waits for a connection to accept.
     pub fn are_all_idle(&self) -> bool {
         let told: u64 = self.waits.iter().map(|common| common.threads).sum();
         let accepts = |common: &SharedWait| matches!(common.on, WaitsFor::Listener(_));
@@ -155,8 +155,8 @@ impl Workers {
             && self.waits.iter().all(accepts)
     }
 
-    /// The lock that holds up most of those that work, where it is known who has it. Workers that
-    /// take turns at accept(2) by a lock are not held up.
+    /// The lock that most working threads wait for, if its holder is known. Workers that take turns
+    /// at accept(2) do not count.
     pub fn contended_lock(&self) -> Option<(&ContendedLock, &LockOwner)> {
         let is_most = |contended_lock: &&ContendedLock| {
             contended_lock.threads > 1 && contended_lock.threads.saturating_mul(2) > self.threads
@@ -168,14 +168,14 @@ impl Workers {
         (!takes_turns).then_some((contended_lock, held_by))
     }
 
-    /// One of the processes, where most of those that work wait for locks on files.
+    /// One of the processes, if most working threads wait for file locks.
     pub fn locked_out(&self) -> Option<Pid> {
         let is_most = self.locked.saturating_mul(2) > self.threads;
         self.locked_out.filter(|_| is_most)
     }
 
-    /// Whether there is a thread in each process that told, and each is taken: none waits for a
-    /// connection, and none for whatever comes.
+    /// Whether every worker has one thread, and each is busy: none waits for a connection or for
+    /// events.
     pub fn are_all_taken(&self) -> bool {
         let is_free = |common: &SharedWait| {
             let is_loop = common.kind == WaitKind::Events;
@@ -192,7 +192,7 @@ impl Workers {
             && !self.waits.iter().any(is_free)
     }
 
-    /// The process to look at: one that is in the wait that tells most.
+    /// The process to inspect: one with the most telling wait.
     pub fn example(&self) -> Option<Pid> {
         let first = self.waits.first()?;
         if let Some(waiting) = self.locked_out() {

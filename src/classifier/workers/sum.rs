@@ -1,4 +1,4 @@
-//! What the processes of a set wait for is summed.
+//! Adds up what the processes of a set wait for.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::model::{
 };
 
 impl Workers {
-    /// Sums what the processes of a set told.
+    /// Adds up the evidence of the processes of a set.
     pub fn of(
         report: &Report<'_>,
         set: &SocketSet,
@@ -45,7 +45,7 @@ impl Workers {
             workers.total += 1;
             workers.serving += u64::from(serves);
         }
-        // Where nobody else is, they are those who should work.
+        // If there are no others, these are the ones that should work.
         if workers.total == beside.len() as u64 {
             asked.append(&mut beside);
         }
@@ -58,7 +58,7 @@ impl Workers {
         let mut waits: BTreeMap<(WaitsFor, WaitKind, &[u8]), SharedWait> = BTreeMap::new();
         let mut locks: BTreeMap<(LockPlace, Option<Pid>), ContendedLock> = BTreeMap::new();
         for evidence in asked {
-            // What it waited for when it was stopped says nothing.
+            // The waits of a stopped process mean nothing.
             if is_held(evidence) {
                 continue;
             }
@@ -81,7 +81,7 @@ impl Workers {
                     WaitsFor::File(name) if asked.len() > 1 => WaitsFor::File(kind_of(name)),
                     on => on,
                 };
-                // However somebody waits for a service, it is the same wait.
+                // All ways of waiting for a service are the same wait.
                 let call = match on {
                     WaitsFor::Service(_) | WaitsFor::Clients => b"".as_slice(),
                     _ => wait.call.bytes(),
@@ -140,7 +140,7 @@ impl SharedWait {
             WaitsFor::Clients => 3,
             WaitsFor::Nothing => 4,
         };
-        // One that is parked tells least.
+        // A parked thread is the least telling.
         (what, self.kind == WaitKind::Lock)
     }
 }
@@ -156,7 +156,7 @@ impl ContendedLock {
     }
 }
 
-/// Adds crews to others, the most frequent first.
+/// Adds named threads to others, the most frequent first.
 fn join(thread_names: &mut Vec<NamedThreads>, more: &[NamedThreads]) {
     for thread_name in more {
         match thread_names
@@ -182,15 +182,15 @@ fn threads(evidence: &Evidence) -> u32 {
     evidence.threads.map_or(0, |threads| threads.total)
 }
 
-/// Whether every thread of a process only sleeps, or waits for a child.
+/// Whether every thread of a process only sleeps or waits for a child.
 fn only_sleeps(evidence: &Evidence) -> bool {
     all(evidence, |wait| {
         matches!(wait.kind, WaitKind::Sleep | WaitKind::Child)
     })
 }
 
-/// The same, or waits for another thread, or for whatever comes by a pipe or one of many
-/// descriptors: a supervisor.
+/// Whether every thread only sleeps, or waits for a child, another thread, a pipe or events, as in
+/// a supervisor.
 fn only_watches(evidence: &Evidence) -> bool {
     all(evidence, |wait| match (&wait.target, wait.kind) {
         (None, WaitKind::Descriptor | WaitKind::Other) => false,
@@ -209,7 +209,7 @@ fn all(evidence: &Evidence, is_so: impl Fn(&Wait) -> bool) -> bool {
     told > 0 && told == threads(evidence) && waits.iter().all(is_so)
 }
 
-/// Each process has pipes of its own, which are told together.
+/// Each process has its own pipes; they are shown together.
 fn kind_of(file: Name) -> Name {
     let is = |start: &[u8]| file.bytes().starts_with(start);
     if is(b"pipe:[") {

@@ -3,7 +3,7 @@
 use super::Ask;
 use crate::classifier::tally::Dimension;
 use crate::command::UsageError;
-use crate::filter;
+use crate::model::nearest;
 use crate::renderer::counts::{By, ByKey, BySort};
 
 /// The dimensions and their order; `None` without `--by`.
@@ -61,7 +61,7 @@ fn sort(text: &str, dimensions: &[Dimension]) -> Result<BySort, UsageError> {
 
 /// A hint: the name that was probably meant, or else all names.
 fn meant<const N: usize>(name: &str, names: [&'static str; N]) -> String {
-    match filter::nearest(name, names) {
+    match nearest(name, names) {
         Some(meant) => format!("did you mean {meant}?"),
         None => format!("one of {}", names.join(", ")),
     }

@@ -2,7 +2,7 @@
 
 use super::Ask;
 use crate::command::UsageError;
-use crate::filter;
+use crate::model::nearest;
 use crate::renderer::columns::Column;
 use crate::renderer::format::csv;
 use crate::renderer::order;
@@ -115,7 +115,7 @@ fn hint(name: &str) -> String {
     let plain = name.replace(['-', '_'], "");
     let bare = |column: Column| column.name().replace('_', "");
     let names: Vec<String> = Column::all().map(bare).collect();
-    let meant = filter::nearest(&plain, names.iter().map(String::as_str)).and_then(Column::find);
+    let meant = nearest(&plain, names.iter().map(String::as_str)).and_then(Column::find);
     match meant {
         Some(column) => format!("did you mean {}?", column.name()),
         None => "`closewait list --columns help` lists them".to_owned(),

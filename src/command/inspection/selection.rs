@@ -2,7 +2,7 @@
 
 use super::{Ask, Wanted};
 use crate::filter::{self, End, Filter, Names, ParseError, Term};
-use crate::model::{Families, Family, Pid, Protocol, Protocols, State, StateSet};
+use crate::model::{Families, Family, Pid, Protocol, Protocols, State, StateSet, nearest};
 
 pub(super) fn families(ask: &Ask) -> Families {
     match (ask.selection.ipv4, ask.selection.ipv6) {
@@ -113,7 +113,7 @@ pub(super) fn meant_for_a_command(error: ParseError) -> ParseError {
         Some((word, _)) if COMMANDS.contains(&word) => {
             format!("put the command first: closewait {word} …")
         }
-        Some((word, true)) => match filter::nearest(word, COMMANDS) {
+        Some((word, true)) => match nearest(word, COMMANDS) {
             Some(command) => format!("did you mean the command `{command}`?"),
             None if error.has_hint() => return error,
             None => format!(
