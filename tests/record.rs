@@ -154,12 +154,12 @@ fn a_file_of_a_newer_closewait_is_told_from_one_that_is_none() {
     for (text, code, words) in [
         ("closewait recording 2\nwhatever", 1, "format 2"),
         ("closewait recording 4294967295\n", 1, "format 4294967295"),
-        ("closewait recording 0\n", 1, "no recording"),
-        ("closewait recording -1\n", 1, "no recording"),
-        ("closewait recording 1", 1, "cut off"),
-        ("closewait recording 1\n", 1, "cut off"),
-        ("\x1f\u{8b}not this", 1, "no recording"),
-        ("", 1, "no recording"),
+        ("closewait recording 0\n", 1, "not a recording"),
+        ("closewait recording -1\n", 1, "not a recording"),
+        ("closewait recording 1", 1, "truncated"),
+        ("closewait recording 1\n", 1, "truncated"),
+        ("\x1f\u{8b}not this", 1, "not a recording"),
+        ("", 1, "not a recording"),
     ] {
         std::fs::write(&file, text).unwrap();
         let name = file.to_str().unwrap();

@@ -2,11 +2,9 @@
 //! besides.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use crate::filter::{Filter, Term};
 use crate::model::{DetailSet, Families, Pid, Protocol, Protocols, StateSet};
-use crate::recording::Recording;
 
 /// Everything that a run asks for.
 #[derive(Debug, Clone)]
@@ -36,8 +34,6 @@ pub struct Request {
     pub captured: bool,
     /// Count the network namespaces that are not read.
     pub others: bool,
-    /// Read this in place of the host.
-    pub from: Option<Arc<Recording>>,
 }
 
 impl Request {

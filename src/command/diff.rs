@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::UsageError;
 use super::inspection::place::open;
-use super::inspection::{Ask, Asked, Inspection, Wanted};
+use super::inspection::{Ask, Asked, Inspection, Source, Wanted};
 use super::usage::shown;
 use crate::classifier::diff::diff;
 use crate::cli::judgement::Grace;
@@ -25,7 +25,7 @@ use crate::model::{Name, Snapshot, State, StateSet};
 use crate::recording::Recording;
 use crate::renderer::Page;
 use crate::renderer::counts::By;
-use crate::{classifier, collector, output, progress, renderer};
+use crate::{classifier, output, progress, renderer};
 
 #[derive(Debug, Clone, Args)]
 pub struct Options {
@@ -101,11 +101,11 @@ impl Options {
         };
         let (before, by) = counting(ask, terminal)?;
         let mut later = before.clone();
-        later.request.from = None;
         if is_now {
-            now.ask(&mut later.request, before.request.from.as_deref());
+            later.source = Source::Host;
+            now.ask(&mut later.request, before.source.recording());
         } else {
-            later.request.from = Some(open(&after)?);
+            later.source = open(&after)?;
         }
         Ok(Diff {
             before,
@@ -214,7 +214,7 @@ pub fn run(plan: &Diff, out: &mut impl Write, err: &mut impl Write) -> anyhow::R
 
 /// Whether every network namespace of the host was read.
 fn is_of_all(plan: &Inspection) -> bool {
-    match &plan.request.from {
+    match plan.source.recording() {
         Some(recording) => recording.facts.all_namespaces,
         None => plan.request.is_of_all_namespaces(),
     }
@@ -222,7 +222,7 @@ fn is_of_all(plan: &Inspection) -> bool {
 
 fn read(plan: &Inspection, err: &mut impl Write) -> anyhow::Result<Snapshot> {
     let progress = Progress::default();
-    let snapshot = progress::shown(&progress, || collector::collect(&plan.request, &progress))?;
+    let snapshot = progress::shown(&progress, || plan.source.collect(&plan.request, &progress))?;
     if plan.verbose {
         for step in &snapshot.steps {
             writeln!(err, "closewait: {} in {:.1?}", step.what, step.took)?;

@@ -11,12 +11,13 @@ use clap::Args;
 
 use super::UsageError;
 use super::inspection::place::Place;
-use super::inspection::{SAMPLE, not_asked, report_gaps};
+use super::inspection::{SAMPLE, Source, not_asked, report_gaps};
 use crate::classifier::age::Sightings;
 use crate::classifier::cause::GRACE_MS;
 use crate::classifier::severity::Thresholds;
 use crate::classifier::{Rules, finding, queue};
 use crate::cli::reading::{self, Host, OF_THIS_HOST, Recorded, Report};
+use crate::collector::evidence;
 use crate::collector::holders::Progress;
 use crate::collector::processes::{ProcessFacts, Suspect};
 use crate::collector::request::Request;
@@ -60,7 +61,9 @@ pub struct Options {
 /// A recording to be made.
 #[derive(Debug, Clone)]
 pub struct Record {
-    /// Everything, from this host or from an older recording.
+    /// This host, or an older recording.
+    pub source: Source,
+    /// A request for everything.
     pub request: Request,
     /// The rules that decide which gaps are reported.
     pub rules: Rules,
@@ -90,7 +93,7 @@ impl Options {
         let Place {
             proc_root,
             netns,
-            recording: from,
+            source: recorded,
             ..
         } = Place::of(self.host, self.recorded.from.as_deref())?;
         let everything = StateSet::ALL.union(StateSet::of(State::BoundInactive));
@@ -103,6 +106,7 @@ impl Options {
                 thresholds: Thresholds::default(),
                 seen: Sightings::default(),
             },
+            source: recorded,
             request: Request {
                 source,
                 scan,
@@ -119,7 +123,6 @@ impl Options {
                 limits: true,
                 captured: true,
                 others: true,
-                from,
             },
             file: self.file,
             redact: self.redact,
@@ -145,10 +148,10 @@ pub fn run(plan: &Record, out: &mut impl Write, err: &mut impl Write) -> anyhow:
     if !is_stdout && !plan.force && output::replaces(file) {
         bail!("{} exists; use --force to overwrite it", file.display());
     }
-    let (snapshot, mut recording) = match &plan.request.from {
+    let (snapshot, mut recording) = match plan.source.recording() {
         Some(recorded) => {
-            let snapshot = collector::collect(&plan.request, &Progress::default())?;
-            (snapshot, recorded.as_ref().clone())
+            let snapshot = plan.source.collect(&plan.request, &Progress::default())?;
+            (snapshot, recorded.clone())
         }
         None => read(plan, err)?,
     };
@@ -181,11 +184,11 @@ pub fn run(plan: &Record, out: &mut impl Write, err: &mut impl Write) -> anyhow:
 fn read(plan: &Record, err: &mut impl Write) -> anyhow::Result<(Snapshot, Recording)> {
     let progress = Progress::default();
     let (mut snapshot, capture) =
-        progress::shown(&progress, || collector::record(&plan.request, &progress))?;
+        progress::shown(&progress, || collector::collect(&plan.request, &progress))?;
     let mut steps = std::mem::take(&mut snapshot.steps);
     let (mut suspects, left_out) = suspects(&snapshot);
     let (with_dead_sockets, left_aside) =
-        collector::with_dead_sockets(&plan.request, &snapshot, |_| true);
+        evidence::with_dead_sockets(&plan.request, &snapshot, |_| true);
     snapshot.gaps.extend(not_asked(left_aside));
     for pid in with_dead_sockets {
         if !suspects.iter().any(|suspect| suspect.pid == pid) {
@@ -196,7 +199,7 @@ fn read(plan: &Record, err: &mut impl Write) -> anyhow::Result<(Snapshot, Record
     let mut evidence = Vec::new();
     if plan.evidence && !suspects.is_empty() {
         let (examined, step) =
-            collector::facts_of_suspects(&plan.request, &snapshot, &suspects, plan.sample);
+            evidence::of_suspects(&plan.request, &snapshot, &suspects, plan.sample);
         evidence = examined;
         steps.push(step);
         evidence.extend(behind(plan, &snapshot, &evidence));
@@ -233,7 +236,7 @@ fn behind(plan: &Record, snapshot: &Snapshot, first: &[ProcessFacts]) -> Vec<Pro
         if pids.is_empty() {
             return behind;
         }
-        let next = collector::facts_of(&plan.request, snapshot, &pids);
+        let next = evidence::of_processes(&plan.request, snapshot, &pids);
         evidence.extend(next.iter().map(about));
         behind.extend(next);
     }

@@ -1,4 +1,4 @@
-//! The bytes of a recording: a line that says what it is, sections, and a checksum at the end.
+//! The bytes of a recording: a line that identifies it, sections, and a checksum.
 //! docs/recording.md describes them.
 
 use std::io::{self, Read, Write};
@@ -10,9 +10,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::RecordingError;
-use crate::collector::sockets::capture;
+use super::content::unpacked_max;
 
-/// The version that is written, and the newest that is read.
+/// The version that is written, and the newest that can be read.
 const VERSION: u32 = 1;
 const MAGIC: &[u8] = b"closewait recording ";
 /// The longest first line.
@@ -20,10 +20,10 @@ pub(super) const LINE: usize = 64;
 const TAG: usize = 8;
 /// A tag and a length.
 const HEADER: usize = TAG + 8;
-/// The most that a section of JSON may come to.
+/// The most bytes that a section of JSON may unpack to.
 const JSON_MAX: u64 = 256 << 20;
 
-/// What a section holds.
+/// What a section contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tag {
     Facts,
@@ -55,7 +55,7 @@ impl Tag {
         }
     }
 
-    /// The name with blanks behind it.
+    /// The name, padded with spaces.
     fn bytes(self) -> [u8; TAG] {
         let mut bytes = [b' '; TAG];
         for (to, from) in bytes.iter_mut().zip(self.name().bytes()) {
@@ -65,7 +65,7 @@ impl Tag {
     }
 }
 
-/// Writes sections, and sums them up.
+/// Writes sections, and computes their checksum.
 pub(super) struct Writer<W> {
     out: W,
     crc: Crc,
@@ -109,7 +109,7 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// The sections of a recording in their order, once it is found to be whole.
+/// The sections of a recording in order, after a check of its end.
 pub(super) fn sections(bytes: &[u8]) -> Result<Vec<(Tag, &[u8])>, RecordingError> {
     let mut rest = after_line(bytes)?;
     let mut sections = Vec::new();
@@ -136,7 +136,7 @@ pub(super) fn sections(bytes: &[u8]) -> Result<Vec<(Tag, &[u8])>, RecordingError
         let mut crc = Crc::new();
         crc.update(bytes.get(..before).unwrap_or_default());
         if body != crc.sum().to_le_bytes() {
-            return Err(RecordingError::Altered("its checksum is another"));
+            return Err(RecordingError::Altered("its checksum is wrong"));
         }
         return match after {
             [] => Ok(sections),
@@ -184,7 +184,7 @@ pub(super) fn after_line(bytes: &[u8]) -> Result<&[u8], RecordingError> {
 
 /// Reads a section of JSON.
 pub(super) fn json<T: DeserializeOwned>(tag: Tag, body: &[u8]) -> Result<T, RecordingError> {
-    let most = capture::unpacked_max(body).min(JSON_MAX);
+    let most = unpacked_max(body).min(JSON_MAX);
     let mut text = io::BufReader::new(GzDecoder::new(body).take(most));
     serde_json::from_reader(&mut text).map_err(|error| match text.get_ref().limit() {
         0 => RecordingError::TooLarge,

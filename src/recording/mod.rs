@@ -1,13 +1,16 @@
-//! A recording: everything that one run saw, to be looked at later and elsewhere.
+//! A recording: everything that one run read, for later inspection, also on other hosts.
 //!
-//! It holds the dumps as they came from the kernel, so that every command reads them as it reads
-//! the kernel's own, and the facts that were read beside them.
+//! It contains the raw dumps of the kernel, which every command parses like live ones, and the facts
+//! that were read with them.
 
 // The bytes, lengths and counts of a file that anyone may have made.
 #![warn(clippy::indexing_slicing, clippy::string_slice)]
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+mod content;
+mod error;
 mod format;
+mod owners;
 mod redact;
 mod replay;
 
@@ -18,60 +21,17 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::collector::processes::ProcessFacts;
-use crate::collector::sockets::capture;
 use crate::collector::sockets::capture::{Capture, Dump, Form};
-use crate::model::{
-    Cgroup, Cgroups, FdLimit, Gap, Holder, Holders, Host, Namespace, OtherNamespaces, Pid, Process,
-    Scan, Scanned, Snapshot, Socket,
-};
+use crate::model::{Gap, Host, Namespace, OtherNamespaces, Scan, Snapshot};
+pub use crate::recording::error::RecordingError;
 use crate::recording::format::{Tag, Writer};
+use crate::recording::owners::{Groups, Owners};
 pub use crate::recording::replay::RecordedNames;
 
-/// The most that all dumps of a recording together may come to: two million sockets.
+/// The most bytes that all dumps of a recording may unpack to: two million sockets.
 const DUMPS_MAX: u64 = 1 << 30;
 
-/// Why a recording cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum RecordingError {
-    #[error("could not read it: {0}")]
-    Unread(io::Error),
-    #[error("it is no recording: those begin with the words `closewait recording`")]
-    Foreign,
-    #[error(
-        "it has format {version}, and this closewait knows none above {known}: use the one that \
-         made it, or a newer one"
-    )]
-    Newer { version: u32, known: u32 },
-    #[error("it is cut off: copy it again, or record anew")]
-    Truncated,
-    #[error("it was altered: {0}")]
-    Altered(&'static str),
-    #[error("it was altered: its {name} cannot be understood: {reason}")]
-    Section { name: &'static str, reason: String },
-    #[error(
-        "it is too large: it comes to more than {} MiB, or to {} times itself",
-        DUMPS_MAX >> 20,
-        capture::RATIO_MAX
-    )]
-    TooLarge,
-    #[error("it was made on a machine of the other byte order")]
-    ByteOrder,
-}
-
-impl From<io::Error> for RecordingError {
-    fn from(error: io::Error) -> RecordingError {
-        match error.kind() {
-            io::ErrorKind::FileTooLarge => RecordingError::TooLarge,
-            io::ErrorKind::UnexpectedEof => RecordingError::Altered("a dump ends too early"),
-            io::ErrorKind::InvalidData => {
-                RecordingError::Altered("a table is empty, without even a heading")
-            }
-            _ => RecordingError::Altered("a dump cannot be unpacked"),
-        }
-    }
-}
-
-/// Everything that one run saw.
+/// Everything that one run read.
 #[derive(Debug, Clone)]
 pub struct Recording {
     pub facts: Facts,
@@ -92,18 +52,18 @@ pub struct Facts {
     /// How long the dump took; not in older recordings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reading_ms: Option<u64>,
-    /// Addresses and names stand for others.
+    /// Addresses and names are masked.
     pub redacted: bool,
-    /// Every network namespace was asked for.
+    /// All network namespaces of the host were to be read.
     pub all_namespaces: bool,
     pub host: Host,
     pub namespaces: Vec<Namespace>,
-    /// Those beside them; older recordings say nothing of it.
+    /// The namespaces that were not read; missing in older recordings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub others: Option<OtherNamespaces>,
     pub gaps: Vec<Gap>,
     pub scan: Scan,
-    /// What each section of a dump is, in their order.
+    /// The namespace and form of each dump, in order.
     dumps: Vec<DumpFacts>,
 }
 
@@ -113,7 +73,7 @@ struct DumpFacts {
     form: Form,
 }
 
-/// How the numbers in the kernel's messages are written.
+/// The byte order of the numbers in the kernel's messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ByteOrder {
@@ -129,34 +89,11 @@ impl ByteOrder {
     };
 }
 
-/// Who holds which socket.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Owners {
-    /// Inode, process and descriptor.
-    holders: Vec<(u32, u32, u32)>,
-    processes: Vec<Process>,
-    /// How many files a process has open.
-    open_files: Vec<(Pid, u64)>,
-    /// How many it may have open; older recordings have it of suspects only, among the evidence.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    fd_limits: Vec<(Pid, FdLimit)>,
-    /// The inodes of sockets that were closed while holders were looked for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    closed: Vec<u32>,
-}
-
-/// Which process and which number stands for which control group.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Groups {
-    processes: Vec<(Pid, Cgroup)>,
-    numbers: Vec<(u64, Cgroup)>,
-}
-
-/// How much is read, at first, before it is looked at.
+/// How much is read before the first check.
 const PIECE: usize = 64 * 1024;
 
 impl Recording {
-    /// What was seen, and what the suspects said.
+    /// From a reading, and the facts about the suspects.
     pub fn new(
         snapshot: &Snapshot,
         capture: Capture,
@@ -189,8 +126,8 @@ impl Recording {
     /// Reads a recording from a file.
     ///
     /// # Errors
-    /// When it cannot be read, is none, or is not as it was written.
-    #[allow(clippy::disallowed_methods, reason = "it may well be a pipe")]
+    /// When it cannot be read, is not a recording, or was altered.
+    #[allow(clippy::disallowed_methods, reason = "it may be a pipe")]
     pub fn open(path: &Path) -> Result<Recording, RecordingError> {
         Recording::read_from(File::open(path).map_err(RecordingError::Unread)?)
     }
@@ -198,7 +135,7 @@ impl Recording {
     /// Reads a recording to the end of `source`.
     ///
     /// # Errors
-    /// When it cannot be read, is none, or is not as it was written.
+    /// When it cannot be read, is not a recording, or was altered.
     pub fn read_from(source: impl Read) -> Result<Recording, RecordingError> {
         let mut bytes = Vec::new();
         let mut source = source.take(DUMPS_MAX);
@@ -207,7 +144,7 @@ impl Recording {
             .take(format::LINE as u64)
             .read_to_end(&mut bytes);
         read.map_err(RecordingError::Unread)?;
-        // What is none may have no end.
+        // A file that is not a recording may be endless.
         format::after_line(&bytes)?;
         loop {
             let before = bytes.len();
@@ -227,7 +164,7 @@ impl Recording {
     /// Reads a recording from its bytes.
     ///
     /// # Errors
-    /// When they are none, or not as they were written.
+    /// When they are not a recording, or were altered.
     pub fn read(bytes: &[u8]) -> Result<Recording, RecordingError> {
         let sections = format::sections(bytes)?;
         let one = |wanted: Tag| {
@@ -235,7 +172,7 @@ impl Recording {
             match (found.next(), found.next()) {
                 (Some((_, body)), None) => Ok(*body),
                 _ => Err(RecordingError::Altered(
-                    "a section is missing or there twice",
+                    "a section is missing or duplicated",
                 )),
             }
         };
@@ -255,11 +192,11 @@ impl Recording {
         let unmatched = |dump: &Dump| usize::from(dump.netns) >= facts.namespaces.len();
         if sections.len() != dumps.len().saturating_add(4) || dumps.len() != facts.dumps.len() {
             return Err(RecordingError::Altered(
-                "it has not the dumps that it names",
+                "its dumps are not those that it lists",
             ));
         }
         if dumps.iter().any(unmatched) {
-            return Err(RecordingError::Altered("a dump is of no namespace"));
+            return Err(RecordingError::Altered("a dump is of an unknown namespace"));
         }
         Ok(Recording {
             owners: format::json(Tag::Owners, one(Tag::Owners)?)?,
@@ -293,61 +230,6 @@ fn facts_of(dumps: &[Dump]) -> Vec<DumpFacts> {
         form: dump.form,
     };
     dumps.iter().map(facts).collect()
-}
-
-impl Owners {
-    fn of(snapshot: &Snapshot) -> Owners {
-        let Some(holders) = &snapshot.holders else {
-            return Owners::default();
-        };
-        let numbers = |holder: &Holder| (holder.inode, holder.pid.0, holder.fd);
-        let files = |scanned: &Scanned| (scanned.pid, scanned.fds);
-        let limit = |scanned: &Scanned| Some((scanned.pid, scanned.fd_limit?));
-        Owners {
-            holders: holders.all().iter().map(numbers).collect(),
-            processes: holders.processes().to_vec(),
-            open_files: snapshot.scanned.iter().map(files).collect(),
-            fd_limits: snapshot.scanned.iter().filter_map(limit).collect(),
-            closed: holders.closed().to_vec(),
-        }
-    }
-
-    fn holders(&self) -> Holders {
-        let holder = |(inode, pid, fd): &(u32, u32, u32)| Holder {
-            inode: *inode,
-            pid: Pid(*pid),
-            fd: *fd,
-        };
-        let holders = self.holders.iter().map(holder).collect();
-        Holders::new(holders, self.processes.clone()).with_closed(self.closed.clone())
-    }
-}
-
-impl Groups {
-    fn of(cgroups: Option<&Cgroups>) -> Groups {
-        let Some(cgroups) = cgroups else {
-            return Groups::default();
-        };
-        let mut groups = Groups {
-            processes: cgroups.of_process.clone().into_iter().collect(),
-            numbers: cgroups.by_id.clone().into_iter().collect(),
-        };
-        groups.processes.sort_unstable();
-        groups.numbers.sort_unstable();
-        groups
-    }
-
-    fn cgroups(&self) -> Cgroups {
-        Cgroups {
-            of_process: self.processes.iter().cloned().collect(),
-            by_id: self.numbers.iter().cloned().collect(),
-        }
-    }
-}
-
-/// What tells one socket from another of a namespace and protocol, where the kernel said it.
-fn cookie(socket: &Socket) -> Option<u64> {
-    socket.cookie.map(u64::from)
 }
 
 #[cfg(test)]

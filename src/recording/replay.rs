@@ -1,5 +1,4 @@
-//! A recording read again, as a request asks for it: the same sockets are kept and the same facts
-//! told as if the host were read.
+//! A recording in place of the host: the same sockets and facts are read from it as from the host.
 
 use std::io::BufReader;
 use std::net::IpAddr;
@@ -8,32 +7,29 @@ use std::time::Instant;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{DUMPS_MAX, Recording, RecordingError, cookie};
+use super::{DUMPS_MAX, Recording, RecordingError};
 use crate::collector::holders::UNMATCHED_FEW;
 use crate::collector::names::SystemNames;
 use crate::collector::placement::CGROUP_MOUNTS;
 use crate::collector::processes::{ProcessFacts, Suspect};
 use crate::collector::request::{NetnsChoice, Request};
 use crate::collector::sockets::capture::{Dump, Form};
-use crate::collector::sockets::netlink::{bound_gap, drop_unrelated, may_matter, may_tell};
+use crate::collector::sockets::gaps::bound_in_dump;
+use crate::collector::sockets::relevant::{
+    drop_unrelated, may_be_selected, may_explain, may_matter,
+};
 use crate::collector::sockets::sock_diag::Dumped;
 use crate::collector::sockets::sock_diag::wire;
-use crate::collector::sockets::udp::may_be_selected;
 use crate::collector::sockets::{mptcp, proc_net};
-use crate::collector::{CollectError, Steps};
 use crate::filter::{Filter, Names};
 use crate::model::{
     DetailSet, Evidence, Families, FdLimit, Gap, GapKind, Name, Namespace, Pid, PortRange,
-    Protocol, Scan, Scanned, Snapshot, Socket, Source, State,
+    Protocol, Scan, Scanned, Snapshot, Socket, Source, State, Step,
 };
 
 impl Recording {
-    /// What a reading of the host would have brought when this was recorded.
-    pub(crate) fn collect(
-        &self,
-        request: &Request,
-        steps: &mut Steps,
-    ) -> Result<Snapshot, CollectError> {
+    /// Everything that the request asks for, as if the host were read when this was recorded.
+    pub(crate) fn collect(&self, request: &Request) -> Result<Snapshot, RecordingError> {
         let start = Instant::now();
         let wanted: Vec<bool> = self
             .facts
@@ -42,7 +38,7 @@ impl Recording {
             .map(|namespace| !request.filter.excludes(namespace))
             .collect();
         if !wanted.contains(&true) {
-            return Err(CollectError::NoNetns);
+            return Err(RecordingError::NoNetns);
         }
         let mut found = Dumped::default();
         let mut namespaces = Vec::new();
@@ -57,17 +53,21 @@ impl Recording {
             found.append(here);
             namespaces.push(namespace.clone());
         }
-        let what = format!("recording: {} sockets kept", found.sockets.len());
-        steps.add(what, start);
+        let step = Step {
+            what: format!("recording: {} sockets kept", found.sockets.len()).into(),
+            took: start.elapsed(),
+        };
         let mut gaps = self.gaps(request);
         gaps.extend(self.more_malformed(malformed));
-        // A recording of before this was told does not have it.
-        let told = gaps.iter().any(|gap| gap.kind == GapKind::StateUnread);
+        // Older recordings lack this gap.
+        let is_recorded = gaps.iter().any(|gap| gap.kind == GapKind::StateUnread);
         let from_netlink = |namespace: &Namespace| namespace.source == Source::Netlink;
-        if !told && request.protocols.contains(Protocol::Tcp) && namespaces.iter().any(from_netlink)
+        if !is_recorded
+            && request.protocols.contains(Protocol::Tcp)
+            && namespaces.iter().any(from_netlink)
         {
             let release = self.facts.host.kernel.as_ref().map(Name::lossy);
-            gaps.extend(bound_gap(
+            gaps.extend(bound_in_dump(
                 &request.filter,
                 &found.sockets,
                 release.as_deref(),
@@ -92,33 +92,33 @@ impl Recording {
             },
             scanned: self.scanned(),
             gaps,
-            steps: Vec::new(),
+            steps: vec![step],
             recorded: true,
         })
     }
 
-    /// What the suspects said then; those of whom nothing was recorded are missing.
+    /// The evidence of the suspects. Those that were not recorded are missing.
     pub(crate) fn examine(&self, request: &Request, suspects: &[Suspect]) -> Vec<Evidence> {
-        let said = |suspect: &Suspect| {
+        let recorded = |suspect: &Suspect| {
             let mut all_facts = self.evidence.iter();
             let facts = all_facts.find(|facts| facts.pid() == suspect.pid)?;
             let mut evidence = ProcessFacts::about(facts, &suspect.stuck);
-            // What is in no table is told by those who read the tables whole.
+            // Only a request for all sockets can tell which are in no table.
             evidence.dead_sockets = evidence.dead_sockets.filter(|_| request.sees_all());
             Some(evidence)
         };
-        suspects.iter().filter_map(said).collect()
+        suspects.iter().filter_map(recorded).collect()
     }
 
-    /// What these said then.
-    pub(crate) fn told_by(&self, pids: &[Pid]) -> Vec<ProcessFacts> {
-        let is_one = |said: &&ProcessFacts| pids.contains(&said.pid());
+    /// The facts about these processes.
+    pub(crate) fn facts_of(&self, pids: &[Pid]) -> Vec<ProcessFacts> {
+        let is_one = |facts: &&ProcessFacts| pids.contains(&facts.pid());
         self.evidence.iter().filter(is_one).cloned().collect()
     }
 
-    /// The processes of which many sockets were dead then.
+    /// The processes with many dead sockets.
     pub(crate) fn with_dead_sockets(&self, request: &Request) -> Vec<Pid> {
-        let many = |said: &&ProcessFacts| said.dead_sockets() >= Some(UNMATCHED_FEW as u64);
+        let many = |facts: &&ProcessFacts| facts.dead_sockets() >= Some(UNMATCHED_FEW as u64);
         let evidence = self.evidence.iter().filter(|_| request.sees_all());
         evidence.filter(many).map(ProcessFacts::pid).collect()
     }
@@ -160,24 +160,23 @@ impl Recording {
         Ok(found)
     }
 
-    /// What cannot be understood in the dumps, but could when this was recorded: nobody counted it
-    /// then.
+    /// A gap for rows that cannot be parsed now, but could when this was recorded.
     fn more_malformed(&self, found: u64) -> Option<Gap> {
-        let told = self.facts.gaps.iter();
-        let told = told.filter(|gap| gap.kind == GapKind::Malformed);
-        let told = told.fold(0u64, |sum, gap| sum.saturating_add(gap.count));
-        let more = found.checked_sub(told).filter(|more| *more > 0)?;
+        let gaps = self.facts.gaps.iter();
+        let malformed = gaps.filter(|gap| gap.kind == GapKind::Malformed);
+        let recorded = malformed.fold(0u64, |sum, gap| sum.saturating_add(gap.count));
+        let more = found.checked_sub(recorded).filter(|more| *more > 0)?;
         Some(Gap {
             kind: GapKind::Malformed,
             count: more,
-            detail: format!("{more} more rows of the recording could not be understood").into(),
-            hint: "it was altered: record anew".into(),
+            detail: format!("{more} more rows of the recording could not be parsed").into(),
+            hint: "it was altered: record again".into(),
         })
     }
 
     fn scanned(&self) -> Vec<Scanned> {
-        let said = |said: &ProcessFacts| Some((said.pid(), said.fd_limit()?));
-        let mut limits: FxHashMap<Pid, FdLimit> = self.evidence.iter().filter_map(said).collect();
+        let limit = |facts: &ProcessFacts| Some((facts.pid(), facts.fd_limit()?));
+        let mut limits: FxHashMap<Pid, FdLimit> = self.evidence.iter().filter_map(limit).collect();
         limits.extend(self.owners.fd_limits.iter().copied());
         let scanned = |(pid, fds): &(Pid, u64)| Scanned {
             pid: *pid,
@@ -189,7 +188,7 @@ impl Recording {
         self.owners.open_files.iter().map(scanned).collect()
     }
 
-    /// What could not be seen then, as far as it is asked for now.
+    /// The recorded gaps that concern the request.
     fn gaps(&self, request: &Request) -> Vec<Gap> {
         let concerns = |gap: &&Gap| match gap.kind {
             GapKind::UdpSource | GapKind::UdpUnread => request.protocols.contains(Protocol::Udp),
@@ -200,7 +199,7 @@ impl Recording {
                 tcp.states().contains(State::BoundInactive)
             }
             GapKind::AgesMissing => request.tcp_info,
-            // Whether any is missed now shows when it is asked for.
+            // That depends on which evidence is requested now.
             GapKind::EvidenceMissing => false,
             _ => true,
         };
@@ -208,10 +207,10 @@ impl Recording {
     }
 }
 
-/// Whether a socket may be selected, or is one that others are judged by.
+/// Whether a socket may be selected, or others are judged by it.
 fn is_kept(socket: &Socket, filter: &Filter, request: &Request) -> bool {
     is_selected(socket, filter, request)
-        || (socket.protocol == Protocol::Tcp && may_tell(request, filter, socket))
+        || (socket.protocol == Protocol::Tcp && may_explain(request, filter, socket))
 }
 
 fn is_selected(socket: &Socket, filter: &Filter, request: &Request) -> bool {
@@ -226,7 +225,7 @@ fn is_selected(socket: &Socket, filter: &Filter, request: &Request) -> bool {
 }
 
 impl Dump {
-    /// Reads the sockets, and says how many rows are none.
+    /// Reads the sockets, and returns how many rows are malformed.
     fn read(
         &self,
         request: &Request,
@@ -271,7 +270,7 @@ impl Dump {
     }
 }
 
-/// The names of a recorded host: its users and control groups; those of services and hosts are of
+/// The names of a recorded host: its users and control groups. Names of services and hosts are those of
 /// the machine that reads it.
 pub struct RecordedNames<'a> {
     recording: &'a Recording,
@@ -296,7 +295,7 @@ impl Names for RecordedNames<'_> {
         self.here.hosts(name)
     }
 
-    /// Of those that sockets were bound to.
+    /// Only interfaces that sockets were bound to are recorded.
     fn interface(&self, name: &str) -> Option<u32> {
         let [only] = self.recording.facts.namespaces.as_slice() else {
             return None;
@@ -330,4 +329,9 @@ impl Names for RecordedNames<'_> {
             _ => None,
         }
     }
+}
+
+/// What identifies a socket in its namespace and protocol, if the kernel sent it.
+fn cookie(socket: &Socket) -> Option<u64> {
+    socket.cookie.map(u64::from)
 }

@@ -7,8 +7,6 @@ use flate2::write::GzEncoder;
 use proptest::prelude::*;
 
 use super::*;
-use crate::collector::collect;
-use crate::collector::holders::Progress;
 use crate::collector::request::{NetnsChoice, Request, ScanChoice, SourceChoice};
 use crate::filter::Filter;
 use crate::model::{DetailSet, Families, GapKind, Protocols};
@@ -50,7 +48,7 @@ fn sections() -> Vec<(Tag, Vec<u8>)> {
 }
 
 /// Everything of a recording.
-fn request(recording: Recording) -> Request {
+fn request() -> Request {
     Request {
         source: SourceChoice::Auto,
         proc_root: PathBuf::from("/proc"),
@@ -67,7 +65,6 @@ fn request(recording: Recording) -> Request {
         limits: false,
         captured: false,
         others: true,
-        from: Some(recording.into()),
     }
 }
 
@@ -77,7 +74,7 @@ fn look(bytes: &[u8]) {
         return;
     };
     let _ = recording.redacted();
-    let _ = collect(&request(recording), &Progress::default());
+    let _ = recording.collect(&request());
 }
 
 #[test]
@@ -157,7 +154,7 @@ fn a_text_without_its_heading_is_a_gap_or_no_table_and_never_an_empty_one() {
     ];
     for (what, change) in changes {
         let recording = Recording::read(&with_texts(change)).unwrap();
-        match collect(&request(recording), &Progress::default()) {
+        match recording.collect(&request()) {
             Ok(snapshot) => {
                 let gaps = &snapshot.gaps;
                 assert!(
@@ -169,7 +166,7 @@ fn a_text_without_its_heading_is_a_gap_or_no_table_and_never_an_empty_one() {
         }
     }
     let whole = Recording::read(&with_texts(str::to_owned)).unwrap();
-    let snapshot = collect(&request(whole), &Progress::default()).unwrap();
+    let snapshot = whole.collect(&request()).unwrap();
     let malformed = |gap: &Gap| gap.kind == GapKind::Malformed;
     assert!(!snapshot.gaps.iter().any(malformed));
 }
@@ -182,7 +179,7 @@ fn masked_it_has_as_many_rows_that_are_not_understood() {
     recording.redacted().unwrap().write(&mut masked).unwrap();
     let masked = Recording::read(&masked).unwrap();
     let malformed = |recording: Recording| {
-        let snapshot = collect(&request(recording), &Progress::default()).unwrap();
+        let snapshot = recording.collect(&request()).unwrap();
         let gaps = snapshot.gaps.into_iter();
         gaps.filter(|gap| gap.kind == GapKind::Malformed)
             .map(|gap| gap.count)

@@ -792,7 +792,7 @@ fn what_cannot_be_read_is_unknown() {
     let found = broken(&[]);
     assert_eq!(found.code, 3, "{}", found.stdout);
     assert!(
-        found.stdout.contains("could not be understood"),
+        found.stdout.contains("could not be parsed"),
         "{}",
         found.stdout
     );

@@ -212,7 +212,7 @@ fn who_may_not_enter_a_namespace_reads_it_through_a_process_and_says_so() {
             && gap["detail"]
                 .as_str()
                 .unwrap()
-                .contains("may not be entered")),
+                .contains("could not be entered")),
         "{gaps:#?}"
     );
     assert_eq!(list["complete"], false);

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use closewait::command::inspection::Inspection;
+use closewait::command::inspection::{Inspection, Source};
 use closewait::command::{self, Plan};
 use closewait::env::Terminal;
 use closewait::exit::Outcome;
@@ -137,11 +137,11 @@ pub fn check(bytes: &[u8]) {
 fn carry_out(command: &Command, recording: &Arc<Recording>) {
     let words = command.words;
     let mut plan = lock(&command.plan);
-    let of = |inspection: &mut Inspection| inspection.request.from = Some(recording.clone());
+    let of = |inspection: &mut Inspection| inspection.source = Source::Recording(recording.clone());
     match &mut *plan {
         Plan::Inspect(inspection) => of(inspection),
         Plan::Check(check) => of(&mut check.inspection),
-        Plan::Record(record) => record.request.from = Some(recording.clone()),
+        Plan::Record(record) => record.source = Source::Recording(recording.clone()),
         Plan::Diff(diff) => [&mut diff.before, &mut diff.after].into_iter().for_each(of),
         _ => {}
     }

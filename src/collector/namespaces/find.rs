@@ -1,47 +1,36 @@
-//! Finds the network namespaces of a host: by its processes, by names and mounts, and by
-//! descriptors that processes keep open.
+//! Finds the network namespaces of a host by names, mounts, and one link of each process. The search of
+//! threads, descriptors and sockets is in everything.rs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, RawDir, readlinkat_raw};
+use rustix::fs::{CWD, readlinkat_raw};
 use rustix::io::Errno;
-use rustix::thread::CapabilitySet;
 
-use super::lost::{Lost, is_ending};
+use super::incomplete::{Incomplete, is_ending};
 use super::mounts;
 use super::omission::{self, Omission};
 use super::place::{Key, Place};
-use super::sknet::Sockets;
-use crate::collector::access::{by_capability, hiding, is_capable};
+use crate::collector::access::hiding;
 use crate::collector::file;
-use crate::collector::hang::Pending;
-use crate::collector::kernel;
-use crate::collector::namespaces::netns::{self, Netns};
+use crate::collector::namespaces::netns;
 use crate::collector::procfs::{
-    DIRENTS, PathBuffer, has_our_numbers, is_gone, is_ours, namespace_at, namespace_inode,
-    numbers_in, threads_in,
+    PathBuffer, is_gone, is_ours, namespace_at, namespace_inode, numbers_in,
 };
 use crate::model::Pid;
 
-/// The most descriptors of one process that are looked at for the namespaces that they keep, and
-/// the most sockets among them.
-const FDS_MAX: usize = 4_096;
-const SOCKETS_MAX: usize = 1_000;
-/// So many threads may come and go while they are counted.
-const THREADS_SLACK: u64 = 64;
-/// `net:[4294967295]` and some.
-const LINK: usize = 32;
+/// Longer than `net:[4294967295]`.
+pub(super) const LINK: usize = 32;
 
-/// How far namespaces are looked for.
+/// Where namespaces are searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Depth {
-    /// Names, mounts, and a link of each process.
+    /// Names, mounts, and one link of each process.
     Processes,
-    /// Also the threads and the descriptors of each, and other mount namespaces.
+    /// Also the threads and descriptors of each process, and other mount namespaces.
     Everything,
 }
 
@@ -49,19 +38,20 @@ pub(super) enum Depth {
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) places: BTreeMap<Key, Place>,
-    /// Processes whose namespace is not known.
-    pub(super) untold: u64,
-    /// Mounts that may be of the namespaces of processes that may not be looked at.
-    pub(super) unasked: u64,
+    /// Processes whose namespace is unknown.
+    pub(super) unknown: u64,
+    /// Mounts that may be the namespaces of processes whose link may not be read.
+    pub(super) unidentified: u64,
     /// Why there may be more.
     pub(super) omissions: Vec<Omission>,
 }
 
-/// Finds all namespaces: the own one, those with a name or another mount, those of processes.
+/// Finds the namespaces of a host: the one of this process, those with a name or another mount, and
+/// those of processes.
 pub(super) fn find(proc_root: &Path, depth: Depth) -> Found {
     let mut search = Search::of_processes(proc_root);
     if depth == Depth::Everything {
-        search.go_on();
+        search.everything();
     }
     search.found()
 }
@@ -71,22 +61,21 @@ pub(super) struct Search<'a> {
     pub(super) proc_root: &'a Path,
     pub(super) found: Found,
     pub(super) pids: Vec<Pid>,
-    /// The inode of the namespace that the tool runs in, where that is one of those that are looked
-    /// for by itself.
+    /// The inode of the namespace of this process, if the procfs is its own.
     own: Option<u64>,
-    /// Which namespace the inode of a table belongs to.
+    /// The namespaces by the inode of their /proc/net/tcp.
     tables: BTreeMap<u64, Key>,
-    /// A socket told its namespace.
-    answered: bool,
-    /// Why one did not, though nothing is missing for that.
-    refused: Option<Errno>,
-    pub(super) lost: Lost,
+    /// The namespace of a socket was read.
+    pub(super) socket_read: bool,
+    /// The first error of reading that of one, if the system does not allow it at all.
+    pub(super) sockets_refused: Option<Errno>,
+    pub(super) incomplete: Incomplete,
     /// Why not all processes were listed.
     unlisted: Option<Omission>,
 }
 
 impl<'a> Search<'a> {
-    /// Names, mounts, and a link of each process.
+    /// Searches names, mounts, and one link of each process.
     pub(super) fn of_processes(proc_root: &'a Path) -> Search<'a> {
         let ours = is_ours(proc_root);
         let (pids, failure) = numbers_in(CWD, proc_root);
@@ -96,9 +85,9 @@ impl<'a> Search<'a> {
             pids: pids.into_iter().map(Pid).collect(),
             own: ours.then(netns::current).flatten(),
             tables: BTreeMap::new(),
-            answered: false,
-            refused: None,
-            lost: Lost::default(),
+            socket_read: false,
+            sockets_refused: None,
+            incomplete: Incomplete::default(),
             unlisted: None,
         };
         if ours {
@@ -141,45 +130,29 @@ impl<'a> Search<'a> {
     pub(super) fn found(mut self) -> Found {
         self.found
             .omissions
-            .extend(self.lost.omission(self.pids.len()));
+            .extend(self.incomplete.omission(self.pids.len()));
         self.found
     }
 
-    /// Threads, descriptors, and what is mounted elsewhere.
-    fn go_on(&mut self) {
-        match self.root() {
-            Ok(root) => {
-                let pids = self.pids.clone();
-                self.threads(&root, &pids);
-                self.mounts_elsewhere(&root, &pids);
-                self.descriptors(&pids);
-            }
-            Err(error) => {
-                let omission = Omission::could_not("open", self.proc_root, &error.into());
-                self.found.omissions.push(omission);
-            }
-        }
-    }
-
-    /// Why there may be processes that were not seen.
+    /// Why some processes may not have been listed.
     pub(super) fn hidden(&self) -> Option<Omission> {
         let hiding = || hiding(self.proc_root);
         let hidden = || Some(omission::hidden(self.proc_root, &hiding()?));
         self.unlisted.clone().or_else(hidden)
     }
 
-    /// Why the namespace of a process is not told.
+    /// Why the namespace of a process could not be read.
     pub(super) fn unreadable(&self, pid: Pid) -> Errno {
         let link = file::link(&self.process(pid).join("ns/net"));
         let reason = link.err().as_ref().and_then(Errno::from_io_error);
         reason.unwrap_or(Errno::NOENT)
     }
 
-    fn root(&self) -> Result<OwnedFd, Errno> {
+    pub(super) fn root(&self) -> Result<OwnedFd, Errno> {
         file::directory(CWD, self.proc_root)
     }
 
-    /// The namespace that a plain run reads: the own one, or that of PID 1 of another procfs.
+    /// The namespace that is read by default: that of this process or, with another procfs, of its PID 1.
     pub(super) fn usual(&self) -> Option<Key> {
         if is_ours(self.proc_root) {
             Some(Key::Own)
@@ -188,7 +161,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The namespace of a process; of one whose leader has exited, that of its other threads.
+    /// The namespace of a process or, if its main thread has exited, of its other threads.
     pub(super) fn key_of(&self, pid: Pid) -> Option<Key> {
         let process = self.process(pid);
         if let Some(inode) = namespace_at(&process.join("ns/net"), "net") {
@@ -204,13 +177,13 @@ impl<'a> Search<'a> {
 }
 
 impl Search<'_> {
-    /// The namespace that a table belongs to.
+    /// The namespace with this inode of /proc/net/tcp.
     fn key_of_table(&self, table: u64) -> Key {
         let known = self.tables.get(&table);
         known.copied().unwrap_or(Key::Table(table))
     }
 
-    fn key(&self, inode: u64) -> Key {
+    pub(super) fn key(&self, inode: u64) -> Key {
         if Some(inode) == self.own {
             Key::Own
         } else {
@@ -218,11 +191,11 @@ impl Search<'_> {
         }
     }
 
-    fn process(&self, pid: Pid) -> PathBuf {
+    pub(super) fn process(&self, pid: Pid) -> PathBuf {
         self.proc_root.join(pid.to_string())
     }
 
-    /// Those that are mounted where the tool runs, or, of another procfs, where its PID 1 does.
+    /// Mounts in the mount namespace of this process or, with another procfs, of its PID 1.
     fn mounts(&mut self) {
         let (root, mountinfo) = if is_ours(self.proc_root) {
             let process = self.proc_root.join("thread-self");
@@ -235,11 +208,11 @@ impl Search<'_> {
         self.add_mounts(mounts);
     }
 
-    fn add_mounts(&mut self, mounts: Vec<mounts::Mount>) {
+    pub(super) fn add_mounts(&mut self, mounts: Vec<mounts::Mount>) {
         for mount in mounts {
             let key = self.key(mount.inode);
             let place = self.found.places.entry(key).or_default();
-            // A name outweighs a path; of several the first stays.
+            // A name replaces a path; otherwise the first stays.
             if place.name.is_none() && (mount.name.is_some() || place.path.is_none()) {
                 place.path = Some(mount.path);
                 place.name = mount.name;
@@ -247,7 +220,7 @@ impl Search<'_> {
         }
     }
 
-    /// One link of each process tells its namespace.
+    /// Reads the namespace of each process from its link.
     fn processes(&mut self, root: &OwnedFd) {
         let mut path = PathBuffer::default();
         let mut closed = Vec::new();
@@ -262,33 +235,35 @@ impl Search<'_> {
                     }
                     self.found.places.entry(key).or_default().add(pid);
                 }
-                // Its other threads may go on without their leader.
+                // Other threads may outlive the main thread.
                 Err(error) if is_gone(error) => self.leaderless(root, pid),
                 Err(error) => {
-                    self.lost.close(pid, error);
+                    self.incomplete.close(pid, error);
                     closed.push(pid);
                 }
             }
         }
-        let mut asked = false;
+        let mut identified = false;
         for pid in closed {
             match netns::table_in(&self.process(pid).join("net")) {
                 Ok(table) => {
-                    if !self.tables.contains_key(&table) && !std::mem::replace(&mut asked, true) {
-                        self.ask_mounts();
+                    if !self.tables.contains_key(&table)
+                        && !std::mem::replace(&mut identified, true)
+                    {
+                        self.identify_mounts();
                     }
                     let key = self.key_of_table(table);
                     self.found.places.entry(key).or_default().add(pid);
                 }
                 Err(error) if is_gone(error) && is_ending(self.proc_root, pid) => {}
-                Err(_) => self.found.untold += 1,
+                Err(_) => self.found.unknown += 1,
             }
         }
     }
 
-    /// Mounts that no process is known to be in are asked for their tables, by which those of
-    /// processes that may not be looked at are told to be the same.
-    fn ask_mounts(&mut self) {
+    /// Reads the inode of /proc/net/tcp in each mounted namespace without a known process: it identifies
+    /// the namespaces of processes whose link may not be read.
+    fn identify_mounts(&mut self) {
         for (key, place) in &self.found.places {
             let Key::Inode(inode) = *key else { continue };
             if !place.pids.is_empty() {
@@ -296,17 +271,17 @@ impl Search<'_> {
             }
             let opened = place.open(Some(inode), self.proc_root).ok().flatten();
             let table = opened.and_then(|netns| netns.within(netns::current_table).ok()?);
-            self.found.unasked += u64::from(table.is_none());
+            self.found.unidentified += u64::from(table.is_none());
             self.tables.extend(table.map(|table| (table, *key)));
         }
     }
 
-    /// A process whose main thread has exited is where its other threads are.
+    /// Reads the namespaces of a process whose main thread has exited from its other threads.
     fn leaderless(&mut self, root: &OwnedFd, pid: Pid) {
         let mut first = true;
         let (threads, failure) = self.threads_of(root, pid);
         if let Some(error) = failure.or(threads.is_empty().then_some(Errno::NOENT)) {
-            self.lost.lose(self.proc_root, pid, "thread", error);
+            self.incomplete.miss(self.proc_root, pid, "thread", error);
         }
         for (thread, inode) in threads {
             let place = self.thread(pid, thread, inode);
@@ -314,7 +289,7 @@ impl Search<'_> {
         }
     }
 
-    fn thread(&mut self, pid: Pid, thread: Pid, inode: u64) -> &mut Place {
+    pub(super) fn thread(&mut self, pid: Pid, thread: Pid, inode: u64) -> &mut Place {
         let key = self.key(inode);
         let link = format!("{pid}/task/{thread}/ns/net");
         let link = self.proc_root.join(link);
@@ -323,207 +298,26 @@ impl Search<'_> {
         place
     }
 
-    /// The threads of a process and their namespaces, and why not all of them are told.
-    fn threads_of(&self, root: &OwnedFd, pid: Pid) -> (Vec<(Pid, u64)>, Option<Errno>) {
+    /// The threads of a process with their namespaces, and the error if some are missing.
+    pub(super) fn threads_of(&self, root: &OwnedFd, pid: Pid) -> (Vec<(Pid, u64)>, Option<Errno>) {
         let mut path = PathBuffer::default();
         let (threads, mut failure) = numbers_in(root, Path::new(&format!("{pid}/task")));
-        let mut told = Vec::with_capacity(threads.len());
+        let mut found = Vec::with_capacity(threads.len());
         for thread in threads {
             let link = path.of(pid, format_args!("task/{thread}/ns/net"));
             match namespace_link(root, link, "net") {
-                Ok(inode) => told.push((Pid(thread), inode)),
+                Ok(inode) => found.push((Pid(thread), inode)),
                 // It has exited.
                 Err(error) if is_gone(error) => {}
                 Err(error) => failure = Some(error),
             }
         }
-        (told, failure)
-    }
-
-    /// A thread may have entered another namespace than its process.
-    fn threads(&mut self, root: &OwnedFd, pids: &[Pid]) {
-        let before = kernel::threads();
-        let mut seen = 0;
-        for &pid in pids {
-            let threads = match threads_in(&self.process(pid).join("task")) {
-                Ok(threads) => threads,
-                Err(error) => {
-                    self.lost.lose(self.proc_root, pid, "thread", error);
-                    continue;
-                }
-            };
-            seen += threads;
-            if threads > 1 {
-                let (threads, failure) = self.threads_of(root, pid);
-                if let Some(error) = failure.or(threads.is_empty().then_some(Errno::NOENT)) {
-                    self.lost.lose(self.proc_root, pid, "thread", error);
-                }
-                for (thread, inode) in threads {
-                    self.thread(pid, thread, inode);
-                }
-            }
-        }
-        // Of two that are not told, none is missing.
-        self.are_all_seen(seen, before.min(kernel::threads()).unwrap_or_default());
-    }
-
-    /// The kernel counts its threads, whatever a procfs shows. Some come and go meanwhile.
-    fn are_all_seen(&mut self, seen: u64, running: u64) {
-        let missing = running.saturating_sub(seen);
-        if missing > THREADS_SLACK && missing > running / 8 && self.found.omissions.is_empty() {
-            self.found.omissions.push(Omission {
-                detail: format!(
-                    "{} shows {seen} threads, and the kernel runs {running}",
-                    self.proc_root.display()
-                ),
-                hint: "run it on the host, or with the host's --proc".into(),
-            });
-        }
-    }
-
-    /// What is mounted for other processes only.
-    fn mounts_elsewhere(&mut self, root: &OwnedFd, pids: &[Pid]) {
-        let mut path = PathBuffer::default();
-        let mut seen = BTreeSet::new();
-        let own = namespace_at(Path::new("/proc/thread-self/ns/mnt"), "mnt");
-        seen.extend(own.filter(|_| is_ours(self.proc_root)));
-        for &pid in pids {
-            let told = match namespace_link(root, path.of(pid, "ns/mnt"), "mnt") {
-                Ok(inode) if !seen.insert(inode) => continue,
-                Ok(_) => file::read(&self.process(pid).join("mountinfo"), file::LIST_MAX)
-                    .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO)),
-                Err(error) => Err(error),
-            };
-            match told {
-                Ok(text) => {
-                    let mounts = mounts::of_text(&text, Some(&self.process(pid).join("root")));
-                    self.add_mounts(mounts);
-                }
-                Err(error) => self.lost.lose(self.proc_root, pid, "mount", error),
-            }
-        }
-    }
-
-    /// Namespaces that no process is in: a descriptor keeps one alive, and so does a socket in it.
-    fn descriptors(&mut self, pids: &[Pid]) {
-        let may_ask = has_our_numbers(self.proc_root);
-        let own = Pid(std::process::id());
-        // What this process has open, it has opened to look.
-        for &pid in pids.iter().filter(|pid| !may_ask || **pid != own) {
-            if let Err(error) = self.descriptors_of(pid, may_ask, &mut BTreeSet::new()) {
-                self.lost.lose(self.proc_root, pid, "descriptor", error);
-            }
-        }
-        let rights = [
-            (CapabilitySet::SYS_PTRACE, "CAP_SYS_PTRACE"),
-            (CapabilitySet::NET_ADMIN, "CAP_NET_ADMIN"),
-        ];
-        let missing = rights.into_iter().filter(|(right, _)| !is_capable(*right));
-        let missing: Vec<&str> = missing.map(|(_, name)| name).collect();
-        if !missing.is_empty() {
-            self.found.omissions.push(Omission {
-                detail: "those that no process is in".to_owned(),
-                hint: by_capability(&missing.join(" and ")).into(),
-            });
-        } else if let Some(error) = self.refused.filter(|_| !self.answered) {
-            self.found.omissions.push(Omission {
-                detail: format!("those that no process is in: no socket may be asked ({error})"),
-                hint: "allow pidfd_getfd and the ioctl SIOCGSKNS (a seccomp filter?)".into(),
-            });
-        }
-    }
-
-    /// Finds the namespaces of the descriptors of a process, and adds those of its sockets to
-    /// `homes`; whether each socket told its own.
-    ///
-    /// # Errors
-    /// When its descriptors cannot be listed.
-    pub(super) fn descriptors_of(
-        &mut self,
-        pid: Pid,
-        may_ask: bool,
-        homes: &mut BTreeSet<Key>,
-    ) -> Result<bool, Errno> {
-        let dir = self.process(pid).join("fd");
-        let dir_fd = file::directory(CWD, &dir)?;
-        let _pending = Pending::on(&dir);
-        let mut buffer = vec![MaybeUninit::uninit(); DIRENTS];
-        let mut entries = RawDir::new(dir_fd.as_fd(), &mut buffer);
-        let mut asked = None;
-        if may_ask {
-            match Sockets::of(pid) {
-                Ok(sockets) => asked = Some(sockets),
-                Err(error) => self.refuse(pid, error),
-            }
-        }
-        let (mut looked_at, mut sockets) = (0, 0);
-        let mut all_told = true;
-        while let Some(entry) = entries.next() {
-            let entry = entry?;
-            if looked_at >= FDS_MAX {
-                return Ok(false);
-            }
-            let number = std::str::from_utf8(entry.file_name().to_bytes()).ok();
-            let Some(number) = number.and_then(|name| name.parse::<u32>().ok()) else {
-                continue;
-            };
-            let mut link = [MaybeUninit::uninit(); LINK];
-            let (target, _) = match readlinkat_raw(&dir_fd, entry.file_name(), &mut link) {
-                Ok(read) => read,
-                // Closed meanwhile.
-                Err(Errno::NOENT) => continue,
-                Err(error) => return Err(error),
-            };
-            looked_at += 1;
-            if let Some(inode) = netns::link_inode(target) {
-                let path = dir.join(number.to_string());
-                let key = self.key(inode);
-                self.found.places.entry(key).or_default().link(path);
-            } else if target.starts_with(b"socket:[") {
-                sockets += 1;
-                let asking = asked.as_ref().filter(|_| sockets <= SOCKETS_MAX);
-                match asking.map(|asked| asked.namespace(number)) {
-                    Some(Ok(Some(namespace))) => {
-                        self.answered = true;
-                        homes.insert(self.held(namespace)?);
-                    }
-                    // Of another family, or closed meanwhile.
-                    Some(Ok(None) | Err(Errno::BADF | Errno::SRCH)) => {}
-                    Some(Err(error)) => {
-                        self.refuse(pid, error);
-                        asked = None;
-                        all_told = false;
-                    }
-                    None => all_told = false,
-                }
-            }
-        }
-        Ok(all_told)
-    }
-
-    /// The sockets of a process do not tell their namespaces. Where none does, that is one reason.
-    fn refuse(&mut self, pid: Pid, error: Errno) {
-        match error {
-            Errno::PERM | Errno::NOSYS | Errno::ACCESS => _ = self.refused.get_or_insert(error),
-            error => self.lost.lose(self.proc_root, pid, "socket", error),
-        }
-    }
-
-    fn held(&mut self, namespace: OwnedFd) -> Result<Key, Errno> {
-        let namespace = Netns::of(namespace)
-            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-        let key = self.key(namespace.inode());
-        let place = self.found.places.entry(key).or_default();
-        // A thread that is in it may leave: another run of this tool does, after some milliseconds.
-        if key != Key::Own && place.pids.is_empty() && place.name.is_none() {
-            place.held.get_or_insert(namespace);
-        }
-        Ok(key)
+        (found, failure)
     }
 }
 
 /// The inode in a link such as `net:[4026531840]`.
-fn namespace_link(root: &OwnedFd, path: &CStr, kind: &str) -> Result<u64, Errno> {
+pub(super) fn namespace_link(root: &OwnedFd, path: &CStr, kind: &str) -> Result<u64, Errno> {
     let mut link = [MaybeUninit::uninit(); LINK];
     let (target, _) = readlinkat_raw(root, path, &mut link)?;
     namespace_inode(target, kind).ok_or(Errno::INVAL)
@@ -537,7 +331,7 @@ mod tests {
     use super::*;
 
     /// A procfs of processes with the namespaces that their links name; without a name, a link
-    /// that may not be read is stood for by one that leads elsewhere.
+    /// that may not be read is replaced by one that leads elsewhere.
     fn fake(processes: &[(u32, &str)]) -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
         for (pid, link) in processes {
@@ -564,18 +358,18 @@ mod tests {
             .map(|(key, place)| (*key, place.processes))
             .collect();
         assert_eq!(told, [(Key::Inode(7), 1), (Key::Inode(8), 2)]);
-        assert_eq!((found.untold, found.omissions.len()), (0, 0));
+        assert_eq!((found.unknown, found.omissions.len()), (0, 0));
     }
 
     #[test]
-    fn a_process_whose_namespace_cannot_be_told_is_counted() {
-        // No link of a namespace, and no table.
+    fn a_process_whose_namespace_is_unknown_is_counted() {
+        // Neither the link of a namespace nor a table.
         let root = fake(&[(1, "net:[7]"), (20, "elsewhere")]);
-        assert_eq!(find(root.path(), Depth::Processes).untold, 1);
+        assert_eq!(find(root.path(), Depth::Processes).unknown, 1);
     }
 
     #[test]
-    fn where_no_process_can_be_listed_there_is_a_doubt() {
+    fn where_no_process_can_be_listed_some_may_be_missing() {
         let empty = tempfile::tempdir().unwrap();
         let found = find(empty.path(), Depth::Processes);
         assert!(found.places.is_empty());
@@ -595,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn fewer_threads_than_the_kernel_counts_are_a_doubt() {
+    fn with_fewer_threads_than_the_kernel_counts_some_may_be_missing() {
         let root = fake(&[(1, "net:[7]")]);
         let mut search = Search::of_processes(root.path());
         search.found.omissions.clear();

@@ -1,5 +1,5 @@
-//! Network namespaces that something is mounted on: those that `ip netns` and container runtimes
-//! keep by name, and any other mount of `nsfs`, in this mount namespace and in others.
+//! Mounted network namespaces: those that `ip netns` and container runtimes keep by name, and any other
+//! mount of `nsfs`, in this mount namespace and in others.
 
 use std::ffi::OsStr;
 use std::io;
@@ -22,9 +22,9 @@ pub(super) struct Mount {
     pub(super) name: Option<String>,
 }
 
-/// The mounts that a process sees, with the names in the places for names first, in order.
+/// The mounts that a process sees: those with a name first, in the order of the names.
 ///
-/// `root` stands before every path: `/proc/PID/root` of a process in another mount namespace.
+/// `root` is put before every path: `/proc/PID/root` of a process in another mount namespace.
 pub(super) fn of_root(
     root: Option<&Path>,
     mountinfo: &Path,
@@ -36,7 +36,7 @@ pub(super) fn of_root(
         let mut names = Vec::new();
         match list(&dir, &mut names) {
             Ok(()) => {}
-            // Most hosts have only some of the places.
+            // Most hosts have only some of the directories.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => omissions.push(Omission::could_not("list", &dir, &error)),
         }
@@ -49,7 +49,7 @@ pub(super) fn of_root(
                     path,
                     name: Some(name.to_string_lossy().into_owned()),
                 }),
-                // A name that was left behind, or one whose mount is in another mount namespace.
+                // A leftover name, or one that is mounted in another mount namespace.
                 Ok(None) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => omissions.push(Omission::could_not("open", &path, &error)),
@@ -136,9 +136,9 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_cannot_be_listed_is_a_doubt() {
+    fn where_a_directory_cannot_be_listed_some_may_be_missing() {
         let root = tempfile::tempdir().unwrap();
-        // A file in place of a directory: it exists, and cannot be listed.
+        // A file instead of a directory: it exists, but cannot be listed.
         fs::create_dir_all(root.path().join("run")).unwrap();
         fs::write(root.path().join("run/netns"), "").unwrap();
         fs::create_dir_all(root.path().join("run/docker/netns")).unwrap();

@@ -1,4 +1,4 @@
-//! Another network namespace: found by name, process or path, and entered by one thread.
+//! A network namespace: opened by name, process, path or inode, and entered by one thread.
 
 use std::fs::File;
 use std::io;
@@ -14,20 +14,27 @@ use crate::collector::access::hint_of;
 use crate::collector::file;
 use crate::collector::namespaces::{self, sknet};
 use crate::collector::procfs::{namespace_at, namespace_inode, numbers_in};
-use crate::collector::request::NetnsName;
+use crate::collector::request::{Missing, NetnsName};
 
-/// Where `ip netns` and container runtimes keep named namespaces.
+/// Where `ip netns` and container runtimes mount namespaces by name.
 pub(crate) const PLACES: [&str; 3] = ["/run/netns", "/var/run/netns", "/run/docker/netns"];
 
+/// Why a network namespace cannot be chosen, opened or entered.
 #[derive(Debug, thiserror::Error)]
 pub enum NetnsError {
+    #[error(transparent)]
+    Missing(#[from] Missing),
+    #[error("no network namespace was found in {}: is it a procfs?", .0.display())]
+    NoneIn(PathBuf),
+    #[error("no network namespace matches the filter: `closewait -A --by netns` lists all")]
+    NoMatch,
     #[error("no network namespace {name:?}: {reason}")]
     Open {
         name: String,
         reason: String,
         errno: Option<Errno>,
     },
-    #[error("entering network namespace {name:?}: {reason}{hint}")]
+    #[error("could not enter network namespace {name:?}: {reason}{hint}")]
     Enter {
         name: String,
         reason: Errno,
@@ -36,11 +43,12 @@ pub enum NetnsError {
 }
 
 impl NetnsError {
-    /// What the system said, where it was asked.
+    /// The error of the system call, if one failed.
     pub(crate) fn errno(&self) -> Option<Errno> {
         match self {
             NetnsError::Open { errno, .. } => *errno,
             NetnsError::Enter { reason, .. } => Some(*reason),
+            NetnsError::Missing(_) | NetnsError::NoneIn(_) | NetnsError::NoMatch => None,
         }
     }
 }
@@ -54,8 +62,8 @@ pub struct Netns {
 }
 
 impl Netns {
-    /// Opens a namespace by the name that `ip netns` gave it, the number of a process in it, a
-    /// path to it, or its own number: `net:[N]`, or N where no process has that.
+    /// Opens a namespace by its name in `ip netns`, the number of a process in it, a path, or its inode:
+    /// `net:[N]`, or N if no process has that number.
     pub fn open(name: &NetnsName, proc_root: &Path) -> Result<Netns, NetnsError> {
         let name = name.0.clone();
         let candidates = candidates(&name, proc_root);
@@ -64,7 +72,7 @@ impl Netns {
             match Netns::at(path) {
                 Ok(netns) => return Ok(Netns { name, ..netns }),
                 Err(error) => {
-                    // The first place is the one that the user most likely meant.
+                    // The first path is the one that the user most likely meant.
                     if reason.is_empty() {
                         reason = format!("could not open {}: {error}", path.display());
                         errno = Errno::from_io_error(&error);
@@ -77,9 +85,9 @@ impl Netns {
             return Ok(Netns { name, ..netns });
         }
         if link_inode(name.as_bytes()).is_some() {
-            reason = "none has this number; `closewait -A --by netns` lists all".to_owned();
+            reason = "none has this inode; `closewait -A --by netns` lists all".to_owned();
         } else if number.is_some() {
-            reason.push_str("; no network namespace has this number either");
+            reason.push_str("; no network namespace has this inode either");
         } else if !name.contains('/') {
             reason.push_str("; `ip netns list` shows those that have a name");
         }
@@ -107,7 +115,7 @@ impl Netns {
         })
     }
 
-    /// A namespace that is open already.
+    /// A namespace from a descriptor.
     pub(crate) fn of(namespace: OwnedFd) -> io::Result<Netns> {
         let file = File::from(namespace);
         let inode = file.metadata()?.ino();
@@ -136,8 +144,8 @@ impl Netns {
         self.inode
     }
 
-    /// Runs `work` in the namespace, on a thread of its own: setns(2) is for ever, and this
-    /// way for nobody else.
+    /// Runs `work` in the namespace on a separate thread: setns(2) lasts for the rest of the calling
+    /// thread.
     pub fn within<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, NetnsError> {
         std::thread::scope(|scope| {
             let enter = || {
@@ -160,7 +168,7 @@ impl Netns {
             let thread = thread.map_err(|error| NetnsError::Enter {
                 name: self.name.clone(),
                 reason: Errno::from_io_error(&error).unwrap_or(Errno::AGAIN),
-                hint: ": no thread was to be had",
+                hint: ": no thread could be started",
             })?;
             match thread.join() {
                 Ok(answer) => answer,
@@ -170,7 +178,7 @@ impl Netns {
     }
 }
 
-/// The number of a namespace, as a user may write it.
+/// The inode of a namespace, as a user may write it.
 pub(crate) fn inode_in(name: &str) -> Option<u64> {
     link_inode(name.as_bytes()).or_else(|| name.parse().ok())
 }
@@ -182,7 +190,7 @@ fn candidates(name: &str, proc_root: &Path) -> Vec<PathBuf> {
     let named = PLACES.iter().map(|place| Path::new(place).join(name));
     if name.parse::<u32>().is_ok() {
         let process = proc_root.join(name);
-        // The main thread may have exited, and others go on.
+        // Other threads may outlive the main thread.
         let (threads, _) = numbers_in(CWD, &process.join("task"));
         let threads = threads.into_iter().map(|thread| {
             let task = process.join("task").join(thread.to_string());
@@ -194,19 +202,19 @@ fn candidates(name: &str, proc_root: &Path) -> Vec<PathBuf> {
     named.collect()
 }
 
-/// The namespace that the calling thread is in, by /proc, or else by a socket.
+/// The inode of the calling thread's namespace, from /proc, or else from a socket.
 pub fn current() -> Option<u64> {
     let of_link = namespace_at(Path::new("/proc/thread-self/ns/net"), "net");
     of_link.or_else(|| Some(Netns::of(sknet::own().ok()?).ok()?.inode()))
 }
 
-/// The inode of /proc/net/tcp of the calling thread's namespace: each namespace has its own, with
-/// the same number in every procfs.
+/// The inode of /proc/net/tcp in the calling thread's namespace: each namespace has a file of its own,
+/// with the same inode in every procfs.
 pub(crate) fn current_table() -> Option<u64> {
     table_in(Path::new("/proc/thread-self/net")).ok()
 }
 
-/// The same for the namespace that a directory such as /proc/PID/net shows.
+/// The inode of `tcp` in a directory such as /proc/PID/net.
 pub(crate) fn table_in(net: &Path) -> Result<u64, Errno> {
     Ok(rustix::fs::stat(net.join("tcp"))?.st_ino)
 }

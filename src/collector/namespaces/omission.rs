@@ -1,4 +1,5 @@
-//! Why a procfs may not show all processes, and with them all network namespaces.
+//! Why network namespaces may be missing from a search: what could not be listed, and what hides
+//! processes.
 
 use std::io;
 use std::path::Path;
@@ -8,16 +9,16 @@ use rustix::io::Errno;
 use crate::collector::access::{by_capability, hiding, hint_of, is_of_the_host};
 use crate::model::Words;
 
-/// Why a network namespace may exist that was not found.
+/// Why some network namespaces may not have been found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Omission {
-    /// What could not be listed, and why.
+    /// What could not be read, and why.
     pub(super) detail: String,
     pub(super) hint: Words,
 }
 
 impl Omission {
-    /// Something could not be done to a path.
+    /// An operation on a path failed.
     pub(super) fn could_not(what: &str, path: &Path, reason: &io::Error) -> Omission {
         Omission {
             detail: format!("could not {what} {}: {reason}", path.display()),
@@ -30,7 +31,7 @@ impl Omission {
         }
     }
 
-    /// It, and what to try.
+    /// The detail and the hint.
     pub(super) fn words(&self) -> String {
         if self.hint.is_empty() {
             return self.detail.clone();
@@ -39,28 +40,28 @@ impl Omission {
     }
 }
 
-/// Why a procfs that has processes may not show all of them.
+/// Why a procfs with processes may not show all of them.
 pub(super) fn of_procfs(proc_root: &Path) -> Vec<Omission> {
     let mut omissions = Vec::new();
     let hiding = hiding(proc_root);
     if !is_of_the_host(proc_root, hiding.is_some()) {
         omissions.push(Omission {
             detail: format!(
-                "{} shows the processes of one PID namespace, not of the host",
+                "{} shows only the processes of one PID namespace, not of the host",
                 proc_root.display()
             ),
-            hint: "run it on the host, or with the host's --proc".into(),
+            hint: "run on the host, or with the host's --proc".into(),
         });
     }
     omissions.extend(hiding.map(|option| hidden(proc_root, &option)));
     omissions
 }
 
-/// Processes of others are hidden by an option of the mount.
+/// A mount option hides other users' processes.
 pub(super) fn hidden(proc_root: &Path, option: &str) -> Omission {
     Omission {
         detail: format!(
-            "{} is mounted with {option}: other users' processes are not seen",
+            "{} is mounted with {option}, which hides other users' processes",
             proc_root.display()
         ),
         hint: by_capability("CAP_SYS_PTRACE").into(),

@@ -7,40 +7,51 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use crate::collector::file;
-use crate::collector::namespaces::netns::{Netns, NetnsError};
+use crate::collector::namespaces::netns::{self, Netns, NetnsError};
 use crate::collector::procfs::is_gone;
 use crate::model::Pid;
 
-/// The most processes of a namespace that are remembered, to look at another one where one ended.
+/// The most processes of a namespace that are remembered: others lead to it if one ends.
 const PIDS_MAX: usize = 8;
 
-/// What tells a namespace from every other.
+/// What identifies a namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Key {
-    /// The one that the tool runs in.
+    /// The namespace of this process.
     Own,
     /// The inode of the namespace.
     Inode(u64),
-    /// The inode of `/proc/PID/net/tcp`, where the namespace itself may not be looked at: each has
-    /// a file of its own, with the same number in every procfs (`fs/proc/proc_net.c`).
+    /// The inode of `/proc/PID/net/tcp`, where the link of the namespace may not be read: each has a
+    /// file of its own, with the same inode in every procfs (`fs/proc/proc_net.c`).
     Table(u64),
 }
 
-/// How a namespace can be reached.
+/// What leads to a namespace.
 #[derive(Debug, Default)]
-pub(super) struct Place {
-    /// The name by which `ip netns` knows it.
+pub(in crate::collector) struct Place {
+    /// Its name in `ip netns`.
     pub(super) name: Option<String>,
-    /// A path to it: of a mount, or the link of a thread or a descriptor.
+    /// A path to it: a mount, or the link of a thread or descriptor.
     pub(super) path: Option<PathBuf>,
-    /// Other links of threads and descriptors: the first may be of one that ends.
+    /// Other links of threads and descriptors, in case the first one ends.
     pub(super) links: Vec<PathBuf>,
-    /// The first processes that are in it.
+    /// The first processes in it.
     pub(super) pids: Vec<Pid>,
-    /// How many are.
+    /// How many processes are in it.
     pub(super) processes: u64,
-    /// It was found by a socket of a process, by which it was opened.
+    /// The namespace, opened through a socket of a process.
     pub(super) held: Option<Netns>,
+}
+
+impl Key {
+    /// The inode of the namespace, if it is known.
+    pub(super) fn inode(self) -> Option<u64> {
+        match self {
+            Key::Own => netns::current(),
+            Key::Inode(inode) => Some(inode),
+            Key::Table(_) => None,
+        }
+    }
 }
 
 impl Place {
@@ -51,7 +62,7 @@ impl Place {
         self.name.clone().or_else(path).or_else(pid)
     }
 
-    /// Opens the namespace; `None` where it has gone away, or what led to it leads elsewhere now.
+    /// Opens the namespace; `None` if it no longer exists, or all paths lead elsewhere now.
     pub(super) fn open(
         &self,
         inode: Option<u64>,
@@ -80,12 +91,12 @@ impl Place {
         }
         if self.processes > self.pids.len() as u64 {
             let ended = io::Error::from(Errno::SRCH);
-            refused.get_or_insert(could_not_open("of more processes than are known", &ended));
+            refused.get_or_insert(could_not_open("of processes that ended meanwhile", &ended));
         }
         refused.map_or(Ok(None), Err)
     }
 
-    /// A link of a thread or a descriptor that leads to it.
+    /// Adds a link of a thread or descriptor that leads to it.
     pub(super) fn link(&mut self, link: PathBuf) {
         match self.path {
             _ if !self.pids.is_empty() => {}
@@ -95,13 +106,13 @@ impl Place {
         }
     }
 
-    /// Counts a process that is in it.
+    /// Counts a process in it.
     pub(super) fn add(&mut self, pid: Pid) {
         self.processes += 1;
         self.know(pid);
     }
 
-    /// A process by which it can be reached.
+    /// Remembers a process that leads to it.
     pub(super) fn know(&mut self, pid: Pid) {
         if self.pids.len() < PIDS_MAX && !self.pids.contains(&pid) {
             self.pids.push(pid);
@@ -117,7 +128,7 @@ fn could_not_open(name: &str, error: &io::Error) -> NetnsError {
     }
 }
 
-/// Whether the namespace is there, though it was not opened.
+/// Whether a path leads to the namespace, though it could not be opened.
 fn leads_to(path: &Path, inode: Option<u64>) -> bool {
     file::metadata(path).is_ok_and(|file| inode.is_none_or(|inode| file.ino() == inode))
 }

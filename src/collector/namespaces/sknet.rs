@@ -1,8 +1,8 @@
-//! The network namespace that a socket lives in: SIOCGSKNS of ioctl(2) (`net/socket.c`, Linux 4.9),
-//! and pidfd_getfd(2) (Linux 5.6) to ask it of another process's socket.
+//! The network namespace of a socket: SIOCGSKNS of ioctl(2) (`net/socket.c`, Linux 4.9), with
+//! pidfd_getfd(2) (Linux 5.6) for sockets of other processes.
 //!
-//! The unsafe code is one ioctl that takes no argument and returns a descriptor: rustix has no
-//! function for it.
+//! The unsafe code is one ioctl that takes no argument and returns a descriptor; rustix has no function
+//! for it.
 
 #![allow(unsafe_code)]
 
@@ -54,7 +54,7 @@ fn namespace_of(socket: impl AsFd) -> Result<OwnedFd, Errno> {
     unsafe { ioctl(socket, NamespaceOfSocket) }
 }
 
-/// The namespace of the calling thread, told by a socket that is made in it.
+/// The namespace of the calling thread, from a new socket.
 ///
 /// # Errors
 /// Without CAP_NET_ADMIN in it.
@@ -68,7 +68,7 @@ pub(in crate::collector) fn own() -> Result<OwnedFd, Errno> {
     )?)
 }
 
-/// The sockets of another process, to be asked.
+/// The sockets of another process.
 pub(in crate::collector) struct Sockets {
     process: OwnedFd,
 }
@@ -83,12 +83,12 @@ impl Sockets {
         Ok(Sockets { process })
     }
 
-    /// Whether a TCP socket has no connection and does not listen: reset, reaped or never
-    /// connected. It is in no table then. `None` of what may not be asked, or has another inode.
+    /// Whether a TCP socket has no connection and does not listen: reset, reaped or never connected. Then
+    /// it is in no table. `None` if it may not be shared, or has another inode.
     pub(in crate::collector) fn is_dead(&self, fd: u32, inode: u32) -> Option<bool> {
         let fd = i32::try_from(fd).ok()?;
         let shared = pidfd_getfd(&self.process, fd, PidfdGetfdFlags::empty()).ok()?;
-        // Another procfs may number the processes otherwise.
+        // Another procfs may have other process numbers.
         if rustix::fs::fstat(&shared).ok()?.st_ino != u64::from(inode) {
             return None;
         }
@@ -102,11 +102,11 @@ impl Sockets {
         }
     }
 
-    /// The namespace of an IPv4 or IPv6 socket; `None` of another. The socket is shared for a few
-    /// microseconds, in which nothing is done with it.
+    /// The namespace of an IPv4 or IPv6 socket; `None` for other families. The socket is shared for a few
+    /// microseconds, and not used.
     ///
     /// # Errors
-    /// When it may not be asked, or is gone.
+    /// When the socket may not be shared, or is closed.
     pub(super) fn namespace(&self, fd: u32) -> Result<Option<OwnedFd>, Errno> {
         let fd = i32::try_from(fd).map_err(|_| Errno::BADF)?;
         let shared = pidfd_getfd(&self.process, fd, PidfdGetfdFlags::empty())?;
@@ -138,14 +138,14 @@ mod tests {
             ),
             Err(error) => {
                 assert_eq!(error, Errno::PERM);
-                return eprintln!("not root: sockets may not be asked");
+                return eprintln!("not root: the namespace of a socket may not be read");
             }
         }
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let mine = Sockets::of(Pid(std::process::id())).unwrap();
-        let told = mine.namespace(socket.as_raw_fd() as u32).unwrap().unwrap();
+        let found = mine.namespace(socket.as_raw_fd() as u32).unwrap().unwrap();
         assert_eq!(
-            Some(inode(told)),
+            Some(inode(found)),
             crate::collector::namespaces::netns::current()
         );
         let file = File::open("/proc/self/stat").unwrap();

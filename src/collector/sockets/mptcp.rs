@@ -1,5 +1,5 @@
-//! The MPTCP sockets of one network namespace: whether there are any, and a dump of their own. The
-//! subflows below them come with TCP.
+//! The MPTCP sockets of one network namespace: whether there are any, and their own dump. Their subflows
+//! come with TCP.
 //!
 //! See `net/mptcp/mptcp_diag.c`.
 
@@ -11,21 +11,21 @@ use crate::collector::sockets::sock_diag::wire::Query;
 use crate::collector::sockets::sock_diag::{Dump, DumpError, Dumped, Reader};
 use crate::model::{Gap, GapKind, Protocol, Socket, State, StateSet};
 
-/// Whether a namespace has MPTCP sockets, by its /proc/net, which everybody may read.
+/// Whether a namespace has MPTCP sockets, according to its /proc/net, which everybody may read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Presence {
     /// The kernel has no MPTCP, or nobody has used it in this namespace.
     None,
     /// This many connections and listeners.
     Some(u64),
-    /// It was used. No socket is counted now, but kernels before 6.3 never count any.
+    /// MPTCP was used. No socket is counted now, but kernels before 6.3 never count any.
     Possible,
     /// /proc/net cannot be read.
     Unknown,
 }
 
 impl Presence {
-    /// By a directory such as /proc/thread-self/net.
+    /// According to a directory such as /proc/thread-self/net.
     pub(crate) fn of(net: &Path) -> Presence {
         let read = |name| file::text(&net.join(name));
         let Ok(protocols) = read("protocols") else {
@@ -63,13 +63,13 @@ pub(crate) fn is_unused(netstat: &str) -> bool {
 
 /// The result of reading MPTCP.
 pub(crate) enum Mptcp {
-    /// There is none, so TCP has no subflows.
+    /// There are no MPTCP sockets, so TCP has no subflows.
     Absent,
     Read(Dump),
     Refused(Presence, DumpError),
 }
 
-/// Appends the MPTCP sockets that may be selected, and those that others are judged by.
+/// Appends the MPTCP sockets that may be selected, and those by which others are judged.
 pub(crate) fn read(
     request: &Request,
     net: &Path,
@@ -128,7 +128,7 @@ pub(crate) fn adopt_listeners(found: &mut Dumped) {
     }));
 }
 
-/// The gap for missing MPTCP sockets; `None` if nothing suggests that there are any.
+/// The gap for missing MPTCP sockets; `None` if nothing indicates that there are any.
 pub(crate) fn gap(
     presence: Presence,
     subflows: usize,
@@ -145,7 +145,7 @@ pub(crate) fn gap(
         }
         (Presence::Possible, _) => (
             1,
-            format!("MPTCP was used here, and its sockets could not be read: {reason}"),
+            format!("MPTCP was used here, but its sockets could not be read: {reason}"),
         ),
         (Presence::None, _) | (Presence::Unknown, 0) => return None,
         (Presence::Unknown, count) => (

@@ -1,12 +1,11 @@
-//! /proc/net/tcp and tcp6: the fallback if sock_diag is not available.
+//! Parses /proc/net/tcp, tcp6, udp and udp6: the fallback if sock_diag is not available.
 //!
 //! The text has no cookies, no ages and no accept queue limits; see proc_pid_net(5) and
 //! `net/ipv4/tcp_ipv4.c`, `tcp4_seq_show`.
 //!
-//! The kernel hands out a page of it at a time, and finds its place in the table again by hash bucket
-//! and position (`fs/seq_file.c`, `tcp_seek_last_pos`). While connections come and go, a row may come
-//! twice or be skipped, and rows are of different moments: of at most 300 connections at a time, 325
-//! different ones were read.
+//! The kernel returns a page at a time, and resumes by hash bucket and position (`fs/seq_file.c`,
+//! `tcp_seek_last_pos`). While connections open and close, a row may come twice or be skipped, and rows
+//! show different moments: with at most 300 connections at a time, 325 different ones were read.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -20,33 +19,32 @@ use crate::model::{Endpoint, Family, Protocol, Socket, State, Timer, TimerKind};
 /// A clock tick of `tm->when` in milliseconds: `USER_HZ` is 100 on every architecture that Rust
 /// runs on under Linux.
 const TICK_MS: u32 = 10;
-/// The longest line that the kernel writes is about 180 bytes; a longer one is not its own.
+/// The longest line that the kernel writes has about 180 bytes; a longer line is malformed.
 const LINE_MAX: usize = 1024;
 
-/// What a reading brought besides sockets.
+/// What a reading returned besides sockets.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Reading {
-    /// Lines that are not of the kernel's form.
+    /// Lines that are not in the kernel's format.
     pub malformed: u64,
     /// Sockets that came again because the table changed between two pieces of it.
     pub repeated: u64,
-    /// Rows left out that may be other sockets or the same again: sockets on two devices can have the
-    /// same ends.
+    /// Rows left out that may be duplicates or other sockets: sockets on two devices can have the same
+    /// ends.
     pub ambiguous: u64,
     /// Whether it came in several pieces.
     pub in_pieces: bool,
 }
 
-/// What tells a row from every other: the ends, the inode, and where the kernel has the socket, as
-/// a hash. The last is 0 to those from whom `kptr_restrict` keeps it, an inode that of a socket
-/// without a file.
+/// What identifies a row: the ends, the inode, and the hashed kernel address of the socket. The address
+/// is 0 if `kptr_restrict` hides it, the inode is 0 for a socket without a file.
 type Identity = (Endpoint, Endpoint, u32, u64);
 
-/// Reads the text of `/proc/net/tcp` (`Family::Inet`) or `tcp6`, or of `udp` and `udp6`. Lines that cannot be understood
-/// are counted and passed over; no line costs an allocation.
+/// Reads the text of `/proc/net/tcp` or `udp` (`Family::Inet`), `tcp6` or `udp6`. Lines that cannot be
+/// parsed are counted and skipped; no line costs an allocation.
 ///
 /// # Errors
-/// When the text cannot be read, or there is none: a table of no sockets has a heading still.
+/// When the text cannot be read, or is empty: a table without sockets still has a heading.
 pub fn read(
     text: impl Read,
     protocol: Protocol,
@@ -62,7 +60,7 @@ pub fn read(
     let mut first = true;
     let mut bytes = 0usize;
     while read_line(&mut lines, &mut line)? {
-        // Within the first piece nothing comes twice.
+        // Within the first piece no row comes twice.
         bytes = bytes.saturating_add(line.len());
         reading.in_pieces = bytes > page;
         if line.trim_ascii().is_empty() {
@@ -75,9 +73,9 @@ pub fn read(
             reading.malformed += 1;
             continue;
         };
-        let place = place(&line);
-        let is_new = seen.insert((socket.local, socket.remote, socket.inode, place));
-        match (is_new, place, socket.inode) {
+        let address = address(&line);
+        let is_new = seen.insert((socket.local, socket.remote, socket.inode, address));
+        match (is_new, address, socket.inode) {
             (false, 0, 0) if reading.in_pieces => reading.ambiguous += 1,
             (false, 0, 0) | (true, ..) => {
                 if keep(&socket) {
@@ -94,7 +92,7 @@ pub fn read(
     Ok(reading)
 }
 
-/// The same into `found`, and as it is onto its capture where it has one.
+/// Reads into `found`, and keeps the text if it has a capture.
 pub(crate) fn read_into(
     found: &mut Dumped,
     text: impl Read,
@@ -127,7 +125,7 @@ fn read_line(lines: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
     Ok(read > 0)
 }
 
-/// Whether a line is the kernel's heading, and not one that a row has become a part of.
+/// Whether a line is the kernel's heading, and not a heading merged with a row.
 pub fn is_heading(line: &[u8]) -> bool {
     let is_word = |byte: &u8| byte.is_ascii_lowercase() || b"_->".contains(byte);
     let mut words = line
@@ -136,8 +134,8 @@ pub fn is_heading(line: &[u8]) -> bool {
     words.next() == Some(b"sl") && words.all(|word| word.iter().all(is_word))
 }
 
-/// Reads one line: `sl local remote st tx:rx tr:when retrnsmt uid timeout inode …`.
-/// `None` when it is not of that form.
+/// Parses a line: `sl local remote st tx:rx tr:when retrnsmt uid timeout inode …`. `None` if it has
+/// another format.
 pub fn socket(line: &[u8], protocol: Protocol, family: Family) -> Option<Socket> {
     let line = std::str::from_utf8(line).ok()?;
     let mut fields = line.split_ascii_whitespace();
@@ -152,8 +150,8 @@ pub fn socket(line: &[u8], protocol: Protocol, family: Family) -> Option<Socket>
     let probes: u32 = fields.next()?.parse().ok()?;
     let inode = fields.next()?.parse().ok()?;
     let kind = TimerKind::from_kernel(u8::try_from(timer).ok()?);
-    // Behind the references, the address and three timeouts (`net/ipv4/tcp_ipv4.c`,
-    // `get_tcp4_sock`); the kernel's own minisockets have none.
+    // After the references, the address and three timeouts (`net/ipv4/tcp_ipv4.c`, `get_tcp4_sock`);
+    // the kernel's minisockets have none.
     let cwnd = fields.nth(5).filter(|_| protocol == Protocol::Tcp);
     Some(Socket {
         protocol,
@@ -175,8 +173,8 @@ pub fn socket(line: &[u8], protocol: Protocol, family: Family) -> Option<Socket>
     })
 }
 
-/// Where the kernel has the socket of a line, behind `inode ref`: hashed, or 0.
-fn place(line: &[u8]) -> u64 {
+/// The hashed kernel address of the socket of a line, after `inode ref`; or 0.
+fn address(line: &[u8]) -> u64 {
     let mut fields = line
         .split(u8::is_ascii_whitespace)
         .filter(|field| !field.is_empty());
@@ -196,7 +194,7 @@ fn hex_pair(field: &str) -> Option<(u32, u32)> {
     ))
 }
 
-/// An address as 32-bit words of the host's byte order in hexadecimal, and a port.
+/// An address as hexadecimal 32-bit words in the host's byte order, and a port.
 fn endpoint(field: &str, family: Family) -> Option<Endpoint> {
     let (addr, port) = field.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
@@ -284,7 +282,7 @@ mod tests {
         assert_eq!((sockets.len(), reading.repeated), (1, 1));
     }
 
-    /// A row of TIME_WAIT, which has no inode, with the kernel's place of the socket.
+    /// A row of TIME_WAIT, which has no inode, with the kernel's address of the socket.
     fn time_wait(place: u64) -> String {
         format!(
             "   0: 0100007F:1F90 0100007F:9000 06 00000000:00000000 03:000016C3 00000000     0        0 0 3 {place:016x}\n"
@@ -298,7 +296,7 @@ mod tests {
             Family::Inet,
         );
         assert_eq!((sockets.len(), reading), (2, Reading::default()));
-        // Of one piece no row comes twice, whatever is known of it.
+        // Within one piece no row comes twice, whatever identifies it.
         let (sockets, reading) = read_all(
             &format!("{HEADER}{}{}", time_wait(0), time_wait(0)),
             Family::Inet,

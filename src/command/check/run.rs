@@ -14,7 +14,7 @@ use crate::collector::holders::Progress;
 use crate::command::inspection::{Inspection, find};
 use crate::filter::Term;
 use crate::model::Snapshot;
-use crate::{classifier, collector, exit::Outcome, renderer};
+use crate::{classifier, exit::Outcome, renderer};
 
 /// Reads and judges in a separate thread, so that a read that hangs cannot delay the answer. A
 /// closed pipe does not change the status; any other write error turns OK into UNKNOWN.
@@ -80,7 +80,7 @@ fn judge(check: &Check) -> anyhow::Result<(Status, Vec<u8>)> {
     }
     let grace = check.grace();
     let unclear = verdict::maybe_young(&judged.0, &check.test).len();
-    let why = if check.inspection.request.from.is_some() {
+    let why = if check.inspection.source.recording().is_some() {
         "a recording is a single reading; use `closewait diff` to compare two".to_owned()
     } else {
         let took = start.elapsed();
@@ -114,7 +114,7 @@ fn print(check: &Check, (report, found, verdict): Judged<'_>) -> anyhow::Result<
 
 /// Adds which of the named ports, programs and processes have no socket.
 fn without_sockets(check: &Check, report: &Report<'_>, mut verdict: Verdict) -> Verdict {
-    let recorded = check.inspection.request.from.is_some();
+    let recorded = check.inspection.source.recording().is_some();
     for term in report.without_sockets() {
         let Some(name) = term.named() else { continue };
         if recorded && matches!(term, Term::Pid(_)) {
@@ -145,7 +145,10 @@ struct Reading {
 impl Reading {
     fn new(check: &Check) -> anyhow::Result<Reading> {
         let began = Instant::now();
-        let snapshot = collector::collect(&check.inspection.request, &Progress::default())?;
+        let snapshot = check
+            .inspection
+            .source
+            .collect(&check.inspection.request, &Progress::default())?;
         Ok(Reading {
             snapshot,
             began,

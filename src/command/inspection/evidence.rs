@@ -6,7 +6,7 @@ use crate::classifier::finding::{self, Findings};
 use crate::classifier::queue;
 use crate::collector::processes::Suspect;
 use crate::model::{Gap, GapKind, Snapshot, Step};
-use crate::{collector, renderer};
+use crate::renderer;
 
 /// Findings, if the page shows them, with evidence from the processes they name.
 pub(in crate::command) fn find(
@@ -37,7 +37,8 @@ pub(in crate::command) fn find(
     let mut suspects = suspects;
     let (with_dead_sockets, left_out) = if plan.evidence {
         let is_meant = |pid| report.asks_about_dead(pid);
-        collector::with_dead_sockets(&plan.request, snapshot, is_meant)
+        plan.source
+            .with_dead_sockets(&plan.request, snapshot, is_meant)
     } else {
         (Vec::new(), 0)
     };
@@ -52,10 +53,12 @@ pub(in crate::command) fn find(
     let (evidence, step) = if suspects.is_empty() || !plan.evidence {
         (Vec::new(), None)
     } else {
-        let (evidence, step) = collector::examine(&plan.request, snapshot, &suspects, plan.sample);
+        let (evidence, step) = plan
+            .source
+            .examine(&plan.request, snapshot, &suspects, plan.sample);
         (evidence, Some(step))
     };
-    if plan.request.from.is_some() && plan.evidence && evidence.len() < asked {
+    if plan.source.recording().is_some() && plan.evidence && evidence.len() < asked {
         let missing = (asked - evidence.len()) as u64;
         report.gaps.push(Gap {
             kind: GapKind::EvidenceMissing,
@@ -88,7 +91,7 @@ pub(in crate::command) fn find(
         } else {
             Vec::new()
         };
-        let followed = collector::follow(&plan.request, snapshot, &behind);
+        let followed = plan.source.follow(&plan.request, snapshot, &behind);
         if followed.is_empty() {
             return (found, step);
         }

@@ -11,6 +11,7 @@ mod needs;
 pub(super) mod place;
 mod run;
 mod selection;
+mod source;
 
 pub(super) use self::evidence::{find, not_asked};
 use self::place::Place;
@@ -18,6 +19,7 @@ pub(super) use self::run::report_gaps;
 pub use self::run::run;
 pub(super) use self::selection::Words;
 use self::selection::{families, filter, protocols, selection};
+pub use self::source::Source;
 use super::UsageError;
 use crate::classifier::Rules;
 use crate::classifier::age::Sightings;
@@ -50,6 +52,7 @@ const GROUPS: usize = 10;
 /// What is read, how it is judged and how it is printed.
 #[derive(Debug, Clone)]
 pub struct Inspection {
+    pub source: Source,
     pub request: Request,
     pub rules: Rules,
     pub view: View,
@@ -256,6 +259,7 @@ impl Asked {
         // A check counts too, but still judges findings.
         let evidence = !ask.evidence.no_evidence && !matches!(view.page, Page::Tally(_));
         Ok(Inspection {
+            source: place.source,
             request: Request {
                 source: ask.host.source(),
                 scan: ask.host.scan()?,
@@ -272,7 +276,6 @@ impl Asked {
                 limits: false,
                 captured: false,
                 others,
-                from: place.recording,
             },
             rules: Rules {
                 filter,

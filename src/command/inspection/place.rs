@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use super::Ask;
 use super::selection::{self, Words};
+use super::source::Source;
 use crate::cli::reading::Host;
 use crate::collector::names::SystemNames;
-use crate::collector::namespaces::whereabouts;
+use crate::collector::namespaces::choose_for;
 use crate::collector::request::{NetnsChoice, NetnsName, ScanChoice, SourceChoice};
 use crate::command::UsageError;
 use crate::filter::{Names, Term};
@@ -20,7 +21,7 @@ use crate::rights;
 pub(in crate::command) struct Place {
     pub(in crate::command) proc_root: PathBuf,
     pub(in crate::command) netns: NetnsChoice,
-    pub(in crate::command) recording: Option<Arc<Recording>>,
+    pub(in crate::command) source: Source,
     /// Whether the selection names processes, so that other namespaces do not matter.
     pub(super) names_processes: bool,
 }
@@ -30,7 +31,7 @@ impl Place {
         Ok(Place {
             netns: host.chosen().unwrap_or(NetnsChoice::Own),
             proc_root: host.proc_root(),
-            recording: from.map(open).transpose()?,
+            source: from.map_or(Ok(Source::Host), open)?,
             names_processes: false,
         })
     }
@@ -48,10 +49,10 @@ impl Place {
         if !of_flags.is_empty() {
             named.insert(0, of_flags.iter().collect());
         }
-        if named.is_empty() || self.recording.is_some() {
+        if named.is_empty() || self.source.recording().is_some() {
             return;
         }
-        match whereabouts(&named, &self.proc_root) {
+        match choose_for(&named, &self.proc_root) {
             Ok(netns) if self.netns == NetnsChoice::Own => {
                 self.netns = netns;
                 self.names_processes = true;
@@ -66,7 +67,7 @@ impl Place {
 
     /// Whether sockets of several network namespaces may be shown.
     pub(super) fn has_several_namespaces(&self) -> bool {
-        match &self.recording {
+        match self.source.recording() {
             Some(recording) => {
                 recording.facts.all_namespaces || recording.facts.namespaces.len() > 1
             }
@@ -80,7 +81,7 @@ impl Place {
 
     pub(super) fn read(&self, words: &[String]) -> Result<Words, UsageError> {
         let read = |names: &dyn Names| Words::read(words, names);
-        let answer = match &self.recording {
+        let answer = match self.source.recording() {
             Some(recording) => read(&RecordedNames::new(recording)),
             None => read(&SystemNames::new(&self.proc_root, &self.netns)),
         };
@@ -89,7 +90,7 @@ impl Place {
 }
 
 /// Opens a recording; `-` is stdin.
-pub(in crate::command) fn open(path: &Path) -> Result<Arc<Recording>, UsageError> {
+pub(in crate::command) fn open(path: &Path) -> Result<Source, UsageError> {
     let read = if path == Path::new("-") {
         Recording::read_from(std::io::stdin().lock())
     } else {
@@ -101,7 +102,7 @@ pub(in crate::command) fn open(path: &Path) -> Result<Arc<Recording>, UsageError
         path: path.to_owned(),
         reason,
     })?;
-    Ok(Arc::new(recording))
+    Ok(Source::Recording(Arc::new(recording)))
 }
 
 impl Host {

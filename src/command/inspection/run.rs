@@ -16,7 +16,7 @@ use crate::exit::Outcome;
 use crate::model::Step;
 use crate::renderer::order;
 use crate::renderer::{self, Format, Page};
-use crate::{classifier, collector, output, progress};
+use crate::{classifier, output, progress};
 
 /// Inspects. Diagnostics go to `err`.
 ///
@@ -54,7 +54,7 @@ fn inspect(
 ) -> anyhow::Result<Outcome> {
     let start = Instant::now();
     let progress = Progress::default();
-    let snapshot = progress::shown(&progress, || collector::collect(&plan.request, &progress))?;
+    let snapshot = progress::shown(&progress, || plan.source.collect(&plan.request, &progress))?;
     let collected = Instant::now();
     let mut report = classifier::classify(&snapshot, &plan.rules);
     let classified = Instant::now();

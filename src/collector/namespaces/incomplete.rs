@@ -1,5 +1,5 @@
-//! What could not be looked at though the process goes on: namespaces that only it keeps may be
-//! missing.
+//! Running processes of which something could not be read: network namespaces that only they keep alive
+//! may be missing.
 
 use std::path::Path;
 
@@ -11,22 +11,22 @@ use crate::collector::access::hint_of;
 use crate::collector::procfs::{is_gone, is_ours, stat};
 use crate::model::Pid;
 
-/// So many processes may be closed to whoever has every right: a security module protects them, and
-/// the search for holders says so.
+/// So many processes may be unreadable even to root: a security module protects them, which the search
+/// for holders reports.
 const CLOSED_MAX: usize = 8;
 
-/// The processes of which something could not be looked at.
+/// The processes of which something could not be read.
 #[derive(Debug, Default)]
-pub(super) struct Lost {
-    /// Those that may not be looked at at all, which is told by who may.
+pub(super) struct Incomplete {
+    /// Those of which not even the namespace may be read.
     closed: Vec<Pid>,
     last: Option<Pid>,
     processes: u64,
     first: Option<(Pid, &'static str, Errno)>,
 }
 
-impl Lost {
-    /// A process may not be looked at.
+impl Incomplete {
+    /// The namespace of a process may not be read.
     pub(super) fn close(&mut self, pid: Pid, reason: Errno) {
         if self.closed.is_empty() {
             self.first.get_or_insert((pid, "namespace", reason));
@@ -34,8 +34,8 @@ impl Lost {
         self.closed.push(pid);
     }
 
-    /// Something of a process could not be looked at.
-    pub(super) fn lose(&mut self, proc_root: &Path, pid: Pid, what: &'static str, reason: Errno) {
+    /// Something of a process could not be read.
+    pub(super) fn miss(&mut self, proc_root: &Path, pid: Pid, what: &'static str, reason: Errno) {
         if self.closed.contains(&pid) || self.last == Some(pid) {
             return;
         }
@@ -49,7 +49,7 @@ impl Lost {
         self.processes += 1;
     }
 
-    /// What may be missing for that, where `all` are the processes.
+    /// Why namespaces may be missing, given the number of all processes.
     pub(super) fn omission(&self, all: usize) -> Option<Omission> {
         let closed = self.closed.len();
         let count = match self.processes {
@@ -60,17 +60,17 @@ impl Lost {
         let (pid, what, reason) = self.first?;
         let whose = match count {
             1 => format!("process {pid}"),
-            more => format!("{more} processes, such as {pid}"),
+            more => format!("{more} processes (first: {pid})"),
         };
         Some(Omission {
-            detail: format!("could not read each {what} of {whose}: {reason}"),
+            detail: format!("could not read every {what} of {whose}: {reason}"),
             hint: hint_of(reason, "CAP_SYS_PTRACE"),
         })
     }
 }
 
-/// Whether a process has ended, or is a zombie. Where a file is not there, the kernel is asked: files
-/// may be hidden.
+/// Whether a process has ended, or is a zombie. If its files are missing, kill(2) decides: they may be
+/// hidden.
 pub(super) fn is_ending(proc_root: &Path, pid: Pid) -> bool {
     match stat(&proc_root.join(pid.to_string())) {
         Ok(fields) => fields.starts_with(['Z', 'X']),

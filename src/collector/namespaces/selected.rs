@@ -1,5 +1,5 @@
-//! Where the processes live that a filter names: their sockets are in these network namespaces, or
-//! there is no such process.
+//! The network namespaces of the processes that a filter names, and of their sockets; or why there are
+//! no such processes.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::io::Errno;
 
 use super::find::{Found, Search};
-use super::lost::{Lost, is_ending};
+use super::incomplete::{Incomplete, is_ending};
 use super::omission::Omission;
 use super::place::Key;
 use crate::collector::file;
@@ -17,26 +17,26 @@ use crate::collector::request::{Missing, NetnsChoice};
 use crate::filter::Term;
 use crate::model::{Cgroup, Name, Pid};
 
-/// The namespaces to be read for processes that a filter names, one of each group of terms.
+/// Chooses the namespaces of the processes that a filter names. Each group of terms must name one.
 ///
 /// # Errors
 /// When a group names no process, or none can be listed.
-pub fn whereabouts(groups: &[Vec<&Term>], proc_root: &Path) -> Result<NetnsChoice, Missing> {
+pub fn choose_for(groups: &[Vec<&Term>], proc_root: &Path) -> Result<NetnsChoice, Missing> {
     let search = Search::of_processes(proc_root);
     let pids = search.pids.clone();
     if pids.is_empty() {
-        // The last doubt of a search without processes is about them.
+        // The last omission of a search without processes is about them.
         let why = search.found.omissions.last().map(Omission::words);
         return Err(Missing::Unlisted(why.unwrap_or_default()));
     }
     let in_groups = groups.iter().flatten().any(|term| term.needs_cgroup());
-    let told = |pid: &Pid| {
+    let with_cgroup = |pid: &Pid| {
         let path = proc_root.join(pid.to_string()).join("cgroup");
         let read = || file::read(&path, file::TEXT_MAX).ok();
         let cgroup = in_groups.then(read).flatten();
         (*pid, cgroup.and_then(|text| cgroup::of_process(&text)))
     };
-    let processes: Vec<(Pid, Option<Cgroup>)> = pids.iter().map(told).collect();
+    let processes: Vec<(Pid, Option<Cgroup>)> = pids.iter().map(with_cgroup).collect();
     let mut named = BTreeSet::new();
     for group in groups {
         let is_named = |(pid, cgroup): &&(Pid, Option<Cgroup>)| {
@@ -58,66 +58,66 @@ pub fn whereabouts(groups: &[Vec<&Term>], proc_root: &Path) -> Result<NetnsChoic
         named.extend(of_group.map(|(pid, _)| *pid));
     }
     let pids: Vec<Pid> = named.into_iter().collect();
-    let homes = homes(search, &pids);
-    Ok(
-        if homes.keys.iter().eq([&Key::Own]) && homes.closed.is_none() && homes.omission.is_none() {
-            NetnsChoice::Own
-        } else {
-            NetnsChoice::Of {
-                pids,
-                several: homes.keys.len() > 1,
-            }
-        },
-    )
+    let namespaces = namespaces_of(&pids, search);
+    let is_complete = namespaces.unread.is_none() && namespaces.omission.is_none();
+    Ok(if is_complete && namespaces.keys.iter().eq([&Key::Own]) {
+        NetnsChoice::Own
+    } else {
+        NetnsChoice::Of {
+            pids,
+            several: namespaces.keys.len() > 1,
+        }
+    })
 }
 
-/// Where processes and their sockets live.
-pub(super) struct Homes {
+/// The namespaces of processes and of their sockets.
+pub(super) struct Namespaces {
     pub(super) found: Found,
+    /// Those among the found.
     pub(super) keys: BTreeSet<Key>,
-    /// How many of the processes may not be looked at, the first of them, and why.
-    pub(super) closed: Option<(u64, Pid, Errno)>,
-    /// Why their sockets may be elsewhere too.
+    /// How many of the processes could not be read, the first of them, and why.
+    pub(super) unread: Option<(u64, Pid, Errno)>,
+    /// Why their sockets may be in other namespaces too.
     pub(super) omission: Option<Omission>,
 }
 
-/// The namespaces of processes and of their sockets. Where these cannot be told, the one in which a
-/// plain run looks is among them.
-pub(super) fn homes(mut search: Search<'_>, pids: &[Pid]) -> Homes {
-    let may_ask = has_our_numbers(search.proc_root);
+/// The namespaces of processes and of their sockets. If the namespace of any socket is unknown, the one
+/// that is read by default is among them.
+pub(super) fn namespaces_of(pids: &[Pid], mut search: Search<'_>) -> Namespaces {
+    let by_sockets = has_our_numbers(search.proc_root);
     let mut keys = BTreeSet::new();
-    let mut closed: Option<(u64, Pid, Errno)> = None;
-    let mut all_told = true;
-    // What is not asked about is not missed.
-    search.lost = Lost::default();
+    let mut unread: Option<(u64, Pid, Errno)> = None;
+    let mut all_read = true;
+    // Other processes do not matter here.
+    search.incomplete = Incomplete::default();
     for &pid in pids {
-        let told = match search.key_of(pid) {
+        let read = match search.key_of(pid) {
             Some(key) => {
                 keys.insert(key);
-                // By what it was found may have failed before.
+                // Whatever led to the namespace may have failed before.
                 search.found.places.entry(key).or_default().know(pid);
-                search.descriptors_of(pid, may_ask, &mut keys)
+                search.descriptors_of(pid, by_sockets, &mut keys)
             }
             None => Err(search.unreadable(pid)),
         };
-        match told {
-            Ok(told) => all_told &= told,
+        match read {
+            Ok(read) => all_read &= read,
             Err(error) => {
-                all_told = false;
+                all_read = false;
                 if !is_gone(error) || !is_ending(search.proc_root, pid) {
-                    closed.get_or_insert((0, pid, error)).0 += 1;
+                    unread.get_or_insert((0, pid, error)).0 += 1;
                 }
             }
         }
     }
-    let omission = search.lost.omission(pids.len());
-    if !all_told || keys.is_empty() {
+    let omission = search.incomplete.omission(pids.len());
+    if !all_read || keys.is_empty() {
         keys.extend(search.usual());
     }
-    Homes {
+    Namespaces {
         found: search.found,
         keys,
-        closed,
+        unread,
         omission,
     }
 }
@@ -132,13 +132,13 @@ fn missing(group: &[&Term], processes: &[(Pid, Option<Cgroup>)], proc_root: &Pat
         all.into_iter().collect()
     };
     let unread = || {
-        let is_closed = |pid: &Pid| {
+        let is_unreadable = |pid: &Pid| {
             let read = file::text(&proc_root.join(pid.to_string()).join("cgroup"));
             let reason = read.err().as_ref().and_then(Errno::from_io_error);
             reason.is_some_and(|reason| !is_gone(reason))
         };
         let pids = processes.iter().map(|(pid, _)| pid);
-        pids.filter(|pid| is_closed(pid)).count()
+        pids.filter(|pid| is_unreadable(pid)).count()
     };
     match group {
         [Term::Pid(pid)] => match process_of(*pid, proc_root) {
@@ -173,7 +173,7 @@ fn wanted(what: &str, term: &Term) -> String {
     }
 }
 
-/// The process of a thread, which /proc shows to those who ask for it by its number.
+/// The process of a thread. A procfs does not list threads, but opens them by number.
 fn process_of(thread: Pid, proc_root: &Path) -> Option<Pid> {
     let status = file::text(&proc_root.join(thread.to_string()).join("status")).ok()?;
     let process = status.lines().find_map(|line| line.strip_prefix("Tgid:"))?;
