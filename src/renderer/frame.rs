@@ -6,9 +6,10 @@ use std::time::Duration;
 use unicode_width::UnicodeWidthStr;
 
 use crate::classifier::{Report, StateCounts};
-use crate::model::{Source, StateSet};
+use crate::model::{Snapshot, Source, StateSet};
 use crate::renderer::style::{Look, NO_MARK, Role};
-use crate::renderer::{View, units};
+use crate::renderer::units;
+use crate::renderer::view::View;
 
 /// What was read: the host, the sockets, the processes.
 pub(in crate::renderer) fn header(
@@ -21,22 +22,7 @@ pub(in crate::renderer) fn header(
     let look = view.look;
     let time = units::clock(snapshot.taken_at_ns);
     let host = &snapshot.host.name;
-    let netns = match (snapshot.only_namespace(), snapshot.namespaces.len()) {
-        (None, several) => format!("{several} network namespaces"),
-        (Some(only), _) => match &only.label {
-            Some(label) => {
-                let path = only
-                    .asked
-                    .as_ref()
-                    .filter(|asked| asked.bytes().contains(&b'/'));
-                let through = path
-                    .filter(|path| *path != label)
-                    .map_or(String::new(), |path| format!(" ({path})"));
-                format!("{label}{through}")
-            }
-            None => "unknown namespace".to_owned(),
-        },
-    };
+    let netns = namespace(snapshot);
     let title = look.paint(Role::Heading, format_args!("closewait on {host}"));
     writeln!(
         out,
@@ -44,16 +30,7 @@ pub(in crate::renderer) fn header(
         look.paint(Role::Quiet, format_args!("{netns}, {time} UTC"))
     )?;
     let sockets = sockets(report);
-    let scan = &snapshot.scan;
-    let processes = match (&snapshot.holders, scan.processes_seen) {
-        (None, _) => "owners not read".to_owned(),
-        (Some(_), 0) => "no owners to read".to_owned(),
-        (Some(_), seen) => format!(
-            "{} of {} processes read",
-            units::count(scan.processes_read.into()),
-            units::count(seen.into())
-        ),
-    };
+    let processes = processes(snapshot);
     let source = match snapshot.source() {
         Source::Netlink => "sock_diag",
         Source::Procfs => "/proc/net/tcp: no ages",
@@ -75,6 +52,38 @@ pub(in crate::renderer) fn header(
         write_wrapped(&others.to_string(), look.width, 0, out)?;
     }
     Ok(())
+}
+
+/// `net:[4026531840]`, `blue (/run/netns/blue)`, `3 network namespaces`.
+fn namespace(snapshot: &Snapshot) -> String {
+    let Some(only) = snapshot.only_namespace() else {
+        return format!("{} network namespaces", snapshot.namespaces.len());
+    };
+    let Some(label) = &only.label else {
+        return "unknown namespace".to_owned();
+    };
+    let path = only
+        .asked
+        .as_ref()
+        .filter(|asked| asked.bytes().contains(&b'/'));
+    match path.filter(|path| *path != label) {
+        Some(path) => format!("{label} ({path})"),
+        None => label.to_string(),
+    }
+}
+
+/// `72 of 73 processes read`.
+fn processes(snapshot: &Snapshot) -> String {
+    let scan = &snapshot.scan;
+    match (&snapshot.holders, scan.processes_seen) {
+        (None, _) => "owners not read".to_owned(),
+        (Some(_), 0) => "no owners to read".to_owned(),
+        (Some(_), seen) => format!(
+            "{} of {} processes read",
+            units::count(scan.processes_read.into()),
+            units::count(seen.into())
+        ),
+    }
 }
 
 /// `1,904 TCP sockets`, `3 TCP and 5 UDP sockets`.

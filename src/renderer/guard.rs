@@ -4,8 +4,9 @@
 
 use std::io::{self, Write};
 
+use super::escape;
 use super::style::{Look, Role};
-use super::{Format, View, escape};
+use super::view::{Format, View};
 
 /// The kind of text: which characters it may contain, and how others are escaped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

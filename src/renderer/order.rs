@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use crate::classifier::group::{Group, first_name};
 use crate::classifier::{Report, Row};
 use crate::renderer::columns::{self, Column, Value};
-use crate::renderer::{Sort, SortKey};
+use crate::renderer::view::{Sort, SortKey};
 
 /// The rows to print: as they are, or positions in another order.
 pub enum Order {
@@ -88,8 +88,8 @@ fn compare_rows(
         Column::Owner | Column::Programs => {
             let text = |row: &Row<'_>| {
                 let mut text = String::new();
-                let told = columns::push_known(column, row, report, &mut text);
-                told.then_some(text)
+                let known_text = columns::push_known(column, row, report, &mut text);
+                known_text.then_some(text)
             };
             let (a, b) = (text(a), text(b));
             known(a.is_some(), b.is_some()).then_with(|| turn(a.cmp(&b)))

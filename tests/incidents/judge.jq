@@ -11,7 +11,7 @@
     and ($one.culprit == null or (($finding.culprit.kind // "") | test("^(" + $one.culprit + ")$")))
     and ($one.remote == null or (($finding.culprit.remote // {}) | "\(.addr):\(.port)") == $one.remote);
   # Words of a finding that only a fault earns.
-  ["leak", "never closed", "not being taken", "dead loop", "does not pass on", "not returned"] as $accusing
+  ["leak", "never closed", "does not accept the last answer", "infinite loop", "does not pass on", "not returned"] as $accusing
 | ([$found[] | [.meaning] + .evidence | join("\n")] | join("\n")) as $words
 | [
     (if $want.healthy then

@@ -18,7 +18,7 @@ pub(super) fn page(
         Format::Csv => usual_of_csv(ask),
         _ => usual(ask, several_namespaces),
     };
-    let whole = |more: Vec<Column>| Object::SumKey {
+    let whole = |more: Vec<Column>| Object::Whole {
         tcp_info: ask.details.info,
         memory: ask.details.memory,
         cgroups: ask.details.extend || more.iter().any(|column| column.needs().cgroups),

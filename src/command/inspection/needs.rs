@@ -58,7 +58,7 @@ impl Object {
     fn needs(&self) -> Needs {
         match self {
             Object::Columns(columns) => Needs::of(columns),
-            Object::SumKey {
+            Object::Whole {
                 tcp_info,
                 memory,
                 cgroups,

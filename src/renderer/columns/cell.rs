@@ -1,11 +1,10 @@
 //! What the columns of a listing show of a row.
 
-use unicode_width::UnicodeWidthStr;
-
-use super::super::{escape, units};
+use super::super::units;
 use super::Column;
 use super::ends::{digits, ipv4_width, is_plain, push_addr, push_end};
 use super::owner::{push_holders, push_owner};
+use super::text::{push_number, push_word, width};
 use crate::classifier::{Report, Row};
 use crate::model::{FigureValue, Missing, Owner, Placed, Timer};
 
@@ -143,16 +142,6 @@ pub fn push_known(column: Column, row: &Row<'_>, report: &Report<'_>, out: &mut 
     true
 }
 
-/// A name of any bytes, without a blank in it.
-pub fn push_word(name: &[u8], out: &mut String) {
-    let start = out.len();
-    escape::push(name, out);
-    if out[start..].contains(' ') {
-        let word = out.split_off(start).replace(' ', "\\x20");
-        out.push_str(&word);
-    }
-}
-
 impl Column {
     pub fn is_right_aligned(self) -> bool {
         matches!(
@@ -200,19 +189,6 @@ impl Column {
             }
         }
     }
-}
-
-/// The columns that a text takes on a terminal.
-pub fn width(text: &str) -> usize {
-    if text.is_ascii() {
-        text.len()
-    } else {
-        text.width()
-    }
-}
-
-pub(super) fn push_number(number: impl itoa::Integer, out: &mut String) {
-    out.push_str(itoa::Buffer::new().format(number));
 }
 
 /// `keepalive(1h,0)`: the kind, when it fires, and retransmissions or unanswered probes so far.

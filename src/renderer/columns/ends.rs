@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::net::IpAddr;
 
 use super::super::escape;
-use super::cell::push_number;
+use super::text::push_number;
 use crate::classifier::Report;
 use crate::model::{Endpoint, Name, Protocol, Resolved};
 

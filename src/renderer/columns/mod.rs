@@ -5,12 +5,14 @@ mod ends;
 pub mod help;
 mod needs;
 mod owner;
+mod text;
 mod words;
 
-pub use cell::{Value, push_known, push_word, value, width};
+pub use cell::{Value, push_known, value};
 pub use ends::push_end;
 pub use needs::Needs;
 pub use owner::{hidden, push_owner, push_processes};
+pub use text::{push_word, width};
 
 use crate::model::Figure;
 use crate::model::figures::{MEMORY, TCP_INFO};

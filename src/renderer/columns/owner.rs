@@ -2,7 +2,7 @@
 
 use super::super::escape;
 use super::Column;
-use super::cell::{push_number, push_word};
+use super::text::{push_number, push_word};
 use crate::classifier::{Report, Row};
 use crate::model::{HiddenReason, Holders, Owner, Pid};
 

@@ -2,13 +2,16 @@
 //!
 //! The screen and JSON show the same words.
 
+mod backends;
 mod epoll;
 mod evidence;
-mod far;
 mod halt;
+mod lines;
 mod meaning;
 mod pool;
 mod reload;
+mod requests;
+mod set;
 mod spin;
 mod steps;
 mod summary;
@@ -20,8 +23,8 @@ use std::io::{self, Write};
 use crate::classifier::Report;
 use crate::classifier::finding::Finding;
 use crate::classifier::severity::Severity;
+pub use crate::renderer::findings::backends::silent;
 pub use crate::renderer::findings::evidence::evidence;
-pub use crate::renderer::findings::far::silent;
 pub use crate::renderer::findings::meaning::meaning;
 pub use crate::renderer::findings::steps::{Step, next_steps, steps};
 pub use crate::renderer::findings::summary::summary;
@@ -45,7 +48,7 @@ pub fn section(
 ) -> io::Result<()> {
     for (at, finding) in findings.iter().take(limit).enumerate() {
         let at_length = at == 0 || finding.severity > Severity::Info;
-        tell(report, finding, at_length, look, out)?;
+        write_finding(report, finding, at_length, look, out)?;
     }
     if let Some(more) = units::more(findings.len().saturating_sub(limit), "finding") {
         writeln!(out, "\n{NO_MARK}{}", look.paint(Role::Quiet, more))?;
@@ -53,7 +56,7 @@ pub fn section(
     Ok(())
 }
 
-fn tell(
+fn write_finding(
     report: &Report<'_>,
     finding: &Finding,
     at_length: bool,

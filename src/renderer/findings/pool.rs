@@ -6,8 +6,8 @@ use crate::classifier::pool::{Pool, PoolVerdict, TimeBasis};
 use crate::classifier::severity::Severity;
 use crate::classifier::time_pattern::{Pattern, TimePattern};
 use crate::model::Cause;
-use crate::renderer::findings::evidence::{Lines, Rank};
-use crate::renderer::findings::summary::end;
+use crate::renderer::findings::lines::{Lines, Rank};
+use crate::renderer::findings::set::end;
 use crate::renderer::units;
 
 /// What a set of pooled connections is consistent with; `None` if the cause says more.

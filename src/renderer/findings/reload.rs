@@ -2,7 +2,7 @@
 
 use crate::classifier::Report;
 use crate::classifier::finding::Finding;
-use crate::renderer::findings::evidence::{Lines, Rank};
+use crate::renderer::findings::lines::{Lines, Rank};
 use crate::renderer::names::process;
 use crate::renderer::units;
 

@@ -7,7 +7,7 @@ use crate::model::{Cpu, Evidence};
 const WAITED_PERCENT: f64 = 5.0;
 
 /// What it means, after the facts about the sockets.
-pub(super) fn meaning(seen: &str, spin: Spin) -> String {
+pub(super) fn meaning(facts: &str, spin: Spin) -> String {
     let words = match spin {
         Spin::Idle => {
             "a thread never sleeps and the program sends nothing on any connection: consistent \
@@ -22,7 +22,7 @@ pub(super) fn meaning(seen: &str, spin: Spin) -> String {
              does not end"
         }
     };
-    format!("{seen}, while {words}.")
+    format!("{facts}, while {words}.")
 }
 
 /// The CPU use of a process; `true` if one of its threads never sleeps.

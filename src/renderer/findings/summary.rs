@@ -1,13 +1,11 @@
 //! A finding in one line: how many sockets, of which process, where, and for how long.
 
-use std::net::IpAddr;
-
 use crate::classifier::Report;
 use crate::classifier::finding::{Finding, ServiceEnd, SocketSet, SumKey};
-use crate::classifier::group::{ServedAt, Service};
+use crate::classifier::group::Service;
 use crate::classifier::queue::Queue;
-use crate::model::{Cause, Side};
-use crate::renderer::findings::meaning::all_half_closed;
+use crate::model::Cause;
+use crate::renderer::findings::set::{all_half_closed, end_on, service};
 use crate::renderer::names;
 use crate::renderer::units::{self, plural};
 
@@ -128,10 +126,6 @@ pub(super) fn owner(report: &Report<'_>, finding: &Finding) -> String {
     }
 }
 
-pub(super) fn end(end: ServiceEnd) -> String {
-    end_on(end, "")
-}
-
 /// `%eth0`, or nothing.
 fn on(report: &Report<'_>, netns: u16, service: Service) -> String {
     names::on_device(
@@ -141,32 +135,4 @@ fn on(report: &Report<'_>, netns: u16, service: Service) -> String {
             .device(service.device)
             .as_deref(),
     )
-}
-
-pub(super) fn end_on(end: ServiceEnd, on: &str) -> String {
-    match end {
-        ServiceEnd::One(one) => service(one, on),
-        ServiceEnd::Several(Some(Side::Server), ports) => {
-            format!("on {} ports", units::count(ports.into()))
-        }
-        ServiceEnd::Several(Some(Side::Client), remotes) => {
-            format!("to {} remote ends", units::count(remotes.into()))
-        }
-        ServiceEnd::Several(None, hosts) => format!("with {} hosts", units::count(hosts.into())),
-    }
-}
-
-fn service(service: Service, on: &str) -> String {
-    match service.at {
-        ServedAt::Local(0) => format!("on many ports{on}"),
-        ServedAt::Local(port) => format!("on {on}:{port}"),
-        ServedAt::Remote(remote) if remote.port == 0 => {
-            format!("to many ports of {}{on}", remote.addr)
-        }
-        ServedAt::Remote(remote) => match remote.addr {
-            IpAddr::V4(addr) => format!("to {addr}{on}:{}", remote.port),
-            IpAddr::V6(addr) => format!("to [{addr}]{on}:{}", remote.port),
-        },
-        ServedAt::Unknown(addr) => format!("with {addr}{on}"),
-    }
 }

@@ -5,8 +5,8 @@ use crate::classifier::culprit::{Culprit, parks_threads};
 use crate::classifier::finding::Finding;
 use crate::classifier::workers::{ContendedLock, SharedWait, WaitsFor, Workers};
 use crate::model::{Endpoint, LockOwner, LockPlace, NamedThreads, Pid, Side, WaitKind, WaitTarget};
-use crate::renderer::findings::evidence::{Lines, Rank};
-use crate::renderer::findings::far;
+use crate::renderer::findings::lines::{Lines, Rank};
+use crate::renderer::findings::requests;
 use crate::renderer::names::process;
 use crate::renderer::units::plural;
 
@@ -26,7 +26,7 @@ pub(super) fn wait_lines(report: &Report<'_>, finding: &Finding, lines: &mut Lin
             _ => "workers",
         },
         parks: evidence.iter().any(|of| parks_threads(of.runtime)),
-        is_waiting: far::is_waiting(finding),
+        is_waiting: requests::is_waiting(finding),
     };
     waits.services(lines);
     waits.locks(lines);
@@ -41,7 +41,7 @@ fn services_of(workers: &Workers) -> impl Iterator<Item = &SharedWait> {
 }
 
 /// Whether a wait for this service has a line.
-pub(super) fn tells(finding: &Finding, remote: Endpoint) -> bool {
+pub(super) fn has_line(finding: &Finding, remote: Endpoint) -> bool {
     services_of(&finding.workers).any(|common| common.on == WaitsFor::Service(remote))
 }
 
@@ -206,7 +206,7 @@ impl Waits<'_> {
         let call = &common.call;
         let on = match &common.on {
             WaitsFor::Service(remote) => {
-                format!(" on {remote}{}", far::since(self.finding, *remote))
+                format!(" on {remote}{}", requests::since(self.finding, *remote))
             }
             WaitsFor::File(file) => format!(" on {file}"),
             WaitsFor::Listener(local) => format!(" on the listener {local}: nothing to do"),
@@ -289,8 +289,8 @@ fn names(thread_names: &[NamedThreads], all: &Workers) -> String {
         [one] if one.threads == total(one) && one.threads > 1 => format!(" (all of {})", name(one)),
         [one] => format!(" ({})", name(one)),
         several => {
-            let told = several.iter().take(NAMES);
-            let each: Vec<String> = told
+            let shown = several.iter().take(NAMES);
+            let each: Vec<String> = shown
                 .map(|thread_name| format!("{} {}", thread_name.threads, name(thread_name)))
                 .collect();
             let more = match several.len().saturating_sub(NAMES) {

@@ -7,7 +7,8 @@ use crate::classifier::Report;
 use crate::classifier::diff::Diff;
 use crate::renderer::columns::{self, Column};
 use crate::renderer::counts::{self, By, Counts};
-use crate::renderer::{Page, View, order};
+use crate::renderer::order;
+use crate::renderer::view::{Page, View};
 
 /// The columns that are written unless others are asked for.
 pub const USUAL: [Column; 20] = [

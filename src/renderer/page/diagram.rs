@@ -55,7 +55,7 @@ pub fn diagram(states: &StateCounts, look: Look, out: &mut impl Write) -> io::Re
     writeln!(
         out,
         "\nNo timer ends CLOSE_WAIT: it stays until the program closes the socket or exits.\n\
-         closewait explain CLOSE_WAIT · any other state · any cause tells more."
+         See closewait explain CLOSE_WAIT, or any other state or cause."
     )
 }
 

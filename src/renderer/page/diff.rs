@@ -7,7 +7,8 @@ use crate::classifier::diff::{Change, Diff, Identity, Line};
 use crate::renderer::counts::{self, By};
 use crate::renderer::style::Role;
 use crate::renderer::table::Grid;
-use crate::renderer::{View, frame, units};
+use crate::renderer::view::View;
+use crate::renderer::{frame, units};
 
 const NUMBERS: [&str; 6] = ["Before", "After", "Still", "New", "Gone", "Per min"];
 

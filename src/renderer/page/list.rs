@@ -4,10 +4,10 @@ use std::io::{self, Write};
 
 use crate::classifier::{Report, Row};
 use crate::model::{Protocol, State};
-use crate::renderer::View;
 use crate::renderer::columns::Column;
 use crate::renderer::order::{self, Order};
 use crate::renderer::table::{self, Align, Fit, Rows};
+use crate::renderer::view::View;
 
 /// Writes the table; [`order::left_out`] counts what `--limit` leaves out.
 pub fn table(

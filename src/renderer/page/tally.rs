@@ -8,7 +8,8 @@ use crate::classifier::tally::Dimension;
 use crate::model::State;
 use crate::renderer::counts::{self, By, Counts};
 use crate::renderer::table::Grid;
-use crate::renderer::{View, frame, units};
+use crate::renderer::view::View;
+use crate::renderer::{frame, units};
 
 /// The screen: what was read, the counts, and what could not be seen.
 pub fn screen(

@@ -3,8 +3,8 @@
 use crate::classifier::finding::{Finding, SocketSet};
 use crate::model::{Cause, Side};
 use crate::renderer::findings::epoll::read_ahead;
-use crate::renderer::findings::evidence::{Lines, Rank};
-use crate::renderer::findings::meaning::all_silent;
+use crate::renderer::findings::lines::{Lines, Rank};
+use crate::renderer::findings::set::all_silent;
 use crate::renderer::units::{self, plural};
 
 pub(super) fn queues(finding: &Finding, lines: &mut Lines) {

@@ -9,32 +9,12 @@ use crate::classifier::Report;
 use crate::classifier::finding::{Finding, SocketSet};
 use crate::classifier::pairs::{LegState, Legs};
 use crate::model::{Cause, Side, State};
-use crate::renderer::findings::summary::end;
+use crate::renderer::findings::lines::{Lines, Rank};
+use crate::renderer::findings::set::end;
 use crate::renderer::findings::waits::wait_lines;
-use crate::renderer::findings::{far, reload, waiting};
+use crate::renderer::findings::{backends, reload, waiting};
 use crate::renderer::names::{self, process};
 use crate::renderer::units;
-
-/// How informative a line of evidence is: the screen has room for a few.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::renderer::findings) enum Rank {
-    /// It points at the fault.
-    Decisive,
-    /// The cause rests on it, or it narrows it down.
-    Telling,
-    /// Good to know.
-    Plain,
-}
-
-/// Lines of evidence with their ranks.
-#[derive(Default)]
-pub(in crate::renderer::findings) struct Lines(Vec<(Rank, String)>);
-
-impl Lines {
-    pub(in crate::renderer::findings) fn add(&mut self, rank: Rank, line: impl Into<String>) {
-        self.0.push((rank, line.into()));
-    }
-}
 
 /// The facts behind a finding, each a short line, the most informative first.
 pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
@@ -68,7 +48,7 @@ pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
         }
     }
     wait_lines(report, finding, &mut lines);
-    far::lines(report, finding, &mut lines);
+    backends::lines(report, finding, &mut lines);
     reload::lines(report, finding, &mut lines);
     bytes::half_closed(set, &mut lines);
     parts_line(report, finding, &mut lines);

@@ -3,7 +3,7 @@
 use crate::classifier::Report;
 use crate::classifier::finding::SocketSet;
 use crate::model::{Cause, State, StateSet};
-use crate::renderer::findings::evidence::{Lines, Rank};
+use crate::renderer::findings::lines::{Lines, Rank};
 use crate::renderer::names::process;
 use crate::renderer::units;
 

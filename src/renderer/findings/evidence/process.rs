@@ -6,7 +6,7 @@ use crate::classifier::finding::Finding;
 use crate::classifier::halt::HaltReason;
 use crate::model::{Cause, Evidence, FdLimit, Runtime};
 use crate::renderer::findings::epoll::epoll_line;
-use crate::renderer::findings::evidence::{Lines, Rank};
+use crate::renderer::findings::lines::{Lines, Rank};
 use crate::renderer::findings::{halt, spin};
 use crate::renderer::names::{self, process};
 use crate::renderer::units::{self, plural};

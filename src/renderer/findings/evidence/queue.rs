@@ -3,7 +3,7 @@
 use crate::classifier::Report;
 use crate::classifier::finding::Finding;
 use crate::classifier::queue::Queue;
-use crate::renderer::findings::evidence::{Lines, Rank};
+use crate::renderer::findings::lines::{Lines, Rank};
 use crate::renderer::{names, units};
 
 pub(super) fn lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {

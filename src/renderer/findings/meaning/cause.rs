@@ -7,6 +7,7 @@ use crate::classifier::pairs::LegState;
 use crate::classifier::socket_set::Kinship;
 use crate::model::{Runtime, Side};
 use crate::renderer::findings::epoll::is_unwatched;
+use crate::renderer::findings::set::{all_half_closed, all_silent};
 
 pub(super) fn not_accepted(finding: &Finding) -> String {
     let fault = match culprit::descriptors(&finding.evidence) {
@@ -48,11 +49,6 @@ pub(super) fn with_those_who_left(finding: &Finding, words: String) -> String {
         }
         _ => format!("{words} These peers gave up while still queued."),
     }
-}
-
-/// Whether all sent their FIN together with a request, or were seen to wait: none of them gave up.
-pub(in crate::renderer::findings) fn all_half_closed(set: &SocketSet) -> bool {
-    set.sockets > 0 && set.half_closed.unanswered == set.sockets
 }
 
 pub(super) fn inherited(set: &SocketSet) -> String {
@@ -181,8 +177,4 @@ pub(super) fn not_reading(finding: &Finding) -> &'static str {
         "Data lies unread: consistent with an application that is stalled or whose workers are all \
          busy."
     }
-}
-
-pub(in crate::renderer::findings) fn all_silent(set: &SocketSet) -> bool {
-    set.silent == Some(set.sockets)
 }

@@ -4,11 +4,11 @@ use crate::classifier::culprit::Culprit;
 use crate::classifier::finding::Finding;
 use crate::model::{Cause, Evidence, Runtime};
 use crate::renderer::findings::meaning::cause;
-use crate::renderer::findings::summary::end_on;
-use crate::renderer::findings::{far, halt, spin};
+use crate::renderer::findings::set::end_on;
+use crate::renderer::findings::{backends, halt, spin};
 
 /// The facts of a cause that something other than the program may explain.
-fn seen(cause: Cause) -> Option<&'static str> {
+fn facts(cause: Cause) -> Option<&'static str> {
     Some(match cause {
         Cause::NotAccepted => "The program does not call accept() in time",
         Cause::SlowHandler => "Nothing was sent since the last byte came in",
@@ -28,15 +28,15 @@ fn seen(cause: Cause) -> Option<&'static str> {
 
 /// What it means if a culprit explains the cause; the words are the same for every cause.
 pub(super) fn words(finding: &Finding, cause: Cause, culprit: Culprit) -> Option<String> {
-    let seen = seen(cause)?;
+    let facts = facts(cause)?;
     let words = match culprit {
         Culprit::Halted(_, hold) => halt::meaning(hold, finding.halted),
         Culprit::FileLock(_) => format!(
-            "{seen}, and the threads that should serve these connections wait for a file lock: its \
+            "{facts}, and the threads that should serve these connections wait for a file lock: its \
              holder blocks them."
         ),
         Culprit::Throttled(_) => format!(
-            "{seen}, and the program's control group used up its CPU quota: consistent with a \
+            "{facts}, and the program's control group used up its CPU quota: consistent with a \
              quota that is too small for this work."
         ),
         Culprit::NoDescriptors => {
@@ -44,14 +44,14 @@ pub(super) fn words(finding: &Finding, cause: Cause, culprit: Culprit) -> Option
                 .to_owned()
         }
         Culprit::Backend(remote) => {
-            let end = far::end(finding).map_or(String::new(), |end| format!(" {end}"));
+            let end = backends::end(finding).map_or(String::new(), |end| format!(" {end}"));
             format!(
-                "{seen}, and {} for {remote}: consistent with a slow service behind this one.{end}",
+                "{facts}, and {} for {remote}: consistent with a slow service behind this one.{end}",
                 who_waits(finding)
             )
         }
         Culprit::Blocked(_) => format!(
-            "{seen}, and the event loop that watches the connections does not run: consistent with \
+            "{facts}, and the event loop that watches the connections does not run: consistent with \
              a call that blocks it{}.",
             match finding.workers.waits.first() {
                 Some(common) => format!(" ({})", common.call),
@@ -59,12 +59,12 @@ pub(super) fn words(finding: &Finding, cause: Cause, culprit: Culprit) -> Option
             }
         ),
         Culprit::Lock(_) => format!(
-            "{seen}, and {} for a lock that is not released: the thread that holds it is the one \
+            "{facts}, and {} for a lock that is not released: the thread that holds it is the one \
              to look at.",
             who_waits(finding)
         ),
         Culprit::FarEnd(end) if finding.set.relayed_to.is_some() => format!(
-            "{seen}. When these peers closed, the program closed its direction of as many \
+            "{facts}. When these peers closed, the program closed its direction of as many \
              connections {}, and waits for that end: consistent with a proxy whose two legs carry \
              different bytes (TLS, headers). If so, the fault is at that end; otherwise close() is \
              missing here.",
@@ -74,14 +74,14 @@ pub(super) fn words(finding: &Finding, cause: Cause, culprit: Culprit) -> Option
             "The program passed the close on, and waits for the remote end of its connections {} \
              to close: the fault is there.{}",
             end_on(end, ""),
-            far::end(finding).map_or(String::new(), |end| format!(" {end}"))
+            backends::end(finding).map_or(String::new(), |end| format!(" {end}"))
         ),
         Culprit::Exhausted(end) => format!(
-            "{seen}, and the program has no open connection {} left: consistent with an exhausted \
+            "{facts}, and the program has no open connection {} left: consistent with an exhausted \
              pool. The stacks of the waiting threads show whether it is.",
             end_on(end, "")
         ),
-        Culprit::Spinning(_, spin) => spin::meaning(seen, spin),
+        Culprit::Spinning(_, spin) => spin::meaning(facts, spin),
         Culprit::Sleepers if is_helper(finding) => {
             "The holder of the listener is a program that never opens one itself: consistent with \
              a helper that inherited the listener from a server that has exited. While the helper \

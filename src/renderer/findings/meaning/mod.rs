@@ -3,13 +3,13 @@
 mod cause;
 mod culprit;
 
-pub(super) use self::cause::{all_half_closed, all_silent};
 pub(super) use self::culprit::is_helper;
 
 use crate::classifier::culprit::Culprit;
 use crate::classifier::finding::Finding;
 use crate::classifier::spin::Spin;
 use crate::model::{Cause, Missing};
+use crate::renderer::findings::set::all_silent;
 use crate::renderer::findings::{halt, pool, reload, spin, waiting};
 use crate::renderer::units;
 
@@ -35,10 +35,7 @@ pub fn meaning(finding: &Finding) -> String {
         _ if !finding.set.is_age_missing()
             && let Some(Culprit::Spinning(_, Spin::Idle)) = finding.culprit =>
         {
-            spin::meaning(
-                "The program has not read these connections since",
-                Spin::Idle,
-            )
+            spin::meaning("The program no longer reads these connections", Spin::Idle)
         }
         missing => unclear(finding, missing),
     }
@@ -83,7 +80,14 @@ fn unclear(finding: &Finding, missing: &[(Missing, u64)]) -> String {
              If there are none, the cause is {causes}{words}"
         ));
     }
-    let other = missing.iter().filter_map(|(missing, _)| match missing {
+    let other = missing.iter().filter_map(|(missing, _)| fact(*missing));
+    sentences.extend(other.map(str::to_owned));
+    sentences.join(" ")
+}
+
+/// What a missing fact leaves open; `None` for an age and an owner.
+fn fact(missing: Missing) -> Option<&'static str> {
+    match missing {
         Missing::Age(_) | Missing::Owner(_) => None,
         Missing::Order => Some(
             "The last bytes in and out came within one tick of the kernel's clock, so it is \
@@ -106,9 +110,7 @@ fn unclear(finding: &Finding, missing: &[(Missing, u64)]) -> String {
             "This kernel reports neither unread nor unsent bytes (gVisor reports 0 for both), so \
              only the state is known. Look into the program itself.",
         ),
-    });
-    sentences.extend(other.map(str::to_owned));
-    sentences.join(" ")
+    }
 }
 
 /// `slow-handler`, `slow-handler (120) or abandoned (7)`; `None` where one would be unclear too.

@@ -11,19 +11,21 @@ use crate::renderer::findings::steps::step::Step;
 pub(super) fn steps(finding: &Finding) -> Vec<Step> {
     let step = match finding.culprit {
         Some(Culprit::Halted(pid, HaltReason::Stopped)) => {
-            let told = finding.evidence.iter();
-            let stopped = told.filter(|told| HaltReason::of(told) == Some(HaltReason::Stopped));
-            let mut pids: Vec<Pid> = stopped.map(|told| told.pid).chain([pid]).collect();
+            let evidence = finding.evidence.iter();
+            let stopped =
+                evidence.filter(|evidence| HaltReason::of(evidence) == Some(HaltReason::Stopped));
+            let mut pids: Vec<Pid> = stopped.map(|evidence| evidence.pid).chain([pid]).collect();
             pids.sort_unstable();
             pids.dedup();
             let held = finding.halted.map_or(0, |share| share.held);
             return vec![halt::go_on(&pids, held.saturating_sub(pids.len() as u64))];
         }
         Some(Culprit::Halted(pid, hold)) => {
-            return told(finding, pid).map_or_else(Vec::new, |told| halt::steps(told, hold));
+            return evidence_of(finding, pid)
+                .map_or_else(Vec::new, |evidence| halt::steps(evidence, hold));
         }
         Some(Culprit::Throttled(pid) | Culprit::FileLock(pid)) => {
-            return told(finding, pid).map_or_else(Vec::new, halt::beside);
+            return evidence_of(finding, pid).map_or_else(Vec::new, halt::beside);
         }
         Some(Culprit::Backend(remote)) => {
             let limits = finding.evidence.iter().find_map(limit_of);
@@ -64,13 +66,14 @@ fn limit_of(evidence: &Evidence) -> Option<Step> {
     (evidence.runtime == Runtime::Nginx).then(|| Step::advice(words.to_owned()))
 }
 
-fn told(finding: &Finding, pid: Pid) -> Option<&Evidence> {
+fn evidence_of(finding: &Finding, pid: Pid) -> Option<&Evidence> {
     finding.evidence.iter().find(|evidence| evidence.pid == pid)
 }
 
 /// Whether the service at the far end waits for another one, or for a lock, or cannot run.
 fn goes_on(finding: &Finding) -> bool {
-    let is_held_up = |told: &Evidence| HaltReason::of(told).is_some_and(|hold| hold.is_whole(told));
+    let is_held_up =
+        |evidence: &Evidence| HaltReason::of(evidence).is_some_and(|hold| hold.is_whole(evidence));
     let waits = finding.chain.last().is_some_and(|last| {
         last.awaited().next().is_some()
             || !last.keepers.is_empty()
@@ -94,16 +97,16 @@ fn of_chain(finding: &Finding, remote: Endpoint) -> Vec<Step> {
         ))];
     }
     let halted = last.and_then(|last| {
-        let mut told = last.evidence.iter();
-        told.find_map(|told| {
+        let mut evidence = last.evidence.iter();
+        evidence.find_map(|evidence| {
             Some((
-                told,
-                HaltReason::of(told).filter(|hold| hold.is_whole(told))?,
+                evidence,
+                HaltReason::of(evidence).filter(|hold| hold.is_whole(evidence))?,
             ))
         })
     });
-    if let Some((told, hold)) = halted {
-        return halt::steps(told, hold);
+    if let Some((evidence, hold)) = halted {
+        return halt::steps(evidence, hold);
     }
     let remote = last.map_or(remote, |last| {
         last.awaited()

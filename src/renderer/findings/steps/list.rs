@@ -37,13 +37,13 @@ pub(super) fn list(report: &Report<'_>, finding: &Finding) -> Step {
             }
         }
     }
-    match whose(report, set) {
+    match holders(report, set) {
         // The parts may belong to other processes of the same service.
         _ if !finding.parts.is_empty() => {}
-        Whose::Nobody => {}
-        Whose::Process(pid) => command.push_str(&format!(" --pid {pid}")),
-        Whose::Program(name) => command.push_str(&format!(" --program {}", word(&name))),
-        Whose::Processes(pids) => {
+        Holders::Nobody => {}
+        Holders::Process(pid) => command.push_str(&format!(" --pid {pid}")),
+        Holders::Program(name) => command.push_str(&format!(" --program {}", word(&name))),
+        Holders::Processes(pids) => {
             let each: Vec<String> = pids.iter().map(|pid| format!("pid = {pid}")).collect();
             conditions.push(format!("( {} )", each.join(" or ")));
         }
@@ -70,34 +70,34 @@ pub(super) fn list(report: &Report<'_>, finding: &Finding) -> Step {
     Step::run(command)
 }
 
-enum Whose {
+enum Holders {
     Nobody,
     Process(Pid),
     Processes(Vec<Pid>),
     Program(String),
 }
 
-fn whose(report: &Report<'_>, set: &SocketSet) -> Whose {
+fn holders(report: &Report<'_>, set: &SocketSet) -> Holders {
     // For shared sockets and accept queues, any one holder will do.
     let shared = set.listener.is_some() || set.held.is_empty();
     match set.by_weight.as_slice() {
-        [] => Whose::Nobody,
-        [pid] => Whose::Process(*pid),
-        [pid, ..] if shared => Whose::Process(*pid),
+        [] => Holders::Nobody,
+        [pid] => Holders::Process(*pid),
+        [pid, ..] if shared => Holders::Process(*pid),
         pids if pids
             .iter()
             .any(|pid| set.holds(*pid).len() as u64 == set.sockets) =>
         {
             let all = |pid: &&Pid| set.holds(**pid).len() as u64 == set.sockets;
-            Whose::Process(pids.iter().find(all).copied().unwrap_or(pids[0]))
+            Holders::Process(pids.iter().find(all).copied().unwrap_or(pids[0]))
         }
-        pids if pids.len() <= PIDS_MAX => Whose::Processes(pids.to_vec()),
+        pids if pids.len() <= PIDS_MAX => Holders::Processes(pids.to_vec()),
         pids => {
             let mut names = pids.iter().map(|pid| report.holders().name(*pid));
             let first = names.next().flatten();
             match first.and_then(plain) {
-                Some(text) if names.all(|name| name == first) => Whose::Program(text.to_owned()),
-                _ => Whose::Processes(pids.to_vec()),
+                Some(text) if names.all(|name| name == first) => Holders::Program(text.to_owned()),
+                _ => Holders::Processes(pids.to_vec()),
             }
         }
     }

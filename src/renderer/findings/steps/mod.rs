@@ -94,11 +94,11 @@ fn of_owner(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
             }
             steps
         }
-        (_, None) => vec![Step::advice(whose(report, set))],
+        (_, None) => vec![Step::advice(how_to_see_holders(report, set))],
         (_, Some(_)) if set.cause == Cause::Inherited => vec![family(set)],
         (_, Some(pid)) => {
             let place = Place::new(report, finding, pid);
-            match place.told {
+            match place.evidence {
                 Some(_) => stack(&place),
                 // Its runtime is unknown.
                 None => vec![family(set)],
@@ -167,7 +167,7 @@ fn look_again(report: &Report<'_>, set: &SocketSet, seconds: u32) -> Step {
 }
 
 /// What to try if no holder of the sockets was seen.
-fn whose(report: &Report<'_>, set: &SocketSet) -> &'static str {
+fn how_to_see_holders(report: &Report<'_>, set: &SocketSet) -> &'static str {
     if set.owner.kind.is_none() {
         return "run without --no-owners to see who holds them";
     }

@@ -11,7 +11,7 @@ pub(super) struct Place<'a> {
     pub finding: &'a Finding,
     pub pid: Pid,
     /// What was read about it; `None` if nothing was.
-    pub told: Option<&'a Evidence>,
+    pub evidence: Option<&'a Evidence>,
 }
 
 impl<'a> Place<'a> {
@@ -21,12 +21,13 @@ impl<'a> Place<'a> {
             report,
             finding,
             pid,
-            told: evidence.find(|evidence| evidence.pid == pid),
+            evidence: evidence.find(|evidence| evidence.pid == pid),
         }
     }
 
     pub fn runtime(&self) -> Runtime {
-        self.told.map_or(Runtime::Native, |told| told.runtime)
+        self.evidence
+            .map_or(Runtime::Native, |evidence| evidence.runtime)
     }
 
     /// A command with a tool, anywhere on the host.
@@ -51,7 +52,7 @@ impl<'a> Place<'a> {
     }
 
     fn inside(&self) -> Option<&'a Inside> {
-        self.told.map(|told| &told.inside)
+        self.evidence.map(|evidence| &evidence.inside)
     }
 
     /// Whether it has processes or files of its own, as in a container.

@@ -74,7 +74,7 @@ fn java(place: &Place<'_>) -> Vec<Step> {
         }
     };
     // A JVM without descriptors opens no socket for jcmd.
-    let is_deaf = place.told.and_then(Descriptors::of) == Some(Descriptors::Gone);
+    let is_deaf = place.evidence.and_then(Descriptors::of) == Some(Descriptors::Gone);
     if is_deaf || (missing == Tool::Jcmd && has(place.report, Tool::Jcmd) == Some(false)) {
         let step = Step::run(format!("kill -QUIT {}", place.pid));
         return vec![step.with("the JVM prints its threads to its standard output and continues")];
@@ -167,7 +167,9 @@ fn node(place: &Place<'_>) -> Step {
 
 /// A stack is useless for a program that only waits for events.
 fn native(place: &Place<'_>) -> Vec<Step> {
-    let waits = place.told.and_then(|told| told.waits.as_deref());
+    let waits = place
+        .evidence
+        .and_then(|evidence| evidence.waits.as_deref());
     let idles = waits.is_some_and(|waits| {
         !waits.is_empty() && waits.iter().all(|wait| wait.kind == WaitKind::Events)
     });

@@ -7,8 +7,8 @@ use serde::{Serialize, Serializer};
 
 use crate::classifier::Report;
 use crate::classifier::tally::{Dimension, Line, Value};
-use crate::renderer::View;
 use crate::renderer::counts::{self, By, Counts};
+use crate::renderer::view::View;
 
 /// One JSON object a line.
 pub fn lines(report: &Report<'_>, view: &View, by: &By, out: &mut impl Write) -> io::Result<()> {

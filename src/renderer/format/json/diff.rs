@@ -8,11 +8,10 @@ use serde::{Serialize, Serializer};
 use crate::classifier::Report;
 use crate::classifier::diff::{Change, Diff, Identity, Line};
 use crate::classifier::tally::ValueText;
-use crate::renderer::View;
 use crate::renderer::counts::{self, By};
 use crate::renderer::format::json::context::NameJson;
-use crate::renderer::format::json::reading::Reading;
-use crate::renderer::format::json::{SCHEMA, Tool};
+use crate::renderer::format::json::reading::{Reading, SCHEMA, Tool};
+use crate::renderer::view::View;
 
 /// Writes one line of the comparison a line.
 pub fn lines(diff: &Diff, view: &View, by: &By, out: &mut impl Write) -> io::Result<()> {
@@ -108,8 +107,8 @@ struct LineJson<'a> {
 impl Serialize for LineJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        for (dimension, told) in self.by.dimensions.iter().zip(&self.line.values) {
-            map.serialize_entry(dimension.name(), &ToldJson(told))?;
+        for (dimension, value) in self.by.dimensions.iter().zip(&self.line.values) {
+            map.serialize_entry(dimension.name(), &ValueJson(value))?;
         }
         let change = ChangeJson {
             diff: self.diff,
@@ -121,9 +120,9 @@ impl Serialize for LineJson<'_> {
 }
 
 /// A value in JSON: null if there is none, or if unknown.
-struct ToldJson<'a>(&'a ValueText);
+struct ValueJson<'a>(&'a ValueText);
 
-impl Serialize for ToldJson<'_> {
+impl Serialize for ValueJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
             ValueText::Number(number) => serializer.serialize_u64(*number),

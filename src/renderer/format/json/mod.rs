@@ -29,18 +29,16 @@ use self::context::{Context, NameJson};
 use self::finding::FindingJson;
 use self::group::GroupJson;
 use self::reading::{
-    Counters, FinWait2Json, Gap, ListenerJson, NamespaceJson, OthersJson, States, UdpJson,
+    Counters, FinWait2Json, Gap, ListenerJson, NamespaceJson, OthersJson, SCHEMA, States, Tool,
+    UdpJson,
 };
-use self::row::RowJson;
-use self::socket::Sockets;
+use self::row::{RowJson, Sockets};
 use crate::classifier::Report;
 use crate::classifier::finding::{FinWait2, Findings};
 use crate::classifier::silent::silent;
 use crate::renderer::counts::Counts;
-use crate::renderer::{Page, View, order, units};
-
-/// The version of the schema: raised only when a field is renamed or removed.
-const SCHEMA: u32 = 1;
+use crate::renderer::view::{Page, View};
+use crate::renderer::{order, units};
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -68,19 +66,6 @@ struct Document<'a> {
     sockets: Option<Sockets<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     by: Option<Counts<'a>>,
-}
-
-#[derive(Serialize)]
-struct Tool {
-    name: &'static str,
-    version: &'static str,
-}
-
-impl Tool {
-    const THIS: Tool = Tool {
-        name: env!("CARGO_PKG_NAME"),
-        version: env!("CARGO_PKG_VERSION"),
-    };
 }
 
 /// Writes the whole document.

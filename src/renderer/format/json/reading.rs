@@ -10,6 +10,22 @@ use crate::model::{Namespace, OtherNamespaces, Protocol, Snapshot, State, Words}
 use crate::renderer::format::json::context::{Context, EndpointJson, NameJson, Process};
 use crate::renderer::units;
 
+/// The version of the schema: raised only when a field is renamed or removed.
+pub(super) const SCHEMA: u32 = 1;
+
+#[derive(Serialize)]
+pub(super) struct Tool {
+    name: &'static str,
+    version: &'static str,
+}
+
+impl Tool {
+    pub(super) const THIS: Tool = Tool {
+        name: env!("CARGO_PKG_NAME"),
+        version: env!("CARGO_PKG_VERSION"),
+    };
+}
+
 /// Where the sockets came from.
 pub(super) fn source(snapshot: &Snapshot) -> &'static str {
     if snapshot.recorded {

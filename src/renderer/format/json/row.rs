@@ -1,15 +1,16 @@
 //! One socket in JSON: the whole object with extra columns, or only some columns.
 
-use serde::ser::SerializeMap;
+use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
-use crate::classifier::Row;
+use crate::classifier::{Report, Row};
 use crate::model::figures::{MEMORY, TCP_INFO};
 use crate::model::{Detail, Figure, FigureValue, Owner};
-use crate::renderer::Object;
 use crate::renderer::columns::{self, Column, Value};
 use crate::renderer::format::json::context::Context;
 use crate::renderer::format::json::socket::{HoldersJson, SocketJson, TimerJson};
+use crate::renderer::order::Order;
+use crate::renderer::view::Object;
 
 /// A socket, as an object of a document's list or a line of its own.
 pub(super) struct RowJson<'a> {
@@ -21,7 +22,7 @@ pub(super) struct RowJson<'a> {
 impl Serialize for RowJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.object {
-            Object::SumKey {
+            Object::Whole {
                 tcp_info,
                 memory,
                 more,
@@ -31,7 +32,7 @@ impl Serialize for RowJson<'_> {
                     return self.context.socket(&self.row).serialize(serializer);
                 }
                 let detail = self.context.report.snapshot.detail(self.row.socket);
-                let whole = SumKey {
+                let whole = Whole {
                     socket: self.context.socket(&self.row),
                     tcp_info: tcp_info.then_some(detail.map(InfoJson)),
                     memory: memory.then_some(detail.map(MemoryJson)),
@@ -54,7 +55,7 @@ impl Serialize for RowJson<'_> {
 }
 
 #[derive(Serialize)]
-struct SumKey<'a> {
+struct Whole<'a> {
     #[serde(flatten)]
     socket: SocketJson<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,6 +64,28 @@ struct SumKey<'a> {
     memory: Option<Option<MemoryJson<'a>>>,
     #[serde(flatten)]
     more: Columns<'a>,
+}
+
+/// The sockets of a list, written one by one.
+pub(super) struct Sockets<'a> {
+    pub(super) order: &'a Order,
+    pub(super) object: &'a Object,
+    pub(super) report: &'a Report<'a>,
+    pub(super) context: &'a Context<'a>,
+}
+
+impl Serialize for Sockets<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut seq = serializer.serialize_seq(None)?;
+        for row in self.order.rows(self.report) {
+            seq.serialize_element(&RowJson {
+                row,
+                object: self.object,
+                context: self.context,
+            })?;
+        }
+        seq.end()
+    }
 }
 
 /// The figures of tcp_info, by the names of their columns.
@@ -174,9 +197,9 @@ impl RowJson<'_> {
                 map.serialize_entry(name, &names)
             }
             Column::Age | Column::Owner => {
-                let mut told = String::new();
-                let known = columns::push_known(column, &self.row, report, &mut told);
-                map.serialize_entry(name, &known.then_some(told))
+                let mut text_of_column = String::new();
+                let known = columns::push_known(column, &self.row, report, &mut text_of_column);
+                map.serialize_entry(name, &known.then_some(text_of_column))
             }
             _ => match columns::value(column, &self.row, report) {
                 Some(Value::Flag(flag)) => map.serialize_entry(name, &flag),

@@ -2,37 +2,11 @@
 
 use std::num::NonZeroU32;
 
-use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
-use crate::classifier::{Report, Row};
+use crate::classifier::Row;
 use crate::model::{Cause, Holders, Idle, Placed, Timer};
-use crate::renderer::Object;
 use crate::renderer::format::json::context::{Context, EndpointJson, NameJson};
-use crate::renderer::format::json::row::RowJson;
-use crate::renderer::order::Order;
-
-/// The sockets of a list, written one by one.
-pub(super) struct Sockets<'a> {
-    pub(super) order: &'a Order,
-    pub(super) object: &'a Object,
-    pub(super) report: &'a Report<'a>,
-    pub(super) context: &'a Context<'a>,
-}
-
-impl Serialize for Sockets<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut seq = serializer.serialize_seq(None)?;
-        for row in self.order.rows(self.report) {
-            seq.serialize_element(&RowJson {
-                row,
-                object: self.object,
-                context: self.context,
-            })?;
-        }
-        seq.end()
-    }
-}
 
 #[derive(Serialize)]
 pub(super) struct SocketJson<'a> {

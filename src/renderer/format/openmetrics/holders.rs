@@ -20,12 +20,12 @@ pub(super) fn queues<W: Write>(
     // The fullest comes first: it represents all listeners with the same labels (IPv6 only and both
     // families, namespaces with the same name).
     let mut seen = BTreeSet::new();
-    let mut told = Vec::new();
+    let mut shown = Vec::new();
     for queue in &found.queues {
         let local = names::listener_of(report, &queue.bound);
         let netns = several.then(|| names::netns_of(report, queue.bound.netns));
-        if told.len() < limit && seen.insert((local.clone(), netns.clone())) {
-            told.push((queue, local, netns));
+        if shown.len() < limit && seen.insert((local.clone(), netns.clone())) {
+            shown.push((queue, local, netns));
         }
     }
     for (metric, help) in [
@@ -39,7 +39,7 @@ pub(super) fn queues<W: Write>(
         ),
     ] {
         metrics.family(metric, Some("connections"), help)?;
-        for (queue, local, netns) in &told {
+        for (queue, local, netns) in &shown {
             let value = if metric.contains("limit") {
                 queue.limit
             } else {
@@ -61,7 +61,7 @@ pub(super) fn processes<W: Write>(
     metrics: &mut Metrics<'_, W>,
 ) -> io::Result<()> {
     let evidence = found.findings.iter().flat_map(|finding| &finding.evidence);
-    let told: BTreeMap<Pid, _> = evidence.map(|told| (told.pid, told)).take(limit).collect();
+    let named: BTreeMap<Pid, _> = evidence.map(|of| (of.pid, of)).take(limit).collect();
     let mut waits: BTreeMap<Pid, u64> = BTreeMap::new();
     let rows = report.rows();
     for row in rows.filter(|row| row.socket.state == State::CloseWait) {
@@ -92,7 +92,7 @@ pub(super) fn processes<W: Write>(
     ];
     for (at, (metric, unit, help)) in figures.into_iter().enumerate() {
         metrics.family(metric, unit, help)?;
-        for (pid, evidence) in &told {
+        for (pid, evidence) in &named {
             let limit = evidence.fd_limit.and_then(FdLimit::files);
             let value = match at {
                 0 => evidence.open_fds.map(|files| files as f64),

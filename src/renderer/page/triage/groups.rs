@@ -8,7 +8,8 @@ use crate::classifier::Report;
 use crate::classifier::group::Group;
 use crate::model::{Protocol, Side, State};
 use crate::renderer::table::{Align, Column, Fit, Grid};
-use crate::renderer::{View, names, order, style, units};
+use crate::renderer::view::View;
+use crate::renderer::{names, order, style, units};
 
 /// The columns. On a narrow terminal the service alone shows the side (`:80`, `to …`).
 const COLUMNS: [(&str, Align, Fit); 8] = [
@@ -26,7 +27,7 @@ const NETNS: usize = 3;
 /// The most columns of a namespace's name.
 const NETNS_MOST: usize = 24;
 /// The fewest columns that a process's name is cut to.
-const NAME_LEAST: usize = 4;
+const NAME_LEAST: usize = 2;
 
 pub fn table(report: &Report<'_>, view: &View, out: &mut impl Write) -> io::Result<()> {
     let mut groups = order::groups(report, view.sort);

@@ -11,7 +11,8 @@ use crate::classifier::group::ServedAt;
 use crate::classifier::silent::silent;
 use crate::model::{Namespace, Protocol, State, StateSet};
 use crate::renderer::style::{Look, MARK, NO_MARK, Role};
-use crate::renderer::{View, findings, frame, units};
+use crate::renderer::view::View;
+use crate::renderer::{findings, frame, units};
 
 /// Writes the screen.
 pub fn screen(
@@ -111,13 +112,13 @@ fn udp(report: &Report<'_>, out: &mut impl Write) -> io::Result<()> {
     let Some(counts) = &report.udp else {
         return Ok(());
     };
-    let told = [State::Established, State::Close].map(|state| {
+    let counts_shown = [State::Established, State::Close].map(|state| {
         let name = Protocol::Udp.state_name(state);
         let count = counts.of(state);
         let count = count.map_or_else(|| "not requested".to_owned(), units::count);
         format!("{name} {count}")
     });
-    writeln!(out, "{NO_MARK}UDP: {}", told.join(" · "))
+    writeln!(out, "{NO_MARK}UDP: {}", counts_shown.join(" · "))
 }
 
 /// The states that occur, with a bar each; CLOSE_WAIT always.

@@ -6,10 +6,11 @@ use crate::classifier::chain::{Hop, LockOwner, Says};
 use crate::classifier::culprit::is_halted;
 use crate::classifier::finding::Finding;
 use crate::classifier::group::GroupOwner;
-use crate::classifier::requests::{Requests, Role};
+use crate::classifier::requests::Role;
 use crate::classifier::silent::Silent;
-use crate::model::{Endpoint, Name, Pid, Titled, Wait, WaitTarget};
-use crate::renderer::findings::evidence::{Lines, Rank};
+use crate::model::{Pid, Titled, Wait, WaitTarget};
+use crate::renderer::findings::lines::{Lines, Rank};
+use crate::renderer::findings::requests::{unanswered, unawaited};
 use crate::renderer::findings::{halt, waits};
 use crate::renderer::names::{self, process};
 use crate::renderer::units::{self, plural};
@@ -24,7 +25,7 @@ pub(super) fn lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
     let name = first.and_then(|pid| report.holders().name(*pid));
     let all = finding.set.requests.iter();
     for requests in all.filter(|requests| requests.role == Role::Explains) {
-        if waits::tells(finding, requests.remote) {
+        if waits::has_line(finding, requests.remote) {
             continue;
         }
         match requests.are_awaited(&finding.evidence) {
@@ -46,61 +47,6 @@ pub fn silent(report: &Report<'_>, silent: &Silent) -> String {
         None => format!(" in {}", names::netns_of(report, silent.netns)),
     };
     format!("{text}{place}: consistent with a service that hangs, or with long polls")
-}
-
-/// Whether threads that wait for events wait for one of these services, or may.
-pub(super) fn is_waiting(finding: &Finding) -> bool {
-    let mut all = finding.set.requests.iter();
-    all.any(|requests| requests.role == Role::Explains)
-}
-
-/// `, unanswered for 12s`, after a wait for that service.
-pub(super) fn since(finding: &Finding, remote: Endpoint) -> String {
-    let mut all = finding.set.requests.iter();
-    let requests = all.find(|requests| requests.remote == remote);
-    requests.map_or(String::new(), |requests| {
-        format!(", unanswered {}", duration(requests))
-    })
-}
-
-/// `120 requests of nginx to 10.0.0.5:9000 unanswered for 12s (120 of 120 connections)`.
-fn unanswered(requests: &Requests, whose: Option<&Name>) -> String {
-    let whose = match whose {
-        Some(name) => format!(" of {name}"),
-        None => String::new(),
-    };
-    let (unanswered, all) = (requests.unanswered, requests.connections);
-    format!(
-        "{} request{}{whose} to {} unanswered {} ({0} of {} connection{})",
-        units::count(unanswered),
-        plural(unanswered),
-        requests.remote,
-        duration(requests),
-        units::count(all),
-        plural(all),
-    )
-}
-
-fn unawaited(requests: &Requests) -> String {
-    format!(
-        "nothing came back {} on {} connection{} to {}, and no thread waits for it",
-        duration(requests),
-        units::count(requests.unanswered),
-        plural(requests.unanswered),
-        requests.remote,
-    )
-}
-
-/// `for 11s`, or `for 11s to 40s`: the middle and the longest.
-fn duration(requests: &Requests) -> String {
-    let (p50, max) = (requests.p50_ms, requests.max_ms);
-    // A small difference would come and go with rounding.
-    let apart = max.saturating_sub(p50);
-    if apart.saturating_mul(10) >= max {
-        format!("for {} to {}", units::duration(p50), units::duration(max))
-    } else {
-        format!("for {}", units::duration(p50))
-    }
 }
 
 /// The processes that serve the requests, and what blocks them.
@@ -202,9 +148,9 @@ fn client(report: &Report<'_>, held_by: &LockOwner) -> Option<String> {
     let Some(client) = held_by.client else {
         return Some(format!("the client of {backend} is {end}"));
     };
-    let waits = held_by.evidence.as_ref().and_then(|told| {
-        let waits = told.waits.as_ref()?;
-        let all = told.threads?.total;
+    let waits = held_by.evidence.as_ref().and_then(|evidence| {
+        let waits = evidence.waits.as_ref()?;
+        let all = evidence.threads?.total;
         // With a single thread it is certain that this is the one that counts.
         let wait = waits.first().filter(|_| all == 1)?;
         Some(format!(", which waits in {}", on(wait)))

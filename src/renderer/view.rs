@@ -1,0 +1,88 @@
+//! What to print: which page, in which form, in which order.
+
+use crate::model::Name;
+use crate::renderer::columns::Column;
+use crate::renderer::counts::By;
+use crate::renderer::style::Look;
+
+/// What to print of a report.
+#[derive(Debug, Clone, PartialEq)]
+pub struct View {
+    pub page: Page,
+    pub format: Format,
+    pub look: Look,
+    /// The order of rows or groups; `None` for the page's own.
+    pub sort: Option<Sort>,
+    /// The most rows or groups to print; `None` for all.
+    pub limit: Option<usize>,
+    /// What was selected, in words; `None` for everything.
+    pub selection: Option<Name>,
+}
+
+impl View {
+    /// Whether the page has a place for findings.
+    pub fn has_findings(&self) -> bool {
+        matches!(
+            (&self.page, self.format),
+            (Page::Triage, _) | (_, Format::Json)
+        )
+    }
+}
+
+/// Which page of a report.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Page {
+    Triage,
+    /// Counts by chosen dimensions, in place of groups and findings.
+    Tally(By),
+    Diagram,
+    List {
+        /// The columns of a table and of CSV.
+        columns: Vec<Column>,
+        header: bool,
+        object: Object,
+    },
+}
+
+/// What a socket is in JSON.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Object {
+    /// The whole object of the schema, and extra columns.
+    Whole {
+        tcp_info: bool,
+        memory: bool,
+        /// The control group, with unit and container.
+        cgroups: bool,
+        more: Vec<Column>,
+    },
+    /// Only these columns, and the cookie.
+    Columns(Vec<Column>),
+}
+
+/// The form of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Table,
+    Json,
+    Jsonl,
+    Csv,
+    /// OpenMetrics text with at most so many series of ports, programs or queues.
+    Prometheus {
+        label_limit: usize,
+    },
+}
+
+/// An order by a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sort {
+    pub key: SortKey,
+    pub descending: bool,
+}
+
+/// What rows and groups can be ordered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SortKey {
+    /// How many sockets a group has; in a list every row has one.
+    Sockets,
+    Column(Column),
+}
