@@ -164,7 +164,7 @@ fn a_tree_of_files_is_read_as_a_procfs_is() {
     let evidence = told["findings"][0]["evidence"].to_string();
     for said in [
         "62 of 1,024 files open",
-        "used 0 % of a processor",
+        "used 0 % of a CPU",
         "started 16m ago",
     ] {
         assert!(evidence.contains(said), "{evidence}");

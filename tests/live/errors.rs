@@ -141,7 +141,7 @@ fn a_dump_that_never_ends_is_broken_off() {
     let document: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
     assert_eq!(document["states"]["CLOSE_WAIT"], 2);
     assert_eq!(document["source"], "procfs");
-    assert!(told.stdout.contains("has no end"), "{}", told.stdout);
+    assert!(told.stdout.contains("did not end"), "{}", told.stdout);
 }
 
 #[test]
