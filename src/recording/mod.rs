@@ -10,6 +10,7 @@
 mod content;
 mod error;
 mod format;
+mod names;
 mod owners;
 mod redact;
 mod replay;
@@ -25,8 +26,8 @@ use crate::collector::sockets::capture::{Capture, Dump, Form};
 use crate::model::{Gap, Host, Namespace, OtherNamespaces, Scan, Snapshot};
 pub use crate::recording::error::RecordingError;
 use crate::recording::format::{Tag, Writer};
+pub use crate::recording::names::RecordedNames;
 use crate::recording::owners::{Groups, Owners};
-pub use crate::recording::replay::RecordedNames;
 
 /// The most bytes that all dumps of a recording may unpack to: two million sockets.
 const DUMPS_MAX: u64 = 1 << 30;

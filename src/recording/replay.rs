@@ -1,18 +1,14 @@
 //! A recording in place of the host: the same sockets and facts are read from it as from the host.
 
 use std::io::BufReader;
-use std::net::IpAddr;
-use std::path::Path;
 use std::time::Instant;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{DUMPS_MAX, Recording, RecordingError};
 use crate::collector::holders::UNMATCHED_FEW;
-use crate::collector::names::SystemNames;
-use crate::collector::placement::CGROUP_MOUNTS;
 use crate::collector::processes::{ProcessFacts, Suspect};
-use crate::collector::request::{NetnsChoice, Request};
+use crate::collector::request::Request;
 use crate::collector::sockets::capture::{Dump, Form};
 use crate::collector::sockets::gaps::bound_in_dump;
 use crate::collector::sockets::relevant::{
@@ -21,10 +17,10 @@ use crate::collector::sockets::relevant::{
 use crate::collector::sockets::sock_diag::Dumped;
 use crate::collector::sockets::sock_diag::wire;
 use crate::collector::sockets::{mptcp, proc_net};
-use crate::filter::{Filter, Names};
+use crate::filter::Filter;
 use crate::model::{
-    DetailSet, Evidence, Families, FdLimit, Gap, GapKind, Name, Namespace, Pid, PortRange,
-    Protocol, Scan, Scanned, Snapshot, Socket, Source, State, Step,
+    DetailSet, Evidence, Families, FdLimit, Gap, GapKind, Name, Namespace, Pid, Protocol, Scan,
+    Scanned, Snapshot, Socket, Source, State, Step,
 };
 
 impl Recording {
@@ -267,67 +263,6 @@ impl Dump {
             found.push(socket);
         })?;
         Ok(malformed)
-    }
-}
-
-/// The names of a recorded host: its users and control groups. Names of services and hosts are those of
-/// the machine that reads it.
-pub struct RecordedNames<'a> {
-    recording: &'a Recording,
-    here: SystemNames,
-}
-
-impl<'a> RecordedNames<'a> {
-    pub fn new(recording: &'a Recording) -> RecordedNames<'a> {
-        RecordedNames {
-            recording,
-            here: SystemNames::new(Path::new("/proc"), &NetnsChoice::Own),
-        }
-    }
-}
-
-impl Names for RecordedNames<'_> {
-    fn service(&self, name: &str) -> Option<u16> {
-        self.here.service(name)
-    }
-
-    fn hosts(&self, name: &str) -> Vec<IpAddr> {
-        self.here.hosts(name)
-    }
-
-    /// Only interfaces that sockets were bound to are recorded.
-    fn interface(&self, name: &str) -> Option<u32> {
-        let [only] = self.recording.facts.namespaces.as_slice() else {
-            return None;
-        };
-        let mut devices = only.settings.devices.iter();
-        let (index, _) = devices.find(|(_, known)| *known == *name)?;
-        Some(*index)
-    }
-
-    fn user(&self, name: &str) -> Option<u32> {
-        self.recording.facts.host.users.number(name)
-    }
-
-    fn cgroup(&self, path: &str) -> Option<u64> {
-        let path = Path::new(path);
-        let below = CGROUP_MOUNTS
-            .iter()
-            .rev()
-            .find_map(|mount| path.strip_prefix(mount).ok())
-            .unwrap_or(path);
-        let below = below.strip_prefix("/").unwrap_or(below);
-        let wanted = format!("/{}", below.display());
-        let mut groups = self.recording.cgroups.numbers.iter();
-        let found = groups.find(|(_, cgroup)| cgroup.path.bytes() == wanted.as_bytes());
-        found.map(|(number, _)| *number)
-    }
-
-    fn ephemeral(&self) -> Option<PortRange> {
-        match self.recording.facts.namespaces.as_slice() {
-            [only] => only.settings.ephemeral,
-            _ => None,
-        }
     }
 }
 

@@ -226,7 +226,11 @@ fn one_namespace_and_all_of_them_cannot_be_asked_for_at_once() {
     }
     let told = run(Command::new(closewait()).args(["-A", "dev", "lo"]));
     assert_eq!(told.code, 2);
-    assert!(told.stderr.contains("choose one by -N"), "{}", told.stderr);
+    assert!(
+        told.stderr.contains("choose one with -N"),
+        "{}",
+        told.stderr
+    );
 }
 
 #[test]

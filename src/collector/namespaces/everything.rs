@@ -17,20 +17,15 @@ use super::omission::Omission;
 use super::place::Key;
 use super::sknet::Sockets;
 use crate::collector::access::{by_capability, is_capable};
+use crate::collector::file;
 use crate::collector::hang::Pending;
-use crate::collector::procfs::{
-    DIRENTS, PathBuffer, has_our_numbers, is_ours, namespace_at, threads_in,
-};
-use crate::collector::{file, kernel};
+use crate::collector::procfs::{DIRENTS, PathBuffer, has_our_numbers, is_ours, namespace_at};
 use crate::model::Pid;
 
 /// The most descriptors of one process that are searched for namespaces, and the most sockets among
 /// them.
 const FDS_MAX: usize = 4_096;
 const SOCKETS_MAX: usize = 1_000;
-/// So many threads may start and exit while they are counted.
-const THREADS_SLACK: u64 = 64;
-
 impl Search<'_> {
     /// Searches threads, descriptors and other mount namespaces.
     pub(super) fn everything(&mut self) {
@@ -45,47 +40,6 @@ impl Search<'_> {
                 let omission = Omission::could_not("open", self.proc_root, &error.into());
                 self.found.omissions.push(omission);
             }
-        }
-    }
-
-    /// A thread may be in another namespace than its process.
-    fn threads(&mut self, root: &OwnedFd, pids: &[Pid]) {
-        let before = kernel::threads();
-        let mut seen = 0;
-        for &pid in pids {
-            let threads = match threads_in(&self.process(pid).join("task")) {
-                Ok(threads) => threads,
-                Err(error) => {
-                    self.incomplete.miss(self.proc_root, pid, "thread", error);
-                    continue;
-                }
-            };
-            seen += threads;
-            if threads > 1 {
-                let (threads, failure) = self.threads_of(root, pid);
-                if let Some(error) = failure.or(threads.is_empty().then_some(Errno::NOENT)) {
-                    self.incomplete.miss(self.proc_root, pid, "thread", error);
-                }
-                for (thread, inode) in threads {
-                    self.thread(pid, thread, inode);
-                }
-            }
-        }
-        // If neither count is known, none is missing.
-        self.are_all_seen(seen, before.min(kernel::threads()).unwrap_or_default());
-    }
-
-    /// Compares the threads in the procfs with the number that the kernel runs.
-    pub(super) fn are_all_seen(&mut self, seen: u64, running: u64) {
-        let missing = running.saturating_sub(seen);
-        if missing > THREADS_SLACK && missing > running / 8 && self.found.omissions.is_empty() {
-            self.found.omissions.push(Omission {
-                detail: format!(
-                    "{} shows {seen} threads, but the kernel runs {running}",
-                    self.proc_root.display()
-                ),
-                hint: "run on the host, or with the host's --proc".into(),
-            });
         }
     }
 
@@ -107,7 +61,7 @@ impl Search<'_> {
                     let mounts = mounts::of_text(&text, Some(&self.process(pid).join("root")));
                     self.add_mounts(mounts);
                 }
-                Err(error) => self.incomplete.miss(self.proc_root, pid, "mount", error),
+                Err(error) => self.incomplete.miss(self.proc_root, pid, "mounts", error),
             }
         }
     }
@@ -120,7 +74,7 @@ impl Search<'_> {
         for &pid in pids.iter().filter(|pid| !by_sockets || **pid != own) {
             if let Err(error) = self.descriptors_of(pid, by_sockets, &mut BTreeSet::new()) {
                 self.incomplete
-                    .miss(self.proc_root, pid, "descriptor", error);
+                    .miss(self.proc_root, pid, "descriptors", error);
             }
         }
         let rights = [
@@ -219,7 +173,7 @@ impl Search<'_> {
             Errno::PERM | Errno::NOSYS | Errno::ACCESS => {
                 _ = self.sockets_refused.get_or_insert(error)
             }
-            error => self.incomplete.miss(self.proc_root, pid, "socket", error),
+            error => self.incomplete.miss(self.proc_root, pid, "sockets", error),
         }
     }
 

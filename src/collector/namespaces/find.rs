@@ -275,45 +275,6 @@ impl Search<'_> {
             self.tables.extend(table.map(|table| (table, *key)));
         }
     }
-
-    /// Reads the namespaces of a process whose main thread has exited from its other threads.
-    fn leaderless(&mut self, root: &OwnedFd, pid: Pid) {
-        let mut first = true;
-        let (threads, failure) = self.threads_of(root, pid);
-        if let Some(error) = failure.or(threads.is_empty().then_some(Errno::NOENT)) {
-            self.incomplete.miss(self.proc_root, pid, "thread", error);
-        }
-        for (thread, inode) in threads {
-            let place = self.thread(pid, thread, inode);
-            place.processes += u64::from(std::mem::take(&mut first));
-        }
-    }
-
-    pub(super) fn thread(&mut self, pid: Pid, thread: Pid, inode: u64) -> &mut Place {
-        let key = self.key(inode);
-        let link = format!("{pid}/task/{thread}/ns/net");
-        let link = self.proc_root.join(link);
-        let place = self.found.places.entry(key).or_default();
-        place.link(link);
-        place
-    }
-
-    /// The threads of a process with their namespaces, and the error if some are missing.
-    pub(super) fn threads_of(&self, root: &OwnedFd, pid: Pid) -> (Vec<(Pid, u64)>, Option<Errno>) {
-        let mut path = PathBuffer::default();
-        let (threads, mut failure) = numbers_in(root, Path::new(&format!("{pid}/task")));
-        let mut found = Vec::with_capacity(threads.len());
-        for thread in threads {
-            let link = path.of(pid, format_args!("task/{thread}/ns/net"));
-            match namespace_link(root, link, "net") {
-                Ok(inode) => found.push((Pid(thread), inode)),
-                // It has exited.
-                Err(error) if is_gone(error) => {}
-                Err(error) => failure = Some(error),
-            }
-        }
-        (found, failure)
-    }
 }
 
 /// The inode in a link such as `net:[4026531840]`.
@@ -352,12 +313,12 @@ mod tests {
         let search = Search::of_processes(root.path());
         assert_eq!(search.key_of(Pid(21)), Some(Key::Inode(8)));
         let found = search.found();
-        let told: Vec<(Key, u64)> = found
+        let counted: Vec<(Key, u64)> = found
             .places
             .iter()
             .map(|(key, place)| (*key, place.processes))
             .collect();
-        assert_eq!(told, [(Key::Inode(7), 1), (Key::Inode(8), 2)]);
+        assert_eq!(counted, [(Key::Inode(7), 1), (Key::Inode(8), 2)]);
         assert_eq!((found.unknown, found.omissions.len()), (0, 0));
     }
 
@@ -373,14 +334,16 @@ mod tests {
         let empty = tempfile::tempdir().unwrap();
         let found = find(empty.path(), Depth::Processes);
         assert!(found.places.is_empty());
-        let told: Vec<&str> = found
+        let details: Vec<&str> = found
             .omissions
             .iter()
             .map(|omission| omission.detail.as_str())
             .collect();
         assert!(
-            told.iter().any(|told| told.contains("shows no process")),
-            "{told:?}"
+            details
+                .iter()
+                .any(|detail| detail.contains("shows no process")),
+            "{details:?}"
         );
         let file = empty.path().join("file");
         fs::write(&file, "").unwrap();

@@ -29,7 +29,7 @@ impl Incomplete {
     /// The namespace of a process may not be read.
     pub(super) fn close(&mut self, pid: Pid, reason: Errno) {
         if self.closed.is_empty() {
-            self.first.get_or_insert((pid, "namespace", reason));
+            self.first.get_or_insert((pid, "network namespace", reason));
         }
         self.closed.push(pid);
     }
@@ -63,7 +63,7 @@ impl Incomplete {
             more => format!("{more} processes (first: {pid})"),
         };
         Some(Omission {
-            detail: format!("could not read every {what} of {whose}: {reason}"),
+            detail: format!("could not read the {what} of {whose}: {reason}"),
             hint: hint_of(reason, "CAP_SYS_PTRACE"),
         })
     }

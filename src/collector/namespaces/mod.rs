@@ -16,6 +16,7 @@ mod place;
 mod selected;
 pub(super) mod sknet;
 mod target;
+mod threads;
 
 use std::path::{Path, PathBuf};
 

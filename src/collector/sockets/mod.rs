@@ -6,6 +6,7 @@ pub mod error;
 mod filtered;
 pub(crate) mod gaps;
 pub(crate) mod mptcp;
+mod proc_line;
 pub mod proc_net;
 pub(crate) mod relevant;
 pub mod sock_diag;
