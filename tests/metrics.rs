@@ -133,7 +133,7 @@ fn every_state_and_cause_is_there_at_0_too() {
         .map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap())
         .sum();
     assert_eq!((causes.count(), of_causes), (11, 3.0));
-    // A state that was not looked for has no count, rather than 0.
+    // A state that the selection excludes has no count, rather than 0.
     let selected = metrics(&["--port", &port, "--state", "close-wait"]);
     assert!(!selected.contains("state=\"ESTABLISHED\""), "{selected}");
     // Without times in the source the ages are unknown.
@@ -154,7 +154,7 @@ fn every_state_and_cause_is_there_at_0_too() {
     drop(kept);
 }
 
-/// A table of sockets that may differ in what no label tells.
+/// A table of sockets that may differ in facts that no label has.
 fn table(sockets: &[(bool, u8, u32, bool, u16)]) -> Snapshot {
     let namespace = || Namespace {
         label: Some("blue".into()),

@@ -41,7 +41,7 @@ const PROCESSES: [(u32, &[u8], &[u16]); 11] = [
 /// Holds the clients' ends.
 const CLIENT: Pid = Pid(9000);
 const JAVA: Pid = Pid(1234);
-/// Nobody who can be seen holds the sockets of this port.
+/// No visible process holds the sockets of this port.
 const HIDDEN: u16 = 8085;
 /// 2026-01-02 03:04:05.678 UTC.
 const TAKEN_AT_NS: i128 = 1_767_323_045_678_000_000;
@@ -109,7 +109,7 @@ fn whole() -> Snapshot {
     snapshot(Source::Netlink, recorded::dumped("both.dump"))
 }
 
-/// The same from /proc/net/tcp.
+/// The same sockets, read from /proc/net/tcp.
 fn from_text() -> Snapshot {
     let mut snapshot = snapshot(Source::Procfs, recorded::printed());
     snapshot.gaps.push(Gap {
@@ -194,7 +194,7 @@ fn holders(sockets: &[Socket]) -> Holders {
     Holders::new(holders, processes.collect())
 }
 
-/// What java tells about itself: its workers wait for the database, and it is short of files.
+/// The evidence about java: its workers wait for the database, and it is short of files.
 fn evidence() -> Vec<Evidence> {
     let wait = |call: &str, kind, target, threads| Wait {
         call: call.into(),
@@ -697,7 +697,7 @@ fn both_sources_give_the_same_groups_but_for_ages_and_causes() {
             let group = group.as_object_mut().unwrap();
             group.remove("idle_ms");
             group.remove("causes");
-            // /proc does not tell a listener's limit.
+            // /proc does not have a listener's limit.
             group.remove("send_q_max");
         }
         let mut groups = std::mem::take(groups);

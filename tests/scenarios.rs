@@ -145,7 +145,7 @@ fn a_line_that_cannot_be_is_rejected() {
     }
 }
 
-/// What a comparison by cause says of two readings of one service, each told as the sockets of a
+/// A comparison by cause of two readings of one service, each given as the sockets of a
 /// scenario: cause, before, after, still, new, gone.
 fn causes(before: &[&str], after: &[&str]) -> Vec<(String, [u64; 5])> {
     use closewait::classifier::diff::diff;
@@ -221,7 +221,7 @@ fn the_young_sockets_of_a_leak_are_of_the_leak() {
 #[test]
 fn the_young_that_are_closed_beside_a_leak_are_not_of_it() {
     let old = leaked(20, 20_000, "13m");
-    // The kernel's numbers tell that the young of before are others than those of after.
+    // The cookies show that the young sockets before are not those after.
     let passing = leaked(50, 30_000, "1s");
     let churned = causes(&[&old, &passing], &[&old]);
     assert_eq!(churned[0], ("never-closed".to_owned(), [20, 20, 20, 0, 0]));

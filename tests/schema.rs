@@ -227,7 +227,7 @@ fn triage_writes_a_document_by_the_schema() {
 fn a_finding_with_evidence_from_its_process_is_by_the_schema() {
     let loopback = Loopback::new(Ipv4Addr::LOCALHOST);
     let port = loopback.port();
-    // What lasts no longer than the grace is normal teardown, and nobody is asked about it.
+    // Sockets younger than the grace period are normal teardown, and no process is examined for them.
     let arguments = [
         "--json", "--grace", "0", "--sample", "20ms", "--port", &port,
     ];

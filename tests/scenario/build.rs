@@ -20,7 +20,7 @@ use super::syntax;
 
 /// How long processes are watched for their use of the processor.
 const SAMPLE_MS: u64 = 200;
-/// The age of a process of which the scenario tells none: older than anything that wraps.
+/// The age of a process without one in the scenario: older than anything that wraps.
 const OLD_MS: u64 = 100 * 86_400_000;
 /// Processes that hold no socket.
 const BYSTANDERS: u32 = 100;
@@ -179,7 +179,7 @@ pub fn rules(rules: &file::Rules) -> Result<Rules, String> {
     })
 }
 
-/// What a process of the scenario would tell when it is asked.
+/// The evidence about a process of the scenario.
 /// The ends of `10.0.0.1:80 10.0.0.9:4000`.
 fn polled(text: &str) -> Result<(Endpoint, Endpoint), String> {
     let end = |text: &str| {

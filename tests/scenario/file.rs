@@ -61,7 +61,7 @@ pub struct Host {
     pub unreadable_processes: u32,
     /// `false`: owners were not asked for.
     pub owners: Option<bool>,
-    /// What a shell finds; nobody looked where it is left out.
+    /// The tools that a shell finds; omitted: not looked up.
     pub tools: Option<Tools>,
     /// The namespace is another than the reader's, and was asked for by this name.
     pub netns: Option<String>,
@@ -83,7 +83,7 @@ pub struct Rules {
 #[serde(deny_unknown_fields)]
 pub struct Process {
     pub pid: u32,
-    /// Others that tell the same.
+    /// Others with the same evidence.
     #[serde(default)]
     pub also: Vec<u32>,
     pub age: Option<String>,
@@ -120,7 +120,7 @@ pub struct Process {
     #[serde(default)]
     pub locks: Vec<String>,
     pub epoll: Option<Epoll>,
-    /// Its command line, of programs that say in there what they do.
+    /// Its command line, for programs that describe their work there.
     pub title: Option<String>,
     /// Other children of its parent: number and command line.
     #[serde(default)]

@@ -23,7 +23,7 @@ pub struct Found {
     pub gaps: Vec<String>,
 }
 
-/// A finding as the user is told it.
+/// A finding as the user sees it.
 pub struct Told {
     /// Severity, cause, sockets, service end and owner in one line.
     pub head: String,

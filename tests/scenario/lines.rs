@@ -1,4 +1,4 @@
-//! The one-line syntax of sockets and listeners, and what the kernel would tell of them.
+//! The one-line syntax of sockets and listeners, and what the kernel would report of them.
 
 use std::net::IpAddr;
 
@@ -17,7 +17,7 @@ const TCP_INFO: usize = 248;
 pub struct Line {
     pub sockets: Vec<Socket>,
     pub holders: Vec<Owner>,
-    /// Each socket gets an inode; without, it is nobody's.
+    /// Each socket gets an inode; without one, no process holds it.
     pub has_inode: bool,
     /// It was closed while holders were looked for.
     pub closed: bool,
@@ -147,7 +147,7 @@ pub fn listener(text: &str, source: Source) -> Result<Line, String> {
         }
     }
     if source == Source::Procfs {
-        // /proc/net/tcp does not tell the limit.
+        // /proc/net/tcp does not have the limit.
         socket.send_q = 0;
     }
     line.sockets.push(socket);
@@ -178,7 +178,7 @@ struct Facts {
     unmeasured: bool,
     /// How many bytes of tcp_info came.
     tcp_info: Option<usize>,
-    /// What is counted does not tell who opened the connection.
+    /// The counters do not show which end opened the connection.
     opener_untold: bool,
     /// A connection of MPTCP, which has no tcp_info and its own times.
     mptcp: bool,
@@ -249,7 +249,7 @@ impl Facts {
         Ok(())
     }
 
-    /// Fills in what the kernel tells of the socket number `at` of its line.
+    /// Fills in what the kernel reports of socket number `at` of its line.
     fn fill(&self, socket: &mut Socket, serves: bool, at: u64) {
         socket.interface = self.device;
         socket.recv_q = self.recv_q;
