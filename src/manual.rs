@@ -13,7 +13,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 
 use self::page::{ascii, entries, entry, heading, lines, verbatim};
 use self::text::{CONDITIONS, ENVIRONMENT, EXAMPLES, FILES, NOTES, OUTPUT, PERFORMANCE_DATA};
-use crate::classifier::severity::Thresholds;
+use crate::classifier::rules::Thresholds;
 use crate::command::{self, check};
 use crate::explain::{self, Topic};
 

@@ -67,7 +67,7 @@ const TAKE_RAW: [&str; 10] = [
 ];
 /// The files of the model with text in a plain type: what the user typed, a path of this program,
 /// and names whose letters are checked.
-const PLAIN_TEXT: [&str; 5] = ["host.rs", "judged.rs", "resolved.rs", "state.rs", "tool.rs"];
+const PLAIN_TEXT: [&str; 5] = ["cause.rs", "host.rs", "resolved.rs", "state.rs", "tool.rs"];
 /// The files that may name a stream of the process.
 const STREAMS: [&str; 6] = ["main", "memory", "command", "env", "progress", "stdout"];
 

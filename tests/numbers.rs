@@ -1,6 +1,5 @@
-//! No number ends a run by itself: every option of every command gets the smallest, the largest and other
-//! numbers, alone and together, from the arguments to the plan, and on a recording to the end of the
-//! output.
+//! No number crashes a run: every option of every command gets the smallest, the largest and other
+//! numbers, alone and combined, up to the plan, and with a recording up to the end of the output.
 
 #![cfg(target_endian = "little")]
 
@@ -14,11 +13,11 @@ use closewait::command::{self, Plan};
 use closewait::env::Terminal;
 use proptest::prelude::*;
 
-/// The commands; the first is none.
+/// The commands; the first one stands for no command.
 const COMMANDS: [&str; 7] = ["", "triage", "list", "check", "explain", "record", "diff"];
-/// What is read or written by these would be a file of that name.
+/// The operands of these options are files.
 const FILES: [&str; 4] = ["output", "from", "proc", "against"];
-/// Numbers of every kind, at and beyond the ends of every width.
+/// Numbers of every kind, at and beyond the limits of every width.
 const NUMBERS: [&str; 40] = [
     "0",
     "-0",
@@ -62,7 +61,7 @@ const NUMBERS: [&str; 40] = [
     "fd-critical=18446744073709551615",
 ];
 
-/// Those that are carried out on a recording as well.
+/// The commands that also run on a recording.
 const ENDS: [&str; 6] = [
     "0",
     "1ns",
@@ -94,7 +93,7 @@ fn options(command: &str) -> Vec<String> {
     values.map(|name| format!("--{name}")).collect()
 }
 
-/// The words of a command line: on the recording, where the command reads one.
+/// The arguments of a command, with the recording if it reads one.
 fn words(command: &str, recorded: bool, given: &[String]) -> Vec<String> {
     let file = recording();
     let reads: &[&str] = match (command, recorded) {
@@ -113,7 +112,7 @@ fn words(command: &str, recorded: bool, given: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// Plans, and carries out what reads nothing but recordings.
+/// Plans a command line, and runs it if it only reads recordings.
 fn run(command: &str, recorded: bool, given: &[String]) {
     let Ok(said) = command::Command::read(words(command, recorded, given)) else {
         return;
@@ -132,10 +131,10 @@ fn run(command: &str, recorded: bool, given: &[String]) {
             return;
         }
     };
-    // `record` reads the host, and sleeps as long as it is told where that has suspects.
+    // `record` reads the host, and sleeps for as long as its options say if it finds suspects.
     let reads_host = matches!(plan, Plan::Record(_));
     if !reads_host && (recorded || matches!(plan, Plan::Diff(_))) {
-        // What is found is not the matter; that it ends is.
+        // The results do not matter, only that the run ends.
         let _ = closewait::command::run(&plan, &mut Vec::new(), &mut Vec::new());
     }
 }
@@ -189,7 +188,7 @@ proptest! {
     }
 }
 
-/// The exit code, and stdout and stderr.
+/// The exit code, stdout and stderr.
 fn closewait(args: &[&str]) -> (i32, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_closewait"))
         .args(args)

@@ -7,9 +7,8 @@ use super::report::Report;
 
 use super::pairs::LegState;
 use super::pool::{is_blocked, starved};
-pub use super::process::{Descriptors, descriptors};
+use super::process::{Descriptors, descriptors};
 use super::process::{HaltReason, rests, throttled};
-pub use super::process::{is_halted, parks_threads};
 use super::service::{ServedAt, ServiceEnd};
 use super::socket_set::SocketSet;
 use super::spin::Spin;

@@ -2,13 +2,11 @@
 
 use rustc_hash::FxHashMap;
 
-pub use super::owner::GroupOwner;
-pub use super::owner::first_name;
+use super::owner::GroupOwner;
 use super::program::OwnerKey;
 use super::report::Report;
 use super::row::Row;
-pub use super::service::ServedAt;
-pub use super::service::Service;
+use super::service::Service;
 use crate::model::{Cause, Holders, Owner, Pid, Protocol, Snapshot, State};
 
 /// A group and its figures. The processes of one program are one owner, as in

@@ -1,7 +1,6 @@
 //! How many of the workers of a service cannot run.
 
 use super::process::is_halted;
-pub use super::process::{HaltReason, throttled};
 use super::report::Report;
 use super::socket_set::SocketSet;
 use crate::model::{Evidence, Pid};
@@ -19,7 +18,7 @@ impl HaltedShare {
     pub(super) fn of(
         report: &Report<'_>,
         set: &SocketSet,
-        told: &[Evidence],
+        all_evidence: &[Evidence],
     ) -> Option<HaltedShare> {
         let pids: Vec<Pid> = if set.listener.is_some() {
             set.by_weight.clone()
@@ -42,7 +41,11 @@ impl HaltedShare {
             .collect();
         workers.sort_unstable();
         workers.dedup();
-        let is_held = |pid: &&Pid| told.iter().any(|told| told.pid == **pid && is_halted(told));
+        let is_held = |pid: &&Pid| {
+            all_evidence
+                .iter()
+                .any(|of| of.pid == **pid && is_halted(of))
+        };
         Some(HaltedShare {
             held: workers.iter().filter(is_held).count() as u64,
             all: workers.len() as u64,

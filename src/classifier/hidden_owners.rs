@@ -42,7 +42,7 @@ impl Hidden {
 
     pub(super) fn gaps(&self, snapshot: &Snapshot, undecided: u64) -> Vec<Gap> {
         let scan = &snapshot.scan;
-        let told: [(GapKind, u64, String, String); 4] = [
+        let gaps: [(GapKind, u64, String, String); 4] = [
             (
                 GapKind::OwnersHidden,
                 self.hidden,
@@ -66,8 +66,8 @@ impl Hidden {
             (
                 GapKind::Undecided,
                 undecided,
-                "left out: the filter asks for what is not known of them (an owner, a side, a unit, a cause, \
-                 an age, an interface, a mark or a cgroup)"
+                "could not be matched: the filter needs a fact that is unknown (an owner, a side, a unit, a \
+                 cause, an age, an interface, a mark or a cgroup)"
                     .to_owned(),
                 match hidden_reason(snapshot) {
                     // As root, the other reasons do not apply.
@@ -79,7 +79,7 @@ impl Hidden {
                 },
             ),
         ];
-        told.into_iter()
+        gaps.into_iter()
             .filter(|(_, count, ..)| *count > 0)
             .map(|(kind, count, detail, hint)| {
                 let plural = if count == 1 { "" } else { "s" };
@@ -205,7 +205,7 @@ mod tests {
     use super::*;
     use crate::model::{Name, Pid};
 
-    fn told(unread: u32, privileged: bool, blind_spots: Vec<BlindSpot>) -> String {
+    fn reason(unread: u32, privileged: bool, blind_spots: Vec<BlindSpot>) -> String {
         let scan = Scan {
             processes_seen: 90,
             processes_read: 90 - unread,
@@ -224,16 +224,16 @@ mod tests {
             count: 8,
         };
         assert_eq!(
-            told(0, true, vec![BlindSpot::Kernel]),
+            reason(0, true, vec![BlindSpot::Kernel]),
             "the kernel itself (NFS, for example)"
         );
         assert_eq!(
-            told(1, true, vec![BlindSpot::InFlight(holding())]),
+            reason(1, true, vec![BlindSpot::InFlight(holding())]),
             "an unread message in a UNIX socket of store[7] (8 descriptors in flight), or the one \
              process (of 90) that may not be read even with every capability (perhaps because of a security module)"
         );
         assert_eq!(
-            told(
+            reason(
                 0,
                 true,
                 vec![BlindSpot::Call(holding()), BlindSpot::PidNamespace]
@@ -244,15 +244,15 @@ mod tests {
         let hidepid = BlindSpot::Hidepid("hidepid=invisible".into());
         let names = BlindSpot::Capabilities(vec!["CAP_SYS_PTRACE".into()]);
         assert_eq!(
-            told(0, false, vec![names, hidepid]),
+            reason(0, false, vec![names, hidepid]),
             "another user's process, which /proc does not list (hidepid=invisible)"
         );
         assert_eq!(
-            told(89, false, Vec::new()),
+            reason(89, false, Vec::new()),
             "one of the 89 processes (of 90) that may not be read"
         );
         assert_eq!(
-            told(30, true, vec![BlindSpot::UserNamespace]),
+            reason(30, true, vec![BlindSpot::UserNamespace]),
             "one of the 30 processes (of 90) that may not be read from this user namespace"
         );
     }

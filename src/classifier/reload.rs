@@ -48,8 +48,8 @@ impl OldWorkers {
         listening.sort_unstable();
         listening.dedup();
         let says_so = |pid: Pid| {
-            let told = evidence.iter().find(|evidence| evidence.pid == pid);
-            let title = told.and_then(|told| told.title.as_ref());
+            let of_pid = evidence.iter().find(|evidence| evidence.pid == pid);
+            let title = of_pid.and_then(|of_pid| of_pid.title.as_ref());
             title.is_some_and(|title| title.is_shutting_down())
         };
         let successor = |pid: Pid| {

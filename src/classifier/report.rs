@@ -140,9 +140,9 @@ impl<'a> Report<'a> {
 
     /// The Send-Q of a socket; `None` for a listener if the source does not report its limit.
     pub fn send_q(&self, socket: &Socket) -> Option<u32> {
-        let told = socket.state != State::Listen
+        let is_known = socket.state != State::Listen
             || self.snapshot.namespace(socket).source.reports_backlog();
-        told.then_some(socket.send_q)
+        is_known.then_some(socket.send_q)
     }
 
     pub fn listeners(&self) -> &Listeners {

@@ -32,7 +32,7 @@ impl Row<'_> {
     /// other states, or if it is unknown whether it is older than the grace.
     pub fn lingers(&self) -> Option<bool> {
         match (self.cause?, self.missing) {
-            (Cause::Transient | Cause::HalfClose, _) => Some(false),
+            (cause, _) if !cause.is_fault() => Some(false),
             (_, Some(Missing::Age(_))) => None,
             _ => Some(true),
         }

@@ -50,26 +50,27 @@ impl Default for Thresholds {
     }
 }
 
+type Of = fn(&mut Thresholds) -> &mut u64;
+
+/// The name by which each threshold is overridden.
+const BY_NAME: [(&str, Of); 6] = [
+    ("warning", |all| &mut all.warning),
+    ("critical", |all| &mut all.critical),
+    ("fd-warning", |all| &mut all.fd_warning),
+    ("fd-critical", |all| &mut all.fd_critical),
+    ("queue-warning", |all| &mut all.queue_warning),
+    ("queue-critical", |all| &mut all.queue_critical),
+];
+
 impl Thresholds {
     /// The threshold with a name.
     pub fn by_name(&mut self, name: &str) -> Option<&mut u64> {
-        Some(match name {
-            "warning" => &mut self.warning,
-            "critical" => &mut self.critical,
-            "fd-warning" => &mut self.fd_warning,
-            "fd-critical" => &mut self.fd_critical,
-            "queue-warning" => &mut self.queue_warning,
-            "queue-critical" => &mut self.queue_critical,
-            _ => return None,
-        })
+        let (_, of) = BY_NAME.iter().find(|(known, _)| *known == name)?;
+        Some(of(self))
     }
 
-    pub const NAMES: [&'static str; 6] = [
-        "warning",
-        "critical",
-        "fd-warning",
-        "fd-critical",
-        "queue-warning",
-        "queue-critical",
-    ];
+    /// The names of all thresholds.
+    pub fn names() -> [&'static str; BY_NAME.len()] {
+        BY_NAME.map(|(name, _)| name)
+    }
 }

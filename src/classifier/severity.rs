@@ -1,7 +1,7 @@
 //! Severity: how bad a finding is, by the thresholds of the rules.
 
 use super::pool::PoolVerdict;
-pub use super::rules::Thresholds;
+use super::rules::Thresholds;
 use crate::model::Cause;
 
 /// How much a finding matters; ordered.

@@ -79,7 +79,7 @@ impl<'a> Sides<'a> {
         if socket.protocol == Protocol::Udp || socket.state == State::BoundInactive {
             return None;
         }
-        self.told(socket)
+        self.by_itself(socket)
             .or_else(|| self.shape.get_or_init(|| self.shape()).side(socket))
             .or_else(|| {
                 let settings = &self.snapshot.namespace(socket).settings;
@@ -130,7 +130,7 @@ impl<'a> Sides<'a> {
     }
 
     /// The side by the socket itself, or its listener.
-    fn told(&self, socket: &Socket) -> Option<Side> {
+    fn by_itself(&self, socket: &Socket) -> Option<Side> {
         opened(socket).or_else(|| {
             if self.listeners.covers(socket) {
                 Some(Side::Server)
@@ -153,7 +153,7 @@ impl<'a> Sides<'a> {
         let mut shape = Shape::default();
         for socket in self.connections() {
             let (near, far) = ends(socket);
-            match self.told(socket) {
+            match self.by_itself(socket) {
                 Some(Side::Server) => *shape.services.entry(near).or_default() += 1,
                 Some(Side::Client) => *shape.services.entry(far).or_default() += 1,
                 None => {

@@ -57,7 +57,7 @@ pub fn silent(report: &Report<'_>, findings: &[Finding]) -> Vec<Silent> {
         *connections += 1;
         sent.extend(never_answered(socket).filter(|sent| sent.is_before(LONG_MS)));
     }
-    let is_told = |netns: u16, remote: Endpoint| {
+    let is_reported = |netns: u16, remote: Endpoint| {
         findings.iter().any(|finding| {
             let mut requests = finding.set.requests.iter();
             finding.set.netns == netns && requests.any(|requests| requests.remote == remote)
@@ -70,7 +70,7 @@ pub fn silent(report: &Report<'_>, findings: &[Finding]) -> Vec<Silent> {
                 sent.len().saturating_mul(100) >= connections.saturating_mul(MOST_PERCENT);
             sent.len() >= MANY && is_most
         })
-        .filter(|((netns, _, remote), _)| !is_told(*netns, *remote))
+        .filter(|((netns, _, remote), _)| !is_reported(*netns, *remote))
         .filter_map(|((netns, number, remote), (connections, sent))| {
             Some(Silent {
                 netns,

@@ -1,7 +1,7 @@
 //! Threads that never sleep, and whether their program makes progress: a busy healthy server never
 //! sleeps either.
 
-pub use super::process::spinning;
+use super::process::spinning;
 use super::process::{none_serves, throttled};
 use super::report::Report;
 use super::socket_set::SocketSet;
@@ -42,7 +42,7 @@ impl Spin {
         let threads = evidence.threads?;
         let alone = none_serves(evidence, threads);
         let spin = match set.cause {
-            Cause::NeverClosed if is_told(set, evidence) => Spin::Polling,
+            Cause::NeverClosed if is_polled(set, evidence) => Spin::Polling,
             Cause::NeverClosed | Cause::StalePool if !alone => return None,
             Cause::Inherited | Cause::SendStuck => return None,
             cause => match (sends(report, evidence), alone) {
@@ -61,7 +61,7 @@ impl Spin {
 
 /// Whether epoll_wait(2) returns at once whenever it is called, because most of the sockets are
 /// watched.
-fn is_told(set: &SocketSet, evidence: &Evidence) -> bool {
+fn is_polled(set: &SocketSet, evidence: &Evidence) -> bool {
     let held = set.holds(evidence.pid).len() as u64;
     // A thread that hardly runs has had no time to act.
     let ran = evidence.cpu.as_ref().and_then(|cpu| cpu.ran_percent);

@@ -149,7 +149,7 @@ impl<'a> Others<'a> {
     }
 
     /// Whether the other end may be selected, so that its finding covers this one.
-    pub(super) fn are_told(&self, report: &Report<'_>, socket: &Socket) -> bool {
+    pub(super) fn have_finding(&self, report: &Report<'_>, socket: &Socket) -> bool {
         let is_selected = |other: &Socket| {
             let context = &report.context;
             let (row, uncertainty) = context.row(other, context.owner_ref(other));

@@ -14,7 +14,7 @@ use super::inspection::place::Place;
 use super::inspection::{SAMPLE, Source, not_asked, report_gaps};
 use crate::classifier::age::Sightings;
 use crate::classifier::cause::GRACE_MS;
-use crate::classifier::severity::Thresholds;
+use crate::classifier::rules::Thresholds;
 use crate::classifier::{Rules, finding, queue};
 use crate::cli::reading::{self, Host, OF_THIS_HOST, Recorded, Report};
 use crate::collector::evidence;

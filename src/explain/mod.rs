@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use crate::model::cause::causes;
 use crate::model::{Cause, State, StateSet};
 
 /// Something that can be explained.
@@ -89,23 +90,21 @@ fn state_text(state: State) -> &'static str {
     }
 }
 
-fn cause_text(cause: Cause) -> &'static str {
-    match cause {
-        Cause::Transient => include_str!("text/causes/transient.txt"),
-        Cause::NotAccepted => include_str!("text/causes/not-accepted.txt"),
-        Cause::HalfClose => include_str!("text/causes/half-close.txt"),
-        Cause::SendStuck => include_str!("text/causes/send-stuck.txt"),
-        Cause::Inherited => include_str!("text/causes/inherited.txt"),
-        Cause::NeverClosed => include_str!("text/causes/never-closed.txt"),
-        Cause::StalePool => include_str!("text/causes/stale-pool.txt"),
-        Cause::SlowHandler => include_str!("text/causes/slow-handler.txt"),
-        Cause::Abandoned => include_str!("text/causes/abandoned.txt"),
-        Cause::NotReading => include_str!("text/causes/not-reading.txt"),
-        Cause::Unclear => include_str!("text/causes/unclear.txt"),
-        Cause::DeadDescriptors => include_str!("text/causes/dead-descriptors.txt"),
-        Cause::PeerNotClosed => include_str!("text/causes/peer-not-closed.txt"),
-    }
+/// One text for each cause, by its name.
+macro_rules! texts {
+    (
+        of_sockets { $($cause:ident $name:literal $_fault:literal,)* }
+        of_findings { $($other:ident $other_name:literal $_other_fault:literal,)* }
+    ) => {
+        fn cause_text(cause: Cause) -> &'static str {
+            match cause {
+                $(Cause::$cause => include_str!(concat!("text/causes/", $name, ".txt")),)*
+                $(Cause::$other => include_str!(concat!("text/causes/", $other_name, ".txt")),)*
+            }
+        }
+    };
 }
+causes!(texts);
 
 #[cfg(test)]
 mod tests {

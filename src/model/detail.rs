@@ -130,11 +130,11 @@ impl Details {
         self.0.truncate(length);
     }
 
-    /// Appends another table, and updates the positions in its sockets.
+    /// Appends another table, and updates the positions of its details.
     pub fn append<'a>(
         &mut self,
         mut others: Details,
-        sockets: impl IntoIterator<Item = &'a mut super::Socket>,
+        positions: impl IntoIterator<Item = &'a mut DetailRef>,
     ) {
         if self.0.is_empty() {
             *self = others;
@@ -142,11 +142,8 @@ impl Details {
         }
         let offset = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
         self.0.append(&mut others.0);
-        for socket in sockets {
-            socket.detail = socket
-                .detail
-                .and_then(|place| place.0.checked_add(offset))
-                .map(DetailRef);
+        for position in positions {
+            position.0 = position.0.saturating_add(offset);
         }
     }
 }
@@ -201,8 +198,6 @@ mod tests {
 
     #[test]
     fn details_that_move_are_found_where_they_went() {
-        let end = crate::model::Endpoint::new(std::net::Ipv4Addr::LOCALHOST, 1);
-        let bare = || crate::model::Socket::bare(crate::model::State::Established, end, end);
         let with = |tos| Detail {
             tos: Some(tos),
             ..Detail::default()
@@ -210,11 +205,9 @@ mod tests {
         let mut all = Details::default();
         all.push(with(1));
         let mut others = Details::default();
-        let mut sockets = [bare(), bare()];
-        sockets[1].detail = others.push(with(2));
-        all.append(others, &mut sockets);
-        assert_eq!(sockets[0].detail, None);
-        let found = sockets[1].detail.and_then(|place| all.get(place));
+        let mut place = others.push(with(2)).unwrap();
+        all.append(others, [&mut place]);
+        let found = all.get(place);
         assert_eq!(found.and_then(|detail| detail.tos), Some(2));
     }
 }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Endpoint, Halt, Name, Pid, Sibling, Title, Words};
+use super::{Endpoint, FdLimit, Halt, Name, Pid, Sibling, Title, Words};
 
 /// Facts about one process. They are read only for processes that hold suspicious sockets.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -72,24 +72,6 @@ impl Inside {
     /// Whether nothing was read.
     pub fn is_unknown(&self) -> bool {
         *self == Inside::default()
-    }
-}
-
-/// A limit of open files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FdLimit {
-    Files(u64),
-    Unlimited,
-}
-
-impl FdLimit {
-    /// The number of files; `None` if there is no limit.
-    pub fn files(self) -> Option<u64> {
-        match self {
-            FdLimit::Files(files) => Some(files),
-            FdLimit::Unlimited => None,
-        }
     }
 }
 

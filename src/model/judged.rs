@@ -1,9 +1,6 @@
-//! What is concluded about a socket: its side, whose it is, and why it is in CLOSE_WAIT.
+//! Conclusions about a socket: its side, its owner, and the unknown fact that leaves a cause unclear.
 
-use std::fmt;
-use std::str::FromStr;
-
-use super::Holder;
+use super::{Cause, Holder};
 
 /// Which end of the connection this host serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -74,65 +71,6 @@ impl Owner<'_> {
     }
 }
 
-/// Why a socket is in CLOSE_WAIT. The names are stable and the same in every output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Cause {
-    Transient,
-    NotAccepted,
-    HalfClose,
-    SendStuck,
-    Inherited,
-    NeverClosed,
-    StalePool,
-    SlowHandler,
-    Abandoned,
-    NotReading,
-    Unclear,
-    /// Not the cause of a socket: a finding about descriptors whose connections are in no table.
-    DeadDescriptors,
-    /// Not the cause of a CLOSE_WAIT here: a finding about FIN_WAIT2 sockets that a process holds. The
-    /// remote end is in CLOSE_WAIT.
-    PeerNotClosed,
-}
-
-impl Cause {
-    /// Causes that only findings have, and no socket.
-    pub const OF_FINDINGS: [Cause; 2] = [Cause::DeadDescriptors, Cause::PeerNotClosed];
-
-    /// Every cause that a socket can have, in the order in which the rules try them.
-    pub const ALL: [Cause; 11] = [
-        Cause::Transient,
-        Cause::NotAccepted,
-        Cause::HalfClose,
-        Cause::SendStuck,
-        Cause::Inherited,
-        Cause::NeverClosed,
-        Cause::StalePool,
-        Cause::SlowHandler,
-        Cause::Abandoned,
-        Cause::NotReading,
-        Cause::Unclear,
-    ];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Cause::Transient => "transient",
-            Cause::NotAccepted => "not-accepted",
-            Cause::HalfClose => "half-close",
-            Cause::SendStuck => "send-stuck",
-            Cause::Inherited => "inherited",
-            Cause::NeverClosed => "never-closed",
-            Cause::StalePool => "stale-pool",
-            Cause::SlowHandler => "slow-handler",
-            Cause::Abandoned => "abandoned",
-            Cause::NotReading => "not-reading",
-            Cause::Unclear => "unclear",
-            Cause::DeadDescriptors => "dead-descriptors",
-            Cause::PeerNotClosed => "peer-not-closed",
-        }
-    }
-}
-
 /// The unknown fact because of which a cause is unclear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Missing {
@@ -151,47 +89,4 @@ pub enum Missing {
     Times,
     /// The queues: the kernel does not count them (gVisor).
     Queues,
-}
-
-/// A set of causes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Causes(u16);
-
-impl Causes {
-    pub const NONE: Causes = Causes(0);
-
-    pub fn of(causes: impl IntoIterator<Item = Cause>) -> Causes {
-        causes.into_iter().fold(Causes::NONE, Causes::with)
-    }
-
-    pub fn with(self, cause: Cause) -> Causes {
-        Causes(self.0 | 1 << cause as u16)
-    }
-
-    pub fn contains(self, cause: Cause) -> bool {
-        self.0 & 1 << cause as u16 != 0
-    }
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-/// A cause that is none of [`Cause::ALL`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown cause {0:?}: one of {all}", all = Cause::ALL.map(Cause::name).join(", "))]
-pub struct UnknownCause(pub String);
-
-impl FromStr for Cause {
-    type Err = UnknownCause;
-
-    fn from_str(name: &str) -> Result<Cause, UnknownCause> {
-        let plain = name.replace('_', "-").to_ascii_lowercase();
-        Cause::ALL
-            .into_iter()
-            .find(|cause| cause.name() == plain)
-            .ok_or_else(|| UnknownCause(name.to_owned()))
-    }
 }

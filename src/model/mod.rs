@@ -3,6 +3,7 @@
 //! Nothing here opens a file, reads a clock or writes output.
 
 pub mod blind_spot;
+pub mod cause;
 pub mod cgroup;
 pub mod detail;
 pub mod endpoint;
@@ -27,12 +28,13 @@ pub mod title;
 pub mod tool;
 
 pub use blind_spot::{BlindSpot, Holding};
+pub use cause::{Cause, Causes};
 pub use cgroup::{Cgroup, Cgroups, Placed};
 pub use detail::{Detail, DetailRef, DetailSet, Details};
 pub use endpoint::Endpoint;
 pub use evidence::{
-    Cpu, Epoll, Evidence, FdLimit, Inside, Lock, LockOwner, LockPlace, NamedThreads, Runtime,
-    Threads, Wait, WaitKind, WaitTarget,
+    Cpu, Epoll, Evidence, Inside, Lock, LockOwner, LockPlace, NamedThreads, Runtime, Threads, Wait,
+    WaitKind, WaitTarget,
 };
 pub use figures::{Figure, FigureValue};
 pub use gap::{Gap, GapKind};
@@ -40,12 +42,12 @@ pub use halt::{
     Container, Engine, FileLock, Freezer, Halt, Periods, Quota, Stuck, Tracer, Version, Vfork,
 };
 pub use host::{Host, PortRange, Users};
-pub use judged::{Cause, Causes, HiddenReason, Missing, Owner, Side};
-pub use namespace::{Namespace, OtherNamespaces, Settings};
+pub use judged::{HiddenReason, Missing, Owner, Side};
+pub use namespace::{Namespace, OtherNamespaces, Settings, Source};
 pub use owners::{Holder, Holders};
-pub use process::{Pid, Process, Scanned};
+pub use process::{FdLimit, Pid, Process, Scanned};
 pub use resolved::Resolved;
-pub use snapshot::{Scan, Snapshot, Source, Step};
+pub use snapshot::{Scan, Snapshot, Step};
 pub use socket::{Families, Family, Protocol, Protocols, Socket, TcpInfo, Timer, TimerKind};
 pub use state::{State, StateSet};
 pub use suggest::nearest;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Name, PortRange, Source, Words};
+use super::{Name, PortRange, Words};
 
 /// A network namespace whose sockets were read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,6 +118,30 @@ impl Namespace {
             devices: Vec::new(),
         },
     };
+}
+
+/// The source of the sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// sock_diag over netlink.
+    Netlink,
+    /// /proc/net/tcp and tcp6.
+    Procfs,
+}
+
+impl Source {
+    pub fn name(self) -> &'static str {
+        match self {
+            Source::Netlink => "netlink",
+            Source::Procfs => "procfs",
+        }
+    }
+
+    /// Whether the Send-Q of a listener is the limit of its accept queue.
+    pub fn reports_backlog(self) -> bool {
+        matches!(self, Source::Netlink)
+    }
 }
 
 #[cfg(test)]

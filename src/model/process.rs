@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FdLimit, Name};
+use super::Name;
 
 /// A process id in the PID namespace of the /proc that was read.
 #[derive(
@@ -46,4 +46,22 @@ pub struct Scanned {
     /// Descriptors and inodes of sockets that are in no table; `None` if the tables are incomplete, so
     /// that an absence proves nothing.
     pub unmatched: Option<Vec<(u32, u32)>>,
+}
+
+/// A limit of open files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FdLimit {
+    Files(u64),
+    Unlimited,
+}
+
+impl FdLimit {
+    /// The number of files; `None` if there is no limit.
+    pub fn files(self) -> Option<u64> {
+        match self {
+            FdLimit::Files(files) => Some(files),
+            FdLimit::Unlimited => None,
+        }
+    }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     BlindSpot, Cgroups, Detail, Details, Gap, Holders, Host, Namespace, OtherNamespaces, Scanned,
-    Socket, Words,
+    Socket, Source, Words,
 };
 
 /// What the collector passes to the classifier: the state of one or several network namespaces at one
@@ -77,30 +77,6 @@ impl Snapshot {
         } else {
             Source::Procfs
         }
-    }
-}
-
-/// The source of the sockets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Source {
-    /// sock_diag over netlink.
-    Netlink,
-    /// /proc/net/tcp and tcp6.
-    Procfs,
-}
-
-impl Source {
-    pub fn name(self) -> &'static str {
-        match self {
-            Source::Netlink => "netlink",
-            Source::Procfs => "procfs",
-        }
-    }
-
-    /// Whether the Send-Q of a listener is the limit of its accept queue.
-    pub fn reports_backlog(self) -> bool {
-        matches!(self, Source::Netlink)
     }
 }
 

@@ -1,7 +1,8 @@
 //! What ends, owners, namespaces and processes are called in text for people.
 
-use crate::classifier::group::{GroupOwner, ServedAt, Service};
 use crate::classifier::listeners::Bound;
+use crate::classifier::owner::GroupOwner;
+use crate::classifier::service::{ServedAt, Service};
 use crate::classifier::{Report, hidden_reason};
 use crate::model::endpoint::is_wildcard;
 use crate::model::{Name, Pid, Protocol, Resolved, Runtime};

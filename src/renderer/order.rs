@@ -2,7 +2,8 @@
 
 use std::cmp::Ordering;
 
-use crate::classifier::group::{Group, first_name};
+use crate::classifier::group::Group;
+use crate::classifier::owner::first_name;
 use crate::classifier::{Report, Row};
 use crate::renderer::columns::{self, Column, Value};
 use crate::renderer::view::{Sort, SortKey};

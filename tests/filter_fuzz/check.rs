@@ -1,4 +1,4 @@
-//! What must hold of any text as a filter. The fuzz target and the property test share it.
+//! What must hold for any text as a filter. The fuzz target and the property test share it.
 
 use std::net::IpAddr;
 use std::num::NonZeroU64;
@@ -9,11 +9,11 @@ use closewait::model::{Endpoint, Family, PortRange, Socket, State};
 
 use self::interpreter::{accepts, passes_audit};
 
-// The path is for the fuzz target, which includes this file from elsewhere.
+// The fuzz target includes this file from elsewhere.
 #[path = "interpreter.rs"]
 pub mod interpreter;
 
-/// A host on which every kind of name is known once.
+/// A host that knows one name of every kind.
 pub struct Host;
 
 impl Names for Host {
@@ -47,7 +47,7 @@ impl Names for Host {
     }
 }
 
-/// The first bytes make a socket, the rest is the filter's text.
+/// The first bytes describe a socket, the rest is the filter.
 pub fn check(bytes: &[u8]) {
     let Some((seed, text)) = bytes.split_at_checked(12) else {
         return;

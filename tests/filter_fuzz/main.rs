@@ -1,14 +1,14 @@
-//! Random texts that look like filters: none breaks the parser, and what the kernel would apply accepts
-//! every socket that the filter selects.
+//! Random texts that look like filters: none crashes the parser, and a program for the kernel
+//! accepts every socket that its filter selects.
 //!
-//! `PROPTEST_CASES=1000000 cargo test --release --test filter_fuzz` tries a million.
+//! `PROPTEST_CASES=1000000 cargo test --release --test filter_fuzz` tries a million texts.
 
 mod check;
 mod compile;
 
 use proptest::prelude::*;
 
-/// Words of the language, and some that are none.
+/// Words of the language, and some other words.
 const WORDS: &[&str] = &[
     "(",
     ")",
@@ -108,7 +108,7 @@ fn texts() -> impl Strategy<Value = String> {
     prop::collection::vec(word, 0..16).prop_map(|words| words.join(" "))
 }
 
-/// Texts that are filters, by their grammar.
+/// Valid filters, by the grammar.
 fn filters() -> impl Strategy<Value = String> {
     let word = |words: &'static [&'static str]| prop::sample::select(words);
     let operator = || {

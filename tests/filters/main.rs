@@ -1,5 +1,5 @@
-//! A table of filters, each also given to ss: both accept or refuse it, and select the same sockets of a live
-//! namespace. Where they differ, the row explains why.
+//! A table of filters, each also given to ss: both accept or refuse it, and both select the same
+//! sockets of a live network namespace. A row explains any difference.
 
 #[allow(dead_code, reason = "shared with the live tests")]
 #[path = "../live/lab.rs"]
@@ -14,7 +14,7 @@ use lab::{Lab, Lack, Nobody, Run, left_out, run};
 use sockets::{Seen, Sockets};
 use table::{Row, TABLE};
 
-/// The filter's words, with what differs between hosts filled in.
+/// The words of a filter, with host-specific values filled in.
 fn words(row: &str, cgroup: Option<&str>) -> Option<Vec<String>> {
     if row.contains("{cgroup}") && cgroup.is_none() {
         return None;
@@ -45,7 +45,7 @@ fn cgroup_mount() -> Option<String> {
     mount.split(' ').nth(1).map(str::to_owned)
 }
 
-/// The places where a row and what was found differ.
+/// The rows whose result differs from what they expect.
 #[derive(Default)]
 struct Differences(Vec<String>);
 
@@ -98,7 +98,7 @@ fn every_filter_of_the_table_is_read_as_by_ss() {
             Row::Neither(_) => (false, false),
             Row::Ours(_, _why) => (false, true),
             Row::Stricter(_, _why) => (true, false),
-            // What names there are is the host's business.
+            // Which names exist depends on the host.
             Row::Alike(_) => (they_take, they_take),
         };
         expect(they_take == they_should, "ss does otherwise");
@@ -157,8 +157,8 @@ fn the_kernel_selects_what_is_selected_without_it() {
             "{filter}: {}",
             pushed.stderr
         );
-        // An alternative that the kernel does not know, though it never holds, keeps the whole
-        // from it.
+        // An alternative that the kernel does not know disables the whole program, even if it never
+        // holds.
         let here: Vec<String> = format!("( {} ) or recvq < 0", words.join(" "))
             .split(' ')
             .map(str::to_owned)
@@ -177,7 +177,7 @@ fn proc_gives_the_same_answers_where_it_tells_enough() {
         return;
     }
     let _sockets = Sockets::open();
-    // /proc tells neither interfaces, marks, cgroups, ages nor a listener's limit.
+    // /proc shows no interfaces, marks, cgroups, ages or limits of listeners.
     let untold = ["dev ", "%", "fwmark ", "cgroup ", "idle ", "sendq "];
     let told = |filter: &&str| !untold.iter().any(|word| filter.contains(word));
     for filter in TABLE.iter().map(Row::filter).filter(told) {
@@ -185,7 +185,7 @@ fn proc_gives_the_same_answers_where_it_tells_enough() {
         let netlink = closewait(&lab, &words, &["--source", "netlink"]);
         let procfs = closewait(&lab, &words, &["--source", "procfs"]);
         assert_eq!(netlink.code, procfs.code, "{filter}");
-        // /proc shows no socket that is bound and no more.
+        // /proc does not show sockets that are only bound.
         if netlink.code == 0 && !filter.contains("bound-inactive") {
             assert_eq!(of_closewait(&netlink), of_closewait(&procfs), "{filter}");
         }
@@ -209,7 +209,7 @@ fn what_the_kernel_refuses_is_applied_here_and_said() {
         "{}",
         run.stderr
     );
-    // The mark of the one socket on that port is not told to everyone.
+    // Without privileges, the mark of the only socket on that port is unknown.
     assert!(run.stderr.contains("1 socket left out"), "{}", run.stderr);
     let ports_alone = nobody.closewait(&["list", "-a", "sport", "=", ":7001", "-v"]);
     assert!(

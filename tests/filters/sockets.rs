@@ -1,4 +1,4 @@
-//! Sockets of every kind that a filter can tell apart, and how ss and the tool show them.
+//! Sockets of every kind that filters distinguish, and how ss and closewait print them.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -8,20 +8,20 @@ use serde_json::Value;
 
 use crate::lab::{once_possible, run, sockets_of};
 
-/// What is opened lives as long as this.
+/// The sockets stay open as long as this value lives.
 pub struct Sockets {
     _listeners: Vec<TcpListener>,
     _streams: Vec<TcpStream>,
 }
 
 impl Sockets {
-    /// Opens them in the namespace that the thread is in, which must be its own.
+    /// Opens them in the network namespace of the thread, which must be its own.
     pub fn open() -> Sockets {
         for addr in ["10.1.0.1/24", "2001:db8::1/64", "fe80::1/64"] {
             let mut ip = std::process::Command::new("ip");
             ip.args(["addr", "add", addr, "dev", "lo"]);
             if addr.contains("::") {
-                // Else it is tentative for a moment, and cannot be bound to.
+                // Otherwise the address is tentative for a moment and cannot be bound.
                 ip.arg("nodad");
             }
             let added = run(&mut ip);
@@ -52,7 +52,7 @@ impl Sockets {
 
         let listener = sockets.listen("[::1]:8081");
         sockets.connect(&listener, "[::1]:8081");
-        // Both families, so that clients have mapped addresses.
+        // Both families, so that there are clients with IPv4-mapped addresses.
         let listener = sockets.listen("[::]:443");
         for to in ["127.0.0.1:443", "10.1.0.1:443", "[2001:db8::1]:443"] {
             sockets.connect(&listener, to);
@@ -87,7 +87,7 @@ impl Sockets {
 
 fn set(socket: &impl AsRawFd, option: i32, value: &[u8]) {
     let length = libc::socklen_t::try_from(value.len()).unwrap();
-    // SAFETY: the kernel reads `length` bytes at the pointer, which `value` has.
+    // SAFETY: the kernel reads `length` bytes at the pointer, which is the size of `value`.
     let answer = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
@@ -100,8 +100,8 @@ fn set(socket: &impl AsRawFd, option: i32, value: &[u8]) {
     assert_eq!(answer, 0, "{}", std::io::Error::last_os_error());
 }
 
-/// A socket as both show it: its two ends, which no two sockets share. (Where only one state is
-/// asked for, ss leaves that column out.)
+/// A socket as both print it: by its two ends, which are unique. (ss omits the state if only one
+/// state is asked for.)
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Seen((IpAddr, u16), (IpAddr, u16));
 
@@ -117,7 +117,7 @@ impl Seen {
             .collect()
     }
 
-    /// A `closewait list --json`.
+    /// The output of `closewait list --json`.
     pub fn of_closewait(list: &Value) -> BTreeSet<Seen> {
         let end = |end: &Value| {
             let addr = end["addr"].as_str().unwrap().parse().unwrap();

@@ -1,18 +1,18 @@
-//! The table: filters, and what ss (6.1) and the tool make of each.
+//! The table: filters, and what ss (6.1) and closewait do with each.
 
-/// A filter, and how far the two agree on it.
+/// A filter, and how ss and closewait agree on it.
 pub enum Row {
-    /// Both take it and show the same sockets.
+    /// Both accept it and show the same sockets.
     Same(&'static str),
     /// Both refuse it.
     Neither(&'static str),
-    /// It has a name in it that this host may know or not, and both agree on that.
+    /// It contains a name that this host may not know; both agree on that.
     Alike(&'static str),
     /// ss refuses it.
     Ours(&'static str, &'static str),
-    /// ss takes it and should not.
+    /// ss accepts it and should not.
     Stricter(&'static str, &'static str),
-    /// Both take it, and show other sockets.
+    /// Both accept it and show different sockets.
     Differs(&'static str, &'static str),
 }
 
@@ -28,7 +28,7 @@ impl Row {
         }
     }
 
-    /// Whether both take it, or both refuse it, and show the same.
+    /// Whether both accept or both refuse it, and show the same sockets.
     pub fn is_alike(&self) -> bool {
         matches!(self, Row::Same(_) | Row::Neither(_) | Row::Alike(_))
     }
@@ -222,7 +222,7 @@ pub const TABLE: &[Row] = &[
     Stricter("dst link:*", "not a TCP socket"),
     Stricter("dst netlink:*", "not a TCP socket"),
     Stricter("dst vsock:*", "not a TCP socket"),
-    // Interfaces, marks, cgroups, ports that were not asked for.
+    // Interfaces, marks, cgroups, and ports that the kernel assigned.
     Same("dev lo"),
     Same("dev = lo"),
     Same("dev == lo"),
@@ -293,7 +293,7 @@ pub const TABLE: &[Row] = &[
     Same("not sport = :80 or sport = :80"),
     Same("not sport = :80 sport = :443"),
     Same("sport = :80 or not dst 10.0.0.0/8"),
-    // From left to right, whatever ss's manual says.
+    // From left to right, contrary to the manual of ss.
     Same("sport = :80 or sport = :8080 and dport = :1"),
     Same("sport = :8080 or sport = :80 dport = :1"),
     Same("dport = :1 and sport = :80 or sport = :8080"),
@@ -400,7 +400,7 @@ pub const TABLE: &[Row] = &[
         "( state close-wait or state time-wait ) dport = :8080",
         "a condition like others",
     ),
-    // What ss does not have.
+    // Conditions that ss lacks.
     Ours("port = :443", "either end"),
     Ours("port >= 8080", "either end"),
     Ours("recvq > 0", "not in ss"),

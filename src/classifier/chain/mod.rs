@@ -12,7 +12,7 @@ use std::sync::PoisonError;
 use rustc_hash::FxHashMap;
 
 use self::says::says;
-pub use self::says::{IdleTransaction, IdleTransaction as LockOwner, Says};
+pub use self::says::{IdleTransaction, Says};
 use self::served::{Asked, served};
 use crate::classifier::culprit::Culprit;
 use crate::classifier::process::parks_threads;
@@ -50,7 +50,7 @@ pub struct Hop {
     /// The titles of these processes and their siblings, the most frequent first.
     pub says: Vec<Says>,
     /// Those that keep a transaction open while others wait for locks.
-    pub keepers: Vec<IdleTransaction>,
+    pub idle_transactions: Vec<IdleTransaction>,
     /// It is one of the processes that wait, so the chain is a loop.
     pub is_loop: bool,
 }
@@ -108,8 +108,8 @@ pub(super) fn chain(
 impl Hop {
     /// Adds the evidence of its processes, and their requests.
     fn tell(&mut self, report: &Report<'_>, evidence: &[Evidence]) {
-        let told = self.asked().iter();
-        self.evidence = told
+        let pids = self.asked().iter();
+        self.evidence = pids
             .filter_map(|pid| evidence.iter().find(|evidence| evidence.pid == *pid))
             .cloned()
             .collect();
@@ -120,7 +120,7 @@ impl Hop {
             .says
             .iter()
             .filter(|says| says.title.is_idle_in_transaction());
-        self.keepers = keepers
+        self.idle_transactions = keepers
             .filter(|_| blocks)
             .flat_map(|says| &says.pids)
             .map(|pid| IdleTransaction::of(report, *pid, evidence))
@@ -135,21 +135,21 @@ impl Hop {
     /// The processes, and clients of idle transactions, whose evidence can still be read.
     pub(super) fn not_yet_read(&self) -> impl Iterator<Item = Pid> {
         let asked = if self.is_loop { &[] } else { self.asked() };
-        let has_told = |pid: &Pid| self.evidence.iter().any(|evidence| evidence.pid == *pid);
-        let keepers = self.keepers.iter().take(PER_HOP);
+        let is_read = |pid: &Pid| self.evidence.iter().any(|evidence| evidence.pid == *pid);
+        let keepers = self.idle_transactions.iter().take(PER_HOP);
         let clients = keepers.filter_map(|server| match server.evidence {
             None => server.client,
             Some(_) => None,
         });
-        let asked = asked.iter().copied().filter(move |pid| !has_told(pid));
+        let asked = asked.iter().copied().filter(move |pid| !is_read(pid));
         asked.chain(clients)
     }
 
     /// Evidence of the processes that serve the connections; if none does, of all.
     pub fn at_work(&self) -> impl Iterator<Item = &Evidence> {
         let serving = &self.pids[..self.serving.min(self.pids.len())];
-        let told = self.evidence.iter();
-        told.filter(|told| serving.is_empty() || serving.contains(&told.pid))
+        let all = self.evidence.iter();
+        all.filter(|of| serving.is_empty() || serving.contains(&of.pid))
     }
 
     /// The requests that it waits for, the most first.

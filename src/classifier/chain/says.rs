@@ -56,14 +56,14 @@ impl IdleTransaction {
         // With several connections it is unknown which one is meant.
         let socket = served.next().filter(|_| served.next().is_none());
         let client = socket.and_then(|socket| client_of(report, socket));
-        let told = evidence
+        let of_client = evidence
             .iter()
             .find(|evidence| Some(evidence.pid) == client);
         IdleTransaction {
             pid,
             end: socket.map(|socket| socket.remote.canonical()),
             client,
-            evidence: told.cloned(),
+            evidence: of_client.cloned(),
         }
     }
 }

@@ -107,7 +107,7 @@ pub(super) fn served(report: &Report<'_>, asked: &Asked) -> Option<Hop> {
         evidence: Vec::new(),
         requests: Vec::new(),
         says: Vec::new(),
-        keepers: Vec::new(),
+        idle_transactions: Vec::new(),
         is_loop: false,
     })
 }

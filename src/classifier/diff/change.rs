@@ -26,17 +26,17 @@ impl Change {
         signed(self.new) - signed(self.gone)
     }
 
-    pub(super) fn add(&mut self, fate: Fate) {
-        match fate {
-            Fate::Still => self.still += 1,
-            Fate::New => self.new += 1,
-            Fate::Gone => self.gone += 1,
+    pub(super) fn add(&mut self, presence: Presence) {
+        match presence {
+            Presence::Still => self.still += 1,
+            Presence::New => self.new += 1,
+            Presence::Gone => self.gone += 1,
         }
     }
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Fate {
+pub(super) enum Presence {
     Still,
     New,
     Gone,

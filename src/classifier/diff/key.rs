@@ -23,24 +23,24 @@ type End = (IpAddr, u16);
 
 /// The network namespaces of both readings, by identifiers that are the same in both.
 #[derive(Default)]
-pub(super) struct Places(Vec<Place>);
+pub(super) struct Namespaces(Vec<NamespaceKey>);
 
 #[derive(PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum NamespaceKey {
     Inode(u64),
     Label(Option<Name>),
 }
 
-impl Place {
-    pub(super) fn of(namespace: &Namespace) -> Place {
+impl NamespaceKey {
+    pub(super) fn of(namespace: &Namespace) -> NamespaceKey {
         match namespace.inode {
-            Some(inode) => Place::Inode(inode),
-            None => Place::Label(namespace.label.clone()),
+            Some(inode) => NamespaceKey::Inode(inode),
+            None => NamespaceKey::Label(namespace.label.clone()),
         }
     }
 }
 
-impl Places {
+impl Namespaces {
     pub(super) fn key(&mut self, identity: Identity, snapshot: &Snapshot, socket: &Socket) -> Key {
         let at = self.at(snapshot, socket);
         match (identity, socket.cookie) {
@@ -51,14 +51,14 @@ impl Places {
 
     pub(super) fn at(&mut self, snapshot: &Snapshot, socket: &Socket) -> usize {
         let namespace = snapshot.namespace(socket);
-        let is_this = |place: &Place| match place {
-            Place::Inode(inode) => namespace.inode == Some(*inode),
-            Place::Label(label) => namespace.inode.is_none() && *label == namespace.label,
+        let is_this = |place: &NamespaceKey| match place {
+            NamespaceKey::Inode(inode) => namespace.inode == Some(*inode),
+            NamespaceKey::Label(label) => namespace.inode.is_none() && *label == namespace.label,
         };
         if let Some(at) = self.0.iter().position(is_this) {
             return at;
         }
-        self.0.push(Place::of(namespace));
+        self.0.push(NamespaceKey::of(namespace));
         self.0.len() - 1
     }
 }

@@ -7,12 +7,12 @@ mod young;
 use rustc_hash::FxHashMap;
 
 pub use self::change::Change;
-use self::change::Fate;
+use self::change::Presence;
 pub use self::key::Identity;
-use self::key::{Key, Place, Places};
-use self::young::{Pile, Piles};
+use self::key::{Key, NamespaceKey, Namespaces};
+use self::young::{ServiceGroup, ServiceGroups};
 use crate::classifier::report::Report;
-use crate::classifier::tally::{Dimension, Sorter, ValueText};
+use crate::classifier::tally::{Dimension, LineNumbers, ValueText};
 use crate::model::{Namespace, Socket, State};
 
 /// The change of the sockets with the same values. Remaining and new sockets have their values in
@@ -55,7 +55,7 @@ pub fn diff(before: &Report<'_>, after: &Report<'_>, dimensions: &[Dimension], a
         let namespaces = report.snapshot.namespaces.iter();
         let is_shared = |namespace: &Namespace| {
             let mut others = other.snapshot.namespaces.iter();
-            all || others.any(|other| Place::of(namespace) == Place::of(other))
+            all || others.any(|other| NamespaceKey::of(namespace) == NamespaceKey::of(other))
         };
         namespaces.map(is_shared).collect()
     };
@@ -72,34 +72,34 @@ pub fn diff(before: &Report<'_>, after: &Report<'_>, dimensions: &[Dimension], a
     } else {
         Identity::Ends
     };
-    let mut places = Places::default();
+    let mut netns_numbers = Namespaces::default();
     // Listeners with SO_REUSEPORT have equal ends: each is counted.
     let mut earlier: FxHashMap<Key, Vec<usize>> = FxHashMap::default();
     for (at, row) in before.rows().enumerate() {
         if counts(&of_before, row.socket) {
-            let key = places.key(identity, before.snapshot, row.socket);
+            let key = netns_numbers.key(identity, before.snapshot, row.socket);
             earlier.entry(key).or_default().push(at);
         }
     }
-    let mut there: Vec<(usize, Fate)> = Vec::new();
+    let mut there: Vec<(usize, Presence)> = Vec::new();
     for (at, row) in after.rows().enumerate() {
         if counts(&of_after, row.socket) {
-            let key = places.key(identity, after.snapshot, row.socket);
-            let fate = match earlier.get_mut(&key).and_then(Vec::pop) {
-                Some(_) => Fate::Still,
-                None => Fate::New,
+            let key = netns_numbers.key(identity, after.snapshot, row.socket);
+            let presence = match earlier.get_mut(&key).and_then(Vec::pop) {
+                Some(_) => Presence::Still,
+                None => Presence::New,
             };
-            there.push((at, fate));
+            there.push((at, presence));
         }
     }
     let gone = earlier.into_values().flatten();
-    let gone: Vec<(usize, Fate)> = gone.map(|at| (at, Fate::Gone)).collect();
-    let mut piles = Piles::default();
-    let piles_there = piles.of(after, &mut places, &there);
-    let piles_gone = piles.of(before, &mut places, &gone);
+    let gone: Vec<(usize, Presence)> = gone.map(|at| (at, Presence::Gone)).collect();
+    let mut groups = ServiceGroups::default();
+    let groups_there = groups.of(after, &mut netns_numbers, &there);
+    let groups_gone = groups.of(before, &mut netns_numbers, &gone);
     let mut changes = Changes::default();
-    changes.count(after, dimensions, &there, &piles_there, &piles);
-    changes.count(before, dimensions, &gone, &piles_gone, &piles);
+    changes.count(after, dimensions, &there, &groups_there, &groups);
+    changes.count(before, dimensions, &gone, &groups_gone, &groups);
     let taken = |report: &Report<'_>| report.snapshot.taken_at_ns;
     let between_ns = taken(after) - taken(before);
     let only_waits = |report: &Report<'_>| {
@@ -136,23 +136,23 @@ impl Changes {
         &mut self,
         report: &Report<'_>,
         dimensions: &[Dimension],
-        fates: &[(usize, Fate)],
-        of: &[Pile],
-        piles: &Piles,
+        rows: &[(usize, Presence)],
+        of: &[ServiceGroup],
+        groups: &ServiceGroups,
     ) {
-        let mut sorter = Sorter::new(report, dimensions);
+        let mut numbers = LineNumbers::new(report, dimensions);
         let mut changes: Vec<Change> = Vec::new();
-        for ((at, fate), pile) in fates.iter().zip(of) {
-            let line = sorter.line(&piles.aged(report.row(*at), pile));
+        for ((at, presence), group) in rows.iter().zip(of) {
+            let line = numbers.line(&groups.aged(report.row(*at), group));
             if changes.len() <= line {
                 changes.resize(line + 1, Change::default());
             }
             if let Some(change) = changes.get_mut(line) {
-                change.add(*fate);
+                change.add(*presence);
             }
-            self.total.add(*fate);
+            self.total.add(*presence);
         }
-        for (values, change) in sorter.lines().iter().zip(changes) {
+        for (values, change) in numbers.lines().iter().zip(changes) {
             let values = values
                 .iter()
                 .map(|value| value.text(report.snapshot))

@@ -3,16 +3,16 @@
 
 use rustc_hash::FxHashMap;
 
-use super::change::Fate;
-use super::key::Places;
+use super::change::Presence;
+use super::key::Namespaces;
 use crate::classifier::report::Report;
 use crate::classifier::row::Row;
 use crate::classifier::service::Service;
-use crate::classifier::tally::{Dimension, Sorter, ValueText};
+use crate::classifier::tally::{Dimension, LineNumbers, ValueText};
 use crate::model::Cause;
 
 /// The sockets of one network namespace to one service with the same programs.
-pub(super) type Pile = (usize, Service, usize);
+pub(super) type ServiceGroup = (usize, Service, usize);
 
 /// What both readings show of such a group.
 #[derive(Debug, Default)]
@@ -35,9 +35,9 @@ enum Settled {
 }
 
 impl History {
-    fn see(&mut self, cause: Option<Cause>, fate: Fate) {
+    fn see(&mut self, cause: Option<Cause>, presence: Presence) {
         let Some(cause) = cause else { return };
-        let gone = matches!(fate, Fate::Gone);
+        let gone = matches!(presence, Presence::Gone);
         self.is_there |= !gone;
         self.settled = match (self.settled, cause) {
             (settled, Cause::Transient) => {
@@ -62,28 +62,28 @@ impl History {
 
 /// The groups of both readings.
 #[derive(Default)]
-pub(super) struct Piles {
+pub(super) struct ServiceGroups {
     programs: FxHashMap<Vec<ValueText>, usize>,
-    histories: FxHashMap<Pile, History>,
+    histories: FxHashMap<ServiceGroup, History>,
 }
 
-impl Piles {
+impl ServiceGroups {
     /// The group of each of these rows.
     pub(super) fn of(
         &mut self,
         report: &Report<'_>,
-        places: &mut Places,
-        fates: &[(usize, Fate)],
-    ) -> Vec<Pile> {
-        let mut sorter = Sorter::new(report, &[Dimension::Program]);
-        let mut piles: Vec<Pile> = Vec::with_capacity(fates.len());
-        for (at, _) in fates {
+        namespaces: &mut Namespaces,
+        rows: &[(usize, Presence)],
+    ) -> Vec<ServiceGroup> {
+        let mut numbers = LineNumbers::new(report, &[Dimension::Program]);
+        let mut groups: Vec<ServiceGroup> = Vec::with_capacity(rows.len());
+        for (at, _) in rows {
             let row = report.row(*at);
-            let place = places.at(report.snapshot, row.socket);
-            piles.push((place, row.service(), sorter.line(&row)));
+            let netns = namespaces.at(report.snapshot, row.socket);
+            groups.push((netns, row.service(), numbers.line(&row)));
         }
         // The same programs get the same number in both readings.
-        let programs: Vec<usize> = sorter
+        let programs: Vec<usize> = numbers
             .lines()
             .iter()
             .map(|values| {
@@ -92,18 +92,18 @@ impl Piles {
                 *self.programs.entry(values.collect()).or_insert(known)
             })
             .collect();
-        for ((at, fate), (place, service, line)) in fates.iter().zip(&mut piles) {
+        for ((at, presence), (netns, service, line)) in rows.iter().zip(&mut groups) {
             *line = programs.get(*line).copied().unwrap_or(usize::MAX);
-            let history = self.histories.entry((*place, *service, *line)).or_default();
-            history.see(report.row(*at).cause, *fate);
+            let history = self.histories.entry((*netns, *service, *line)).or_default();
+            history.see(report.row(*at).cause, *presence);
         }
-        piles
+        groups
     }
 
     /// A row with the cause that its group gives it.
-    pub(super) fn aged<'a>(&self, row: Row<'a>, pile: &Pile) -> Row<'a> {
+    pub(super) fn aged<'a>(&self, row: Row<'a>, group: &ServiceGroup) -> Row<'a> {
         let cause = match row.cause {
-            Some(Cause::Transient) => self.histories.get(pile).and_then(History::of_the_young),
+            Some(Cause::Transient) => self.histories.get(group).and_then(History::of_the_young),
             _ => None,
         };
         Row {

@@ -58,17 +58,17 @@ pub fn findings(
 ) -> Findings {
     let mut sets = sets;
     for queue in &queues {
-        let told = sets.iter().any(|set| set.is_in(queue));
-        if queue.is_suspicious(thresholds) && !told {
+        let has_set = sets.iter().any(|set| set.is_in(queue));
+        if queue.is_suspicious(thresholds) && !has_set {
             sets.push(unaccepted(report, queue));
         }
     }
     let connections = Connections::of(report, &sets, evidence);
     let mut all_workers = Vec::with_capacity(sets.len());
     for set in &mut sets {
-        let told = told_of(set, evidence);
-        let workers = Workers::of(report, set, &told, &connections);
-        set.pool_verdict = PoolVerdict::of(report, set, &told, &workers, thresholds);
+        let of_set = evidence_of(set, evidence);
+        let workers = Workers::of(report, set, &of_set, &connections);
+        set.pool_verdict = PoolVerdict::of(report, set, &of_set, &workers, thresholds);
         all_workers.push(workers);
     }
     let dead = dead_descriptors::findings(report, evidence, thresholds);
@@ -100,21 +100,21 @@ pub fn findings(
 /// Totals that reach a threshold which none of their sets reaches alone, by the position of the set
 /// with the largest part. A set with several such totals gets the largest.
 fn sums(sets: &[SocketSet], thresholds: &Thresholds) -> FxHashMap<usize, Sum> {
-    let mut wholes: FxHashMap<_, Vec<(usize, u64)>> = FxHashMap::default();
+    let mut by_key: FxHashMap<_, Vec<(usize, u64)>> = FxHashMap::default();
     for (at, set) in sets
         .iter()
         .enumerate()
         .filter(|(_, set)| set.is_suspicious() && set.pool_verdict != Some(PoolVerdict::AtRest))
     {
-        for (whole, sockets) in &set.parts {
+        for (key, sockets) in &set.parts {
             // CLOSE_WAIT and FIN_WAIT2 of one program are not added up.
-            let key = (set.netns, set.waiting.is_some(), whole);
-            let parts = wholes.entry(key).or_default();
+            let key = (set.netns, set.waiting.is_some(), key);
+            let parts = by_key.entry(key).or_default();
             parts.push((at, *sockets));
         }
     }
     let mut sums: FxHashMap<usize, Sum> = FxHashMap::default();
-    for ((_, _, whole), parts) in wholes {
+    for ((_, _, key), parts) in by_key {
         let sockets = parts.iter().map(|(_, sockets)| sockets).sum();
         let alone = parts.iter().map(|(at, _)| sets[*at].lingering()).max();
         let most = parts
@@ -127,7 +127,7 @@ fn sums(sets: &[SocketSet], thresholds: &Thresholds) -> FxHashMap<usize, Sum> {
             continue;
         }
         let sum = Sum {
-            of: whole.clone(),
+            of: key.clone(),
             sockets,
         };
         let is_more = |known: &Sum| (known.sockets, &sum.of) < (sum.sockets, &known.of);
@@ -139,7 +139,7 @@ fn sums(sets: &[SocketSet], thresholds: &Thresholds) -> FxHashMap<usize, Sum> {
 }
 
 /// The evidence of the owners of a set.
-fn told_of(set: &SocketSet, evidence: &[Evidence]) -> Vec<Evidence> {
+fn evidence_of(set: &SocketSet, evidence: &[Evidence]) -> Vec<Evidence> {
     let asked = set.by_weight.iter().take(PER_FINDING);
     asked
         .filter_map(|pid| evidence.iter().find(|evidence| evidence.pid == *pid))
@@ -149,18 +149,9 @@ fn told_of(set: &SocketSet, evidence: &[Evidence]) -> Vec<Evidence> {
         .collect()
 }
 
-fn judge(
-    report: &Report<'_>,
-    set: SocketSet,
-    sum: Option<Sum>,
-    queues: &[Queue],
-    told: &[Evidence],
-    workers: Workers,
-    thresholds: &Thresholds,
-) -> Finding {
-    let mut evidence = told_of(&set, told);
-    let queue = queues.iter().find(|queue| set.is_in(queue)).cloned();
-    let fd_percent = evidence
+/// The largest share of its limit of open files that an owner uses for lingering sockets, in percent.
+fn fd_percent(set: &SocketSet, evidence: &[Evidence]) -> Option<u64> {
+    evidence
         .iter()
         .filter_map(|evidence| {
             let limit = evidence.fd_limit.and_then(FdLimit::files)?;
@@ -173,7 +164,21 @@ fn judge(
             let all = lingering.count() + behind.sum::<usize>();
             Some((all as u64).saturating_mul(100) / limit.max(1))
         })
-        .max();
+        .max()
+}
+
+fn judge(
+    report: &Report<'_>,
+    set: SocketSet,
+    sum: Option<Sum>,
+    queues: &[Queue],
+    all_evidence: &[Evidence],
+    workers: Workers,
+    thresholds: &Thresholds,
+) -> Finding {
+    let mut evidence = evidence_of(&set, all_evidence);
+    let queue = queues.iter().find(|queue| set.is_in(queue)).cloned();
+    let fd_percent = fd_percent(&set, &evidence);
     // A stopped process with sockets that may be young is no fault yet.
     let lingers = set.sockets == 0 || set.lingering() > 0 || set.cause == Cause::HalfClose;
     let first = &evidence[..evidence.len().min(DETAILED)];
@@ -202,7 +207,7 @@ fn judge(
         Some(culprit @ (Culprit::Backend(_) | Culprit::FarEnd(_))) => {
             let remote = culprit.remote();
             remote.map_or(Vec::new(), |remote| {
-                chain(report, &set, culprit, remote, told)
+                chain(report, &set, culprit, remote, all_evidence)
             })
         }
         _ => Vec::new(),
@@ -210,12 +215,12 @@ fn judge(
     Finding {
         severity: severity(&weight, thresholds),
         halted: match culprit {
-            Some(Culprit::Halted(..)) => HaltedShare::of(report, &set, told),
+            Some(Culprit::Halted(..)) => HaltedShare::of(report, &set, all_evidence),
             _ => None,
         },
         culprit,
         chain,
-        old_workers: OldWorkers::of(report, &set, told),
+        old_workers: OldWorkers::of(report, &set, all_evidence),
         set,
         queue,
         evidence,

@@ -10,16 +10,14 @@ mod judge;
 pub use self::judge::{findings, suspects};
 use crate::classifier::chain::Hop;
 use crate::classifier::culprit::{self, Culprit};
-pub use crate::classifier::fin_wait2::FinWait2;
 use crate::classifier::halt::HaltedShare;
 use crate::classifier::owner::GroupOwner;
 use crate::classifier::process::is_halted;
 use crate::classifier::queue::Queue;
 use crate::classifier::reload::OldWorkers;
-pub use crate::classifier::service::ServiceEnd;
 use crate::classifier::severity::Severity;
 pub use crate::classifier::socket_set::sets;
-pub use crate::classifier::socket_set::{SocketSet, SumKey};
+use crate::classifier::socket_set::{SocketSet, SumKey};
 use crate::classifier::workers::Workers;
 use crate::model::{Cause, Evidence, Pid};
 

@@ -97,28 +97,10 @@ pub(in crate::classifier) fn fill(report: &Report<'_>, sets: &mut [(SocketSet, V
         let callers: u64 = of.clone().map(|clients| clients.callers()).sum();
         let first_ms = of.filter_map(|clients| clients.first_ms).max();
         if is_pool(set) {
-            let services = positions
-                .iter()
-                .map(|at| report.row(*at as usize).service());
-            let services: FxHashSet<Service> = services.collect();
-            let is_known = set.owner.kind == Some("process");
-            let keys: Vec<Option<usize>> = match is_known {
-                true => programs.into_iter().map(Some).collect(),
-                false => vec![None],
-            };
-            let mut all = Gathered::default();
-            for service in services {
-                let keys = keys.iter().map(|program| (set.netns, *program, service));
-                keys.filter_map(|key| found.get(&key))
-                    .for_each(|some| all.join(some));
-            }
-            let ages = set.owner.pids.iter();
-            let ages = ages.map(|pid| report.holders().age_ms(*pid));
-            let life_ms = ages.collect::<Option<Vec<u64>>>();
+            let pool = pool_of(report, set, positions, programs, &found, callers);
             set.pool = Some(Pool {
                 waiting_ms: first_ms,
-                life_ms: life_ms.and_then(|ages| ages.into_iter().max()),
-                ..all.pool(is_known.then_some(callers))
+                ..pool
             });
         } else if is_waiting(set) {
             let exhausted = found.iter().filter(|((netns, program, _), some)| {
@@ -130,6 +112,39 @@ pub(in crate::classifier) fn fill(report: &Report<'_>, sets: &mut [(SocketSet, V
             let most = exhausted.max_by_key(|((.., service), some)| (some.closed, *service));
             set.exhausted = most.map(|((.., service), _)| (ServiceEnd::One(*service), callers));
         }
+    }
+}
+
+/// The pool of a set, by all connections of its programs to its services.
+fn pool_of(
+    report: &Report<'_>,
+    set: &SocketSet,
+    positions: &[u32],
+    programs: Vec<usize>,
+    found: &FxHashMap<Key, Gathered>,
+    callers: u64,
+) -> Pool {
+    let services = positions
+        .iter()
+        .map(|at| report.row(*at as usize).service());
+    let services: FxHashSet<Service> = services.collect();
+    let is_known = set.owner.kind == Some("process");
+    let keys: Vec<Option<usize>> = match is_known {
+        true => programs.into_iter().map(Some).collect(),
+        false => vec![None],
+    };
+    let mut all = Gathered::default();
+    for service in services {
+        let keys = keys.iter().map(|program| (set.netns, *program, service));
+        keys.filter_map(|key| found.get(&key))
+            .for_each(|some| all.join(some));
+    }
+    let ages = set.owner.pids.iter();
+    let ages = ages.map(|pid| report.holders().age_ms(*pid));
+    let life_ms = ages.collect::<Option<Vec<u64>>>();
+    Pool {
+        life_ms: life_ms.and_then(|ages| ages.into_iter().max()),
+        ..all.pool(is_known.then_some(callers))
     }
 }
 

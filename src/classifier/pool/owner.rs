@@ -36,10 +36,10 @@ pub(in crate::classifier) fn is_blocked(set: &SocketSet, evidence: &Evidence) ->
         .fold(0, u32::saturating_add);
     // A running thread may wait for events next. Go is notified once (edge-triggered), and then a
     // goroutine sleeps that no thread shows.
-    let all_told = evidence.threads.is_some_and(|all| all.total == threads);
+    let all_known = evidence.threads.is_some_and(|all| all.total == threads);
     watched > 0
         && watched.saturating_mul(2) > held
-        && all_told
+        && all_known
         && evidence.runtime != Runtime::Go
         && !waits.iter().any(|wait| wait.kind == WaitKind::Events)
 }

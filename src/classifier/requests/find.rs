@@ -67,7 +67,7 @@ pub(in crate::classifier) fn requests(report: &Report<'_>, asks: &[Ask<'_>]) -> 
         let found = of
             .iter()
             .filter_map(|number| connections.get(&(ask.netns, *number)));
-        told(report, ask, &found.collect::<Vec<_>>())
+        of_owner(report, ask, &found.collect::<Vec<_>>())
     };
     asks.iter().map(of_ask).collect()
 }
@@ -121,7 +121,7 @@ fn gather(
 }
 
 /// The requests of one owner, which may be several programs.
-fn told(report: &Report<'_>, ask: &Ask<'_>, programs: &[&Connections]) -> Vec<Requests> {
+fn of_owner(report: &Report<'_>, ask: &Ask<'_>, programs: &[&Connections]) -> Vec<Requests> {
     // The times of two sockets were read at different moments.
     let apart = report.snapshot.reading_ms.unwrap_or(WAIT_MS);
     let tick = report.snapshot.host.tick.across(apart);

@@ -78,8 +78,8 @@ impl Requests {
     /// Whether a thread may wait for the answers, on such a connection or on many at once; `None`
     /// if the evidence does not show it.
     pub fn are_awaited(&self, evidence: &[Evidence]) -> Option<bool> {
-        let told = evidence.iter().filter_map(|of| self.are_awaited_by(of));
-        told.max()
+        let answers = evidence.iter().filter_map(|of| self.are_awaited_by(of));
+        answers.max()
     }
 
     /// Whether a thread waits for exactly this answer.
@@ -114,9 +114,9 @@ impl Requests {
         });
         // A running thread may wait for anything next; an event loop waits for all of its
         // connections.
-        let all_told = evidence.threads?.total <= threads;
+        let all_known = evidence.threads?.total <= threads;
         let is_loop = evidence.epoll.is_some_and(|epoll| epoll.watched > 0);
-        let may = may || (!all_told && is_loop && spinning(evidence).is_none());
-        (may || all_told).then_some(may)
+        let may = may || (!all_known && is_loop && spinning(evidence).is_none());
+        (may || all_known).then_some(may)
     }
 }

@@ -39,13 +39,40 @@ pub fn sets(report: &Report<'_>) -> Vec<SocketSet> {
     let waits = waits.filter(|(_, row)| row.cause.is_none() && report.wait(row).is_some());
     let waits: Vec<u32> = waits.map(|(at, _)| at).collect();
     let others = Others::of(report, &waits);
+    let mut sets: Vec<(SocketSet, Vec<u32>)> = rolled_up(by_key(report, &others))
+        .into_iter()
+        .map(|(key, positions)| (gather(report, &key, &positions, &others), positions))
+        .collect();
+    sets.sort_by(|(a, _), (b, _)| {
+        (b.sockets.cmp(&a.sockets))
+            .then_with(|| {
+                let key = |set: &SocketSet| {
+                    (
+                        set.cause,
+                        set.is_age_missing(),
+                        set.end,
+                        set.listener,
+                        set.netns,
+                    )
+                };
+                key(a).cmp(&key(b))
+            })
+            .then_with(|| a.owner.pids.cmp(&b.owner.pids))
+    });
+    pool::fill(report, &mut sets);
+    add_legs_and_requests(report, &mut sets);
+    other_legs::attach_fin_wait2(report, sets)
+}
+
+/// The positions of the rows of each set.
+fn by_key(report: &Report<'_>, others: &Others<'_>) -> FxHashMap<Key, Vec<u32>> {
     let mut positions: FxHashMap<Key, Vec<u32>> = FxHashMap::default();
     let mut last: Option<(Key, GroupOwner)> = None;
     for (at, row) in (0u32..).zip(report.rows()) {
         let Some((cause, is_age_missing)) = subject(report, &row) else {
             continue;
         };
-        if others.are_told(report, row.socket) {
+        if others.have_finding(report, row.socket) {
             continue;
         }
         // Sockets of one set are often adjacent, so most rows reuse the last key.
@@ -70,27 +97,11 @@ pub fn sets(report: &Report<'_>) -> Vec<SocketSet> {
             }
         }
     }
-    let mut sets: Vec<(SocketSet, Vec<u32>)> = rolled_up(positions)
-        .into_iter()
-        .map(|(key, positions)| (gather(report, &key, &positions, &others), positions))
-        .collect();
-    sets.sort_by(|(a, _), (b, _)| {
-        (b.sockets.cmp(&a.sockets))
-            .then_with(|| {
-                let key = |set: &SocketSet| {
-                    (
-                        set.cause,
-                        set.is_age_missing(),
-                        set.end,
-                        set.listener,
-                        set.netns,
-                    )
-                };
-                key(a).cmp(&key(b))
-            })
-            .then_with(|| a.owner.pids.cmp(&b.owner.pids))
-    });
-    pool::fill(report, &mut sets);
+    positions
+}
+
+/// Adds the other legs and the requests of the largest suspicious sets.
+fn add_legs_and_requests(report: &Report<'_>, sets: &mut [(SocketSet, Vec<u32>)]) {
     let suspicious = sets
         .iter_mut()
         .filter(|(set, _)| set.is_suspicious() && set.waiting.is_none());
@@ -112,7 +123,6 @@ pub fn sets(report: &Report<'_>) -> Vec<SocketSet> {
         set.legs = legs;
         set.requests = requests;
     }
-    other_legs::attach_fin_wait2(report, sets)
 }
 
 /// Merges the sets of one owner, cause and side if they have many services: a crawler that leaks

@@ -33,10 +33,10 @@ impl Kinship {
         {
             return Kinship::Related;
         }
-        let is_told = |line: &[(Pid, Name)]| {
+        let is_whole = |line: &[(Pid, Name)]| {
             line.last().is_some_and(|(pid, _)| *pid == Pid(1)) && line.len() > 1
         };
-        if lines.all(is_told) {
+        if lines.all(is_whole) {
             Kinship::Unrelated
         } else {
             Kinship::Unknown

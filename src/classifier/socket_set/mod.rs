@@ -188,9 +188,8 @@ impl SocketSet {
 
     /// Whether its sockets linger.
     pub fn is_suspicious(&self) -> bool {
-        let harmless = matches!(self.cause, Cause::Transient | Cause::HalfClose);
         let in_use = self.waiting.is_some() && self.lingering() == 0;
-        !harmless && !in_use && !self.is_age_missing()
+        self.cause.is_fault() && !in_use && !self.is_age_missing()
     }
 
     /// Whether evidence of its owners is needed. For a half-close, only whether they can run.

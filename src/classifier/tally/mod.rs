@@ -27,15 +27,15 @@ pub struct Line {
 }
 
 /// Assigns each selected socket to a line, numbered from 0.
-pub struct Sorter<'a> {
+pub struct LineNumbers<'a> {
     values: Values<'a>,
     dimensions: &'a [Dimension],
     keys: Interned<Key>,
 }
 
-impl<'a> Sorter<'a> {
-    pub fn new(report: &'a Report<'a>, dimensions: &'a [Dimension]) -> Sorter<'a> {
-        Sorter {
+impl<'a> LineNumbers<'a> {
+    pub fn new(report: &'a Report<'a>, dimensions: &'a [Dimension]) -> LineNumbers<'a> {
+        LineNumbers {
             values: Values::of(report),
             dimensions,
             keys: Interned::default(),
@@ -58,10 +58,10 @@ impl<'a> Sorter<'a> {
 
 /// Counts the selected sockets, the most frequent first.
 pub fn tally(report: &Report<'_>, dimensions: &[Dimension]) -> Vec<Line> {
-    let mut sorter = Sorter::new(report, dimensions);
+    let mut numbers = LineNumbers::new(report, dimensions);
     let mut counts: Vec<(u64, u64)> = Vec::new();
     for row in report.rows() {
-        let line = sorter.line(&row);
+        let line = numbers.line(&row);
         if counts.len() <= line {
             counts.resize(line + 1, (0, 0));
         }
@@ -70,7 +70,7 @@ pub fn tally(report: &Report<'_>, dimensions: &[Dimension]) -> Vec<Line> {
             *close_wait += u64::from(row.socket.state == State::CloseWait);
         }
     }
-    let mut lines: Vec<Line> = sorter
+    let mut lines: Vec<Line> = numbers
         .lines()
         .into_iter()
         .zip(counts)

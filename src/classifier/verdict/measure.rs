@@ -119,8 +119,8 @@ pub(super) fn most_waiting(found: &Findings, test: &Criteria) -> Option<(usize, 
 /// The fullness of the fullest accept queue, in percent; `None` if a source does not report limits.
 pub(super) fn fullest(report: &Report<'_>, found: &Findings) -> Option<f64> {
     let mut namespaces = report.snapshot.namespaces.iter();
-    let told = namespaces.all(|namespace| namespace.source.reports_backlog());
+    let are_known = namespaces.all(|namespace| namespace.source.reports_backlog());
     let queues = found.queues.iter();
     let fullest = queues.filter_map(|queue| queue.percent()).max();
-    told.then(|| fullest.unwrap_or(0) as f64)
+    are_known.then(|| fullest.unwrap_or(0) as f64)
 }

@@ -28,10 +28,10 @@ impl View {
         let mut view = View::default();
         view.add_gaps(report, test);
         if test.judges_findings() && has_queue_without_limit(report) {
-            let queues = "how full the accept queues are (/proc does not tell their limits)";
+            let queues = "how full the accept queues are (/proc does not show their limits)";
             if test.is_by_severity() {
                 view.unseen.push(
-                    "connections wait to be accepted, and /proc does not tell how many may; allow \
+                    "connections wait to be accepted, and /proc does not show the limit; allow \
                      sock_diag"
                         .to_owned(),
                 );
@@ -167,8 +167,8 @@ impl View {
     }
 
     fn hidden_owners(&mut self, report: &Report<'_>, test: &Criteria, hidden: u64) {
-        let told = !self.unseen.is_empty() && (test.needs_owners() || test.strict);
-        if hidden == 0 || told {
+        let is_reported = !self.unseen.is_empty() && (test.needs_owners() || test.strict);
+        if hidden == 0 || is_reported {
             return;
         }
         let plural = if hidden == 1 { "" } else { "s" };

@@ -134,24 +134,24 @@ impl Workers {
     /// Whether all workers are known, and no thread runs or waits for a service, a peer or a file,
     /// although the runtime has threads for work. Then the reason is inside the program.
     pub fn are_all_parked(&self) -> bool {
-        let told: u64 = self.waits.iter().map(|common| common.threads).sum();
+        let known: u64 = self.waits.iter().map(|common| common.threads).sum();
         let is_outside = |common: &SharedWait| {
             !matches!(common.on, WaitsFor::Nothing | WaitsFor::Listener(_))
                 || common.kind == WaitKind::Other
         };
         self.parked > 0
             && self.asked == self.total
-            && told == self.threads
+            && known == self.threads
             && !self.waits.iter().any(is_outside)
     }
 
     /// Whether all workers are known, and each thread waits for a connection to accept.
     pub fn are_all_idle(&self) -> bool {
-        let told: u64 = self.waits.iter().map(|common| common.threads).sum();
+        let known: u64 = self.waits.iter().map(|common| common.threads).sum();
         let accepts = |common: &SharedWait| matches!(common.on, WaitsFor::Listener(_));
-        told > 0
+        known > 0
             && self.asked == self.total
-            && told == self.threads
+            && known == self.threads
             && self.waits.iter().all(accepts)
     }
 

@@ -21,7 +21,7 @@ impl Workers {
         evidence: &[Evidence],
         connections: &Connections,
     ) -> Workers {
-        let told = |pid: &Pid| evidence.iter().find(|evidence| evidence.pid == *pid);
+        let evidence_of = |pid: &Pid| evidence.iter().find(|evidence| evidence.pid == *pid);
         let is_ancestor = |pid: Pid| {
             let mut others = set.by_weight.iter().filter(|other| **other != pid);
             others.any(|other| {
@@ -34,7 +34,7 @@ impl Workers {
         let mut beside: Vec<&Evidence> = Vec::new();
         for pid in &set.by_weight {
             let serves = connections.serves(set, *pid);
-            let one = told(pid).filter(|evidence| evidence.waits.is_some());
+            let one = evidence_of(pid).filter(|evidence| evidence.waits.is_some());
             match one {
                 Some(one) if !serves && only_sleeps(one) => beside.push(one),
                 Some(one) if !serves && is_ancestor(*pid) && only_watches(one) => beside.push(one),
@@ -202,11 +202,11 @@ fn only_watches(evidence: &Evidence) -> bool {
 
 fn all(evidence: &Evidence, is_so: impl Fn(&Wait) -> bool) -> bool {
     let waits = evidence.waits.as_deref().unwrap_or_default();
-    let told: u32 = waits
+    let known: u32 = waits
         .iter()
         .map(|wait| wait.threads)
         .fold(0, u32::saturating_add);
-    told > 0 && told == threads(evidence) && waits.iter().all(is_so)
+    known > 0 && known == threads(evidence) && waits.iter().all(is_so)
 }
 
 /// Each process has its own pipes; they are shown together.

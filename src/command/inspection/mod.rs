@@ -24,7 +24,7 @@ use super::UsageError;
 use crate::classifier::Rules;
 use crate::classifier::age::Sightings;
 use crate::classifier::cause::GRACE_MS;
-use crate::classifier::severity::Thresholds;
+use crate::classifier::rules::Thresholds;
 use crate::classifier::tally::Dimension;
 use crate::cli::common::Common;
 use crate::cli::judgement::{Grace, Severity};
@@ -369,7 +369,7 @@ fn thresholds(ask: &Ask) -> Result<Thresholds, UsageError> {
             None => {
                 return Err(UsageError::Threshold {
                     given: given.clone(),
-                    all: Thresholds::NAMES.join(", "),
+                    all: Thresholds::names().join(", "),
                 });
             }
         }

@@ -9,7 +9,7 @@ use anyhow::Context;
 use super::evidence::find;
 use super::{Inspection, Naming};
 use crate::classifier::Report;
-use crate::classifier::group::ServedAt;
+use crate::classifier::service::ServedAt;
 use crate::collector::holders::Progress;
 use crate::collector::resolve;
 use crate::exit::Outcome;

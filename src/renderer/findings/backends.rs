@@ -2,10 +2,10 @@
 //! them on this host.
 
 use crate::classifier::Report;
-use crate::classifier::chain::{Hop, LockOwner, Says};
-use crate::classifier::culprit::is_halted;
+use crate::classifier::chain::{Hop, IdleTransaction, Says};
 use crate::classifier::finding::Finding;
-use crate::classifier::group::GroupOwner;
+use crate::classifier::owner::GroupOwner;
+use crate::classifier::process::is_halted;
 use crate::classifier::requests::Role;
 use crate::classifier::silent::Silent;
 use crate::model::{Pid, Titled, Wait, WaitTarget};
@@ -104,7 +104,7 @@ fn parts(report: &Report<'_>, hop: &Hop) -> Vec<String> {
             says.join(", ")
         ));
     }
-    let keepers = hop.keepers.iter().take(KEEPERS_MAX);
+    let keepers = hop.idle_transactions.iter().take(KEEPERS_MAX);
     parts.extend(keepers.filter_map(|held_by| client(report, held_by)));
     if hop.unaccepted > 0 {
         parts.push(format!(
@@ -142,7 +142,7 @@ fn backend(pid: Pid) -> String {
 }
 
 /// The client of an open transaction.
-fn client(report: &Report<'_>, held_by: &LockOwner) -> Option<String> {
+fn client(report: &Report<'_>, held_by: &IdleTransaction) -> Option<String> {
     let backend = backend(held_by.pid);
     let end = held_by.end?;
     let Some(client) = held_by.client else {
@@ -203,7 +203,7 @@ pub(super) fn end(finding: &Finding) -> Option<String> {
     let last = finding.chain.last()?;
     let blocked = last.says.iter().filter(|says| says.title.is_blocked());
     let blocked: usize = blocked.map(|says| says.pids.len()).sum();
-    Some(match last.keepers.as_slice() {
+    Some(match last.idle_transactions.as_slice() {
         _ if last.is_loop => {
             "The chain ends where it began: the service waits for itself.".to_owned()
         }
@@ -219,7 +219,7 @@ pub(super) fn end(finding: &Finding) -> Option<String> {
             "The chain ends at {}: {} of its transactions are open and idle, and {blocked} wait for \
              locks.",
             last.remote,
-            last.keepers.len(),
+            last.idle_transactions.len(),
         ),
         [] => match last.awaited().next() {
             Some(requests) => format!("That service in turn waits for {}.", requests.remote),

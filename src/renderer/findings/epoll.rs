@@ -1,7 +1,9 @@
 //! Event loops: whether the sockets are in epoll sets, and what a runtime reads ahead.
 
-use crate::classifier::finding::{Finding, ServiceEnd, SocketSet};
-use crate::classifier::group::ServedAt;
+use crate::classifier::finding::Finding;
+use crate::classifier::service::ServedAt;
+use crate::classifier::service::ServiceEnd;
+use crate::classifier::socket_set::SocketSet;
 use crate::model::{Cause, Epoll, Evidence, Runtime, Side, WaitKind};
 use crate::renderer::units;
 

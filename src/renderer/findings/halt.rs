@@ -1,7 +1,8 @@
 //! Processes that cannot run: what that means, and the facts.
 
 use crate::classifier::Report;
-use crate::classifier::halt::{HaltReason, HaltedShare, throttled};
+use crate::classifier::halt::HaltedShare;
+use crate::classifier::process::{HaltReason, throttled};
 use crate::model::{Container, Evidence, Freezer, Name, Pid, Quota, Stuck};
 use crate::renderer::names::process;
 use crate::renderer::units;

@@ -1,9 +1,10 @@
 //! Connections that a server closed, in words: a pool at rest, one that is exhausted, or a leak.
 
 use crate::classifier::close_notify::is_close_notify;
-use crate::classifier::finding::{Finding, SocketSet};
+use crate::classifier::finding::Finding;
 use crate::classifier::pool::{Pool, PoolVerdict, TimeBasis};
 use crate::classifier::severity::Severity;
+use crate::classifier::socket_set::SocketSet;
 use crate::classifier::time_pattern::{Pattern, TimePattern};
 use crate::model::Cause;
 use crate::renderer::findings::lines::{Lines, Rank};

@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
-use crate::classifier::finding::{ServiceEnd, SocketSet};
-use crate::classifier::group::{ServedAt, Service};
+use crate::classifier::service::ServiceEnd;
+use crate::classifier::service::{ServedAt, Service};
+use crate::classifier::socket_set::SocketSet;
 use crate::model::Side;
 use crate::renderer::units;
 

@@ -1,6 +1,7 @@
 //! A thread that never sleeps.
 
-use crate::classifier::spin::{Spin, spinning};
+use crate::classifier::process::spinning;
+use crate::classifier::spin::Spin;
 use crate::model::{Cpu, Evidence};
 
 /// The difference between runnable and running time that is worth a remark, in percent.

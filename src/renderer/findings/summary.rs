@@ -1,9 +1,11 @@
 //! A finding in one line: how many sockets, of which process, where, and for how long.
 
 use crate::classifier::Report;
-use crate::classifier::finding::{Finding, ServiceEnd, SocketSet, SumKey};
-use crate::classifier::group::Service;
+use crate::classifier::finding::Finding;
 use crate::classifier::queue::Queue;
+use crate::classifier::service::Service;
+use crate::classifier::service::ServiceEnd;
+use crate::classifier::socket_set::{SocketSet, SumKey};
 use crate::model::Cause;
 use crate::renderer::findings::set::{all_half_closed, end_on, service};
 use crate::renderer::names;

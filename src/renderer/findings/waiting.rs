@@ -1,8 +1,9 @@
 //! The words of FIN_WAIT2 sockets that a process holds: the remote end has to close them.
 
 use crate::classifier::Report;
-use crate::classifier::finding::{ServiceEnd, SocketSet};
-use crate::classifier::group::ServedAt;
+use crate::classifier::service::ServedAt;
+use crate::classifier::service::ServiceEnd;
+use crate::classifier::socket_set::SocketSet;
 use crate::classifier::waiting::Waiting;
 use crate::model::Side;
 use crate::renderer::names::process;

@@ -1,8 +1,9 @@
 //! What the workers of a finding wait for: informative waits in a line each, the rest together.
 
 use crate::classifier::Report;
-use crate::classifier::culprit::{Culprit, parks_threads};
+use crate::classifier::culprit::Culprit;
 use crate::classifier::finding::Finding;
+use crate::classifier::process::parks_threads;
 use crate::classifier::workers::{ContendedLock, SharedWait, WaitsFor, Workers};
 use crate::model::{Endpoint, LockOwner, LockPlace, NamedThreads, Pid, Side, WaitKind, WaitTarget};
 use crate::renderer::findings::lines::{Lines, Rank};

@@ -5,9 +5,9 @@ use std::io::{self, Write};
 
 use crate::classifier::Report;
 use crate::classifier::finding::{Finding, Findings};
-use crate::classifier::group::Service;
 use crate::classifier::pool::PoolVerdict;
 use crate::classifier::range::Limits;
+use crate::classifier::service::Service;
 use crate::classifier::severity::Severity;
 use crate::classifier::verdict::{Criteria, Key, Measure, Status, Verdict, Worst};
 use crate::model::{Cause, Protocol, State, StateSet};

@@ -30,7 +30,10 @@ impl Dumped {
             (Some(_), None) => {}
         }
         let theirs = others.sockets.iter_mut().chain(&mut others.subflows);
-        self.details.append(others.details, theirs);
+        self.details.append(
+            others.details,
+            theirs.filter_map(|socket| socket.detail.as_mut()),
+        );
         self.subflows.append(&mut others.subflows);
         if self.sockets.is_empty() {
             self.sockets = others.sockets;

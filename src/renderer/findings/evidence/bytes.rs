@@ -1,6 +1,7 @@
 //! What lies in the queues of bytes, and how long peers waited.
 
-use crate::classifier::finding::{Finding, SocketSet};
+use crate::classifier::finding::Finding;
+use crate::classifier::socket_set::SocketSet;
 use crate::model::{Cause, Side};
 use crate::renderer::findings::epoll::read_ahead;
 use crate::renderer::findings::lines::{Lines, Rank};

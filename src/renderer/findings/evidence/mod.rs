@@ -6,8 +6,9 @@ mod process;
 mod queue;
 
 use crate::classifier::Report;
-use crate::classifier::finding::{Finding, SocketSet};
+use crate::classifier::finding::Finding;
 use crate::classifier::pairs::{LegState, Legs};
+use crate::classifier::socket_set::SocketSet;
 use crate::model::{Cause, Side, State};
 use crate::renderer::findings::lines::{Lines, Rank};
 use crate::renderer::findings::set::end;

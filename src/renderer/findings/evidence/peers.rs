@@ -1,7 +1,7 @@
 //! The other ends on this host, and what ends the sockets.
 
 use crate::classifier::Report;
-use crate::classifier::finding::SocketSet;
+use crate::classifier::socket_set::SocketSet;
 use crate::model::{Cause, State, StateSet};
 use crate::renderer::findings::lines::{Lines, Rank};
 use crate::renderer::names::process;

@@ -1,9 +1,9 @@
 //! What a process that a finding names does.
 
 use crate::classifier::Report;
-use crate::classifier::culprit::Descriptors;
 use crate::classifier::finding::Finding;
-use crate::classifier::halt::HaltReason;
+use crate::classifier::process::Descriptors;
+use crate::classifier::process::HaltReason;
 use crate::model::{Cause, Evidence, FdLimit, Runtime};
 use crate::renderer::findings::epoll::epoll_line;
 use crate::renderer::findings::lines::{Lines, Rank};

@@ -1,16 +1,17 @@
 //! What each cause means.
 
 use crate::classifier::close_notify::is_close_notify;
-use crate::classifier::culprit::{self, Descriptors};
-use crate::classifier::finding::{Finding, SocketSet};
+use crate::classifier::finding::Finding;
 use crate::classifier::pairs::LegState;
+use crate::classifier::process::{Descriptors, descriptors};
 use crate::classifier::socket_set::Kinship;
+use crate::classifier::socket_set::SocketSet;
 use crate::model::{Runtime, Side};
 use crate::renderer::findings::epoll::is_unwatched;
 use crate::renderer::findings::set::{all_half_closed, all_silent};
 
 pub(super) fn not_accepted(finding: &Finding) -> String {
-    let fault = match culprit::descriptors(&finding.evidence) {
+    let fault = match descriptors(&finding.evidence) {
         Descriptors::Short | Descriptors::Gone => {
             "The program does not call accept() in time, and is nearly out of file descriptors: at \
              the limit, accept() fails."

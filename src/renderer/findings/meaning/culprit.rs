@@ -17,12 +17,7 @@ fn facts(cause: Cause) -> Option<&'static str> {
         Cause::Abandoned => "The last request was answered, and end-of-file was not read",
         Cause::StalePool => "The server closed these connections, and end-of-file was not read",
         Cause::HalfClose => "The peers closed one direction only, and wait",
-        Cause::Transient
-        | Cause::SendStuck
-        | Cause::Inherited
-        | Cause::Unclear
-        | Cause::DeadDescriptors
-        | Cause::PeerNotClosed => return None,
+        _ => return None,
     })
 }
 

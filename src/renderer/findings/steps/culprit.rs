@@ -1,9 +1,10 @@
 //! What to do about a culprit.
 
 use crate::classifier::culprit::Culprit;
-use crate::classifier::finding::{Finding, ServiceEnd};
-use crate::classifier::group::ServedAt;
-use crate::classifier::halt::HaltReason;
+use crate::classifier::finding::Finding;
+use crate::classifier::process::HaltReason;
+use crate::classifier::service::ServedAt;
+use crate::classifier::service::ServiceEnd;
 use crate::model::{Endpoint, Evidence, Pid, Runtime};
 use crate::renderer::findings::steps::halt;
 use crate::renderer::findings::steps::step::Step;
@@ -76,7 +77,7 @@ fn goes_on(finding: &Finding) -> bool {
         |evidence: &Evidence| HaltReason::of(evidence).is_some_and(|hold| hold.is_whole(evidence));
     let waits = finding.chain.last().is_some_and(|last| {
         last.awaited().next().is_some()
-            || !last.keepers.is_empty()
+            || !last.idle_transactions.is_empty()
             || last.evidence.iter().any(is_held_up)
     });
     waits || finding.chain.len() > 1
@@ -85,7 +86,7 @@ fn goes_on(finding: &Finding) -> bool {
 /// The end of the chain: the services before it wait as the program does.
 fn of_chain(finding: &Finding, remote: Endpoint) -> Vec<Step> {
     let last = finding.chain.last();
-    let keepers = last.map_or([].as_slice(), |last| &last.keepers);
+    let keepers = last.map_or([].as_slice(), |last| &last.idle_transactions);
     if let Some(held_by) = keepers.first() {
         let client = held_by.client.map_or(String::new(), |pid| {
             format!(" and its client, process {pid}")

@@ -1,6 +1,6 @@
 //! What lets a process run again.
 
-use crate::classifier::halt::{HaltReason, throttled};
+use crate::classifier::process::{HaltReason, throttled};
 use crate::model::{Engine, Evidence, Freezer, Name, Pid, Version};
 use crate::renderer::findings::halt::{ID_SHOWN, is_id, named};
 use crate::renderer::findings::steps::step::Step;

@@ -4,8 +4,10 @@ use std::net::IpAddr;
 
 use crate::classifier::Report;
 use crate::classifier::cause::GRACE_MS;
-use crate::classifier::finding::{Finding, ServiceEnd, SocketSet};
-use crate::classifier::group::ServedAt;
+use crate::classifier::finding::Finding;
+use crate::classifier::service::ServedAt;
+use crate::classifier::service::ServiceEnd;
+use crate::classifier::socket_set::SocketSet;
 use crate::model::{Endpoint, Name, Namespace, Pid};
 use crate::renderer::findings::steps::place::closewait;
 use crate::renderer::findings::steps::step::{Step, word};

@@ -8,10 +8,12 @@ mod stack;
 mod step;
 mod waiting;
 
-use crate::classifier::culprit::{Culprit, Descriptors, descriptors};
-use crate::classifier::finding::{Finding, SocketSet};
+use crate::classifier::culprit::Culprit;
+use crate::classifier::finding::Finding;
 use crate::classifier::pool::PoolVerdict;
+use crate::classifier::process::{Descriptors, descriptors};
 use crate::classifier::severity::Severity;
+use crate::classifier::socket_set::SocketSet;
 use crate::classifier::{Report, hidden_reason};
 use crate::model::{Cause, HiddenReason, Pid, Tool};
 use crate::renderer::findings::meaning::is_helper;

@@ -1,6 +1,7 @@
 //! The commands that show what a process does, by its runtime.
 
-use crate::classifier::culprit::{Culprit, Descriptors};
+use crate::classifier::culprit::Culprit;
+use crate::classifier::process::Descriptors;
 use crate::model::endpoint::is_wildcard;
 use crate::model::{Cause, Endpoint, Runtime, Side, State, Tool, WaitKind};
 use crate::renderer::findings::steps::place::{Place, has};

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::classifier::chain::{Hop, LockOwner, Says};
+use crate::classifier::chain::{Hop, IdleTransaction, Says};
 use crate::classifier::requests::{Requests, Role};
 use crate::classifier::silent::Silent;
 use crate::model::{Evidence, Protocol};
@@ -101,7 +101,7 @@ impl<'a> Context<'a> {
             says: NameJson(&says.title.says),
             pids: says.pids.iter().map(|pid| pid.0).collect(),
         };
-        let held_by = |held_by: &'a LockOwner| KeeperJson {
+        let held_by = |held_by: &'a IdleTransaction| KeeperJson {
             pid: held_by.pid.0,
             remote: held_by.end.map(|end| self.end(end, Protocol::Tcp)),
             client: held_by.client.map(|pid| self.process(pid)),
@@ -115,7 +115,7 @@ impl<'a> Context<'a> {
             waits_for_itself: hop.is_loop,
             requests: self.requests(&hop.requests, &hop.evidence),
             titles: hop.says.iter().map(title).collect(),
-            keepers: hop.keepers.iter().map(held_by).collect(),
+            keepers: hop.idle_transactions.iter().map(held_by).collect(),
             processes: hop
                 .evidence
                 .iter()

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde::{Serialize, Serializer};
 
 use crate::classifier::Report;
-use crate::classifier::group::{ServedAt, Service};
+use crate::classifier::service::{ServedAt, Service};
 use crate::model::{Endpoint, Name, Pid, Protocol, Resolved, Socket};
 
 /// What the objects of a document need from the report.

@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
-use crate::classifier::finding::{Finding, ServiceEnd};
+use crate::classifier::finding::Finding;
 use crate::classifier::pool::PoolVerdict;
 use crate::classifier::send_progress::HalfClosed;
+use crate::classifier::service::ServiceEnd;
 use crate::model::{Cause, Protocol, Side};
 use crate::renderer::findings;
 use crate::renderer::format::json::chain::{HopJson, RequestsJson};

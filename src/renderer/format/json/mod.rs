@@ -34,7 +34,8 @@ use self::reading::{
 };
 use self::row::{RowJson, Sockets};
 use crate::classifier::Report;
-use crate::classifier::finding::{FinWait2, Findings};
+use crate::classifier::fin_wait2::FinWait2;
+use crate::classifier::finding::Findings;
 use crate::classifier::silent::silent;
 use crate::renderer::counts::Counts;
 use crate::renderer::view::{Page, View};

@@ -3,7 +3,7 @@
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::classifier::finding::FinWait2;
+use crate::classifier::fin_wait2::FinWait2;
 use crate::classifier::queue::Queue;
 use crate::classifier::{Report, StateCounts};
 use crate::model::{Namespace, OtherNamespaces, Protocol, Snapshot, State, Words};

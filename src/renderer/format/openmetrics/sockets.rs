@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use crate::classifier::Report;
-use crate::classifier::group::GroupOwner;
+use crate::classifier::owner::GroupOwner;
 use crate::model::{Cause, Holders, Pid, Side, State};
 use crate::renderer::format::openmetrics::writer::Metrics;
 

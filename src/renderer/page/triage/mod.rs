@@ -6,8 +6,9 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use crate::classifier::Report;
-use crate::classifier::finding::{FinWait2, Finding};
-use crate::classifier::group::ServedAt;
+use crate::classifier::fin_wait2::FinWait2;
+use crate::classifier::finding::Finding;
+use crate::classifier::service::ServedAt;
 use crate::classifier::silent::silent;
 use crate::model::{Namespace, Protocol, State, StateSet};
 use crate::renderer::style::{Look, MARK, NO_MARK, Role};
