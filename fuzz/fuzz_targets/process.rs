@@ -22,7 +22,7 @@ mod tree;
 fuzz_target!(
     init: {
         // A panic of a crate that is caught is none of closewait.
-        closewait::panics::told_by(|said| {
+        closewait::panics::report_with(|said| {
             eprintln!("{said}");
             std::process::abort();
         });

@@ -39,7 +39,7 @@ use self::owners::Owners;
 use self::request::Request;
 use self::sockets::capture::Capture;
 use self::steps::Steps;
-use crate::model::{Cgroups, Host, Namespace, OtherNamespaces, Scan, Snapshot};
+use crate::model::{Cgroups, Host, Namespace, OtherNamespaces, Snapshot};
 
 /// Reads everything that the request asks for, and returns the raw dumps too if it asks for them.
 ///
@@ -49,52 +49,36 @@ pub fn collect(
     request: &Request,
     progress: &Progress,
 ) -> Result<(Snapshot, Capture), CollectError> {
+    let root = &request.proc_root;
     let taken_at_ns = jiff::Timestamp::now().as_nanosecond();
-    let search = request
-        .owners
-        .then(|| Search::new(request.scan, &request.proc_root));
+    let search = request.owners.then(|| Search::new(request.scan, root));
     let begin = || search.iter().for_each(Search::begin);
     let mut steps = Steps::starting(&begin);
 
+    // The sockets of each network namespace. The first one that may be held begins the search for
+    // holders.
     let start = Instant::now();
     let chosen = namespaces::choose(request)?;
     let tables = tables::read(chosen, request, &mut steps)?;
     let reading_ms = u64::try_from(start.elapsed().as_millis() + 1).ok();
-    let mut steps = Steps::from(steps.done());
-    let mut gaps = tables.gaps;
     let found = tables.found;
+    let mut steps = Steps::from(steps.done());
 
+    // Who holds them, and in which control groups.
+    let sockets = (found.sockets.as_slice(), found.subflows.as_slice());
     let owners = match search {
-        Some(search) => {
-            let sockets = (found.sockets.as_slice(), found.subflows.as_slice());
-            Some(owners::find(
-                request, sockets, search, progress, &mut steps,
-            )?)
-        }
-        None => {
-            steps.add("owners: not needed, not read".to_owned(), Instant::now());
-            None
-        }
+        Some(search) => owners::find(request, sockets, search, progress, &mut steps)?,
+        None => Owners::none("not needed, not read", &mut steps),
     };
-    let (holders, scan, scanned) = match owners {
-        Some(Owners {
-            holders,
-            scan,
-            scanned,
-            gap,
-        }) => {
-            gaps.extend(gap);
-            (Some(holders), scan, scanned)
-        }
-        None => (None, Scan::default(), Vec::new()),
-    };
+    let holders = owners.holders.as_ref();
     let cgroups = request.cgroups.then(|| {
         let start = Instant::now();
-        let all = request.captured;
-        let cgroups = placement::read(&request.proc_root, holders.as_ref(), &found.sockets, all);
+        let cgroups = placement::read(root, holders, sockets.0, request.captured);
         steps.add(cgroup_step(&cgroups), start);
         cgroups
     });
+
+    // What else there is.
     let others = if request.others {
         other_namespaces(request, &tables.namespaces, &mut steps)
     } else {
@@ -109,11 +93,11 @@ pub fn collect(
         sockets: found.sockets,
         subflows: found.subflows,
         details: found.details,
-        holders,
+        holders: owners.holders,
         cgroups,
-        scan,
-        scanned,
-        gaps,
+        scan: owners.scan,
+        scanned: owners.scanned,
+        gaps: tables.gaps.into_iter().chain(owners.gap).collect(),
         steps: steps.done(),
         recorded: false,
     };

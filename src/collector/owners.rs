@@ -19,11 +19,20 @@ use crate::model::{Gap, GapKind, Holders, Name, Pid, Scan, Scanned, Socket, Stat
 /// The holders, and how complete the search was.
 #[derive(Default)]
 pub(super) struct Owners {
-    pub(super) holders: Holders,
+    /// `None` where they are not needed.
+    pub(super) holders: Option<Holders>,
     pub(super) scan: Scan,
     pub(super) scanned: Vec<Scanned>,
     /// No process could be listed.
     pub(super) gap: Option<Gap>,
+}
+
+impl Owners {
+    /// No holders, because no search was made; the reason is for the steps.
+    pub(super) fn none(why: &str, steps: &mut Steps<'_>) -> Owners {
+        steps.add(format!("owners: {why}"), Instant::now());
+        Owners::default()
+    }
 }
 
 /// Finds the holders of the sockets that may be selected, and of those that explain them: listeners,
@@ -44,14 +53,17 @@ pub(super) fn find(
     // Descriptors whose connection is gone are in no table.
     let finds_dead = (request.findings || request.captured) && request.sees_all();
     if wanted.is_empty() && !finds_dead {
-        steps.add("owners: no selected socket has one".to_owned(), start);
-        return Ok(Owners::default());
+        return Ok(Owners {
+            holders: Some(Holders::default()),
+            ..Owners::none("no selected socket has one", steps)
+        });
     }
     let mut found = match search.find(&wanted, progress) {
         Ok(found) => found,
         Err(error @ ScanError::Bpf(_)) => return Err(error),
         Err(error @ ScanError::Unlisted { .. }) => {
             return Ok(Owners {
+                holders: Some(Holders::default()),
                 gap: Some(no_process(error.to_string())),
                 ..Owners::default()
             });
@@ -80,7 +92,7 @@ pub(super) fn find(
     let gap = (found.scan.processes_seen == 0)
         .then(|| no_process(format!("no process in {}", request.proc_root.display())));
     Ok(Owners {
-        holders,
+        holders: Some(holders),
         scan: found.scan,
         scanned: found.scanned,
         gap,
