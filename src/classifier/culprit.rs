@@ -221,10 +221,7 @@ fn may_hold(set: &SocketSet, workers: &Workers, waiting: &SharedWait) -> bool {
 fn nobody_accepts(set: &SocketSet, evidence: &[Evidence]) -> bool {
     let idle = |evidence: &Evidence| {
         let waits = evidence.waits.as_deref().unwrap_or_default();
-        let threads: u32 = waits
-            .iter()
-            .map(|wait| wait.threads)
-            .fold(0, u32::saturating_add);
+        let threads = evidence.waiting_threads();
         let sleeps = |wait: &Wait| matches!(wait.kind, WaitKind::Sleep | WaitKind::Child);
         evidence.threads.is_some_and(|all| all.total == threads) && waits.iter().all(sleeps)
     };

@@ -55,11 +55,7 @@ impl HaltReason {
         {
             return Some(HaltReason::Forking);
         }
-        let stuck: u32 = halt
-            .stuck
-            .iter()
-            .map(|stuck| stuck.threads)
-            .fold(0, u32::saturating_add);
+        let stuck = halt.stuck_threads();
         (stuck.saturating_mul(2) > working(evidence, threads)).then_some(HaltReason::Stuck)
     }
 
@@ -72,12 +68,7 @@ impl HaltReason {
             // Threads that accept or wait for events serve nobody if all the threads they pass work
             // to are stuck.
             HaltReason::Stuck => evidence.threads.is_some_and(|threads| {
-                let stuck: u32 = evidence
-                    .halt
-                    .stuck
-                    .iter()
-                    .map(|stuck| stuck.threads)
-                    .fold(0, u32::saturating_add);
+                let stuck = evidence.halt.stuck_threads();
                 let tells = |wait: &&Wait| {
                     let is_listener = matches!(wait.target, Some(WaitTarget::Listener(_)));
                     wait.kind == WaitKind::Events || is_listener

@@ -50,6 +50,14 @@ pub struct Evidence {
     pub unread: Vec<Words>,
 }
 
+impl Evidence {
+    /// The number of threads whose waits are known.
+    pub fn waiting_threads(&self) -> u32 {
+        let threads = self.waits.iter().flatten().map(|wait| wait.threads);
+        threads.fold(0, u32::saturating_add)
+    }
+}
+
 /// Where a process lives, as far as that differs from closewait itself: namespaces, user and files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

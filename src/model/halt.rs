@@ -27,6 +27,18 @@ impl Halt {
     pub fn is_none(&self) -> bool {
         *self == Halt::default()
     }
+
+    /// The number of threads in uninterruptible sleep.
+    pub fn stuck_threads(&self) -> u32 {
+        let threads = self.stuck.iter().map(|stuck| stuck.threads);
+        threads.fold(0, u32::saturating_add)
+    }
+
+    /// The number of threads that wait for file locks.
+    pub fn lock_threads(&self) -> u32 {
+        let threads = self.locks.iter().map(|lock| lock.threads);
+        threads.fold(0, u32::saturating_add)
+    }
 }
 
 /// A frozen control group: `cgroup.freeze` in version 2, `freezer.state` in version 1.

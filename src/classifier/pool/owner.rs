@@ -30,10 +30,7 @@ pub(in crate::classifier) fn is_blocked(set: &SocketSet, evidence: &Evidence) ->
     let held = set.holds(evidence.pid).len() as u64;
     let watched = evidence.epoll.map_or(0, |epoll| epoll.watched);
     let waits = evidence.waits.as_deref().unwrap_or_default();
-    let threads: u32 = waits
-        .iter()
-        .map(|wait| wait.threads)
-        .fold(0, u32::saturating_add);
+    let threads = evidence.waiting_threads();
     // A running thread may wait for events next. Go is notified once (edge-triggered), and then a
     // goroutine sleeps that no thread shows.
     let all_known = evidence.threads.is_some_and(|all| all.total == threads);

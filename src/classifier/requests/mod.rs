@@ -95,10 +95,7 @@ impl Requests {
             // A program with epoll sets waits for many connections at once.
             return evidence.epoll.is_some().then_some(true);
         };
-        let threads: u32 = waits
-            .iter()
-            .map(|wait| wait.threads)
-            .fold(0, u32::saturating_add);
+        let threads = evidence.waiting_threads();
         let may = waits.iter().any(|wait| match wait.kind {
             WaitKind::Descriptor => wait.target == Some(WaitTarget::Remote(self.remote)),
             // An epoll set with a single member waits for nothing else.

@@ -62,12 +62,7 @@ impl Workers {
             if is_held(evidence) {
                 continue;
             }
-            let locked: u32 = evidence
-                .halt
-                .locks
-                .iter()
-                .map(|lock| lock.threads)
-                .fold(0, u32::saturating_add);
+            let locked = evidence.halt.lock_threads();
             if locked > 0 {
                 self.locked += u64::from(locked);
                 self.locked_out.get_or_insert(evidence.pid);
@@ -202,10 +197,7 @@ fn only_watches(evidence: &Evidence) -> bool {
 
 fn all(evidence: &Evidence, is_so: impl Fn(&Wait) -> bool) -> bool {
     let waits = evidence.waits.as_deref().unwrap_or_default();
-    let known: u32 = waits
-        .iter()
-        .map(|wait| wait.threads)
-        .fold(0, u32::saturating_add);
+    let known = evidence.waiting_threads();
     known > 0 && known == threads(evidence) && waits.iter().all(is_so)
 }
 
