@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use anstream::AutoStream;
 use closewait::classifier::verdict::Status;
-use closewait::collector::hang;
+use closewait::collector::watchdog;
 use closewait::command::{Command, Plan, UsageError};
 use closewait::env::Terminal;
 use closewait::exit::Outcome;
@@ -72,7 +72,7 @@ fn run() -> ExitCode {
     }
     // A check has its own deadline.
     if command.timeout().is_none() {
-        hang::watch(HANGS, move |path| {
+        watchdog::watch(HANGS, move |path| {
             let path = path.display();
             let seconds = HANGS.as_secs();
             let reason =

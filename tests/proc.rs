@@ -21,10 +21,10 @@ const HEADING: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr
 const STAT: &str = "10 (nginx) S 1 10 10 0 -1 0 0 0 0 0 5 6 0 0 20 0 1 0 500 1 1 18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n";
 const STATUS: &str = "Name:\tnginx\nState:\tS (sleeping)\nTgid:\t10\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nNSpid:\t10\nvoluntary_ctxt_switches:\t1\nnonvoluntary_ctxt_switches:\t1\n";
 const LISTENER: &str = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 70 1 0000000000000000 100 0 0 10 0\n";
-/// Connections in CLOSE_WAIT, which make process 10 a suspect: all that can be asked is.
+/// Connections in CLOSE_WAIT that make process 10 a suspect, so that all of its files are read.
 const SOCKETS: u32 = 60;
 
-/// The texts, by their paths.
+/// The files, by path.
 fn texts() -> Vec<(&'static str, String)> {
     let row = |n: u32| {
         let (port, inode) = (0x9000 + n, 100 + n);
@@ -84,7 +84,7 @@ fn tree(texts: &[(&str, String)]) -> tempfile::TempDir {
     root
 }
 
-/// Runs the command with 2 GB of memory; a minute is as good as for ever.
+/// Runs the command with 2 GB of memory, for at most a minute.
 fn run(arguments: &[&str]) -> Output {
     let limited = "ulimit -v 2000000; exec timeout -s KILL 60 \"$@\"";
     let output = Command::new("bash")
@@ -105,7 +105,7 @@ fn run(arguments: &[&str]) -> Output {
     output
 }
 
-/// What triage says of a tree; nothing where that is an error, which is said in a line.
+/// The output of triage for a tree; empty on an error, which must be one line.
 fn triage(root: &Path) -> Option<serde_json::Value> {
     let root = root.to_str().unwrap();
     let output = run(&["--proc", root, "--source", "procfs", "--json"]);
@@ -117,7 +117,7 @@ fn triage(root: &Path) -> Option<serde_json::Value> {
     Some(serde_json::from_slice(&output.stdout).unwrap())
 }
 
-/// The kinds of what was not seen, and what the suspect did not say.
+/// The kinds of gaps, and what could not be read of the suspect.
 fn unseen(told: &serde_json::Value) -> (Vec<String>, usize) {
     let gaps = told["gaps"].as_array().unwrap();
     let kinds = gaps
@@ -129,7 +129,7 @@ fn unseen(told: &serde_json::Value) -> (Vec<String>, usize) {
     (kinds.collect(), evidence.iter().filter(is_unread).count())
 }
 
-/// Something in the place of a file.
+/// What replaces a file.
 type Odd = (&'static str, fn(&Path));
 
 const ODD: [Odd; 5] = [
@@ -144,7 +144,7 @@ const ODD: [Odd; 5] = [
     ("a link to itself", |path| symlink(path, path).unwrap()),
 ];
 
-/// Does the work for all, some at a time.
+/// Does the work for all items, some of them at a time.
 fn for_each<T: Sync>(all: &[T], work: impl Fn(&T) + Sync) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -186,7 +186,7 @@ fn nothing_in_place_of_a_file_is_waited_for_or_read_without_end() {
         let told = triage(root.path());
         let unseen = told.as_ref().map(unseen);
         match (*path, unseen) {
-            // Without it there is nothing.
+            // Without this file there is no output.
             ("net/tcp", unseen) => assert_eq!(unseen, None, "{what}"),
             ("net/tcp6", Some((gaps, _))) => {
                 assert!(
@@ -261,7 +261,7 @@ fn a_pipe_is_no_network_namespace_and_a_device_no_recording() {
         let output = run(&["-N", path]);
         assert_eq!(output.status.code(), Some(1), "{path}");
     }
-    // A pipe is a recording that comes: whoever names one waits for it.
+    // A recording may come through a pipe, so naming one waits for it.
     for path in &paths[1..] {
         for arguments in [&["list", "--from", path][..], &["diff", path, path]] {
             let output = run(arguments);
@@ -286,7 +286,7 @@ fn a_program_whose_file_system_does_not_answer_is_told_without_it() {
         "{told}"
     );
     let root = root.path().to_str().unwrap();
-    // Where the whole cannot go on without it, a check has its deadline.
+    // If nothing can be read without the file, a check ends at its deadline.
     let tcp = format!("{root}/net/tcp");
     let _hanging = hanging(Path::new(&tcp));
     let output = run(&["check", "-t", "1", "--proc", root, "--source", "procfs"]);
@@ -295,7 +295,7 @@ fn a_program_whose_file_system_does_not_answer_is_told_without_it() {
     assert!(line.contains("no verdict within 1 s"), "{line}");
 }
 
-/// Has whoever opens a file wait until this is closed: the kernel asks a listener that does not answer.
+/// Makes opening a file block until this is dropped: the kernel asks a listener that does not answer.
 fn hanging(file: &Path) -> Option<OwnedFd> {
     let path = CString::new(file.as_os_str().as_bytes()).unwrap();
     let events = libc::O_RDONLY.cast_unsigned();
@@ -305,7 +305,7 @@ fn hanging(file: &Path) -> Option<OwnedFd> {
     if listener < 0 {
         return None;
     }
-    // SAFETY: the descriptor is new, and nobody else's.
+    // SAFETY: the descriptor is new, and nobody else owns it.
     let listener = unsafe { OwnedFd::from_raw_fd(listener) };
     let (add, opens) = (libc::FAN_MARK_ADD, libc::FAN_OPEN_PERM);
     let number = listener.as_raw_fd();

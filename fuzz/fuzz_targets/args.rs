@@ -1,7 +1,7 @@
-//! Any words as arguments: they are a plan or a mistake, and what a plan shows of a few sockets is
-//! fit for a terminal. Nothing that they name is opened.
+//! Any arguments: they give a plan or a usage error, and the plan's output for a few sockets is safe for a
+//! terminal. Files that they name are not opened.
 //!
-//! The words stand between NULs.
+//! NULs separate the arguments.
 
 #![no_main]
 
@@ -21,7 +21,7 @@ use closewait::renderer::escape;
 use closewait_fuzz::{attacks, screen};
 use libfuzzer_sys::fuzz_target;
 
-/// Of each state one socket.
+/// One socket in each state.
 static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(|| {
     let end = |port| closewait::model::Endpoint::new(std::net::Ipv4Addr::LOCALHOST, port);
     let states = closewait::model::State::ALL.into_iter().zip(1000..);
@@ -63,7 +63,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// Paths lead nowhere, and nobody looks for processes.
+/// Replaces paths, and turns off the search for owners.
 fn without_files(command: &mut Command) {
     let nowhere = || PathBuf::from("/nonexistent");
     let host = |host: &mut Host| {

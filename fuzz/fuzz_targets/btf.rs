@@ -1,5 +1,5 @@
-//! Any bytes as the types of a kernel: the walk's fields are found in them or not, and the program
-//! for any place that they may have is put together.
+//! Any bytes as the BTF of a kernel: the needed fields are found or not, and a program is assembled for
+//! whatever offsets they have.
 
 #![no_main]
 

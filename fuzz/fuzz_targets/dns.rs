@@ -1,8 +1,8 @@
-//! Any bytes as what names addresses: replies of a name server, hosts(5), services(5), resolv.conf(5).
-//! What comes of it is a name of letters.
+//! Any bytes as sources of names: replies of a name server, hosts(5), services(5), resolv.conf(5). The
+//! resulting names contain only permitted characters.
 //!
-//! The texts stand first, each up to a NUL; what follows is replies, each behind its length in two
-//! bytes. That of the last one may be too large.
+//! The texts come first, each ended by a NUL, then replies, each after its length in two bytes. The last
+//! length may be too large.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! Any text as a filter: it is read or refused with a message, and what the kernel would apply of
-//! it accepts every socket that it selects.
+//! Any text as a filter: it parses or gives an error message, and its kernel program accepts every socket that
+//! the filter selects.
 
 #![no_main]
 

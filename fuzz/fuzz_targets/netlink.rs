@@ -1,8 +1,8 @@
-//! Any datagrams as the kernel's answer to a query for TCP, UDP or MPTCP: no more sockets come of
-//! them than there is room for, and what comes is shown in some form.
+//! Any datagrams as the kernel's reply to a query for TCP, UDP or MPTCP: they give no more sockets than fit
+//! into them, and these can be shown in every output format.
 //!
-//! The first byte chooses the query, the second the form. Before each datagram stands its length in
-//! two bytes; the last one may be shorter.
+//! The first byte chooses the query, the second the format. Each datagram follows its length in two bytes;
+//! the last one may be shorter.
 
 #![no_main]
 

@@ -1,7 +1,7 @@
-//! Any text as what /proc and /etc tell of sockets, of the host and of its users. Where the crate
-//! procfs understands all of a table, it finds the same in it.
+//! Any text as a file of /proc or /etc about sockets, the host or its users. If the crate procfs can parse a
+//! whole table, it must find the same sockets.
 //!
-//! The first byte chooses the text, the second the form in which what came of it is shown.
+//! The first byte chooses the file, the second the output format.
 
 #![no_main]
 
@@ -48,7 +48,8 @@ fn table(text: &[u8], protocol: Protocol, family: Family, form: u8) {
     screen::shown(&screen::snapshot(found, Source::Procfs), form);
 }
 
-/// The crate passes over the first line, whatever it is: only a heading is none of ours. It knows no kernel's state 13.
+/// The crate skips the first line, whatever it is; closewait skips only a heading. The crate does not know
+/// state 13.
 fn agrees(text: &[u8], ours: &[Socket]) {
     let first = text.split(|byte| *byte == b'\n').next();
     if !first.is_some_and(proc_net::is_heading) || text.contains(&b'\r') {

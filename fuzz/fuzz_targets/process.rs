@@ -1,5 +1,4 @@
-//! What processes and the system say of themselves, in any way, in every form: the input is a list of
-//! edits of the files of a /proc.
+//! Any contents of /proc, in every output format: the input is a list of edits of its files.
 
 #![no_main]
 

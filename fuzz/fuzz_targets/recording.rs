@@ -1,5 +1,5 @@
-//! Recordings as a stranger may have changed them, with a checksum that fits, in every command and
-//! form: the input is a list of edits.
+//! Altered recordings with a valid checksum, in every command and output format: the input is a list of
+//! edits.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! What targets share: a bound on each allocation, and what must hold of all that is printed.
+//! Shared by the targets: a limit for each allocation, and checks of all output.
 
 #[path = "../../tests/hostile/attacks.rs"]
 pub mod attacks;
@@ -6,11 +6,10 @@ pub mod screen;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
-/// More than any input of a target needs at once; a length that an input merely claims may be more.
+/// More than any input of a target needs in one allocation. A forged length may ask for more.
 const MOST: usize = 16 << 20;
 
-/// The system's allocator for requests of at most [`MOST`] bytes. libFuzzer's own limit sees only
-/// memory that is touched.
+/// The system's allocator, for at most [`MOST`] bytes. libFuzzer's own limit counts only memory that is used.
 struct Bounded;
 
 #[global_allocator]
@@ -18,13 +17,13 @@ static ALLOCATOR: Bounded = Bounded;
 
 fn bounded(size: usize) {
     if size > MOST {
-        // Not by a panic, which allocates.
+        // A panic would allocate.
         eprintln!("{size} bytes are asked for at once");
         std::process::abort();
     }
 }
 
-// SAFETY: every call is the system's.
+// SAFETY: it forwards every call to the system's allocator.
 unsafe impl GlobalAlloc for Bounded {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         bounded(layout.size());

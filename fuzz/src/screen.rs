@@ -1,5 +1,5 @@
-//! What came of an input, in every form of the output: nothing in it that a terminal obeys or hides,
-//! and JSON that parses.
+//! Shows the result of an input in every output format: no control or invisible characters, and JSON that
+//! parses.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use closewait::renderer::{self, Format};
 
 use crate::attacks;
 
-/// Pages that differ in what they read of a socket.
+/// Pages that show different facts of a socket.
 static PAGES: LazyLock<Vec<Inspection>> = LazyLock::new(|| {
     let columns: Vec<&str> = Column::all().map(Column::name).collect();
     let columns = columns.join(",");
@@ -41,7 +41,7 @@ static PAGES: LazyLock<Vec<Inspection>> = LazyLock::new(|| {
     lines.into_iter().map(plan).collect()
 });
 
-/// These sockets as a run saw them.
+/// A snapshot with these sockets.
 pub fn snapshot(found: Dumped, source: Source) -> Snapshot {
     Snapshot {
         host: Host::default(),
@@ -65,12 +65,12 @@ pub fn snapshot(found: Dumped, source: Source) -> Snapshot {
     }
 }
 
-/// Prints a snapshot in the form that a byte chooses.
+/// Prints a snapshot in the format that a byte chooses.
 pub fn shown(snapshot: &Snapshot, form: u8) {
     page(snapshot, &PAGES[usize::from(form) % PAGES.len()]);
 }
 
-/// Prints it as a plan wants it.
+/// Prints a snapshot as a plan says.
 pub fn page(snapshot: &Snapshot, plan: &Inspection) {
     let report = classifier::classify(snapshot, &plan.rules);
     let (sets, queues) = (finding::sets(&report), queue::queues(&report));
@@ -83,7 +83,7 @@ pub fn page(snapshot: &Snapshot, plan: &Inspection) {
         Format::Json => vec![&text],
         Format::Jsonl => text.lines().collect(),
         Format::Table | Format::Csv | Format::Prometheus { .. } => {
-            // CSV ends its lines as RFC 4180 wants it.
+            // CSV has line ends as in RFC 4180.
             let lines = text.replace("\r\n", "\n");
             assert_eq!(attacks::fault(&lines, true), None);
             Vec::new()

@@ -1,6 +1,6 @@
-//! Every file that the collector reads is opened here: regular files alone, and no more of one than
-//! a limit. In place of a procfs there may be anything: a named pipe would be waited for, a device
-//! may do something when it is opened, and some files have no end.
+//! Opens every file that the collector reads: only regular files, and each up to a size limit. `--proc` may
+//! name any directory: opening a named pipe would block, opening a device may have effects, and some files
+//! have no end.
 
 #![allow(clippy::disallowed_methods)]
 
@@ -15,19 +15,19 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
-use super::hang::Pending;
+use super::watchdog::Pending;
 use crate::panics;
 
-/// What the kernel says of one process, or of one thing, is shorter: 65,536 groups take 700 kB.
+/// The limit for a file about one process, in bytes. 65,536 groups take 700 kB.
 pub(super) const TEXT_MAX: u64 = 4 << 20;
-/// Of lists that grow with the host: mounts, users, names of hosts.
+/// The limit for lists that grow with the host, in bytes: mounts, users, host names.
 pub(super) const LIST_MAX: u64 = 64 << 20;
-/// Of what is read line by line: some seven million sockets.
+/// The limit for a file that is read line by line, in bytes: about seven million sockets.
 const STREAM_MAX: u64 = 1 << 30;
-/// A path has at most 4,096 bytes, each of which may be written as four.
+/// The limit for a line, in bytes. A path has at most 4,096, each of which may be escaped as four.
 const LINE_MAX: u64 = 32 << 10;
 
-/// A regular file that is open.
+/// An open regular file.
 #[derive(Debug)]
 pub(super) struct Opened {
     file: File,
@@ -48,7 +48,7 @@ impl Seek for Opened {
 }
 
 impl Opened {
-    /// Reads what stands in a place, which has to be as long as `bytes`.
+    /// Reads the bytes at an offset, as many as `bytes` has.
     pub(super) fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
         let _pending = Pending::on(&self.path);
         self.file.read_exact_at(bytes, at)
@@ -59,12 +59,12 @@ impl Opened {
     }
 }
 
-/// Opens a regular file. What it is is asked first: what is no such file is not even opened.
+/// Opens a regular file. Anything else is not opened but an error.
 pub(super) fn open(path: &Path) -> io::Result<Opened> {
     open_at(CWD, path)
 }
 
-/// The same below a directory that is open.
+/// Opens a regular file below an open directory.
 pub(super) fn open_at(dir: impl AsFd, path: impl Arg + Copy) -> io::Result<Opened> {
     let name = PathBuf::from(path.to_string_lossy().into_owned());
     let _pending = Pending::on(&name);
@@ -72,10 +72,10 @@ pub(super) fn open_at(dir: impl AsFd, path: impl Arg + Copy) -> io::Result<Opene
     if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
         return Err(io::Error::new(
             ErrorKind::InvalidInput,
-            "it is no regular file",
+            "it is not a regular file",
         ));
     }
-    // What has taken its place meanwhile is not waited for.
+    // If a pipe has taken its place meanwhile, this does not block.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     Ok(Opened {
         file: openat(dir, path, flags, Mode::empty())?.into(),
@@ -90,8 +90,7 @@ pub(super) fn directory(at: impl AsFd, path: impl Arg) -> Result<OwnedFd, Errno>
     openat(at, path, flags, Mode::empty())
 }
 
-/// All that a file has. One that has more than `most` bytes is an error: a part of a text may tell
-/// something else than the whole.
+/// Reads a whole file. One with more than `most` bytes is an error: part of a text may mean something else.
 pub(super) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     whole(open(path)?, most)
 }
@@ -104,19 +103,19 @@ fn whole(file: Opened, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The bytes that a file begins with, at most so many.
+/// Reads the first bytes of a file, at most `most`.
 pub(super) fn head(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     beginning(open(path)?, most)
 }
 
 fn beginning(file: Opened, most: u64) -> io::Result<Vec<u8>> {
-    // Most texts of the kernel come with one call, and another says that it was all.
+    // Most files of the kernel take one read, and another for the end.
     let mut bytes = Vec::with_capacity(usize::try_from(most).unwrap_or(usize::MAX).min(2048));
     file.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// A text, whole.
+/// Reads a whole text. Bytes that are not UTF-8 are replaced.
 pub(super) fn text(path: &Path) -> io::Result<String> {
     text_of(open(path)?)
 }
@@ -124,23 +123,23 @@ pub(super) fn text(path: &Path) -> io::Result<String> {
 fn text_of(file: Opened) -> io::Result<String> {
     let bytes = whole(file, TEXT_MAX)?;
     Ok(String::from_utf8(bytes).unwrap_or_else(|error| {
-        // A name may have any bytes.
+        // A name may contain any bytes.
         String::from_utf8_lossy(error.as_bytes()).into_owned()
     }))
 }
 
-/// What the crate procfs understands of a file, below a directory that is open.
+/// Parses a file below an open directory with the crate procfs. `None` if that fails.
 pub(super) fn parsed_at<T: FromRead>(dir: impl AsFd, path: impl Arg + Copy) -> Option<T> {
     parsed(&whole(open_at(dir, path).ok()?, TEXT_MAX).ok()?)
 }
 
-/// What it understands of a text. Some of its parsers panic where a text is cut off, as that of
-/// `stat` does on `10 (x)`.
+/// Parses a text with the crate procfs. Some of its parsers panic on a truncated text, such as `10 (x)` for
+/// `stat`.
 pub(super) fn parsed<T: FromRead>(text: &[u8]) -> Option<T> {
     panics::caught(|| T::from_read(text))?.ok()
 }
 
-/// A file that is read from its beginning, and not kept. One without an end is an error.
+/// Opens a file for streaming. Reading past [`STREAM_MAX`] is an error.
 pub(super) fn stream(path: &Path) -> io::Result<Stream> {
     Ok(Stream(open(path)?.take(STREAM_MAX)))
 }
@@ -157,12 +156,12 @@ impl Read for Stream {
     }
 }
 
-/// The text of a file line by line, without their ends.
+/// Reads a file line by line, without line ends.
 pub(super) fn lines(path: &Path) -> io::Result<Lines> {
     Ok(Lines(BufReader::new(stream(path)?)))
 }
 
-/// It ends with an error where the text cannot be read on, or is none.
+/// Lines of a file; after an error there are no more.
 pub(super) struct Lines(BufReader<Stream>);
 
 impl Iterator for Lines {
@@ -184,25 +183,25 @@ impl Iterator for Lines {
     }
 }
 
-/// The error for what has more than so many bytes.
+/// The error for a file or line with more than `most` bytes.
 fn too_large(most: u64) -> io::Error {
-    let reason = format!("it goes on after {most} bytes");
+    let reason = format!("it is larger than {most} bytes");
     io::Error::new(ErrorKind::FileTooLarge, reason)
 }
 
-/// Where a symbolic link leads.
+/// The target of a symbolic link.
 pub(super) fn link(path: &Path) -> io::Result<PathBuf> {
     let _pending = Pending::on(path);
     std::fs::read_link(path)
 }
 
-/// What is in a directory.
+/// The entries of a directory.
 pub(super) fn entries(path: &Path) -> io::Result<ReadDir> {
     let _pending = Pending::on(path);
     std::fs::read_dir(path)
 }
 
-/// What a path leads to, which is not opened.
+/// The metadata of a file, without opening it.
 pub(super) fn metadata(path: &Path) -> io::Result<Metadata> {
     let _pending = Pending::on(path);
     std::fs::metadata(path)
@@ -276,7 +275,7 @@ mod tests {
                 try_all(text.as_bytes().get(..end).unwrap_or_default());
             }
         }
-        // If the crate has been mended, this is not needed any more.
+        // If this fails, the crate may no longer panic.
         assert!(panics > 0 && understood > 0);
     }
 

@@ -9,10 +9,10 @@ use rustix::time::{ClockId, clock_getres};
 use super::{file, kernel};
 use crate::model::{Host, Name, PortRange, Settings, Socket, Tick, Users};
 
-/// Reads what can be read of the host itself; what cannot is unknown.
+/// Reads facts about the host; those that cannot be read are unknown.
 pub fn read(proc_root: &Path) -> Host {
     let (name, release) = kernel::names().unzip();
-    // The kernel's own, whatever the processes that are looked at.
+    // The boot ID of the kernel, even if another procfs is read.
     let boot_id = [proc_root, Path::new("/proc")]
         .iter()
         .find_map(|root| file::text(&root.join("sys/kernel/random/boot_id")).ok());
@@ -27,8 +27,8 @@ pub fn read(proc_root: &Path) -> Host {
     }
 }
 
-/// The tick of the clock that the kernel reads for the times of sockets: that of the coarse clocks,
-/// `KTIME_LOW_RES` (`kernel/time/posix-timers.c`).
+/// The tick of the clock for the times of sockets, which is that of the coarse clocks: `KTIME_LOW_RES`
+/// (`kernel/time/posix-timers.c`).
 fn tick() -> Tick {
     let resolution = clock_getres(ClockId::MonotonicCoarse);
     let nanoseconds = match resolution.tv_sec {
@@ -38,14 +38,13 @@ fn tick() -> Tick {
     Tick::from_nanoseconds(nanoseconds)
 }
 
-/// Reads the settings of the calling thread's namespace; what cannot be read is unknown.
-///
-/// /proc/sys/net and /proc/net are those of the namespace that the calling thread is in.
+/// Reads the settings of the calling thread's network namespace, which /proc/sys/net and /proc/net show.
+/// Those that cannot be read are unknown.
 pub fn settings(proc_root: &Path) -> Settings {
     let sysctl = |name: &str| file::text(&proc_root.join("sys/net").join(name)).ok();
     let netstat = file::text(&proc_root.join("thread-self/net/netstat"))
         .or_else(|_| file::text(&proc_root.join("net/netstat")))
-        // Of another PID namespace, in which the calling thread is not seen.
+        // A procfs of another PID namespace does not show the calling thread.
         .or_else(|_| file::text(Path::new("/proc/thread-self/net/netstat")))
         .unwrap_or_default();
     Settings {
@@ -74,8 +73,8 @@ pub fn devices(sockets: &[Socket]) -> Vec<(u32, Name)> {
     indexes.into_iter().filter_map(name).collect()
 }
 
-/// The users of a passwd(5) file: `name:password:uid:…`. Read from the file alone: a static
-/// binary has no name service switch.
+/// The users in a passwd(5) file: `name:password:uid:…`. A static binary has no name service switch to find
+/// others.
 pub(crate) fn users(passwd: &[u8]) -> Users {
     let user = |line: &[u8]| {
         let line = String::from_utf8_lossy(line);
@@ -103,7 +102,7 @@ pub(crate) fn port_range(text: &str) -> Option<PortRange> {
     })
 }
 
-/// A counter of /proc/net/netstat, where a line of names is followed by a line of values.
+/// A counter in /proc/net/netstat, where each line of names is followed by a line of values.
 pub(crate) fn counter(text: &str, group: &str, name: &str) -> Option<u64> {
     let mut lines = text.lines().filter(|line| line.starts_with(group));
     let names = lines.next()?.split_ascii_whitespace();

@@ -1,5 +1,5 @@
-//! What the kernel says of itself: uname(2) and sysinfo(2), which a seccomp profile may refuse. The
-//! crate rustix takes them for calls that cannot fail.
+//! Facts about the kernel: uname(2) and sysinfo(2). A seccomp profile may refuse them, but the crate rustix
+//! assumes that they cannot fail.
 
 #![allow(unsafe_code)]
 
@@ -11,9 +11,9 @@ use super::file;
 
 /// The name of the host, and the release of the kernel.
 pub(super) fn names() -> Option<(String, String)> {
-    // SAFETY: arrays of bytes, which may all be 0.
+    // SAFETY: all-zero byte arrays are valid.
     let mut names: libc::utsname = unsafe { zeroed() };
-    // SAFETY: it writes the structure that it is given, which is alive.
+    // SAFETY: the kernel writes only to this structure.
     if unsafe { libc::uname(&raw mut names) } != 0 {
         return None;
     }
@@ -25,15 +25,15 @@ pub(super) fn names() -> Option<(String, String)> {
     Some((text(&names.nodename), text(&names.release)))
 }
 
-/// How many threads it has, whoever they belong to.
+/// The number of threads on the host.
 pub(super) fn threads() -> Option<u64> {
-    // SAFETY: numbers, which may all be 0.
+    // SAFETY: all-zero numbers are valid.
     let mut info: libc::sysinfo = unsafe { zeroed() };
-    // SAFETY: it writes the structure that it is given, which is alive.
+    // SAFETY: the kernel writes only to this structure.
     if unsafe { libc::sysinfo(&raw mut info) } == 0 {
         return Some(info.procs.into());
     }
-    // Such as `0.10 0.08 0.09 1/234 5678`.
+    // A line such as `0.10 0.08 0.09 1/234 5678`.
     let text = file::text(Path::new("/proc/loadavg")).ok()?;
     let (_, threads) = text.split_ascii_whitespace().nth(3)?.split_once('/')?;
     threads.parse().ok()

@@ -12,7 +12,6 @@ mod access;
 pub mod error;
 pub mod evidence;
 mod file;
-pub mod hang;
 pub mod holders;
 pub mod host;
 mod kernel;
@@ -30,6 +29,7 @@ mod steps;
 pub mod syscalls;
 mod tables;
 mod tools;
+pub mod watchdog;
 
 use std::time::Instant;
 

@@ -1,6 +1,7 @@
-//! What the names in a filter stand for on this host, and in the namespace that is looked at.
+//! Looks up the names in a filter: services, hosts, interfaces, users and cgroups of this host or of the
+//! network namespace that is read.
 //!
-//! Each file is read when a name of its kind is looked up, and not before.
+//! Each file is read only when a name of its kind is looked up.
 
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
@@ -32,21 +33,24 @@ impl SystemNames {
         }
     }
 
-    /// Looks up in the namespace. Where it cannot be entered there is no answer; why not is said
-    /// when its sockets cannot be read.
-    fn within<T: Send>(&self, look: impl FnOnce() -> Option<T> + Send) -> Option<T> {
+    /// Runs a lookup in the network namespace. `None` if that cannot be entered; the reason is reported when
+    /// its sockets are read.
+    fn within<T: Send>(&self, lookup: impl FnOnce() -> Option<T> + Send) -> Option<T> {
         match &self.netns {
             NetnsChoice::Own if !is_ours(&self.proc_root) => {
                 let first = self.proc_root.join("1/ns/net");
-                Netns::at(&first).ok()?.within(look).ok()?
+                Netns::at(&first).ok()?.within(lookup).ok()?
             }
-            NetnsChoice::Own | NetnsChoice::All | NetnsChoice::Missing(_) => look(),
-            NetnsChoice::One(name) => Netns::open(name, &self.proc_root).ok()?.within(look).ok()?,
+            NetnsChoice::Own | NetnsChoice::All | NetnsChoice::Missing(_) => lookup(),
+            NetnsChoice::One(name) => Netns::open(name, &self.proc_root)
+                .ok()?
+                .within(lookup)
+                .ok()?,
             NetnsChoice::Of { pids, .. } => {
                 let name = NetnsName(pids.first()?.to_string());
                 Netns::open(&name, &self.proc_root)
                     .ok()?
-                    .within(look)
+                    .within(lookup)
                     .ok()?
             }
         }
@@ -82,7 +86,7 @@ impl Names for SystemNames {
     }
 
     fn ephemeral(&self) -> Option<PortRange> {
-        // Each namespace has a range of its own.
+        // Each namespace has its own range.
         if matches!(
             self.netns,
             NetnsChoice::All | NetnsChoice::Of { several: true, .. }
@@ -93,13 +97,13 @@ impl Names for SystemNames {
     }
 }
 
-/// The text of a file, as far as it is one; nothing where there is none.
+/// The text of a file, or nothing if it cannot be read.
 pub(super) fn read(path: &str) -> String {
     let text = file::read(Path::new(path), file::LIST_MAX);
     String::from_utf8_lossy(&text.unwrap_or_default()).into_owned()
 }
 
-/// The kernel's number of a cgroup is the inode of its directory (`kernfs_id`).
+/// The ID of a cgroup, which is the inode of its directory (`kernfs_id`).
 fn cgroup(path: &Path) -> Option<u64> {
     let metadata = file::metadata(path).ok().filter(|_| is_cgroup2(path))?;
     metadata.is_dir().then(|| metadata.ino())
@@ -114,7 +118,7 @@ pub(crate) fn user(passwd: &str, name: &str) -> Option<u32> {
     })
 }
 
-/// The words of the lines of a file with comments.
+/// The words of each line of a file with comments.
 pub(super) fn entries(text: &str) -> impl Iterator<Item = Vec<&str>> {
     text.lines().map(|line| {
         let line = line.split('#').next().unwrap_or_default();

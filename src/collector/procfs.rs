@@ -13,7 +13,7 @@ use rustix::fs::{CWD, RawDir};
 use rustix::io::Errno;
 
 use super::file;
-use super::hang::Pending;
+use super::watchdog::Pending;
 use crate::model::{Name, Pid};
 
 /// The unit of times in /proc/PID/stat, in milliseconds: `USER_HZ` is 100 on every architecture that

@@ -1,32 +1,32 @@
-//! Which tools a shell would find, looked up once, where `PATH` says.
+//! Which tools a shell would find in `PATH`.
 
 use std::env;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{file, hang};
+use super::{file, watchdog};
 use crate::model::{Tool, Tools};
 
-/// Those in `PATH`; `None` where that is not set.
+/// The tools in `PATH`; `None` if it is not set.
 pub(super) fn present() -> Option<Tools> {
     let path = env::var_os("PATH")?;
     let places: Vec<PathBuf> = env::split_paths(&path)
         .filter(|place| place.is_absolute())
         .collect();
-    let is_there = move |tool: &Tool| {
+    let is_present = move |tool: &Tool| {
         let mut files = places.iter().map(|place| place.join(tool.name()));
         files.any(|file| is_program(&file))
     };
-    let look = move || Ok(Tools::new(Tool::ALL.into_iter().filter(is_there)));
-    hang::abroad(look).ok()
+    let find = move || Ok(Tools::new(Tool::ALL.into_iter().filter(is_present)));
+    watchdog::with_timeout(find).ok()
 }
 
-/// Where this program is; `None` where that is not known, or no text.
+/// The path of this program; `None` if unknown, or not UTF-8.
 pub(super) fn this() -> Option<String> {
     env::current_exe().ok()?.into_os_string().into_string().ok()
 }
 
-/// Whether it is a file that somebody may execute.
+/// Whether it is an executable file.
 pub(super) fn is_program(file: &Path) -> bool {
     file::metadata(file)
         .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)

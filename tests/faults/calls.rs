@@ -1,4 +1,4 @@
-//! The system calls that a run may make, and the errors that each may have on some host.
+//! The system calls that a run makes, and the errors that each may return on some host.
 
 /// A system call, and its errors.
 #[derive(Debug)]
@@ -16,7 +16,8 @@ const fn call(name: &'static str, number: i64, errnos: &'static [(&'static str, 
     }
 }
 
-/// Those without a lasting effect on failure, such as futex(2) and close(2), are not among them.
+/// The calls that are made to fail. Those whose failure has no lasting effect, such as futex(2) and close(2),
+/// are left out.
 pub const CALLS: &[Call] = &[
     call(
         "openat",

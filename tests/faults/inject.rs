@@ -1,6 +1,6 @@
-//! A program whose system calls fail: all of a kind, or one of them by its number. seccomp hands each
-//! of them to a supervisor (seccomp_unotify(2)), which lets it go on or says that it failed. This
-//! needs no tracer, and costs some microseconds a call.
+//! Runs a program whose system calls fail: every call of one kind, or the n-th. seccomp passes each call to a
+//! supervisor (seccomp_unotify(2)), which lets it continue or returns an error. This needs no tracer and
+//! costs a few microseconds per call.
 
 #![allow(unsafe_code)]
 
@@ -19,14 +19,14 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A program that has not ended by then never will.
+/// How long a program may run.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Which of the calls fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
     All,
-    /// From 1.
+    /// Counted from 1.
     Nth(u64),
 }
 
@@ -37,7 +37,7 @@ pub struct Fault {
     pub when: When,
 }
 
-/// How it ended, and what it printed.
+/// How a program ended, and its output.
 #[derive(Debug)]
 pub struct Ended {
     pub status: ExitStatus,
@@ -45,31 +45,34 @@ pub struct Ended {
     pub stderr: String,
     /// How many calls failed.
     pub failed: u64,
-    /// Each call that was looked at, and how often it was made.
+    /// Each watched call, and how often it was made.
     pub calls: BTreeMap<i64, u64>,
-    /// It was killed since it did not end.
+    /// It was killed because it did not end.
     pub hung: bool,
 }
 
-/// Runs the program to its end with a fault, or, with none, counts its calls.
+/// Runs the program with a fault, or without one, to count its calls.
 ///
 /// # Errors
-/// Where the kernel has no such filter, or it is not permitted.
+/// If the kernel does not support such filters, or permission is denied.
 pub fn run(command: &mut Command, fault: Option<Fault>) -> io::Result<Ended> {
     let (mut stdout, mut stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
     command.stdin(Stdio::null());
     command.stdout(stdout.try_clone()?);
     command.stderr(stderr.try_clone()?);
     let shared = Arc::new((AtomicI32::new(0), AtomicI32::new(0)));
-    let told = Arc::clone(&shared);
+    let reported = Arc::clone(&shared);
     thread::scope(|scope| {
-        // The filter is of this thread and of what it starts, for ever.
+        // The filter applies to this thread and its children, permanently.
         let starting = scope.spawn(move || {
-            told.0
+            reported
+                .0
                 .store(rustix::thread::gettid().as_raw_nonzero().get(), SeqCst);
-            // Nothing between these two calls the system: nobody would answer.
-            told.1.store(listen(fault.map(|fault| fault.call)), SeqCst);
-            if told.1.load(SeqCst) < 0 {
+            // No system call may happen between these two: it would not be answered.
+            reported
+                .1
+                .store(listen(fault.map(|fault| fault.call)), SeqCst);
+            if reported.1.load(SeqCst) < 0 {
                 return Err(io::Error::last_os_error());
             }
             command.spawn()?.wait()
@@ -81,7 +84,7 @@ pub fn run(command: &mut Command, fault: Option<Fault>) -> io::Result<Ended> {
             }
         };
         let (failed, calls, hung) = if listener > 0 {
-            // SAFETY: the kernel has just made it for this function alone.
+            // SAFETY: the kernel has just created it, and nobody else owns it.
             let listener = unsafe { OwnedFd::from_raw_fd(listener) };
             supervise(&listener, starter.cast_unsigned(), fault)?
         } else {
@@ -101,7 +104,7 @@ pub fn run(command: &mut Command, fault: Option<Fault>) -> io::Result<Ended> {
 }
 
 impl Ended {
-    /// The exit code; minus the signal if one ended it.
+    /// The exit code, or the negative number of the signal that ended it.
     pub fn code(&self) -> i32 {
         let signal = self.status.signal().unwrap_or(0);
         self.status.code().unwrap_or(-signal)
@@ -115,7 +118,7 @@ fn text(file: &mut File) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Has this call, or every one, asked about from now on; -1 and errno where that cannot be.
+/// From now on, passes this call, or every watched one, to the supervisor. Returns -1 and sets errno on failure.
 fn listen(call: Option<i64>) -> i32 {
     let code = |code: u32| u16::try_from(code).expect("a short code");
     let step = |code: u16, yes, k| libc::sock_filter {
@@ -136,7 +139,7 @@ fn listen(call: Option<i64>) -> i32 {
     );
     let number = |call: i64| u32::try_from(call).expect("the number of a system call");
     let is = code(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K);
-    // The number of the call is what `seccomp_data` begins with.
+    // `seccomp_data` starts with the number of the call.
     let mut some = [
         step(code(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS), 0, 0),
         step(is, 2, number(libc::SYS_fcntl)),
@@ -163,7 +166,7 @@ fn listen(call: Option<i64>) -> i32 {
     i32::try_from(listener).expect("a descriptor")
 }
 
-/// Answers until the program has ended.
+/// Answers calls until the program has ended.
 fn supervise(
     listener: &OwnedFd,
     starter: u32,
@@ -184,7 +187,7 @@ fn supervise(
             && let Some(pid) = program
         {
             hung = true;
-            // Where it has just ended there is nothing to do.
+            // If it has just ended, there is nothing to do.
             let _ = kill_process(pid, Signal::KILL);
         }
         let events = waits[0].revents();
@@ -194,9 +197,9 @@ fn supervise(
         if !events.contains(PollFlags::IN) {
             return Ok((failed, calls, hung));
         }
-        // SAFETY: all zero is how the kernel wants it.
+        // SAFETY: the kernel requires it to be all zero.
         let mut asked: libc::seccomp_notif = unsafe { zeroed() };
-        // SAFETY: it writes the structure that this request is about.
+        // SAFETY: the kernel writes only to this structure.
         if unsafe {
             libc::ioctl(
                 listener.as_raw_fd(),
@@ -205,12 +208,12 @@ fn supervise(
             )
         } != 0
         {
-            // Whoever asked has been killed.
+            // The calling process has been killed.
             continue;
         }
         let call = i64::from(asked.data.nr);
-        // The last that is asked before `main` is whether there is a stderr (`src/start.rs`); a fault
-        // before that would be the loader's.
+        // Checking stderr is the last call before `main` (`src/start.rs`); faults before that would hit the
+        // loader.
         let asks = call == libc::SYS_fcntl && asked.data.args[..2] == [2, libc::F_GETFD as u64];
         if asks && asked.pid != starter && program.is_none() {
             program = Pid::from_raw(asked.pid.cast_signed());
@@ -235,8 +238,8 @@ fn supervise(
             error,
             flags: if error == 0 { goes_on } else { 0 },
         };
-        // Whoever has been killed meanwhile needs no answer.
-        // SAFETY: it reads the structure that this request is about.
+        // A process that has been killed meanwhile needs no answer.
+        // SAFETY: the kernel only reads this structure.
         unsafe {
             libc::ioctl(
                 listener.as_raw_fd(),

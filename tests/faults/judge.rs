@@ -1,5 +1,5 @@
-//! What a run may say of a leak that is there: all of it, or that something was not seen. Never that
-//! all is well.
+//! Judges the output of a run on a host with a leak. It must report the whole leak, or that something could
+//! not be seen, but never that all is well.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::inject::Ended;
 use crate::lab::closewait;
 
-/// What a command prints, and so how it is read.
+/// The form of a command's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     Json,
@@ -18,10 +18,10 @@ pub enum Form {
     Rows,
     Quiet,
     Check,
-    /// Writes a recording.
+    /// A recording, in a file.
     Recording,
     Difference,
-    /// Writes metrics.
+    /// Metrics, in a file.
     Metrics,
 }
 
@@ -36,37 +36,37 @@ pub struct Leak {
 
 /// A command, and the file that it may write.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct Run {
     pub form: Form,
     pub args: Vec<String>,
     pub file: PathBuf,
-    /// Owners and causes are of what it tells.
+    /// Whether the output contains owners and causes.
     pub owners: bool,
 }
 
-/// What it said: whether the whole leak, and what it did not see.
+/// What a run reported: whether the whole leak, and which gaps.
 #[derive(Debug, Clone, Default)]
 pub struct Said {
     pub leak: bool,
     pub unseen: BTreeSet<String>,
 }
 
-/// What came of a run.
+/// The outcome of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// All of the leak was told.
+    /// The whole leak was reported.
     Whole,
-    /// And that something was not seen.
+    /// Part of the leak was reported, and that something could not be seen.
     Partial,
-    /// Nothing was told, or a check is UNKNOWN, in words.
+    /// An error message, or a check with status UNKNOWN.
     Refused,
 }
 
-/// Judges a run; by a run of the same without a fault, what is never seen on this host is no news.
+/// Judges a run. Gaps that the same command has on this host without a fault do not count.
 ///
 /// # Errors
-/// What it must not have said or done.
-pub fn judge(asked: &Asked, leak: &Leak, ended: &Ended, clean: &Said) -> Result<Outcome, String> {
+/// What the run did wrong.
+pub fn judge(asked: &Run, leak: &Leak, ended: &Ended, clean: &Said) -> Result<Outcome, String> {
     let code = ended.code();
     if ended.hung {
         return Err("it does not end".into());
@@ -106,7 +106,7 @@ pub fn judge(asked: &Asked, leak: &Leak, ended: &Ended, clean: &Said) -> Result<
         if ended.stderr.is_empty() && !strict {
             return Err("an error without a word".into());
         }
-        // It is whole, where only the line that says so could not be written.
+        // The recording is complete if only the message about it could not be written.
         let is_recorded = asked.form == Form::Recording && asked.file.exists();
         if is_recorded && !said(asked, leak, ended)?.leak {
             return Err("an error, and half a recording all the same".into());
@@ -116,7 +116,7 @@ pub fn judge(asked: &Asked, leak: &Leak, ended: &Ended, clean: &Said) -> Result<
     let said = said(asked, leak, ended)?;
     let new: Vec<&String> = said.unseen.difference(&clean.unseen).collect();
     if !said.leak && new.is_empty() {
-        return Err("the leak is not told, and nothing is said to be unseen".into());
+        return Err("the leak is not reported, and nothing is said to be unseen".into());
     }
     Ok(if new.is_empty() {
         Outcome::Whole
@@ -125,19 +125,19 @@ pub fn judge(asked: &Asked, leak: &Leak, ended: &Ended, clean: &Said) -> Result<
     })
 }
 
-/// Reads what a run has printed or written.
+/// Reads the output of a run.
 ///
 /// # Errors
-/// Where it is not of its form.
-pub fn said(asked: &Asked, leak: &Leak, ended: &Ended) -> Result<Said, String> {
+/// If the output does not have the expected form.
+pub fn said(asked: &Run, leak: &Leak, ended: &Ended) -> Result<Said, String> {
     match asked.form {
         Form::Json => of_document(&ended.stdout, asked, leak),
         Form::Recording => {
             let mut command = Command::new(closewait());
             command.args(["--json", "--from"]).arg(&asked.file);
-            let told = command.output().map_err(|error| error.to_string())?;
-            let error = String::from_utf8_lossy(&told.stderr).into_owned();
-            of_document(&String::from_utf8_lossy(&told.stdout), asked, leak)
+            let reported = command.output().map_err(|error| error.to_string())?;
+            let error = String::from_utf8_lossy(&reported.stderr).into_owned();
+            of_document(&String::from_utf8_lossy(&reported.stdout), asked, leak)
                 .map_err(|reason| format!("{reason}: {error}"))
         }
         Form::Text => {
@@ -209,11 +209,11 @@ pub fn said(asked: &Asked, leak: &Leak, ended: &Ended) -> Result<Said, String> {
     }
 }
 
-fn of_document(text: &str, asked: &Asked, leak: &Leak) -> Result<Said, String> {
+fn of_document(text: &str, asked: &Run, leak: &Leak) -> Result<Said, String> {
     let document: Value =
         serde_json::from_str(text).map_err(|error| format!("no JSON: {error}"))?;
     let port = u64::from(leak.port);
-    // Another run may share one of them for a moment, to ask where it lives.
+    // Another run may briefly duplicate one of the sockets, to find its namespace.
     let is_held = |owners: &Value| {
         let owners = owners.as_array().into_iter().flatten();
         !asked.owners || owners.into_iter().any(|owner| owner["pid"] == leak.pid)
@@ -225,8 +225,8 @@ fn of_document(text: &str, asked: &Asked, leak: &Leak) -> Result<Said, String> {
         meant.filter_map(|row| row["sockets"].as_u64()).sum()
     };
     let grouped = sum("groups", &|group| {
-        let is_told = group["causes"]["never-closed"] == group["sockets"];
-        group["state"] == "CLOSE_WAIT" && (is_told || !asked.owners)
+        let is_reported = group["causes"]["never-closed"] == group["sockets"];
+        group["state"] == "CLOSE_WAIT" && (is_reported || !asked.owners)
     });
     let found = sum("findings", &|finding| finding["cause"] == "never-closed");
     let leak = [grouped, found] == [leak.sockets as u64; 2];
@@ -240,20 +240,20 @@ fn of_document(text: &str, asked: &Asked, leak: &Leak) -> Result<Said, String> {
 fn unseen(document: &Value) -> BTreeSet<String> {
     let gaps = [document, &document["after"]].map(|part| part["gaps"].as_array());
     let gaps = gaps.into_iter().flatten().flatten();
-    let mut told: BTreeSet<String> = lines(gaps.filter_map(|gap| gap["detail"].as_str()));
+    let mut reported: BTreeSet<String> = lines(gaps.filter_map(|gap| gap["detail"].as_str()));
     for others in [
         &document["other_namespaces"],
         &document["after"]["other_namespaces"],
     ] {
-        told.extend(others["doubt"].as_str().map(str::to_owned));
+        reported.extend(others["doubt"].as_str().map(str::to_owned));
         if others["unknown"].as_u64() > Some(0) {
-            told.insert("unknown".into());
+            reported.insert("unknown".into());
         }
     }
-    told
+    reported
 }
 
-/// Without numbers, which differ from run to run.
+/// A text without numbers, which differ from run to run.
 fn lines<'a>(lines: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
     let numberless = |line: &str| {
         line.replace(|c: char| c.is_ascii_digit(), "")

@@ -24,7 +24,7 @@ use crate::inject::{Fault, When};
 use crate::place::{COMMANDS, Place};
 use crate::table::ROWS;
 
-/// What a call and an error of a row are.
+/// The fault of a row, from the names of its call and error.
 fn fault(call: &str, errno: &str, when: When) -> Fault {
     let call = CALLS.iter().find(|known| known.name == call);
     let call = call.expect("a call of the table");
@@ -59,7 +59,7 @@ fn no_fault_makes_a_leak_an_all_clear() {
     );
 }
 
-/// Every fault of every command: `FAULTS_OF` names the commands, where not all are meant.
+/// Every fault in every command, or in the commands that the variable `FAULTS_OF` lists.
 #[test]
 #[ignore = "thousands of runs"]
 fn the_whole_sweep() {
@@ -86,7 +86,7 @@ fn the_whole_sweep() {
             nth.sort_unstable();
             nth.dedup();
             for &(name, errno) in call.errnos {
-                // Who is interrupted for ever asks again for ever, as he may.
+                // A program may retry an interrupted call for ever.
                 let all = (errno != libc::EINTR).then_some(When::All);
                 for when in nth.iter().map(|number| When::Nth(*number)).chain(all) {
                     faults.push((
@@ -101,7 +101,7 @@ fn the_whole_sweep() {
                 }
             }
         }
-        let (next, told) = (
+        let (next, reported) = (
             AtomicUsize::new(0),
             Mutex::new(BTreeMap::<String, Vec<String>>::new()),
         );
@@ -111,21 +111,26 @@ fn the_whole_sweep() {
                 scope.spawn(|| {
                     while let Some((call, name, fault)) = faults.get(next.fetch_add(1, Relaxed)) {
                         let (failed, mut verdict) = place.judged(command, &clean, *fault);
-                        // Runs beside it share sockets for a moment, to ask where they live.
+                        // Concurrent runs briefly duplicate sockets, to find their namespaces.
                         if verdict.is_err() {
                             (_, verdict) = place.judged(command, &clean, *fault);
                         }
                         hit.fetch_add(usize::from(failed > 0), Relaxed);
                         if let Err(reason) = verdict {
                             let fault = format!("{} {name} {:?}", call.name, fault.when);
-                            told.lock().unwrap().entry(reason).or_default().push(fault);
+                            reported
+                                .lock()
+                                .unwrap()
+                                .entry(reason)
+                                .or_default()
+                                .push(fault);
                         }
                     }
                 });
             }
         });
-        let told = told.into_inner().unwrap();
-        let wrong: usize = told.values().map(Vec::len).sum();
+        let reported = reported.into_inner().unwrap();
+        let wrong: usize = reported.values().map(Vec::len).sum();
         violations += wrong;
         println!(
             "{}: {} faults, {} hit, {wrong} violations",
@@ -133,7 +138,7 @@ fn the_whole_sweep() {
             faults.len(),
             hit.into_inner()
         );
-        for (reason, faults) in told {
+        for (reason, faults) in reported {
             println!("    {reason}");
             for fault in faults {
                 println!("        {fault}");

@@ -1,4 +1,4 @@
-//! A leak, the commands that look at it, and how each is run with a fault.
+//! A leak, the commands that inspect it, and running each of them with a fault.
 
 #![allow(unsafe_code)]
 
@@ -11,20 +11,20 @@ use std::process::Command;
 use std::thread;
 
 use crate::inject::{self, Ended, Fault};
-use crate::judge::{Asked, Form, Leak, Outcome, Said, judge, said};
+use crate::judge::{Form, Leak, Outcome, Run, Said, judge, said};
 use crate::lab::{Age, Lab, Lack, Program, closewait, is_root, left_out, run, until};
 
-/// From where a command looks at the leak.
+/// The place from which a command inspects the leak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum From {
     Its,
-    /// Another network namespace.
+    /// From another network namespace.
     Another,
-    /// Another, and it is the leak of a namespace that no process is in.
+    /// From another network namespace, with a leak in a namespace without processes.
     Beside,
 }
 
-/// A command, with names for what is told only then: PORT, PID, RECORDING, FILE.
+/// A command, with the placeholders PORT, PID, RECORDING and FILE.
 #[derive(Debug)]
 pub struct Asking {
     pub name: &'static str,
@@ -154,7 +154,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// `None` where that cannot be had.
+    /// `None` if the place cannot be created.
     pub fn new() -> Option<Place> {
         if !is_root() {
             left_out(Lack::Root);
@@ -205,7 +205,7 @@ impl Place {
         }
     }
 
-    fn asked(&self, asking: &Asking, dir: &Path) -> Asked {
+    fn asked(&self, asking: &Asking, dir: &Path) -> Run {
         let leak = self.leak(asking);
         let (port, pid) = (leak.port.to_string(), leak.pid.to_string());
         let file = dir.join("file");
@@ -216,7 +216,7 @@ impl Place {
             "RECORDING" => self.recording.to_str().unwrap().to_owned(),
             word => word.to_owned(),
         };
-        Asked {
+        Run {
             form: asking.form,
             args: asking.name.split(' ').map(word).collect(),
             file,
@@ -224,7 +224,7 @@ impl Place {
         }
     }
 
-    fn run(&self, asking: &Asking, fault: Option<Fault>) -> (Asked, Ended, tempfile::TempDir) {
+    fn run(&self, asking: &Asking, fault: Option<Fault>) -> (Run, Ended, tempfile::TempDir) {
         let lab = match asking.from {
             From::Its => &self.its,
             From::Another | From::Beside => &self.another,
@@ -236,7 +236,7 @@ impl Place {
         (asked, ended.unwrap(), dir)
     }
 
-    /// What it says and calls where nothing fails.
+    /// The output and the system calls of a command without a fault.
     pub fn clean(&self, asking: &Asking) -> (Said, BTreeMap<i64, u64>) {
         let (asked, ended, _dir) = self.run(asking, None);
         let all = Said::default();
@@ -252,7 +252,7 @@ impl Place {
         (said, ended.calls)
     }
 
-    /// How many calls failed, and the judgement.
+    /// The number of failed calls, and the judgement.
     pub fn judged(
         &self,
         asking: &Asking,
@@ -261,7 +261,7 @@ impl Place {
     ) -> (u64, Result<Outcome, String>) {
         let (asked, ended, _dir) = self.run(asking, Some(fault));
         let mut verdict = judge(&asked, self.leak(asking), &ended, clean);
-        // Nothing can be said where writing fails, and a closed pipe ends quietly.
+        // If writing fails there can be no message, and a closed pipe ends the program silently.
         let is_mute = ended.stderr.is_empty() && (0..=3).contains(&ended.code());
         if verdict.is_err() && fault.call == libc::SYS_write && is_mute {
             let quietly = fault.errno == libc::EPIPE && ended.stdout.is_empty();
@@ -269,18 +269,18 @@ impl Place {
                 verdict = Ok(Outcome::Refused);
             }
         }
-        let told = |reason: String| match std::env::var_os("FAULTS_VERBOSE") {
+        let reported = |reason: String| match std::env::var_os("FAULTS_VERBOSE") {
             Some(_) => format!("{reason}\n{ended:?}"),
             None => reason,
         };
-        (ended.failed, verdict.map_err(told))
+        (ended.failed, verdict.map_err(reported))
     }
 }
 
-/// A leak of this process in a network namespace in which no process is: only the descriptors keep it.
+/// A leak of this process in a network namespace without processes, which exists only through its descriptors.
 fn held(lab: &Lab, sockets: usize) -> (Leak, Vec<OwnedFd>) {
     let make = || {
-        // SAFETY: of this thread alone, which ends here.
+        // SAFETY: it affects only this thread, which ends here.
         assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNET) }, 0);
         assert_eq!(
             run(Command::new("ip").args(["link", "set", "lo", "up"])).code,
@@ -311,11 +311,11 @@ fn held(lab: &Lab, sockets: usize) -> (Leak, Vec<OwnedFd>) {
     lab.enter();
     until("a leak that is old enough", || {
         let port = port.to_string();
-        let told = lab.closewait(&["-A", "-q", "--port", &port, "--cause", "never-closed"]);
-        if told.code == 0 {
+        let reported = lab.closewait(&["-A", "-q", "--port", &port, "--cause", "never-closed"]);
+        if reported.code == 0 {
             Ok(())
         } else {
-            Err(told.stderr)
+            Err(reported.stderr)
         }
     });
     (leak, held)

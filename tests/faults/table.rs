@@ -1,9 +1,9 @@
-//! Faults whose outcome is held row by row: of each command some, and each that once went wrong.
+//! Faults with their expected outcomes: some for each command, and every one that once went wrong.
 
 use crate::inject::When::{self, All, Nth};
 use crate::judge::Outcome::{self, Partial, Refused, Whole};
 
-/// A command of `COMMANDS`, a call and an error of `CALLS`, which of the calls fail, and what comes of it.
+/// A command of `COMMANDS`, a call and an error of `CALLS`, which of the calls fail, and the outcome.
 pub type Row = (&'static str, &'static str, &'static str, When, Outcome);
 
 const TRIAGE: &str = "--color never";
@@ -29,7 +29,7 @@ const BESIDE_QUIET: &str = "-q -A --state close-wait --port PORT";
 const BESIDE_CHECK: &str = "check -A -c 2 --port PORT";
 
 pub const ROWS: &[Row] = &[
-    // No memory for the stack of a thread, or for another beside it.
+    // No memory for the stack of a thread, or for another allocation.
     (TRIAGE, "mmap", "ENOMEM", Nth(2), Whole),
     (TRIAGE, "mmap", "ENOMEM", Nth(3), Whole),
     (TRIAGE, "mprotect", "ENOMEM", Nth(1), Whole),
@@ -61,7 +61,7 @@ pub const ROWS: &[Row] = &[
     (QUIET, "openat", "EMFILE", All, Whole),
     (QUIET_OWNER, "readlinkat", "EACCES", All, Refused),
     (QUIET_OWNER, "getdents64", "EIO", All, Refused),
-    // No process tells its name.
+    // No process name can be read.
     (QUIET_OWNER, "read", "EIO", All, Refused),
     (QUIET_OWNER, "read", "ESRCH", All, Refused),
     (CHECK, "socket", "EPERM", All, Whole),
@@ -83,14 +83,14 @@ pub const ROWS: &[Row] = &[
     (ALL_JSON, "setns", "EPERM", All, Partial),
     (ALL_JSON, "clone3", "EAGAIN", All, Partial),
     (ALL_JSON, "openat", "EMFILE", All, Partial),
-    // A process that is there is not gone because its files are not.
+    // A process has not ended only because its files are missing.
     (ALL_QUIET, "readlinkat", "ENOENT", All, Refused),
     (ALL_QUIET, "readlinkat", "ESRCH", All, Refused),
     (ALL_CHECK, "readlinkat", "ENOENT", All, Refused),
     (PID_QUIET, "openat", "EMFILE", All, Refused),
     (PID_JSON, "setns", "EPERM", All, Partial),
     (OTHER, "setns", "EPERM", All, Partial),
-    // Only descriptors of a process elsewhere lead to the namespace.
+    // The namespace can be reached only through descriptors of a process elsewhere.
     (BESIDE_JSON, "pidfd_open", "ENOSYS", All, Partial),
     (BESIDE_JSON, "pidfd_open", "EMFILE", All, Partial),
     (BESIDE_JSON, "pidfd_getfd", "EMFILE", All, Partial),

@@ -1,4 +1,4 @@
-//! What a test expects the tool to say about a program, and where it looks for that.
+//! What a test expects the tool to report about a program, and checks of the reports.
 
 use std::fmt::Debug;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::lab::{Age, sockets_of};
 
-/// What is to be found of one program.
+/// The expected result for one program.
 #[derive(Debug)]
 pub struct Expected<'a> {
     pub cause: &'a str,
@@ -15,12 +15,12 @@ pub struct Expected<'a> {
     /// `server` with the local port, or `client` with the remote one.
     pub end: (&'a str, u64),
     pub owner_kind: &'a str,
-    /// Ordered.
+    /// In ascending order.
     pub pids: Vec<u64>,
     pub age: Age,
 }
 
-/// Checks what a listing says of each socket: its cause, its side and all of its holders.
+/// Checks each socket in a listing: its cause, its side and all of its holders.
 pub fn check_list(list: &Value, expected: &Expected<'_>) {
     assert_eq!(sockets_of(list).count(), expected.sockets);
     for socket in sockets_of(list) {
@@ -31,8 +31,8 @@ pub fn check_list(list: &Value, expected: &Expected<'_>) {
     }
 }
 
-/// Checks what a triage document says of a program: one group and one finding, and nothing else
-/// against it. Returns the finding.
+/// Checks that a triage document has one group and one finding about a program, and nothing else. Returns the
+/// finding.
 pub fn check_triage<'a>(document: &'a Value, expected: &Expected<'_>) -> &'a Value {
     let about = |entry: &&Value| {
         entry["state"] != "LISTEN" && at(entry, expected.end) && entry["sockets"] != 0
@@ -65,7 +65,7 @@ pub fn check_triage<'a>(document: &'a Value, expected: &Expected<'_>) -> &'a Val
     finding
 }
 
-/// Checks that one line of the evidence has all of these words.
+/// Checks that one line of the evidence contains all of these words.
 pub fn check_evidence(finding: &Value, words: &[&str]) {
     let said = array(finding, "evidence").any(|line| {
         let line = line.as_str().unwrap();
@@ -74,7 +74,7 @@ pub fn check_evidence(finding: &Value, words: &[&str]) {
     assert!(said, "no evidence with {words:?} in {finding:#}");
 }
 
-/// Checks that no line of the evidence has this word.
+/// Checks that no line of the evidence contains this word.
 pub fn check_no_evidence(finding: &Value, word: &str) {
     let said = array(finding, "evidence").any(|line| line.as_str().unwrap().contains(word));
     assert!(!said, "evidence with {word:?} in {finding:#}");
@@ -87,7 +87,7 @@ pub fn array<'a>(of: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
         .iter()
 }
 
-/// The processes of an entry, each once, ordered.
+/// The processes of an entry, without duplicates, in ascending order.
 pub fn pids_of(entry: &Value) -> Vec<u64> {
     let pid = |owner: &Value| owner["pid"].as_u64().unwrap();
     let mut pids: Vec<u64> = array(entry, "owners").map(pid).collect();

@@ -5,17 +5,17 @@ use serde_json::Value;
 use crate::lab::{Lab, Lack, Program, left_out, until};
 use crate::view::{Seen, counts, of_procfs_crate, of_ss, of_tool};
 
-/// A lab with a socket in every state that stands still.
+/// A lab with sockets in every stable state.
 fn stocked() -> (Lab, Program) {
     let lab = Lab::new();
     let states = lab.start("states", &[]);
-    // A last acknowledgement may still be on its way.
+    // The last acknowledgement may still be in flight.
     let expected = states.fact("states").as_object().unwrap();
     until("every state that was made", || {
         let found = counts(&listed(&lab, &states, &[]));
         let is_there = |(state, count): (&String, &Value)| {
             let (found, made) = (found.get(state).copied(), count.as_u64());
-            // On a loopback of others a port may have been another one's a moment ago.
+            // On a shared loopback, another program may have just used the port.
             found == made || (state == "TIME_WAIT" && found > made && !lab.is_private())
         };
         if expected.iter().all(is_there) {
@@ -35,7 +35,7 @@ fn ports(states: &Program) -> Vec<u16> {
         .collect()
 }
 
-/// The sockets of the lab: on a shared loopback those with its ports.
+/// The sockets of the lab; on a shared loopback, those with its ports.
 fn own(lab: &Lab, states: &Program, sockets: Vec<Seen>) -> Vec<Seen> {
     let ports = ports(states);
     let is_own = |socket: &Seen| lab.is_private() || socket.is_of(&ports);
@@ -47,7 +47,7 @@ fn listed(lab: &Lab, states: &Program, args: &[&str]) -> Vec<Seen> {
     own(lab, states, of_tool(&list))
 }
 
-/// What another source sees, and what the tool sees, at a moment when nothing changed.
+/// The sockets in another source and in the tool, while nothing changed.
 fn at_one_moment(
     what: &str,
     mut tool: impl FnMut() -> Vec<Seen>,
@@ -69,7 +69,7 @@ fn every_state_that_was_made_is_counted() {
     let (lab, states) = stocked();
     let expected = states.fact("states").as_object().unwrap();
     if !lab.is_private() {
-        // What concerns our ports has been counted already, and the rest is not ours.
+        // Sockets with our ports have been counted already; the others are not ours.
         left_out(Lack::Namespace);
         return;
     }
@@ -77,7 +77,7 @@ fn every_state_that_was_made_is_counted() {
         let document = lab.json(args);
         for (state, count) in document["states"].as_object().unwrap() {
             let count = count.as_u64();
-            // Asked for by name only.
+            // Listed only if named.
             if state != "BOUND_INACTIVE" {
                 let made = expected.get(state).and_then(Value::as_u64).unwrap_or(0);
                 assert_eq!(count, Some(made), "{state} with {args:?}");
@@ -135,7 +135,7 @@ fn what_proc_does_not_tell_is_unknown_and_said() {
         if socket["state"] == "LISTEN" && ports.iter().any(|own| u64::from(*own) == port) {
             assert!(
                 socket["send_q"].is_null(),
-                "a limit that is not told: {socket}"
+                "a limit that is not reported: {socket}"
             );
         }
     }
@@ -150,7 +150,7 @@ fn a_namespace_can_be_looked_into_from_outside() {
     }
     let there = listed(&inside, &states, &[]);
     let holder = inside.holder_pid().unwrap();
-    // This moves the thread out of the first one.
+    // This moves the thread out of the first lab.
     let outside = Lab::new();
     let named = [
         holder.to_string(),

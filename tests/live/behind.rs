@@ -1,4 +1,4 @@
-//! Event loops that wait for a service behind, and who that is on this host.
+//! Event loops that wait for another service, and the processes of that service on this host.
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::lab::{Age, Lab, Lack, Program, left_out, until};
 use crate::prepared::prepared;
 use crate::replay::means_the_same_replayed;
 
-/// The only finding about the loop in front.
+/// The only finding about the first loop.
 fn finding(lab: &Lab, front: &Program, args: &[&str]) -> Value {
     let document = lab.json(args);
     let port = front.number("port");
@@ -68,13 +68,13 @@ fn a_loop_waits_for_a_service_and_that_for_another_one() {
         front.number("connections"),
         "{found:#}"
     );
-    // Whatever is selected.
+    // Whatever the filter selects.
     let port = front.port().to_string();
     let selected = finding(&lab, &front, &["--port", &port, "--state", "close-wait"]);
     check_culprit(&selected, &front);
     assert_eq!(array(&selected, "chain").count(), 2, "{selected:#}");
     means_the_same_replayed(&lab);
-    // The last one is stopped.
+    // The last service is stopped.
     let last = i32::try_from(front.number("last_pid")).unwrap();
     kill_process(Pid::from_raw(last).unwrap(), Signal::STOP).unwrap();
     until("the last one is said to be stopped", || {
@@ -140,14 +140,14 @@ fn a_service_that_answers_nothing_is_told_where_no_client_hung_up() {
     );
     until("requests that have waited for long", || {
         let document = lab.json(&["--port", &port]);
-        let told = &document["unanswered"][0];
-        let is_told = told["owner"]["pid"] == callers.number("pid")
-            && told["remote"]["port"] == service.port()
-            && told["unanswered"] == 120
-            && told["connections"] == 120;
+        let reported = &document["unanswered"][0];
+        let is_reported = reported["owner"]["pid"] == callers.number("pid")
+            && reported["remote"]["port"] == service.port()
+            && reported["unanswered"] == 120
+            && reported["connections"] == 120;
         let screen = lab.closewait(&["--port", &port]).stdout;
         let words = format!("120 requests of callers to 127.0.0.1:{port} unanswered for");
-        (is_told && screen.contains(&words))
+        (is_reported && screen.contains(&words))
             .then_some(())
             .ok_or(screen)
     });

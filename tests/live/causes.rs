@@ -1,7 +1,7 @@
-//! Each misbehaviour alone: its cause, its owner, how many, and what gives it away.
+//! Each misbehaviour alone: its cause, owner, count and evidence.
 //!
-//! A connection counts once it has been closed by its peer for longer than a normal teardown
-//! takes, so each of these waits for that.
+//! A connection counts once its peer has closed it for longer than a normal teardown takes, so each test waits
+//! for that.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::lab::{Age, Lab, Lack, PATIENCE, Program, left_out, sockets_of, until}
 use crate::prepared::prepared;
 use crate::replay::means_the_same_replayed;
 
-/// How exact the patience of peers must come out, in milliseconds.
+/// The tolerance for the timeouts of peers, in milliseconds.
 const PATIENCE_MARGIN: u64 = 50;
 
 fn server<'a>(program: &Program, cause: &'a str, pids: &[u64]) -> Expected<'a> {
@@ -31,7 +31,7 @@ fn server<'a>(program: &Program, cause: &'a str, pids: &[u64]) -> Expected<'a> {
     }
 }
 
-/// The same of connections on which acknowledgements still come in.
+/// Like the former, for connections that still get acknowledgements.
 fn renewed(expected: Expected<'_>) -> Expected<'_> {
     Expected {
         age: Age::Most,
@@ -39,7 +39,7 @@ fn renewed(expected: Expected<'_>) -> Expected<'_> {
     }
 }
 
-/// Waits until the connections linger, checks the listing and the triage; returns the finding.
+/// Waits until the connections count, checks the listing and the triage; returns the finding.
 fn found(lab: &Lab, expected: &Expected<'_>) -> Value {
     let port = u16::try_from(expected.end.1).unwrap();
     let list = lab.lingering(port, expected.sockets, expected.age);
@@ -85,7 +85,7 @@ fn an_event_loop_that_forgot_its_connections_is_told_from_one_that_watches_them(
             "muted" => "3 of these sockets are registered without interest",
             "absent" => "none of these sockets is registered; other connections",
             _ => {
-                // It may wait for its connections in another way.
+                // It may wait for its connections in another system call.
                 check_no_evidence(&finding, "epoll");
                 continue;
             }
@@ -116,7 +116,7 @@ fn a_slow_server_is_told_by_the_patience_of_its_clients() {
     check_evidence(&finding, &["clustered at 1.5 s"]);
 }
 
-/// Holds the figures against what the clients themselves have measured.
+/// Compares the figures with the measurements of the clients.
 fn check_patience(lab: &Lab, program: &Program, finding: &Value) {
     let waited: Vec<u64> = array_of_numbers(program.fact("patience_ms"));
     let (least, most) = (waited.iter().min().unwrap(), waited.iter().max().unwrap());
@@ -229,7 +229,7 @@ fn a_thread_that_spins_meanwhile_is_pointed_at() {
             comm.unwrap() == "spinner\n"
         })
         .expect("a thread that spins");
-    // Where it gets next to nothing of a processor it cannot be told.
+    // If it gets almost no processor time, it cannot be recognized.
     let start = Instant::now();
     until("a sample that the spinning thread had to itself", || {
         let (waited, asked) = (waiting_for_a_processor(&deaf, &spinner), Instant::now());
@@ -251,7 +251,7 @@ fn a_thread_that_spins_meanwhile_is_pointed_at() {
     });
 }
 
-/// How long a thread has been ready to run, and has had to wait for others.
+/// How long a thread was runnable, and how long it waited for a processor.
 fn waiting_for_a_processor(program: &Program, thread: &str) -> Duration {
     let path = format!("/proc/{}/task/{thread}/schedstat", program.pid());
     let text = std::fs::read_to_string(path).unwrap_or_default();
@@ -262,7 +262,7 @@ fn waiting_for_a_processor(program: &Program, thread: &str) -> Duration {
 #[test]
 fn a_server_that_does_not_accept_is_named_with_its_full_queue() {
     let (lab, queue) = prepared("queue");
-    // The kernel takes one more than the backlog says.
+    // The kernel accepts one more than the backlog.
     assert_eq!(queue.connections(), 9);
     let finding = found(
         &lab,
@@ -277,7 +277,7 @@ fn a_server_that_does_not_accept_is_named_with_its_full_queue() {
         &["accept queue", "9 of 8", "9 of them in CLOSE_WAIT"],
     );
     let overflows = if lab.is_private() {
-        // The counter is the namespace's own.
+        // Each namespace has its own counter.
         "ListenOverflows 3,"
     } else {
         "ListenOverflows"
@@ -378,7 +378,7 @@ fn a_half_close_that_is_used_is_not_accused() {
     assert_eq!(array(&finding, "next_steps").count(), 0, "{finding:#}");
     check_evidence(&finding, &["other ends of 3", "FIN_WAIT2"]);
     means_the_same_replayed(&lab);
-    // Whenever one looks, and whatever else is selected.
+    // At any time, and with any selection.
     let port = stream.port().to_string();
     let end = Instant::now() + Duration::from_secs(1);
     while Instant::now() < end {
@@ -396,7 +396,7 @@ fn a_long_download_after_a_half_close_is_not_accused() {
     let (lab, bulk) = prepared("bulk");
     let expected = renewed(server(&bulk, "half-close", &[bulk.number("pid")]));
     found(&lab, &expected);
-    // There are always bytes that are not acknowledged yet.
+    // There are always unacknowledged bytes.
     let port = bulk.port().to_string();
     for _ in 0..20 {
         let list = lab.json(&["list", "--port", &port]);
@@ -455,11 +455,11 @@ fn an_answer_that_is_sent_again_and_again_is_stuck() {
             false => Err(list.to_string()),
         }
     };
-    // It takes half a minute.
+    // This takes half a minute.
     until("that some of it has passed", || {
         all(&|socket| socket["idle_ms"]["at_most"].as_u64() > Some(20_000))
     });
-    until("that it is told", || {
+    until("that it is reported", || {
         all(&|socket| socket["cause"] == "send-stuck")
     });
     let expected = renewed(server(&shrunk, "send-stuck", &[shrunk.number("pid")]));
@@ -500,12 +500,12 @@ fn a_filter_does_not_change_the_finding_about_a_proxy() {
     assert_eq!(lab.closewait(&["record", recording]).code, 0);
     let pairs = |args: &[&str]| {
         let document = lab.json(args);
-        let told = array(&document, "findings")
+        let reported = array(&document, "findings")
             .filter(|finding| pids_of(finding).contains(&proxy.number("pid")))
             .flat_map(|finding| array(finding, "evidence"))
             .find(|line| line.as_str().unwrap().contains("pair with"))
             .cloned();
-        told.unwrap_or_else(|| panic!("{args:?}: {document:#}"))
+        reported.unwrap_or_else(|| panic!("{args:?}: {document:#}"))
     };
     let all = pairs(&[]);
     for selection in [
@@ -538,9 +538,12 @@ fn a_proxy_that_has_passed_on_a_close_is_not_accused() {
     );
     let port = format!(":{}", proxy.port());
     check_evidence(&finding, &["5 of 5 pair with", "FIN_WAIT2", &port]);
-    let told = finding.to_string();
-    assert!(told.contains("the clients have not closed"), "{told}");
-    assert!(!told.contains("does not pass on"), "{told}");
+    let reported = finding.to_string();
+    assert!(
+        reported.contains("the clients have not closed"),
+        "{reported}"
+    );
+    assert!(!reported.contains("does not pass on"), "{reported}");
 }
 
 #[test]

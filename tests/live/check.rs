@@ -1,5 +1,5 @@
-//! `closewait check`: its output, held to the guidelines of monitoring plugins, and its codes, also
-//! where something is broken.
+//! `closewait check`: its output, compared with the guidelines of monitoring plugins, and its exit codes, also
+//! after failures.
 
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::lab::{Age, Lab, Lack, Run, closewait, is_root, left_out, misbehave, run, until};
 
-/// What is wrong with a plugin's output by the Monitoring Plugins Development Guidelines.
+/// What in a plugin's output violates the Monitoring Plugins Development Guidelines.
 fn faults(text: &str) -> Vec<String> {
     let mut faults = Vec::new();
     let Some((line, below)) = text.split_once('\n') else {
@@ -39,8 +39,7 @@ fn faults(text: &str) -> Vec<String> {
     faults
 }
 
-/// What is wrong with performance data: `'label'=value[unit];[warn];[crit];[min];[max]`, parted by
-/// blanks.
+/// What is wrong with performance data: `'label'=value[unit];[warn];[crit];[min];[max]`, separated by blanks.
 fn data_faults(data: &str) -> Vec<String> {
     let mut faults = Vec::new();
     let mut rest = data.trim_start();
@@ -142,7 +141,7 @@ fn the_validator_finds_what_is_broken() {
     }
 }
 
-/// Runs a check in the lab, and holds its output to the guidelines.
+/// Runs a check in the lab, and compares its output with the guidelines.
 fn check(lab: &Lab, args: &[&str]) -> Run {
     let found = lab.closewait(&[&["check"], args].concat());
     assert_eq!(
@@ -160,7 +159,7 @@ fn check(lab: &Lab, args: &[&str]) -> Run {
     found
 }
 
-/// What every line of performance data has behind the count of the states.
+/// What every line of performance data has after the counts of the states.
 const LABELS: [&str; 6] = ["counted", "worst", "oldest", "fd_share", "queue", "growth"];
 
 fn labels(text: &str) -> Vec<&str> {
@@ -185,8 +184,8 @@ fn figure(text: &str, label: &str) -> f64 {
         .unwrap_or_else(|_| panic!("{label} in {text}"))
 }
 
-/// Stops a check that has read once and sleeps: the second reading sees what happens until it goes
-/// on, however long that takes.
+/// Stops a check that sleeps after its first reading, so that the second reading sees everything that happens
+/// until it continues.
 fn stopped_between_readings(checking: &Child) -> Pid {
     let pid = Pid::from_child(checking);
     let sleeps = [
@@ -234,7 +233,7 @@ fn a_count_that_falls_is_no_growth() {
     for checking in stopped {
         kill_process(checking, Signal::CONT).unwrap();
     }
-    // Whoever asks for a range below 0 is told of it.
+    // A range below 0 is an error.
     for (checking, code) in [(&mut plain, 0), (&mut below, 1)] {
         let mut text = String::new();
         let mut out = checking.stdout.take().unwrap();
@@ -273,7 +272,7 @@ fn no_limit_switches_another_judgement_off() {
             found.stdout
         );
     }
-    // What is not looked at is said.
+    // What is not read is reported.
     for (args, words) in [
         (
             &["-w", "1000", "--by", "port", "--no-owners"][..],
@@ -298,10 +297,10 @@ fn no_limit_switches_another_judgement_off() {
     stopped.stop();
     until("a process that is stopped", || {
         let found = check(&lab, &["--port", &port, "-w", "1000"]);
-        let told = found.code == 2 && found.stdout.contains("stopped");
-        told.then_some(()).ok_or(found.stdout)
+        let reported = found.code == 2 && found.stdout.contains("stopped");
+        reported.then_some(()).ok_or(found.stdout)
     });
-    // What is counted together decides nothing about files and stopped processes.
+    // The unit of the count does not affect files and stopped processes.
     for by in ["owner", "total", "port", "listener"] {
         let found = check(&lab, &["--port", &port, "-w", "1000", "--by", by]);
         assert_eq!(found.code, 2, "{}", found.stdout);
@@ -332,7 +331,7 @@ fn a_figure_that_was_not_looked_at_is_unknown_and_not_0() {
         assert_eq!(found.code, code, "{args:?}: {}", found.stdout);
         assert!(found.stdout.contains(words), "{args:?}: {}", found.stdout);
     }
-    // Here the words of a filter leave no room for what is judged beside the count.
+    // This filter leaves only the count to judge.
     let filter = ["--queue", "50", "state", "established", "port", "=", &port];
     let found = check(&lab, &filter);
     assert_eq!(found.code, 3, "{}", found.stdout);
@@ -373,12 +372,12 @@ fn the_workers_of_a_service_are_counted_together() {
 #[test]
 fn a_check_looks_twice_if_keepalive_hides_what_decides() {
     let lab = Lab::new();
-    // Every second an answer to a probe renews the last acknowledgement.
+    // The answer to a probe renews the last acknowledgement every second.
     let held = lab.start("leak", &["connections=12", "keepalive=true"]);
     let port = held.port().to_string();
     lab.lingering(held.port(), 12, Age::Most);
     let of = |args: &[&str]| check(&lab, &[&["--port", &port, "--sample", "0"], args].concat());
-    // No time for a second look: where 12 are not too many, none is needed.
+    // There is no time for a second reading; if 12 are not too many, none is needed.
     let short = ["-t", "5", "-w"];
     let found = of(&[&short[..], &["12"]].concat());
     assert_eq!(found.code, 0, "{}", found.stdout);
@@ -399,7 +398,7 @@ fn a_check_looks_twice_if_keepalive_hides_what_decides() {
     assert_eq!(figure(&found.stdout, "worst"), 12.0, "{}", found.stdout);
     let found = of(&["-t", "60", "--threshold", "warning=12"]);
     assert_eq!(found.code, 1, "{}", found.stdout);
-    // A cause and an age that a filter asks for are known at the second look as well.
+    // The cause and age that a filter needs are known at the second reading too.
     let of_cause = ["--cause", "never-closed", "-w", "11"];
     let found = of(&[&["-t", "5"], &of_cause[..]].concat());
     assert_eq!(found.code, 3, "{}", found.stdout);
@@ -408,7 +407,7 @@ fn a_check_looks_twice_if_keepalive_hides_what_decides() {
         assert_eq!(found.code, 1, "{}", found.stdout);
         assert_eq!(figure(&found.stdout, "worst"), 12.0, "{}", found.stdout);
     }
-    // They were there at the first reading as well.
+    // They existed at the first reading too.
     let growing = ["-t", "60", "--growth", "1", "--for", "5100ms"];
     let found = of(&growing);
     assert_ne!(found.code, 1, "{}", found.stdout);
@@ -429,7 +428,7 @@ fn no_socket_that_matches_is_not_an_all_clear() {
     let idle = lab.start("silent", &[]);
     let port = idle.port().to_string();
     let (pid, own) = (idle.pid().to_string(), std::process::id().to_string());
-    // Of a test's own threads one is not its first.
+    // This thread is not the main thread.
     let tid = std::thread::spawn(|| rustix::thread::gettid().as_raw_nonzero().to_string());
     let tid = tid.join().unwrap();
     let threads = std::fs::read_dir(format!("/proc/{own}/task")).unwrap();
@@ -473,7 +472,7 @@ fn no_socket_that_matches_is_not_an_all_clear() {
     ] {
         let found = check(&lab, args);
         assert_eq!(found.code, code, "{args:?}: {}", found.stdout);
-        // On a loopback that is everybody's there may be more.
+        // A shared loopback may have more.
         if lab.is_private() {
             assert!(found.stdout.contains(words), "{args:?}: {}", found.stdout);
         }
@@ -487,7 +486,7 @@ fn no_socket_that_matches_is_not_an_all_clear() {
 #[test]
 fn a_selection_does_not_change_what_a_finding_counts() {
     let lab = Lab::new();
-    // Some have hung up, and others wait in the queue.
+    // Some clients have hung up, others wait in the queue.
     let full = lab.start("queue", &["backlog=6"]);
     let port = full.port().to_string();
     lab.enter();
@@ -594,7 +593,7 @@ fn a_leak_goes_from_ok_to_critical_by_its_limits() {
         (&["--queue", "50,90"], 0),
         (&["-w", "0", "-v"], 1),
         (&["-t", "30", "-w", "0"], 1),
-        // An age without an operator is the least, since none is exact.
+        // An age without an operator is a minimum, since no age is exact.
         (&["-w", "0", "idle", "1ms"], 1),
         (&["-w", "0", "idle", "1h"], 0),
     ] {
@@ -617,7 +616,7 @@ fn a_leak_goes_from_ok_to_critical_by_its_limits() {
         verbose.lines().count() > 3 && verbose.contains("never-closed"),
         "{verbose}"
     );
-    // What nobody asked about does not count.
+    // What was not asked for does not count.
     assert_eq!(of(&["-w", "0", "sport", "=", ":1"]).code, 0);
 }
 
@@ -762,11 +761,11 @@ fn a_pipe_in_place_of_a_table_is_unknown_and_not_waited_for() {
         .arg(root.path()));
     assert_eq!(found.code, 3, "{}", found.stdout);
     assert!(
-        found.stdout.contains("it is no regular file"),
+        found.stdout.contains("it is not a regular file"),
         "{}",
         found.stdout
     );
-    // It did not wait for ever; how long it took is nobody's business.
+    // It ended; how long that took does not matter.
     assert!(start.elapsed().as_secs() < 60);
 }
 
@@ -777,7 +776,7 @@ fn what_cannot_be_read_is_unknown() {
         .args(["check", "--source", "procfs", "--proc"])
         .arg(root.path()));
     assert_eq!(nothing.code, 3, "{}", nothing.stdout);
-    // A line that is not the kernel's may have been the socket that counts.
+    // An unreadable line may be a socket that counts.
     let net = root.path().join("net");
     std::fs::create_dir(&net).unwrap();
     let heading = "  sl  local_address rem_address   st tx_queue\n";
@@ -814,7 +813,7 @@ fn a_refused_sock_diag_is_unknown_where_it_must_be_the_source() {
     let refused = check(&["--source", "netlink", "-c", "1"]);
     assert_eq!(refused.code, 3, "{}", refused.stdout);
     assert!(refused.stdout.contains("sock_diag"), "{}", refused.stdout);
-    // /proc has the sockets too, and no ages: all of them count, and that is said.
+    // /proc shows the sockets without ages: all of them count, and this is reported.
     for (args, code) in [(["-c", "3"], 2), (["-c", "4"], 0)] {
         let found = check(&args);
         assert_eq!(found.code, code, "{}", found.stdout);
@@ -824,7 +823,7 @@ fn a_refused_sock_diag_is_unknown_where_it_must_be_the_source() {
             found.stdout
         );
     }
-    // Of full accept queues /proc tells nothing.
+    // /proc does not show full accept queues.
     assert_eq!(check(&["--queue", "50"]).code, 3);
 }
 
@@ -855,11 +854,11 @@ fn hidden_owners_are_unknown_where_owners_are_judged() {
         );
         found
     };
-    // The table: what is known to be bad is bad, what is not known is no all-clear.
+    // Known problems count; unknown facts never give OK.
     for (args, code) in [
         (&[][..], 3),
         (&["-w", "100"], 3),
-        // Six that may be six owners' prove nothing of one, and are six of one service.
+        // Six sockets may have six owners, but belong to one service.
         (&["-w", "5", "--by", "owner"], 3),
         (&["-w", "5"], 1),
         (&["-w", "100", "--by", "total"], 0),
@@ -886,7 +885,7 @@ fn growth_is_counted_between_two_readings() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    // Between the readings, some more, which the first cannot have seen all of.
+    // Some more between the readings, not all of which the first can have seen.
     let mut kept = Vec::new();
     until("more connections", || {
         lab.enter();
@@ -929,7 +928,7 @@ fn what_one_service_loses_does_not_hide_what_another_gains() {
     let mut out = checking.stdout.take().unwrap();
     out.read_to_string(&mut text).unwrap();
     assert_eq!(checking.wait().unwrap().code(), Some(1), "{text}");
-    // 20 in 2 s are 600 a minute; the machine may have taken longer.
+    // 20 in 2 s are 600 per minute; the machine may have taken longer.
     assert!((1.0..=600.0).contains(&figure(&text, "growth")), "{text}");
     drop(gained);
 }
@@ -971,7 +970,7 @@ fn what_the_source_cannot_tell_is_no_all_clear() {
     assert_eq!(recorded.code, 0, "{}", recorded.stderr);
     let procfs = ["--source", "procfs", "--port", &port];
     for (args, code) in [
-        // Without times a slow handler is not told from others.
+        // Without times, a slow handler cannot be recognized.
         (&["check", "--cause", "slow-handler", "-w", "0"][..], 3),
         (&["-q", "--cause", "slow-handler"], 2),
         (&["check", "--state", "bound-inactive", "-w", "0"], 3),
@@ -981,8 +980,8 @@ fn what_the_source_cannot_tell_is_no_all_clear() {
         let found = lab.closewait(&words);
         assert_eq!(found.code, code, "{words:?}: {}", found.stdout);
     }
-    let told = lab.closewait(&["check", "--cause", "slow-handler", "-w", "0"]);
-    assert_eq!(told.code, 1, "{}", told.stdout);
+    let reported = lab.closewait(&["check", "--cause", "slow-handler", "-w", "0"]);
+    assert_eq!(reported.code, 1, "{}", reported.stdout);
     for (args, code) in [
         (&["check", "--from", file][..], 3),
         (&["check", "--from", file, "-w", "10"], 0),

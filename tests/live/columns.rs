@@ -1,5 +1,5 @@
-//! The columns of a listing: the figures of ss, the same names in every form, and no work that no
-//! column asks for.
+//! The columns of a listing: the figures of ss, the same names in every format, and no work for columns that
+//! are not shown.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::lab::{Lab, Lack, left_out, run, sockets_of, until};
 
-/// The figures that `ss -tinmO` prints of each socket, by its two ends.
+/// The figures of each socket in `ss -tinmO`, by its two ends.
 fn of_ss(lab: &Lab) -> Option<BTreeMap<String, BTreeMap<String, u64>>> {
     lab.enter();
     let printed = Command::new("ss").args(["-tinmOH"]).output().ok()?;
@@ -48,7 +48,7 @@ fn of_ss(lab: &Lab) -> Option<BTreeMap<String, BTreeMap<String, u64>>> {
     Some(sockets)
 }
 
-/// What ss calls a figure, and where the tool has it.
+/// The name of a figure in ss, and its place in the tool.
 const FIGURES: [(&str, &str); 20] = [
     ("mss", "/tcp_info/mss"),
     ("pmtu", "/tcp_info/pmtu"),
@@ -98,7 +98,7 @@ fn the_figures_are_those_of_ss() {
                 continue;
             };
             for (name, pointer) in FIGURES {
-                // ss leaves out what is 0, and an older one what it does not know.
+                // ss leaves out zeros, and an older ss unknown figures.
                 let Some(expected) = figures.get(name) else {
                     continue;
                 };
@@ -109,7 +109,7 @@ fn the_figures_are_those_of_ss() {
                 compared += 1;
             }
         }
-        // Of five sockets at least, the twelve figures that every ss prints.
+        // At least five sockets, with the twelve figures that every ss prints.
         if compared >= 5 * 12 {
             Ok(())
         } else {
@@ -118,7 +118,7 @@ fn the_figures_are_those_of_ss() {
     });
 }
 
-/// Rates of ss are bits a second, rounded where it pleases ss; ours are bytes a second.
+/// ss prints rates in bits per second, rounded; ours are in bytes per second.
 fn is_that_rate(bits: u64, bytes: Option<u64>) -> bool {
     bytes.is_some_and(|bytes| (bytes * 8).abs_diff(bits) <= 8)
 }
@@ -214,12 +214,12 @@ fn a_column_has_one_name_and_one_value_in_every_form() {
     for (object, record) in objects.iter().zip(&records) {
         assert_eq!(object.as_object().unwrap().len(), record.len());
         for (name, text) in columns.split(',').zip(record) {
-            let told = match &object[name] {
+            let reported = match &object[name] {
                 Value::String(text) => text.clone(),
                 Value::Array(pids) => pids[0].to_string(),
                 number => number.to_string(),
             };
-            assert_eq!(told, *text, "{name}");
+            assert_eq!(reported, *text, "{name}");
         }
     }
 }
@@ -248,7 +248,7 @@ fn a_listing_can_be_sorted_by_any_column_with_the_unknown_last() {
         }
         assert_eq!(known, expected);
         assert!(known.len() >= 4);
-        // The listener has no round trips.
+        // A listener has no round-trip time.
         assert!(found.last().unwrap().is_null(), "{found:?}");
     }
     for column in [
@@ -293,7 +293,7 @@ fn only_what_a_column_a_condition_or_the_order_needs_is_read() {
     ] {
         assert!(reads_owners(args), "{args:?}");
     }
-    // TIME_WAIT is nobody's: there is no process to look into.
+    // TIME_WAIT has no process.
     let nobody = steps(&["list", "state", "time-wait"]);
     assert!(
         nobody.contains("owners: no selected socket has one"),

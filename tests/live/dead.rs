@@ -1,10 +1,10 @@
-//! Descriptors whose connections are gone: in no table, and still open.
+//! Open descriptors whose connections are gone: they are in no table.
 
 use serde_json::Value;
 
 use crate::lab::{Lab, Lack, is_root, left_out};
 
-/// The severity, count and share of the limit of each finding of dead descriptors.
+/// The severity, the count and the share of the limit of each finding of dead descriptors.
 fn dead(triage: &Value) -> Vec<(&str, u64, Option<u64>)> {
     let findings = triage["findings"].as_array().unwrap().iter();
     findings
@@ -44,7 +44,7 @@ fn connections_that_were_reset_and_not_closed_are_a_finding_by_both_scans() {
         let said = "120 TCP descriptors of holder[";
         assert!(check.stdout.contains(said), "{}", check.stdout);
     }
-    // They have neither a port nor a state by which they could be meant.
+    // They have no port and no state, so a filter cannot select them.
     for filter in [
         ["port", "=", "1"].as_slice(),
         &["state", "close-wait"],
@@ -86,15 +86,15 @@ fn live_sockets_that_are_in_no_tcp_table_here_are_not_dead() {
         left_out(Lack::Namespace);
         return;
     };
-    let beyond = format!("beyond=/proc/{holder}/ns/net");
+    let crowd_in = format!("crowd_in=/proc/{holder}/ns/net");
     let _crowd = lab.start(
         "leak",
-        &["connections=0", "crowd=150", &beyond, "files=500"],
+        &["connections=0", "crowd=150", &crowd_in, "files=500"],
     );
     for args in [[].as_slice(), &["-A"]] {
         let triage = lab.json(args);
         let found = dead(&triage);
-        // What other tests hold is beside the point.
+        // Ignores the descriptors of other tests.
         assert!(
             !found.iter().any(|(_, sockets, _)| *sockets >= 150),
             "{found:?}"

@@ -1,4 +1,4 @@
-//! Sockets that are bound to an interface: two of them with one address and port are two services.
+//! Sockets bound to interfaces: with the same address and port on two interfaces they are two services.
 
 use std::net::{Ipv6Addr, SocketAddrV6, TcpListener, TcpStream};
 use std::process::Command;
@@ -38,7 +38,7 @@ fn one_address_and_port_on_two_devices_are_two_services() {
     let left = TcpListener::bind(on("left", 0)).unwrap();
     let port = left.local_addr().unwrap().port();
     let right = TcpListener::bind(on("right", port)).unwrap();
-    // Three wait on the left, and one was accepted on the right.
+    // Three are unaccepted on the left, one is accepted on the right.
     let mut clients: Vec<TcpStream> = (0..3)
         .map(|_| TcpStream::connect(on("left", port)).unwrap())
         .collect();

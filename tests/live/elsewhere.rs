@@ -1,5 +1,5 @@
-//! Sockets in network namespaces that nobody named: what a plain run says of them, and what `-A`
-//! cannot see.
+//! Sockets in network namespaces that were not named: how an ordinary run reports them, and which `-A` cannot
+//! find.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::lab::{Lab, Lack, Nobody, Run, closewait, left_out, misbehave, run, so
 use crate::namespaces::{Connection, Named, label};
 use crate::placement::Group;
 
-/// A program as user 65534 in the namespace of the calling thread. It ends with its standard input.
+/// A program of user 65534 in the namespace of the calling thread; it ends with its standard input.
 struct Stranger(Child);
 
 impl Stranger {
@@ -38,7 +38,7 @@ fn sh(script: &str, program: &Path) -> Run {
     run(&mut command)
 }
 
-/// How often a socket of this process stands in a document.
+/// How often a socket of this process is in a document.
 fn times(list: &Value, connection: &Connection) -> usize {
     let fd = std::os::fd::AsRawFd::as_raw_fd(&connection.server);
     let link = std::fs::metadata(format!("/proc/self/fd/{fd}")).unwrap();
@@ -72,11 +72,14 @@ fn a_plain_run_says_what_other_namespaces_it_did_not_look_at() {
     assert!(others["namespaces"].as_u64() >= Some(2), "{others}");
     assert!(others["processes"].as_u64() >= Some(2), "{others}");
     let metrics = lab.closewait(&["--prometheus"]).stdout;
-    let told = metrics
+    let reported = metrics
         .lines()
         .find_map(|line| line.strip_prefix("closewait_other_namespaces "));
-    assert!(told.is_some_and(|told| told != "0"), "{metrics}");
-    // Where all are read there is nothing else.
+    assert!(
+        reported.is_some_and(|reported| reported != "0"),
+        "{metrics}"
+    );
+    // If all namespaces are read, there are no others.
     assert_eq!(lab.json(&["-A"])["other_namespaces"], Value::Null);
 
     let dir = tempfile::tempdir().unwrap();
@@ -86,7 +89,7 @@ fn a_plain_run_says_what_other_namespaces_it_did_not_look_at() {
     assert!(record.stderr.contains(said), "{}", record.stderr);
     let replayed = lab.closewait(&["--from", file]);
     assert!(replayed.stdout.contains(said), "{}", replayed.stdout);
-    // Whoever chose one has not looked at the others either.
+    // With one namespace chosen, the others were not read either.
     let chosen = lab.closewait(&["-N", &lab.holder_pid().unwrap().to_string()]);
     assert!(chosen.stdout.contains(said), "{}", chosen.stdout);
 }
@@ -97,7 +100,7 @@ fn sockets_in_a_namespace_that_nobody_is_in_are_found() {
     if label(&lab).is_none() {
         return left_out(Lack::Namespace);
     }
-    // The name goes, the thread leaves, and the sockets stay.
+    // The name is removed and the thread leaves, but the sockets remain.
     let named = Named::new("nobody");
     named.enter();
     let connection = Connection::new(true, true);
@@ -105,22 +108,26 @@ fn sockets_in_a_namespace_that_nobody_is_in_are_found() {
     drop(named);
     let list = lab.json(&["list", "-A", "state", "close-wait"]);
     assert_eq!(times(&list, &connection), 1, "{list:#}");
-    // Nor is it looked for in vain where its process is named.
+    // It is found if its process is named.
     let pid = std::process::id().to_string();
     let list = lab.json(&["list", "--pid", &pid, "state", "close-wait"]);
     assert_eq!(times(&list, &connection), 1, "{list:#}");
-    // Who may not ask for it says that there may be such namespaces.
-    let told = Nobody::new().closewait(&["check", "-A", "state", "close-wait", "-w", "1000"]);
-    assert!(told.stdout.contains("CAP_NET_ADMIN"), "{}", told.stdout);
-    // So does root, where the kernel refuses it for another reason.
+    // Without permission, the tool reports that such namespaces may exist.
+    let reported = Nobody::new().closewait(&["check", "-A", "state", "close-wait", "-w", "1000"]);
+    assert!(
+        reported.stdout.contains("CAP_NET_ADMIN"),
+        "{}",
+        reported.stdout
+    );
+    // So does root, if the kernel refuses for another reason.
     let mut confined = Command::new(misbehave());
     confined.args(["confined", closewait().to_str().unwrap()]);
-    let told = run(confined.args(["check", "-A", "--port", "1"]));
-    assert_eq!(told.code, 3, "{told:?}");
-    let said = told
+    let reported = run(confined.args(["check", "-A", "--port", "1"]));
+    assert_eq!(reported.code, 3, "{reported:?}");
+    let said = reported
         .stdout
         .contains("the namespace of no socket could be read");
-    assert!(said, "{}", told.stdout);
+    assert!(said, "{}", reported.stdout);
 }
 
 #[test]
@@ -134,16 +141,16 @@ fn a_named_namespace_counts_once_where_its_processes_may_not_be_looked_at() {
     let connection = Connection::new(true, true);
     let _stranger = Stranger::new();
     lab.enter();
-    let told = run(Command::new("setpriv")
+    let reported = run(Command::new("setpriv")
         .args(["--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace"])
         .arg(closewait())
         .args(["list", "-A", "--json", "state", "close-wait"]));
-    let list: Value = serde_json::from_str(&told.stdout).unwrap();
+    let list: Value = serde_json::from_str(&reported.stdout).unwrap();
     assert_eq!(times(&list, &connection), 1, "{list:#}");
-    // It is looked at, so that it is none of the others.
+    // It is read, so it does not count among the others.
     let others = |program: &mut Command| {
-        let told = run(program.args(["list", "-N", &named.0, "--json"]));
-        let list: Value = serde_json::from_str(&told.stdout).unwrap();
+        let reported = run(program.args(["list", "-N", &named.0, "--json"]));
+        let list: Value = serde_json::from_str(&reported.stdout).unwrap();
         list["other_namespaces"]["namespaces"].as_u64().unwrap()
     };
     until("as many others as root counts", || {
@@ -210,9 +217,9 @@ fn all_namespaces_of_a_part_of_the_host_are_not_all() {
             "PID namespace",
         ),
     ] {
-        let told = sh(&script, &nobody.program);
-        assert_ne!(told.code, 0, "{what}: {told:?}");
-        assert!(told.stdout.contains(said), "{what}: {told:?}");
+        let reported = sh(&script, &nobody.program);
+        assert_ne!(reported.code, 0, "{what}: {reported:?}");
+        assert!(reported.stdout.contains(said), "{what}: {reported:?}");
     }
 }
 
@@ -239,9 +246,9 @@ fn a_process_a_unit_and_a_container_are_read_in_their_own_namespaces() {
     );
     let check = lab.closewait(&["check", "--pid", &pid, "-w", "0", "--grace", "0s"]);
     assert_eq!(check.code, 1, "{check:?}");
-    // It is one of several, so that others are meant as well.
+    // Several are selected.
     assert_eq!(close_wait(&["pid", "=", &pid, "or", "port", "=", "1"]), 0);
-    // The tool's own word for a namespace, and its number.
+    // The tool's own label for a namespace, and its number.
     assert_eq!(close_wait(&["-N", &home]), 3);
     assert_eq!(
         close_wait(&["-N", home.trim_matches(|c: char| !c.is_ascii_digit())]),
@@ -287,10 +294,10 @@ fn a_process_that_may_not_be_looked_at_is_not_said_to_have_no_socket() {
     let mount = "mount -t proc -o hidepid=1 proc /proc && exec setpriv --reuid=65534 --regid=65534 \
                  --clear-groups \"$1\" check -w 1";
     for what in ["--pid", "pid ="] {
-        let told = sh(&format!("{mount} {what} {pid}"), &nobody.program);
-        assert_eq!(told.code, 3, "{told:?}");
-        assert!(!told.stdout.contains("has no socket"), "{told:?}");
-        assert!(told.stdout.contains("could not read"), "{told:?}");
+        let reported = sh(&format!("{mount} {what} {pid}"), &nobody.program);
+        assert_eq!(reported.code, 3, "{reported:?}");
+        assert!(!reported.stdout.contains("has no socket"), "{reported:?}");
+        assert!(reported.stdout.contains("could not read"), "{reported:?}");
     }
 }
 
@@ -318,17 +325,18 @@ fn a_process_that_does_not_exist_is_an_error() {
     assert!(none.stderr.contains("no process 4194305"), "{none:?}");
     let none = lab.closewait(&["check", "--pid", "4194305", "-w", "1"]);
     assert_eq!(none.code, 3, "{none:?}");
-    // Nor does a recording tell of a process without a socket in it.
+    // A recording does not contain a process without sockets.
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("quiet.cw");
     let file = file.to_str().unwrap();
     assert_eq!(lab.closewait(&["record", file]).code, 0);
     let none = lab.closewait(&["check", "--from", file, "--pid", "4194305"]);
     assert_eq!(none.code, 3, "{none:?}");
-    let (told, thread) = std::sync::mpsc::channel();
+    let (reported, thread) = std::sync::mpsc::channel();
     let (end, ended) = std::sync::mpsc::channel::<()>();
     let threads = std::thread::spawn(move || {
-        told.send(rustix::thread::gettid().as_raw_nonzero())
+        reported
+            .send(rustix::thread::gettid().as_raw_nonzero())
             .unwrap();
         let _ = ended.recv();
     });
@@ -341,8 +349,8 @@ fn a_process_that_does_not_exist_is_an_error() {
     threads.join().unwrap();
 }
 
-/// A container beside the lab: a PID, a network and a mount namespace of its own, with the procfs
-/// of the lab's PID namespace mounted on `$HOST`, in which PID 1 is in the lab's network namespace.
+/// A container beside the lab, with its own PID, network and mount namespaces. The procfs of the lab's PID
+/// namespace, whose PID 1 is in the lab's network namespace, is mounted on `$HOST`.
 fn in_container(lab: &Lab, script: &str) -> Run {
     lab.enter();
     let outside = "HOST=$(mktemp -d) && export HOST && mount -t proc proc \"$HOST\" && \
@@ -361,11 +369,11 @@ fn another_procfs_reads_the_namespace_of_its_process_1() {
     };
     let leak = lab.start("leak", &["connections=3"]);
     let port = leak.port();
-    let told = |arguments: &str| in_container(&lab, &format!("\"$1\" {arguments}"));
+    let reported = |arguments: &str| in_container(&lab, &format!("\"$1\" {arguments}"));
     let list = |arguments: &str| -> Value {
-        let told = told(&format!("list -a --json --port {port} {arguments}"));
-        assert_eq!(told.code, 0, "{told:?}");
-        serde_json::from_str(&told.stdout).unwrap()
+        let reported = reported(&format!("list -a --json --port {port} {arguments}"));
+        assert_eq!(reported.code, 0, "{reported:?}");
+        serde_json::from_str(&reported.stdout).unwrap()
     };
     let waits = |list: &Value| list["states"]["CLOSE_WAIT"].as_u64();
     assert_eq!(waits(&list("")), Some(0), "the container's own");
@@ -373,18 +381,18 @@ fn another_procfs_reads_the_namespace_of_its_process_1() {
     assert_eq!(waits(&of_host), Some(3), "{of_host:#}");
     assert_eq!(of_host["namespaces"][0]["netns"], home.as_str());
     assert_eq!(of_host["source"], "netlink");
-    // Where it may not be entered, or netlink is not wanted, its files tell.
+    // If the namespace cannot be entered, or netlink is not wanted, its files are read.
     let of_files = list("--proc \"$HOST\" --source procfs");
     assert_eq!(waits(&of_files), Some(3), "{of_files:#}");
     assert_eq!(waits(&list("-A --proc \"$HOST\"")), Some(3));
-    let check = told(&format!(
+    let check = reported(&format!(
         "check --proc \"$HOST\" --port {port} --by total -w 2 --grace 0s --no-owners"
     ));
     assert_eq!(check.code, 1, "{check:?}");
-    // Its own PID namespace is not the host.
-    let all = told(&format!("check -A --port {port}"));
+    // Its own PID namespace is not that of the host.
+    let all = reported(&format!("check -A --port {port}"));
     assert_eq!(all.code, 3, "{all:?}");
-    let screen = told("--proc \"$HOST\" --no-owners");
+    let screen = reported("--proc \"$HOST\" --no-owners");
     assert!(screen.stdout.contains("/1/ns/net)"), "{}", screen.stdout);
 }
 
@@ -393,15 +401,15 @@ fn a_directory_that_shows_no_process_is_no_host() {
     let lab = Lab::new();
     let root = tempfile::tempdir().unwrap();
     let path = root.path().to_str().unwrap();
-    // Where no process is seen, nothing is known of one.
+    // Without visible processes, nothing is known about them.
     for args in [["--pid", "1"], ["unit", "= x"]] {
         let words = args.iter().flat_map(|arg| arg.split(' '));
         let asked: Vec<&str> = ["check", "--proc", path].into_iter().chain(words).collect();
-        let told = lab.closewait(&asked);
-        assert_eq!(told.code, 3, "{told:?}");
-        assert!(told.stdout.contains("shows no process"), "{told:?}");
+        let reported = lab.closewait(&asked);
+        assert_eq!(reported.code, 3, "{reported:?}");
+        assert!(reported.stdout.contains("shows no process"), "{reported:?}");
     }
-    // What was read in its place is not what was asked for.
+    // Another namespace was read instead.
     let nothing = lab.closewait(&["check", "--proc", path, "--by", "total", "-w", "1000000"]);
     assert_eq!(nothing.code, 3, "{nothing:?}");
     let all = lab.closewait(&["check", "-A", "--proc", path]);

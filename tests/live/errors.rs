@@ -1,4 +1,4 @@
-//! What cannot be done is said in one line, with the right exit code and without a panic.
+//! Failures give one line, the right exit code, and no panic.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -37,7 +37,7 @@ fn a_port_beyond_65535_is_a_usage_error() {
 #[test]
 fn a_namespace_that_does_not_exist_is_named_in_the_error() {
     let lab = Lab::new();
-    // What is in brackets is the number of a namespace, and not of process 1.
+    // The number in brackets is that of a namespace, not of process 1.
     for name in ["nowhere", "/run/netns/nowhere", "4194305", "net:[1]"] {
         says(&lab.closewait(&["-N", name]), 1, &["closewait:", name]);
         says(&lab.closewait(&["list", "-N", name, "--json"]), 1, &[name]);
@@ -122,10 +122,10 @@ fn where_neither_sock_diag_nor_proc_can_be_read_the_error_tells_of_both() {
     for of_protocol in ["-t", "-u"] {
         let mut confined = Command::new(misbehave());
         confined.arg("confined").arg(closewait());
-        let told = run(confined.args([of_protocol, "--proc", "/nonexistent"]));
+        let reported = run(confined.args([of_protocol, "--proc", "/nonexistent"]));
         let words = ["sock_diag", "not permitted", "/nonexistent/net"];
-        says(&told, 1, &words);
-        assert_eq!(told.stderr.lines().count(), 1, "{told:?}");
+        says(&reported, 1, &words);
+        assert_eq!(reported.stderr.lines().count(), 1, "{reported:?}");
     }
 }
 
@@ -136,12 +136,12 @@ fn a_dump_that_never_ends_is_broken_off() {
     let port = held.port().to_string();
     let mut empty = Command::new("timeout");
     empty.arg("60").arg(misbehave()).arg("empty");
-    let told = run(empty.arg(closewait()).args(["--json", "--port", &port]));
-    assert_eq!(told.code, 0, "{told:?}");
-    let document: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+    let reported = run(empty.arg(closewait()).args(["--json", "--port", &port]));
+    assert_eq!(reported.code, 0, "{reported:?}");
+    let document: serde_json::Value = serde_json::from_str(&reported.stdout).unwrap();
     assert_eq!(document["states"]["CLOSE_WAIT"], 2);
     assert_eq!(document["source"], "procfs");
-    assert!(told.stdout.contains("did not end"), "{}", told.stdout);
+    assert!(reported.stdout.contains("did not end"), "{}", reported.stdout);
 }
 
 #[test]
@@ -151,9 +151,12 @@ fn without_a_thread_everything_is_done_by_the_one_that_is_there() {
     let port = held.port().to_string();
     let alone = |args: &[&str]| {
         let mut alone = Command::new(misbehave());
-        let told = run(alone.arg("alone").arg(closewait()).args(args));
-        assert!(!told.stderr.contains("panicked"), "{args:?}: {told:?}");
-        told
+        let reported = run(alone.arg("alone").arg(closewait()).args(args));
+        assert!(
+            !reported.stderr.contains("panicked"),
+            "{args:?}: {reported:?}"
+        );
+        reported
     };
     let list = ["list", "--state", "close-wait", "--port", &port];
     let names = [&list[..], &["--columns", "local,remote,owner"]].concat();
@@ -170,13 +173,13 @@ fn without_a_thread_everything_is_done_by_the_one_that_is_there() {
             &["check", "-w", "1", "-c", "9999", "--port", &port],
             &[0, 1, 2],
         ),
-        // Another namespace is entered by a thread of its own.
+        // Another namespace is entered in a separate thread.
         (&["-A"], &[0, 1]),
         (&["-N", "net:[1]"], &[1]),
         (&["--scan", "bpf", "--port", &port], &[1]),
     ] {
-        let told = alone(args);
-        assert!(codes.contains(&told.code), "{args:?}: {told:?}");
+        let reported = alone(args);
+        assert!(codes.contains(&reported.code), "{args:?}: {reported:?}");
     }
 }
 
@@ -194,19 +197,22 @@ fn where_descriptors_run_out_the_limit_is_named_and_no_capability() {
         for args in [&["-A", "--json", "--no-evidence"][..], &["-N", &pid]] {
             let script = format!("ulimit -n {files}; exec \"$0\" \"$@\"");
             let mut limited = Command::new("sh");
-            let told = run(limited.args(["-c", &script]).arg(closewait()).args(args));
-            let all = [told.stdout.as_str(), &told.stderr].concat();
-            // The loader has not found the libraries of a program that is linked to some.
-            if told.code == 127 && told.stderr.contains("shared librar") {
+            let reported = run(limited.args(["-c", &script]).arg(closewait()).args(args));
+            let all = [reported.stdout.as_str(), &reported.stderr].concat();
+            // The loader did not find the shared libraries of the program.
+            if reported.code == 127 && reported.stderr.contains("shared librar") {
                 continue;
             }
-            assert!([0, 1].contains(&told.code), "{files} {args:?}: {told:?}");
-            assert!(!all.contains("panicked"), "{files} {args:?}: {told:?}");
+            assert!(
+                [0, 1].contains(&reported.code),
+                "{files} {args:?}: {reported:?}"
+            );
+            assert!(!all.contains("panicked"), "{files} {args:?}: {reported:?}");
             if all.contains("(os error 24)") && !all.contains("CLOSE_WAIT") {
-                assert!(all.contains("ulimit -n"), "{files} {args:?}: {told:?}");
+                assert!(all.contains("ulimit -n"), "{files} {args:?}: {reported:?}");
             }
-            if args.contains(&"--json") && told.code == 0 {
-                let document: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+            if args.contains(&"--json") && reported.code == 0 {
+                let document: serde_json::Value = serde_json::from_str(&reported.stdout).unwrap();
                 let gaps = document["gaps"].as_array().unwrap().iter();
                 for gap in gaps.filter(|gap| gap["detail"].to_string().contains("os error 24")) {
                     let hint = gap["hint"].to_string();

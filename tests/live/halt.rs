@@ -1,4 +1,4 @@
-//! Servers that cannot run: each is said to, with what keeps it from that and what ends it.
+//! Servers that cannot run: each is reported with the reason and the remedy.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::accuse::{array, check_evidence};
 use crate::lab::{Age, Lab, Lack, Program, is_root, left_out, until};
 
-/// What the finding on a program's connections says, once it names this culprit.
+/// The finding about a program's connections, once it names this culprit.
 fn found(lab: &Lab, program: &Program, culprit: &str) -> Value {
     lab.lingering(program.port(), program.connections(), Age::Least);
     let port = u64::from(program.port());
@@ -36,16 +36,16 @@ fn check_step(finding: &Value, words: &str) {
     );
 }
 
-/// A control group of a hierarchy that is mounted here. Who is in it is let go and moved up when
-/// this is dropped.
+/// A control group of a hierarchy that is mounted here. When this is dropped, its processes are released and
+/// moved to the parent.
 struct Group {
     path: PathBuf,
-    /// The file that freezes or limits it, with what undoes that.
+    /// The file that freezes or limits it, and the value that undoes this.
     undo: (&'static str, &'static str),
 }
 
 impl Group {
-    /// `None` where the hierarchies here have no such file, or may not be written.
+    /// `None` if no hierarchy here has such a file, or permission is denied.
     fn with(kind: &str, file: &'static str, undo: &'static str, name: &str) -> Option<Group> {
         let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
         mounts.lines().find_map(|line| {
@@ -80,7 +80,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // What fails here has been undone, or was never done.
+        // A failure means that there is nothing to undo.
         let _ = fs::write(self.path.join(self.undo.0), self.undo.1);
         let procs = fs::read_to_string(self.path.join("cgroup.procs")).unwrap_or_default();
         for pid in procs.lines() {
@@ -173,7 +173,7 @@ fn who_holds_the_lock_that_a_server_waits_for_is_named() {
     check_step(&finding, &format!("-p {}", held_by.pid()));
 }
 
-/// Loops on every processor, and some more, until it is dropped.
+/// Keeps every processor busy until it is dropped.
 struct Load(Arc<AtomicBool>);
 
 impl Load {
@@ -212,8 +212,10 @@ fn a_dead_loop_of_the_lowest_priority_is_found_on_a_busy_host() {
         let finding = finding.ok_or_else(|| document.to_string())?;
         let kind = &finding["culprit"]["kind"];
         let cpu = &finding["processes"][0]["cpu"];
-        let is_told = (kind == "spinning" || kind == "busy") && cpu["restless_threads"] == 1;
-        is_told.then_some(()).ok_or_else(|| format!("{finding:#}"))
+        let is_reported = (kind == "spinning" || kind == "busy") && cpu["restless_threads"] == 1;
+        is_reported
+            .then_some(())
+            .ok_or_else(|| format!("{finding:#}"))
     });
     drop(load);
 }
@@ -242,8 +244,11 @@ fn a_quota_that_runs_out_is_told_with_its_group() {
         let mut findings = array(&document, "findings");
         let finding = findings.find(|finding| finding["local_port"] == port);
         let finding = finding.ok_or_else(|| document.to_string())?;
-        let told = finding["evidence"].to_string();
-        let is_told = told.contains(&path) && told.contains("a CPU quota of 2 ms in every 100 ms");
-        is_told.then_some(()).ok_or_else(|| format!("{finding:#}"))
+        let reported = finding["evidence"].to_string();
+        let is_reported =
+            reported.contains(&path) && reported.contains("a CPU quota of 2 ms in every 100 ms");
+        is_reported
+            .then_some(())
+            .ok_or_else(|| format!("{finding:#}"))
     });
 }

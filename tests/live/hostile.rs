@@ -1,5 +1,5 @@
-//! Names that attack whoever reads them, on a real system: of programs, their files and arguments,
-//! of users, network namespaces and hosts. No form of the output passes them on.
+//! Hostile names on a real system: of programs, their files and arguments, of users, network namespaces and
+//! hosts. No output format prints them unescaped.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -36,18 +36,18 @@ const FORMS: [&str; 16] = [
     "diff REC REC -a",
 ];
 
-/// A file's name has no slash.
+/// A file name without slashes.
 fn of_file(name: &str) -> String {
     name.replace('/', "_")
 }
 
-/// Connections whose peers have closed, each held by a program of such a name as its stdin.
+/// Connections whose peers have closed, each the stdin of a program with a hostile name.
 fn programs(dir: &Path) -> Vec<Child> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let to = listener.local_addr().unwrap();
     let start = |(at, name): (usize, &&str)| {
         let path = dir.join(of_file(name));
-        // A copy: the name of a link would not be that of the file.
+        // A copy, since a link would not have this name.
         fs::copy("/bin/sleep", &path).unwrap();
         let client = TcpStream::connect(to).unwrap();
         let (accepted, _) = listener.accept().unwrap();
@@ -67,8 +67,8 @@ fn programs(dir: &Path) -> Vec<Child> {
     NAMES.iter().enumerate().map(start).collect()
 }
 
-/// Runs every form where users, namespaces and hosts have such names too: a file of output and one of
-/// errors for each in the directory.
+/// Runs every output format where users, namespaces and hosts have hostile names too. Writes a file of output
+/// and one of errors for each into the directory.
 fn run_all(dir: &Path) {
     let (netns, passwd, hosts) = (dir.join("netns"), dir.join("passwd"), dir.join("hosts"));
     fs::create_dir(&netns).unwrap();
@@ -132,7 +132,7 @@ fn no_name_of_a_live_system_reaches_a_terminal() {
         let is_file = form.starts_with("record");
         assert!(is_file || !out.is_empty(), "{form}: {err}");
         match *form {
-            // What a scraper reads is exact; a name keeps to its line all the same.
+            // Metrics contain exact names, but each stays on its line.
             "--prometheus" => assert!(!out.contains("\nFORGED"), "{out}"),
             _ => {
                 let plain = out.replace("\r\n", "\n");
@@ -160,7 +160,7 @@ fn no_name_of_a_live_system_reaches_a_terminal() {
         .filter_map(|socket| socket["owners"][0]["name"].as_str());
     let owners: Vec<&str> = owners.collect();
     for name in NAMES {
-        // The kernel keeps 15 bytes, whatever character they end in.
+        // The kernel keeps 15 bytes, even if a character is cut.
         let file = of_file(name);
         let kept = &file.as_bytes()[..file.len().min(15)];
         if let Ok(kept) = std::str::from_utf8(kept) {

@@ -1,4 +1,4 @@
-//! A place for sockets: a network namespace with its own programs in it.
+//! A network namespace for the sockets and programs of a test.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
@@ -21,16 +21,16 @@ mod left_out;
 
 pub use left_out::{Lack, left_out};
 
-/// How long a condition is waited for before a test fails.
+/// How long to wait for a condition before a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 const NOBODY: u32 = 65534;
 
 /// Where a test makes its sockets.
 ///
-/// The calling thread moves into the namespace, and whatever it starts is there as well.
+/// The calling thread moves into the namespace, and so does everything that it starts.
 pub struct Lab {
-    /// Keeps the namespace, where there is one: a program in it to name it by.
+    /// A program that keeps the namespace and identifies it, if there is one.
     holder: Option<Program>,
 }
 
@@ -47,12 +47,12 @@ impl Lab {
         Lab { holder }
     }
 
-    /// Whether nothing but the test's own sockets is here.
+    /// Whether the namespace contains only the test's own sockets.
     pub fn is_private(&self) -> bool {
         self.holder.is_some()
     }
 
-    /// The process by which the namespace can be named.
+    /// The process that identifies the namespace.
     pub fn holder_pid(&self) -> Option<u32> {
         self.holder.as_ref().map(Program::pid)
     }
@@ -62,8 +62,8 @@ impl Lab {
         Program::start(Command::new(misbehave()).arg(role).args(settings))
     }
 
-    /// The same by another command, which is given the role's program and words: setpriv(1). That
-    /// user may not be let into the directory of the program, so a copy of it is run.
+    /// Starts a role through another command, such as setpriv(1), which gets the program and its arguments. It
+    /// runs a copy of the program, since another user may have no access to the directory.
     pub fn start_by(&self, mut command: Command, role: &str, settings: &[&str]) -> Guest {
         let (dir, program) = copy(&misbehave());
         let program = Program::start(command.arg(program).arg(role).args(settings));
@@ -75,15 +75,15 @@ impl Lab {
         run(Command::new(closewait()).args(args))
     }
 
-    /// The JSON document that the tool prints.
+    /// Runs the tool and parses its JSON.
     pub fn json(&self, args: &[&str]) -> Value {
         let run = self.closewait(&[args, &["--json"]].concat());
         assert_eq!(run.code, 0, "{args:?}: {}", run.stderr);
         serde_json::from_str(&run.stdout).unwrap()
     }
 
-    /// Waits until a port has as many CLOSE_WAIT sockets as expected, and each has been closed by
-    /// its peer for longer than a normal teardown takes. Returns the listing of them.
+    /// Waits until a port has the expected number of CLOSE_WAIT sockets, and the peer of each has closed for
+    /// longer than a normal teardown takes. Returns the listing of them.
     pub fn lingering(&self, port: u16, sockets: usize, age: Age) -> Value {
         let port = port.to_string();
         until(&format!("{sockets} lingering on port {port}"), || {
@@ -98,14 +98,14 @@ impl Lab {
             if ages.len() == sockets && youngest.is_some_and(|age| age > GRACE_MS) {
                 return Ok(list);
             }
-            // Asking all the time would only keep the processors from the others.
+            // Polling without a pause would slow down other tests.
             let rest = GRACE_MS.saturating_sub(youngest.unwrap_or(GRACE_MS));
             thread::sleep(Duration::from_millis(rest));
             Err(format!("{} {ages:?} ms old", age.bound()))
         })
     }
 
-    /// Moves the calling thread in: it may be another one than the lab was made by.
+    /// Moves the calling thread into the lab, which another thread may have made.
     pub fn enter(&self) {
         if let Some(holder) = &self.holder {
             enter(holder);
@@ -113,12 +113,12 @@ impl Lab {
     }
 }
 
-/// By which bound the age of a CLOSE_WAIT is known to be past the grace.
+/// The bound by which the age of a CLOSE_WAIT is known to exceed the grace period.
 #[derive(Debug, Clone, Copy)]
 pub enum Age {
     /// Nothing has been acknowledged since the FIN.
     Least,
-    /// Later acknowledgements hide when the FIN came; the last byte came before it.
+    /// Later acknowledgements hide the time of the FIN; the last byte came before it.
     Most,
 }
 
@@ -138,8 +138,8 @@ pub fn sockets_of(list: &Value) -> impl Iterator<Item = &Value> {
     list["sockets"].as_array().expect("a list").iter()
 }
 
-/// Makes a network namespace with its loopback up, and moves the calling thread there. `None`
-/// where that is not permitted.
+/// Makes a network namespace with its loopback up, and moves the calling thread there. `None` if permission is
+/// denied.
 fn own_namespace() -> Option<Program> {
     if !is_root() {
         return None;
@@ -170,7 +170,7 @@ pub fn closewait() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_closewait"))
 }
 
-/// The helper program, beside the directory of this one.
+/// The helper program, in the directory beside this one.
 pub fn misbehave() -> PathBuf {
     let this = std::env::current_exe().unwrap();
     let profile = this.ancestors().nth(2).expect("a target directory");
@@ -184,10 +184,10 @@ pub fn misbehave() -> PathBuf {
     program
 }
 
-/// What a command has printed, and how it ended.
+/// The output of a command, and how it ended.
 #[derive(Debug)]
 pub struct Run {
-    /// -1 when a signal ended it.
+    /// -1 if a signal ended it.
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
@@ -196,8 +196,7 @@ pub struct Run {
 pub fn run(command: &mut Command) -> Run {
     let output = loop {
         match command.output() {
-            // A child that another test is starting holds the copy of the tool open for writing
-            // until its own exec.
+            // A child that another test is starting keeps the copy of the tool open for writing until its exec.
             Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => {
                 thread::sleep(Duration::from_millis(10));
             }
@@ -211,7 +210,7 @@ pub fn run(command: &mut Command) -> Run {
     }
 }
 
-/// A role that somebody else plays.
+/// A role that another program starts.
 pub struct Guest {
     program: Program,
     _dir: tempfile::TempDir,
@@ -223,25 +222,25 @@ impl Guest {
     }
 }
 
-/// A copy of a program that everybody may run.
+/// A copy of a program that everyone may execute.
 fn copy(program: &Path) -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let copy = dir.path().join(program.file_name().unwrap());
     std::fs::copy(program, &copy).unwrap();
-    // Once it has run, no child of another test has it open for writing any more.
+    // Once it has run, no child of another test has it open for writing.
     run(Command::new(&copy).arg("--help"));
     (dir, copy)
 }
 
-/// The tool where an unprivileged user may run it.
+/// The tool, in a place where an unprivileged user may execute it.
 pub struct Nobody {
     _dir: tempfile::TempDir,
     pub program: PathBuf,
 }
 
 impl Nobody {
-    /// Copies the tool: its own directory may be closed to others.
+    /// Copies the tool, since others may have no access to its directory.
     pub fn new() -> Nobody {
         let (dir, program) = copy(closewait());
         Nobody { _dir: dir, program }
@@ -251,7 +250,7 @@ impl Nobody {
         &self.program
     }
 
-    /// Runs the tool as user and group 65534 with no other group; when not root, as who we are.
+    /// Runs the tool as user and group 65534 without other groups; without root, as the current user.
     pub fn closewait(&self, args: &[&str]) -> Run {
         let mut command = Command::new(&self.program);
         command.args(args).current_dir("/");
@@ -262,8 +261,7 @@ impl Nobody {
     }
 }
 
-/// A running role of misbehave. It is killed when this is dropped, and it ends when the test
-/// does, however that ends.
+/// A running role of misbehave. It is killed when this is dropped, and ends with the test in any case.
 pub struct Program {
     child: Child,
     leash: Option<ChildStdin>,
@@ -297,7 +295,7 @@ impl Program {
         self.child.id()
     }
 
-    /// A fact that the role has told.
+    /// A fact that the role has reported.
     pub fn fact(&self, name: &str) -> &Value {
         let fact = &self.facts[name];
         assert!(!fact.is_null(), "no {name:?} in {}", self.facts);
@@ -321,7 +319,7 @@ impl Program {
         kill_process(pid, Signal::STOP).unwrap();
     }
 
-    /// Lets the role end by itself, and returns what it counted.
+    /// Lets the role end, and returns what it counted.
     pub fn finish(mut self) -> u64 {
         self.leash = None;
         let mut rest = String::new();
@@ -333,20 +331,20 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // An error here means that it has ended already.
+        // An error means that it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Tries until it works: an address or a route that was just added can be used a moment later.
+/// Tries until it works: a new address or route is usable only after a moment.
 pub fn once_possible<T>(mut attempt: impl FnMut() -> std::io::Result<T>) -> T {
     until("the network", || {
         attempt().map_err(|error| error.to_string())
     })
 }
 
-/// Asks again until the answer is one, or the test's patience is over.
+/// Tries again until there is a result, or the time is up.
 pub fn until<T>(what: &str, mut answer: impl FnMut() -> Result<T, String>) -> T {
     let start = Instant::now();
     loop {

@@ -1,4 +1,4 @@
-//! All misbehaviours at once in one place: each set is told apart.
+//! All misbehaviours at once in one namespace: each is recognized.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use crate::accuse::{Expected, array, check_list, check_triage};
 use crate::lab::{Age, Lab, Program};
 use crate::replay::is_the_same_replayed;
 
-/// What is to be found of a program that has been started.
+/// The expected result for a started program.
 struct Suspect {
     program: Program,
     cause: &'static str,
@@ -14,7 +14,7 @@ struct Suspect {
     side: &'static str,
     port: &'static str,
     owner_kind: &'static str,
-    /// The facts that tell the owners.
+    /// The facts with the owners.
     owners: &'static [&'static str],
     age: Age,
 }
@@ -78,7 +78,7 @@ fn everything(lab: &Lab) -> Vec<Suspect> {
     suspects[8].severity = "critical";
     suspects[8].owner_kind = "listener";
     suspects[9].owners = &["pid", "child_pid"];
-    // Keepalive probes, a stream and window probes are still acknowledged.
+    // Keepalive probes, a stream and window probes still get acknowledgements.
     for at in [1, 10, 11] {
         suspects[at].age = Age::Most;
     }

@@ -1,4 +1,4 @@
-//! MPTCP: connections of their own, each with TCP sockets below it that the kernel alone uses.
+//! MPTCP connections, each with TCP sockets that only the kernel uses.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -12,15 +12,15 @@ use crate::lab::{Age, GRACE_MS, Lab, Lack, Nobody, left_out, sockets_of, until};
 
 const CONNECTIONS: usize = 20;
 
-/// A server and its clients, all of MPTCP.
+/// An MPTCP server and its clients.
 struct Servers {
     lab: Lab,
     listener: TcpListener,
-    /// Accepted; their clients have sent a request, had an answer and gone.
+    /// Accepted connections whose clients have sent a request, received an answer and closed.
     leaked: Vec<TcpStream>,
 }
 
-/// `None` where the kernel has no MPTCP, or has it switched off.
+/// `None` if the kernel has no MPTCP, or it is disabled.
 fn socket() -> Option<OwnedFd> {
     let made = rustix::net::socket_with(
         AddressFamily::INET,
@@ -93,7 +93,7 @@ impl Servers {
     }
 }
 
-fn told(kinds: &[(&str, &str, u64)]) -> BTreeSet<(String, String, u64)> {
+fn reported(kinds: &[(&str, &str, u64)]) -> BTreeSet<(String, String, u64)> {
     kinds
         .iter()
         .map(|(protocol, state, count)| ((*protocol).to_owned(), (*state).to_owned(), *count))
@@ -114,7 +114,7 @@ fn leaked_connections_of_mptcp_count_once_and_have_their_owner_and_port() {
     assert_eq!(triage["states"]["ESTABLISHED"], 0, "{}", triage["states"]);
     assert_eq!(triage["complete"], true, "{}", triage["gaps"]);
     let finding = &triage["findings"][0];
-    // Recv-Q 0 does not tell whether end-of-file was read.
+    // Recv-Q 0 does not show whether the end of file was read.
     assert_eq!(finding["cause"], "unclear");
     assert_eq!(finding["severity"], "warning");
     assert_eq!(finding["sockets"], CONNECTIONS);
@@ -171,7 +171,7 @@ fn each_subflow_is_listed_after_its_connection_with_the_same_owner() {
     let list = until("two in CLOSE_WAIT", || {
         let list = servers.lab.json(&["list", "-a"]);
         let kinds = servers.listed(&list);
-        let expected = told(&[
+        let expected = reported(&[
             ("mptcp", "LISTEN", 1),
             ("subflow", "LISTEN", 1),
             ("mptcp", "CLOSE_WAIT", 2),
@@ -201,11 +201,11 @@ fn each_subflow_is_listed_after_its_connection_with_the_same_owner() {
             assert_eq!(connection[name], subflow[name], "{name}");
         }
     }
-    // The same without privilege.
+    // The same applies without privilege.
     let told_nobody = Nobody::new().closewait(&["list", "-a", "--json"]);
     let told_nobody = serde_json::from_str(&told_nobody.stdout).unwrap();
     assert_eq!(servers.listed(&told_nobody), servers.listed(&list));
-    // Where no figure of TCP is wanted too.
+    // Also if no figure of TCP is wanted.
     let bare = ["list", "-a", "--columns", "protocol,state,local", "--json"];
     let bare = servers.lab.closewait(&bare).stdout;
     let bare = serde_json::from_str(&bare).unwrap();
@@ -304,14 +304,14 @@ fn mptcp_is_read_in_every_namespace() {
     let Some(servers) = Servers::new(2) else {
         return;
     };
-    // From another one.
+    // From another namespace.
     let here = Lab::new();
     let pid = servers.lab.holder_pid().unwrap().to_string();
     for args in [["list", "-a", "-N", &pid].as_slice(), &["list", "-a", "-A"]] {
         let list = here.json(args);
         let kinds = servers.listed(&list);
         for kind in [("mptcp", "LISTEN", 1), ("subflow", "LISTEN", 1)] {
-            assert!(kinds.is_superset(&told(&[kind])), "{args:?}: {kinds:?}");
+            assert!(kinds.is_superset(&reported(&[kind])), "{args:?}: {kinds:?}");
         }
     }
 }

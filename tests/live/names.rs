@@ -1,4 +1,4 @@
-//! Names in place of numbers, by a name server that the test runs.
+//! Names instead of numbers, from a name server of the test.
 
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::lab::{Lab, Lack, closewait, left_out, run};
 
-/// Answers every question for the name of an address by `peer.example`; of 127.0.0.9 nothing.
+/// Answers every question for the name of an address with `peer.example`, except for 127.0.0.9.
 fn serve(socket: UdpSocket) {
     thread::spawn(move || {
         let mut question = [0; 512];
@@ -61,7 +61,7 @@ fn names_are_looked_up_only_where_they_are_asked_for_and_for_a_bounded_time() {
     assert!(plain.stdout.contains("127.0.0.7:8080"), "{}", plain.stdout);
     let named = list("-r");
     assert!(named.stdout.contains("peer.example:"), "{}", named.stdout);
-    // Nobody answers for that one, and the rest does not wait for it.
+    // That one gets no answer, and the others do not wait for it.
     let unnamed = format!("127.0.0.9:{}", silent.local_addr().unwrap().port());
     assert!(named.stdout.contains(&unnamed), "{}", named.stdout);
     assert!(
@@ -69,7 +69,7 @@ fn names_are_looked_up_only_where_they_are_asked_for_and_for_a_bounded_time() {
         "{}",
         named.stderr
     );
-    // As in ss: -n with -r names hosts, and leaves ports numbers.
+    // As in ss: -n with -r resolves hosts, but keeps ports numeric.
     let hosts = list("-nr");
     assert!(
         hosts.stdout.contains("peer.example:8080"),

@@ -1,5 +1,4 @@
-//! Every network namespace at once: the same addresses and ports in each, and nothing of one taken
-//! for the other's.
+//! All network namespaces at once, with the same addresses and ports in each: they are not confused.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpListener, TcpStream};
@@ -13,15 +12,15 @@ use serde_json::Value;
 use crate::lab::{Age, Lab, Lack, Nobody, closewait, left_out, run, sockets_of, until};
 use crate::replay::is_the_same_replayed_of_all;
 
-/// Neither is one that the kernel gives to a connecting socket.
+/// Ports that the kernel does not assign to connecting sockets.
 const SERVER: u16 = 18080;
 const CLIENT: u16 = 20000;
 
-/// A connection of which the server's end is in CLOSE_WAIT.
+/// A connection whose server end is in CLOSE_WAIT.
 pub struct Connection {
     _listener: Option<TcpListener>,
     pub server: TcpStream,
-    /// Where it is kept, it has closed one direction only.
+    /// If it is kept, only one direction is closed.
     client: Option<TcpStream>,
 }
 
@@ -29,7 +28,7 @@ impl Connection {
     pub fn new(keeps_listener: bool, keeps_client: bool) -> Connection {
         let at = |port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
         let listener = TcpListener::bind(at(SERVER)).unwrap();
-        // What other tests start must not inherit it.
+        // Children of other tests must not inherit it.
         let flags = SocketFlags::CLOEXEC;
         let end = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).unwrap();
         bind(&end, &at(CLIENT)).unwrap();
@@ -37,7 +36,7 @@ impl Connection {
         let client = TcpStream::from(end);
         let (server, _) = listener.accept().unwrap();
         client.shutdown(Shutdown::Write).unwrap();
-        // Once the end-of-file can be seen, the socket is in CLOSE_WAIT.
+        // Once the end of file can be read, the socket is in CLOSE_WAIT.
         assert_eq!(server.peek(&mut [0]).unwrap(), 0);
         Connection {
             _listener: keeps_listener.then_some(listener),
@@ -47,7 +46,7 @@ impl Connection {
     }
 }
 
-/// A namespace that has a name and no process.
+/// A namespace with a name but no process.
 pub struct Named(pub String);
 
 impl Named {
@@ -76,7 +75,7 @@ impl Drop for Named {
     }
 }
 
-/// The label of a namespace that has no name.
+/// The label of a namespace without a name.
 pub fn label(lab: &Lab) -> Option<String> {
     let link = std::fs::read_link(format!("/proc/{}/ns/net", lab.holder_pid()?)).unwrap();
     Some(link.to_str().unwrap().to_owned())
@@ -87,8 +86,7 @@ fn in_namespace<'a>(list: &'a Value, netns: &str) -> Vec<&'a Value> {
     sockets_of(list).filter(is_it).collect()
 }
 
-/// The descriptors by which this process holds a socket. A child that another test starts holds
-/// everything as well until its exec.
+/// The descriptors of this process for a socket. A child that another test starts has them too, until its exec.
 fn fds(socket: &Value) -> Vec<i64> {
     let owners = socket["owners"].as_array().unwrap();
     owners
@@ -118,25 +116,25 @@ fn the_same_ends_in_two_namespaces_are_two_connections() {
     let [of_named] = in_namespace(&list, &named.0)[..] else {
         panic!("one in {}: {list:#}", named.0);
     };
-    // The holders are those of the very socket.
+    // The holders are those of this very socket.
     assert_eq!(fds(of_first), [i64::from(served.server.as_raw_fd())]);
     assert_eq!(fds(of_named), [i64::from(abandoned.server.as_raw_fd())]);
     assert_ne!(of_first["inode"], of_named["inode"]);
     assert_eq!(of_first["side"], "server");
-    // Nor does the other end of the one that still waits belong to the other.
+    // The other end of the unaccepted connection is in its own namespace too.
     let finding = |netns: &str| {
         let findings = list["findings"].as_array().unwrap();
         let found = findings.iter().find(|finding| finding["netns"] == netns);
         found.unwrap_or_else(|| panic!("a finding in {netns}: {list:#}"))["evidence"].to_string()
     };
-    let told = finding(&first_label);
+    let reported = finding(&first_label);
     assert!(
-        told.contains("closed one direction only and wait"),
-        "{told}"
+        reported.contains("closed one direction only and wait"),
+        "{reported}"
     );
     assert!(!finding(&named.0).contains("closed one direction only and wait"));
     assert!(served.client.is_some() && abandoned.client.is_none());
-    // Each group is one namespace's.
+    // Each group belongs to one namespace.
     for group in list["groups"].as_array().unwrap() {
         assert_eq!(group["sockets"], 1, "{group:#}");
     }
@@ -171,7 +169,7 @@ fn a_namespace_is_selected_by_its_name_and_by_its_number() {
     let others = labels(&label, "!=");
     assert!(others.contains(&named.0) && !others.contains(&label));
     is_the_same_replayed_of_all(&lab, &named.0);
-    // Nothing was looked at, which is not the same as nothing found.
+    // Nothing was read, which differs from nothing found.
     let none = lab.closewait(&["netns", "=", "closewait-no-such-namespace"]);
     assert_eq!(none.code, 1);
     assert!(
@@ -190,12 +188,12 @@ fn who_may_not_enter_a_namespace_reads_it_through_a_process_and_says_so() {
         return;
     }
     let _connection = Connection::new(true, true);
-    // The tool runs elsewhere, and may not enter the lab.
+    // The tool runs in another namespace, and cannot enter the lab.
     Named::new("elsewhere").enter();
     let list = until("the lab through /proc", || {
-        let told = nobody.closewait(&["list", "-A", "--json", "sport", "=", "18080"]);
-        assert_eq!(told.code, 0, "{}", told.stderr);
-        let list: Value = serde_json::from_str(&told.stdout).unwrap();
+        let reported = nobody.closewait(&["list", "-A", "--json", "sport", "=", "18080"]);
+        assert_eq!(reported.code, 0, "{}", reported.stderr);
+        let list: Value = serde_json::from_str(&reported.stdout).unwrap();
         let inodes = lab.json(&["list", "-A", "sport", "=", "18080"]);
         let is_ours = |socket: &&Value| !fds(socket).is_empty();
         let ours = sockets_of(&inodes).find(is_ours).unwrap()["inode"].clone();
@@ -221,15 +219,15 @@ fn who_may_not_enter_a_namespace_reads_it_through_a_process_and_says_so() {
 #[test]
 fn one_namespace_and_all_of_them_cannot_be_asked_for_at_once() {
     for args in [["-A", "-N", "1"].as_slice(), &["-A", "list", "-N", "1"]] {
-        let told = run(Command::new(closewait()).args(args));
-        assert_eq!(told.code, 2, "{args:?}: {}", told.stderr);
+        let reported = run(Command::new(closewait()).args(args));
+        assert_eq!(reported.code, 2, "{args:?}: {}", reported.stderr);
     }
-    let told = run(Command::new(closewait()).args(["-A", "dev", "lo"]));
-    assert_eq!(told.code, 2);
+    let reported = run(Command::new(closewait()).args(["-A", "dev", "lo"]));
+    assert_eq!(reported.code, 2);
     assert!(
-        told.stderr.contains("choose one with -N"),
+        reported.stderr.contains("choose one with -N"),
         "{}",
-        told.stderr
+        reported.stderr
     );
 }
 

@@ -1,4 +1,4 @@
-//! Without privilege: what rests on sockets alone is still right, and what is missing is said.
+//! Without privilege: facts about the sockets are still right, and missing facts are reported.
 
 use serde_json::Value;
 
@@ -86,7 +86,7 @@ fn another_namespace_is_read_from_proc_where_it_may_not_be_entered() {
     let _outside = Lab::new();
     let nobody = Nobody::new();
     let pid = states.pid().to_string();
-    // A last acknowledgement may still be on its way.
+    // The last acknowledgement may still be in flight.
     until("the same sockets from both", || {
         let there = of_procfs_crate(states.pid());
         let run = nobody.closewait(&["list", "-a", "--json", "-N", &pid]);

@@ -1,5 +1,4 @@
-//! Whose the sockets are: every holder, the listener of those that nobody has accepted, and the
-//! kernel.
+//! The owners of sockets: every holder, the listener of unaccepted connections, and the kernel.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -99,7 +98,7 @@ fn sockets_in_no_processs_hands_are_the_kernels() {
             assert_eq!(socket["uid"], Value::Null, "nobody's, not root's: {socket}");
         }
     }
-    // On a loopback of others a port may have been another one's a moment ago.
+    // On a shared loopback, another program may have just used the port.
     assert!(seen == 4 || (seen > 4 && !lab.is_private()), "{seen}");
 }
 
@@ -157,7 +156,7 @@ fn without_privilege_hidden_owners_are_counted_and_said() {
         owners["hint"].as_str().unwrap().contains("root"),
         "{owners}"
     );
-    // Two on the queue, one on the full queue: their listener's process is hidden as well.
+    // Two in the queue, one at the full queue: the process of their listener is hidden too.
     assert_eq!(gap("listener-unknown")["count"], json!(3));
     let list = nobody.closewait(&["list", "-a"]);
     assert_eq!(list.code, 0);

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 use crate::lab::{Lab, Lack, Nobody, is_root, left_out, sockets_of};
 
-/// Where version 2 is mounted; the second beside version 1.
+/// The mount points of version 2; the second one is used beside version 1.
 const MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 
-/// A control group of the test's own.
+/// A control group of the test.
 pub struct Group(PathBuf);
 
 impl Group {
-    /// `None`, said, where groups cannot be made.
+    /// `None`, with a message, if groups cannot be made.
     pub fn new(name: &str) -> Option<Group> {
         if !is_root() {
             left_out(Lack::Root);
@@ -34,7 +34,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // Only an empty one can be removed: its process may still be on its way out.
+        // Only an empty group can be removed: its process may not have ended yet.
         for _ in 0..100 {
             if fs::remove_dir(&self.0).is_ok() {
                 return;
@@ -73,7 +73,7 @@ fn the_unit_of_a_process_selects_its_sockets() {
         sockets_of(&all).count(),
         sockets_of(&selected).count() + sockets_of(&others).count()
     );
-    // What nobody asks for is not read.
+    // What is not needed is not read.
     assert!(sockets_of(&all).all(|socket| socket.get("unit").is_none()));
 }
 
@@ -88,12 +88,12 @@ fn whose_holder_is_hidden_is_in_no_unit_that_is_known() {
     group.add(inside.pid());
     let nobody = Nobody::new();
     for operator in ["=", "!="] {
-        let told = nobody.closewait(&["-q", "unit", operator, &name, "state", "close-wait"]);
-        assert_eq!(told.code, 2, "{operator}: {}", told.stderr);
+        let reported = nobody.closewait(&["-q", "unit", operator, &name, "state", "close-wait"]);
+        assert_eq!(reported.code, 2, "{operator}: {}", reported.stderr);
         assert!(
-            told.stderr.contains("the filter asks for"),
+            reported.stderr.contains("the filter asks for"),
             "{}",
-            told.stderr
+            reported.stderr
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Connections that a server closed: a pool at rest, one to which the server said goodbye, a leak.
+//! Connections that a server has closed: an idle pool, one that got a farewell, a leak.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use crate::accuse::{Expected, array, check_evidence, check_list, check_triage};
 use crate::lab::{Age, Lab, Program, until};
 use crate::prepared::prepared;
 
-/// The finding about the connections of a pool, once all of them linger.
+/// The finding about the connections of a pool, once all of them count.
 fn found(lab: &Lab, pool: &Program) -> Value {
     let expected = Expected {
         cause: "stale-pool",
@@ -44,7 +44,7 @@ fn a_hundred_and_twenty_that_were_closed_together_are_a_pool_at_rest() {
     );
     assert_eq!(finding["pool"]["shape"], "burst", "{finding:#}");
     assert_eq!(finding["pool"]["established"], 0, "{finding:#}");
-    // They are no fault, and they count for whoever asks for a count.
+    // They are no fault, but a count includes them.
     let port = pool.number("server_port").to_string();
     let check = lab.closewait(&["check", "--port", &port]);
     assert!(check.stdout.contains("120 in a pool at rest"), "{check:?}");
@@ -70,7 +70,7 @@ fn what_a_server_says_as_it_closes_is_no_response_body() {
 
 #[test]
 fn connections_that_are_forgotten_one_after_the_other_are_a_leak() {
-    // It must still go on when it is looked at: started now.
+    // Started now, since it must still run when it is read.
     let lab = Lab::new();
     let leak = lab.start("drip", &["every_ms=150"]);
     let port = leak.number("server_port");

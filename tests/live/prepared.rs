@@ -1,5 +1,5 @@
-//! Programs that were started early: a connection has to linger for seconds before it counts, and
-//! waiting for all of them at once takes no longer than for one.
+//! Programs that are started early: a connection counts only after some seconds, and waiting for all of them at
+//! once takes no longer than for one.
 
 use std::collections::HashMap;
 use std::sync::mpsc::{self, Receiver};
@@ -17,7 +17,7 @@ static STARTED: LazyLock<Mutex<HashMap<&str, Arriving>>> = LazyLock::new(|| {
     Mutex::new(started.collect())
 });
 
-/// What is started, each in a lab of its own: a name, the role and its settings.
+/// The programs to start, each in its own lab: name, role and settings.
 const ALL: &[(&str, &str, &[&str])] = &[
     ("leak", "leak", &["connections=120", "dead=5"]),
     ("watched", "leak", &["connections=3", "epoll=watched"]),
@@ -72,8 +72,7 @@ const ALL: &[(&str, &str, &[&str])] = &[
     ("passing", "proxy", &["connections=5", "passes_on=true"]),
 ];
 
-/// Takes a program over, and moves the calling thread to where it is. The first call starts all
-/// of them.
+/// Takes over a program, and moves the calling thread to its lab. The first call starts all of them.
 pub fn prepared(name: &str) -> (Lab, Program) {
     let arriving = STARTED.lock().unwrap().remove(name).expect("a name, once");
     let (lab, program) = arriving.recv().expect("a program that got ready");
@@ -81,14 +80,13 @@ pub fn prepared(name: &str) -> (Lab, Program) {
     (lab, program)
 }
 
-/// Starts a program from a thread that stays, since a program ends with the thread that started
-/// it.
+/// Starts a program from a thread that stays: a program ends with the thread that started it.
 fn start(role: &'static str, settings: &'static [&'static str]) -> Arriving {
     let (ready, arriving) = mpsc::channel();
     thread::spawn(move || {
         let lab = Lab::new();
         let program = lab.start(role, settings);
-        // Where the test is filtered out nobody takes it, and it ends with the whole.
+        // If its test is filtered out, the program ends with the test process.
         let _ = ready.send((lab, program));
         loop {
             thread::park();

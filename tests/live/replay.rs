@@ -1,5 +1,4 @@
-//! A recording says in every view what the host itself says: what is live and what is replayed
-//! are the same but for what passes: time.
+//! Every view of a recording equals the live view of the host, except for times.
 
 use std::io::Read;
 use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
@@ -12,7 +11,7 @@ use serde_json::Value;
 
 use crate::lab::{Lab, Lack, closewait, left_out, once_possible, run};
 
-/// What is looked at: everything that a command can show.
+/// The views to compare: everything that a command can show.
 const VIEWS: [&str; 34] = [
     "",
     "--json",
@@ -50,17 +49,17 @@ const VIEWS: [&str; 34] = [
     "check --state established -w 0 --by total",
 ];
 
-/// Looks at the lab in every view, live and recorded.
+/// Compares the lab in every view, live and recorded.
 pub fn is_the_same_replayed(lab: &Lab) {
     agree(lab, &[], &VIEWS);
 }
 
-/// The same of what every view rests on, where traffic changes the figures of the sockets.
+/// Compares only the basic views, if traffic changes the figures of the sockets.
 pub fn means_the_same_replayed(lab: &Lab) {
     agree(lab, &[], &["--json", "list", "check -v"]);
 }
 
-/// The same of one namespace among all that are recorded.
+/// Compares one namespace among all that are recorded.
 pub fn is_the_same_replayed_of_all(lab: &Lab, netns: &str) {
     let views = ["--json", "list -a -e", "list -a --csv", "--by netns,state"];
     let views = views.map(|view| format!("{view} netns = {netns}"));
@@ -141,7 +140,7 @@ fn a_redacted_recording_has_no_address_or_name_of_the_host_in_its_bytes() {
                 .map(|octet| format!("{octet:02X}"))
                 .collect::<String>()
         };
-        // As /proc has it: words of the host's byte order.
+        // As in /proc: words in the host's byte order.
         let words = octets.chunks(4).flat_map(|word| word.iter().rev().copied());
         secrets.push(hexadecimal(words.collect()).into_bytes());
         secrets.push(hexadecimal(octets.clone()).into_bytes());
@@ -158,14 +157,14 @@ fn a_redacted_recording_has_no_address_or_name_of_the_host_in_its_bytes() {
         let (before, after) = (unpacked(plain), unpacked(masked));
         let has =
             |bytes: &[u8], secret: &[u8]| bytes.windows(secret.len()).any(|part| part == secret);
-        // The search finds what is there.
+        // The search finds the address.
         let found = secrets.iter().filter(|secret| has(&before, secret)).count();
         assert!(found >= 5, "{source}: {found}");
         for secret in &secrets {
             let text = String::from_utf8_lossy(secret);
             assert!(!has(&after, secret), "{source}: {text}");
         }
-        // It says the same of others.
+        // Other files have the same text.
         let said = |file: &str| {
             let document = lab.json(&["--from", file, "-tu"]);
             let groups = document["groups"].as_array().unwrap();
@@ -209,7 +208,7 @@ fn a_diff_with_now_tells_the_same_sockets_from_others_of_the_same_number() {
         } else {
             "ends"
         };
-        // Where nothing was there before, nothing lacks a cookie.
+        // Without earlier sockets, no cookie is missing.
         assert!(
             diff["told_by"] == told_by || diff["total"]["before"] == 0,
             "{diff}"
@@ -234,8 +233,8 @@ fn a_diff_with_now_tells_the_same_sockets_from_others_of_the_same_number() {
     drop(stays);
 }
 
-/// How often live and recorded are looked at before a difference counts: streams that go on, and
-/// ages that pass a bound, may change what is said between the two.
+/// How often live and recorded views are compared before a difference counts: active streams, and ages that
+/// cross a bound, change the text in between.
 const TRIES: usize = 5;
 
 fn agree(lab: &Lab, flags: &[&str], views: &[&str]) {
@@ -255,10 +254,10 @@ fn agree(lab: &Lab, flags: &[&str], views: &[&str]) {
     assert!(left.is_empty(), "{left:#?}");
 }
 
-/// Looks at one view live and recorded; how they differ.
+/// Compares one view live and recorded, and returns the difference.
 fn compared(lab: &Lab, view: &str, file: &str) -> Result<(), String> {
     let words: Vec<&str> = view.split(' ').filter(|word| !word.is_empty()).collect();
-    // The diagram asks no process.
+    // The diagram reads no process.
     let sample: &[&str] = match view {
         "explain" => &[],
         _ => &["--sample", "0"],
@@ -272,7 +271,7 @@ fn compared(lab: &Lab, view: &str, file: &str) -> Result<(), String> {
             live.code, replayed.code, replayed.stderr
         ));
     }
-    // A recording is looked at elsewhere, where this path says nothing.
+    // A recording is read elsewhere, where this path means nothing.
     let path = closewait().to_string_lossy();
     let stdout = live.stdout.replace(path.as_ref(), "closewait");
     [
@@ -284,7 +283,7 @@ fn compared(lab: &Lab, view: &str, file: &str) -> Result<(), String> {
     .map_or(Ok(()), Err)
 }
 
-/// Where two texts differ first, and what stands there.
+/// The first difference between two texts.
 fn difference(live: &[String], replayed: &[String]) -> Option<String> {
     let (live, replayed) = (live.join("\n"), replayed.join("\n"));
     let mut same = live.bytes().zip(replayed.bytes());
@@ -309,14 +308,14 @@ static DURATION: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\b(?:\d+(?:\.\d+)? ?(?:ms|[smhd]))+\b").unwrap());
 static MOMENT: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\d{4}-\d\d-\d\d[ T][\d:.]+(?: UTC|Z)?").unwrap());
-/// Other tests make and leave namespaces and processes meanwhile.
+/// Other tests create and remove namespaces and processes meanwhile.
 static ELSEWHERE: LazyLock<Regex> = LazyLock::new(|| {
     let others = r"\d+ other network namespaces? \(\d+ process(?:es)?\)";
     Regex::new(&format!(r"{others}|\d+ of \d+ processes read")).unwrap()
 });
 static BLANKS: LazyLock<Regex> = LazyLock::new(|| Regex::new(" +").unwrap());
 
-/// A text without what passes, and without what says that it is of a recording.
+/// A text without times, and without the marks of a recording.
 fn timeless(text: &str) -> Vec<String> {
     if text.starts_with("netns,") {
         return timeless_csv(text);
@@ -336,7 +335,7 @@ fn timeless(text: &str) -> Vec<String> {
         let line = MOMENT.replace_all(&line, "WHEN");
         let line = DURATION.replace_all(&line, "LONG");
         let line = ELSEWHERE.replace_all(&line, "OTHERS");
-        // Two bounds read the same for a part of each second.
+        // Two bounds print the same for part of each second.
         let line = line.replace("LONG–LONG", "≈LONG");
         BLANKS.replace_all(&line, " ").into_owned()
     };
@@ -345,7 +344,7 @@ fn timeless(text: &str) -> Vec<String> {
     lines.map(line).collect()
 }
 
-/// Whether a text tells what this process does, which runs other tests meanwhile.
+/// Whether a text is about this process, which runs other tests meanwhile.
 fn is_of_the_tests(text: &str) -> bool {
     text.contains(&format!("[{}]", std::process::id()))
 }

@@ -1,4 +1,4 @@
-//! The two ways of finding holders: /proc/*/fd, and the kernel's own walk by a BPF iterator.
+//! The two methods of finding holders: /proc/*/fd, and a BPF iterator.
 
 use std::fs::File;
 use std::process::Command;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::lab::{Age, Lab, Lack, Nobody, closewait, is_root, left_out, run, sockets_of, until};
 
-/// Whether the kernel walks for us here; says so where it does not.
+/// Whether a BPF iterator is available; prints a message if not.
 fn walks(lab: &Lab) -> bool {
     let run = lab.closewait(&["list", "-a", "--scan", "bpf"]);
     if run.code != 0 {
@@ -17,7 +17,7 @@ fn walks(lab: &Lab) -> bool {
     run.code == 0
 }
 
-/// Every holder of every socket of the lab, as a scan finds them.
+/// Every holder of every socket of the lab, by one method.
 fn holders(lab: &Lab, scan: &str) -> Vec<Value> {
     let list = lab.json(&["list", "-a", "--scan", scan]);
     let sockets = sockets_of(&list);
@@ -47,7 +47,7 @@ fn the_kernels_walk_finds_the_same_holders_as_proc() {
     if !walks(&lab) {
         return;
     }
-    // What the programs do goes on: only between two equal answers can a third be expected.
+    // The programs keep running: a result is comparable only between two equal ones.
     let from_kernel = until("the same holders from /proc, the kernel, and /proc", || {
         let before = holders(&lab, "procfs");
         let from_kernel = holders(&lab, "bpf");
@@ -71,7 +71,7 @@ fn the_kernels_walk_finds_the_same_holders_as_proc() {
     );
 }
 
-/// Whose the CLOSE_WAIT sockets on a port are, as a scan finds it: the processes' numbers.
+/// The processes that hold the CLOSE_WAIT sockets on a port, by one method.
 fn owners_of(lab: &Lab, port: u16, scan: &str) -> Vec<Vec<u64>> {
     let port = port.to_string();
     let list = lab.json(&[
@@ -111,7 +111,7 @@ fn what_only_a_thread_or_an_io_uring_holds_is_found_by_either_scan() {
     }
 }
 
-/// Whether programs may have an io_uring here; says so where not.
+/// Whether io_uring is available; prints a message if not.
 fn rings() -> bool {
     let switch = std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled");
     let off = switch.is_ok_and(|switch| switch.trim() != "0");
@@ -128,7 +128,7 @@ fn a_process_that_may_not_be_read_is_said_to_be_so_by_either_scan() {
     if !walks(&lab) {
         return;
     }
-    // Some kernels keep a process from an iterator too, as pid 1 of some virtual machines.
+    // Some kernels hide a process from an iterator too, such as PID 1 of some virtual machines.
     let unread = |scan: &str| {
         let run = lab.closewait(&["list", "-a", "-v", "--scan", scan]);
         let words: Vec<&str> = run
@@ -159,7 +159,7 @@ fn findings_and_their_evidence_are_the_same_by_either_scan() {
     }
     let port = leak.number("port") as u16;
     lab.lingering(port, 150, Age::Least);
-    let told = |scan: &str| {
+    let reported = |scan: &str| {
         let triage = lab.json(&["--scan", scan]);
         let finding = &triage["findings"][0];
         assert_eq!(finding["cause"], "never-closed", "{triage:#}");
@@ -170,7 +170,7 @@ fn findings_and_their_evidence_are_the_same_by_either_scan() {
             finding["severity"]
         ])
     };
-    assert_eq!(told("bpf"), told("procfs"));
+    assert_eq!(reported("bpf"), reported("procfs"));
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn where_the_walk_is_refused_it_is_an_error_only_if_it_was_asked_for() {
     if !walks(&lab) {
         return;
     }
-    // Another PID namespace numbers processes otherwise.
+    // Another PID namespace has other process numbers.
     let inside = |args: &[&str]| {
         let mut command = Command::new("unshare");
         command.args(["--pid", "--fork", "--mount-proc"]);
@@ -233,7 +233,7 @@ fn with_many_open_files_root_has_the_kernel_walk_and_proc_is_read_where_it_does_
         scanned.stderr
     );
     assert_eq!(walked.stdout, scanned.stdout);
-    // Without the right to load programs (capability 39, CAP_BPF; 21 has it too, CAP_SYS_ADMIN).
+    // Without the capabilities to load programs: CAP_BPF (39), or CAP_SYS_ADMIN (21).
     let mut command = Command::new("setpriv");
     command.args(["--bounding-set", "-bpf,-sys_admin"]);
     let refused = run(command.arg(closewait()).args(args));
@@ -243,7 +243,7 @@ fn with_many_open_files_root_has_the_kernel_walk_and_proc_is_read_where_it_does_
         refused.stderr
     );
     assert_eq!(refused.stdout, scanned.stdout);
-    // With it, whoever has it: 65534 is nobody.
+    // With them, also as an unprivileged user: 65534 is nobody.
     let tool = Nobody::new();
     let mut command = Command::new("setpriv");
     command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
@@ -256,7 +256,7 @@ fn with_many_open_files_root_has_the_kernel_walk_and_proc_is_read_where_it_does_
         other.stderr
     );
     assert_eq!(other.stdout, scanned.stdout);
-    // Nothing that matches is held: nobody walks.
+    // No matching socket has a holder, so there is no walk.
     let none = lab.closewait(&["list", "-v", "--port", "1"]);
     assert!(
         none.stderr.contains("no selected socket has one"),

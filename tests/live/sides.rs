@@ -1,4 +1,4 @@
-//! Which side a socket is on, with no listener to tell it and ports that say nothing.
+//! The side of a socket without a listener and with meaningless ports.
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::accuse::array;
 use crate::lab::{Lab, Run, sockets_of, until};
 
-/// Every port is one that a connecting socket may get.
+/// Makes every port one that a connecting socket may get.
 fn widen_the_range(lab: &Lab) {
     if lab.is_private() {
         let range = "/proc/sys/net/ipv4/ip_local_port_range";
@@ -24,7 +24,7 @@ fn pair(address: &str) -> (TcpStream, TcpStream) {
     (client, listener.accept().unwrap().0)
 }
 
-/// Writes until the other end takes no more.
+/// Writes until the other end has no more room.
 fn stuff(mut stream: &TcpStream) {
     stream.set_nonblocking(true).unwrap();
     let full = loop {
@@ -114,7 +114,7 @@ fn who_opened_a_connection_is_known_in_every_state() {
 #[test]
 fn a_client_on_the_port_of_a_listener_is_a_client() {
     let lab = Lab::new();
-    // A connection to itself: both ends are the one that called connect().
+    // A connection to itself: both ends belong to the socket that called connect().
     let any = SocketAddr::from((Ipv6Addr::LOCALHOST, 0));
     let socket = rustix::net::socket(
         rustix::net::AddressFamily::INET6,
@@ -149,7 +149,7 @@ fn a_leak_of_a_server_that_no_longer_listens_is_one_group_in_every_output() {
         let server = listener.accept().unwrap().0;
         say(&client, &server);
         kept.push(server);
-        // The other end stays for a while, nobody's: FIN_WAIT2.
+        // The other end remains for a while without a process, in FIN_WAIT2.
         drop(client);
     }
     drop(listener);

@@ -1,5 +1,5 @@
-//! What a source does not tell, or not of one moment, is said: an older kernel, and /proc/net/tcp, which
-//! comes a page at a time.
+//! What a source cannot show, or not at one moment, is reported: an older kernel, and /proc/net/tcp, which is
+//! read page by page.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -33,7 +33,7 @@ fn a_table_that_comes_in_pieces_says_so_and_one_of_a_page_does_not() {
     assert!(kinds(&list).contains(&"in-pieces"), "{:?}", kinds(&list));
 }
 
-/// Two connections over two devices can have the same ends, and neither an inode.
+/// Two connections over two devices can have the same ends, and no inode.
 #[test]
 fn rows_of_two_sockets_with_the_same_ends_are_two_and_a_row_twice_is_one() {
     let dir = tempfile::tempdir().unwrap();
@@ -69,7 +69,7 @@ fn rows_of_two_sockets_with_the_same_ends_are_two_and_a_row_twice_is_one() {
     }
     let again = listed(&(many.clone() + &row(1, 0xa)));
     assert_eq!(sockets_of(&again).count(), 999);
-    // Without the kernel's addresses, duplicates cannot be told from other sockets.
+    // Without the kernel's addresses, duplicates cannot be reported from other sockets.
     let many = many.replace("000000000000000a", "0000000000000000");
     let unknown = listed(&(many + &row(1, 0)));
     assert_eq!(sockets_of(&unknown).count(), 999);
@@ -90,16 +90,16 @@ fn a_kernel_before_6_8_has_a_gap_where_bound_inactive_is_asked_for() {
     if Command::new("setarch").arg("--version").output().is_err() {
         return left_out(Lack::Program("setarch"));
     }
-    let told: Value = serde_json::from_str(&run(&mut old).stdout).unwrap();
-    assert_eq!(told["complete"], false);
-    assert_eq!(told["gaps"][0]["kind"], "state-unread");
-    assert_eq!(told["states"]["BOUND_INACTIVE"], Value::Null);
-    // Unless it does show one.
+    let reported: Value = serde_json::from_str(&run(&mut old).stdout).unwrap();
+    assert_eq!(reported["complete"], false);
+    assert_eq!(reported["gaps"][0]["kind"], "state-unread");
+    assert_eq!(reported["states"]["BOUND_INACTIVE"], Value::Null);
+    // Unless it does show an address.
     lab.enter();
     let end = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
     bind(&end, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let told: Value = serde_json::from_str(&run(&mut old).stdout).unwrap();
-    if told["states"]["BOUND_INACTIVE"].as_u64() > Some(0) {
-        assert_eq!(told["complete"], true, "{}", told["gaps"]);
+    let reported: Value = serde_json::from_str(&run(&mut old).stdout).unwrap();
+    if reported["states"]["BOUND_INACTIVE"].as_u64() > Some(0) {
+        assert_eq!(reported["complete"], true, "{}", reported["gaps"]);
     }
 }

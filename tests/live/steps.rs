@@ -1,4 +1,4 @@
-//! Next steps: each is an advice, or a command that a shell runs as it is printed.
+//! Next steps: each is advice, or a command that a shell can run as printed.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::accuse::array;
 use crate::lab::{Age, Lab, Lack, Program, Run, closewait, left_out, run};
 
-/// How an advice may begin. Everything else is a command.
+/// The first words of advice; everything else is a command.
 const ADVICE: [&str; 6] = [
     "look at ",
     "make accept() faster",
@@ -16,7 +16,7 @@ const ADVICE: [&str; 6] = [
     "set request_slowlog_timeout",
     "end it ",
 ];
-/// What is run here: it changes nothing, and does not wait for a person.
+/// The commands that are run here: they change nothing and need no input.
 const HARMLESS: [&str; 5] = ["cat", "ls", "lsof", "ps", "tail"];
 
 #[test]
@@ -71,8 +71,8 @@ fn port(program: &Program) -> u64 {
     facts.into_iter().find_map(Value::as_u64).unwrap()
 }
 
-/// Checks the steps of the findings at these ports, and of those without a port; returns how many
-/// findings that were.
+/// Checks the steps of the findings at these ports, and of those without a port. Returns the number of those
+/// findings.
 fn check(document: &Value, ports: &[u64]) -> usize {
     let about = |finding: &&Value| {
         let ends = [&finding["local_port"], &finding["remote"]["port"]];
@@ -122,14 +122,14 @@ fn check_step(step: &str, finding: &Value) {
     }
 }
 
-/// The program that a command is about: behind those that lead to where it must run.
+/// The program that a command runs, after those that enter namespaces.
 fn tool(command: &str) -> &str {
     let mut words = command.split(' ').peekable();
     while let Some(word) = words.next() {
         match word {
             "nsenter" | "setpriv" | "timeout" => {
                 assert!(has(word), "{command}");
-                // Options, and a number after each that takes one.
+                // Options, and their numbers.
                 while let Some(option) = words.peek() {
                     let is_option = option.starts_with('-');
                     let is_number = option.bytes().all(|byte| byte.is_ascii_digit());
@@ -145,7 +145,7 @@ fn tool(command: &str) -> &str {
     panic!("no program in {command}")
 }
 
-/// Whether a shell finds it.
+/// Whether a shell finds a program.
 fn has(program: &str) -> bool {
     let mut shell = Command::new("sh");
     shell.args(["-c", "command -v \"$0\"", program]);

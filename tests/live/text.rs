@@ -1,4 +1,4 @@
-//! What goes to terminals and pipes.
+//! Output to terminals and pipes.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -139,7 +139,7 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     let lab = Lab::new();
     let _held = lab.start("leak", &["connections=400"]);
     for args in [&["list"][..], &["list", "--json"], &["list", "--csv"], &[]] {
-        // Nobody reads at all.
+        // There is no reader.
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let output = Command::new(closewait())
@@ -151,7 +151,7 @@ fn a_reader_that_has_seen_enough_is_no_error() {
         assert_eq!(output.status.code(), Some(0), "{args:?}");
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{args:?}");
     }
-    // Somebody reads the first line, as head does.
+    // A reader takes only the first line, like head.
     let mut child = Command::new(closewait())
         .args(["list", "-a"])
         .stdout(Stdio::piped())

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::lab::{Lab, Lack, closewait, left_out, once_possible, run, sockets_of};
 
-/// Sockets with and without a peer, of both families, and IPv4 through IPv6; and a TCP server.
+/// Sockets with and without a peer, in both families, and IPv4 over IPv6; and a TCP server.
 struct Sockets {
     lab: Lab,
     made: Vec<UdpSocket>,
@@ -28,7 +28,7 @@ impl Sockets {
         to_v4.connect(v4.local_addr().unwrap()).unwrap();
         let to_v6 = bind("[::1]:0");
         to_v6.connect(v6.local_addr().unwrap()).unwrap();
-        // It lies unread.
+        // It stays unread.
         to_v4.send(&[0; 100]).unwrap();
         let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         Sockets {
@@ -46,7 +46,7 @@ impl Sockets {
         udp.chain([self.tcp.local_addr().unwrap().port()]).collect()
     }
 
-    /// Protocol, state, Recv-Q and local port of each of our sockets.
+    /// Protocol, state, Recv-Q and local port of each of our sockets in the tool.
     fn listed(&self, args: &[&str]) -> BTreeSet<(String, String, u64, u16)> {
         let ports = self.ports();
         let list = self.lab.json(args);
@@ -61,7 +61,7 @@ impl Sockets {
             .collect()
     }
 
-    /// The same by ss.
+    /// Protocol, state, Recv-Q and local port of each of our sockets in ss.
     fn of_ss(&self, letters: &str) -> Option<BTreeSet<(String, String, u64, u16)>> {
         self.lab.enter();
         let ports = self.ports();
@@ -73,7 +73,7 @@ impl Sockets {
             if !both {
                 words.insert(0, if letters.contains('u') { "udp" } else { "tcp" });
             }
-            // Of one state alone ss has no column.
+            // With a single state, ss has no state column.
             if words[1].parse::<u64>().is_ok() {
                 words.insert(1, "ESTAB");
             }
@@ -113,7 +113,7 @@ fn the_letters_show_the_sockets_of_ss() {
     assert!(tcp_alone.iter().all(|(protocol, ..)| protocol == "tcp"));
 }
 
-/// Family, Recv-Q, Send-Q, both ends and the state of each line of netstat's, ordered.
+/// Family, Recv-Q, Send-Q, both ends and the state of each line of netstat, sorted.
 fn of_netstat(text: &str) -> Vec<[String; 6]> {
     let line = |line: &str| {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
@@ -121,7 +121,7 @@ fn of_netstat(text: &str) -> Vec<[String; 6]> {
             return None;
         };
         let state = words.get(5).copied().unwrap_or("UNCONN");
-        // It has no brackets around IPv6, and shows no interface: the one that is bound is lo.
+        // netstat has no brackets around IPv6, and shows no interface; the bound one is lo.
         let end = |end: &str| end.replace(['[', ']'], "").replace("%lo", "");
         let line = [proto, recv_q, send_q, &end(local), &end(remote), state].map(str::to_owned);
         proto.starts_with("udp").then_some(line)
@@ -206,7 +206,7 @@ fn udp_is_counted_apart_from_tcp() {
         serde_json::json!(["protocol", "state"])
     );
     let udp = triage("-u");
-    // TCP was not looked at: its counts are unknown, not 0.
+    // TCP was not read: its counts are unknown, not 0.
     assert!(udp["states"]["CLOSE_WAIT"].is_null());
     assert_eq!(udp["udp"], both["udp"]);
     assert!(triage("-t").get("udp").is_none());

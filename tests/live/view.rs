@@ -1,4 +1,4 @@
-//! The same sockets as others see them: `ss`, and the procfs crate's parser.
+//! The sockets in other sources: `ss`, and the parser of the procfs crate.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -9,14 +9,14 @@ use serde_json::Value;
 
 use crate::lab::{Lack, left_out, run, sockets_of};
 
-/// What every source tells of a socket.
+/// The facts about a socket that every source has.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Seen {
     pub local: (IpAddr, u16),
     pub remote: (IpAddr, u16),
     pub state: String,
     pub recv_q: u64,
-    /// `None` where the source does not tell it.
+    /// `None` if the source does not show it.
     pub send_q: Option<u64>,
 }
 
@@ -25,14 +25,14 @@ impl Seen {
         ports.contains(&self.local.1) || ports.contains(&self.remote.1)
     }
 
-    /// Whether it is an end of a connection to one of these listeners. What another client left
-    /// in TIME_WAIT may have had the same port at its own end.
+    /// Whether it is an end of a connection to one of these listeners. The end of another client in TIME_WAIT
+    /// may have the same port.
     pub fn is_of(&self, listeners: &[u16]) -> bool {
         self.has_port(listeners)
             && (self.state != "TIME_WAIT" || listeners.contains(&self.remote.1))
     }
 
-    /// Without the limit of a listener's accept queue, which /proc does not tell.
+    /// Without the limit of a listener's accept queue, which /proc does not show.
     pub fn without_limit(mut self) -> Seen {
         if self.state == "LISTEN" {
             self.send_q = None;
@@ -41,7 +41,7 @@ impl Seen {
     }
 }
 
-/// How many sockets are in which state; of states with none, nothing.
+/// The number of sockets per state, without states that have none.
 pub fn counts(sockets: &[Seen]) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     for socket in sockets {
@@ -50,7 +50,7 @@ pub fn counts(sockets: &[Seen]) -> BTreeMap<String, u64> {
     counts
 }
 
-/// The sockets of a `closewait list --json`, ordered.
+/// The sockets in `closewait list --json`, sorted.
 pub fn of_tool(list: &Value) -> Vec<Seen> {
     let end = |end: &Value| {
         let addr = end["addr"].as_str().unwrap().parse().unwrap();
@@ -66,7 +66,7 @@ pub fn of_tool(list: &Value) -> Vec<Seen> {
     ordered(sockets_of(list).map(seen))
 }
 
-/// The sockets that ss sees, ordered; `None` where there is no ss.
+/// The sockets in ss, sorted; `None` if there is no ss.
 pub fn of_ss() -> Option<Vec<Seen>> {
     if Command::new("ss").arg("-V").output().is_err() {
         left_out(Lack::Program("ss"));
@@ -111,7 +111,7 @@ fn ss_end(text: &str) -> (IpAddr, u16) {
     (addr, port)
 }
 
-/// The sockets in the namespace of a process as the procfs crate reads them, ordered.
+/// The sockets in the namespace of a process, read by the procfs crate, sorted.
 pub fn of_procfs_crate(pid: u32) -> Vec<Seen> {
     let process = procfs::process::Process::new(i32::try_from(pid).unwrap()).unwrap();
     let mut entries = process.tcp().unwrap();

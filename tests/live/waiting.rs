@@ -1,5 +1,5 @@
-//! Sockets in FIN_WAIT2 that a process holds while the remote end does not close: whose fault that is,
-//! seen from the host that waits.
+//! Sockets in FIN_WAIT2 that a process holds while the remote end does not close: who must act, seen from the
+//! waiting host.
 
 use std::process::Command;
 use std::thread;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::accuse::{array, check_evidence, pids_of};
 use crate::lab::{GRACE_MS, Lab, Lack, Program, left_out, run, sockets_of, until};
 
-/// The host that waits, and what waits there for another host.
+/// The waiting host, and the program that waits for another host.
 struct Two {
     here: Lab,
     relay: Program,
@@ -27,8 +27,8 @@ fn ip(words: &str) {
 }
 
 impl Two {
-    /// Starts a relay to a service on another host, and waits until both ends have waited for longer
-    /// than the grace. `None` where no namespaces can be made.
+    /// Starts a relay to a service on another host, and waits until both ends have waited for longer than the
+    /// grace period. `None` if namespaces cannot be made.
     fn new(settings: &[&str]) -> Option<Two> {
         Two::with("answers=false", settings)
     }
@@ -66,8 +66,8 @@ impl Two {
         self.relay.number("backend_port").to_string()
     }
 
-    /// Until all have been in FIN_WAIT2 for longer than the grace, by what the kernel alone tells: no
-    /// byte has gone either way for so long.
+    /// Waits until all have been in FIN_WAIT2 for longer than the grace period, which the kernel shows by the
+    /// time without any data.
     fn wait(&self) {
         let connections = self.relay.connections();
         let backend = self.backend();
@@ -98,7 +98,7 @@ impl Two {
     }
 }
 
-/// For how long the clients of the relay wait, and more than enough to close it all.
+/// How long the clients of the relay wait: more than enough to close everything.
 const PATIENCE_MS: u64 = 2_500;
 
 #[test]
@@ -142,8 +142,8 @@ fn what_the_remote_end_does_not_close_is_its_fault_and_counted() {
     ] {
         let (found, line) = two.check(words);
         assert_eq!(found, code, "{words:?}: {line}");
-        let told = format!("6 FIN_WAIT2 sockets of misbehave[{pid}] to {THERE}:{port}");
-        assert_eq!(line.contains(&told), code > 0, "{words:?}: {line}");
+        let reported = format!("6 FIN_WAIT2 sockets of misbehave[{pid}] to {THERE}:{port}");
+        assert_eq!(line.contains(&reported), code > 0, "{words:?}: {line}");
     }
 }
 
@@ -169,7 +169,7 @@ fn a_relay_that_has_passed_the_close_on_is_one_finding_with_both_of_its_legs() {
         check_evidence(finding, &["6 of 6 pair with", "FIN_WAIT2", &behind]);
         assert_eq!(finding["culprit"]["remote"]["addr"], THERE, "{finding:#}");
         assert!(!finding.to_string().contains("leak"), "{finding:#}");
-        // Where only the other leg is looked at, it tells the same.
+        // The other connection alone leads to the same result.
         let [other] = &two.found(&["--port", &two.backend()])[..] else {
             panic!("not one: {settings:?}");
         };
@@ -232,7 +232,7 @@ fn a_check_looks_twice_where_keepalive_hides_how_long_a_remote_end_is_silent() {
     assert_eq!(code, 1, "{line}");
     let (code, line) = two.check(&["-w", "6", "-t", "60"]);
     assert_eq!(code, 0, "{line}");
-    // Without the time for that it does not say that all is well.
+    // Without enough time, it does not report that all is well.
     let (code, line) = two.check(&["-w", "5", "-t", "2"]);
     assert_eq!(code, 3, "{line}");
     assert!(line.contains("keepalive hides whether 6 sockets"), "{line}");

@@ -1,11 +1,11 @@
-//! Servers of several processes: what all workers wait for, together, and that their master is none.
+//! Servers of several processes: what all workers wait for together, without counting their master.
 
 use serde_json::Value;
 
 use crate::accuse::{array, check_evidence};
 use crate::lab::{Lab, Program, until};
 
-/// The clients have not hung up: those that no worker takes fill half of the accept queue.
+/// The clients have not hung up; the unaccepted ones fill half of the accept queue.
 fn server(wait: &str) -> (Lab, Program) {
     let lab = Lab::new();
     lab.enter();
@@ -59,7 +59,7 @@ fn prefork_workers_that_wait_for_one_database_are_summed_and_it_is_named() {
     );
     let meaning = finding["meaning"].as_str().unwrap();
     assert!(meaning.contains("all 4 workers wait"), "{meaning}");
-    // Who is to be asked is a worker, not the master.
+    // The step is about a worker, not the master.
     let first = finding["processes"][0]["pid"].clone();
     let mut workers = program.fact("worker_pids").as_array().unwrap().iter();
     assert!(workers.any(|pid| *pid == first), "{finding:#}");

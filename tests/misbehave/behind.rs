@@ -1,4 +1,4 @@
-//! Event loops that ask other services and wait, one behind the other.
+//! Event loops that send requests to other services and wait, one after the other.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -15,16 +15,15 @@ use crate::server::Impatient;
 use crate::settings::Settings;
 use crate::{Ready, wire};
 
-/// A client, and what was asked for it.
+/// A client, and the request that was sent for it.
 type Pair = (TcpStream, TcpStream);
 
-/// What a backend of Postgres writes into its command line while it waits for a lock, and while
-/// it keeps one.
+/// The titles of a PostgreSQL backend that waits for a lock, and of one that holds it.
 const BLOCKED: &str = "postgres: app db 127.0.0.1(4242) UPDATE waiting";
 const KEEPER: &str = "postgres: app db [local] idle in transaction";
 
-/// One thread asks `port=` for each of its clients, and looks at what the services answer only:
-/// whoever hangs up meanwhile is not noticed.
+/// One thread sends a request to `port=` for each of its clients and reads only the answers, so it does not
+/// notice clients that hang up.
 pub fn forward(settings: &mut Settings) -> Result<Ready> {
     let behind: u16 = settings.take("port", 0)?;
     let listener = wire::listen(wire::ROOMY)?;
@@ -34,8 +33,8 @@ pub fn forward(settings: &mut Settings) -> Result<Ready> {
     Ok(Ready::new(json!({ "port": port }), ()))
 }
 
-/// The same in front of another one, and that in front of a service that never answers: with
-/// `titles=true` a backend of a database which waits for its sibling. The clients hang up.
+/// Such a loop in front of another one, and that in front of a service that never answers: with
+/// `titles=true`, a database backend that waits for its sibling. The clients hang up.
 pub fn chain(settings: &mut Settings) -> Result<Ready> {
     let connections: usize = settings.take("connections", 1)?;
     let titles = settings.take("titles", false)?;
@@ -78,7 +77,7 @@ pub fn chain(settings: &mut Settings) -> Result<Ready> {
     Ok(Ready::new(facts, (middle, last, held_by)))
 }
 
-/// The loop; says so each time that something was asked.
+/// The loop; it reports each request.
 fn serve(listener: &TcpListener, behind: u16, asked: &Sender<()>) -> Result<()> {
     let mut pairs: Vec<Pair> = Vec::new();
     loop {
@@ -96,13 +95,13 @@ fn serve(listener: &TcpListener, behind: u16, asked: &Sender<()>) -> Result<()> 
             let mut up = TcpStream::connect((Ipv4Addr::LOCALHOST, behind))?;
             up.write_all(wire::REQUEST)?;
             pairs.push((client, up));
-            // Nobody may listen.
+            // There may be no receiver.
             let _ = asked.send(());
         }
     }
 }
 
-/// Passes an answer on.
+/// Forwards an answer.
 fn pass((client, up): &mut Pair) -> Result<()> {
     let mut answer = [0; 512];
     match up.read(&mut answer)? {

@@ -13,8 +13,8 @@ use crate::family::Child;
 use crate::settings::Settings;
 use crate::{Ready, wire};
 
-/// A pool of connections that the server, another process, closes while they are idle; it says
-/// `goodbye` bytes then.
+/// A pool of connections that the server, another process, closes while they are idle, after it has sent
+/// `goodbye` bytes.
 pub fn pool(settings: &mut Settings) -> Result<Ready> {
     let connections = settings.take("connections", 1)?;
     let server = closer(settings)?;
@@ -31,7 +31,7 @@ pub fn pool(settings: &mut Settings) -> Result<Ready> {
 /// The most connections that are leaked.
 const DRIPS_MAX: usize = 500;
 
-/// A client that uses a connection once, and forgets it: another one every so many milliseconds.
+/// A client that uses a connection once and leaks it, one every so many milliseconds.
 pub fn drip(settings: &mut Settings) -> Result<Ready> {
     let every = Duration::from_millis(settings.take("every_ms", 150)?);
     let server = closer(settings)?;
@@ -47,8 +47,8 @@ pub fn drip(settings: &mut Settings) -> Result<Ready> {
     Ok(Ready::new(facts, server))
 }
 
-/// A server that needs a connection of a pool for each request, and never gives one back: its
-/// workers wait for one, and their clients give up.
+/// A server that takes a connection from a pool for each request and never returns it: its workers wait for
+/// one, and their clients give up.
 pub fn starved(settings: &mut Settings) -> Result<Ready> {
     let (connections, callers) = (
         settings.take("connections", 6)?,
@@ -90,7 +90,7 @@ fn closer(settings: &mut Settings) -> Result<Child> {
     Child::start(&["closer", "name=closer", &idle, &goodbye])
 }
 
-/// A connection over which one request was answered.
+/// A connection on which one request was answered.
 fn used(port: u16) -> Result<TcpStream> {
     let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     client.write_all(wire::REQUEST)?;
@@ -98,14 +98,13 @@ fn used(port: u16) -> Result<TcpStream> {
     Ok(client)
 }
 
-/// Clients that ask, and wait for ever.
+/// Clients that send a request and wait for ever.
 pub fn callers(settings: &mut Settings) -> Result<Ready> {
     let clients = ask(settings)?;
     Ok(Ready::new(json!({}), clients))
 }
 
-/// Clients that ask, say that they have no more to say, and take in whatever comes, a little at
-/// a time and with a pause between.
+/// Clients that send a request, shut down their direction, and read the answer slowly, with pauses.
 pub fn listeners(settings: &mut Settings) -> Result<Ready> {
     let pause = Duration::from_millis(settings.take("pause_ms", 0)?);
     for mut client in ask(settings)? {

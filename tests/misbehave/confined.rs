@@ -1,5 +1,5 @@
-//! Another program without sock_diag and pidfd_getfd(2), as in a container whose seccomp profile
-//! leaves them out.
+//! Executes another program without some system calls, such as sock_diag and pidfd_getfd(2), as in a container
+//! with a seccomp profile.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt;
@@ -11,8 +11,8 @@ use seccompiler::{
     SeccompRule,
 };
 
-/// Becomes the program, to which the kernel refuses every netlink socket, and the descriptors of
-/// other processes. Returns on failure only.
+/// Executes the program without netlink sockets and access to descriptors of other processes. Returns only on
+/// failure.
 pub fn run(words: impl Iterator<Item = String>) -> Result<()> {
     let netlink = libc::AF_NETLINK.try_into()?;
     let family = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, netlink)?;
@@ -23,14 +23,13 @@ pub fn run(words: impl Iterator<Item = String>) -> Result<()> {
     become_program(words, rules.into_iter().collect(), libc::EPERM)
 }
 
-/// Becomes the program, to which everything that it receives is empty. Returns on failure only.
+/// Executes the program with empty results of every receive. Returns only on failure.
 pub fn empty(words: impl Iterator<Item = String>) -> Result<()> {
     let rules = [(libc::SYS_recvfrom, Vec::new())];
     become_program(words, rules.into_iter().collect(), 0)
 }
 
-/// Becomes the program, on file systems of which none has files without a name. Returns on failure
-/// only.
+/// Executes the program without support for files without a name. Returns only on failure.
 pub fn named(words: impl Iterator<Item = String>) -> Result<()> {
     // `__O_TMPFILE`; the rest of O_TMPFILE is O_DIRECTORY.
     let flag = u64::from(libc::O_TMPFILE.cast_unsigned() & !libc::O_DIRECTORY.cast_unsigned());
@@ -40,7 +39,7 @@ pub fn named(words: impl Iterator<Item = String>) -> Result<()> {
     become_program(words, rules.into_iter().collect(), libc::EOPNOTSUPP)
 }
 
-/// Becomes the program, which gets no thread. Returns on failure only.
+/// Executes the program without threads. Returns only on failure.
 pub fn alone(words: impl Iterator<Item = String>) -> Result<()> {
     let rules = [
         (libc::SYS_clone, Vec::new()),
@@ -49,8 +48,7 @@ pub fn alone(words: impl Iterator<Item = String>) -> Result<()> {
     become_program(words, rules.into_iter().collect(), libc::EAGAIN)
 }
 
-/// Becomes the program, whose calls fail where the rules say so; by 0 they do nothing, and say
-/// that they did.
+/// Executes the program with the given calls failing; with errno 0 they do nothing but succeed.
 fn become_program(
     mut words: impl Iterator<Item = String>,
     rules: BTreeMap<i64, Vec<SeccompRule>>,

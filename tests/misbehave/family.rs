@@ -16,7 +16,7 @@ use crate::server::Impatient;
 use crate::settings::Settings;
 use crate::{Ready, TITLED, wire};
 
-/// This program in another role. It ends when this is dropped.
+/// This program in another role; it ends when this is dropped.
 pub struct Child {
     process: std::process::Child,
     leash: Option<ChildStdin>,
@@ -24,12 +24,12 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts it, and waits until it is ready.
+    /// Starts the program, and waits until it is ready.
     pub fn start(args: &[&str]) -> Result<Child> {
         Child::start_by(Command::new(std::env::current_exe()?).args(args))
     }
 
-    /// The same with a title for its command line.
+    /// Starts it with a title for its command line.
     pub fn start_titled(title: &str, words: &str) -> Result<Child> {
         let mut command = Command::new(std::env::current_exe()?);
         Child::start_by(command.arg0(title).env(TITLED, words))
@@ -66,14 +66,13 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         self.leash = None;
-        // Nothing to do about an error here: there is then no such child.
+        // An error means that the child has ended.
         let _ = self.process.wait();
     }
 }
 
-/// Starts a child that inherits every connection, as one does that is started without
-/// close-on-exec. The parent closes its own copies, or keeps them (`parent=keeps`). The child is
-/// started `later_ms` after the last byte.
+/// Starts a child that inherits every connection, because close-on-exec is not set. The parent closes its own
+/// copies, or keeps them (`parent=keeps`). The child starts `later_ms` after the last byte.
 pub fn inherit(settings: &mut Settings) -> Result<Ready> {
     let connections = settings.take("connections", 40)?;
     let keeps = settings.take("parent", String::from("closes"))? == "keeps";
@@ -106,8 +105,8 @@ pub fn inherit(settings: &mut Settings) -> Result<Ready> {
     Ok(Ready::new(facts, (listener, servers, child)))
 }
 
-/// A server that forks for each connection, as PostgreSQL does: every process has one, which nobody
-/// answers and whose peer has hung up. Give the parent the name that the others have.
+/// A server that forks for each connection, like PostgreSQL: each process holds one connection, whose peer got
+/// no answer and has hung up. Give the parent the name of the others.
 pub fn prefork(settings: &mut Settings) -> Result<Ready> {
     let connections = settings.take("connections", 12)?;
     let listener = wire::listen(wire::ROOMY)?;
@@ -172,7 +171,7 @@ pub fn downstream(settings: &mut Settings) -> Result<Ready> {
     Ok(Ready::new(facts, (listener, work, database)))
 }
 
-/// A proxy that does not pass on that its upstream has closed, or does: the callers wait on.
+/// A proxy that does not forward the close of its upstream, or does, while the callers keep waiting.
 pub fn proxy(settings: &mut Settings) -> Result<Ready> {
     let connections = settings.take("connections", 1)?;
     let passes_on = settings.take("passes_on", false)?;

@@ -1,4 +1,4 @@
-//! Servers that cannot run, and who keeps them from it.
+//! Servers that cannot run, and processes that stop them.
 
 use std::fs::File;
 use std::io::Write;
@@ -12,11 +12,11 @@ use serde_json::json;
 use crate::settings::Settings;
 use crate::{Ready, wire};
 
-/// More than half of the threads of a server that waits for a lock.
+/// How many threads of a server wait for a lock: more than half.
 const LOCKED: usize = 4;
 
-/// Never reads what its clients sent. Meanwhile (`way=`)
-/// - `vfork`: a thread waits for a child that has its memory
+/// Never reads what its clients have sent, because (`way=`)
+/// - `vfork`: a thread waits for a vfork child
 /// - `lock`: threads wait for a lock on the file `path=`
 pub fn halt(settings: &mut Settings) -> Result<Ready> {
     let connections = settings.take("connections", 1)?;
@@ -45,11 +45,11 @@ pub fn halt(settings: &mut Settings) -> Result<Ready> {
     Ok(Ready::new(facts, (listener, kept)))
 }
 
-/// As vfork(2), with a child that does not go on until the parent is gone.
+/// Like vfork(2), with a child that waits until the parent has ended.
 #[allow(unsafe_code)]
 fn wait_for_a_child() {
     extern "C" fn child(parent: *mut libc::c_void) -> libc::c_int {
-        // SAFETY: the child calls nothing that is not safe after fork.
+        // SAFETY: the child calls only functions that are safe after fork.
         while unsafe { libc::getppid() } as usize == parent as usize {
             unsafe { libc::usleep(20_000) };
         }
@@ -58,7 +58,7 @@ fn wait_for_a_child() {
     const STACK: usize = 64 * 1024;
     let mut stack = vec![0u128; STACK / size_of::<u128>()];
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-    // SAFETY: the child has a stack of its own, which lives until it ends: this thread waits for that.
+    // SAFETY: the child has its own stack, which outlives it: this thread waits for its end.
     unsafe {
         let parent = std::process::id() as usize as *mut libc::c_void;
         libc::clone(child, stack.as_mut_ptr_range().end.cast(), flags, parent);
@@ -73,7 +73,7 @@ pub fn held_by(settings: &mut Settings) -> Result<Ready> {
     Ok(Ready::new(json!({}), file))
 }
 
-/// Traces every thread of the process `pid=`, and has stopped it.
+/// Traces and stops every thread of the process `pid=`.
 #[allow(unsafe_code)]
 pub fn tracer(settings: &mut Settings) -> Result<Ready> {
     let pid: i32 = settings.take("pid", 0)?;
@@ -81,14 +81,14 @@ pub fn tracer(settings: &mut Settings) -> Result<Ready> {
         let name = task?.file_name();
         let thread: i32 = name.to_str().context("a thread")?.parse()?;
         let nothing = std::ptr::null_mut::<libc::c_void>();
-        // SAFETY: neither request reads or writes memory of ours.
+        // SAFETY: neither request accesses our memory.
         let stopped = unsafe {
             libc::ptrace(libc::PTRACE_SEIZE, thread, nothing, nothing) == 0
                 && libc::ptrace(libc::PTRACE_INTERRUPT, thread, nothing, nothing) == 0
         };
         ensure!(stopped, "ptrace: {}", std::io::Error::last_os_error());
     }
-    // It stops where it next returns from the kernel.
+    // The thread stops when it next returns from the kernel.
     thread::sleep(Duration::from_millis(100));
     Ok(Ready::new(json!({}), ()))
 }

@@ -1,4 +1,4 @@
-//! A server whose connections no `/proc/PID/fd` shows.
+//! A server whose connections are in no `/proc/PID/fd`.
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -15,11 +15,11 @@ use crate::settings::Settings;
 use crate::{Ready, wire};
 
 /// Reads the end of file and never closes. The connections are held (`way=`)
-/// - `table`: by a thread that has a table of descriptors of its own
-/// - `leader`: by a thread that has outlived the leader of its process
+/// - `table`: by a thread with its own descriptor table
+/// - `leader`: by a thread that has outlived the main thread of its process
 /// - `ring`: by an io_uring, with no descriptor
-/// - `flight`: in a UNIX socket, where nobody has received them
-/// - `call`: by a thread that reads from the only one, whose descriptor another thread has closed
+/// - `flight`: in a message in a UNIX socket that nobody has received
+/// - `call`: by a thread that reads from a connection whose descriptor another thread has closed
 pub fn hide(settings: &mut Settings) -> Result<Ready> {
     let connections = settings.take("connections", 1)?;
     let way = settings.take("way", String::from("table"))?;
@@ -36,12 +36,12 @@ pub fn hide(settings: &mut Settings) -> Result<Ready> {
             let (ready, made) = mpsc::channel();
             thread::spawn(move || {
                 let all = in_thread(own_table, connections);
-                let told = all
+                let reported = all
                     .as_ref()
                     .map_err(|error| anyhow!("{error:#}"))
                     .and_then(|(listener, _)| facts(listener));
-                // Its receiver waits for it.
-                let _ = ready.send(told);
+                // The receiver waits for it.
+                let _ = ready.send(reported);
                 loop {
                     thread::park();
                 }
@@ -81,7 +81,7 @@ pub fn hide(settings: &mut Settings) -> Result<Ready> {
     }
 }
 
-/// A listener, and the server's ends of connections that the clients have closed.
+/// A listener, and the server ends of connections that the clients have closed.
 fn leak(connections: usize) -> Result<(TcpListener, Vec<TcpStream>)> {
     let listener = wire::listen(wire::ROOMY)?;
     let mut servers = Vec::new();
@@ -99,21 +99,20 @@ fn leak(connections: usize) -> Result<(TcpListener, Vec<TcpStream>)> {
 #[allow(unsafe_code)]
 fn in_thread(own_table: bool, connections: usize) -> Result<(TcpListener, Vec<TcpStream>)> {
     if own_table {
-        // SAFETY: this thread uses no descriptor that it had before.
+        // SAFETY: this thread uses none of its earlier descriptors.
         unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::FILES) }?;
     }
     leak(connections)
 }
 
-/// The process lives on as long as its other threads.
+/// Ends the main thread; the process lives as long as its other threads.
 #[allow(unsafe_code)]
 fn end_this_thread() {
-    // SAFETY: nothing that this thread owns is used by others.
+    // SAFETY: no other thread uses what this thread owns.
     unsafe { libc::syscall(libc::SYS_exit, 0) };
 }
 
-/// A connection is established, and a thread waits for what comes on it; then its descriptor
-/// is closed.
+/// Establishes a connection and closes its descriptor while a thread reads from it.
 fn call() -> Result<Ready> {
     let listener = wire::listen(wire::ROOMY)?;
     let (client, server) = wire::pair(&listener)?;
@@ -139,7 +138,7 @@ fn call() -> Result<Ready> {
 
 #[allow(unsafe_code)]
 fn close(fd: i32) {
-    // SAFETY: its owner is a thread that does not come back from its call.
+    // SAFETY: its owner is a thread that never returns from its call.
     drop(unsafe { OwnedFd::from_raw_fd(fd) });
 }
 
@@ -154,10 +153,10 @@ fn ring(servers: &[TcpStream]) -> Result<OwnedFd> {
         return Err(io::Error::last_os_error()).context("io_uring_setup");
     }
     let ring = i32::try_from(ring)?;
-    // SAFETY: the kernel has just opened it.
+    // SAFETY: the kernel has just created it, and nobody else owns it.
     let ring = unsafe { OwnedFd::from_raw_fd(ring) };
     let fds: Vec<i32> = servers.iter().map(AsRawFd::as_raw_fd).collect();
-    // SAFETY: it reads as many numbers as there are.
+    // SAFETY: the kernel reads exactly the numbers of this slice.
     let answer = unsafe {
         libc::syscall(
             libc::SYS_io_uring_register,

@@ -1,9 +1,8 @@
 //! misbehave: small programs that mishandle their TCP connections in known ways, for the live
 //! tests.
 //!
-//! `misbehave ROLE [key=value…]` builds up the role's connections, prints one line of JSON that
-//! says what it has made, and ends when its standard input does, or with its parent. It never
-//! outlives either.
+//! `misbehave ROLE [key=value…]` makes the connections of the role, prints one line of JSON about them, and
+//! ends when its standard input or its parent does.
 
 mod behind;
 mod client;
@@ -31,16 +30,16 @@ use serde_json::{Value, json};
 
 use crate::settings::Settings;
 
-/// The variable that has the role and its settings where the command line is a title.
+/// The variable with the role and its settings, if the command line is a title.
 pub const TITLED: &str = "MISBEHAVE";
 
-/// What a role has built up.
+/// What a role has made.
 pub struct Ready {
-    /// Said on standard output, with the process's own number added.
+    /// Printed on standard output, together with the process ID.
     pub facts: Value,
-    /// Kept until the end.
+    /// Kept open until the end.
     pub kept: Box<dyn Any>,
-    /// Said at the end, where the role goes on counting.
+    /// Printed at the end, if the role keeps counting.
     pub count: Option<Arc<AtomicU64>>,
 }
 
@@ -58,7 +57,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nothing to do about a stderr that is gone.
+            // stderr may be closed.
             let _ = writeln!(io::stderr(), "misbehave: {error:#}");
             ExitCode::FAILURE
         }
@@ -93,7 +92,7 @@ fn run() -> Result<()> {
         say(&json!({ "count": count.load(Ordering::Relaxed) }))?;
     }
     drop(ready.kept);
-    // Threads that still wait for something have nothing to wait for.
+    // Ends threads that are still waiting.
     std::process::exit(0)
 }
 
@@ -135,7 +134,7 @@ fn play(role: &str, settings: &mut Settings) -> Result<Ready> {
     }
 }
 
-/// `name=`: what the process calls itself; `files=`: how many files it may open.
+/// Applies `name=`, the name of the process, and `files=`, its limit of open files.
 fn take_on_common(settings: &mut Settings) -> Result<()> {
     let name: String = settings.take("name", String::new())?;
     if !name.is_empty() {

@@ -13,7 +13,7 @@ use crate::{Ready, wire};
 /// How long a client waits for its connection before it gives up.
 const CONNECTING: Duration = Duration::from_millis(200);
 
-/// Fills the accept queue with clients that ask and hang up; `late` more find no room in it.
+/// Fills the accept queue with clients that send a request and hang up; `late` more find it full.
 pub fn queue(settings: &mut Settings) -> Result<Ready> {
     let backlog: i32 = settings.take("backlog", 8)?;
     let late = settings.take("late", 3)?;

@@ -1,4 +1,4 @@
-//! A relay that passes the close on, and a service behind it that never closes.
+//! A relay that forwards a close, and a service behind it that never closes.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -15,8 +15,8 @@ use crate::family::Child;
 use crate::settings::Settings;
 use crate::{Ready, wire};
 
-/// Reads whatever comes, to its end, and does not close; nor does it answer, but with `answers=true`. It
-/// is there for every address.
+/// Reads everything to the end of file and never closes. It answers only with `answers=true`. It listens on
+/// every address.
 pub fn hoard(settings: &mut Settings) -> Result<Ready> {
     let answers = settings.take("answers", false)?;
     let listener = wire::listen_dual(wire::ROOMY)?;
@@ -27,11 +27,11 @@ pub fn hoard(settings: &mut Settings) -> Result<Ready> {
             let keep = keep.clone();
             thread::spawn(move || {
                 if answers && wire::read_request(&stream).is_ok() {
-                    // Whoever has hung up needs no answer.
+                    // A client that has hung up needs no answer.
                     let _ = stream.write_all(wire::ANSWER);
                 }
                 while stream.read(&mut [0; 512]).is_ok_and(|read| read > 0) {}
-                // The receiver is there until the end.
+                // The receiver exists until the end.
                 let _ = keep.send(stream);
             });
         }
@@ -39,10 +39,10 @@ pub fn hoard(settings: &mut Settings) -> Result<Ready> {
     Ok(Ready::new(json!({ "port": port }), kept))
 }
 
-/// Passes each request on to `backend=`, and when the client hangs up the close too: it keeps both
-/// legs, or closes the client's (`closes=true`). With `children=true` each connection has a process
-/// of its own. With `head=` as many bytes go before each request. `keepalive=true` probes the backend
-/// every second. `answered=true` waits for the answer and passes it on too. Each client waits `patience_ms` for the answer.
+/// Forwards each request to `backend=`, and the close when the client hangs up. It keeps both connections, or
+/// closes the client's (`closes=true`). `children=true`: one process per connection. `head=`: this many bytes
+/// go before each request. `keepalive=true`: probe the backend every second. `answered=true`: wait for the
+/// answer and forward it. Each client waits `patience_ms` for the answer.
 pub fn relay(settings: &mut Settings) -> Result<Ready> {
     let backend: String = settings.take("backend", String::new())?;
     let backend: SocketAddr = backend.parse().context("backend=? is whom to ask")?;

@@ -1,4 +1,4 @@
-//! Servers that do not do with a closed connection what they should, and two that do.
+//! Servers that mishandle closed connections, and two that do not.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -21,18 +21,17 @@ use crate::family::Child;
 use crate::settings::Settings;
 use crate::{Ready, wire};
 
-/// How long a slow server works on a request: longer than any test lasts.
+/// How long a slow server works on a request: longer than any test.
 const WORK: Duration = Duration::from_secs(120);
-/// Longer than a tick of any kernel's clock: what is this far apart has an order.
+/// Longer than a clock tick of any kernel, so that events this far apart have an order.
 const TICKS: Duration = Duration::from_millis(25);
 
-/// Reads the end of file and never closes. With `keepalive=true` the clients keep their ends
-/// half open, and so answer a probe a second. With `epoll=` an epoll set watches the connections,
-/// has them without interest (`muted`), or is there without them (`absent`); `well=` as many more that
-/// it watches are well. `dead=` as many more
-/// connections have been reset by the client, and are held just so. `elsewhere=` a network namespace
-/// in which a connection more is held that is well. `crowd=` as many UDP sockets, unix sockets and
-/// listeners, the latter `beyond=` another namespace, all of them well.
+/// Reads the end of file and never closes. `keepalive=true`: the clients keep their ends half open and answer
+/// a probe per second. `epoll=`: an epoll set watches the connections, has them without events (`muted`), or
+/// does not contain them (`absent`); it also watches `well=` healthy connections. `dead=`: hold this many
+/// connections that the client has reset. `elsewhere=`: hold a healthy connection in this network namespace.
+/// `crowd=`: hold this many healthy UDP sockets, UNIX sockets and listeners, the listeners in the namespace
+/// `crowd_in=`.
 pub fn leak(settings: &mut Settings) -> Result<Ready> {
     let connections = settings.take("connections", 1)?;
     let keepalive = settings.take("keepalive", false)?;
@@ -42,7 +41,7 @@ pub fn leak(settings: &mut Settings) -> Result<Ready> {
     let elsewhere = settings.take("elsewhere", String::new())?;
     let crowd = crowd(
         settings.take("crowd", 0)?,
-        settings.take("beyond", String::new())?,
+        settings.take("crowd_in", String::new())?,
     )?;
     let listener = wire::listen(wire::ROOMY)?;
     let mut kept = Vec::new();
@@ -90,7 +89,7 @@ pub fn leak(settings: &mut Settings) -> Result<Ready> {
     let facts = json!({ "port": wire::port(&listener)?, "connections": connections });
     let mut other = None;
     if !elsewhere.is_empty() {
-        // Only this thread moves.
+        // Only this thread changes its namespace.
         let namespace = File::open(elsewhere)?;
         move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
         let listener = wire::listen(wire::ROOMY)?;
@@ -103,15 +102,15 @@ pub fn leak(settings: &mut Settings) -> Result<Ready> {
 
 type Crowd = (Vec<UdpSocket>, Vec<UnixDatagram>, Vec<TcpListener>);
 
-/// Sockets that are well, and in no table of TCP here. A thread that ends makes the listeners.
-fn crowd(sockets: usize, beyond: String) -> Result<Crowd> {
+/// Healthy sockets that are in no TCP table here. A short-lived thread makes the listeners.
+fn crowd(sockets: usize, namespace: String) -> Result<Crowd> {
     let udp = (0..sockets).map(|_| UdpSocket::bind("127.0.0.1:0"));
     let unix = (0..sockets).map(|_| UnixDatagram::unbound());
     let listeners = move || -> Result<Vec<TcpListener>> {
-        if beyond.is_empty() {
+        if namespace.is_empty() {
             return Ok(Vec::new());
         }
-        let namespace = File::open(beyond)?;
+        let namespace = File::open(namespace)?;
         move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
         (0..sockets).map(|_| wire::listen(wire::ROOMY)).collect()
     };
@@ -123,7 +122,7 @@ fn crowd(sockets: usize, beyond: String) -> Result<Crowd> {
     ))
 }
 
-/// Reads the request and works on it, a thread each, until long after the client has gone.
+/// Reads each request and works on it in a thread, until long after the client has hung up.
 pub fn slow(settings: &mut Settings) -> Result<Ready> {
     let connections = settings.take("connections", 1)?;
     let patience = Duration::from_millis(settings.take("patience_ms", 1500)?);
@@ -135,7 +134,7 @@ pub fn slow(settings: &mut Settings) -> Result<Ready> {
         let started = started.clone();
         thread::spawn(move || {
             let read = wire::read_request(&server);
-            // The receiver is there until all have started.
+            // The receiver exists until all have started.
             let _ = started.send(read);
             thread::sleep(WORK);
         });
@@ -153,7 +152,7 @@ pub fn slow(settings: &mut Settings) -> Result<Ready> {
     Ok(Ready::new(facts, listener))
 }
 
-/// A client that has asked, and waits for its answer no longer than it wants to.
+/// A client that has sent a request and waits a limited time for the answer.
 pub struct Impatient {
     client: TcpStream,
     asked: Instant,
@@ -168,7 +167,7 @@ impl Impatient {
         })
     }
 
-    /// Each hangs up in its turn; returns how many milliseconds each has really waited.
+    /// Hangs up one client after the other; returns how long each has really waited, in milliseconds.
     pub fn give_up(clients: Vec<Impatient>, patience: Duration) -> Vec<u64> {
         let mut waited = Vec::new();
         for Impatient { client, asked } in clients {
@@ -180,8 +179,8 @@ impl Impatient {
     }
 }
 
-/// Reads the request, answers it, and never looks at the connection again. With `again=true` it
-/// answers at once, reads another request that comes at once too, and never answers that.
+/// Reads and answers the request, and never touches the connection again. With `again=true`, it answers at
+/// once, reads a second request that comes at once too, and never answers that.
 pub fn abandon(settings: &mut Settings) -> Result<Ready> {
     let connections = settings.take("connections", 1)?;
     let again = settings.take("again", false)?;
@@ -203,7 +202,7 @@ pub fn abandon(settings: &mut Settings) -> Result<Ready> {
     Ok(Ready::new(facts, (listener, kept)))
 }
 
-/// Never reads what the clients have sent. With `spin=true` a thread spins meanwhile.
+/// Never reads what the clients have sent. With `spin=true`, a thread spins meanwhile.
 pub fn deaf(settings: &mut Settings) -> Result<Ready> {
     let connections = settings.take("connections", 1)?;
     let bytes = settings.take("bytes", 100)?;
@@ -226,8 +225,8 @@ pub fn deaf(settings: &mut Settings) -> Result<Ready> {
     Ok(Ready::new(facts, (listener, kept)))
 }
 
-/// Answers with more than the clients take, who have shut their own direction down. The kernel
-/// probes their closed window; with `shrunk=true` it has to send again what they had room for.
+/// Sends clients that have shut down their direction more than they read. The kernel probes their closed
+/// window; with `shrunk=true` it retransmits data that they no longer have room for.
 pub fn choke(settings: &mut Settings) -> Result<Ready> {
     let connections = settings.take("connections", 1)?;
     let shrunk = settings.take("shrunk", false)?;
@@ -251,9 +250,9 @@ pub fn choke(settings: &mut Settings) -> Result<Ready> {
     Ok(Ready::new(facts, (listener, kept)))
 }
 
-/// Streams to clients in another process that have shut down their own direction and listen on:
-/// what TCP's half-close is for. With `bulk=true` there is always more to send than the clients
-/// have taken, as in a long download.
+/// Streams to clients in another process that have shut down their direction and keep reading, as TCP's
+/// half-close allows. With `bulk=true`, there is always more to send than the clients have read, as in a long
+/// download.
 pub fn stream(settings: &mut Settings) -> Result<Ready> {
     let connections: usize = settings.take("connections", 1)?;
     let bulk = settings.take("bulk", false)?;
@@ -283,7 +282,7 @@ pub fn stream(settings: &mut Settings) -> Result<Ready> {
     Ok(Ready::new(facts, (listener, clients)))
 }
 
-/// Works long on what clients in another process have asked, who have no more to say and wait.
+/// Works long on requests of clients in another process, which have shut down their direction and wait.
 pub fn think(settings: &mut Settings) -> Result<Ready> {
     let connections: usize = settings.take("connections", 1)?;
     let listener = wire::listen(wire::ROOMY)?;
@@ -305,7 +304,7 @@ fn count(connections: usize) -> String {
     format!("connections={connections}")
 }
 
-/// Many short connections, each closed by the client and then by the server, as it should be.
+/// Makes many short connections, each closed by the client and then by the server, as it should be.
 pub fn churn(settings: &mut Settings) -> Result<Ready> {
     let rate: u32 = settings.take("rate", 2000)?;
     let listener = wire::listen(wire::ROOMY)?;
@@ -344,12 +343,12 @@ fn serve_well(listener: &TcpListener) {
             server.write_all(wire::ANSWER)?;
             wire::read_end(server)
         };
-        // A client that went away is no concern of the next one.
+        // A client that has gone does not affect the next one.
         let _ = serve(&mut server);
     }
 }
 
-/// Accepts, reads what comes, and never answers.
+/// Accepts, reads everything, and never answers.
 pub fn silent(_: &mut Settings) -> Result<Ready> {
     let listener = wire::listen(wire::ROOMY)?;
     let port = wire::port(&listener)?;
@@ -361,8 +360,8 @@ pub fn silent(_: &mut Settings) -> Result<Ready> {
     Ok(Ready::new(json!({ "port": port }), ()))
 }
 
-/// Answers each connection's request, and closes it a little later, as servers do with idle
-/// connections; some say `goodbye` bytes then.
+/// Answers the request of each connection and closes it a little later, as servers do with idle connections;
+/// some send `goodbye` bytes first.
 pub fn closer(settings: &mut Settings) -> Result<Ready> {
     let idle = Duration::from_millis(settings.take("idle_ms", 0)?);
     let goodbye = vec![b'.'; settings.take("goodbye", 0)?];

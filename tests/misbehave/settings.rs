@@ -19,7 +19,7 @@ impl Settings {
         args.map(pair).collect::<Result<_>>().map(Settings)
     }
 
-    /// The value of a key, or what it is when it was not given.
+    /// The value of a key, or its default.
     pub fn take<T: FromStr>(&mut self, key: &str, default: T) -> Result<T>
     where
         T::Err: Display,
@@ -30,7 +30,7 @@ impl Settings {
         }
     }
 
-    /// An error if a key was given that nobody asked for.
+    /// An error if there are unknown keys.
     pub fn all_taken(&self) -> Result<()> {
         match self.0.keys().next() {
             None => Ok(()),

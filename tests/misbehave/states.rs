@@ -1,4 +1,4 @@
-//! One process with sockets in every state that can be made to stand still, in both families.
+//! One process with sockets in every stable state, in both families.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -52,7 +52,7 @@ struct Made {
     streams: Vec<TcpStream>,
     /// How many sockets are in which state.
     states: Map<String, Value>,
-    /// The client's port of the connection whose server's end two processes hold.
+    /// The client port of the connection whose server end two processes hold.
     shared_port: u16,
 }
 
@@ -66,7 +66,7 @@ impl Made {
         self.streams.extend([client, server]);
     }
 
-    /// An idle connection, and one with bytes that nobody has read.
+    /// An idle connection, and one with unread bytes.
     fn established(&mut self, listener: &TcpListener, unread: &[u8]) -> Result<()> {
         let idle = wire::pair(listener)?;
         self.keep(idle);
@@ -77,8 +77,8 @@ impl Made {
         Ok(())
     }
 
-    /// The client has closed its direction: it is in FIN_WAIT2, the server's end in CLOSE_WAIT.
-    /// One of them has read the end of file, the other has not and has bytes left as well.
+    /// Connections that the client has half closed: its end is in FIN_WAIT2, the server's in CLOSE_WAIT. One
+    /// server end has read the end of file; the other has not, and has unread bytes too.
     fn close_wait(&mut self, listener: &TcpListener) -> Result<()> {
         let read = wire::pair(listener)?;
         read.0.shutdown(Shutdown::Write)?;
@@ -103,8 +103,8 @@ impl Made {
         Ok(())
     }
 
-    /// Ends with more to send than the other takes: one open, one closed first (FIN_WAIT1), one
-    /// closed second (LAST_ACK).
+    /// Ends with more to send than the peer reads: one open, one closed first (FIN_WAIT1), one closed second
+    /// (LAST_ACK).
     fn stuck(&mut self, listener: &TcpListener) -> Result<()> {
         for state in ["ESTABLISHED", "FIN_WAIT1", "LAST_ACK"] {
             let (client, server) = wire::narrow_pair(listener)?;
@@ -117,7 +117,7 @@ impl Made {
                 server.shutdown(Shutdown::Write)?;
             }
             self.count(state, 1);
-            // The FIN is behind the bytes that are not taken: the client has not seen it.
+            // The FIN follows unread bytes, so the client has not seen it.
             let client_state = if state == "LAST_ACK" {
                 "FIN_WAIT2"
             } else {
@@ -129,7 +129,7 @@ impl Made {
         Ok(())
     }
 
-    /// Two connections that wait to be accepted; the client of the second has closed.
+    /// Two unaccepted connections; the client of the second has closed.
     fn unaccepted(&mut self, listener: &TcpListener) -> Result<()> {
         let waiting = TcpStream::connect(listener.local_addr()?)?;
         let gone = TcpStream::connect(listener.local_addr()?)?;
@@ -151,7 +151,7 @@ impl Made {
         Ok(())
     }
 
-    /// A connection that the listener lets wait for its first byte.
+    /// A connection that the listener keeps waiting for its first byte.
     fn half_open(&mut self, listener: &TcpListener) -> Result<()> {
         let client = TcpStream::connect(listener.local_addr()?)?;
         self.streams.push(client);
@@ -160,7 +160,7 @@ impl Made {
         Ok(())
     }
 
-    /// A connection whose server's end a child holds as well.
+    /// A connection whose server end a child holds too.
     fn shared(&mut self, listener: &TcpListener) -> Result<Child> {
         let (client, server) = wire::pair(listener)?;
         self.shared_port = client.local_addr()?.port();

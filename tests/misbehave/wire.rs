@@ -1,4 +1,4 @@
-//! Sockets, made the way the roles need them.
+//! Sockets for the roles.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 pub const REQUEST: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
 pub const ANSWER: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
 
-/// A backlog that is never full here.
+/// A backlog that never fills here.
 pub const ROOMY: i32 = 1024;
 
 /// Listens on a free port of 127.0.0.1.
@@ -48,7 +48,7 @@ pub fn port(listener: &TcpListener) -> Result<u16> {
     Ok(listener.local_addr()?.port())
 }
 
-/// A connection that has not been completed, and will not be by waiting for it here.
+/// Starts a connection without waiting for it.
 pub fn begin_connecting(port: u16) -> Result<TcpStream> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
@@ -58,7 +58,7 @@ pub fn begin_connecting(port: u16) -> Result<TcpStream> {
     }
 }
 
-/// Both ends of a new connection to a listener: the client's and the server's.
+/// Both ends of a new connection to a listener: client and server.
 pub fn pair(listener: &TcpListener) -> Result<(TcpStream, TcpStream)> {
     let mut address = listener.local_addr()?;
     if address.ip().is_unspecified() {
@@ -69,7 +69,7 @@ pub fn pair(listener: &TcpListener) -> Result<(TcpStream, TcpStream)> {
     Ok((client, server))
 }
 
-/// The client asks, and the server reads the whole request.
+/// The client sends a request, and the server reads all of it.
 pub fn ask(mut client: &TcpStream, server: &TcpStream) -> Result<()> {
     client.write_all(REQUEST)?;
     read_request(server)
@@ -80,7 +80,7 @@ pub fn read_request(mut server: &TcpStream) -> Result<()> {
     Ok(())
 }
 
-/// The server answers, and the client reads the whole answer.
+/// The server answers, and the client reads all of it.
 pub fn answer(mut server: &TcpStream, client: &TcpStream) -> Result<()> {
     server.write_all(ANSWER)?;
     read_answer(client)
@@ -91,18 +91,18 @@ pub fn read_answer(mut client: &TcpStream) -> Result<()> {
     Ok(())
 }
 
-/// Reads the end of file, and nothing else.
+/// Reads the end of file, which must come next.
 pub fn read_end(mut stream: &TcpStream) -> Result<()> {
     ensure!(stream.read(&mut [0])? == 0, "more came than was expected");
     Ok(())
 }
 
-/// Writes until nothing more is taken: the peer's receive buffer is full and so is our queue.
+/// Writes until the peer's receive buffer and our send queue are full.
 pub fn fill(mut stream: &TcpStream) -> Result<()> {
     stream.set_nonblocking(true)?;
     let chunk = [b'x'; 16 * 1024];
     let mut full_since = None;
-    // The peer's kernel takes a moment to close the window; then all stands still.
+    // The peer's kernel takes a moment to close the window.
     loop {
         match stream.write(&chunk) {
             Ok(_) => full_since = None,
@@ -120,11 +120,11 @@ pub fn fill(mut stream: &TcpStream) -> Result<()> {
     Ok(())
 }
 
-/// The same as [`pair`] with small buffers, so that [`fill`] is soon done.
+/// Like [`pair`], with small buffers, so that [`fill`] takes less time.
 pub fn narrow_pair(listener: &TcpListener) -> Result<(TcpStream, TcpStream)> {
     let flags = SocketFlags::CLOEXEC;
     let client = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
-    // Before the window is offered: one that shrinks later is another story.
+    // Before the window is advertised: it must not shrink later.
     sockopt::set_socket_recv_buffer_size(&client, 8 * 1024)?;
     rustix::net::connect(&client, &listener.local_addr()?)?;
     let (server, _) = listener.accept()?;
@@ -132,7 +132,7 @@ pub fn narrow_pair(listener: &TcpListener) -> Result<(TcpStream, TcpStream)> {
     Ok((TcpStream::from(client), server))
 }
 
-/// Takes the room for what is already on its way: the window shrinks, against RFC 9293.
+/// Shrinks the receive buffer below the advertised window, against RFC 9293.
 pub fn shrink(client: &TcpStream) -> Result<()> {
     sockopt::set_socket_recv_buffer_size(client, 8 * 1024)?;
     Ok(())
@@ -142,7 +142,7 @@ pub fn shrink(client: &TcpStream) -> Result<()> {
 #[allow(unsafe_code)]
 pub fn defer_accept(listener: &TcpListener) -> io::Result<()> {
     let seconds: libc::c_int = 60;
-    // SAFETY: the option is an int, and the pointer and length are of one that lives on.
+    // SAFETY: the option is an int, and pointer and length are those of a live one.
     let answer = unsafe {
         libc::setsockopt(
             listener.as_raw_fd(),

@@ -1,4 +1,4 @@
-//! A server of several processes with a thread each, which share a listener.
+//! A server of several single-threaded processes that share a listener.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -23,17 +23,16 @@ struct Workers(Vec<std::process::Child>);
 impl Drop for Workers {
     fn drop(&mut self) {
         for worker in &mut self.0 {
-            // Nothing to do about one that is gone.
+            // It may have ended already.
             let _ = worker.kill();
             let _ = worker.wait();
         }
     }
 }
 
-/// Each worker takes one connection and waits for a database that never answers
-/// (`wait=database`), or for a lock that this process has on a file (`wait=lock`), so that the
-/// others stay in the accept queue; or all of them wait for connections (`wait=idle`). The clients
-/// hang up after `patience_ms`, where that is not 0.
+/// Each worker accepts one connection and waits for a database that never answers (`wait=database`), or for a
+/// file lock that this process holds (`wait=lock`), so the other connections stay in the accept queue. With
+/// `wait=idle`, all of them wait for connections. The clients hang up after `patience_ms`, unless it is 0.
 pub fn workers(settings: &mut Settings) -> Result<Ready> {
     let workers: usize = settings.take("workers", 4)?;
     let connections = settings.take("connections", 70)?;
@@ -63,7 +62,7 @@ pub fn workers(settings: &mut Settings) -> Result<Ready> {
     for _ in 0..connections {
         clients.push(Impatient::ask(TcpStream::connect(address)?)?);
     }
-    // Each tells that it is about to wait.
+    // Each reports that it is about to wait.
     for said in &mut said {
         let mut line = String::new();
         said.read_line(&mut line)?;
@@ -87,7 +86,7 @@ pub fn workers(settings: &mut Settings) -> Result<Ready> {
     ))
 }
 
-/// A locked file that has no name.
+/// A locked file without a name.
 struct Lock {
     path: String,
     _file: OwnedFd,
@@ -104,7 +103,7 @@ impl Lock {
     }
 }
 
-/// One of them, with the listener as its standard input. It waits until it is killed.
+/// One worker, with the listener as its standard input. It waits until it is killed.
 pub fn worker(settings: &mut Settings) -> Result<Ready> {
     let wait: String = settings.take("wait", String::new())?;
     let database: u16 = settings.take("database", 0)?;
@@ -130,7 +129,7 @@ pub fn worker(settings: &mut Settings) -> Result<Ready> {
                 let file = File::open(&lock)?;
                 tell()?;
                 flock(&file, FlockOperation::LockExclusive)?;
-                // Whoever had it is about to end this too.
+                // The holder of the lock is ending this process too.
                 thread::park();
             }
             _ => {}

@@ -1,5 +1,4 @@
-//! What must hold whatever a process or the system says of itself. The fuzz target and the test
-//! share it.
+//! What must hold whatever /proc contains. The fuzz target and the test share it.
 
 use std::sync::{LazyLock, Mutex, PoisonError};
 
@@ -9,7 +8,7 @@ use closewait::env::Terminal;
 use super::forms;
 use super::tree::Tree;
 
-/// Every reader and every form of what was read.
+/// Commands with every reader and every output format.
 const COMMANDS: [&str; 10] = [
     "--json --sample 0s",
     "-v --sample 0s --limit 0 --color always",

@@ -1,5 +1,5 @@
-//! A directory like a procfs: two programs with stuck connections, and all that can be asked of
-//! them. Each input changes some of its files, which are put right again.
+//! A directory like a procfs: two programs with stuck connections, and every file that is read of them. Each
+//! input changes some of the files, which are then restored.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::edits;
 
 const HEADING: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
-/// The sockets of process 10; those of 20 follow.
+/// The inodes of the sockets of process 10; those of process 20 follow.
 const SOCKETS: u32 = 6;
 
 pub struct Tree {
@@ -18,7 +18,7 @@ pub struct Tree {
 
 impl Tree {
     pub fn new() -> Tree {
-        // In memory where there is such a place.
+        // In memory, if there is a tmpfs.
         let place = Path::new("/dev/shm");
         let root = tempfile::tempdir_in(place).or_else(|_| tempfile::tempdir());
         let root = root.unwrap();
@@ -48,7 +48,7 @@ impl Tree {
         self.root.path()
     }
 
-    /// Changes files for as long as `work` takes; every edit begins with which.
+    /// Changes files while `work` runs. The first byte of each edit chooses the file.
     pub fn changed(&self, edits: &[u8], work: impl FnOnce()) {
         let mut changed: Vec<usize> = Vec::new();
         for edit in edits.chunks_exact(edits::EDIT) {
@@ -88,7 +88,7 @@ fn status(pid: u32, group: u32, name: &str, state: &str) -> String {
     )
 }
 
-/// The texts, by their paths.
+/// The files, by path.
 fn texts() -> Vec<(String, String)> {
     let row = |n: u32| {
         let (port, inode) = (0x9000 + n, 100 + n);

@@ -12,10 +12,10 @@ use rustix::fs::{CWD, RawDir, readlinkat_raw};
 use rustix::io::Errno;
 
 use crate::collector::file;
-use crate::collector::hang::Pending;
 use crate::collector::holders::found::{Found, Progress, UNMATCHED_FEW, UNMATCHED_MAX};
 use crate::collector::holders::wanted::Wanted;
 use crate::collector::procfs::{DIRENTS, PathBuffer, number, numbers_in, socket_inode};
+use crate::collector::watchdog::Pending;
 use crate::model::{Holder, Name, Pid, Process, Scanned};
 
 const RING: &[u8] = b"anon_inode:[io_uring]";

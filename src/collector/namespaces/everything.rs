@@ -18,7 +18,7 @@ use super::place::Key;
 use super::sknet::Sockets;
 use crate::collector::access::{by_capability, is_capable};
 use crate::collector::file;
-use crate::collector::hang::Pending;
+use crate::collector::watchdog::Pending;
 use crate::collector::procfs::{DIRENTS, PathBuffer, has_our_numbers, is_ours, namespace_at};
 use crate::model::Pid;
 

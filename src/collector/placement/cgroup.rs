@@ -1,13 +1,13 @@
-//! What the path of a control group tells: the systemd unit, and the container. Pure.
+//! The systemd unit and the container that the path of a control group names. Pure.
 //!
-//! The names are chosen by whoever makes the group, so that anything may stand there. A path that
-//! follows none of the known patterns tells nothing.
+//! Whoever creates a group chooses its name, so it may be anything. A path without a known pattern names
+//! neither.
 
 use crate::model::{Cgroup, Name};
 
 /// The kinds of units that have processes (systemd.unit(5)); slices only hold others.
 const UNITS: [&[u8]; 5] = [b".service", b".scope", b".socket", b".mount", b".swap"];
-/// What runtimes put before a container's id.
+/// The prefixes of container IDs, by runtime.
 const RUNTIMES: [&[u8]; 6] = [
     b"docker-",
     b"libpod-",
@@ -16,16 +16,14 @@ const RUNTIMES: [&[u8]; 6] = [
     b"nerdctl-",
     b"podman-",
 ];
-/// The length of a container's whole id, and the least that is taken for one behind a runtime's
-/// name.
+/// The length of a full container ID, and the least length of one after a runtime's prefix.
 const ID: usize = 64;
 const ID_LEAST: usize = 12;
 
 /// The group of a process, from the text of /proc/PID/cgroup (cgroups(7)): lines of
-/// `hierarchy:controllers:path`. `None` where no line is one.
+/// `hierarchy:controllers:path`. `None` if there is no such line.
 ///
-/// Version 2 tells first, then the hierarchy that systemd keeps for itself in version 1, then any
-/// other; the root of one tells nothing.
+/// Version 2 comes first, then systemd's own hierarchy of version 1, then the others. Root groups come last.
 pub fn of_process(text: &[u8]) -> Option<Cgroup> {
     let mut paths: Vec<(u8, &[u8])> = text
         .split(|byte| *byte == b'\n')
@@ -42,17 +40,17 @@ pub fn of_process(text: &[u8]) -> Option<Cgroup> {
         })
         .collect();
     paths.sort_by_key(|(rank, path)| (*path == b"/", *rank));
-    let told: Vec<Cgroup> = paths.iter().map(|(_, path)| of_path(path)).collect();
+    let cgroups: Vec<Cgroup> = paths.iter().map(|(_, path)| of_path(path)).collect();
     Some(Cgroup {
-        path: told.first()?.path.clone(),
-        unit: told.iter().find_map(|cgroup| cgroup.unit.clone()),
-        container: told.iter().find_map(|cgroup| cgroup.container.clone()),
+        path: cgroups.first()?.path.clone(),
+        unit: cgroups.iter().find_map(|cgroup| cgroup.unit.clone()),
+        container: cgroups.iter().find_map(|cgroup| cgroup.container.clone()),
     })
 }
 
-/// What a path tells.
+/// The unit and the container that a path names.
 pub fn of_path(path: &[u8]) -> Cgroup {
-    // The kernel says so of a group that was removed under its last process.
+    // The kernel adds this to a group that was removed while a process was in it.
     let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
     let parts: Vec<&[u8]> = path
         .split(|byte| *byte == b'/')
@@ -72,15 +70,15 @@ pub fn of_path(path: &[u8]) -> Cgroup {
     }
 }
 
-/// A part of a path as the unit that it is.
+/// The unit that a part of a path names.
 fn unit(part: &[u8]) -> Option<Vec<u8>> {
-    // systemd puts it before what the kernel could take for a file of its own.
+    // systemd adds the underscore to names that could clash with the kernel's files.
     let name = part.strip_prefix(b"_").unwrap_or(part);
     let is_unit = |suffix: &&[u8]| name.len() > suffix.len() && name.ends_with(suffix);
     (UNITS.iter().any(is_unit) && !name.contains(&b':')).then(|| name.to_vec())
 }
 
-/// The container that a part of a path is, given the part before it.
+/// The container that a part of a path names, given the part before it.
 fn container(part: &[u8], before: Option<&[u8]>) -> Option<Vec<u8>> {
     let plain = part.strip_suffix(b".scope").unwrap_or(part);
     if is_id(plain) && plain.len() == ID {
@@ -89,7 +87,7 @@ fn container(part: &[u8], before: Option<&[u8]>) -> Option<Vec<u8>> {
     let behind = RUNTIMES
         .iter()
         .find_map(|runtime| plain.strip_prefix(*runtime))
-        // `kubepods-….slice:cri-containerd:ID`, where containerd was not told that systemd rules.
+        // `kubepods-….slice:cri-containerd:ID`, if containerd does not use the systemd cgroup driver.
         .or_else(|| {
             part.rsplit(|byte| *byte == b':')
                 .next()
@@ -120,7 +118,7 @@ fn is_id(text: &[u8]) -> bool {
     text.len() >= ID_LEAST && text.iter().all(is_digit)
 }
 
-/// A name with systemd's `\x2d` turned back (systemd-escape(1)).
+/// A name with systemd's escapes such as `\x2d` undone (systemd-escape(1)).
 fn unescaped(text: &[u8]) -> Vec<u8> {
     let mut name = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -158,7 +156,7 @@ mod tests {
         })
     }
 
-    fn told(path: &str) -> (String, String) {
+    fn named(path: &str) -> (String, String) {
         let path = path.replace("ID", ID64);
         let cgroup = of_path(path.as_bytes());
         let container = shown(cgroup.container.as_ref()).replace(ID64, "ID");
@@ -289,7 +287,7 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                told(path),
+                named(path),
                 (unit.to_owned(), container.to_owned()),
                 "{path}"
             );

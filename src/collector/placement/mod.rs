@@ -1,5 +1,5 @@
-//! In which control groups the holders of sockets are, and the sockets that nobody holds. Read
-//! only when it is asked for.
+//! The control groups of the holders of sockets, and those in which sockets without a holder were created.
+//! Read only if needed.
 
 pub mod cgroup;
 
@@ -14,13 +14,13 @@ use crate::model::{Cgroups, Holders, Socket};
 
 /// `CGROUP2_SUPER_MAGIC` of `include/uapi/linux/magic.h`.
 const CGROUP2: u64 = 0x6367_7270;
-/// Where the cgroup2 file system is mounted; the second beside version 1.
+/// The mount points of the cgroup2 file system; the second one is used beside version 1.
 pub(crate) const CGROUP_MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
-/// More groups than this are not walked.
+/// The most groups that are walked.
 const GROUPS_MAX: usize = 100_000;
 
-/// Reads the groups of all holders, and, where some sockets have none, those in which such sockets
-/// were made; with `all`, those in which any was.
+/// Reads the groups of all holders, and those in which sockets without a holder were created, or, with
+/// `all`, any sockets.
 pub(super) fn read(
     proc_root: &Path,
     holders: Option<&Holders>,
@@ -30,11 +30,11 @@ pub(super) fn read(
     let mut cgroups = Cgroups::default();
     for process in holders.map_or([].as_slice(), Holders::processes) {
         let path = proc_root.join(process.pid.to_string()).join("cgroup");
-        let told = file::read(&path, file::TEXT_MAX)
+        let cgroup = file::read(&path, file::TEXT_MAX)
             .ok()
             .and_then(|text| cgroup::of_process(&text));
-        if let Some(told) = told {
-            cgroups.of_process.insert(process.pid, told);
+        if let Some(cgroup) = cgroup {
+            cgroups.of_process.insert(process.pid, cgroup);
         }
     }
     let is_held =
@@ -54,13 +54,12 @@ pub(super) fn read(
     cgroups
 }
 
-/// Whether a path lies in a cgroup2 file system.
+/// Whether a path is in a cgroup2 file system.
 pub(super) fn is_cgroup2(path: &Path) -> bool {
     rustix::fs::statfs(path).is_ok_and(|found| found.f_type as u64 == CGROUP2)
 }
 
-/// Finds the groups with the wanted numbers: that of a group is the inode of its directory
-/// (`kernfs_id`).
+/// Finds the groups with the wanted IDs. The ID of a group is the inode of its directory (`kernfs_id`).
 fn walk(mount: &Path, wanted: &mut FxHashSet<u64>, found: &mut Cgroups) {
     if let Ok(root) = file::metadata(mount) {
         wanted.remove(&root.ino());
@@ -71,7 +70,7 @@ fn walk(mount: &Path, wanted: &mut FxHashSet<u64>, found: &mut Cgroups) {
     let mut left: Vec<PathBuf> = vec![mount.to_owned()];
     let mut seen = 0;
     while let Some(dir) = left.pop() {
-        // It may have been removed meanwhile, or be closed to this user.
+        // The group may have been removed, or permission denied.
         let Ok(entries) = file::entries(&dir) else {
             continue;
         };
@@ -82,8 +81,8 @@ fn walk(mount: &Path, wanted: &mut FxHashSet<u64>, found: &mut Cgroups) {
             let path = entry.path();
             if wanted.remove(&entry.ino()) {
                 let below = path.strip_prefix(mount).unwrap_or(&path);
-                let told = [b"/", below.as_os_str().as_bytes()].concat();
-                found.by_id.insert(entry.ino(), cgroup::of_path(&told));
+                let path = [b"/", below.as_os_str().as_bytes()].concat();
+                found.by_id.insert(entry.ino(), cgroup::of_path(&path));
             }
             seen += 1;
             if wanted.is_empty() || seen > GROUPS_MAX {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::collector::procfs::status_numbers;
 use crate::collector::tools::is_program;
-use crate::collector::{file, hang};
+use crate::collector::{file, watchdog};
 use crate::model::{Inside, Name, Pid};
 
 /// Reads a process, by its directory in /proc. What cannot be read counts as the same as for the reader.
@@ -20,7 +20,7 @@ pub(super) fn inside(root: &Path) -> Inside {
     let jcmd = beside.map(|place| place.join("jcmd")).filter(|jcmd| {
         let below = jcmd.strip_prefix("/").unwrap_or(jcmd);
         let file = root.join("root").join(below);
-        !is_stuck && hang::abroad(move || Ok(is_program(&file))).unwrap_or(false)
+        !is_stuck && watchdog::with_timeout(move || Ok(is_program(&file))).unwrap_or(false)
     });
     let name = |path: &Path| Name::new(path.as_os_str().as_bytes());
     let stderr = root.join("fd/2");
@@ -36,7 +36,7 @@ pub(super) fn inside(root: &Path) -> Inside {
             .map(name),
         jcmd: jcmd.as_deref().map(name),
         logs: !is_stuck
-            && hang::abroad(move || file::metadata(&stderr))
+            && watchdog::with_timeout(move || file::metadata(&stderr))
                 .is_ok_and(|stderr| stderr.is_file() && stderr.len() > 0),
     }
 }

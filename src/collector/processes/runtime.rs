@@ -4,7 +4,7 @@
 use std::io;
 use std::path::Path;
 
-use crate::collector::{file, hang};
+use crate::collector::{file, watchdog};
 use crate::model::Runtime;
 
 /// The most lines of /proc/PID/maps that are read: a program maps its interpreter at start.
@@ -59,7 +59,7 @@ fn is_go(root: &Path) -> bool {
     let is_note =
         |note: &[u8]| note.starts_with(&[4, 0, 0, 0]) && note.ends_with(b"\x04\0\0\0Go\0\0");
     let exe = root.join("exe");
-    let head = hang::abroad(move || file::head(&exe, 4096));
+    let head = watchdog::with_timeout(move || file::head(&exe, 4096));
     head.is_ok_and(|head| head.windows(16).any(is_note))
 }
 
@@ -68,7 +68,7 @@ pub(super) fn is_32_bit(root: &Path) -> bool {
     const CLASS: usize = 4;
     const CLASS_32: u8 = 1;
     let exe = root.join("exe");
-    let head = hang::abroad(move || file::head(&exe, CLASS as u64 + 1));
+    let head = watchdog::with_timeout(move || file::head(&exe, CLASS as u64 + 1));
     head.is_ok_and(|head| head.get(CLASS) == Some(&CLASS_32))
 }
 

@@ -1,8 +1,8 @@
-//! An assembler for BPF: instructions of 64 bits, for a machine of little endian, with jumps to
-//! labels of the user's. It knows the instructions that [`crate::collector::holders::bpf::program`] is made of; see the
-//! kernel's `Documentation/bpf/standardization/instruction-set.rst`.
+//! An assembler for the BPF instructions that [`crate::collector::holders::bpf::program`] needs: 64 bits
+//! each, for a little-endian machine, with jumps to labels. See the kernel's
+//! `Documentation/bpf/standardization/instruction-set.rst`.
 
-/// A register. Those up to R5 are lost with every call.
+/// A register. A call overwrites R0 to R5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Register(u8);
 
@@ -14,7 +14,7 @@ pub const R6: Register = Register(6);
 pub const R7: Register = Register(7);
 pub const R8: Register = Register(8);
 pub const R9: Register = Register(9);
-/// The end of the frame.
+/// The end of the stack frame.
 pub const STACK: Register = Register(10);
 
 /// When a jump is taken.
@@ -26,7 +26,7 @@ pub enum Is {
     AtLeast(Register),
 }
 
-/// Instructions while they are written.
+/// A program under construction.
 pub struct Code<Label> {
     instructions: Vec<u64>,
     labels: Vec<(Label, usize)>,
@@ -123,24 +123,24 @@ impl<Label: Copy + PartialEq> Code<Label> {
         self.add(to, offset.into());
     }
 
-    /// An array map, by its descriptor.
+    /// Loads the address of an array map, by its descriptor.
     pub fn map(&mut self, to: Register, map: i32) {
         self.push(0x18, to, Register(1), 0, map);
         self.push(0, R0, R0, 0, 0);
     }
 
-    /// The address of an array map's only value.
+    /// Loads the address of the only value of an array map.
     pub fn map_value(&mut self, to: Register, map: i32) {
         self.push(0x18, to, Register(2), 0, map);
         self.push(0, R0, R0, 0, 0);
     }
 
-    /// A function of the kernel, by its BTF id; the result is in R0.
+    /// Calls a function of the kernel, by its BTF ID; the result is in R0.
     pub fn kernel_function(&mut self, id: u32) {
         self.push(0x85, R0, Register(2), 0, id.cast_signed());
     }
 
-    /// A function for all programs, by its number; the result is in R0.
+    /// Calls a helper, by its number; the result is in R0.
     pub fn helper(&mut self, number: i32) {
         self.push(0x85, R0, R0, 0, number);
     }
@@ -169,7 +169,7 @@ impl<Label: Copy + PartialEq> Code<Label> {
         self.labels.push((label, self.instructions.len()));
     }
 
-    /// Fills in how far each jump goes: counted from the instruction after it.
+    /// Fills in the distances of the jumps, which count from the instruction after each.
     pub fn finish(mut self) -> Vec<u64> {
         for (at, label) in &self.jumps {
             let target = self.labels.iter().find(|(other, _)| other == label);

@@ -1,11 +1,11 @@
-//! Every open file of the host, by one walk in the kernel: a BPF iterator of tasks.
+//! Every open file of the host, in one walk by the kernel: a BPF iterator over tasks.
 //!
-//! /proc/*/fd tells of one descriptor a system call, and makes a file system node for each. Where
-//! hundreds of thousands are open, that costs twenty times as much as a look into the tables of
-//! descriptors where they are. A kernel since 6.4 does that for root, once its verifier has seen
-//! that the program only reads.
+//! /proc/*/fd takes a system call per descriptor, and makes a file system node for each. With hundreds of
+//! thousands of open files, that costs twenty times as much as reading the descriptor tables directly.
+//! Since Linux 6.4 the kernel does so for root, after its verifier has checked that the program only
+//! reads.
 //!
-//! What the program says is taken for true only if it found what this process holds itself.
+//! The result is used only if it contains the files that this process holds itself.
 
 pub(crate) mod btf;
 mod code;
@@ -30,15 +30,15 @@ pub use crate::collector::holders::bpf::seen::{Other, Seen};
 const TYPES: &str = "/sys/kernel/btf/vmlinux";
 const OPEN_FILES: &str = "/proc/sys/fs/file-nr";
 const PID_NAMESPACE: &str = "/proc/self/ns/pid";
-/// The first PID namespace: the only one whose numbers are those of the kernel's tasks
-/// (`PROC_PID_INIT_INO` in `include/linux/proc_ns.h`).
+/// The initial PID namespace: only its numbers are those that the walk reads (`PROC_PID_INIT_INO` in
+/// `include/linux/proc_ns.h`).
 const FIRST_NAMESPACE: &str = "pid:[4026531836]";
-/// How often the blocks may need more room than was made.
+/// How often a walk is repeated because there were more blocks than room for them.
 const TRIES: u32 = 3;
-/// Room for what the verifier says of a program that it does not take.
+/// The size of the verifier's log, in bytes.
 const LOG: usize = 256 * 1024;
 
-/// Why there was no walk, or none to be relied upon.
+/// Why there is no reliable walk.
 #[derive(Debug, thiserror::Error)]
 pub enum BpfError {
     #[error("{path}: {reason}")]
@@ -55,17 +55,17 @@ pub enum BpfError {
     },
     #[error("the kernel's verifier: {0}")]
     Verifier(String),
-    #[error("this is not the host's PID namespace")]
+    #[error("this is not the initial PID namespace")]
     PidNamespace,
-    #[error("open files become more all the time")]
+    #[error("the number of open files grows too fast")]
     Growing,
-    #[error("it did not find what closewait holds itself")]
+    #[error("it did not find the files of closewait itself")]
     Untrue,
-    #[error("not on a machine of big endian")]
+    #[error("not available on big-endian machines")]
     BigEndian,
 }
 
-/// All that a walk needs.
+/// A prepared walk.
 #[derive(Debug)]
 pub struct Walk {
     layout: Layout,
@@ -73,21 +73,21 @@ pub struct Walk {
     state: Array,
     blocks: Array,
     link: OwnedFd,
-    /// How many blocks there is room for.
+    /// The number of blocks that there is room for.
     room: u32,
 }
 
-/// How many files are open on the host; `None` where the kernel does not tell.
+/// The number of open files on the host; `None` if unknown.
 pub fn open_files() -> Option<u32> {
     let text = file::text(Path::new(OPEN_FILES)).ok()?;
     text.split_ascii_whitespace().next()?.parse().ok()
 }
 
 impl Walk {
-    /// Makes everything ready, with room for so many open files. Nothing is looked at yet.
+    /// Prepares a walk with room for this many open files.
     ///
     /// # Errors
-    /// When the kernel does not let us, or does not know how.
+    /// If permission is denied, or the kernel does not support it.
     pub fn prepare(open_files: u32) -> Result<Walk, BpfError> {
         if cfg!(target_endian = "big") {
             return Err(BpfError::BigEndian);
@@ -98,13 +98,13 @@ impl Walk {
             return Err(BpfError::PidNamespace);
         }
         let layout = Layout::read(file::open(Path::new(TYPES)).map_err(read(TYPES))?)?;
-        // Half as much again: a file may be open under several numbers, and a block half empty.
+        // Half as much again: a file may have several descriptors, and a block may be half empty.
         let full = open_files / u32::from(block::FILES);
         Walk::load(layout, full.saturating_add(full / 2))
     }
 
     fn load(layout: Layout, room: u32) -> Result<Walk, BpfError> {
-        let own = Own::open().map_err(refused("opening files of our own"))?;
+        let own = Own::open().map_err(refused("opening test files"))?;
         let chunks = room / CHUNK + 1;
         let map = |size, entries| Array::new(size, entries).map_err(refused("making a BPF map"));
         let state = map(state::SIZE as u32, 1)?;
@@ -126,10 +126,10 @@ impl Walk {
         })
     }
 
-    /// Walks. Room is made for more, if there is more than there was room for.
+    /// Walks over all tasks, again with more room if there was not enough.
     ///
     /// # Errors
-    /// When the kernel breaks it off, makes no more room, or did not find what we hold.
+    /// If the kernel fails, has no more room, or did not find the files of this process.
     pub fn walk(&mut self) -> Result<Seen, BpfError> {
         for _ in 0..TRIES {
             let needed = self.pass_windows()?;
@@ -141,8 +141,8 @@ impl Walk {
         Err(BpfError::Growing)
     }
 
-    /// Goes through all tasks as often as the largest table of descriptors has windows. How many
-    /// blocks there are, those that had no room included.
+    /// Walks once for each window of the largest descriptor table. Returns the number of blocks, including
+    /// those without room.
     fn pass_windows(&self) -> Result<u32, BpfError> {
         let mut state = State::default();
         loop {
@@ -162,8 +162,7 @@ impl Walk {
         }
     }
 
-    /// Runs the program over every task. It writes nothing into the file: to read it to its end
-    /// is to run it.
+    /// Runs the program over every task, by reading the iterator to its end. The program outputs nothing.
     fn pass(&self) -> io::Result<()> {
         let mut file = File::from(syscall::iterate(&self.link)?);
         let mut nothing = [0; 64];
@@ -172,7 +171,7 @@ impl Walk {
                 Ok(0) => return Ok(()),
                 Ok(_) => {}
                 Err(error) => match error.kind() {
-                    // After a million tasks, the kernel wants to be asked again.
+                    // The kernel stops after a million tasks and continues with the next read.
                     io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
                     _ => return Err(error),
                 },
@@ -180,15 +179,15 @@ impl Walk {
         }
     }
 
-    /// Takes so many blocks, a chunk at a time.
+    /// Reads this many blocks, one chunk at a time.
     fn seen(&self, count: u32) -> Result<Seen, BpfError> {
         let chunks = 0..count.div_ceil(CHUNK);
         let mut buffer = vec![0; (CHUNK * block::SIZE) as usize];
-        // The youngest processes come last, and this is one.
+        // This process is young, and the youngest come last.
         let mut kinds = Kinds::default();
         for chunk in chunks.clone().rev() {
             self.own
-                .tell(self.chunk(chunk, count, &mut buffer)?, &mut kinds);
+                .find_kinds(self.chunk(chunk, count, &mut buffer)?, &mut kinds);
             if kinds.are_known() {
                 break;
             }
@@ -204,7 +203,7 @@ impl Walk {
         Ok(seen)
     }
 
-    /// Those in a chunk, of so many in all.
+    /// The blocks in a chunk; `count` is the number of blocks in all.
     fn chunk<'a>(
         &self,
         chunk: u32,
@@ -218,24 +217,24 @@ impl Walk {
     }
 }
 
-/// Loads the program; if that fails, once more for the verifier's reason.
+/// Loads the program. If that fails, tries again for the verifier's log.
 fn load(instructions: &[u64], function: u32) -> Result<OwnedFd, BpfError> {
     let reason = match syscall::load(instructions, function, &mut []) {
         Ok(program) => return Ok(program),
         Err(reason) => reason,
     };
     let mut log = vec![0; LOG];
-    // The reason is in the log, and it is the same.
+    // This fails for the same reason, which is in the log.
     let _ = syscall::load(instructions, function, &mut log);
-    match last_words(&log) {
-        Some(words) => Err(BpfError::Verifier(words)),
-        // It was not let so far.
+    match last_message(&log) {
+        Some(message) => Err(BpfError::Verifier(message)),
+        // The verifier did not run.
         None => Err(refused("loading a BPF program")(reason)),
     }
 }
 
-/// What the verifier said before its figures.
-fn last_words(log: &[u8]) -> Option<String> {
+/// The verifier's last message before its statistics.
+fn last_message(log: &[u8]) -> Option<String> {
     let text = log.split(|byte| *byte == 0).next()?;
     let text = String::from_utf8_lossy(text);
     let mut lines = text.lines().filter(|line| !line.starts_with("processed "));
@@ -246,7 +245,7 @@ fn refused(what: &'static str) -> impl Fn(io::Error) -> BpfError {
     move |reason| BpfError::Refused { what, reason }
 }
 
-/// The words that program and reader share.
+/// The state that the program and its reader share.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct State {
     start: u32,

@@ -1,10 +1,8 @@
-//! The program that the kernel runs over every task: what it does, as instructions.
-//!
-//! In C it would be:
+//! The BPF program that the kernel runs over every task. In C:
 //!
 //! ```c
 //! if (!task) return 0;
-//! if (task->pid != task->tgid) {                          // a thread counts with a table of its own
+//! if (task->pid != task->tgid) {                          // threads only with their own tables
 //!     if (!task->files || task->files == task->group_leader->files) return 0;
 //!     if (task->files == (the thread before it)->files) return 0;
 //! }
@@ -26,67 +24,66 @@
 //! }
 //! ```
 //!
-//! Files and inodes lie all over memory: one after the other, the processor would wait for each.
-//! Those of a block are asked for at once, and nothing branches on what they say: NULL gives 0.
+//! Files and inodes are spread over memory, and the processor would wait for each. So those of a block are
+//! loaded together, and no branch depends on them: loads from NULL give 0.
 //!
-//! It runs within an RCU read section, so that whatever it meets is not freed under it, and it
-//! takes no reference and no lock. All it reads is read as the kernel's verifier wants it: a bad
-//! address gives 0. It writes into its own two maps and nowhere else.
+//! The program runs within an RCU read section, so that nothing it reads is freed meanwhile. It takes no
+//! reference and no lock. The verifier ensures that a load from a bad address gives 0. It writes only to its
+//! two maps.
 
 use crate::collector::holders::bpf::btf::Layout;
 use crate::collector::holders::bpf::code::{
     Code, Is, R0, R1, R2, R3, R6, R7, R8, R9, Register, STACK,
 };
 
-/// How many descriptors of a process one call looks at: a call is not preempted on every kernel,
-/// and this many take a few milliseconds.
+/// How many descriptors of a process one call reads. Some kernels do not preempt a call, and this many
+/// take a few milliseconds.
 pub const WINDOW: u32 = 32 * 1024;
-/// Blocks in a value of the map that takes them.
+/// Blocks per value of their map.
 pub const CHUNK: u32 = 512;
 
-/// The words of the state, at these offsets.
+/// The offsets of the 32-bit words of the state.
 pub mod state {
-    /// The first descriptor to look at; written by the reader.
+    /// The first descriptor to read; written by the reader of the state.
     pub const START: i16 = 0;
-    /// Blocks reserved, those without room included.
+    /// The number of blocks, including those without room.
     pub const BLOCKS: i16 = 4;
-    /// The largest table of descriptors.
+    /// The size of the largest descriptor table.
     pub const MOST: i16 = 8;
     pub const SIZE: usize = 16;
 }
 
-/// What the program says: a task, or some descriptors of one.
+/// The layout of a block: a task, or some descriptors of a task.
 pub mod block {
-    /// The task, a 32-bit word: a process by its leader, or another thread with a table of
-    /// descriptors of its own.
+    /// The task, a 32-bit word: the main thread of a process, or a thread with its own descriptor table.
     pub const TASK: i16 = 0;
     /// The first descriptor, a 32-bit word.
     pub const FIRST: i16 = 4;
-    /// In place of a descriptor: there is a task, and [`PROCESS`] is all else in the block.
+    /// In place of a descriptor: the block contains only the task and [`PROCESS`].
     pub const NONE: u32 = u32::MAX;
     /// The process of the task, a 32-bit word.
     pub const PROCESS: i16 = 8;
-    /// How many descriptors are looked at together.
+    /// The number of descriptors in a block.
     pub const FILES: u8 = 8;
-    /// The addresses of the files' operations, 32-bit words: 0 where none is open. They are in the
-    /// kernel's image or a module, which lie closer together than the halves that are left out.
+    /// The low halves of the addresses of the files' operations, 32-bit words; 0 if no file is open. All are
+    /// in the kernel image or a module, so their upper halves are the same.
     pub const OPERATIONS: i16 = 8;
-    /// The inodes, 32-bit words: sockets' have no more (`get_next_ino`).
+    /// The inodes, 32-bit words: those of sockets are no longer (`get_next_ino`).
     pub const INODES: i16 = OPERATIONS + 4 * FILES as i16;
     pub const SIZE: u32 = INODES as u32 + 4 * FILES as u32;
 }
 
-/// What a program is made for.
+/// What a program depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Parts<'a> {
     pub layout: &'a Layout,
     /// The descriptor of the map with the state.
     pub state: i32,
-    /// The descriptor of the map that takes blocks, [`CHUNK`] a value.
+    /// The descriptor of the map for blocks, [`CHUNK`] per value.
     pub blocks: i32,
 }
 
-/// The instructions, one a word, for a machine of little endian.
+/// The instructions, one per word, for a little-endian machine.
 pub fn assemble(parts: &Parts<'_>) -> Vec<u64> {
     let layout = parts.layout;
     let mut code = Code::new();
@@ -151,7 +148,7 @@ pub fn assemble(parts: &Parts<'_>) -> Vec<u64> {
     code.jump_if(R0, Is::Equal(0), Label::Done);
     code.load32(R6, R0, 0);
     code.shift_left(R6, block::FILES.ilog2().cast_signed());
-    look(&mut code, parts);
+    fill_block(&mut code, parts);
     code.jump(Label::Loop);
 
     code.label(Label::Done);
@@ -163,8 +160,8 @@ pub fn assemble(parts: &Parts<'_>) -> Vec<u64> {
     code.finish()
 }
 
-/// Fills a block with the descriptors from R6 on, of the table at R8.
-fn look(code: &mut Code<Label>, parts: &Parts<'_>) {
+/// Fills a block with the descriptors from R6 on, from the table at R8.
+fn fill_block(code: &mut Code<Label>, parts: &Parts<'_>) {
     let layout = parts.layout;
     let all = || (0..i16::from(block::FILES)).map(|at| 8 * at);
     read_slots(code, FILES);
@@ -210,14 +207,14 @@ fn look(code: &mut Code<Label>, parts: &Parts<'_>) {
     }
 }
 
-/// Takes an address for that of a structure, by its BTF id, to be read only. In R0.
+/// Casts an address to a read-only pointer to a structure with this BTF ID. The result is in R0.
 fn cast(code: &mut Code<Label>, address: Register, structure: u32, layout: &Layout) {
     code.copy(R1, address);
     code.set(R2, structure.cast_signed());
     code.kernel_function(layout.rdonly_cast);
 }
 
-/// Reads the slots of the descriptors from R6 on, of the table at R8, into the frame.
+/// Copies the slots of the descriptors from R6 on, from the table at R8, into the stack frame.
 fn read_slots(code: &mut Code<Label>, into: i16) {
     code.stack_address(R1, into);
     code.set(R2, 8 * i32::from(block::FILES));
@@ -227,7 +224,7 @@ fn read_slots(code: &mut Code<Label>, into: i16) {
     code.helper(PROBE_READ_KERNEL);
 }
 
-/// Counts a block, and puts its address into R0. R9 is the state.
+/// Reserves a block and puts its address into R0. R9 is the state.
 fn reserve(code: &mut Code<Label>, blocks: i32, no_room: Label) {
     code.load32(R1, R9, state::BLOCKS);
     code.copy(R2, R1);
@@ -246,12 +243,12 @@ fn reserve(code: &mut Code<Label>, blocks: i32, no_room: Label) {
     code.add_register(R0, R1);
 }
 
-/// Where the walk of tasks passes the task (`struct bpf_iter__task`).
+/// The offset of the task in the context (`struct bpf_iter__task`).
 const CONTEXT_TASK: i16 = 8;
-/// Where a `struct list_head` has the entry before.
+/// The offset of the previous entry in a `struct list_head`.
 const PREVIOUS: i16 = 8;
 
-// The frame: offsets from its end. The last three have a word for each descriptor of a block.
+// Offsets from the end of the stack frame. The last three have a word for each descriptor of a block.
 const ITERATOR: i16 = -8;
 const TASK: i16 = -12;
 const KEY: i16 = -16;
@@ -260,11 +257,11 @@ const FILES: i16 = -88;
 const INODES: i16 = -152;
 const AGAIN: i16 = -216;
 
-/// Helpers, in the order of `include/uapi/linux/bpf.h`.
+/// Helpers, by their numbers in `include/uapi/linux/bpf.h`.
 const MAP_LOOKUP_ELEM: i32 = 1;
 const PROBE_READ_KERNEL: i32 = 113;
 
-/// A place to jump to.
+/// A jump target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Label {
     Task,
@@ -315,12 +312,12 @@ mod tests {
         assert_eq!(code(*program.last().unwrap()), 0x95);
         let mut jumps = 0;
         for (at, instruction) in program.iter().enumerate() {
-            // Jumps that are neither calls nor the end.
+            // Jumps, without calls and exits.
             if code(*instruction) & 7 == 5 && !matches!(code(*instruction), 0x85 | 0x95) {
                 let distance = (instruction >> 16) as i16;
                 let target = at as i64 + 1 + i64::from(distance);
                 assert!(target >= 0 && target < program.len() as i64, "{at}");
-                // The second half of a wide instruction is none.
+                // The second half of a wide instruction has code 0.
                 assert_ne!(code(program[target as usize]), 0, "{at}");
                 jumps += 1;
             }

@@ -1,4 +1,4 @@
-//! What a walk met: the program's blocks, taken for what they are.
+//! What a walk has seen: sockets, epoll sets and other files, from the blocks that the program wrote.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
@@ -10,26 +10,25 @@ use rustix::event::epoll;
 use crate::collector::holders::bpf::program::block;
 use crate::model::{Holder, Pid};
 
-/// All that a walk met, of every process.
+/// Everything that a walk has seen.
 #[derive(Debug, Default)]
 pub struct Seen {
     /// Every descriptor that is a socket.
     pub sockets: Vec<Holder>,
     /// Every descriptor that is an epoll set.
     pub epolls: Vec<(Pid, u32)>,
-    /// Every other one.
+    /// Every other descriptor.
     pub others: Vec<Other>,
-    /// Open files of each process; where its threads have tables of their own, of the fullest.
+    /// The number of open files of each process, in its fullest descriptor table.
     pub fds: FxHashMap<Pid, u64>,
-    /// Threads that have a table of descriptors of their own: their processes, and how many files
-    /// are open in it.
+    /// Threads with their own descriptor tables: their processes, and the number of open files.
     threads: FxHashMap<Pid, (Pid, u64)>,
 }
 
 /// A descriptor that is neither a socket nor an epoll set.
 #[derive(Debug, Clone, Copy)]
 pub struct Other {
-    /// What it is: all of one kind have the same.
+    /// The low half of the address of its operations, which all files of one kind share.
     pub operations: u32,
     pub pid: Pid,
     pub fd: u32,
@@ -82,7 +81,7 @@ impl Seen {
         }
     }
 
-    /// There is no more to add.
+    /// Completes the numbers of open files, after the last block.
     pub fn finish(&mut self) {
         for (process, files) in self.threads.values() {
             if let Some(most) = self.fds.get_mut(process) {
@@ -92,7 +91,7 @@ impl Seen {
     }
 }
 
-/// The operations by which it is told what a file is.
+/// The operations of sockets and of epoll sets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Kinds {
     socket: Option<u32>,
@@ -100,18 +99,18 @@ pub struct Kinds {
 }
 
 impl Kinds {
-    /// They are, and can be told apart.
+    /// Whether both are known and different.
     pub fn are_known(&self) -> bool {
         self.socket.is_some() && self.epoll.is_some() && self.socket != self.epoll
     }
 }
 
-/// Some of what the program wrote.
+/// Some of the blocks that the program wrote.
 #[derive(Debug, Clone, Copy)]
 pub struct Blocks<'a>(&'a [[u8; block::SIZE as usize]]);
 
 impl<'a> Blocks<'a> {
-    /// The first `count` of them, or as many as there are.
+    /// The first `count` blocks, or as many as there are.
     pub fn of(bytes: &'a [u8], count: u32) -> Blocks<'a> {
         let (blocks, _) = bytes.as_chunks();
         Blocks(blocks.get(..count as usize).unwrap_or(blocks))
@@ -122,14 +121,14 @@ impl<'a> Blocks<'a> {
     }
 }
 
-/// What the program wrote at one place.
+/// One block; see [`block`].
 struct Block<'a>(&'a [u8; block::SIZE as usize]);
 
 /// An open file.
 struct File {
     fd: u32,
     inode: u32,
-    /// What it is: all sockets have the same.
+    /// The low half of the address of its operations, which all files of one kind share.
     operations: u32,
 }
 
@@ -138,7 +137,7 @@ impl<'a> Block<'a> {
         Pid(self.word(block::TASK, 0))
     }
 
-    /// The process of the task; `None` where the block is of descriptors.
+    /// The process of the task; `None` if the block contains descriptors.
     fn process(&self) -> Option<Pid> {
         let is_alone = self.word(block::FIRST, 0) == block::NONE;
         is_alone.then(|| Pid(self.word(block::PROCESS, 0)))
@@ -146,7 +145,7 @@ impl<'a> Block<'a> {
 
     fn files(self) -> impl Iterator<Item = File> + 'a {
         let first = self.word(block::FIRST, 0);
-        // Where there is a task only, the rest is of another time.
+        // In a block with only a task, the rest is left over from before.
         let files = if first == block::NONE {
             0
         } else {
@@ -169,8 +168,8 @@ impl<'a> Block<'a> {
     }
 }
 
-/// What this process holds, which a walk must find, and from which it is told what is a socket
-/// and what an epoll set.
+/// A socket and an epoll set of this process. A walk must find them, and they show the operations of
+/// each kind.
 #[derive(Debug)]
 pub struct Own {
     socket: UnixDatagram,
@@ -191,8 +190,8 @@ impl Own {
         })
     }
 
-    /// Looks among the blocks for what this process holds.
-    pub fn tell(&self, blocks: Blocks<'_>, kinds: &mut Kinds) {
+    /// Searches the blocks for the files of this process.
+    pub fn find_kinds(&self, blocks: Blocks<'_>, kinds: &mut Kinds) {
         let pid = Pid(process::id());
         for block in blocks.each().filter(|block| block.task() == pid) {
             for file in block.files() {
@@ -244,9 +243,9 @@ mod tests {
         let ((socket, socket_inode), (epoll, epoll_inode)) = (own.socket(), own.epoll());
         let socket_block = |inode: u32| block(process::id(), socket, &[(0xa0, inode)]);
         let epoll_block = |kind| block(process::id(), epoll, &[(kind, epoll_inode)]);
-        let told = |bytes: Vec<u8>| {
+        let kinds_in = |bytes: Vec<u8>| {
             let mut kinds = Kinds::default();
-            own.tell(Blocks::of(&bytes, u32::MAX), &mut kinds);
+            own.find_kinds(Blocks::of(&bytes, u32::MAX), &mut kinds);
             kinds.are_known().then_some(kinds)
         };
         let both = [socket_block(socket_inode), epoll_block(0xb0)].concat();
@@ -254,14 +253,14 @@ mod tests {
             socket: Some(0xa0),
             epoll: Some(0xb0),
         };
-        assert_eq!(told(both), Some(known));
-        assert_eq!(told(socket_block(socket_inode)), None);
+        assert_eq!(kinds_in(both), Some(known));
+        assert_eq!(kinds_in(socket_block(socket_inode)), None);
         assert_eq!(
-            told([socket_block(socket_inode + 1), epoll_block(0xb0)].concat()),
+            kinds_in([socket_block(socket_inode + 1), epoll_block(0xb0)].concat()),
             None
         );
         assert_eq!(
-            told([socket_block(socket_inode), epoll_block(0xa0)].concat()),
+            kinds_in([socket_block(socket_inode), epoll_block(0xa0)].concat()),
             None
         );
     }
@@ -272,21 +271,21 @@ mod tests {
             socket: Some(0xa0),
             epoll: Some(0xb0),
         };
-        // What else is in a task's own block is of an earlier walk.
+        // The rest of a task's own block is left over from an earlier walk.
         let task = |task, process| block(task, block::NONE, &[(process, 0), (0xa0, 1)]);
         let bytes = [
             task(7, 7),
             block(7, 0, &[(0xc0, 5), (0, 6), (0xa0, 77), (0xb0, 9)]),
             block(7, 32_768, &[(0xa0, 78)]),
             task(8, 8),
-            // A thread of it with a table of its own.
+            // A thread of process 8 with its own table.
             task(10, 8),
             block(10, 0, &[(0xc0, 5), (0xa0, 80)]),
             block(9, 0, &[(0xa0, 79)]),
         ]
         .concat();
         let mut seen = Seen::with_room_for(7);
-        // The last one is of an earlier walk.
+        // The last block is left over from an earlier walk.
         seen.add(Blocks::of(&bytes, 6), &kinds);
         seen.finish();
         let sockets: Vec<_> = seen

@@ -1,8 +1,8 @@
 //! bpf(2): the few commands that a walk over all tasks needs.
 //!
-//! The only unsafe code: no library that is at hand makes this system call without much else.
-//! Everything that the kernel reads or writes through an address is a slice that outlives the
-//! call, and is as long as the kernel takes it to be. See `include/uapi/linux/bpf.h`.
+//! Unsafe, because no library in use makes this system call. Everything that the kernel reads or writes
+//! through an address is a slice that outlives the call, with the length that the kernel expects. See
+//! `include/uapi/linux/bpf.h`.
 
 #![allow(unsafe_code)]
 
@@ -19,15 +19,15 @@ const ITER_CREATE: libc::c_int = 33;
 const MAP_TYPE_ARRAY: u32 = 2;
 const PROG_TYPE_TRACING: u32 = 26;
 const ATTACH_TRACE_ITER: u32 = 28;
-/// The kernel lends its helpers to programs with a licence that agrees with its own
-/// (`license_is_gpl_compatible` of `include/linux/license.h`).
+/// Helpers are available only to programs with a GPL-compatible license (`license_is_gpl_compatible` of
+/// `include/linux/license.h`).
 const LICENSE: &[u8] = b"Dual MIT/GPL\0";
-/// What bpftool(8) and an audit log show of a map and a program.
+/// The name of maps and programs in bpftool(8) and audit logs.
 const NAME: [u8; 16] = *b"closewait\0\0\0\0\0\0\0";
-/// A signal may end the verifier's work (`EAGAIN`); libbpf tries as often.
+/// How often loading is tried: a signal interrupts the verifier (`EAGAIN`). libbpf tries as often.
 const TRIES: u32 = 5;
 
-/// An array of values in the kernel, read and written one at a time.
+/// An array map; values are read and written one at a time.
 #[derive(Debug)]
 pub struct Array {
     fd: OwnedFd,
@@ -52,12 +52,12 @@ impl Array {
         })
     }
 
-    /// Its descriptor, as a program names it.
+    /// The descriptor of the map, for programs.
     pub fn number(&self) -> RawFd {
         self.fd.as_raw_fd()
     }
 
-    /// Copies the value at an index into `value`, which has a value's size.
+    /// Copies the value at an index into `value`, which must have the value size.
     pub fn read(&self, index: u32, value: &mut [u8]) -> io::Result<()> {
         self.fits(value.len())?;
         call(
@@ -67,7 +67,7 @@ impl Array {
         Ok(())
     }
 
-    /// Copies `value`, which has a value's size, to an index.
+    /// Copies `value`, which must have the value size, to an index.
     pub fn write(&self, index: u32, value: &[u8]) -> io::Result<()> {
         self.fits(value.len())?;
         call(
@@ -77,7 +77,7 @@ impl Array {
         Ok(())
     }
 
-    /// The kernel copies a value's size, however long the slice is.
+    /// The kernel copies the value size, whatever the length of the slice.
     fn fits(&self, length: usize) -> io::Result<()> {
         if length == self.value_size {
             Ok(())
@@ -96,8 +96,8 @@ impl Array {
     }
 }
 
-/// Loads a program that is called for each item of an iterator. `function` is the iterator's BTF
-/// id. The verifier writes its reasons into `log`, if that is not empty.
+/// Loads a program that runs for each item of an iterator. `function` is the BTF ID of the iterator. The
+/// verifier writes messages into `log`, unless that is empty.
 pub fn load(instructions: &[u64], function: u32, log: &mut [u8]) -> io::Result<OwnedFd> {
     let attributes = ProgLoad {
         prog_type: PROG_TYPE_TRACING,
@@ -125,7 +125,7 @@ pub fn load(instructions: &[u64], function: u32, log: &mut [u8]) -> io::Result<O
     }
 }
 
-/// Makes an iterator of a loaded program. Every [`iterate`] of it is a walk of its own.
+/// Creates an iterator from a loaded program; [`iterate`] starts a walk.
 pub fn link(program: &OwnedFd) -> io::Result<OwnedFd> {
     let attributes = LinkCreate {
         prog_fd: program.as_raw_fd().cast_unsigned(),
@@ -135,7 +135,7 @@ pub fn link(program: &OwnedFd) -> io::Result<OwnedFd> {
     descriptor(LINK_CREATE, &attributes)
 }
 
-/// A file whose reading runs the program over all items.
+/// A file that runs the program over all items when it is read.
 pub fn iterate(link: &OwnedFd) -> io::Result<OwnedFd> {
     let attributes = IterCreate {
         link_fd: link.as_raw_fd().cast_unsigned(),
@@ -208,8 +208,8 @@ struct IterCreate {
     flags: u32,
 }
 
-/// The attributes of a command, as the kernel lays them out. Whatever addresses they hold are
-/// those of memory that is there until the call returns.
+/// The attributes of a command, in the kernel's layout. All addresses in them must be valid until the call
+/// returns.
 trait Attributes {}
 impl Attributes for MapCreate {}
 impl Attributes for MapElement {}
@@ -218,10 +218,9 @@ impl Attributes for LinkCreate {}
 impl Attributes for IterCreate {}
 
 fn call<A: Attributes>(command: libc::c_int, attributes: &A) -> io::Result<libc::c_int> {
-    // SAFETY: the kernel reads no more than the size that it is given, takes what it does not
-    // find there as 0, and every address in it is one of a slice that the caller borrows. The
-    // sizes that go with the addresses are those slices': instructions and log are counted, a
-    // key has 4 bytes, and `Array` compares every value with the size that its map was made with.
+    // SAFETY: the kernel reads no more than the given size and treats missing attributes as 0. Every
+    // address belongs to a slice that the caller borrows, and has its length: instructions and log are
+    // counted, a key has 4 bytes, and `Array` checks the length of every value.
     let result = unsafe {
         libc::syscall(
             libc::SYS_bpf,
@@ -236,9 +235,9 @@ fn call<A: Attributes>(command: libc::c_int, attributes: &A) -> io::Result<libc:
     }
 }
 
-/// A command whose answer is a new descriptor, which the kernel marks close-on-exec.
+/// Runs a command that returns a new descriptor. The kernel sets close-on-exec.
 fn descriptor<A: Attributes>(command: libc::c_int, attributes: &A) -> io::Result<OwnedFd> {
     let fd = call(command, attributes)?;
-    // SAFETY: the kernel has just made it, for this caller alone.
+    // SAFETY: the kernel has just created it, and nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

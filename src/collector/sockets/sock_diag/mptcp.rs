@@ -1,7 +1,7 @@
-//! What sock_diag tells of MPTCP: a connection's `struct mptcp_info`, and the attribute that
-//! shows a TCP socket to be a subflow. Pure.
+//! MPTCP in sock_diag: the `struct mptcp_info` of a connection, and the attribute that marks a TCP socket as
+//! a subflow. Pure.
 //!
-//! The layouts are those of `include/uapi/linux/mptcp.h` and `inet_diag.h`; see
+//! For the layouts, see `include/uapi/linux/mptcp.h` and `inet_diag.h`,
 //! `net/mptcp/mptcp_diag.c` and `net/mptcp/diag.c`, `subflow_get_info`.
 
 use std::num::NonZeroU32;
@@ -11,19 +11,19 @@ use netlink_packet_core::NlasIterator;
 use crate::model::socket::{u32_at, u64_at};
 use crate::model::{Socket, State, TcpInfo};
 
-/// Attributes within INET_DIAG_ULP_INFO, and within its part about a subflow.
+/// Attributes within INET_DIAG_ULP_INFO, and within its MPTCP part.
 const INET_ULP_INFO_NAME: u16 = 1;
 const INET_ULP_INFO_MPTCP: u16 = 3;
 const MPTCP_SUBFLOW_ATTR_TOKEN_LOC: u16 = 2;
 
-/// Adds what a `struct mptcp_info` of any length tells of a connection.
+/// Adds the facts in a `struct mptcp_info`, of any length, to a connection.
 pub fn add_info(socket: &mut Socket, info: &[u8]) {
-    // A listener's is zeros.
+    // That of a listener is all zeros.
     if socket.state == State::Listen {
         return;
     }
     socket.token = u32_at(info, 12).and_then(NonZeroU32::new);
-    // `idiag_wqueue` stays 0, however much has not been acknowledged.
+    // `idiag_wqueue` is always 0, even with unacknowledged data.
     if let (Some(written), Some(acknowledged)) = (u64_at(info, 16), u64_at(info, 24)) {
         let outstanding = written.wrapping_sub(acknowledged);
         socket.send_q = u32::try_from(outstanding).unwrap_or(u32::MAX);
@@ -36,8 +36,7 @@ pub fn add_info(socket: &mut Socket, info: &[u8]) {
     }
 }
 
-/// What an INET_DIAG_ULP_INFO says of a subflow; `None` where it is about something else, such
-/// as kTLS.
+/// The subflow in an INET_DIAG_ULP_INFO; `None` if that is about another protocol, such as kTLS.
 pub fn subflow(value: &[u8]) -> Option<Subflow> {
     let mut is_subflow = false;
     let mut token = None;
@@ -55,10 +54,10 @@ pub fn subflow(value: &[u8]) -> Option<Subflow> {
     is_subflow.then_some(Subflow { token })
 }
 
-/// That a TCP socket is a subflow.
+/// A TCP socket that is a subflow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Subflow {
-    /// Of its connection; a listener's has none.
+    /// The token of its connection; a listener has none.
     pub token: Option<NonZeroU32>,
 }
 

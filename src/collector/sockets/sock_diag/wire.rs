@@ -1,6 +1,6 @@
-//! Bytes to [`Socket`] and requests to bytes. Pure: no socket is opened here.
+//! Requests to bytes, and replies to [`Socket`]s. Pure: no netlink socket is opened here.
 //!
-//! The layouts are those of `include/uapi/linux/inet_diag.h` and `netlink.h`.
+//! For the layouts, see `include/uapi/linux/inet_diag.h` and `netlink.h`.
 
 use std::num::NonZeroU64;
 
@@ -30,16 +30,16 @@ pub const TCPDIAG_GETSOCK: u16 = 18;
 const HEADER: usize = 16;
 /// `struct inet_diag_msg`.
 const MESSAGE: usize = 72;
-/// Where `idiag_expires` stands in it. The packet crate drops it for TIME_WAIT.
+/// The place of `idiag_expires` in it. The packet crate drops this field for TIME_WAIT.
 const EXPIRES: std::ops::Range<usize> = 52..56;
-/// Where `tcpi_snd_cwnd` stands in `struct tcp_info`.
+/// The place of `tcpi_snd_cwnd` in `struct tcp_info`.
 const CWND: std::ops::Range<usize> = 80..84;
-/// The attributes of a request: a filter program, and a protocol that its byte cannot hold.
+/// The attributes of a request: a filter program, and a protocol that does not fit into a byte.
 const INET_DIAG_REQ_BYTECODE: u16 = 1;
 const INET_DIAG_REQ_PROTOCOL: u16 = 3;
-/// It does not fit the byte of `struct inet_diag_req_v2`.
+/// The number of MPTCP, which does not fit into the byte of `struct inet_diag_req_v2`.
 const IPPROTO_MPTCP: u32 = 262;
-/// In place of it in that byte: no protocol answers to this one, so that a kernel that does not know
+/// The value of that byte in a request for MPTCP. No protocol has this number, so a kernel that does not know
 /// the attribute refuses the request.
 const IPPROTO_IP: u8 = 0;
 /// Attributes of a reply that the packet crate does not name.
@@ -54,26 +54,26 @@ pub struct Query {
     pub families: Families,
     pub states: StateSet,
     pub tcp_info: bool,
-    /// Ask for what tells an MPTCP connection's subflows from other TCP sockets.
+    /// Ask for the attribute that distinguishes subflows of MPTCP from other TCP sockets.
     pub ulp: bool,
-    /// What else to tell of each socket.
+    /// Which details to ask for.
     pub details: DetailSet,
     /// A program in the kernel's filter language; see [`crate::collector::sockets::sock_diag::bytecode`].
     pub bytecode: Option<Vec<u8>>,
 }
 
 impl Query {
-    /// Whether tcp_info is wanted for itself.
+    /// Whether tcp_info is wanted.
     pub fn wants_times(&self) -> bool {
         self.tcp_info || self.details.contains(DetailSet::INFO)
     }
 }
 
-/// The bytes of a dump request, with the sequence number that the replies will carry.
+/// The bytes of a dump request, with the sequence number that its replies will have.
 pub fn request(query: &Query, sequence: u32) -> Vec<u8> {
     let extensions = extensions(query);
     let (message_type, mut body) = match query.families {
-        // The older request knows TCP alone.
+        // The older request is for TCP only.
         Families::Both => (TCPDIAG_GETSOCK, both_families(query.states, extensions)),
         Families::One(family) => (
             SOCK_DIAG_BY_FAMILY,
@@ -103,17 +103,17 @@ pub fn request(query: &Query, sequence: u32) -> Vec<u8> {
     [&head, body.as_slice()].concat()
 }
 
-/// The attributes to ask for: bit n − 1 stands for attribute n (`include/uapi/linux/inet_diag.h`).
+/// The attributes to ask for; bit n − 1 is attribute n (`include/uapi/linux/inet_diag.h`).
 fn extensions(query: &Query) -> ExtensionFlags {
     let attribute = |wanted: bool, number: u16| u8::from(wanted) << (number - 1);
     let details = |set: DetailSet| query.details.contains(set);
     let class = details(DetailSet::CLASS);
     ExtensionFlags::from_bits_retain(
-        // The kernel tells of the upper layer protocol where it tells this.
+        // With tcp_info, the kernel sends the upper layer protocol too.
         attribute(query.wants_times() || query.ulp, INET_DIAG_INFO)
             | attribute(details(DetailSet::MEMORY), INET_DIAG_SKMEMINFO)
             | attribute(details(DetailSet::CONGESTION), INET_DIAG_CONG)
-            // Whichever of the three the congestion control has, it comes for this one.
+            // This asks for the data of any congestion control.
             | attribute(details(DetailSet::CONGESTION), INET_DIAG_VEGASINFO)
             | attribute(class, INET_DIAG_TOS)
             | attribute(class, INET_DIAG_TCLASS)
@@ -121,7 +121,7 @@ fn extensions(query: &Query) -> ExtensionFlags {
     )
 }
 
-/// `struct inet_diag_req`: the request of the days before families, which asks for every one.
+/// `struct inet_diag_req`: the older request, which is for all families.
 fn both_families(states: StateSet, extensions: ExtensionFlags) -> Vec<u8> {
     let id = SocketId::new_v4();
     let mut socket_id = vec![0; id.buffer_len()];
@@ -165,16 +165,16 @@ fn one_family(
 pub enum Reply<'a> {
     /// A `struct inet_diag_msg` with attributes.
     Socket(&'a [u8]),
-    /// The dump is over; 0, or the negative errno that ended it.
+    /// The end of the dump; 0, or a negative errno.
     Done(i32),
     /// The request was refused; a negative errno.
     Refused(i32),
-    /// Of another request, or of no interest.
+    /// A message of another request, or of another type.
     Other,
 }
 
-/// The messages of one datagram, in order, each with whether the kernel marked the dump as
-/// interrupted (`NLM_F_DUMP_INTR`). Ends with an error where lengths do not add up.
+/// The messages of one datagram, in order, each with whether the kernel marked the dump as interrupted
+/// (`NLM_F_DUMP_INTR`). Ends with an error if a length is wrong.
 pub struct Replies<'a> {
     rest: &'a [u8],
     sequence: u32,
@@ -185,8 +185,7 @@ const NLM_F_DUMP_INTR: u16 = 0x10;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 
-/// Splits a datagram into messages; those of another sequence or port id come as
-/// [`Reply::Other`].
+/// Splits a datagram into messages. Those with another sequence number or port ID become [`Reply::Other`].
 pub fn replies(datagram: &[u8], sequence: u32, port: u32) -> Replies<'_> {
     Replies {
         rest: datagram,
@@ -226,14 +225,14 @@ impl<'a> Iterator for Replies<'a> {
     }
 }
 
-/// The errno at the start of a DONE or ERROR payload; 0 when there is none.
+/// The errno at the start of a DONE or ERROR payload; 0 if there is none.
 fn errno(payload: &[u8]) -> i32 {
     payload
         .first_chunk()
         .map_or(0, |bytes| i32::from_ne_bytes(*bytes))
 }
 
-/// Why a message is no socket.
+/// Why a message cannot be read as a socket.
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
     #[error("{0}")]
@@ -242,10 +241,10 @@ pub enum WireError {
     State(u8),
 }
 
-/// Reads a `struct inet_diag_msg` and the attributes behind it.
+/// Reads a `struct inet_diag_msg` and the attributes after it.
 ///
-/// Attributes that are not understood are passed over; a tcp_info of any length is taken. Of a
-/// dump of TCP, what the kernel names as a subflow of MPTCP comes as that.
+/// Ignores unknown attributes and accepts a tcp_info of any length. A TCP socket that the kernel marks as a
+/// subflow of MPTCP becomes a subflow.
 pub fn socket(payload: &[u8], protocol: Protocol) -> Result<Socket, WireError> {
     let header = InetResponseHeader::parse(payload)?;
     let state = State::from_kernel(header.state).ok_or(WireError::State(header.state))?;
@@ -303,7 +302,7 @@ pub fn socket(payload: &[u8], protocol: Protocol) -> Result<Socket, WireError> {
     };
     match info {
         Some(info) if protocol == Protocol::Mptcp => mptcp::add_info(&mut socket, info.value()),
-        // A listener's times are zeros that nobody filled in (`tcp_get_info`).
+        // The kernel leaves the times of a listener zero (`tcp_get_info`).
         Some(info) if state != State::Listen => {
             socket.tcp = Some(TcpInfo::from_prefix(info.value()));
             socket.unmeasured = info.value().get(CWND) == Some(&[0; 4]);
@@ -313,12 +312,12 @@ pub fn socket(payload: &[u8], protocol: Protocol) -> Result<Socket, WireError> {
     Ok(socket)
 }
 
-/// Reads the attributes behind a `struct inet_diag_msg` that only some views show. What is broken
-/// ends it; [`socket`] has told by then.
+/// Reads the attributes after a `struct inet_diag_msg` that only some views show. Stops at a malformed one,
+/// for which [`socket`] has returned an error.
 pub fn detail(payload: &[u8], protocol: Protocol) -> Detail {
-    // `inet_diag_msg.idiag_state`; a listener's tcp_info is zeros, and its queue in other places.
+    // `inet_diag_msg.idiag_state`. The tcp_info of a listener is zeros; other fields of it hold the queue.
     let listens = payload.get(1).copied().and_then(State::from_kernel) == Some(State::Listen);
-    // MPTCP sends another structure.
+    // MPTCP has another structure.
     let has_info = !listens && protocol != Protocol::Mptcp;
     let mut detail = Detail::default();
     let attributes = NlasIterator::new(payload.get(MESSAGE..).unwrap_or(&[]));
@@ -340,7 +339,7 @@ pub fn detail(payload: &[u8], protocol: Protocol) -> Detail {
     detail
 }
 
-/// `idiag_timer`, `idiag_retrans` and `idiag_expires`; the header has been checked to be there.
+/// Reads `idiag_timer`, `idiag_retrans` and `idiag_expires`.
 fn timer(payload: &[u8]) -> Option<Timer> {
     let kind = TimerKind::from_kernel(*payload.get(2)?)?;
     let expires = payload.get(EXPIRES)?.try_into().ok()?;

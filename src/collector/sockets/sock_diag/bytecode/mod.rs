@@ -1,12 +1,12 @@
-//! A filter, as far as the kernel can apply it: `INET_DIAG_REQ_BYTECODE`.
+//! Compiles a filter to a program for the kernel: `INET_DIAG_REQ_BYTECODE`.
 //!
-//! A program is a list of 4-byte operations `{ code, yes, no }`; the kernel walks on by `yes`
-//! bytes where an operation holds and by `no` where it does not, takes the socket when it lands
-//! on the end exactly, and drops it when it lands 4 bytes past it (`net/ipv4/inet_diag.c`,
-//! `inet_diag_bc_run`; `inet_diag_bc_audit` says which programs it accepts).
+//! A program is a list of 4-byte operations `{ code, yes, no }`. The kernel jumps `yes` bytes ahead if an
+//! operation holds, and `no` bytes if not. It accepts the socket if it lands exactly at the end, and drops it
+//! if it lands 4 bytes past the end (`net/ipv4/inet_diag.c`, `inet_diag_bc_run`; `inet_diag_bc_audit` checks
+//! a program).
 //!
-//! What is compiled accepts at least every socket that the filter selects: the exact filter runs
-//! again on what comes back, so a term that the kernel does not know costs time and nothing else.
+//! A program accepts at least every socket that the filter selects. The exact filter runs again on the
+//! result, so a term that the kernel does not know only costs time.
 
 mod op;
 
@@ -14,19 +14,19 @@ use crate::collector::sockets::sock_diag::bytecode::op::{and, not, or};
 use crate::filter::{End, Filter, Term};
 use crate::model::Family;
 
-/// `no` is 16 bits wide, and the longest jump is the whole program and 4 bytes.
+/// The most bytes of a program: `no` has 16 bits, and the longest jump is the program's length plus 4.
 const LONGEST: usize = u16::MAX as usize - 2 * op::SIZE;
 
-/// Which operations a kernel knows.
+/// The operations that a kernel supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
-    /// All that are compiled: Linux 5.9 and later. Marks are for those who may set them.
+    /// All operations: Linux 5.9 and later. Marks are only for users who may set them.
     Full,
-    /// Ports in an order, and addresses: every kernel, every user.
+    /// Comparisons of ports, and addresses: every kernel, every user.
     Early,
 }
 
-/// The program for a filter, or `None` when the kernel has nothing to apply.
+/// The program for a filter, or `None` if the kernel can apply nothing of it.
 pub fn compile(filter: &Filter, dialect: Dialect) -> Option<Vec<u8>> {
     let compiler = Compiler { dialect };
     compiler
@@ -34,15 +34,15 @@ pub fn compile(filter: &Filter, dialect: Dialect) -> Option<Vec<u8>> {
         .filter(|program| program.len() <= LONGEST)
 }
 
-/// What the program may do where it cannot say exactly what the filter says: accept more
-/// (`Above`), or, below a negation, accept less.
+/// What a program may do if it cannot express the filter exactly: accept more (`Above`), or, within a
+/// negation, accept less (`Below`).
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Bound {
     Above,
     Below,
 }
 
-/// How two programs become one.
+/// Joins two programs.
 type Join = fn(Vec<u8>, Vec<u8>) -> Vec<u8>;
 
 struct Compiler {
@@ -50,7 +50,7 @@ struct Compiler {
 }
 
 impl Compiler {
-    /// `None` stands for the trivial bound: accept everything above, nothing below.
+    /// `None` stands for the trivial bound: `Above` accepts everything, `Below` nothing.
     fn filter(&self, filter: &Filter, bound: Bound) -> Option<Vec<u8>> {
         let (parts, join, trivial): (_, Join, _) = match filter {
             Filter::And(parts) => (parts, and, Bound::Below),
@@ -64,8 +64,8 @@ impl Compiler {
             }
             Filter::Term(term) => return self.term(term),
         };
-        // A trivial part decides the whole where it is the stronger one (accepting everything in
-        // a disjunction, nothing in a conjunction), and drops out where it is the weaker.
+        // A trivial part makes the whole trivial if it dominates (everything in a disjunction, nothing in a
+        // conjunction); otherwise it can be left out.
         let mut program: Option<Vec<u8>> = None;
         for part in parts {
             match self.filter(part, bound) {
@@ -74,7 +74,7 @@ impl Compiler {
                         Some(before) => join(before, next),
                         None => next,
                     };
-                    // A program that cannot be sent is not worth finishing.
+                    // A longer program cannot be sent.
                     if joined.len() > LONGEST {
                         return None;
                     }
@@ -87,14 +87,14 @@ impl Compiler {
         program
     }
 
-    /// What a term comes to, exactly; `None` where the kernel does not know it.
+    /// The exact program for a term; `None` if the kernel cannot apply it.
     fn term(&self, term: &Term) -> Option<Vec<u8>> {
-        let is_whole = self.dialect == Dialect::Full;
+        let is_full = self.dialect == Dialect::Full;
         match term {
             Term::Port(end, ports) => {
                 let (first, last) = (*ports.start(), *ports.end());
                 Some(either(*end, |end| {
-                    if first == last && is_whole {
+                    if first == last && is_full {
                         return op::port(end.equal, first);
                     }
                     match (first, last) {
@@ -109,18 +109,18 @@ impl Compiler {
             Term::Host(end, network) => Some(either(*end, |end| {
                 op::host(end.host, network.addr(), network.length())
             })),
-            // An IPv4 condition holds of mapped addresses too; an IPv6 one of IPv6 alone.
+            // An IPv4 condition holds for mapped addresses too, an IPv6 condition only for IPv6.
             Term::Family(Family::Inet6) => Some(op::is_inet6()),
             Term::Family(Family::Inet) => Some(not(op::is_inet6())),
-            Term::Interface(index) if is_whole => Some(op::interface(*index)),
-            Term::Mark { value, mask } if is_whole => Some(op::mark(*value, *mask)),
-            Term::Cgroup(id) if is_whole => Some(op::cgroup(*id)),
+            Term::Interface(index) if is_full => Some(op::interface(*index)),
+            Term::Mark { value, mask } if is_full => Some(op::mark(*value, *mask)),
+            Term::Cgroup(id) if is_full => Some(op::cgroup(*id)),
             _ => None,
         }
     }
 }
 
-/// A condition on one end, or on one of both.
+/// A condition on one end, or on either.
 fn either(end: End, of: impl Fn(&op::OfEnd) -> Vec<u8>) -> Vec<u8> {
     match end {
         End::Local => of(&op::LOCAL),

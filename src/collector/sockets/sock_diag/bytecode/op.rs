@@ -1,5 +1,4 @@
-//! The operations of a filter program, and how programs are joined
-//! (`include/uapi/linux/inet_diag.h`).
+//! The operations of a filter program, and joining programs (`include/uapi/linux/inet_diag.h`).
 
 use std::net::IpAddr;
 
@@ -20,7 +19,7 @@ pub const CGROUP_COND: u8 = 13;
 pub const SIZE: usize = 4;
 pub const AF_INET: u8 = 2;
 pub const AF_INET6: u8 = 10;
-/// The port of a `struct inet_diag_hostcond` that stands for any.
+/// In a `struct inet_diag_hostcond`: any port.
 const ANY_PORT: i32 = -1;
 
 /// The operations on one end of a socket.
@@ -45,13 +44,13 @@ pub const REMOTE: OfEnd = OfEnd {
     host: D_COND,
 };
 
-/// A comparison with a port, which stands in the `no` of an operation behind it.
+/// A comparison with a port, which is in the `no` of a second operation.
 pub fn port(code: u8, port: u16) -> Vec<u8> {
     with_operand(code, &op(0, 0, port))
 }
 
-/// Whether an address lies in a network, as `struct inet_diag_hostcond` has it. An IPv4 network
-/// holds mapped addresses as well.
+/// Whether an address is in a network: `struct inet_diag_hostcond`. An IPv4 network contains mapped addresses
+/// too.
 pub fn host(code: u8, addr: IpAddr, length: u8) -> Vec<u8> {
     let family = if addr.is_ipv4() { AF_INET } else { AF_INET6 };
     let mut condition = vec![family, length, 0, 0];
@@ -63,8 +62,7 @@ pub fn host(code: u8, addr: IpAddr, length: u8) -> Vec<u8> {
     with_operand(code, &condition)
 }
 
-/// Whether the socket is an IPv6 one: every IPv6 address, and nothing else, shares the first no
-/// bits.
+/// Whether the socket is an IPv6 one: the network of length 0 contains every IPv6 address and no other.
 pub fn is_inet6() -> Vec<u8> {
     host(S_COND, IpAddr::from([0u8; 16]), 0)
 }
@@ -82,7 +80,7 @@ pub fn cgroup(id: u64) -> Vec<u8> {
     with_operand(CGROUP_COND, &id.to_ne_bytes())
 }
 
-/// An operation that goes on behind its operand where it holds, and past the end where not.
+/// An operation that jumps behind its operand if it holds, and past the end if not.
 fn with_operand(code: u8, operand: &[u8]) -> Vec<u8> {
     let size = (SIZE + operand.len()) as u8;
     let mut program = op(code, size, u16::from(size) + SIZE as u16).to_vec();
@@ -95,7 +93,7 @@ fn op(code: u8, yes: u8, no: u16) -> [u8; SIZE] {
     [code, yes, no[0], no[1]]
 }
 
-/// Both: the first one's "no" must land past the end of the second.
+/// Both programs: the first one's `no` must land past the end of the second.
 pub fn and(mut first: Vec<u8>, second: Vec<u8>) -> Vec<u8> {
     let past_end = first.len() + SIZE;
     let mut at = 0;
@@ -114,8 +112,7 @@ pub fn and(mut first: Vec<u8>, second: Vec<u8>) -> Vec<u8> {
     first
 }
 
-/// Either: where the first one holds, a jump leads over the second; its "no" lands behind that
-/// jump already.
+/// Either program: if the first one holds, a jump skips the second; its `no` already lands behind that jump.
 pub fn or(mut first: Vec<u8>, second: Vec<u8>) -> Vec<u8> {
     let over = u16::try_from(second.len() + SIZE).unwrap_or(u16::MAX);
     first.extend_from_slice(&op(JMP, SIZE as u8, over));
@@ -123,7 +120,7 @@ pub fn or(mut first: Vec<u8>, second: Vec<u8>) -> Vec<u8> {
     first
 }
 
-/// Not: where it holds, a jump leads past the end; its "no" lands on the end already.
+/// The negation: if the program holds, a jump leads past the end; its `no` already lands at the end.
 pub fn not(mut program: Vec<u8>) -> Vec<u8> {
     program.extend_from_slice(&op(JMP, SIZE as u8, 2 * SIZE as u16));
     program

@@ -1,4 +1,4 @@
-//! Owners that cannot be seen: the reason is the true one, and the advice helps.
+//! Hidden owners: the reported reason is right, and the advice helps.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::lab::{Guest, Lab, Lack, Nobody, Run, closewait, is_root, left_out, run, sockets_of};
 
-/// The gap that is about hidden owners.
+/// The gap about hidden owners.
 fn hidden(run: &Run) -> Option<Value> {
     assert_eq!(run.code, 0, "{}", run.stderr);
     let document: Value = serde_json::from_str(&run.stdout).unwrap();
@@ -110,7 +110,7 @@ fn hidepid_is_named_as_the_reason_for_a_hidden_owner() {
     }
     let server = lab.start("leak", &["connections=3"]);
     let tool = Nobody::new();
-    // A mount of its own: another one of the same procfs would change for all.
+    // A separate mount: remounting the same procfs would affect everyone.
     let run_inside = |option: &str, groups: u32, args: &[&str]| {
         let script = format!("mount -t proc -o {option} proc /proc && exec \"$@\"");
         let mut command = Command::new("unshare");
@@ -122,7 +122,7 @@ fn hidepid_is_named_as_the_reason_for_a_hidden_owner() {
     let inside = |option: &str, group| run_inside(option, group, &["list", "-a", "--json"]);
     let pid = server.pid().to_string();
     for option in ["hidepid=2", "hidepid=4"] {
-        // That the process is not in sight does not say that there is none.
+        // A hidden process may still exist.
         let quiet = run_inside(option, 65534, &["-q", "--pid", &pid]);
         assert_eq!(quiet.code, 2, "{quiet:?}");
         assert!(quiet.stderr.contains("hidepid="), "{quiet:?}");
@@ -134,7 +134,7 @@ fn hidepid_is_named_as_the_reason_for_a_hidden_owner() {
         let document: Value = serde_json::from_str(&run.stdout).unwrap();
         assert_eq!(document["complete"], false);
     }
-    // The group that the mount exempts sees every process, and may not read them.
+    // The group that the mount exempts sees every process, but cannot read them.
     for (option, group) in [("hidepid=2", 0), ("hidepid=1", 65534)] {
         let run = inside(option, group);
         assert!(!run.stdout.contains("PID namespace"), "{run:?}");
