@@ -141,7 +141,11 @@ fn a_dump_that_never_ends_is_broken_off() {
     let document: serde_json::Value = serde_json::from_str(&reported.stdout).unwrap();
     assert_eq!(document["states"]["CLOSE_WAIT"], 2);
     assert_eq!(document["source"], "procfs");
-    assert!(reported.stdout.contains("did not end"), "{}", reported.stdout);
+    assert!(
+        reported.stdout.contains("did not end"),
+        "{}",
+        reported.stdout
+    );
 }
 
 #[test]

@@ -20,7 +20,6 @@ use crate::collector::namespaces::netns;
 use crate::collector::procfs::{
     PathBuffer, is_gone, is_ours, namespace_at, namespace_inode, numbers_in,
 };
-use crate::collector::watchdog::Pending;
 use crate::model::Pid;
 
 /// Longer than `net:[4294967295]`.
