@@ -18,8 +18,8 @@ use super::place::Key;
 use super::sknet::Sockets;
 use crate::collector::access::{by_capability, is_capable};
 use crate::collector::file;
-use crate::collector::watchdog::Pending;
 use crate::collector::procfs::{DIRENTS, PathBuffer, has_our_numbers, is_ours, namespace_at};
+use crate::collector::watchdog::Pending;
 use crate::model::Pid;
 
 /// The most descriptors of one process that are searched for namespaces, and the most sockets among
