@@ -106,6 +106,8 @@ fn a_frozen_group_is_named_and_how_it_is_thawed() {
         };
         let lab = Lab::new();
         let program = lab.start("deaf", &["connections=3"]);
+        // Dropped before the program, which could not end while it is frozen.
+        let group = group;
         group.take(program.pid());
         group.write(file, frozen);
         let finding = found(&lab, &program, "frozen");
