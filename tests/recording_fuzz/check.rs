@@ -95,13 +95,15 @@ static PLANS: LazyLock<Vec<Command>> = LazyLock::new(|| {
 
 fn planned(words: &str) -> Plan {
     let path = format!("/proc/self/fd/{}", lock(&FILE).as_raw_fd());
+    let is_metrics = words.contains("--prometheus");
     let words = words.split(' ').map(|word| match word {
         "FILE" => &path,
         word => word,
     });
     let said = command::Command::read(std::iter::once("closewait").chain(words)).unwrap();
     let terminal = Terminal {
-        width: Some(80),
+        // A terminal escapes more than OpenMetrics allows.
+        width: (!is_metrics).then_some(80),
         ..Terminal::default()
     };
     Plan::new(said, terminal).unwrap()
