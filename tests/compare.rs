@@ -131,7 +131,10 @@ fn every_form_of_a_diff_says_the_same() {
         assert_eq!(record[3], row["still"].to_string());
     }
     let first = closewait(&["diff", &before, &after, "--limit", "1"]).1;
-    assert!(first.contains("… 4 more lines: --limit 0"), "{first}");
+    assert!(
+        first.contains("… 4 more lines; --limit 0 shows all"),
+        "{first}"
+    );
     // A filter follows the files, or is given alone.
     let port = ["sport", "=", ":55487"];
     let args = [&["diff", &before, &after, "--json"][..], &port].concat();

@@ -119,14 +119,14 @@ fn reasons(scan: &Scan) -> Vec<String> {
     );
     if unread > 0 {
         let why = if !scan.privileged {
-            "may not be read"
+            "cannot be read"
         } else if scan.blind_spots.contains(&BlindSpot::UserNamespace) {
-            "may not be read from this user namespace"
+            "cannot be read from this user namespace"
         } else {
-            "may not be read even with every capability (perhaps because of a security module)"
+            "cannot be read even with every capability (a security module?)"
         };
         reasons.push(match unread {
-            1 => format!("the one process (of {seen}) that {why}"),
+            1 => format!("1 process (of {seen}) that {why}"),
             _ => format!("one of the {unread} processes (of {seen}) that {why}"),
         });
     }
@@ -229,8 +229,8 @@ mod tests {
         );
         assert_eq!(
             reason(1, true, vec![BlindSpot::InFlight(holding())]),
-            "an unread message in a UNIX socket of store[7] (8 descriptors in flight), or the one \
-             process (of 90) that may not be read even with every capability (perhaps because of a security module)"
+            "an unread message in a UNIX socket of store[7] (8 descriptors in flight), or 1 \
+             process (of 90) that cannot be read even with every capability (a security module?)"
         );
         assert_eq!(
             reason(
@@ -249,11 +249,11 @@ mod tests {
         );
         assert_eq!(
             reason(89, false, Vec::new()),
-            "one of the 89 processes (of 90) that may not be read"
+            "one of the 89 processes (of 90) that cannot be read"
         );
         assert_eq!(
             reason(30, true, vec![BlindSpot::UserNamespace]),
-            "one of the 30 processes (of 90) that may not be read from this user namespace"
+            "one of the 30 processes (of 90) that cannot be read from this user namespace"
         );
     }
 }

@@ -69,7 +69,7 @@ impl Range {
 
 /// A text that is not a range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no range: {why}; as 10, 10:, ~:10, 10:20 or @10:20")]
+#[error("{text:?} is not a range: {why}; write 10, 10:, ~:10, 10:20 or @10:20")]
 pub struct NoRange {
     text: String,
     why: &'static str,

@@ -135,7 +135,7 @@ pub enum Missing {
         what: &'static str,
         /// The units or containers that exist.
         known: Vec<String>,
-        /// How many processes may not be read.
+        /// How many processes cannot be read.
         unread: usize,
     },
     #[error("no process matches the numbers, units and containers in the filter")]

@@ -187,7 +187,7 @@ impl Reading {
 
     fn gap_of_unread(&self) -> Option<Gap> {
         let (reason, errno) = self.first_unread.as_ref()?;
-        // A mount cannot be matched with a process whose namespace may not be read.
+        // A mount cannot be matched with a process whose namespace cannot be read.
         let among = if self.from_files > 0 {
             " (they may be among those read from /proc/PID/net)"
         } else {

@@ -20,7 +20,7 @@ pub struct Evidence {
     pub dead_sockets: Option<u64>,
     pub threads: Option<Threads>,
     pub cpu: Option<Cpu>,
-    /// What its threads wait for, the most frequent first; `None` if that may not be read.
+    /// What its threads wait for, the most frequent first; `None` if that cannot be read.
     pub waits: Option<Vec<Wait>>,
     /// What prevents it from running.
     #[serde(default, skip_serializing_if = "Halt::is_none")]

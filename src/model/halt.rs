@@ -1,5 +1,5 @@
 //! What prevents a process from running, as files of the kernel show it. Every part is optional:
-//! `None` if it was not found or may not be read.
+//! `None` if it was not found or cannot be read.
 
 use serde::{Deserialize, Serialize};
 

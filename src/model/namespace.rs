@@ -67,8 +67,8 @@ impl OtherNamespaces {
             // If processes are hidden, 0 is not certain.
             let hidden = self.unknown > 0 || self.doubt.is_some();
             match self.processes {
-                0 if hidden => format!("{count} not looked at: -A"),
-                seen => format!("{count} ({}) not looked at: -A", processes(seen)),
+                0 if hidden => format!("{count} not read (use -A)"),
+                seen => format!("{count} ({}) not read (use -A)", processes(seen)),
             }
         });
         let unknown = (self.unknown > 0).then(|| {
@@ -162,20 +162,20 @@ mod tests {
         assert_eq!(words(0, 0, 0, None), "");
         assert_eq!(
             words(3, 41, 0, None),
-            "3 other network namespaces (41 processes) not looked at: -A"
+            "3 other network namespaces (41 processes) not read (use -A)"
         );
         assert_eq!(
             words(1, 1, 2, Some("x; y")),
-            "1 other network namespace (1 process) not looked at: -A; more may exist: the \
+            "1 other network namespace (1 process) not read (use -A); more may exist: the \
              namespaces of 2 processes are unknown (run as root); x; y"
         );
         assert_eq!(
             words(1, 0, 0, None),
-            "1 other network namespace (0 processes) not looked at: -A"
+            "1 other network namespace (0 processes) not read (use -A)"
         );
         assert_eq!(
             words(1, 0, 0, Some("x")),
-            "1 other network namespace not looked at: -A; more may exist: x"
+            "1 other network namespace not read (use -A); more may exist: x"
         );
         assert_eq!(
             words(0, 0, 0, Some("x")),

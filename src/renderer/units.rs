@@ -24,10 +24,10 @@ pub fn plural(count: u64) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
 
-/// `… 3 more groups: --limit 0`, where a limit leaves something out.
+/// `… 3 more groups; --limit 0 shows all`, where a limit leaves something out.
 pub fn more(left_out: usize, noun: &str) -> Option<String> {
     let (number, s) = (count(left_out as u64), plural(left_out as u64));
-    (left_out > 0).then(|| format!("… {number} more {noun}{s}: --limit 0"))
+    (left_out > 0).then(|| format!("… {number} more {noun}{s}; --limit 0 shows all"))
 }
 
 const SECOND: u64 = 1_000;

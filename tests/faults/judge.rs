@@ -77,7 +77,7 @@ pub fn judge(asked: &Run, leak: &Leak, ended: &Ended, clean: &Said) -> Result<Ou
     let errors: Vec<&str> = ended
         .stderr
         .lines()
-        .filter(|line| !line.contains("not seen: ") && !line.contains("not looked at"))
+        .filter(|line| !line.contains("not seen: ") && !line.contains("not read (use -A)"))
         .filter(|line| !line.contains("while both were read") && !line.contains("have no name yet"))
         .collect();
     if let Some(line) = errors.iter().find(|line| !line.starts_with("closewait: ")) {
@@ -153,7 +153,7 @@ pub fn said(asked: &Run, leak: &Leak, ended: &Ended) -> Result<Said, String> {
                         ended
                             .stdout
                             .lines()
-                            .filter(|line| line.contains("not looked at")),
+                            .filter(|line| line.contains("not read (use -A)")),
                     ),
                 ),
             })

@@ -55,7 +55,7 @@ fn a_plain_run_says_what_other_namespaces_it_did_not_look_at() {
     let _leak = Connection::new(true, true);
     let quiet = Named::new("quiet");
     quiet.enter();
-    let said = "not looked at: -A";
+    let said = "not read (use -A)";
     let triage = lab.closewait(&[]);
     assert!(triage.stdout.contains(said), "{}", triage.stdout);
     let check = lab.closewait(&["check"]);
@@ -126,7 +126,7 @@ fn sockets_in_a_namespace_that_nobody_is_in_are_found() {
     assert_eq!(reported.code, 3, "{reported:?}");
     let said = reported
         .stdout
-        .contains("the namespace of no socket could be read");
+        .contains("no socket's namespace could be read");
     assert!(said, "{}", reported.stdout);
 }
 

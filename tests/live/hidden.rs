@@ -68,7 +68,7 @@ fn root_without_the_capability_is_told_which_one_it_lacks() {
     command.args(["--bounding-set", "-sys_ptrace"]);
     let list = run(command.arg(closewait()).args(["list", "-a", "--json"]));
     let gap = hidden(&list).expect("hidden owners");
-    assert!(detail(&gap).contains("may not be read"), "{gap}");
+    assert!(detail(&gap).contains("cannot be read"), "{gap}");
     assert_eq!(gap["hint"], "run it with CAP_SYS_PTRACE");
     let mut command = Command::new("setpriv");
     command.args(["--bounding-set", "-sys_ptrace"]);
@@ -140,7 +140,7 @@ fn hidepid_is_named_as_the_reason_for_a_hidden_owner() {
         assert!(!run.stdout.contains("PID namespace"), "{run:?}");
         let gap = hidden(&run).expect("hidden owners");
         assert!(!detail(&gap).contains("hidepid"), "{gap}");
-        assert!(detail(&gap).contains("may not be read"), "{gap}");
+        assert!(detail(&gap).contains("cannot be read"), "{gap}");
     }
 }
 

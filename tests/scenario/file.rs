@@ -56,7 +56,7 @@ pub struct Host {
     pub tick: Option<String>,
     pub listen_overflows: Option<u64>,
     pub listen_drops: Option<u64>,
-    /// Processes whose open files may not be read.
+    /// Processes whose open files cannot be read.
     #[serde(default)]
     pub unreadable_processes: u32,
     /// `false`: owners were not asked for.

@@ -158,7 +158,7 @@ impl View {
             return;
         }
         let plural = if unread == 1 { "" } else { "es" };
-        let what = format!("dead descriptors of {unread} process{plural} that may not be read");
+        let what = format!("dead descriptors of {unread} process{plural} that cannot be read");
         if test.strict {
             self.unseen.push(what);
         } else {

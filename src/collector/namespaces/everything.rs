@@ -91,7 +91,7 @@ impl Search<'_> {
         } else if let Some(error) = self.sockets_refused.filter(|_| !self.socket_read) {
             self.found.omissions.push(Omission {
                 detail: format!(
-                    "those without a process: the namespace of no socket could be read ({error})"
+                    "those without a process, because no socket's namespace could be read ({error})"
                 ),
                 hint: "allow pidfd_getfd and the ioctl SIOCGSKNS (a seccomp filter?)".into(),
             });

@@ -40,7 +40,7 @@ pub(super) struct Found {
     pub(super) places: BTreeMap<Key, Place>,
     /// Processes whose namespace is unknown.
     pub(super) unknown: u64,
-    /// Mounts that may be the namespaces of processes whose link may not be read.
+    /// Mounts that may be the namespaces of processes whose link cannot be read.
     pub(super) unidentified: u64,
     /// Why there may be more.
     pub(super) omissions: Vec<Omission>,
@@ -262,7 +262,7 @@ impl Search<'_> {
     }
 
     /// Reads the inode of /proc/net/tcp in each mounted namespace without a known process: it identifies
-    /// the namespaces of processes whose link may not be read.
+    /// the namespaces of processes whose link cannot be read.
     fn identify_mounts(&mut self) {
         for (key, place) in &self.found.places {
             let Key::Inode(inode) = *key else { continue };
@@ -292,7 +292,7 @@ mod tests {
     use super::*;
 
     /// A procfs of processes with the namespaces that their links name; without a name, a link
-    /// that may not be read is replaced by one that leads elsewhere.
+    /// that cannot be read is replaced by one that leads elsewhere.
     fn fake(processes: &[(u32, &str)]) -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
         for (pid, link) in processes {

@@ -26,7 +26,7 @@ pub(super) struct Incomplete {
 }
 
 impl Incomplete {
-    /// The namespace of a process may not be read.
+    /// The namespace of a process cannot be read.
     pub(super) fn close(&mut self, pid: Pid, reason: Errno) {
         if self.closed.is_empty() {
             self.first.get_or_insert((pid, "network namespace", reason));

@@ -21,7 +21,7 @@ pub(super) enum Key {
     Own,
     /// The inode of the namespace.
     Inode(u64),
-    /// The inode of `/proc/PID/net/tcp`, where the link of the namespace may not be read: each has a
+    /// The inode of `/proc/PID/net/tcp`, where the link of the namespace cannot be read: each has a
     /// file of its own, with the same inode in every procfs (`fs/proc/proc_net.c`).
     Table(u64),
 }

@@ -138,7 +138,7 @@ mod tests {
             ),
             Err(error) => {
                 assert_eq!(error, Errno::PERM);
-                return eprintln!("not root: the namespace of a socket may not be read");
+                return eprintln!("not root: the namespace of a socket cannot be read");
             }
         }
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -70,14 +70,14 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
     }
 }
 
-/// `, ≥ 13m`, by the median.
+/// `, for ≥13m`, by the median.
 fn age(set: &SocketSet) -> String {
     match set.idle {
         Some(_) if set.is_age_missing() && set.uncounted_fins > 0 => {
             ", age unknown (MPTCP)".to_owned()
         }
         Some(_) if set.is_age_missing() => ", age unknown (keepalive)".to_owned(),
-        Some(idle) => format!(", ≥ {}", units::duration(idle.p50_ms)),
+        Some(idle) => format!(", for ≥{}", units::duration(idle.p50_ms)),
         None => String::new(),
     }
 }

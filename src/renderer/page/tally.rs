@@ -61,7 +61,7 @@ fn left_out(counts: &Counts<'_>) -> Option<String> {
     let (lines, sockets) = counts.left_out;
     (lines > 0).then(|| {
         format!(
-            "… {} more with {} sockets ({}): --limit 0",
+            "… {} more with {} sockets ({}); --limit 0 shows all",
             units::count(lines as u64),
             units::count(sockets),
             percent(counts.share(sockets)).trim_start()

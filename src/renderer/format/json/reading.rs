@@ -107,7 +107,7 @@ impl<'a> From<&'a Namespace> for NamespaceJson<'a> {
     }
 }
 
-/// The network namespaces that were not looked at.
+/// The network namespaces that were not read.
 #[derive(Serialize)]
 pub(super) struct OthersJson<'a> {
     namespaces: u64,
