@@ -91,7 +91,7 @@ fn whose_holder_is_hidden_is_in_no_unit_that_is_known() {
         let reported = nobody.closewait(&["-q", "unit", operator, &name, "state", "close-wait"]);
         assert_eq!(reported.code, 2, "{operator}: {}", reported.stderr);
         assert!(
-            reported.stderr.contains("the filter asks for"),
+            reported.stderr.contains("the filter needs a fact"),
             "{}",
             reported.stderr
         );
