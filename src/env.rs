@@ -1,8 +1,11 @@
-//! The terminal: whether stdout is one, how wide it is, and whether it wants colour. Read once.
+//! The terminal: whether stdout is one, how wide it is, whether it wants colour, and the language of
+//! its user. Read once.
 
 use std::io::IsTerminal;
 
 use anstream::AutoStream;
+
+use crate::explain::Language;
 
 /// Where the output goes.
 #[derive(Debug, Clone, Copy, Default)]
@@ -11,6 +14,8 @@ pub struct Terminal {
     pub width: Option<usize>,
     /// Whether stdout and the environment want colour.
     pub colour: bool,
+    /// The language of the locale, if there are texts in it.
+    pub language: Language,
 }
 
 impl Terminal {
@@ -27,6 +32,16 @@ impl Terminal {
         let not_forced = std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value == "0");
         let colour = (stdout.is_terminal() || !not_forced)
             && AutoStream::choice(&stdout) != anstream::ColorChoice::Never;
-        Terminal { width, colour }
+        // locale(7): the first that is set and not empty decides.
+        let locale = ["LC_ALL", "LC_MESSAGES", "LANG"]
+            .into_iter()
+            .filter_map(std::env::var_os)
+            .find(|locale| !locale.is_empty());
+        let locale = locale.unwrap_or_default();
+        Terminal {
+            width,
+            colour,
+            language: Language::of_locale(&locale.to_string_lossy()),
+        }
     }
 }

@@ -23,7 +23,8 @@ const MAY_KNOW: [(&str, &[&str]); 19] = [
     ("progress", &["collector"]),
     // The types that flags are read into.
     ("cli", &["model", "filter", "collector"]),
-    ("env", &[]),
+    // Which languages there are.
+    ("env", &["explain"]),
     ("manual", &["classifier", "command", "explain"]),
     ("memory", &[]),
     ("output", &["rights", "stdout"]),

@@ -6,7 +6,8 @@ use closewait::command::Command;
 
 fn documents() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut found = vec![root.join("README.md"), root.join("CONTRIBUTING.md")];
+    let pages = ["README.md", "README.zh-CN.md", "CONTRIBUTING.md"];
+    let mut found: Vec<PathBuf> = pages.map(|page| root.join(page)).into();
     let files = |dir: &str| {
         let entries = std::fs::read_dir(root.join(dir)).unwrap();
         entries.map(|entry| entry.unwrap().path())
@@ -140,4 +141,47 @@ fn the_recording_of_the_picture_shows_its_leak() {
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("CRITICAL never-closed"), "{text}");
+}
+
+/// The commands, links and headings of a README: what is the same in every language. Comments of the shell
+/// are not.
+fn skeleton(text: &str) -> Vec<String> {
+    let mut parts = Vec::new();
+    let mut in_code = false;
+    for line in text.lines() {
+        if line.starts_with("```") {
+            in_code = !in_code;
+        } else if in_code {
+            let command = line.split("  #").next().unwrap_or_default();
+            parts.push(command.trim_end().to_owned());
+        } else if line.starts_with('|') {
+            let spans = line.split('`').skip(1).step_by(2);
+            parts.extend(spans.map(str::to_owned));
+        } else if line.starts_with("## ") {
+            parts.push("##".to_owned());
+        } else if let Some((_, link)) = line.split_once("](") {
+            parts.push(link.split(')').next().unwrap_or_default().to_owned());
+        }
+    }
+    parts
+}
+
+#[test]
+fn the_chinese_readme_has_the_commands_links_and_headings_of_the_english_one() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |page: &str| std::fs::read_to_string(root.join(page)).unwrap();
+    let (english, chinese) = (read("README.md"), read("README.zh-CN.md"));
+    let (start, end) = (
+        chinese.find("## 缘起").unwrap(),
+        chinese.find("## 安装").unwrap(),
+    );
+    // Where the tool comes from is told there alone.
+    let shared = format!("{}{}", &chinese[..start], &chinese[end..]);
+    let of = |text: &str| {
+        let mut parts = skeleton(text);
+        // The link to the other language.
+        parts.retain(|part| !part.starts_with("README"));
+        parts
+    };
+    assert_eq!(of(&shared), of(&english));
 }

@@ -7,7 +7,7 @@ use super::inspection::{Ask, Asked, Inspection, Wanted};
 use crate::cli::output::{Destination, Printed};
 use crate::cli::reading::{Host, OF_THIS_HOST, Recorded, Report};
 use crate::env::Terminal;
-use crate::explain::Topic;
+use crate::explain::{Language, Topic};
 
 #[derive(Debug, Clone, Args)]
 #[command(
@@ -18,6 +18,18 @@ use crate::explain::Topic;
 pub struct Options {
     /// A state such as CLOSE_WAIT, or a cause such as never-closed
     pub topic: Option<Topic>,
+    /// Language of the text: en or zh [default: by the locale]
+    ///
+    /// LC_ALL, LC_MESSAGES and LANG choose it, as in zh_CN.UTF-8. Everything else that closewait
+    /// prints is English.
+    #[arg(
+        long,
+        value_name = "LANG",
+        value_enum,
+        hide_possible_values = true,
+        requires = "topic"
+    )]
+    pub lang: Option<Language>,
     #[command(flatten)]
     pub host: Host,
     #[command(flatten)]

@@ -26,7 +26,7 @@ use crate::cli::reading::Host;
 use crate::cli::words;
 use crate::env::Terminal;
 use crate::exit::Outcome;
-use crate::explain::Topic;
+use crate::explain::{Language, Topic};
 use crate::renderer::guard::{Form, Guard};
 use crate::{manual, renderer};
 
@@ -116,7 +116,7 @@ pub enum Command {
 #[derive(Debug)]
 pub enum Plan {
     /// Print a text; nothing is read.
-    Explain(Topic),
+    Explain(Topic, Language),
     /// Print the names of all columns.
     Columns,
     /// Print completions for a shell.
@@ -233,7 +233,7 @@ impl Plan {
             Command::List(options) if options.asks_for_columns() => Plan::Columns,
             Command::List(options) => Plan::Inspect(Box::new(options.plan(terminal)?)),
             Command::Explain(options) => match options.topic {
-                Some(topic) => Plan::Explain(topic),
+                Some(topic) => Plan::Explain(topic, options.lang.unwrap_or(terminal.language)),
                 None => Plan::Inspect(Box::new(options.plan(terminal)?)),
             },
             Command::Check(options) => Plan::Check(Box::new(options.plan(terminal)?)),
@@ -278,7 +278,9 @@ pub fn run(plan: &Plan, out: &mut impl Write, err: &mut impl Write) -> anyhow::R
         Plan::Check(check) => return Ok(check::run(check, out, err)),
         Plan::Record(record) => return record::run(record, out, err),
         Plan::Diff(diff) => return diff::run(diff, out, err),
-        Plan::Explain(topic) => out.write_all(crate::explain::text(*topic).as_bytes()),
+        Plan::Explain(topic, language) => {
+            out.write_all(crate::explain::text(*topic, *language).as_bytes())
+        }
         Plan::Columns => renderer::columns::help::help(out),
         Plan::Completions(shell) => manual::completions(*shell, out),
         Plan::Man => manual::page(out),
@@ -470,7 +472,7 @@ mod tests {
         let states = State::ALL.map(Topic::State).into_iter();
         let mut seen = 0;
         for topic in states.chain(Topic::causes().map(Topic::Cause)) {
-            for line in text(topic).lines().map(str::trim) {
+            for line in text(topic, Language::English).lines().map(str::trim) {
                 let line = line.strip_prefix("sudo ").unwrap_or(line);
                 let command = line.split("  ").next().unwrap_or_default();
                 if !command.starts_with("closewait ") {

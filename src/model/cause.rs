@@ -8,7 +8,7 @@ use std::str::FromStr;
 /// only findings have. The rows are passed to the macro `$with`.
 ///
 /// A new cause is a row here, a rule in `classifier/cause.rs`, a sentence in
-/// `renderer/findings/meaning/`, a text in `explain/text/causes/`, and its name in `docs/`.
+/// `renderer/findings/meaning/`, a text in `explain/text/en/causes/` and `zh/`, and its name in `docs/`.
 macro_rules! causes {
     ($with:ident) => {
         $with! {
