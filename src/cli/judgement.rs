@@ -20,6 +20,11 @@ pub struct Severity {
     /// warning and critical are numbers of sockets; fd-warning and fd-critical are percent of the
     /// process's open file limit; queue-warning and queue-critical are percent of the accept
     /// queue's limit.
-    #[arg(long, value_name = "NAME=N", help_heading = "Judgement")]
+    #[arg(
+        long,
+        value_name = "NAME=N",
+        value_delimiter = ',',
+        help_heading = "Judgement"
+    )]
     pub threshold: Vec<String>,
 }

@@ -2,6 +2,7 @@
 //! options do is decided in `src/command/`.
 
 pub mod common;
+mod habits;
 pub mod judgement;
 pub mod letters;
 pub mod output;

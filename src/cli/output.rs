@@ -128,6 +128,9 @@ pub struct Quiet {
 }
 
 fn number(text: &str) -> Result<usize, String> {
+    if text == "all" {
+        return Ok(0);
+    }
     text.parse()
         .map_err(|_| format!("expected a number from 0 to {}", usize::MAX))
 }

@@ -7,7 +7,9 @@ use std::iter;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
 
+use super::habits;
 use crate::filter;
+use crate::model::nearest;
 
 /// Moves the command to the front, so that `closewait -A check` and
 /// `closewait state close-wait check -w 1` work. `words` is the command line, program name first.
@@ -102,18 +104,26 @@ pub fn explained(error: clap::Error, words: &[OsString], program: &Command) -> c
         .collect();
     let mut program = program.clone();
     program.build();
-    let command = words
-        .get(1)
-        .and_then(|word| program.find_subcommand_mut(word.to_str()?));
-    match (command, holders.as_slice()) {
-        (Some(command), [_, ..]) => {
-            let name = command.get_name().to_owned();
-            let holders = holders.join(", ");
-            command.error(
-                ErrorKind::UnknownArgument,
-                format!("`closewait {name}` has no option {flag}: use it with {holders}"),
-            )
-        }
-        _ => error,
-    }
+    let words = || words.iter().skip(1).filter_map(|word| word.to_str());
+    let first = words().next().unwrap_or_default();
+    let (name, command) = match program.find_subcommand(first) {
+        Some(command) => (format!("closewait {first}"), command.clone()),
+        None => ("closewait".to_owned(), program),
+    };
+    let longs = || command.get_arguments().filter_map(Arg::get_long);
+    let likeness = || nearest(flag.strip_prefix("--")?, longs());
+    let held = (!holders.is_empty()).then(|| format!("use it with {}", holders.join(", ")));
+    let habit = habits::instead_of(flag, words());
+    let is_command = name.contains(' ');
+    let hint = match (habit, held) {
+        (Some(habit), Some(held)) if !is_command => format!("{habit}; or {held}"),
+        (_, Some(held)) => held,
+        (Some(habit), None) => habit,
+        (None, None) => match likeness() {
+            Some(long) => format!("did you mean --{long}?"),
+            None => format!("`{name} --help` lists them"),
+        },
+    };
+    let message = format!("`{name}` has no option {flag}: {hint}");
+    command.clone().error(ErrorKind::UnknownArgument, message)
 }

@@ -55,6 +55,10 @@ pub enum UsageError {
         between: Duration,
         timeout: Duration,
     },
+    #[error(
+        "--output takes a file; for this form write --{form}, for a file of this name ./{form}"
+    )]
+    OutputForm { form: String },
     #[error("--prometheus cannot be combined with --by or -u")]
     NoMetrics,
     #[error(transparent)]

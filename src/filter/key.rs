@@ -30,7 +30,7 @@ pub(super) enum Key {
 }
 
 /// Every key by its word; those that ss has come first.
-pub(super) const KEYS: [(&str, Key); 21] = [
+pub(super) const KEYS: [(&str, Key); 22] = [
     ("src", Key::Address(End::Local)),
     ("dst", Key::Address(End::Remote)),
     ("sport", Key::Port(End::Local)),
@@ -46,6 +46,7 @@ pub(super) const KEYS: [(&str, Key); 21] = [
     ("inode", Key::Inode),
     ("cause", Key::Cause),
     ("idle", Key::Idle),
+    ("age", Key::Idle),
     ("recvq", Key::RecvQ),
     ("sendq", Key::SendQ),
     ("side", Key::Side),

@@ -22,6 +22,7 @@ mod term;
 pub use duration::duration;
 pub use error::ParseError;
 pub use key::wants_operand;
+pub use lexer::quoted;
 pub use names::{Names, NoNames};
 pub use network::{Network, NetworkError};
 pub use parse::parse;

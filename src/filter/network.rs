@@ -63,7 +63,9 @@ impl fmt::Display for Network {
 /// A text that is not a network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NetworkError {
-    #[error("invalid address {0:?}: try 10.1.2.3, 10.0.0.0/8 or 2001:db8::/32")]
+    #[error(
+        "invalid address {0:?}: try 10.1.2.3, 10.0.0.0/8 or 2001:db8::/32; names and ports work in a filter: dst {0}"
+    )]
     Address(String),
     #[error("prefix length {length:?} is not a number from 0 to {most}")]
     Length { length: String, most: u8 },
@@ -81,9 +83,12 @@ impl FromStr for Network {
             .strip_prefix('[')
             .and_then(|rest| rest.strip_suffix(']'))
             .unwrap_or(addr);
+        let short = || length.and_then(|_| abbreviated(bare));
         let addr: IpAddr = bare
             .parse()
-            .map_err(|_| NetworkError::Address(text.to_owned()))?;
+            .ok()
+            .or_else(short)
+            .ok_or_else(|| NetworkError::Address(text.to_owned()))?;
         let most = width(addr);
         let length = match length {
             None => most,
@@ -98,6 +103,16 @@ impl FromStr for Network {
         };
         Ok(Network { addr, length })
     }
+}
+
+/// The first numbers of an IPv4 address, the others being 0, as in `10/8` (ip-address(8)).
+fn abbreviated(text: &str) -> Option<IpAddr> {
+    let mut octets = [0; 4];
+    let mut numbers = text.split('.');
+    for (octet, number) in octets.iter_mut().zip(numbers.by_ref()) {
+        *octet = number.parse().ok()?;
+    }
+    numbers.next().is_none().then(|| IpAddr::from(octets))
 }
 
 #[cfg(test)]
@@ -121,6 +136,11 @@ mod tests {
         assert!(holds("2001:db8::/32", "2001:db8:1::9"));
         assert!(holds("::/0", "2001:db8::"));
         assert!(holds("[::1]", "::1"));
+        assert!(holds("10/8", "10.255.0.1"));
+        assert!(holds("192.168/16", "192.168.3.4"));
+        assert!(!holds("10/8", "11.0.0.1"));
+        assert!("10".parse::<Network>().is_err());
+        assert!("1.2.3.4.5/8".parse::<Network>().is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! terms     = { term [ "and" | "or" ] }         read from left to right
 //! term      = "(" filter ")" | "not" term | condition
 //! condition = states | key [ operator ] value | "autobound"
-//! states    = { ( "state" | "exclude" ) NAME }
+//! states    = { ( "state" | "exclude" ) [ "=" ] NAME }
 //! ```
 //!
 //! As in ss, words are separated by blanks, two terms in a row must both hold, and "and" and "or"
@@ -17,7 +17,7 @@
 use std::ops::Range;
 
 use super::error::{ParseError, Problem};
-use super::key::{self, KEYS, Key};
+use super::key::{self, KEYS, Key, Operator};
 use super::lexer::{self, Word};
 use super::suggest::unknown;
 use super::{Filter, Names, Term, operand};
@@ -268,6 +268,9 @@ impl<'a> Parser<'a> {
         let mut states: Option<StateSet> = None;
         while let Some(word) = self.peek().filter(|word| is_state_word(word)) {
             self.at += 1;
+            // ss has no operator here; who writes one means it.
+            let is_equal = |word: &&Word| key::operator(word) == Some(Operator::Equal);
+            self.at += usize::from(self.peek().filter(is_equal).is_some());
             let Some(name) = self.next() else {
                 return Err(self.missing("a state"));
             };

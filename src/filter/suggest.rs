@@ -3,6 +3,7 @@
 use super::error::Problem;
 use super::key::KEYS;
 use super::lexer::Word;
+use super::network::Network;
 use crate::model::{StateSet, nearest};
 
 /// The error for a word that begins no condition, with a hint where one is likely to help.
@@ -16,6 +17,9 @@ pub(super) fn unknown(word: &Word) -> Problem {
         is_unknown: true,
         ..Problem::new(format!("unknown condition {text:?}"))
     };
+    if let Some(condition) = condition(text) {
+        return problem.hint(format!("write `{condition}`"));
+    }
     let spaced = spaced(text);
     if spaced != *text {
         return problem.hint(format!("write `{spaced}`, with spaces"));
@@ -27,6 +31,32 @@ pub(super) fn unknown(word: &Word) -> Problem {
         Some(meant) => problem.hint(format!("did you mean `{meant}`?")),
         None => problem,
     }
+}
+
+/// The condition that a value alone, or a word of other tools, was probably meant as.
+fn condition(text: &str) -> Option<String> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let port = text.strip_prefix(':').unwrap_or_default();
+    let (host, end) = text.rsplit_once(':').unwrap_or((text, "0"));
+    let is_host = host.parse::<Network>().is_ok() && end.parse::<u16>().is_ok();
+    Some(match text {
+        _ if is_number && text.parse::<u16>().is_ok() => {
+            format!("port = {text}` or `pid = {text}")
+        }
+        _ if is_number => format!("pid = {text}"),
+        _ if port.parse::<u16>().is_ok() => format!("port = {text}"),
+        _ if is_host || text.parse::<Network>().is_ok() => format!("dst {text}"),
+        "peer" | "host" | "remote" => "dst HOST".to_owned(),
+        "local" => "src HOST".to_owned(),
+        "older-than" | "older" | "since" | "idle_ms" => "idle > 5m".to_owned(),
+        "process" | "name" | "command" | "comm" | "owner" => "program = NAME".to_owned(),
+        "uid" => "user = NAME".to_owned(),
+        "tcp" => "-t".to_owned(),
+        "udp" => "-u".to_owned(),
+        "inet" => "-4".to_owned(),
+        "inet6" => "-6".to_owned(),
+        _ => return None,
+    })
 }
 
 /// The text with spaces around parentheses and operators.
@@ -48,6 +78,25 @@ fn spaced(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_alone_is_shown_as_a_condition() {
+        for (word, condition) in [
+            ("8080", "port = 8080` or `pid = 8080"),
+            (":8080", "port = :8080"),
+            ("70000", "pid = 70000"),
+            ("10.0.0.5", "dst 10.0.0.5"),
+            ("10.0.0.5:8443", "dst 10.0.0.5:8443"),
+            ("10.0.0.0/8", "dst 10.0.0.0/8"),
+            ("[::1]:80", "dst [::1]:80"),
+            ("peer", "dst HOST"),
+            ("older-than", "idle > 5m"),
+        ] {
+            let error = crate::filter::parse(word, &crate::filter::NoNames).unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains(&format!("write `{condition}`")), "{text}");
+        }
+    }
 
     #[test]
     fn words_that_stick_together_are_shown_apart() {

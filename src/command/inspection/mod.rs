@@ -163,7 +163,7 @@ impl Asked {
     /// Parses the filter, with the names of the place that is read.
     pub(super) fn read(ask: Ask) -> Result<Asked, UsageError> {
         let mut place = Place::of(ask.host.clone(), ask.recorded.from.as_deref())?;
-        let filter = &ask.words.filter;
+        let filter = &[ask.words.filter.clone(), ask.selection.words()].concat();
         let mut words = place.read(filter)?;
         if place.netns == NetnsChoice::Own
             && words.filter.mentions(|term| matches!(term, Term::Netns(_)))
@@ -201,6 +201,9 @@ impl Asked {
         };
         let filter = filter(&ask, &command, &words);
         let format = format(&ask);
+        if let Some(form) = ask.printed.to.output.as_deref().and_then(named_like_a_form) {
+            return Err(UsageError::OutputForm { form });
+        }
         cross_check(&ask, &command, format, &words)?;
         let by = match command {
             Wanted::Check => None,
@@ -302,6 +305,13 @@ impl Asked {
             }),
         })
     }
+}
+
+/// A file that is named like a form of output: nobody means the file.
+fn named_like_a_form(path: &Path) -> Option<String> {
+    let forms = ["json", "jsonl", "csv", "prometheus"];
+    let named = |form: &&str| path == Path::new(form);
+    forms.into_iter().find(named).map(str::to_owned)
 }
 
 /// Whether this file name means stdout.

@@ -30,7 +30,7 @@ pub(super) fn filter(ask: &Ask, command: &Wanted, words: &Words) -> Filter {
         ask.selection
             .port
             .iter()
-            .map(|port| Term::Port(End::Either, *port..=*port))
+            .map(|ports| Term::Port(End::Either, ports.clone()))
             .collect(),
     );
     one_of(
@@ -113,11 +113,14 @@ pub(super) fn meant_for_a_command(error: ParseError) -> ParseError {
         Some((word, _)) if COMMANDS.contains(&word) => {
             format!("put the command first: closewait {word} …")
         }
+        // A state or a value alone has a hint of its own.
+        Some((word, true)) if error.has_hint() && nearest(word, COMMANDS) != Some(word) => {
+            return error;
+        }
         Some((word, true)) => match nearest(word, COMMANDS) {
             Some(command) => format!("did you mean the command `{command}`?"),
-            None if error.has_hint() => return error,
             None => format!(
-                "the commands are {}; a filter starts like `state close-wait`",
+                "for a program, write `program = {word}`; the commands are {}",
                 COMMANDS.join(", ")
             ),
         },
@@ -209,7 +212,14 @@ pub(super) fn selection(ask: &Ask, command: &Wanted, words: &Words) -> Option<St
     };
     add(
         "port",
-        ask.selection.port.iter().map(u16::to_string).collect(),
+        ask.selection
+            .port
+            .iter()
+            .map(|ports| match (ports.start(), ports.end()) {
+                (first, last) if first == last => first.to_string(),
+                (first, last) => format!("{first}-{last}"),
+            })
+            .collect(),
     );
     add(
         "pid",
