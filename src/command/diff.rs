@@ -23,8 +23,8 @@ use crate::exit::Outcome;
 use crate::filter::Term;
 use crate::model::{Name, Snapshot, State, StateSet};
 use crate::recording::Recording;
-use crate::renderer::Page;
 use crate::renderer::counts::By;
+use crate::renderer::{Comparison, Page};
 use crate::{classifier, output, progress, renderer};
 
 #[derive(Debug, Clone, Args)]
@@ -194,9 +194,15 @@ pub fn run(plan: &Diff, out: &mut impl Write, err: &mut impl Write) -> anyhow::R
     let after = classifier::classify(&later, &plan.after.rules);
     let all = is_of_all(&plan.before) && is_of_all(&plan.after);
     let changes = diff(&before, &after, &plan.by.dimensions, all);
+    let compared = Comparison {
+        diff: &changes,
+        before: &before,
+        after: &after,
+        by: &plan.by,
+    };
     let view = &plan.before.view;
     let print = |mut out: &mut dyn Write| {
-        renderer::render_diff(&changes, &before, &after, view, &plan.by, &mut out)
+        renderer::render_diff(compared, view, &mut out)
             .and_then(|()| out.flush())
             .context("could not write the output")
     };

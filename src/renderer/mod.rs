@@ -14,18 +14,16 @@ mod table;
 pub mod units;
 mod view;
 
-pub use self::view::{Format, Object, Page, Sort, SortKey, View};
+pub use self::view::{Comparison, Format, Object, Page, Sort, SortKey, View};
 pub use crate::model::{Name, escape};
 
 use std::io::{self, Write};
 use std::time::Duration;
 
-use self::counts::By;
 use self::format::{csv, json, openmetrics};
 use self::guard::{Form, Guard};
 use self::page::{diagram, list, tally, triage};
 use crate::classifier::Report;
-use crate::classifier::diff::Diff;
 use crate::classifier::finding::Findings;
 
 /// Prints what the view asks for. `elapsed` is how long the run has taken so far.
@@ -71,32 +69,16 @@ fn written(
 }
 
 /// Writes the comparison in the form that the view has.
-pub fn render_diff(
-    diff: &Diff,
-    before: &Report<'_>,
-    after: &Report<'_>,
-    view: &View,
-    by: &By,
-    out: &mut impl Write,
-) -> io::Result<()> {
+pub fn render_diff(compared: Comparison<'_>, view: &View, out: &mut impl Write) -> io::Result<()> {
     let mut out = Guard::new(out, Form::of(view));
-    diff_written(diff, before, after, view, by, &mut out).and_then(|()| out.flush())
+    diff_written(compared, view, &mut out).and_then(|()| out.flush())
 }
 
-fn diff_written(
-    diff: &Diff,
-    before: &Report<'_>,
-    after: &Report<'_>,
-    view: &View,
-    by: &By,
-    out: &mut impl Write,
-) -> io::Result<()> {
+fn diff_written(compared: Comparison<'_>, view: &View, out: &mut impl Write) -> io::Result<()> {
     match view.format {
-        Format::Json => json::diff::document(diff, before, after, view, by, out),
-        Format::Jsonl => json::diff::lines(diff, view, by, out),
-        Format::Csv => csv::diff(diff, view, by, out),
-        Format::Table | Format::Prometheus { .. } => {
-            page::diff::screen(diff, before, after, view, by, out)
-        }
+        Format::Json => json::diff::document(compared, view, out),
+        Format::Jsonl => json::diff::lines(compared.diff, view, compared.by, out),
+        Format::Csv => csv::diff(compared.diff, view, compared.by, out),
+        Format::Table | Format::Prometheus { .. } => page::diff::screen(compared, view, out),
     }
 }

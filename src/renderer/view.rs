@@ -1,5 +1,7 @@
 //! What to print: which page, in which form, in which order.
 
+use crate::classifier::Report;
+use crate::classifier::diff::Diff;
 use crate::model::Name;
 use crate::renderer::columns::Column;
 use crate::renderer::counts::By;
@@ -27,6 +29,15 @@ impl View {
             (Page::Triage, _) | (_, Format::Json)
         )
     }
+}
+
+/// Two readings compared, and by what their sockets are counted.
+#[derive(Clone, Copy)]
+pub struct Comparison<'a> {
+    pub diff: &'a Diff,
+    pub before: &'a Report<'a>,
+    pub after: &'a Report<'a>,
+    pub by: &'a By,
 }
 
 /// Which page of a report.

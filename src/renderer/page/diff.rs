@@ -2,25 +2,23 @@
 
 use std::io::{self, Write};
 
-use crate::classifier::Report;
 use crate::classifier::diff::{Change, Diff, Identity, Line};
 use crate::renderer::counts::{self, By};
 use crate::renderer::style::Role;
 use crate::renderer::table::Grid;
-use crate::renderer::view::View;
+use crate::renderer::view::{Comparison, View};
 use crate::renderer::{frame, units};
 
 const NUMBERS: [&str; 6] = ["Before", "After", "Still", "New", "Gone", "Per min"];
 
 /// The screen: what was read, the comparison, and what could not be seen.
-pub fn screen(
-    diff: &Diff,
-    before: &Report<'_>,
-    after: &Report<'_>,
-    view: &View,
-    by: &By,
-    out: &mut impl Write,
-) -> io::Result<()> {
+pub fn screen(compared: Comparison<'_>, view: &View, out: &mut impl Write) -> io::Result<()> {
+    let Comparison {
+        diff,
+        before,
+        after,
+        by,
+    } = compared;
     let look = view.look;
     let host = &after.snapshot.host.name;
     let title = look.paint(Role::Heading, format_args!("closewait diff of {host}"));

@@ -5,13 +5,12 @@ use std::io::{self, Write};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::classifier::Report;
 use crate::classifier::diff::{Change, Diff, Identity, Line};
 use crate::classifier::tally::ValueText;
 use crate::renderer::counts::{self, By};
 use crate::renderer::format::json::context::NameJson;
 use crate::renderer::format::json::reading::{Reading, SCHEMA, Tool};
-use crate::renderer::view::View;
+use crate::renderer::view::{Comparison, View};
 
 /// Writes one line of the comparison a line.
 pub fn lines(diff: &Diff, view: &View, by: &By, out: &mut impl Write) -> io::Result<()> {
@@ -23,14 +22,13 @@ pub fn lines(diff: &Diff, view: &View, by: &By, out: &mut impl Write) -> io::Res
 }
 
 /// Writes the whole document, by `docs/diff.schema.json`.
-pub fn document(
-    diff: &Diff,
-    before: &Report<'_>,
-    after: &Report<'_>,
-    view: &View,
-    by: &By,
-    out: &mut impl Write,
-) -> io::Result<()> {
+pub fn document(compared: Comparison<'_>, view: &View, out: &mut impl Write) -> io::Result<()> {
+    let Comparison {
+        diff,
+        before,
+        after,
+        by,
+    } = compared;
     let (shown, left_out) = counts::shown(diff, view.limit);
     let rows = shown.iter().map(|line| LineJson { diff, by, line });
     let document = Document {
