@@ -12,6 +12,8 @@ use crate::explain::Language;
 pub struct Terminal {
     /// Its width in columns; `None` if stdout is not a terminal.
     pub width: Option<usize>,
+    /// Its height in rows; `None` if stdout is not a terminal.
+    pub height: Option<usize>,
     /// Whether stdout and the environment want colour.
     pub colour: bool,
     /// The language of the locale, if there are texts in it.
@@ -28,6 +30,10 @@ impl Terminal {
             0 => 80,
             columns => usize::from(columns),
         });
+        let height = size.map(|size| match size.ws_row {
+            0 => 24,
+            rows => usize::from(rows),
+        });
         // By convention 0 forces nothing, but anstream accepts any value.
         let not_forced = std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value == "0");
         let colour = (stdout.is_terminal() || !not_forced)
@@ -40,6 +46,7 @@ impl Terminal {
         let locale = locale.unwrap_or_default();
         Terminal {
             width,
+            height,
             colour,
             language: Language::of_locale(&locale.to_string_lossy()),
         }

@@ -33,6 +33,7 @@ pub mod explain;
 pub mod filter;
 #[cfg(fuzzing)]
 pub mod fuzz;
+mod interrupt;
 pub mod manual;
 pub mod memory;
 pub mod model;

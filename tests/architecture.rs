@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 mod circles;
 
 /// The stages, and what each may know besides itself.
-const MAY_KNOW: [(&str, &[&str]); 19] = [
+const MAY_KNOW: [(&str, &[&str]); 20] = [
     ("model", &[]),
     ("filter", &["model"]),
     // The parsers of a crate may panic.
@@ -19,6 +19,7 @@ const MAY_KNOW: [(&str, &[&str]); 19] = [
     ("explain", &["model"]),
     // A check ends in its status.
     ("exit", &["classifier"]),
+    ("interrupt", &[]),
     // How far the collector has come.
     ("progress", &["collector"]),
     // The types that flags are read into.
@@ -54,7 +55,7 @@ const IMPURE: [&str; 10] = [
 const RAW: [&str; 5] = [".lossy()", "::lossy", ".raw()", "::raw", "from_utf8"];
 /// The parts behind the collector that may: forms with an escaping of their own, what takes nothing
 /// but plain words, and what reads what this program has written.
-const TAKE_RAW: [&str; 10] = [
+const TAKE_RAW: [&str; 11] = [
     "command/diff.rs",
     "fuzz.rs",
     "renderer/format/plugin.rs",
@@ -63,6 +64,8 @@ const TAKE_RAW: [&str; 10] = [
     "renderer/findings/steps/list.rs",
     "renderer/findings/steps/place.rs",
     "renderer/guard.rs",
+    // Of a page that went through the guard.
+    "renderer/live.rs",
     "renderer/format/json",
     "renderer/format/openmetrics",
 ];

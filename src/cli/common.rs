@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::judgement::{Grace, Severity};
-use super::letters::Letters;
+use super::letters::{Letters, Repeat};
 use super::output::{Form, Order, Printed, Quiet, Resolved};
 use super::reading::{Evidence, Host, OF_THIS_HOST, Owners, Recorded, Report};
 use super::selection::{Selection, Words};
@@ -25,6 +25,8 @@ pub struct Common {
     pub resolved: Resolved,
     #[command(flatten)]
     pub letters: Letters,
+    #[command(flatten)]
+    pub repeat: Repeat,
     #[command(flatten)]
     pub recorded: Recorded,
     #[command(flatten)]

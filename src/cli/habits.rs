@@ -1,8 +1,7 @@
 //! Options of ss, netstat, lsof and other tools that closewait does not have, and what to type instead.
 
-const LETTERS: [(char, &str); 12] = [
+const LETTERS: [(char, &str); 11] = [
     ('s', "`closewait` alone counts sockets by state"),
-    ('c', REPEAT),
     ('K', KILL),
     (
         'x',
@@ -27,17 +26,16 @@ const LETTERS: [(char, &str); 12] = [
     ),
 ];
 
-const REPEAT: &str = "to repeat it, write: watch -n 2 closewait";
+const REPEAT: &str = "to repeat it, write `closewait watch 2`";
 const KILL: &str = "closewait closes nothing; `ss -K FILTER` does";
 const AGE: &str = "write --older-than TIME, or compare readings with `closewait diff`";
 const FORM: &str = "write --json, --jsonl, --csv or --prometheus";
 const END: &str = "write it as a filter: sport = :80, dport = :3306, port = :8080";
 
-const LONG: [(&str, &str); 30] = [
+const LONG: [(&str, &str); 29] = [
     ("summary", "`closewait` alone counts sockets by state"),
     ("watch", REPEAT),
     ("follow", REPEAT),
-    ("continuous", REPEAT),
     ("interval", REPEAT),
     ("refresh", REPEAT),
     ("kill", KILL),
@@ -138,10 +136,6 @@ mod tests {
     fn what_other_tools_have_is_answered_with_what_to_type() {
         for (line, hint) in [
             ("-s", "counts sockets by state"),
-            (
-                "-c",
-                "watch -n 2 closewait; or use it with `closewait check`",
-            ),
             ("-K", "ss -K FILTER"),
             ("-x", "ss -x"),
             ("-w", "ss -w; or use it with `closewait check`"),
@@ -152,14 +146,14 @@ mod tests {
             ("-i:8080", "for -i:8080 of lsof, write -t"),
             ("-sTCP:CLOSE_WAIT", "--state CLOSE_WAIT"),
             ("-p1234", "--pid 1234"),
-            ("-n1", "watch -n 2"),
-            ("--watch", "watch -n 2"),
-            ("--interval 1", "watch -n 2"),
+            ("-n1", "closewait watch 2"),
+            ("--watch", "closewait watch 2"),
+            ("--interval 1", "closewait watch 2"),
             ("--processes", "shown by default"),
             ("--kill", "ss -K FILTER"),
             ("--sport 80", "sport = :80"),
             ("--summary", "counts sockets by state"),
-            ("--follow", "watch -n 2"),
+            ("--follow", "closewait watch 2"),
             ("--since 1h", "--older-than"),
             ("--top 5", "--limit N"),
             ("--format json", "--json"),

@@ -41,6 +41,14 @@ impl Letters {
     }
 }
 
+/// One letter of netstat that is a command here.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Repeat {
+    /// Repeat every second: short for `closewait watch 1`
+    #[arg(short = 'c', long, help_heading = "As in ss and netstat", conflicts_with_all = ["from", "output", "csv", "quiet"])]
+    pub continuous: bool,
+}
+
 /// What a list shows of each socket.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Details {

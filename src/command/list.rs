@@ -23,10 +23,13 @@ impl Options {
     }
 
     pub(super) fn plan(self, terminal: Terminal) -> Result<Inspection, UsageError> {
-        let ask = Ask {
+        Asked::read(self.ask())?.inspection(Wanted::List, terminal)
+    }
+
+    pub(super) fn ask(self) -> Ask {
+        Ask {
             details: self.details,
             ..self.common.into()
-        };
-        Asked::read(ask)?.inspection(Wanted::List, terminal)
+        }
     }
 }

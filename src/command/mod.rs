@@ -9,6 +9,7 @@ pub mod list;
 pub mod record;
 pub mod triage;
 mod usage;
+pub mod watch;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -18,11 +19,12 @@ use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use self::inspection::Inspection;
+use self::inspection::{Inspection, Wanted};
 pub use self::usage::UsageError;
 use crate::classifier::verdict::Status;
-use crate::cli::letters::Details;
+use crate::cli::letters::{Details, Letters};
 use crate::cli::reading::Host;
+use crate::cli::selection::Selection;
 use crate::cli::words;
 use crate::env::Terminal;
 use crate::exit::Outcome;
@@ -76,17 +78,22 @@ impl Bare {
     /// `list`.
     fn meant(&self) -> &'static str {
         let common = &self.triage.common;
-        let is_list = common.letters.any()
-            || common.selection.ipv4
-            || common.selection.ipv6
-            || self.details.any_letter()
-            || self.details.columns.is_some();
+        let is_list = is_of_list(&common.letters, &common.selection, &self.details);
         if is_list && self.triage.counted.by.is_empty() {
             "list"
         } else {
             "triage"
         }
     }
+}
+
+/// Whether options were given that only a list has, or letters of netstat.
+fn is_of_list(letters: &Letters, selection: &Selection, details: &Details) -> bool {
+    letters.any()
+        || selection.ipv4
+        || selection.ipv6
+        || details.any_letter()
+        || details.columns.is_some()
 }
 
 #[derive(Debug, Subcommand)]
@@ -103,6 +110,8 @@ pub enum Command {
     Record(Box<record::Options>),
     /// Compare two readings of a host: sockets still there, new, gone
     Diff(Box<diff::Options>),
+    /// Repeat a page and show what changes, in place on a terminal
+    Watch(Box<watch::Options>),
     /// Print completions for bash, zsh, fish and other shells
     Completions {
         /// The shell
@@ -127,6 +136,7 @@ pub enum Plan {
     Check(Box<check::Check>),
     Record(Box<record::Record>),
     Diff(Box<diff::Diff>),
+    Watch(Box<watch::Watch>),
 }
 
 /// The definition of every command and option, for help, completions and the manual page.
@@ -201,6 +211,7 @@ impl Command {
             Command::Explain(options) => &options.host,
             Command::Record(options) => &options.host,
             Command::Diff(options) => &options.host,
+            Command::Watch(options) => &options.host,
             Command::Completions { .. } | Command::Man => return false,
         };
         host.proc.is_some()
@@ -229,8 +240,24 @@ impl Plan {
     /// If arguments cannot be combined, or a file they name cannot be read.
     pub fn new(command: Command, terminal: Terminal) -> Result<Plan, UsageError> {
         Ok(match command {
-            Command::Triage(options) => Plan::Inspect(Box::new(options.plan(terminal)?)),
             Command::List(options) if options.asks_for_columns() => Plan::Columns,
+            Command::Triage(options) if options.common.repeat.continuous => {
+                let ask = options.ask();
+                Plan::Watch(Box::new(watch::Watch::every_second(
+                    ask,
+                    Wanted::Triage,
+                    terminal,
+                )?))
+            }
+            Command::List(options) if options.common.repeat.continuous => {
+                let ask = options.ask();
+                Plan::Watch(Box::new(watch::Watch::every_second(
+                    ask,
+                    Wanted::List,
+                    terminal,
+                )?))
+            }
+            Command::Triage(options) => Plan::Inspect(Box::new(options.plan(terminal)?)),
             Command::List(options) => Plan::Inspect(Box::new(options.plan(terminal)?)),
             Command::Explain(options) => match options.topic {
                 Some(topic) => Plan::Explain(topic, options.lang.unwrap_or(terminal.language)),
@@ -239,6 +266,7 @@ impl Plan {
             Command::Check(options) => Plan::Check(Box::new(options.plan(terminal)?)),
             Command::Record(options) => Plan::Record(Box::new(options.plan()?)),
             Command::Diff(options) => Plan::Diff(Box::new(options.plan(terminal)?)),
+            Command::Watch(options) => Plan::Watch(Box::new(options.plan(terminal)?)),
             Command::Completions { shell } => Plan::Completions(shell),
             Command::Man => Plan::Man,
         })
@@ -278,6 +306,7 @@ pub fn run(plan: &Plan, out: &mut impl Write, err: &mut impl Write) -> anyhow::R
         Plan::Check(check) => return Ok(check::run(check, out, err)),
         Plan::Record(record) => return record::run(record, out, err),
         Plan::Diff(diff) => return diff::run(diff, out, err),
+        Plan::Watch(watch) => return watch::run(watch, out),
         Plan::Explain(topic, language) => {
             out.write_all(crate::explain::text(*topic, *language).as_bytes())
         }

@@ -20,11 +20,14 @@ pub struct Options {
 
 impl Options {
     pub(super) fn plan(self, terminal: Terminal) -> Result<Inspection, UsageError> {
-        let ask = Ask {
+        Asked::read(self.ask())?.inspection(Wanted::Triage, terminal)
+    }
+
+    pub(super) fn ask(self) -> Ask {
+        Ask {
             counted: self.counted,
             metrics: self.metrics,
             ..self.common.into()
-        };
-        Asked::read(ask)?.inspection(Wanted::Triage, terminal)
+        }
     }
 }

@@ -59,6 +59,16 @@ pub enum UsageError {
         "--output takes a file; for this form write --{form}, for a file of this name ./{form}"
     )]
     OutputForm { form: String },
+    #[error("watch {given:?}: expected seconds from 0.1 to 86400, such as 2, 0.5 or 1m")]
+    WatchInterval { given: String },
+    #[error("watch SECONDS {given:?}: expected how many readings, from 1")]
+    WatchReadings { given: String },
+    #[error("watch cannot replace a file; write the readings to one with `> FILE`")]
+    WatchIntoFile,
+    #[error("watch list prints sockets and --by prints counts; drop one of them")]
+    WatchList,
+    #[error("watch --csv would mix tables; use --jsonl, which prints a document for each reading")]
+    WatchCsv,
     #[error("--prometheus cannot be combined with --by or -u")]
     NoMetrics,
     #[error(transparent)]

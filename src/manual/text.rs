@@ -144,7 +144,7 @@ pub const PERFORMANCE_DATA: [Entry; 5] = [
     ),
 ];
 
-pub const EXAMPLES: [Entry; 12] = [
+pub const EXAMPLES: [Entry; 13] = [
     (
         "closewait",
         "Show states, groups and findings on one screen.",
@@ -180,6 +180,10 @@ pub const EXAMPLES: [Entry; 12] = [
     (
         "closewait record incident.cw",
         "Save everything before a restart. Read it later with --from incident.cw.",
+    ),
+    (
+        "closewait watch 5 list --state close-wait",
+        "Repeat a list every five seconds, in place on a terminal.",
     ),
     (
         "closewait diff before.cw after.cw",

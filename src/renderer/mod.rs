@@ -6,6 +6,7 @@ pub mod findings;
 pub mod format;
 mod frame;
 pub mod guard;
+pub mod live;
 pub mod names;
 pub mod order;
 pub mod page;

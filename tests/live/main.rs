@@ -36,4 +36,5 @@ mod text;
 mod udp;
 mod view;
 mod waiting;
+mod watch;
 mod workers;

@@ -15,8 +15,8 @@ mod source;
 
 pub(super) use self::evidence::{find, not_asked};
 use self::place::Place;
-pub(super) use self::run::report_gaps;
 pub use self::run::run;
+pub(super) use self::run::{name, report_gaps, report_the_rest};
 pub(super) use self::selection::Words;
 use self::selection::{families, filter, protocols, selection};
 pub use self::source::Source;
@@ -115,6 +115,8 @@ impl From<Common> for Ask {
     fn from(common: Common) -> Ask {
         // Destructured by name, so that a new group that is not carried over does not compile.
         let Common {
+            // Another command.
+            repeat: _,
             letters,
             selection,
             host,

@@ -115,7 +115,7 @@ fn inspect(
 }
 
 /// Looks up names for the rows that will be printed.
-fn name(naming: Naming, plan: &Inspection, report: &mut Report<'_>) -> Step {
+pub(in crate::command) fn name(naming: Naming, plan: &Inspection, report: &mut Report<'_>) -> Step {
     let start = Instant::now();
     let sources = resolve::Sources::of_host(naming.services);
     report.resolved = match plan.view.page {
@@ -143,7 +143,11 @@ fn name(naming: Naming, plan: &Inspection, report: &mut Report<'_>) -> Step {
 }
 
 /// Reports what a list does not show: rows beyond --limit, and gaps.
-fn report_the_rest(plan: &Inspection, report: &Report<'_>, err: &mut impl Write) -> io::Result<()> {
+pub(in crate::command) fn report_the_rest(
+    plan: &Inspection,
+    report: &Report<'_>,
+    err: &mut impl Write,
+) -> io::Result<()> {
     let left_out = order::left_out(report, plan.view.limit);
     if left_out > 0 {
         writeln!(

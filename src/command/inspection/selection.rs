@@ -107,7 +107,9 @@ impl Words {
 
 /// Adds a hint if an unknown word was probably meant as a command.
 pub(super) fn meant_for_a_command(error: ParseError) -> ParseError {
-    const COMMANDS: [&str; 6] = ["triage", "list", "check", "explain", "record", "diff"];
+    const COMMANDS: [&str; 7] = [
+        "triage", "list", "check", "explain", "record", "diff", "watch",
+    ];
     let hint = match error.unknown() {
         Some((word @ ("help" | "version"), _)) => format!("write `closewait --{word}`"),
         Some((word, _)) if COMMANDS.contains(&word) => {
