@@ -2,6 +2,8 @@
 //! /proc, and what a careful operator would conclude. Adding one needs no Rust;
 //! `fixtures/scenarios/README.md` has the syntax.
 
+#[path = "scenarios/readings.rs"]
+mod readings;
 mod scenario;
 
 use std::collections::BTreeSet;
@@ -143,94 +145,4 @@ fn a_line_that_cannot_be_is_rejected() {
         let error = judge::run(&scenario).err().unwrap();
         assert!(error.contains(message), "{line}: {error}");
     }
-}
-
-/// A comparison by cause of two readings of one service, each given as the sockets of a
-/// scenario: cause, before, after, still, new, gone.
-fn causes(before: &[&str], after: &[&str]) -> Vec<(String, [u64; 5])> {
-    use closewait::classifier::diff::diff;
-    use closewait::classifier::tally::{Dimension, ValueText};
-    use closewait::classifier::{Rules, classify};
-    use closewait::model::Snapshot;
-    let read = |sockets: &[&str]| -> (Snapshot, Rules) {
-        let text = format!(
-            "title = \"\"\nwhy = \"\"\ncauses = {{}}\nlisteners = [\":8080 java[1234] queue=0/100\"]\nsockets = {sockets:?}\n"
-        );
-        let scenario = scenario::read(&text).unwrap();
-        let rules = scenario::build::rules(&scenario.rules).unwrap();
-        (scenario::build::snapshot(&scenario).unwrap(), rules)
-    };
-    let ((earlier, rules), (later, _)) = (read(before), read(after));
-    let (earlier, later) = (classify(&earlier, &rules), classify(&later, &rules));
-    // Whatever is asked for, what a socket is rests on the whole of its service.
-    let lines = diff(
-        &earlier,
-        &later,
-        &[Dimension::State, Dimension::Cause],
-        true,
-    )
-    .lines;
-    lines
-        .into_iter()
-        .filter_map(|line| {
-            let ValueText::Text(cause) = &line.values[1] else {
-                return None;
-            };
-            let change = line.change;
-            let counts = [
-                change.before(),
-                change.after(),
-                change.still,
-                change.new,
-                change.gone,
-            ];
-            Some((cause.to_string(), counts))
-        })
-        .collect()
-}
-
-/// So many sockets of a leak, of this age; each reading numbers its sockets from the first on.
-fn leaked(count: usize, port: u16, age: &str) -> String {
-    format!(
-        "{count}x CLOSE_WAIT :8080 <- 10.0.0.9:{port} java[1234] recvq=0 sent={age} received={age} acked={age}"
-    )
-}
-
-#[test]
-fn the_young_sockets_of_a_leak_are_of_the_leak() {
-    let old = leaked(20, 20_000, "13m");
-    let (older, young) = (leaked(178, 30_000, "8s"), leaked(117, 40_000, "2s"));
-    let grown = causes(&[&old], &[&old, &older, &young]);
-    assert_eq!(grown, [("never-closed".to_owned(), [20, 315, 20, 295, 0])]);
-    let began = causes(&[], &[&older, &young]);
-    assert_eq!(began, [("never-closed".to_owned(), [0, 295, 0, 295, 0])]);
-    // Those that were young are still there, and no longer young.
-    let stayed = causes(
-        &[&older, &young],
-        &[&older, &leaked(117, 40_000, "12s"), &young],
-    );
-    assert_eq!(
-        stayed,
-        [("never-closed".to_owned(), [295, 412, 295, 117, 0])]
-    );
-    // Of a process that ended, all are gone.
-    let ended = causes(&[&older, &young], &[]);
-    assert_eq!(ended, [("never-closed".to_owned(), [295, 0, 0, 0, 295])]);
-}
-
-#[test]
-fn the_young_that_are_closed_beside_a_leak_are_not_of_it() {
-    let old = leaked(20, 20_000, "13m");
-    // The cookies show that the young sockets before are not those after.
-    let passing = leaked(50, 30_000, "1s");
-    let churned = causes(&[&old, &passing], &[&old]);
-    assert_eq!(churned[0], ("never-closed".to_owned(), [20, 20, 20, 0, 0]));
-    assert_eq!(churned[1], ("transient".to_owned(), [50, 0, 0, 0, 50]));
-    // Nor is anything a leak where nothing lingers, or which of two causes it will be.
-    let young = causes(&[], &[&passing]);
-    assert_eq!(young, [("transient".to_owned(), [0, 50, 0, 50, 0])]);
-    let unread =
-        "9x CLOSE_WAIT :8080 <- 10.0.0.8 java[1234] recvq=9 sent=never received=13m acked=13m";
-    let mixed = causes(&[], &[&old, unread, &passing]);
-    assert_eq!(mixed.len(), 3, "{mixed:?}");
 }

@@ -19,6 +19,7 @@ pub struct Group {
     pub state: State,
     pub service: Service,
     pub owner: GroupOwner,
+    pub(super) whose: OwnerKey,
     pub sockets: u64,
     pub recv_q: RecvQ,
     pub send_q_max: u32,
@@ -174,7 +175,7 @@ impl<'a> Grouping<'a> {
         let mut groups: Vec<Group> = merged
             .into_iter()
             .map(|(key, (mut pids, mut tally))| {
-                let (netns, protocol, state, service, kind, _) = key;
+                let (netns, protocol, state, service, kind, whose) = key;
                 pids.sort_unstable();
                 pids.dedup();
                 Group {
@@ -183,6 +184,7 @@ impl<'a> Grouping<'a> {
                     state,
                     service,
                     owner: GroupOwner { kind, pids },
+                    whose,
                     sockets: tally.sockets,
                     recv_q: tally.recv_q,
                     send_q_max: tally.send_q_max,

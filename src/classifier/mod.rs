@@ -3,6 +3,7 @@
 pub mod age;
 pub mod cause;
 pub mod chain;
+pub mod change;
 mod client_wait;
 pub mod close_notify;
 mod context;
@@ -13,6 +14,7 @@ pub mod facts;
 pub mod fin_wait2;
 pub mod finding;
 pub mod group;
+pub mod growth;
 pub mod halt;
 mod hidden_owners;
 mod inheritance;

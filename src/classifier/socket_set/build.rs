@@ -89,6 +89,7 @@ impl Sums {
 /// A set to which no socket has been added yet.
 fn empty(key: &Key, sockets: u64) -> SocketSet {
     SocketSet {
+        key: key.clone(),
         netns: key.netns,
         cause: key.cause,
         missing: Vec::new(),

@@ -4,7 +4,7 @@ use rustc_hash::FxHashMap;
 
 use super::SocketSet;
 use super::build::gather;
-use super::key::{Key, end, listener};
+use super::key::Key;
 use crate::classifier::other_legs;
 use crate::classifier::owner::GroupOwner;
 use crate::classifier::pairs;
@@ -23,7 +23,7 @@ const BESIDE_MAX: usize = 8;
 const ENDS_MAX: u32 = 8;
 
 /// The cause that a finding about a socket would have, and whether its age is unknown for that.
-fn subject(report: &Report<'_>, row: &Row<'_>) -> Option<(Cause, bool)> {
+pub(in crate::classifier) fn subject(report: &Report<'_>, row: &Row<'_>) -> Option<(Cause, bool)> {
     match row.cause {
         Some(cause) => Some((cause, row.lingers().is_none())),
         None => report
@@ -77,15 +77,10 @@ fn by_key(report: &Report<'_>, others: &Others<'_>) -> FxHashMap<Key, Vec<u32>> 
         }
         // Sockets of one set are often adjacent, so most rows reuse the last key.
         let same = last.as_ref().is_some_and(|(key, owner)| {
-            key.netns == row.socket.netns
-                && key.cause == cause
-                && key.is_age_missing == is_age_missing
-                && key.end == ServiceEnd::One(end(report, &row))
-                && key.listener == listener(report, &row)
-                && owner.is(&row.owner)
+            key.is_of(report, &row, row.socket.netns, cause, is_age_missing) && owner.is(&row.owner)
         });
         if !same {
-            let key = Key::of(report, &row, cause, is_age_missing);
+            let key = Key::of(report, &row, row.socket.netns, cause, is_age_missing);
             last = Some((key, GroupOwner::of(&row.owner)));
         }
         if let Some((key, _)) = &last {

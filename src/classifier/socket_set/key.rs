@@ -9,7 +9,7 @@ use crate::model::Cause;
 
 /// What the sockets of a set have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Key {
+pub(in crate::classifier) struct Key {
     pub(super) netns: u16,
     pub(super) cause: Cause,
     /// Their age is unknown, and so is whether they linger.
@@ -21,16 +21,17 @@ pub(super) struct Key {
 }
 
 impl Key {
-    pub(super) fn of(
+    pub(in crate::classifier) fn of(
         report: &Report<'_>,
         row: &Row<'_>,
+        netns: u16,
         cause: Cause,
         is_age_missing: bool,
     ) -> Key {
         let owner = GroupOwner::of(&row.owner);
         let is_one = owner.kind == Some("process") && owner.pids.len() == 1;
         Key {
-            netns: row.socket.netns,
+            netns,
             cause,
             is_age_missing,
             end: ServiceEnd::One(end(report, row)),
@@ -42,6 +43,43 @@ impl Key {
                 OwnerKey::Processes(owner.pids)
             },
         }
+    }
+}
+
+impl Key {
+    /// Whether it is the key of a row whose owner is the same.
+    pub(in crate::classifier) fn is_of(
+        &self,
+        report: &Report<'_>,
+        row: &Row<'_>,
+        netns: u16,
+        cause: Cause,
+        is_age_missing: bool,
+    ) -> bool {
+        self.netns == netns
+            && self.cause == cause
+            && self.is_age_missing == is_age_missing
+            && self.end == ServiceEnd::One(end(report, row))
+            && self.listener == listener(report, row)
+    }
+
+    /// Whether the sockets of another key are among those of this one, which may be of several
+    /// services.
+    pub(in crate::classifier) fn covers(&self, other: &Key) -> bool {
+        let is_end = match self.end {
+            ServiceEnd::One(_) => self.end == other.end,
+            ServiceEnd::Several(side, _) => side == other.end.side() && other.listener.is_none(),
+        };
+        let rest = |key: &Key| {
+            (
+                key.netns,
+                key.cause,
+                key.is_age_missing,
+                key.listener,
+                key.kind,
+            )
+        };
+        is_end && rest(self) == rest(other) && self.owner == other.owner
     }
 }
 

@@ -9,6 +9,8 @@ mod kinship;
 
 pub(super) use self::build::{dead, unaccepted};
 pub use self::gather::sets;
+pub(super) use self::gather::subject;
+pub(super) use self::key::Key;
 pub use self::kinship::Kinship;
 use crate::classifier::group::{RecvQ, Spread};
 use crate::classifier::listeners::Bound;
@@ -34,6 +36,7 @@ use crate::model::{Cause, Evidence, Missing, Pid, Side, StateSet};
 /// owner: a hundred workers with one stuck socket each are one fault.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SocketSet {
+    pub(super) key: Key,
     /// The network namespace, as [`Socket::netns`](crate::model::Socket::netns).
     pub netns: u16,
     pub cause: Cause,

@@ -1,0 +1,71 @@
+//! How many sockets stayed, came and went between two readings, and how fast.
+
+/// Whether a socket is in both readings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    Still,
+    /// In both, in different states.
+    Moved,
+    /// Only in the later one.
+    New,
+    /// Only in the earlier one.
+    Gone,
+}
+
+impl Presence {
+    /// The word in tables, CSV and JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Presence::Still => "still",
+            Presence::Moved => "changed",
+            Presence::New => "new",
+            Presence::Gone => "gone",
+        }
+    }
+}
+
+/// How many sockets stayed, came and went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Change {
+    /// Counted in both readings.
+    pub still: u64,
+    /// Counted only in the later one.
+    pub new: u64,
+    /// Counted only in the earlier one.
+    pub gone: u64,
+}
+
+impl Change {
+    pub fn before(&self) -> u64 {
+        self.still + self.gone
+    }
+
+    pub fn after(&self) -> u64 {
+        self.still + self.new
+    }
+
+    /// How many more the later reading has.
+    pub fn growth(&self) -> i64 {
+        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        signed(self.new) - signed(self.gone)
+    }
+
+    /// The growth per minute, if the readings are `between_ms` apart; `None` if no time has passed.
+    pub fn per_minute(&self, between_ms: u64) -> Option<f64> {
+        (between_ms > 0).then(|| self.growth() as f64 * 60_000.0 / between_ms as f64)
+    }
+
+    pub(super) fn add(&mut self, presence: Presence) {
+        match presence {
+            Presence::Still | Presence::Moved => self.still += 1,
+            Presence::New => self.new += 1,
+            Presence::Gone => self.gone += 1,
+        }
+    }
+
+    pub(super) fn add_all(&mut self, other: &Change) {
+        self.still += other.still;
+        self.new += other.new;
+        self.gone += other.gone;
+    }
+}

@@ -1,0 +1,190 @@
+//! Young sockets: the latest sockets of a leak are younger than the grace and still belong to it.
+//! They get the cause of the older sockets of their program.
+
+use rustc_hash::FxHashMap;
+
+use super::matched::{Found, Left, Matched};
+use crate::classifier::change::Presence;
+use crate::classifier::report::Report;
+use crate::classifier::row::Row;
+use crate::classifier::service::Service;
+use crate::classifier::tally::{Dimension, LineNumbers, ValueText};
+use crate::model::Cause;
+
+/// A CLOSE_WAIT socket younger than this, in milliseconds, may be one that a healthy program closes
+/// in a moment. It is of no leak yet, and its end is no sign that the program closes its sockets.
+const MOMENT_MS: u64 = 1_000;
+
+/// The sockets of one network namespace to one service with the same programs.
+type ServiceGroup = (u16, Service, usize);
+
+/// What both readings show of such a group.
+#[derive(Debug, Default)]
+struct History {
+    settled: Settled,
+    /// A young socket has gone, so the program may close them properly.
+    young_gone: bool,
+    /// The later reading still has some in CLOSE_WAIT.
+    is_there: bool,
+}
+
+/// The cause of the older sockets.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Settled {
+    #[default]
+    Nothing,
+    One(Cause),
+    /// It is unknown which of these the young ones will have.
+    Several,
+}
+
+impl History {
+    fn see(&mut self, row: &Row<'_>, presence: Presence) {
+        let Some(cause) = row.cause else { return };
+        let gone = presence == Presence::Gone;
+        self.is_there |= !gone;
+        self.settled = match (self.settled, cause) {
+            (settled, Cause::Transient) => {
+                self.young_gone |= gone && !is_momentary(row);
+                settled
+            }
+            (Settled::Nothing, cause) if cause != Cause::Unclear => Settled::One(cause),
+            (Settled::One(known), cause) if known == cause => Settled::One(cause),
+            _ => Settled::Several,
+        };
+    }
+
+    /// Whether no young socket was closed. If all sockets have ended, either none was closed
+    /// properly, or all were.
+    fn keeps_the_young(&self) -> bool {
+        !self.young_gone || !self.is_there
+    }
+}
+
+/// Whether a socket has been in CLOSE_WAIT for a moment only.
+fn is_momentary(row: &Row<'_>) -> bool {
+    row.cause == Some(Cause::Transient) && row.idle.is_some_and(|idle| idle.at_least_ms < MOMENT_MS)
+}
+
+/// The groups of both readings, and those of each socket in CLOSE_WAIT.
+pub(in crate::classifier) struct Young {
+    groups: Vec<History>,
+    before: Vec<u32>,
+    after: Vec<u32>,
+}
+
+/// The group of a socket in another state.
+const NO_GROUP: u32 = u32::MAX;
+
+impl Young {
+    pub(in crate::classifier) fn of(
+        before: &Report<'_>,
+        after: &Report<'_>,
+        matched: &Matched,
+    ) -> Young {
+        let mut numbers = Numbers::default();
+        let later = numbers.of(after, |row| row.socket.netns);
+        let earlier = numbers.of(before, |row| matched.netns_before(row.socket.netns));
+        let mut groups: Vec<History> = Vec::new();
+        groups.resize_with(numbers.groups.len(), History::default);
+        let mut see = |group: u32, row: &Row<'_>, presence| {
+            if let Some(history) = groups.get_mut(group as usize) {
+                history.see(row, presence);
+            }
+        };
+        for ((row, group), found) in after.rows().zip(&later).zip(&matched.there) {
+            if *found != Found::NotRead {
+                see(*group, &row, Presence::Still);
+            }
+        }
+        for ((row, group), left) in before.rows().zip(&earlier).zip(&matched.earlier) {
+            if *left == Left::Nothing {
+                see(*group, &row, Presence::Gone);
+            }
+        }
+        Young {
+            groups,
+            before: earlier,
+            after: later,
+        }
+    }
+
+    /// A row of the later reading with the cause that its group gives it.
+    pub(in crate::classifier) fn later<'a>(&self, after: &'a Report<'_>, at: usize) -> Row<'a> {
+        self.aged(after.row(at), self.after.get(at))
+    }
+
+    /// A row of the earlier reading with the cause that its group gives it.
+    pub(in crate::classifier) fn earlier<'a>(&self, before: &'a Report<'_>, at: usize) -> Row<'a> {
+        self.aged(before.row(at), self.before.get(at))
+    }
+
+    /// Whether a row of the later reading counts as growth: not a young CLOSE_WAIT socket that its
+    /// program is likely to close.
+    pub(super) fn counts_later(&self, row: &Row<'_>, at: usize) -> bool {
+        self.counts(row, self.after.get(at))
+    }
+
+    pub(super) fn counts_earlier(&self, row: &Row<'_>, at: usize) -> bool {
+        self.counts(row, self.before.get(at))
+    }
+
+    fn counts(&self, row: &Row<'_>, group: Option<&u32>) -> bool {
+        let history = group.and_then(|group| self.groups.get(*group as usize));
+        row.cause != Some(Cause::Transient)
+            || (!is_momentary(row) && history.is_some_and(History::keeps_the_young))
+    }
+
+    fn aged<'a>(&self, row: Row<'a>, group: Option<&u32>) -> Row<'a> {
+        let history = group.and_then(|group| self.groups.get(*group as usize));
+        match (row.cause, history.map(|history| (history.settled, history))) {
+            (Some(Cause::Transient), Some((Settled::One(cause), history)))
+                if history.keeps_the_young() && !is_momentary(&row) =>
+            {
+                let cause = Some(cause);
+                Row { cause, ..row }
+            }
+            _ => row,
+        }
+    }
+}
+
+/// Numbers for the groups of both readings.
+#[derive(Default)]
+struct Numbers {
+    programs: FxHashMap<Vec<ValueText>, usize>,
+    groups: FxHashMap<ServiceGroup, u32>,
+}
+
+impl Numbers {
+    /// The group of each row.
+    fn of(&mut self, report: &Report<'_>, netns: impl Fn(&Row<'_>) -> u16) -> Vec<u32> {
+        let mut lines = LineNumbers::new(report, &[Dimension::Program]);
+        let waits = |row: &Row<'_>| row.cause.is_some();
+        let of_rows: Vec<usize> = report
+            .rows()
+            .map(|row| if waits(&row) { lines.line(&row) } else { 0 })
+            .collect();
+        // The same programs get the same number in both readings.
+        let programs: Vec<usize> = lines
+            .lines()
+            .iter()
+            .map(|values| {
+                let values = values.iter().map(|value| value.text(report.snapshot));
+                let known = self.programs.len();
+                *self.programs.entry(values.collect()).or_insert(known)
+            })
+            .collect();
+        let rows = report.rows().zip(of_rows);
+        rows.map(|(row, line)| {
+            if !waits(&row) {
+                return NO_GROUP;
+            }
+            let program = programs.get(line).copied().unwrap_or(usize::MAX);
+            let next = u32::try_from(self.groups.len()).unwrap_or(NO_GROUP);
+            let group = (netns(&row), row.service(), program);
+            *self.groups.entry(group).or_insert(next)
+        })
+        .collect()
+    }
+}
