@@ -19,7 +19,7 @@ use closewait::env::Terminal;
 use closewait::model::{
     Cgroups, Cpu, Details, Endpoint, Epoll, Evidence, FdLimit, Gap, GapKind, Halt, Holder, Holders,
     Host, Name, Namespace, Pid, PortRange, Process, Runtime, Scan, Settings, Snapshot, Socket,
-    Source, State, Threads, Tick, Users, Wait, WaitKind, WaitTarget,
+    Source, State, Threads, Tick, Timer, TimerKind, Users, Wait, WaitKind, WaitTarget,
 };
 use closewait::renderer;
 use unicode_width::UnicodeWidthStr;
@@ -72,7 +72,7 @@ fn namespace(label: &str, source: Source) -> Namespace {
             somaxconn: Some(4096),
             listen_overflows: Some(3),
             listen_drops: Some(3),
-            devices: Vec::new(),
+            ..Settings::default()
         },
     }
 }
@@ -705,4 +705,86 @@ fn both_sources_give_the_same_groups_but_for_ages_and_causes() {
         groups
     };
     assert_eq!(groups(&whole()), groups(&from_text()));
+}
+
+/// A hundred ephemeral ports of which two remote ends take some, and two listeners with half-open connections.
+fn with_limits(reuse: u8, cookies: u8) -> Snapshot {
+    let here = |port| Endpoint::new([10, 0, 0, 1], port);
+    let mut sockets = Vec::new();
+    let mut to = |state, ports: std::ops::Range<u16>, remote: Endpoint| {
+        sockets.extend(ports.map(|port| Socket::bare(state, here(32_768 + port), remote)));
+    };
+    to(State::TimeWait, 0..70, Endpoint::new([10, 0, 0, 5], 3306));
+    to(State::SynSent, 70..90, Endpoint::new([10, 0, 0, 5], 3306));
+    to(State::TimeWait, 0..49, Endpoint::new([10, 0, 0, 6], 6379));
+    for (port, queue) in [(443, 0), (8443, 129)] {
+        sockets.push(Socket {
+            inode: port.into(),
+            recv_q: queue,
+            send_q: 128,
+            ..Socket::bare(State::Listen, here(port), Endpoint::new([0, 0, 0, 0], 0))
+        });
+        let client =
+            |number: u16| Endpoint::new([198, 51, 100, 1 + (number % 100) as u8], 40_000 + number);
+        sockets.extend((0..129).map(|number| Socket {
+            timer: Some(Timer {
+                kind: TimerKind::Retransmit,
+                expires_ms: 900,
+                retransmits: 2,
+            }),
+            ..Socket::bare(State::SynRecv, here(port), client(number))
+        }));
+        sockets.extend(
+            (200..500).map(|number| Socket::bare(State::TimeWait, here(port), client(number))),
+        );
+    }
+    let mut snapshot = snapshot(Source::Netlink, sockets);
+    let settings = &mut snapshot.namespaces[0].settings;
+    settings.ephemeral = Some(PortRange {
+        first: 32_768,
+        last: 32_887,
+    });
+    settings.reserved = Some(vec![PortRange {
+        first: 32_868,
+        last: 40_000,
+    }]);
+    settings.tw_reuse = Some(reuse);
+    settings.time_wait_limit = Some(724);
+    settings.syncookies = Some(cookies);
+    settings.max_syn_backlog = Some(128);
+    snapshot
+}
+
+#[test]
+fn what_time_wait_and_syn_recv_use_up_has_a_line_each() {
+    let snapshot = with_limits(2, 1);
+    for width in [80, 160] {
+        let name = format!("triage-limits-{width}");
+        check(&name, &rendered(&snapshot, Some(width), "--color never"));
+    }
+    let lines = |reuse, cookies, command| {
+        let all = rendered(&with_limits(reuse, cookies), None, command);
+        let is_meant =
+            |line: &&str| line.starts_with("  TIME_WAIT: ") || line.starts_with("  SYN_RECV: ");
+        let lines: Vec<String> = all.lines().filter(is_meant).map(str::to_owned).collect();
+        lines.join("\n")
+    };
+    let other = lines(1, 0, "");
+    assert!(
+        other.contains("can reuse those in TIME_WAIT after 1 s"),
+        "{other}"
+    );
+    assert!(
+        other.contains("129 of 96 (full, limited by tcp_max_syn_backlog)"),
+        "{other}"
+    );
+    assert!(other.contains("new clients are dropped"), "{other}");
+    // All connections to a selected remote end count, and no line is about others.
+    let selected = lines(2, 1, "--state syn-sent");
+    assert!(
+        selected.contains("TIME_WAIT: 90 of 100 ephemeral ports"),
+        "{selected}"
+    );
+    assert_eq!(selected.lines().count(), 1, "{selected}");
+    assert_eq!(lines(2, 1, "--port 6379"), "");
 }

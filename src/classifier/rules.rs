@@ -74,3 +74,14 @@ impl Thresholds {
         BY_NAME.map(|(name, _)| name)
     }
 }
+
+/// The share of the ephemeral ports in use to one remote end from which on they get a line, in percent.
+/// connect(2) takes ports of one parity first, which are half of the range; above that it searches
+/// through the taken ones each time (`net/ipv4/inet_hashtables.c`, `__inet_hash_connect`).
+pub const PORTS_NOTABLE: u64 = 50;
+/// The same for TIME_WAIT sockets, of `tcp_max_tw_buckets`. Nothing changes below the limit.
+pub const TIME_WAIT_NOTABLE: u64 = 90;
+/// The same for a SYN queue: half full means that half-open connections last.
+pub const SYN_QUEUE_NOTABLE: u64 = 50;
+/// Fewer half-open connections that fill a queue may all have begun within one round trip.
+pub const SYN_QUEUE_FEW: u64 = 16;

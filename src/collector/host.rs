@@ -49,6 +49,11 @@ pub fn settings(proc_root: &Path) -> Settings {
         .unwrap_or_default();
     Settings {
         ephemeral: sysctl("ipv4/ip_local_port_range").and_then(|text| port_range(&text)),
+        reserved: sysctl("ipv4/ip_local_reserved_ports").and_then(|text| port_list(&text)),
+        tw_reuse: sysctl("ipv4/tcp_tw_reuse").and_then(|text| number(&text)),
+        time_wait_limit: sysctl("ipv4/tcp_max_tw_buckets").and_then(|text| number(&text)),
+        syncookies: sysctl("ipv4/tcp_syncookies").and_then(|text| number(&text)),
+        max_syn_backlog: sysctl("ipv4/tcp_max_syn_backlog").and_then(|text| number(&text)),
         fin_timeout_s: sysctl("ipv4/tcp_fin_timeout").and_then(|text| number(&text)),
         somaxconn: sysctl("core/somaxconn").and_then(|text| number(&text)),
         listen_overflows: counter(&netstat, "TcpExt:", "ListenOverflows"),
@@ -102,6 +107,19 @@ pub(crate) fn port_range(text: &str) -> Option<PortRange> {
     })
 }
 
+/// The ranges in `8080,9000-9010`; `None` if any of them is malformed.
+fn port_list(text: &str) -> Option<Vec<PortRange>> {
+    let parts = text.trim().split(',').filter(|part| !part.is_empty());
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        Some(PortRange {
+            first: number(first)?,
+            last: number(last)?,
+        })
+    };
+    parts.map(range).collect()
+}
+
 /// A counter in /proc/net/netstat, where each line of names is followed by a line of values.
 pub(crate) fn counter(text: &str, group: &str, name: &str) -> Option<u64> {
     let mut lines = text.lines().filter(|line| line.starts_with(group));
@@ -130,5 +148,21 @@ mod tests {
         let range = port_range("32768\t60999\n").unwrap();
         assert!(range.contains(32768) && range.contains(60999) && !range.contains(8080));
         assert_eq!(port_range("x 1"), None);
+    }
+
+    #[test]
+    fn reserved_ports_are_numbers_and_ranges() {
+        let counts = |text| {
+            let ranges = port_list(text)?;
+            Some(
+                ranges
+                    .iter()
+                    .map(|range| range.ports().count())
+                    .sum::<usize>(),
+            )
+        };
+        assert_eq!(counts("8080,9000-9009\n"), Some(11));
+        assert_eq!(counts("\n"), Some(0));
+        assert_eq!(counts("9-x"), None);
     }
 }

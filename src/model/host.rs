@@ -67,6 +67,10 @@ pub struct PortRange {
 
 impl PortRange {
     pub fn contains(self, port: u16) -> bool {
-        RangeInclusive::new(self.first, self.last).contains(&port)
+        self.ports().contains(&port)
+    }
+
+    pub fn ports(self) -> RangeInclusive<u16> {
+        RangeInclusive::new(self.first, self.last)
     }
 }

@@ -28,6 +28,22 @@ pub struct Namespace {
 pub struct Settings {
     /// `net.ipv4.ip_local_port_range`: the ports that the kernel assigns to connecting sockets.
     pub ephemeral: Option<PortRange>,
+    /// `net.ipv4.ip_local_reserved_ports`: those of them that it does not assign.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserved: Option<Vec<PortRange>>,
+    /// `net.ipv4.tcp_tw_reuse`: whether connect(2) takes the port of a connection in TIME_WAIT again, after a
+    /// second: 0 never, 1 always, 2 on loopback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tw_reuse: Option<u8>,
+    /// `net.ipv4.tcp_max_tw_buckets`: how many sockets may be in TIME_WAIT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_wait_limit: Option<u64>,
+    /// `net.ipv4.tcp_syncookies`: 0 never, 1 if a SYN queue is full, 2 always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub syncookies: Option<u8>,
+    /// `net.ipv4.tcp_max_syn_backlog`: without SYN cookies, a limit of each SYN queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_syn_backlog: Option<u32>,
     /// `net.ipv4.tcp_fin_timeout`, in seconds.
     pub fin_timeout_s: Option<u32>,
     /// `net.core.somaxconn`: the upper limit of a listener's backlog.
@@ -111,6 +127,11 @@ impl Namespace {
         hides_subflows: false,
         settings: Settings {
             ephemeral: None,
+            reserved: None,
+            tw_reuse: None,
+            time_wait_limit: None,
+            syncookies: None,
+            max_syn_backlog: None,
             fin_timeout_s: None,
             somaxconn: None,
             listen_overflows: None,

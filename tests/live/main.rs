@@ -18,6 +18,7 @@ mod halt;
 mod hidden;
 mod hostile;
 mod lab;
+mod limits;
 mod mixed;
 mod mptcp;
 mod names;

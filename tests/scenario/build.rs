@@ -154,6 +154,7 @@ fn settings(host: &file::Host) -> Result<model::Settings, String> {
         devices: (1..10)
             .map(|index| (index, format!("dev{index}").into()))
             .collect(),
+        ..model::Settings::default()
     })
 }
 

@@ -11,6 +11,7 @@ mod finding;
 mod group;
 mod halt;
 mod legs;
+mod limits;
 mod process;
 mod reading;
 mod row;
@@ -28,6 +29,7 @@ use self::chain::SilentJson;
 use self::context::{Context, NameJson};
 use self::finding::FindingJson;
 use self::group::GroupJson;
+use self::limits::{LocalPortsJson, SynQueueJson};
 use self::reading::{
     Counters, FinWait2Json, Gap, ListenerJson, NamespaceJson, OthersJson, SCHEMA, States, Tool,
     UdpJson,
@@ -36,6 +38,8 @@ use self::row::{RowJson, Sockets};
 use crate::classifier::Report;
 use crate::classifier::fin_wait2::FinWait2;
 use crate::classifier::finding::Findings;
+use crate::classifier::half_open::syn_queues;
+use crate::classifier::local_ports::local_ports;
 use crate::classifier::silent::silent;
 use crate::renderer::counts::Counts;
 use crate::renderer::view::{Page, View};
@@ -62,6 +66,8 @@ struct Document<'a> {
     listeners: Vec<ListenerJson<'a>>,
     counters: Counters,
     fin_wait2: FinWait2Json,
+    local_ports: Vec<LocalPortsJson<'a>>,
+    syn_queues: Vec<SynQueueJson<'a>>,
     unanswered: Vec<SilentJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sockets: Option<Sockets<'a>>,
@@ -126,6 +132,14 @@ pub fn document(
             .collect(),
         counters: Counters::of(snapshot),
         fin_wait2: FinWait2::of(report).into(),
+        local_ports: local_ports(report)
+            .iter()
+            .map(|ports| context.local_ports(ports))
+            .collect(),
+        syn_queues: syn_queues(report)
+            .iter()
+            .map(|queue| context.syn_queue(queue))
+            .collect(),
         unanswered: silent.iter().map(|silent| context.silent(silent)).collect(),
         sockets: order.as_ref().map(|(order, object)| Sockets {
             order,

@@ -89,6 +89,10 @@ pub(super) struct NamespaceJson<'a> {
     inode: Option<u64>,
     source: &'static str,
     somaxconn: Option<u32>,
+    tcp_tw_reuse: Option<u8>,
+    tcp_max_tw_buckets: Option<u64>,
+    tcp_syncookies: Option<u8>,
+    tcp_max_syn_backlog: Option<u32>,
     listen_overflows: Option<u64>,
     listen_drops: Option<u64>,
 }
@@ -101,6 +105,10 @@ impl<'a> From<&'a Namespace> for NamespaceJson<'a> {
             inode: namespace.inode,
             source: namespace.source.name(),
             somaxconn: settings.somaxconn,
+            tcp_tw_reuse: settings.tw_reuse,
+            tcp_max_tw_buckets: settings.time_wait_limit,
+            tcp_syncookies: settings.syncookies,
+            tcp_max_syn_backlog: settings.max_syn_backlog,
             listen_overflows: settings.listen_overflows,
             listen_drops: settings.listen_drops,
         }

@@ -1,6 +1,7 @@
 //! Triage: one screen with the states, the groups and what could not be seen.
 
 mod groups;
+mod limits;
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub fn screen(
     udp(report, out)?;
     groups::table(report, view, out)?;
     by_itself(report, view.look, out)?;
+    limits::lines(report, view, out)?;
     never_answered(report, found, view.look, out)?;
     let limit = view.limit.map_or(usize::MAX, |limit| limit.min(FINDINGS));
     findings::section(report, found, limit, view.look, out)?;
