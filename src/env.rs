@@ -1,11 +1,12 @@
-//! The terminal: whether stdout is one, how wide it is, whether it wants colour, and the language of
-//! its user. Read once.
+//! The terminal: whether stdout is one, how wide it is, whether it wants colour; and the language and
+//! charset of its user. Read once.
 
 use std::io::IsTerminal;
 
 use anstream::AutoStream;
 
 use crate::explain::Language;
+use crate::model::Charset;
 
 /// Where the output goes.
 #[derive(Debug, Clone, Copy, Default)]
@@ -16,6 +17,8 @@ pub struct Terminal {
     pub height: Option<usize>,
     /// Whether stdout and the environment want colour.
     pub colour: bool,
+    /// The characters of text, in a pipe too.
+    pub charset: Charset,
     /// The language of the locale, if there are texts in it.
     pub language: Language,
 }
@@ -38,17 +41,38 @@ impl Terminal {
         let not_forced = std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value == "0");
         let colour = (stdout.is_terminal() || !not_forced)
             && AutoStream::choice(&stdout) != anstream::ColorChoice::Never;
-        // locale(7): the first that is set and not empty decides.
-        let locale = ["LC_ALL", "LC_MESSAGES", "LANG"]
-            .into_iter()
-            .filter_map(std::env::var_os)
-            .find(|locale| !locale.is_empty());
-        let locale = locale.unwrap_or_default();
+        let charset = charset();
         Terminal {
             width,
             height,
             colour,
-            language: Language::of_locale(&locale.to_string_lossy()),
+            charset,
+            language: match charset {
+                Charset::Utf8 => Language::of_locale(&locale("LC_MESSAGES")),
+                Charset::Ascii => Language::default(),
+            },
         }
     }
+
+    /// A file in its place: neither cut nor coloured, in the same charset.
+    pub fn file(self) -> Terminal {
+        Terminal {
+            width: None,
+            colour: false,
+            ..self
+        }
+    }
+}
+
+/// The charset of the locale.
+pub fn charset() -> Charset {
+    Charset::of_locale(&locale("LC_CTYPE"))
+}
+
+/// The locale of a category: the first variable that is set and not empty (locale(7)).
+fn locale(category: &str) -> String {
+    let variables = ["LC_ALL", category, "LANG"].into_iter();
+    let mut set = variables.filter_map(std::env::var_os);
+    let locale = set.find(|locale| !locale.is_empty()).unwrap_or_default();
+    locale.to_string_lossy().into_owned()
 }

@@ -21,7 +21,7 @@ use anstream::AutoStream;
 use closewait::classifier::verdict::Status;
 use closewait::collector::watchdog;
 use closewait::command::{Command, Plan, UsageError};
-use closewait::env::Terminal;
+use closewait::env::{self, Terminal};
 use closewait::exit::Outcome;
 use closewait::memory::{self, Memory, Refusal};
 use closewait::model::{State, StateSet};
@@ -44,8 +44,7 @@ fn main() -> ExitCode {
 
 /// Runs, and always ends with an exit code, even after a panic.
 fn watched() -> ExitCode {
-    // A write error on stderr cannot be reported.
-    panics::report_with(|words| drop(writeln!(io::stderr(), "closewait: {words}")));
+    panics::report_with(report);
     std::panic::catch_unwind(run).unwrap_or_else(|_| {
         let outcome = Command::mistake_of(std::env::args_os());
         print_status_line(Some("a fault in closewait itself"), outcome);
@@ -87,7 +86,7 @@ fn run() -> ExitCode {
         Err(error) => return fail(&error.into(), failure),
     };
     let mut out = BufWriter::with_capacity(64 * 1024, Stdout);
-    match closewait::command::run(&plan, &mut out, &mut io::stderr()) {
+    match closewait::command::run(&plan, env::charset(), &mut out, &mut io::stderr()) {
         Ok(outcome) => outcome.into(),
         // `closewait list | head`: the reader has enough.
         Err(error) if is_closed_pipe(&error) && !plan.must_be_whole() => Outcome::Done.into(),
@@ -129,6 +128,7 @@ fn usage(error: &clap::Error) -> ExitCode {
             anstream::ColorChoice::Never => text.to_string(),
             _ => text.ansi().to_string(),
         };
+        let text = env::charset().text(&text);
         return match Stdout
             .write_all(text.as_bytes())
             .and_then(|()| Stdout.flush())
@@ -158,7 +158,7 @@ fn usage(error: &clap::Error) -> ExitCode {
     let lines: Vec<String> = text.lines().map(escape::line).collect();
     let outcome = Command::mistake_of(std::env::args_os());
     print_status_line(lines.first(), outcome);
-    let _ = writeln!(io::stderr(), "closewait: {}", lines.join("\n"));
+    report(&lines.join("\n"));
     outcome.into()
 }
 
@@ -174,9 +174,15 @@ fn fail(error: &anyhow::Error, outcome: Outcome) -> ExitCode {
         _ => escape::line(&text),
     };
     print_status_line(text.lines().next(), outcome);
+    report(&text);
+    outcome.into()
+}
+
+/// Prints an error that is escaped already.
+fn report(text: &str) {
+    let text = env::charset().text(text);
     // A write error on stderr cannot be reported.
     let _ = writeln!(io::stderr(), "closewait: {text}");
-    outcome.into()
 }
 
 /// Prints the status line for monitoring, which reads only stdout.

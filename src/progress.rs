@@ -42,10 +42,10 @@ fn show(progress: &Progress) {
     let done = progress.done.load(Ordering::Relaxed);
     let fds = progress.fds.load(Ordering::Relaxed);
     let _ = match processes {
-        0 => write!(std::io::stderr(), "\r\x1b[Kreading sockets …"),
+        0 => write!(std::io::stderr(), "\r\x1b[Kreading sockets ..."),
         _ => write!(
             std::io::stderr(),
-            "\r\x1b[Kreading owners: {done} of {processes} processes, {fds} open files …"
+            "\r\x1b[Kreading owners: {done} of {processes} processes, {fds} open files ..."
         ),
     };
 }

@@ -24,8 +24,8 @@ const MAY_KNOW: [(&str, &[&str]); 20] = [
     ("progress", &["collector"]),
     // The types that flags are read into.
     ("cli", &["model", "filter", "collector"]),
-    // Which languages there are.
-    ("env", &["explain"]),
+    // Which languages and charsets there are.
+    ("env", &["explain", "model"]),
     ("manual", &["classifier", "command", "explain"]),
     ("memory", &[]),
     ("output", &["rights", "stdout"]),

@@ -5,6 +5,7 @@ use std::process::{Command, Output};
 /// Runs the command with its output in a pipe, 80 columns wide.
 fn run(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_closewait"))
+        .env("LC_ALL", "C.UTF-8")
         .args(arguments)
         .env("COLUMNS", "80")
         .env_remove("CLICOLOR_FORCE")
@@ -154,6 +155,7 @@ fn a_disk_that_is_full_is_an_error_for_every_output() {
     for arguments in [&["--help"][..], &["--version"], &["explain"], &["list"]] {
         let full = std::fs::File::create("/dev/full").unwrap();
         let output = Command::new(env!("CARGO_BIN_EXE_closewait"))
+            .env("LC_ALL", "C.UTF-8")
             .args(arguments)
             .stdout(full)
             .output()

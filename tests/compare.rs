@@ -17,6 +17,7 @@ fn file(name: &str) -> String {
 
 fn closewait(args: &[&str]) -> (i32, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_closewait"))
+        .env("LC_ALL", "C.UTF-8")
         .args(args)
         .output()
         .unwrap();

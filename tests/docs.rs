@@ -135,6 +135,7 @@ fn every_command_in_the_documents_is_valid() {
 fn the_recording_of_the_picture_shows_its_leak() {
     let recording = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/incident.cw");
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_closewait"))
+        .env("LC_ALL", "C.UTF-8")
         .arg("--from")
         .arg(recording)
         .output()

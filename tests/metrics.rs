@@ -25,6 +25,7 @@ use openmetrics::{faults, value};
 
 fn closewait(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_closewait"))
+        .env("LC_ALL", "C.UTF-8")
         .args(args)
         .output()
         .unwrap()

@@ -135,7 +135,12 @@ fn run(command: &str, recorded: bool, given: &[String]) {
     let reads_host = matches!(plan, Plan::Record(_));
     if !reads_host && (recorded || matches!(plan, Plan::Diff(_))) {
         // The results do not matter, only that the run ends.
-        let _ = closewait::command::run(&plan, &mut Vec::new(), &mut Vec::new());
+        let _ = closewait::command::run(
+            &plan,
+            closewait::model::Charset::Utf8,
+            &mut Vec::new(),
+            &mut Vec::new(),
+        );
     }
 }
 
@@ -191,6 +196,7 @@ proptest! {
 /// The exit code, stdout and stderr.
 fn closewait(args: &[&str]) -> (i32, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_closewait"))
+        .env("LC_ALL", "C.UTF-8")
         .args(args)
         .output()
         .unwrap();

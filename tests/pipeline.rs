@@ -17,9 +17,9 @@ use closewait::command::inspection::Inspection;
 use closewait::command::{self, Plan};
 use closewait::env::Terminal;
 use closewait::model::{
-    Cgroups, Cpu, Details, Endpoint, Epoll, Evidence, FdLimit, Gap, GapKind, Halt, Holder, Holders,
-    Host, Name, Namespace, Pid, PortRange, Process, Runtime, Scan, Settings, Snapshot, Socket,
-    Source, State, Threads, Tick, Timer, TimerKind, Users, Wait, WaitKind, WaitTarget,
+    Cgroups, Charset, Cpu, Details, Endpoint, Epoll, Evidence, FdLimit, Gap, GapKind, Halt, Holder,
+    Holders, Host, Name, Namespace, Pid, PortRange, Process, Runtime, Scan, Settings, Snapshot,
+    Socket, Source, State, Threads, Tick, Timer, TimerKind, Users, Wait, WaitKind, WaitTarget,
 };
 use closewait::renderer;
 use unicode_width::UnicodeWidthStr;
@@ -251,12 +251,23 @@ fn evidence() -> Vec<Evidence> {
 
 /// What a command line prints of a snapshot, on a terminal of that width or in a pipe.
 fn rendered(snapshot: &Snapshot, width: Option<usize>, command: &str) -> String {
+    rendered_in(Charset::Utf8, snapshot, width, command)
+}
+
+/// The same in the charset of a locale.
+fn rendered_in(
+    charset: Charset,
+    snapshot: &Snapshot,
+    width: Option<usize>,
+    command: &str,
+) -> String {
     let words = std::iter::once("closewait").chain(command.split_ascii_whitespace());
     let said = command::Command::read(words).unwrap();
     let Plan::Inspect(plan) = Plan::new(
         said,
         Terminal {
             width,
+            charset,
             ..Terminal::default()
         },
     )
@@ -517,6 +528,18 @@ fn a_list_on_a_terminal_and_in_a_pipe() {
         &rendered(&snapshot, Some(80), "list -a --color never"),
     );
     check(
+        "list-80-close-wait",
+        &rendered(&snapshot, Some(80), "list state close-wait --color never"),
+    );
+    check(
+        "list-160",
+        &rendered(&snapshot, Some(160), "list -a --color never"),
+    );
+    check(
+        "list-60-close-wait",
+        &rendered(&snapshot, Some(60), "list state close-wait --color never"),
+    );
+    check(
         "list-160-colour",
         &rendered(&snapshot, Some(160), "list -l --color always"),
     );
@@ -549,6 +572,33 @@ fn the_state_diagram_carries_the_counts() {
         "diagram-colour",
         &rendered(&snapshot, Some(80), "explain --color always"),
     );
+}
+
+#[test]
+fn in_a_locale_without_utf_8_every_view_is_ascii_and_aligned() {
+    let mut snapshot = whole();
+    let mut other = namespace("café", Source::Netlink);
+    other.inode = Some(4_026_532_290);
+    snapshot.namespaces.push(other);
+    for socket in snapshot.sockets.iter_mut().skip(60) {
+        socket.netns = 1;
+    }
+    let ascii = |width, command: &str| rendered_in(Charset::Ascii, &snapshot, width, command);
+    for width in [Some(60), Some(80), Some(160), None] {
+        for command in ["", "list -a", "list -aoe", "--by netns,program", "explain"] {
+            let text = ascii(width, &format!("{command} --color never"));
+            assert!(text.is_ascii(), "{command}: {text}");
+        }
+        for command in ["list -a --json", "list -a --jsonl", "list -a --csv"] {
+            let text = ascii(width, command);
+            assert_eq!(text, rendered(&snapshot, width, command));
+            assert!(text.contains("café"), "{command}");
+        }
+    }
+    check("ascii-triage-80", &ascii(Some(80), "--color never"));
+    check("ascii-list-80", &ascii(Some(80), "list --color never"));
+    check("ascii-list-pipe", &ascii(None, "list state close-wait"));
+    check("ascii-diagram", &ascii(Some(80), "explain --color never"));
 }
 
 #[test]
@@ -645,17 +695,41 @@ fn no_line_is_wider_than_the_terminal() {
 }
 
 #[test]
-fn a_narrow_terminal_costs_a_listing_no_address_state_or_owner() {
-    let narrow = rendered(&whole(), Some(80), "list -a --color never");
+fn a_narrow_terminal_costs_a_listing_no_port_state_age_or_cause() {
     let pipe = rendered(&whole(), None, "list -a");
-    for (narrow, pipe) in narrow.lines().zip(pipe.lines()).skip(1) {
-        let words: Vec<&str> = pipe.split_whitespace().collect();
-        let (kept, owner) = (&words[..6], &words[8..]);
-        let shown: Vec<&str> = narrow[2..].split_whitespace().collect();
-        assert_eq!(shown[..6], *kept);
-        assert_eq!(shown[6..], *owner);
+    for width in [80, 100, 120, 160] {
+        let narrow = rendered(&whole(), Some(width), "list -a --color never");
+        for line in narrow.lines() {
+            assert!(line.width() <= width, "{width}: {line}");
+        }
+        for (narrow, pipe) in narrow.lines().zip(pipe.lines()).skip(1) {
+            let words: Vec<&str> = pipe.split_whitespace().collect();
+            let shown: Vec<&str> = narrow[2..].split_whitespace().collect();
+            let state = shown.iter().position(|word| *word == words[5]).unwrap();
+            let port = |end: &str| end.rsplit_once(':').unwrap().1.to_owned();
+            assert_eq!(port(shown[state - 2]), port(words[3]), "{narrow}");
+            assert_eq!(port(shown[state - 1]), port(words[4]), "{narrow}");
+            assert_eq!(shown[state..state + 3], words[5..8], "{narrow}");
+        }
     }
-    assert_eq!(narrow.lines().count(), pipe.lines().count());
+    let whole_lines = rendered(&whole(), Some(80), "list -aW --color never");
+    for (whole, pipe) in whole_lines.lines().zip(pipe.lines()) {
+        assert_eq!(&whole[2..], pipe);
+    }
+}
+
+#[test]
+fn a_narrow_terminal_shows_the_columns_that_were_named() {
+    let named = "list --columns proto,sendq,local,state,owner --color never";
+    let (narrow, pipe) = (
+        rendered(&whole(), Some(60), named),
+        rendered(&whole(), None, named),
+    );
+    for (narrow, pipe) in narrow.lines().zip(pipe.lines()) {
+        assert_eq!(&narrow[2..], pipe);
+    }
+    let added = rendered(&whole(), Some(80), "list --columns +sendq --color never");
+    assert!(added.contains(" Send-Q "), "{added}");
 }
 
 #[test]

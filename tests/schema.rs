@@ -69,6 +69,7 @@ fn await_close_waits(port: u16, count: usize) {
 
 fn output(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_closewait"))
+        .env("LC_ALL", "C.UTF-8")
         .args(arguments)
         .output()
         .unwrap();

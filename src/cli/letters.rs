@@ -23,7 +23,7 @@ pub struct Letters {
     /// Show processes (default; see --no-owners)
     #[arg(short = 'p', long, help_heading = "As in ss and netstat")]
     pub programs: bool,
-    /// Never drop columns on a narrow terminal
+    /// Show all columns on a narrow terminal, and cut none
     #[arg(short = 'W', long, help_heading = "As in ss and netstat")]
     pub wide: bool,
 }

@@ -29,6 +29,7 @@ use crate::cli::words;
 use crate::env::Terminal;
 use crate::exit::Outcome;
 use crate::explain::{Language, Topic};
+use crate::model::Charset;
 use crate::renderer::guard::{Form, Guard};
 use crate::{manual, renderer};
 
@@ -295,12 +296,21 @@ impl Plan {
     }
 }
 
-/// Carries out a plan. Diagnostics go to `err`.
+/// Carries out a plan. Diagnostics go to `err`, in this charset.
 ///
 /// # Errors
 /// If nothing could be read, or `out` could not be written.
-pub fn run(plan: &Plan, out: &mut impl Write, err: &mut impl Write) -> anyhow::Result<Outcome> {
-    let err = &mut Guard::new(err, Form::Text { colour: false });
+pub fn run(
+    plan: &Plan,
+    charset: Charset,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> anyhow::Result<Outcome> {
+    let form = Form::Text {
+        colour: false,
+        charset,
+    };
+    let err = &mut Guard::new(err, form);
     let text = match plan {
         Plan::Inspect(inspection) => return inspection::run(inspection, out, err),
         Plan::Check(check) => return Ok(check::run(check, out, err)),
@@ -310,7 +320,7 @@ pub fn run(plan: &Plan, out: &mut impl Write, err: &mut impl Write) -> anyhow::R
         Plan::Explain(topic, language) => {
             out.write_all(crate::explain::text(*topic, *language).as_bytes())
         }
-        Plan::Columns => renderer::columns::help::help(out),
+        Plan::Columns => renderer::columns::help::help(&mut Guard::new(&mut *out, form)),
         Plan::Completions(shell) => manual::completions(*shell, out),
         Plan::Man => manual::page(out),
     };

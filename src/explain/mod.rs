@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::ValueEnum;
 
 use crate::model::cause::causes;
-use crate::model::{Cause, State, StateSet, nearest};
+use crate::model::{Cause, Charset, State, StateSet, nearest};
 
 /// Something that can be explained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,10 +38,8 @@ impl Language {
     /// locale with another encoding gets English.
     pub fn of_locale(locale: &str) -> Language {
         let locale = locale.to_ascii_lowercase();
-        let (name, encoding) = locale.split_once('.').unwrap_or((&locale, ""));
-        let is_utf8 = matches!(encoding.split('@').next(), Some("utf-8" | "utf8"));
-        match name.split(['_', '-']).next() {
-            Some("zh") if is_utf8 => Language::Chinese,
+        match locale.split(['_', '-', '.']).next() {
+            Some("zh") if Charset::of_locale(&locale) == Charset::Utf8 => Language::Chinese,
             _ => Language::English,
         }
     }

@@ -11,7 +11,7 @@ pub const OUTPUT: [Entry; 15] = [
          one byte), and more.",
     ),
     (
-        "Age p50/max",
+        "Age p50/max, Max age",
         "In groups: median and maximum age. On CLOSE_WAIT, the age is the time in that state; on \
          other states, the time since the last byte.",
     ),
@@ -216,7 +216,11 @@ pub const FILES: [Entry; 6] = [
     ("/run/netns", "Names of network namespaces."),
 ];
 
-pub const ENVIRONMENT: [Entry; 4] = [
+pub const ENVIRONMENT: [Entry; 5] = [
+    (
+        "LC_ALL, LC_CTYPE, LANG",
+        "Locale; the first one that is set. If it is not UTF-8, all text is ASCII.",
+    ),
     ("NO_COLOR", "If set and not empty, no colours."),
     (
         "CLICOLOR_FORCE",

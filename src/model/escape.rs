@@ -54,27 +54,6 @@ pub fn line(text: &str) -> String {
     out
 }
 
-/// The same in ASCII: the signs of this program's own words become those that mean the same, every
-/// other character is spelled out.
-pub fn ascii(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            c if c.is_ascii() => out.push(c),
-            '≥' => out.push_str(">="),
-            '≈' => out.push('~'),
-            '–' | '·' => out.push('-'),
-            '→' => out.push_str("->"),
-            '…' => out.push_str("..."),
-            '×' => out.push('x'),
-            c => {
-                let _ = write!(out, "\\u{{{:x}}}", c as u32);
-            }
-        }
-    }
-    out
-}
-
 fn hex(byte: u8, out: &mut String) {
     let _ = write!(out, "\\x{byte:02x}");
 }

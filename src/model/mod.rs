@@ -5,6 +5,7 @@
 pub mod blind_spot;
 pub mod cause;
 pub mod cgroup;
+pub mod charset;
 pub mod detail;
 pub mod endpoint;
 pub mod escape;
@@ -30,6 +31,7 @@ pub mod tool;
 pub use blind_spot::{BlindSpot, Holding};
 pub use cause::{Cause, Causes};
 pub use cgroup::{Cgroup, Cgroups, Placed};
+pub use charset::Charset;
 pub use detail::{Detail, DetailRef, DetailSet, Details};
 pub use endpoint::Endpoint;
 pub use evidence::{

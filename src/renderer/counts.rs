@@ -7,7 +7,7 @@ use crate::classifier::diff::{self, Change, Diff};
 use crate::classifier::tally::{Dimension, Line, Value, ValueText, tally};
 use crate::model::Name;
 use crate::renderer::style;
-use crate::renderer::table::{Align, Column, Fit};
+use crate::renderer::table::{Align, Column, Cut, Narrow, When};
 
 /// What to count by, and in which order to show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,17 +146,28 @@ pub(super) fn figures(change: &Change) -> [u64; 5] {
     [change.before(), change.after(), still, new, gone]
 }
 
+/// The heading of the part of all sockets, which a narrow terminal drops.
+pub(super) const SHARE: &str = "Share";
+
 /// The columns of a table: the dimensions, which may be cut, and the numbers.
 pub(super) fn columns(dimensions: &[Dimension], numbers: &[&str]) -> Vec<Column> {
-    let words = dimensions.iter().map(|dimension| Column {
-        heading: heading(*dimension),
-        align: Align::Left,
-        fit: Fit::Cut(style::cut),
+    let cut = |least| {
+        Narrow::Cut(Cut {
+            least,
+            by: style::cut,
+        })
+    };
+    let words = dimensions.iter().map(|dimension| {
+        Column::new(&heading(*dimension), Align::Left)
+            .step(0, When::Always, cut(16))
+            .step(2, When::Always, cut(8))
     });
-    let numbers = numbers.iter().map(|heading| Column {
-        heading: (*heading).to_owned(),
-        align: Align::Right,
-        fit: Fit::Whole,
+    let numbers = numbers.iter().map(|heading| {
+        let column = Column::new(heading, Align::Right);
+        match *heading {
+            SHARE => column.step(1, When::Always, Narrow::Drop),
+            _ => column,
+        }
     });
     words.chain(numbers).collect()
 }

@@ -7,12 +7,13 @@ use std::io::{self, Write};
 use super::escape;
 use super::style::{Look, Role};
 use super::view::{Format, View};
+use crate::model::Charset;
 
 /// The kind of text: which characters it may contain, and how others are escaped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// Lines for people, in these colours or none.
-    Text { colour: bool },
+    /// Lines for people, in colours or not.
+    Text { colour: bool, charset: Charset },
     /// Records that end in CR LF (RFC 4180).
     Csv,
     /// JSON: characters are escaped within strings, whose value stays the same.
@@ -28,10 +29,14 @@ impl Form {
         match view.format {
             Format::Table => Form::Text {
                 colour: view.look.colour,
+                charset: view.look.charset,
             },
             Format::Json | Format::Jsonl => Form::Json,
             Format::Csv => Form::Csv,
-            Format::Prometheus { .. } if view.look.terminal => Form::Text { colour: false },
+            Format::Prometheus { .. } if view.look.terminal => Form::Text {
+                colour: false,
+                charset: Charset::Utf8,
+            },
             Format::Prometheus { .. } => Form::Exact,
         }
     }
@@ -54,7 +59,7 @@ impl<W: Write> Guard<W> {
             out,
             form,
             colours: match form {
-                Form::Text { colour: true } => colours(),
+                Form::Text { colour: true, .. } => colours(),
                 _ => Vec::new(),
             },
             begun: Vec::new(),
@@ -90,6 +95,7 @@ impl<W: Write> Guard<W> {
                 || (c == '\r' && self.form == Form::Csv)
                 || !escape::is_hostile(c);
             match self.form {
+                Form::Text { charset, .. } if passes => charset.push(passed, &mut self.scratch),
                 _ if passes => self.scratch.push_str(passed),
                 Form::Json => {
                     for unit in c.encode_utf16(&mut [0; 2]) {
@@ -162,6 +168,11 @@ mod tests {
 
     use super::*;
 
+    fn text(colour: bool) -> Form {
+        let charset = Charset::Utf8;
+        Form::Text { colour, charset }
+    }
+
     fn through(form: Form, parts: &[&[u8]]) -> String {
         let mut out = Vec::new();
         let mut guard = Guard::new(&mut out, form);
@@ -179,7 +190,7 @@ mod tests {
             ..Look::plain()
         };
         let painted = look.paint(Role::Warning, "… 日本");
-        let (on, off) = (Form::Text { colour: true }, Form::Text { colour: false });
+        let (on, off) = (text(true), text(false));
         assert_eq!(through(on, &[painted.as_bytes()]), painted);
         assert!(!through(off, &[painted.as_bytes()]).contains('\x1b'));
         for hostile in [
@@ -197,11 +208,26 @@ mod tests {
 
     #[test]
     fn a_character_in_two_writes_is_one_and_half_a_character_is_none() {
-        let form = Form::Text { colour: false };
+        let form = text(false);
         assert_eq!(through(form, &[b"a\xe2\x80", b"\xa6b"]), "a…b");
         assert_eq!(through(form, &[b"a\xe2\x80", b"\xaeb"]), "a\\u{202e}b");
         assert_eq!(through(form, &[b"\xe2", b"\x80", b"x"]), "\\xe2\\x80x");
         assert_eq!(through(form, &[b"a\xe2\x80"]), "a\\xe2\\x80");
+    }
+
+    #[test]
+    fn in_ascii_signs_are_replaced_and_letters_escaped_but_not_in_json() {
+        let ascii = Form::Text {
+            colour: false,
+            charset: Charset::Ascii,
+        };
+        let text = "█▎ ≥12m… é\u{202e}";
+        assert_eq!(
+            through(ascii, &[text.as_bytes()]),
+            "#. >=12m... \\u{e9}\\u{202e}"
+        );
+        assert_eq!(through(Form::Json, &["é".as_bytes()]), "é");
+        assert_eq!(through(Form::Csv, &["é".as_bytes()]), "é");
     }
 
     proptest! {
@@ -217,8 +243,8 @@ mod tests {
         #[test]
         fn no_bytes_pass_as_a_control_character(bytes: Vec<u8>, at: usize) {
             let (before, after) = bytes.split_at(at % (bytes.len() + 1));
-            let text = through(Form::Text { colour: false }, &[before, after]);
-            prop_assert!(!text.chars().any(|c| c != '\n' && escape::is_hostile(c)));
+            let shown = through(text(false), &[before, after]);
+            prop_assert!(!shown.chars().any(|c| c != '\n' && escape::is_hostile(c)));
         }
     }
 }

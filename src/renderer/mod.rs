@@ -63,9 +63,12 @@ fn written(
         (
             Format::Table,
             Page::List {
-                columns, header, ..
+                columns,
+                named,
+                header,
+                ..
             },
-        ) => list::table(report, view, columns, *header, out),
+        ) => list::table(report, view, columns, named, *header, out),
     }
 }
 

@@ -5,6 +5,8 @@ use std::fmt::Display;
 use anstyle::{AnsiColor, Style};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use crate::model::Charset;
+
 /// How to print for the place that the output goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Look {
@@ -17,6 +19,8 @@ pub struct Look {
     pub width: Option<usize>,
     /// A terminal shows it.
     pub terminal: bool,
+    /// The characters that it shows.
+    pub charset: Charset,
 }
 
 /// The meaning of a text, which determines its colour.
@@ -55,6 +59,7 @@ impl Look {
             marks: false,
             width: None,
             terminal: false,
+            charset: Charset::Utf8,
         }
     }
 
@@ -89,28 +94,27 @@ fn style(role: Role) -> Style {
     }
 }
 
-/// The text, cut to `width` columns with an ellipsis if it is longer.
-pub fn cut(text: &str, width: usize) -> String {
+/// The mark of text that was cut.
+pub const CUT: char = '…';
+
+/// Cuts a text to `width` columns, with an ellipsis if it is longer.
+pub fn cut(text: &mut String, width: usize) {
     if text.width() <= width {
-        return text.to_owned();
+        return;
     }
-    let mut out = String::new();
     let mut used = 1;
-    for c in text.chars() {
+    let end = text.char_indices().find(|(_, c)| {
         used += c.width().unwrap_or(0);
-        if used > width {
-            break;
-        }
-        out.push(c);
-    }
-    out.push('…');
-    out
+        used > width
+    });
+    text.truncate(end.map_or(0, |(at, _)| at));
+    text.push(CUT);
 }
 
-/// The text, cut to `width` columns at its start: the end of an address is its port.
-pub fn cut_start(text: &str, width: usize) -> String {
+/// Cuts a text to `width` columns at its start: the end of an address is its port.
+pub fn cut_start(text: &mut String, width: usize) {
     if text.width() <= width {
-        return text.to_owned();
+        return;
     }
     let mut start = text.len();
     let mut used = 1;
@@ -121,7 +125,8 @@ pub fn cut_start(text: &str, width: usize) -> String {
         }
         start = at;
     }
-    format!("…{}", &text[start..])
+    text.drain(..start);
+    text.insert(0, CUT);
 }
 
 #[cfg(test)]
@@ -130,11 +135,16 @@ mod tests {
 
     #[test]
     fn text_is_cut_by_columns_and_not_by_bytes() {
-        assert_eq!(cut("abcdef", 6), "abcdef");
-        assert_eq!(cut("abcdef", 5), "abcd…");
-        assert_eq!(cut("日本語日本語", 5), "日本…");
-        assert_eq!(cut("", 0), "");
-        assert_eq!(cut_start("to 10.0.0.5:3306", 10), "….0.5:3306");
-        assert_eq!(cut_start("日本", 3), "…本");
+        let cut = |by: fn(&mut String, usize), text: &str, width| {
+            let mut text = text.to_owned();
+            by(&mut text, width);
+            text
+        };
+        assert_eq!(cut(super::cut, "abcdef", 6), "abcdef");
+        assert_eq!(cut(super::cut, "abcdef", 5), "abcd…");
+        assert_eq!(cut(super::cut, "日本語日本語", 5), "日本…");
+        assert_eq!(cut(super::cut, "", 0), "");
+        assert_eq!(cut(cut_start, "to 10.0.0.5:3306", 10), "….0.5:3306");
+        assert_eq!(cut(cut_start, "日本", 3), "…本");
     }
 }

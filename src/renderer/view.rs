@@ -50,6 +50,8 @@ pub enum Page {
     List {
         /// The columns of a table and of CSV.
         columns: Vec<Column>,
+        /// Those of them that the user named: a narrow terminal shows them whole.
+        named: Vec<Column>,
         header: bool,
         object: Object,
     },

@@ -19,6 +19,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use closewait::command::{self, Plan};
 use closewait::env::Terminal;
+use closewait::model::Charset;
 use serde_json::Value;
 
 use attacks::{NAMES, fault};
@@ -109,7 +110,7 @@ fn run(command: &str, file: &Path) -> Option<(String, String)> {
             },
         )
         .ok()?;
-        closewait::command::run(&plan, &mut out, &mut err).ok()
+        closewait::command::run(&plan, Charset::Utf8, &mut out, &mut err).ok()
     }))
     .ok()??;
     if command.starts_with("record") {
@@ -261,6 +262,7 @@ fn tell_errors(file: &str, cut: &str, word: &str) {
 
 fn tell(words: &[&str]) {
     let output = Command::new(env!("CARGO_BIN_EXE_closewait"))
+        .env("LC_ALL", "C.UTF-8")
         .args(words)
         .output()
         .unwrap();

@@ -194,6 +194,7 @@ pub struct Run {
 }
 
 pub fn run(command: &mut Command) -> Run {
+    command.env("LC_ALL", "C.UTF-8");
     let output = loop {
         match command.output() {
             // A child that another test is starting keeps the copy of the tool open for writing until its exec.

@@ -4,6 +4,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use closewait::command::{self, Plan};
 use closewait::env::Terminal;
+use closewait::model::Charset;
 
 use super::forms;
 use super::tree::Tree;
@@ -55,7 +56,7 @@ pub fn check(bytes: &[u8]) {
     let (words, plan) = &bench.plans[usize::from(command) % bench.plans.len()];
     bench.tree.changed(edits, || {
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let outcome = command::run(plan, &mut out, &mut err);
+        let outcome = command::run(plan, Charset::Utf8, &mut out, &mut err);
         forms::judge(words, outcome.is_ok(), &out, &err);
     });
 }

@@ -8,6 +8,7 @@ use closewait::command::inspection::{Inspection, Source};
 use closewait::command::{self, Plan};
 use closewait::env::Terminal;
 use closewait::exit::Outcome;
+use closewait::model::Charset;
 use closewait::recording::Recording;
 use serde_json::Value;
 
@@ -148,7 +149,7 @@ fn carry_out(command: &Command, recording: &Arc<Recording>) {
         _ => {}
     }
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let outcome = command::run(&plan, &mut out, &mut err);
+    let outcome = command::run(&plan, Charset::Utf8, &mut out, &mut err);
     forms::judge(words, outcome.is_ok(), &out, &err);
     // An error is told by `main`, which escapes it.
     let Ok(outcome) = outcome else { return };

@@ -27,8 +27,8 @@ pub(super) fn page(
             .filter(|column| !column.is_field())
             .collect(),
     };
-    let (columns, object) = match asked(ask)? {
-        Asked::Usual => (usual(), whole(Vec::new())),
+    let (columns, named, object) = match asked(ask)? {
+        Asked::Usual => (usual(), Vec::new(), whole(Vec::new())),
         Asked::More(more) => {
             let mut columns = usual();
             // The owner stays last, because it may contain spaces.
@@ -38,12 +38,13 @@ pub(super) fn page(
                     columns.push(column);
                 }
             }
-            (columns, whole(more))
+            (columns, more.clone(), whole(more))
         }
-        Asked::Only(columns) => (columns.clone(), Object::Columns(columns)),
+        Asked::Only(columns) => (columns.clone(), columns.clone(), Object::Columns(columns)),
     };
     Ok(Page::List {
         columns,
+        named,
         header: !ask.printed.no_header,
         object,
     })

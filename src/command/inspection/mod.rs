@@ -193,7 +193,7 @@ impl Asked {
     ) -> Result<Inspection, UsageError> {
         let Asked { ask, words, place } = self;
         let terminal = match &ask.printed.to.output {
-            Some(path) if !is_stdout(path) => Terminal::default(),
+            Some(path) if !is_stdout(path) => terminal.file(),
             _ => terminal,
         };
         let protocols = match command {
@@ -236,6 +236,7 @@ impl Asked {
                 marks: terminal.width.is_some() || colour || is_triage,
                 width: terminal.width.filter(|_| !ask.letters.wide),
                 terminal: is_printed && terminal.width.is_some(),
+                charset: terminal.charset,
             },
             sort: match (&page, ask.order.sort.as_deref()) {
                 // A tally has its own order.

@@ -6,7 +6,7 @@ use super::ends::{digits, ipv4_width, is_plain, push_addr, push_end};
 use super::owner::{push_holders, push_owner};
 use super::text::{push_number, push_word, width};
 use crate::classifier::{Report, Row};
-use crate::model::{FigureValue, Missing, Owner, Placed, Timer};
+use crate::model::{Charset, FigureValue, Missing, Owner, Placed, Timer};
 
 /// What a column shows of a row, if it is one plain value.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
@@ -171,7 +171,13 @@ impl Column {
 
     /// The width of what [`Column::push`] appends, computed without formatting where possible: a
     /// listing is measured before it is written. `scratch` is overwritten.
-    pub fn width(self, row: &Row<'_>, report: &Report<'_>, scratch: &mut String) -> usize {
+    pub fn width(
+        self,
+        row: &Row<'_>,
+        report: &Report<'_>,
+        charset: Charset,
+        scratch: &mut String,
+    ) -> usize {
         let socket = row.socket;
         match self {
             Column::Proto => socket.proto().len(),
@@ -185,7 +191,7 @@ impl Column {
             _ => {
                 scratch.clear();
                 self.push(row, report, scratch);
-                width(scratch)
+                width(scratch, charset)
             }
         }
     }

@@ -37,8 +37,17 @@ pub fn push_end(
         out.push('%');
         escape::push(device.bytes(), out);
     }
+    push_service(service, end.port, out);
+}
+
+/// Appends the port of an end by its name, if it has one: `:80`, `:http`, `:*`.
+pub fn push_port(end: Endpoint, protocol: Protocol, names: &Resolved, out: &mut String) {
+    push_service(names.service(protocol, end.port), end.port, out);
+}
+
+fn push_service(service: Option<&str>, port: u16, out: &mut String) {
     out.push(':');
-    match (service, end.port) {
+    match (service, port) {
         (Some(service), 1..) => out.push_str(service),
         (_, 0) => out.push('*'),
         (None, port) => push_number(port, out),
@@ -67,11 +76,7 @@ fn push_endpoint(end: Endpoint, out: &mut String) {
         return;
     }
     push_addr(end.addr, out);
-    out.push(':');
-    match end.port {
-        0 => out.push('*'),
-        port => push_number(port, out),
-    }
+    push_service(None, end.port, out);
 }
 
 pub(super) fn push_addr(addr: IpAddr, out: &mut String) {

@@ -2,11 +2,11 @@
 
 use std::io::{self, Write};
 
-use super::{Column, width};
+use super::Column;
 
 /// Writes the list.
 pub fn help(out: &mut impl Write) -> io::Result<()> {
-    let widest = Column::all().map(|column| width(column.name())).max();
+    let widest = Column::all().map(|column| column.name().len()).max();
     let widest = widest.unwrap_or(0);
     writeln!(
         out,

@@ -9,9 +9,9 @@ mod text;
 mod words;
 
 pub use cell::{Value, push_known, value};
-pub use ends::push_end;
+pub use ends::{push_end, push_port};
 pub use needs::Needs;
-pub use owner::{hidden, push_owner, push_processes};
+pub use owner::{cut_owner, hidden, push_owner, push_processes};
 pub use text::{push_word, width};
 
 use crate::model::Figure;

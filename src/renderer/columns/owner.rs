@@ -1,10 +1,15 @@
 //! Who holds a socket, as text.
 
-use super::super::escape;
+use unicode_width::UnicodeWidthStr;
+
+use super::super::{escape, style};
 use super::Column;
 use super::text::{push_number, push_word};
 use crate::classifier::{Report, Row};
 use crate::model::{HiddenReason, Holders, Owner, Pid};
+
+/// After the owner of a connection that waits in its listener's queue.
+const NOT_ACCEPTED: &str = " (not accepted)";
 
 /// `java[1234]`, `nginx[10] +3`, `python3[3225] (not accepted)`, `-`, `? (needs root)`.
 pub fn push_owner(owner: &Owner<'_>, holders: &Holders, out: &mut String) {
@@ -14,14 +19,17 @@ pub fn push_owner(owner: &Owner<'_>, holders: &Holders, out: &mut String) {
             holders,
             out,
         ),
-        Owner::Listener([]) => out.push_str("? (not accepted)"),
+        Owner::Listener([]) => {
+            out.push('?');
+            out.push_str(NOT_ACCEPTED);
+        }
         Owner::Listener(_) => {
             push_processes(
                 owner.holders().iter().map(|holder| holder.pid),
                 holders,
                 out,
             );
-            out.push_str(" (not accepted)");
+            out.push_str(NOT_ACCEPTED);
         }
         Owner::Kernel | Owner::Unread => out.push('-'),
         Owner::Hidden(hidden_reason) => out.push_str(hidden(*hidden_reason)),
@@ -55,6 +63,35 @@ pub fn push_processes(mut pids: impl Iterator<Item = Pid>, holders: &Holders, ou
         out.push_str(" +");
         push_number(others, out);
     }
+}
+
+/// The fewest columns to which a name is cut.
+const NAME_LEAST: usize = 8;
+
+/// Cuts an owner, as [`push_owner`] appends it: `(not accepted)` becomes `queued`, then the end of the
+/// name goes, then what follows the pid.
+pub fn cut_owner(owner: &mut String, width: usize) {
+    if let Some(at) = owner.rfind(NOT_ACCEPTED)
+        && owner.width() > width
+    {
+        owner.replace_range(at.., " queued");
+    }
+    let Some(at) = owner.rfind('[').filter(|_| owner.width() > width) else {
+        return style::cut(owner, width);
+    };
+    let mut rest = owner.split_off(at);
+    let least = owner.width().min(NAME_LEAST);
+    if let Some(at) = rest.find(']')
+        && least + rest.width() > width
+        && at + 1 < rest.len()
+    {
+        rest.truncate(at + 1);
+        rest.push(style::CUT);
+    }
+    let room = width.saturating_sub(rest.width());
+    style::cut(owner, room.max(least));
+    owner.push_str(&rest);
+    style::cut(owner, width);
 }
 
 /// Every holder once: as `pid:fd:name`, or each process or each name once, separated by commas.
@@ -98,4 +135,30 @@ pub(super) fn push_holders(
         }
     }
     out.len() > start
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_keeps_its_name_readable_and_its_pid() {
+        let cut = |owner: &str, width| {
+            let mut owner = owner.to_owned();
+            cut_owner(&mut owner, width);
+            owner
+        };
+        let queued = "gunicorn: worke[15280] (not accepted)";
+        assert_eq!(cut(queued, 37), queued);
+        assert_eq!(cut(queued, 36), "gunicorn: worke[15280] queued");
+        assert_eq!(cut(queued, 24), "gunicorn:…[15280] queued");
+        assert_eq!(cut(queued, 17), "gunicorn…[15280]…");
+        assert_eq!(cut(queued, 16), "gunicor…[15280]…");
+        assert_eq!(cut("python3[15280] +12", 17), "python3[15280]…");
+        assert_eq!(cut("python3[15280] +12", 18), "python3[15280] +12");
+        assert_eq!(cut("a-name-of-fifteen[1]", 17), "a-name-of-fif…[1]");
+        assert_eq!(cut("java[4194304]", 13), "java[4194304]");
+        assert_eq!(cut("? (not accepted)", 15), "? queued");
+        assert_eq!(cut("? (not visible)", 12), "? (not visi…");
+    }
 }

@@ -3,6 +3,7 @@
 use unicode_width::UnicodeWidthStr;
 
 use super::super::escape;
+use crate::model::{Charset, charset};
 
 /// A name of any bytes, without a blank in it.
 pub fn push_word(name: &[u8], out: &mut String) {
@@ -14,12 +15,12 @@ pub fn push_word(name: &[u8], out: &mut String) {
     }
 }
 
-/// The columns that a text takes on a terminal.
-pub fn width(text: &str) -> usize {
-    if text.is_ascii() {
-        text.len()
-    } else {
-        text.width()
+/// The columns that a text takes on a terminal of this charset.
+pub fn width(text: &str, charset: Charset) -> usize {
+    match charset {
+        _ if text.is_ascii() => text.len(),
+        Charset::Utf8 => text.width(),
+        Charset::Ascii => charset::ascii_len(text),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::classifier::range::Limits;
 use crate::classifier::service::Service;
 use crate::classifier::severity::Severity;
 use crate::classifier::verdict::{Criteria, Key, Measure, Status, Verdict, Worst};
-use crate::model::{Cause, Protocol, State, StateSet};
+use crate::model::{Cause, Charset, Protocol, State, StateSet};
 use crate::renderer::guard::{Form, Guard};
 use crate::renderer::style::Look;
 use crate::renderer::{escape, findings, names, units};
@@ -46,13 +46,19 @@ pub fn result(
         verdict.queue,
         verdict.growth,
     ];
-    let out = &mut Guard::new(out, Form::Text { colour: false });
+    let out = &mut Guard::new(
+        out,
+        Form::Text {
+            colour: false,
+            charset: Charset::Ascii,
+        },
+    );
     writeln!(out, "{text} | {}", performance(test.states, &measures))?;
     if verbose {
         let mut below = Vec::new();
         let look = Look::plain();
         findings::section(report, &found.findings, usize::MAX, look, &mut below)?;
-        let below = escape::ascii(&String::from_utf8_lossy(&below));
+        let below = Charset::Ascii.text(&String::from_utf8_lossy(&below));
         // A bar would begin performance data here as well.
         let below = below.trim_start_matches('\n').replace('|', "\\x7c");
         out.write_all(below.as_bytes())?;
@@ -73,7 +79,9 @@ pub fn unknown(states: StateSet, reason: &str, out: &mut impl Write) -> io::Resu
 
 /// One line of ASCII without a bar or a control character.
 fn plain(text: &str) -> String {
-    escape::ascii(&escape::line(text)).replace('|', "\\x7c")
+    Charset::Ascii
+        .text(&escape::line(text))
+        .replace('|', "\\x7c")
 }
 
 /// `CLOSE_WAIT`, or several states.

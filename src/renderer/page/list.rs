@@ -3,51 +3,135 @@
 use std::io::{self, Write};
 
 use crate::classifier::{Report, Row};
-use crate::model::{Protocol, State};
-use crate::renderer::columns::Column;
+use crate::model::{Charset, Protocol, State};
+use crate::renderer::columns::{self, Column};
 use crate::renderer::order::{self, Order};
-use crate::renderer::table::{self, Align, Fit, Rows};
+use crate::renderer::style;
+use crate::renderer::table::{self, Align, Cut, Narrow, Rows, When};
 use crate::renderer::view::View;
 
-/// Writes the table; [`order::left_out`] counts what `--limit` leaves out.
+/// Writes the table; [`order::left_out`] counts what `--limit` leaves out. A narrow terminal does not
+/// narrow the columns that the user named.
 pub fn table(
     report: &Report<'_>,
     view: &View,
     columns: &[Column],
+    named: &[Column],
     header: bool,
     out: &mut impl Write,
 ) -> io::Result<()> {
+    let shown = columns.iter().copied().map(Cell::Of);
     let listing = Listing {
         report,
         order: order::rows(report, view.sort, view.limit),
-        columns,
+        cells: shown.chain(SPARE).collect(),
     };
-    let columns: Vec<table::Column> = columns.iter().copied().map(column).collect();
-    table::stream(&listing, &columns, view.look, header, out)
+    let mut all: Vec<table::Column> = columns
+        .iter()
+        .enumerate()
+        .map(|(at, column)| match named.contains(column) {
+            true => whole(*column),
+            false => narrowed(*column, at, columns.len()),
+        })
+        .collect();
+    all.extend(SPARE.map(|cell| match cell {
+        Cell::Of(column) => spare(whole(column)),
+        Cell::LocalPort => spare(table::Column::new("Local", Align::Left)),
+    }));
+    table::stream(&listing, &all, view.look, header, out)
 }
 
-/// On a narrow terminal, columns that triage shows better are left out. Nothing is cut, as with
-/// netstat.
-fn column(column: Column) -> table::Column {
+/// What a column of the table shows.
+#[derive(Clone, Copy)]
+enum Cell {
+    Of(Column),
+    /// The port of the local end, `:80`.
+    LocalPort,
+}
+
+/// The columns behind those that are shown: one in place of the local address, and what is compared
+/// before others are narrowed.
+const SPARE: [Cell; 3] = [
+    Cell::LocalPort,
+    Cell::Of(Column::LocalAddr),
+    Cell::Of(Column::Protocol),
+];
+
+fn whole(column: Column) -> table::Column {
+    let align = match column.is_right_aligned() {
+        true => Align::Right,
+        false => Align::Left,
+    };
+    table::Column::new(column.heading(), align)
+}
+
+fn spare(column: table::Column) -> table::Column {
     table::Column {
-        heading: column.heading().to_owned(),
-        align: if column.is_right_aligned() {
-            Align::Right
-        } else {
-            Align::Left
-        },
-        fit: match column {
-            Column::Cause => Fit::Drop(0),
-            Column::Age => Fit::Drop(1),
-            _ => Fit::Whole,
-        },
+        is_spare: true,
+        ..column
+    }
+}
+
+/// How a narrow terminal narrows a column, `at` its position. First what says nothing goes, then what
+/// is the same in every row. The last to go is what one looks for: whose socket, in which state, since
+/// when and why.
+fn narrowed(column: Column, at: usize, spares: usize) -> table::Column {
+    let [port, address, protocol] = [spares, spares + 1, spares + 2];
+    let cut = |least, by| Narrow::Cut(Cut { least, by });
+    let (always, alike) = (When::Always, When::Alike(at));
+    let plain = whole(column);
+    match column {
+        Column::Cause | Column::Age => plain.step(0, When::Empty, Narrow::Drop),
+        Column::Proto => plain
+            .step(1, alike, Narrow::Drop)
+            // The addresses show the family.
+            .step(4, When::Alike(protocol), Narrow::Drop)
+            .step(10, always, Narrow::Drop),
+        Column::SendQ => plain
+            .step(1, alike, Narrow::Drop)
+            .step(5, always, Narrow::Drop),
+        Column::RecvQ => plain
+            .step(2, alike, Narrow::Drop)
+            .step(7, always, Narrow::Drop),
+        Column::Netns => plain
+            .step(2, alike, Narrow::Drop)
+            .step(8, always, cut(10, cut_namespace)),
+        Column::State => plain.step(3, alike, Narrow::Drop),
+        Column::Local => plain
+            .step(3, When::Alike(address), Narrow::Replace(port))
+            .step(6, always, Narrow::Replace(port)),
+        Column::Remote => plain.step(8, always, cut(15, style::cut_start)).step(
+            9,
+            always,
+            cut(12, style::cut_start),
+        ),
+        Column::Owner => plain
+            .step(0, When::Empty, Narrow::Drop)
+            .step(4, always, cut(24, columns::cut_owner))
+            .step(8, always, cut(17, columns::cut_owner))
+            .step(9, always, cut(14, columns::cut_owner)),
+        _ => plain,
+    }
+}
+
+/// Cuts the name of a namespace; `net:[4026532290]` differs at its end.
+fn cut_namespace(label: &mut String, width: usize) {
+    match label
+        .strip_prefix("net:[")
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
+        Some(inode) => {
+            *label = inode.to_owned();
+            style::cut_start(label, width);
+        }
+        None => style::cut(label, width),
     }
 }
 
 struct Listing<'a> {
     report: &'a Report<'a>,
     order: Order,
-    columns: &'a [Column],
+    cells: Vec<Cell>,
 }
 
 impl Rows for Listing<'_> {
@@ -69,10 +153,23 @@ impl Rows for Listing<'_> {
     }
 
     fn push(&self, row: &Row<'_>, column: usize, cell: &mut String) {
-        self.columns[column].push(row, self.report, cell);
+        match self.cells[column] {
+            Cell::Of(column) => column.push(row, self.report, cell),
+            Cell::LocalPort => {
+                let names = &self.report.resolved;
+                columns::push_port(row.socket.local, row.socket.protocol, names, cell);
+            }
+        }
     }
 
-    fn width(&self, row: &Row<'_>, column: usize, scratch: &mut String) -> usize {
-        self.columns[column].width(row, self.report, scratch)
+    fn width(&self, row: &Row<'_>, column: usize, charset: Charset, scratch: &mut String) -> usize {
+        match self.cells[column] {
+            Cell::Of(column) => column.width(row, self.report, charset, scratch),
+            Cell::LocalPort => {
+                scratch.clear();
+                self.push(row, column, scratch);
+                columns::width(scratch, charset)
+            }
+        }
     }
 }

@@ -26,7 +26,7 @@ pub fn screen(
     frame::gaps(report, view.look, out)
 }
 
-const NUMBERS: [&str; 3] = ["Sockets", "Share", "CLOSE_WAIT"];
+const NUMBERS: [&str; 3] = ["Sockets", counts::SHARE, "CLOSE_WAIT"];
 
 fn table(counts: &Counts<'_>, view: &View, heading: bool, out: &mut impl Write) -> io::Result<()> {
     // If each line is of one state, the colour shows CLOSE_WAIT.

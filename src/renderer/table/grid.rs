@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
+use super::fit::Shown;
 use super::layout::Layout;
 use super::{Align, Column, Rows};
 use crate::renderer::style::{Look, MARK, NO_MARK, Role};
@@ -55,19 +56,24 @@ impl Grid {
         table
             .load_style(presets::NOTHING)
             .set_content_arrangement(ContentArrangement::Disabled);
-        let headings = |at: usize| self.columns[at].heading.clone();
+        let headings = |shown: &Shown| layout.heading(shown);
         table.set_header(marked(&layout, NO_MARK, headings));
         for (cells, is_marked) in (0..self.len()).map(|at| self.row(at)) {
             let mark = if is_marked { MARK } else { NO_MARK };
-            table.add_row(marked(&layout, mark, |at| cells[at].clone()));
+            let cell = |shown: &Shown| {
+                let mut cell = cells[shown.at].clone();
+                layout.show(shown, &mut cell, &mut String::new());
+                cell
+            };
+            table.add_row(marked(&layout, mark, cell));
         }
         let last = layout.shown.len().saturating_sub(1);
-        for (position, (at, _)) in layout.shown.iter().enumerate() {
+        for (position, shown) in layout.shown.iter().enumerate() {
             let Some(column) = table.column_mut(position) else {
                 continue;
             };
             column.set_padding((0, u16::from(position < last)));
-            if self.columns[*at].align == Align::Right {
+            if self.columns[shown.at].align == Align::Right {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
@@ -103,17 +109,12 @@ impl Grid {
 }
 
 /// The cells of a line, the first one behind the mark.
-fn marked(layout: &Layout<'_>, mark: &str, cell: impl Fn(usize) -> String) -> Vec<Cell> {
-    let shown = layout.shown.iter().enumerate();
-    shown
-        .map(|(position, (at, width))| {
-            let mut text = cell(*at);
-            layout.cut(*at, *width, &mut text);
-            Cell::new(if position == 0 {
-                format!("{mark}{text}")
-            } else {
-                text
-            })
+fn marked(layout: &Layout<'_>, mark: &str, cell: impl Fn(&Shown) -> String) -> Vec<Cell> {
+    let cells = layout.shown.iter().map(cell).enumerate();
+    cells
+        .map(|(position, text)| match position {
+            0 => Cell::new(format!("{mark}{text}")),
+            _ => Cell::new(text),
         })
         .collect()
 }

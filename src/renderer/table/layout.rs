@@ -1,89 +1,124 @@
-//! How wide each column is, and which columns give way on a narrow terminal.
+//! How wide each column is, and which columns are narrowed on a narrow terminal.
 
 use std::thread;
 
-use super::{Column, Fit, Rows, workers};
+use super::fit::{self, Narrowed, Shown};
+use super::{Column, Cut, Rows, workers};
+use crate::model::Charset;
 use crate::renderer::columns::width;
-use crate::renderer::style::{Look, MARK};
-
-/// The narrowest that a column is cut to.
-const CUT_LEAST: usize = 4;
+use crate::renderer::style::{self, CUT, Look, MARK};
 
 /// The columns that are shown, with their widths.
 pub(super) struct Layout<'a> {
     pub(super) columns: &'a [Column],
-    /// The position of each in `columns`, and its width.
-    pub(super) shown: Vec<(usize, usize)>,
+    pub(super) shown: Vec<Shown>,
     pub(super) look: Look,
+    narrowed: Narrowed,
 }
 
 impl<'a> Layout<'a> {
     /// Measures the rows and fits the columns to the terminal. If lines have no limit, the last
     /// column is not measured.
     pub(super) fn new<R: Rows>(rows: &R, columns: &'a [Column], look: Look) -> Layout<'a> {
-        let last_too = usize::from(look.width.is_some());
-        let measured = (columns.len() + last_too).saturating_sub(1);
-        let widths = measure(rows, columns, measured);
-        let mut shown: Vec<(usize, usize)> = widths.into_iter().enumerate().collect();
-        if let Some(width) = look.width {
-            fit(columns, &mut shown, width.saturating_sub(MARK.len()));
-        }
+        let own = columns.iter().filter(|column| !column.is_spare).count();
+        let measured = match look.width {
+            Some(_) => columns.len(),
+            None => own.saturating_sub(1),
+        };
+        let widths = measure(rows, columns, measured, look.charset);
+        let own = columns.iter().zip(&widths).enumerate();
+        let own = own.filter(|(_, (column, _))| !column.is_spare);
+        let whole: Vec<Shown> = own.map(|(at, (_, width))| Shown::new(at, *width)).collect();
+        let (shown, narrowed) = match look.width {
+            Some(width) => {
+                let most = width.saturating_sub(MARK.len());
+                fit::fit(rows, columns, &widths, whole, most)
+            }
+            None => (whole, Narrowed::default()),
+        };
         Layout {
             columns,
             shown,
             look,
+            narrowed,
         }
     }
 
-    /// Shortens a cell to the width of its column.
-    pub(super) fn cut(&self, at: usize, width: usize, cell: &mut String) {
-        if let Fit::Cut(cut) = self.columns[at].fit
-            && self.look.width.is_some()
-        {
-            *cell = cut(cell, width);
+    /// Makes a cell what is shown: in the charset of the terminal, and cut to its column. `scratch`
+    /// is overwritten.
+    pub(super) fn show(&self, shown: &Shown, cell: &mut String, scratch: &mut String) {
+        let charset = self.look.charset;
+        if charset == Charset::Ascii && !cell.is_ascii() {
+            scratch.clear();
+            charset.push(cell, scratch);
+            std::mem::swap(cell, scratch);
         }
+        let Some(cut) = shown.cut else { return };
+        if width(cell, charset) <= shown.width {
+            return;
+        }
+        (cut.by)(cell, shown.width);
+        // An ellipsis in ASCII has three columns.
+        while let Some(at) = cell.find(CUT).filter(|_| charset == Charset::Ascii) {
+            cell.replace_range(at..at + CUT.len_utf8(), "~");
+        }
+    }
+
+    /// The heading of a column. It is read from its start, wherever its cells are cut.
+    pub(super) fn heading(&self, shown: &Shown) -> String {
+        let mut heading = self.columns[shown.at].heading.clone();
+        let shown = Shown {
+            cut: shown.cut.map(|cut| Cut {
+                by: style::cut,
+                ..cut
+            }),
+            ..*shown
+        };
+        self.show(&shown, &mut heading, &mut String::new());
+        heading
+    }
+
+    /// What a narrow terminal does not show: `80 columns: Proto (tcp) and Send-Q not shown; -W shows
+    /// all`. Where nothing is missing, which cells are cut.
+    pub(super) fn note(&self) -> Option<String> {
+        let heading = |at: usize| self.columns[at].heading.as_str();
+        let dropped = self.narrowed.dropped.iter();
+        let dropped = dropped.map(|(at, value)| match value {
+            Some(value) => format!("{} ({value})", heading(*at)),
+            None => heading(*at).to_owned(),
+        });
+        let cut = self.narrowed.cut.iter().map(|at| heading(*at).to_owned());
+        let said = match listed(dropped.collect()) {
+            Some(dropped) => format!("{dropped} not shown"),
+            None => format!("{} shortened", listed(cut.collect())?),
+        };
+        Some(format!(
+            "{} columns: {said}; -W shows all",
+            self.look.width?
+        ))
     }
 }
 
-/// Fits lines to a width: drops columns, then takes from the widest of those that may be cut.
-fn fit(columns: &[Column], shown: &mut Vec<(usize, usize)>, most: usize) {
-    let over = |shown: &[(usize, usize)]| {
-        let cells: usize = shown.iter().map(|(_, width)| width).sum();
-        (cells + shown.len().saturating_sub(1)).saturating_sub(most)
-    };
-    while over(shown) > 0 {
-        let order = |(position, (at, _)): (usize, &(usize, usize))| match columns[*at].fit {
-            Fit::Drop(order) => Some((order, position)),
-            Fit::Whole | Fit::Cut(_) => None,
-        };
-        let Some((_, position)) = shown.iter().enumerate().filter_map(order).min() else {
-            break;
-        };
-        shown.remove(position);
-    }
-    while over(shown) > 0 {
-        let mut cuttable: Vec<&mut (usize, usize)> = shown
-            .iter_mut()
-            .filter(|(at, width)| matches!(columns[*at].fit, Fit::Cut(_)) && *width > CUT_LEAST)
-            .collect();
-        let Some((_, widest)) = cuttable.iter_mut().max_by_key(|(_, width)| *width) else {
-            break;
-        };
-        *widest -= 1;
-    }
+/// `A, B and C`; `None` for nothing.
+fn listed(mut names: Vec<String>) -> Option<String> {
+    let last = names.pop()?;
+    Some(match names.as_slice() {
+        [] => last,
+        others => format!("{} and {last}", others.join(", ")),
+    })
 }
 
 /// The width of the widest cell of each column, the heading included.
-fn measure<R: Rows>(rows: &R, columns: &[Column], measured: usize) -> Vec<usize> {
+fn measure<R: Rows>(rows: &R, columns: &[Column], measured: usize, charset: Charset) -> Vec<usize> {
     let share = rows.len().div_ceil(workers(rows.len())).max(1);
     let part = |first: usize| {
-        let headings = columns.iter().map(|column| width(&column.heading));
+        let headings = columns.iter().map(|column| width(&column.heading, charset));
         let mut widths: Vec<usize> = headings.collect();
         let mut cell = String::new();
         for at in first..(first + share).min(rows.len()) {
             let row = rows.row(at);
             for (column, width) in widths.iter_mut().enumerate().take(measured) {
-                *width = (*width).max(rows.width(&row, column, &mut cell));
+                *width = (*width).max(rows.width(&row, column, charset, &mut cell));
             }
         }
         widths

@@ -4,13 +4,15 @@ use std::io::{self, Write};
 use std::ops::Range;
 use std::thread;
 
+use super::fit::Shown;
 use super::layout::Layout;
 use super::{Align, BATCH, Column, Rows, workers};
 use crate::renderer::columns::width;
+use crate::renderer::frame;
 use crate::renderer::style::{Look, MARK, NO_MARK, Role};
 
 /// Writes a table of any number of rows: batches of rows are formatted in parallel and written in
-/// order.
+/// order. A note below says what a narrow terminal does not show.
 pub(in crate::renderer) fn stream<R: Rows>(
     rows: &R,
     columns: &[Column],
@@ -21,7 +23,7 @@ pub(in crate::renderer) fn stream<R: Rows>(
     let layout = Layout::new(rows, columns, look);
     if heading {
         let mut line = Line::new(&layout);
-        line.fill(false, |at, cell| cell.push_str(&columns[at].heading));
+        line.fill_with_headings();
         writeln!(out, "{}", look.paint(Role::Heading, &line.text))?;
     }
     let workers = workers(rows.len());
@@ -53,6 +55,11 @@ pub(in crate::renderer) fn stream<R: Rows>(
             out.write_all(text.as_bytes())?;
         }
     }
+    if let Some(note) = layout.note() {
+        for line in frame::wrapped(&note, look.width, NO_MARK.len()) {
+            writeln!(out, "{NO_MARK}{}", look.paint(Role::Quiet, line))?;
+        }
+    }
     Ok(())
 }
 
@@ -80,6 +87,7 @@ fn format<R: Rows>(rows: &R, layout: &Layout<'_>, batch: Range<usize>, text: &mu
 struct Line<'a> {
     layout: &'a Layout<'a>,
     cell: String,
+    scratch: String,
     text: String,
 }
 
@@ -88,25 +96,42 @@ impl<'a> Line<'a> {
         Line {
             layout,
             cell: String::new(),
+            scratch: String::new(),
             text: String::new(),
         }
     }
 
+    /// Makes it the line of headings.
+    fn fill_with_headings(&mut self) {
+        let layout = self.layout;
+        self.put(false, |shown, cell, _| *cell = layout.heading(shown));
+    }
+
+    /// Makes it the line of a row.
     fn fill(&mut self, is_marked: bool, push: impl Fn(usize, &mut String)) {
+        let layout = self.layout;
+        self.put(is_marked, |shown, cell, scratch| {
+            push(shown.at, cell);
+            layout.show(shown, cell, scratch);
+        });
+    }
+
+    /// Puts cells side by side. `fill` gets an empty cell.
+    fn put(&mut self, is_marked: bool, fill: impl Fn(&Shown, &mut String, &mut String)) {
         self.text.clear();
         if self.layout.look.marks {
             self.text.push_str(if is_marked { MARK } else { NO_MARK });
         }
-        for (position, (at, column_width)) in self.layout.shown.iter().enumerate() {
+        for (position, shown) in self.layout.shown.iter().enumerate() {
             self.cell.clear();
-            push(*at, &mut self.cell);
-            self.layout.cut(*at, *column_width, &mut self.cell);
-            let blanks = column_width.saturating_sub(width(&self.cell));
+            fill(shown, &mut self.cell, &mut self.scratch);
+            let width = width(&self.cell, self.layout.look.charset);
+            let blanks = shown.width.saturating_sub(width);
             let pad = |text: &mut String| text.extend(std::iter::repeat_n(' ', blanks));
             if position > 0 {
                 self.text.push(' ');
             }
-            if self.layout.columns[*at].align == Align::Right {
+            if self.layout.columns[shown.at].align == Align::Right {
                 pad(&mut self.text);
                 self.text.push_str(&self.cell);
             } else {

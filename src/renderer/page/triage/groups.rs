@@ -2,32 +2,55 @@
 
 use std::io::{self, Write};
 
-use unicode_width::UnicodeWidthStr;
-
 use crate::classifier::Report;
 use crate::classifier::group::Group;
 use crate::model::{Protocol, Side, State};
-use crate::renderer::table::{Align, Column, Fit, Grid};
+use crate::renderer::table::{Align, Column, Cut, Grid, Narrow, Step, When};
 use crate::renderer::view::View;
-use crate::renderer::{names, order, style, units};
+use crate::renderer::{columns, names, order, style, units};
 
-/// The columns. On a narrow terminal the service alone shows the side (`:80`, `to …`).
-const COLUMNS: [(&str, Align, Fit); 8] = [
-    ("State", Align::Left, Fit::Whole),
-    ("Side", Align::Left, Fit::Drop(0)),
-    ("Service", Align::Left, Fit::Cut(style::cut_start)),
-    ("Netns", Align::Left, Fit::Whole),
-    ("Owner", Align::Left, Fit::Cut(cut_owner)),
-    ("Sockets", Align::Right, Fit::Whole),
-    ("Recv-Q 0/1/+", Align::Right, Fit::Whole),
-    ("Age p50/max", Align::Right, Fit::Whole),
+/// The columns.
+const COLUMNS: [(&str, Align); 9] = [
+    ("State", Align::Left),
+    ("Side", Align::Left),
+    ("Service", Align::Left),
+    ("Netns", Align::Left),
+    ("Owner", Align::Left),
+    ("Sockets", Align::Right),
+    ("Recv-Q 0/1/+", Align::Right),
+    ("Age p50/max", Align::Right),
+    ("Max age", Align::Right),
 ];
-/// Only shown if there are several namespaces.
-const NETNS: usize = 3;
+/// Its position.
+const MAX_AGE: usize = 8;
 /// The most columns of a namespace's name.
 const NETNS_MOST: usize = 24;
-/// The fewest columns that a process's name is cut to.
-const NAME_LEAST: usize = 2;
+
+/// The columns, and how a narrow terminal narrows them. Without the side, the service shows it (`:80`,
+/// `to …`).
+fn layout(several_namespaces: bool) -> Vec<Column> {
+    let cut = |least, by| Narrow::Cut(Cut { least, by });
+    let mut columns = COLUMNS.map(|(heading, align)| Column::new(heading, align));
+    let [_, side, service, netns, owner, _, recv_q, age, max_age] = &mut columns;
+    let step = |column: &mut Column, rank, narrow| {
+        column.steps.push(Step {
+            rank,
+            when: When::Always,
+            narrow,
+        });
+    };
+    step(side, 0, Narrow::Drop);
+    for (rank, of_service, of_owner) in [(1, 20, 24), (3, 14, 19), (5, 9, 15)] {
+        step(service, rank, cut(of_service, style::cut_start));
+        step(owner, rank, cut(of_owner, columns::cut_owner));
+    }
+    step(age, 2, Narrow::Replace(MAX_AGE));
+    step(recv_q, 4, Narrow::Drop);
+    step(netns, 5, cut(10, style::cut));
+    netns.is_spare = !several_namespaces;
+    max_age.is_spare = true;
+    columns.into()
+}
 
 pub fn table(report: &Report<'_>, view: &View, out: &mut impl Write) -> io::Result<()> {
     let mut groups = order::groups(report, view.sort);
@@ -36,22 +59,12 @@ pub fn table(report: &Report<'_>, view: &View, out: &mut impl Write) -> io::Resu
     if groups.is_empty() {
         return Ok(());
     }
-    let is_shown = |at: usize| at != NETNS || report.snapshot.only_namespace().is_none();
-    let columns = COLUMNS.into_iter().enumerate();
     let row = |group: &Group| {
-        let cells = cells(report, group).into_iter().enumerate();
-        let cells = cells.filter(|(at, _)| is_shown(*at)).map(|(_, cell)| cell);
-        (cells.collect(), group.state == State::CloseWait)
+        let cells = cells(report, group).into();
+        (cells, group.state == State::CloseWait)
     };
     let grid = Grid {
-        columns: columns
-            .filter(|(at, _)| is_shown(*at))
-            .map(|(_, (heading, align, fit))| Column {
-                heading: heading.to_owned(),
-                align,
-                fit,
-            })
-            .collect(),
+        columns: layout(report.snapshot.only_namespace().is_none()),
         rows: groups.iter().map(row).collect(),
         note: units::more(all - groups.len(), "group"),
         total: None,
@@ -60,7 +73,7 @@ pub fn table(report: &Report<'_>, view: &View, out: &mut impl Write) -> io::Resu
     grid.write(view.look, true, out)
 }
 
-fn cells(report: &Report<'_>, group: &Group) -> [String; 8] {
+fn cells(report: &Report<'_>, group: &Group) -> [String; 9] {
     let protocol = match group.protocol {
         Protocol::Tcp | Protocol::Subflow => "",
         Protocol::Mptcp => " mptcp",
@@ -72,19 +85,19 @@ fn cells(report: &Report<'_>, group: &Group) -> [String; 8] {
         State::Listen => "-".to_owned(),
         _ => format!("{}/{}/{}", queue.zero, queue.one, queue.more),
     };
-    let age = match group.idle {
-        Some(idle) => format!(
-            "{}{} / {}",
-            if group.state == State::CloseWait {
-                "≥"
-            } else {
-                ""
-            },
-            units::duration(idle.p50_ms),
-            units::duration(idle.max_ms)
-        ),
-        None => "-".to_owned(),
+    let least = match group.state {
+        State::CloseWait => "≥",
+        _ => "",
     };
+    let [age, max_age] = match group.idle {
+        Some(idle) => {
+            let (p50, max) = (units::duration(idle.p50_ms), units::duration(idle.max_ms));
+            [format!("{least}{p50} / {max}"), format!("{least}{max}")]
+        }
+        None => ["-", "-"].map(str::to_owned),
+    };
+    let mut netns = names::netns_of(report, group.netns);
+    style::cut(&mut netns, NETNS_MOST);
     [
         group.protocol.state_name(group.state).to_owned(),
         match group.protocol {
@@ -92,27 +105,11 @@ fn cells(report: &Report<'_>, group: &Group) -> [String; 8] {
             _ => group.service.side().map_or("-", Side::name).to_owned(),
         },
         names::service_of(report, group.netns, group.service, group.protocol) + protocol,
-        style::cut(&names::netns_of(report, group.netns), NETNS_MOST),
+        netns,
         names::owner_of(report, &group.owner),
         units::count(group.sockets),
         queue,
         age,
+        max_age,
     ]
-}
-
-/// An owner in fewer columns: the name gives way first, the pid last.
-fn cut_owner(owner: &str, width: usize) -> String {
-    let Some((name, rest)) = owner.rfind('[').map(|at| owner.split_at(at)) else {
-        return style::cut(owner, width);
-    };
-    let rest = if owner.width() > width {
-        rest.replace(" (not accepted)", " queued")
-    } else {
-        rest.to_owned()
-    };
-    let room = width.saturating_sub(rest.width());
-    style::cut(
-        &format!("{}{rest}", style::cut(name, room.max(NAME_LEAST))),
-        width,
-    )
 }
