@@ -60,9 +60,9 @@ const TAKE_RAW: [&str; 11] = [
     "fuzz.rs",
     "renderer/format/plugin.rs",
     "renderer/page/diagram.rs",
-    "renderer/findings/steps/halt.rs",
     "renderer/findings/steps/list.rs",
     "renderer/findings/steps/place.rs",
+    "renderer/findings/steps/step.rs",
     "renderer/guard.rs",
     // Of a page that went through the guard.
     "renderer/live.rs",

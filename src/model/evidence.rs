@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Endpoint, FdLimit, Halt, Name, Pid, Sibling, Title, Words};
+use super::{Container, Endpoint, FdLimit, Halt, Name, Pid, Sibling, Title, Words};
 
 /// Facts about one process. They are read only for processes that hold suspicious sockets.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -74,6 +74,12 @@ pub struct Inside {
     pub jcmd: Option<Name>,
     /// Its standard error is a file that is not empty.
     pub logs: bool,
+    /// The hard limit of its open files; `None` if there is none, or it could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_files: Option<u64>,
+    /// What can restart it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manager: Option<Manager>,
 }
 
 impl Inside {
@@ -81,6 +87,29 @@ impl Inside {
     pub fn is_unknown(&self) -> bool {
         *self == Inside::default()
     }
+}
+
+/// What runs a process and can restart it, by the path of its control group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Manager {
+    /// A service of systemd.
+    Service {
+        name: Name,
+        of: ServiceManager,
+    },
+    Container(Container),
+}
+
+/// The systemd that runs a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServiceManager {
+    System,
+    /// That of a user, by the user's id.
+    User(u32),
+    /// That of the container in which the process runs.
+    Container,
 }
 
 /// The runtime of a program, by its executable and libraries.

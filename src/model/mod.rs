@@ -35,8 +35,8 @@ pub use charset::Charset;
 pub use detail::{Detail, DetailRef, DetailSet, Details};
 pub use endpoint::Endpoint;
 pub use evidence::{
-    Cpu, Epoll, Evidence, Inside, Lock, LockOwner, LockPlace, NamedThreads, Runtime, Threads, Wait,
-    WaitKind, WaitTarget,
+    Cpu, Epoll, Evidence, Inside, Lock, LockOwner, LockPlace, Manager, NamedThreads, Runtime,
+    ServiceManager, Threads, Wait, WaitKind, WaitTarget,
 };
 pub use figures::{Figure, FigureValue};
 pub use gap::{Gap, GapKind};

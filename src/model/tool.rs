@@ -1,39 +1,53 @@
-//! Debugging tools that next steps suggest, and which of them are installed.
+//! Tools that next steps suggest, and which of them are installed.
 
 use serde::{Deserialize, Serialize};
 
-/// A debugging tool.
+/// A tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Tool {
     Closewait,
     Curl,
     Dlv,
+    Docker,
     Gdb,
     Jcmd,
     Lsof,
+    LxcStop,
+    Nerdctl,
     Node,
     Nsenter,
+    Podman,
+    Prlimit,
     PySpy,
     Rbspy,
     Setpriv,
+    Ss,
     Strace,
+    Systemctl,
     Wget,
 }
 
 impl Tool {
-    pub const ALL: [Tool; 13] = [
+    pub const ALL: [Tool; 20] = [
         Tool::Closewait,
         Tool::Curl,
         Tool::Dlv,
+        Tool::Docker,
         Tool::Gdb,
         Tool::Jcmd,
         Tool::Lsof,
+        Tool::LxcStop,
+        Tool::Nerdctl,
         Tool::Node,
         Tool::Nsenter,
+        Tool::Podman,
+        Tool::Prlimit,
         Tool::PySpy,
         Tool::Rbspy,
         Tool::Setpriv,
+        Tool::Ss,
         Tool::Strace,
+        Tool::Systemctl,
         Tool::Wget,
     ];
 
@@ -43,15 +57,22 @@ impl Tool {
             Tool::Closewait => "closewait",
             Tool::Curl => "curl",
             Tool::Dlv => "dlv",
+            Tool::Docker => "docker",
             Tool::Gdb => "gdb",
             Tool::Jcmd => "jcmd",
             Tool::Lsof => "lsof",
+            Tool::LxcStop => "lxc-stop",
+            Tool::Nerdctl => "nerdctl",
             Tool::Node => "node",
             Tool::Nsenter => "nsenter",
+            Tool::Podman => "podman",
+            Tool::Prlimit => "prlimit",
             Tool::PySpy => "py-spy",
             Tool::Rbspy => "rbspy",
             Tool::Setpriv => "setpriv",
+            Tool::Ss => "ss",
             Tool::Strace => "strace",
+            Tool::Systemctl => "systemctl",
             Tool::Wget => "wget",
         }
     }

@@ -10,6 +10,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use crate::lab::{Lab, Lack, closewait, left_out, once_possible, run};
+use crate::placement::Group;
 
 /// The views to compare: everything that a command can show.
 const VIEWS: [&str; 34] = [
@@ -122,6 +123,13 @@ fn a_redacted_recording_has_no_address_or_name_of_the_host_in_its_bytes() {
     let mut secrets: Vec<Vec<u8>> = [comm.trim(), "daemon", "nobody", "www-data"]
         .map(|name| name.as_bytes().to_vec())
         .to_vec();
+    let service = format!("closewait-masked-{}.service", std::process::id());
+    let group = Group::new(&service);
+    let leak = lab.start("leak", &["connections=2"]);
+    if let Some(group) = &group {
+        group.add(leak.pid());
+        secrets.push(service.into_bytes());
+    }
     if cgroup.len() > 1 {
         secrets.push(cgroup.as_bytes().to_vec());
     }
@@ -181,7 +189,7 @@ fn a_redacted_recording_has_no_address_or_name_of_the_host_in_its_bytes() {
         };
         assert_eq!(said(plain), said(masked));
     }
-    drop((kept, mapped, client));
+    drop((kept, mapped, client, leak));
 }
 
 #[test]

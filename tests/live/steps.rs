@@ -1,14 +1,17 @@
 //! Next steps: each is advice, or a command that a shell can run as printed.
 
+use std::fs;
 use std::process::Command;
 
 use serde_json::Value;
 
 use crate::accuse::array;
-use crate::lab::{Age, Lab, Lack, Program, Run, closewait, left_out, run};
+use crate::lab::{Age, Lab, Lack, Program, Run, closewait, left_out, run, sockets_of, until};
+use crate::placement::Group;
 
 /// The first words of advice; everything else is a command.
-const ADVICE: [&str; 6] = [
+const ADVICE: [&str; 7] = [
+    "as relief, ",
     "look at ",
     "make accept() faster",
     "run ",
@@ -66,6 +69,107 @@ fn every_step_runs_as_printed_in_its_namespace_and_from_outside() {
     assert!(check(&outside, &ports) >= programs.len(), "{outside:#}");
 }
 
+#[test]
+fn relief_comes_after_the_evidence_and_does_what_it_says() {
+    let programs = ["bash", "prlimit", "ss"];
+    if let Some(missing) = programs.into_iter().find(|program| !has(program)) {
+        return left_out(Lack::Program(missing));
+    }
+    let name = format!("closewait-relief-{}.service", std::process::id());
+    let Some(group) = Group::new(&name) else {
+        return;
+    };
+    let lab = Lab::new();
+    let leak = lab.start("leak", &["connections=30"]);
+    group.add(leak.pid());
+    let pid = leak.pid();
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
+    let limit = format!("--nofile={}:4096", open + 1);
+    assert_eq!(
+        bash(&["-c", &format!("prlimit --pid {pid} {limit}")]).code,
+        0
+    );
+    lab.lingering(leak.port(), leak.connections(), Age::Least);
+    let steps = steps_of(&lab.json(&[]), leak.port());
+    let at = |start: &str| {
+        let mut each = steps.iter();
+        let found = each.position(|step| step.starts_with(start));
+        found.unwrap_or_else(|| panic!("no {start:?} in {steps:#?}"))
+    };
+    let record = at(&format!("{} record /tmp/incident-", closewait().display()));
+    let list = at(&format!("{} list ", closewait().display()));
+    let files = at(&format!("prlimit --pid {pid} --nofile={}:", 2 * (open + 1)));
+    let restart = at(&format!("systemctl restart {name}"));
+    let kill = at(&format!(
+        "ss -K -t state close-wait 'sport = :{}'",
+        leak.port()
+    ));
+    assert_eq!(record, 0, "{steps:#?}");
+    assert!(
+        list < files && files < restart && restart < kill,
+        "{steps:#?}"
+    );
+
+    // On the screen are at most six, and these are among them.
+    let screen = lab.closewait(&[]).stdout;
+    let shown = screen.lines().filter(|line| line.starts_with("    → "));
+    assert_eq!(shown.count(), 6, "{screen}");
+
+    let raised = bash(&["-c", &steps[files]]);
+    assert_eq!((raised.code, raised.stderr.as_str()), (0, ""), "{steps:#?}");
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let files = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let words: Vec<&str> = files.unwrap().split_whitespace().collect();
+    assert_eq!(words[3..5], [(2 * (open + 1)).to_string().as_str(), "4096"]);
+    // Only where the kernel can: it closes the sockets, and the program keeps its descriptors.
+    bash(&["-c", &steps[kill]]);
+    let port = leak.port().to_string();
+    let left = lab.json(&["list", "--port", &port, "--state", "close-wait"]);
+    if sockets_of(&left).count() == leak.connections() {
+        return left_out(Lack::Kernel("CONFIG_INET_DIAG_DESTROY is not set"));
+    }
+    assert_eq!(sockets_of(&left).count(), 0, "{left:#}");
+    let still = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
+    assert_eq!(still, open);
+}
+
+#[test]
+fn sockets_are_not_closed_where_one_in_use_would_match() {
+    let lab = Lab::new();
+    let leak = lab.start("leak", &["connections=110"]);
+    lab.lingering(leak.port(), leak.connections(), Age::Least);
+    let kills = |steps: &[String]| steps.iter().any(|step| step.starts_with("ss -K "));
+    let steps = steps_of(&lab.json(&[]), leak.port());
+    assert!(kills(&steps), "{steps:#?}");
+    // Of another program, on the same port of another address: it has just been closed.
+    let address = std::net::Ipv4Addr::new(127, 0, 0, 9);
+    let listener = std::net::TcpListener::bind((address, leak.port())).unwrap();
+    let client = std::net::TcpStream::connect((address, leak.port())).unwrap();
+    let (served, _) = listener.accept().unwrap();
+    drop(client);
+    let steps = until("findings with a young socket", || {
+        let document = lab.json(&[]);
+        match document["states"]["CLOSE_WAIT"].as_u64() {
+            Some(111) => Ok(steps_of(&document, leak.port())),
+            count => Err(format!("{count:?}")),
+        }
+    });
+    assert!(!kills(&steps), "{steps:#?}");
+    drop(served);
+}
+
+/// The steps of the worst finding at a port.
+fn steps_of(document: &Value, port: u16) -> Vec<String> {
+    let mut findings = array(document, "findings");
+    let found = findings.find(|finding| finding["local_port"] == u64::from(port));
+    let steps = array(found.expect("a finding"), "next_steps");
+    steps
+        .map(|step| step.as_str().unwrap().to_owned())
+        .collect()
+}
+
 fn port(program: &Program) -> u64 {
     let facts = ["server_port", "port"].map(|name| &program.facts[name]);
     facts.into_iter().find_map(Value::as_u64).unwrap()
@@ -115,6 +219,13 @@ fn check_step(step: &str, finding: &Value) {
         let parts = array(finding, "parts").map(|part| part["sockets"].as_u64().unwrap());
         let all = finding["sockets"].as_u64().unwrap() + parts.sum::<u64>();
         assert_eq!(all, sockets as u64, "{step}");
+    } else if let Some(file) = command.strip_prefix(&format!("{this} record ")) {
+        // It does not replace the file of another run.
+        let file = file.rsplit(' ').next().unwrap();
+        let _ = fs::remove_file(file);
+        let ran = bash(&["-c", step]);
+        assert_eq!(ran.code, 0, "{step}: {}", ran.stderr);
+        fs::remove_file(file).unwrap();
     } else if tool == this || (HARMLESS.contains(&tool) && has(tool)) {
         let ran = bash(&["-c", step]);
         assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{step}");

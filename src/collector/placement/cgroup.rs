@@ -25,26 +25,35 @@ const ID_LEAST: usize = 12;
 ///
 /// Version 2 comes first, then systemd's own hierarchy of version 1, then the others. Root groups come last.
 pub fn of_process(text: &[u8]) -> Option<Cgroup> {
-    let mut paths: Vec<(u8, &[u8])> = text
-        .split(|byte| *byte == b'\n')
-        .filter_map(|line| {
-            let mut fields = line.splitn(3, |byte| *byte == b':');
-            let (hierarchy, controllers) = (fields.next()?, fields.next()?);
-            let path = fields.next().filter(|path| path.starts_with(b"/"))?;
-            let rank = match (hierarchy, controllers) {
-                (b"0", b"") => 0,
-                (_, b"name=systemd") => 1,
-                _ => 2,
-            };
-            Some((rank, path))
-        })
-        .collect();
+    let mut paths: Vec<(u8, &[u8])> = ranked(text).collect();
     paths.sort_by_key(|(rank, path)| (*path == b"/", *rank));
     let cgroups: Vec<Cgroup> = paths.iter().map(|(_, path)| of_path(path)).collect();
     Some(Cgroup {
         path: cgroups.first()?.path.clone(),
         unit: cgroups.iter().find_map(|cgroup| cgroup.unit.clone()),
         container: cgroups.iter().find_map(|cgroup| cgroup.container.clone()),
+    })
+}
+
+/// The paths in the text of /proc/PID/cgroup, and whether each is in a hierarchy of systemd.
+pub fn paths(text: &[u8]) -> impl Iterator<Item = (bool, &[u8])> {
+    ranked(text).map(|(rank, path)| (rank < OTHER, path))
+}
+
+/// The rank of a hierarchy of version 1 that is not systemd's.
+const OTHER: u8 = 2;
+
+fn ranked(text: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    text.split(|byte| *byte == b'\n').filter_map(|line| {
+        let mut fields = line.splitn(3, |byte| *byte == b':');
+        let (hierarchy, controllers) = (fields.next()?, fields.next()?);
+        let path = fields.next().filter(|path| path.starts_with(b"/"))?;
+        let rank = match (hierarchy, controllers) {
+            (b"0", b"") => 0,
+            (_, b"name=systemd") => 1,
+            _ => OTHER,
+        };
+        Some((rank, path))
     })
 }
 

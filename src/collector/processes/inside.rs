@@ -1,10 +1,13 @@
 //! How a process sees the system, for tools that must run the same way: its number in its own PID
-//! namespace, its files, its user, and the tools beside its executable.
+//! namespace, its files, its user, and the tools beside its executable. And what can give it more
+//! descriptors, or restart it.
 
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use crate::collector::processes::halt::CGROUP_MAX;
+use crate::collector::processes::manager;
 use crate::collector::procfs::status_numbers;
 use crate::collector::tools::is_program;
 use crate::collector::{file, watchdog};
@@ -38,7 +41,20 @@ pub(super) fn inside(root: &Path) -> Inside {
         logs: !is_stuck
             && watchdog::with_timeout(move || file::metadata(&stderr))
                 .is_ok_and(|stderr| stderr.is_file() && stderr.len() > 0),
+        max_files: file::text(&root.join("limits"))
+            .ok()
+            .and_then(|limits| max_files(&limits)),
+        manager: file::head(&root.join("cgroup"), CGROUP_MAX)
+            .ok()
+            .and_then(|cgroup| manager::of(&cgroup)),
     }
+}
+
+/// The hard limit in the line `Max open files            1024                 4096    files`.
+fn max_files(limits: &str) -> Option<u64> {
+    let mut lines = limits.lines();
+    let rest = lines.find_map(|line| line.strip_prefix("Max open files"))?;
+    rest.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 /// Whether it is in another mount namespace than the reader.
@@ -66,6 +82,14 @@ mod tests {
         assert_eq!(effective(status, "Uid:"), Some(33));
         assert_eq!(effective(status, "Gid:"), None);
         assert_eq!(effective("Uid:\tx\ty\n", "Uid:"), None);
+    }
+
+    #[test]
+    fn a_hard_limit_is_a_number_or_there_is_none() {
+        let of = |line: &str| max_files(&format!("Limit  Soft Limit  Hard Limit\n{line}\n"));
+        assert_eq!(of("Max open files   1024   4096   files"), Some(4096));
+        assert_eq!(of("Max open files   1024   unlimited   files"), None);
+        assert_eq!(of("Max open files   1024"), None);
     }
 
     #[test]

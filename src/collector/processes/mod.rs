@@ -11,6 +11,7 @@ mod epoll;
 mod halt;
 mod inside;
 mod locks;
+mod manager;
 mod runtime;
 mod thread_names;
 mod threads;

@@ -7,8 +7,8 @@ mod masks;
 use self::masks::Masks;
 use super::{Recording, RecordingError, facts_of};
 use crate::model::{
-    BlindSpot, Cgroup, Container, Evidence, Halt, Name, NamedThreads, Namespace, Title, Users,
-    WaitTarget,
+    BlindSpot, Cgroup, Container, Evidence, Halt, Manager, Name, NamedThreads, Namespace, Title,
+    Users, WaitTarget,
 };
 
 impl Recording {
@@ -130,6 +130,11 @@ impl Masks {
         let inside = &mut evidence.inside;
         for path in [&mut inside.exe, &mut inside.jcmd].into_iter().flatten() {
             *path = self.name("file", path);
+        }
+        match &mut inside.manager {
+            Some(Manager::Service { name, .. }) => *name = self.unit(name),
+            Some(Manager::Container(container)) => self.container(Some(container)),
+            None => {}
         }
         for (local, remote) in &mut evidence.polled {
             (*local, *remote) = (self.endpoint(*local), self.endpoint(*remote));

@@ -45,7 +45,7 @@ fn is_frozen(group: &Group) -> bool {
 
 /// The container or systemd unit whose own group a path is. Groups inside and around it have states and
 /// limits of their own.
-pub(super) fn whose(path: &[u8]) -> (Option<Container>, Option<Name>) {
+pub(in crate::collector::processes) fn whose(path: &[u8]) -> (Option<Container>, Option<Name>) {
     // crun puts the processes of a container one level down.
     let path = path.strip_suffix(b"/container").unwrap_or(path);
     let mut parts = path.rsplitn(2, |byte| *byte == b'/');

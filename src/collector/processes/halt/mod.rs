@@ -11,6 +11,7 @@ mod vfork;
 use std::path::Path;
 
 use crate::collector::file;
+pub(super) use crate::collector::processes::halt::freezer::whose;
 pub(super) use crate::collector::processes::halt::hierarchy::Hierarchies;
 use crate::collector::processes::halt::quota::Limits;
 use crate::collector::processes::threads::{
@@ -20,7 +21,7 @@ use crate::collector::procfs::{comm, status_field};
 use crate::model::{Freezer, Halt, Pid, Tracer, Wait};
 
 /// The most bytes of /proc/PID/cgroup: one line per hierarchy, with a path of up to 4 kB.
-const CGROUP_MAX: u64 = 128 * 1024;
+pub(super) const CGROUP_MAX: u64 = 128 * 1024;
 
 /// The control groups of a process at the first reading.
 #[derive(Debug, Default)]

@@ -1,5 +1,6 @@
 //! What to do about a culprit.
 
+use crate::classifier::Report;
 use crate::classifier::culprit::Culprit;
 use crate::classifier::finding::Finding;
 use crate::classifier::process::HaltReason;
@@ -9,7 +10,7 @@ use crate::model::{Endpoint, Evidence, Pid, Runtime};
 use crate::renderer::findings::steps::halt;
 use crate::renderer::findings::steps::step::Step;
 
-pub(super) fn steps(finding: &Finding) -> Vec<Step> {
+pub(super) fn steps(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
     let step = match finding.culprit {
         Some(Culprit::Halted(pid, HaltReason::Stopped)) => {
             let evidence = finding.evidence.iter();
@@ -23,14 +24,14 @@ pub(super) fn steps(finding: &Finding) -> Vec<Step> {
         }
         Some(Culprit::Halted(pid, hold)) => {
             return evidence_of(finding, pid)
-                .map_or_else(Vec::new, |evidence| halt::steps(evidence, hold));
+                .map_or_else(Vec::new, |evidence| halt::steps(report, evidence, hold));
         }
         Some(Culprit::Throttled(pid) | Culprit::FileLock(pid)) => {
             return evidence_of(finding, pid).map_or_else(Vec::new, halt::beside);
         }
         Some(Culprit::Backend(remote)) => {
             let limits = finding.evidence.iter().find_map(limit_of);
-            return of_chain(finding, remote)
+            return of_chain(report, finding, remote)
                 .into_iter()
                 .chain(limits)
                 .collect();
@@ -39,7 +40,9 @@ pub(super) fn steps(finding: &Finding) -> Vec<Step> {
             "look for {thread} in the stacks: it holds the lock"
         )),
         Some(Culprit::FarEnd(ServiceEnd::One(service))) => match service.at {
-            ServedAt::Remote(remote) if goes_on(finding) => return of_chain(finding, remote),
+            ServedAt::Remote(remote) if goes_on(finding) => {
+                return of_chain(report, finding, remote);
+            }
             ServedAt::Remote(remote) => {
                 Step::advice(format!("look at {remote}: it has not closed its end"))
             }
@@ -84,7 +87,7 @@ fn goes_on(finding: &Finding) -> bool {
 }
 
 /// The end of the chain: the services before it wait as the program does.
-fn of_chain(finding: &Finding, remote: Endpoint) -> Vec<Step> {
+fn of_chain(report: &Report<'_>, finding: &Finding, remote: Endpoint) -> Vec<Step> {
     let last = finding.chain.last();
     let keepers = last.map_or([].as_slice(), |last| &last.idle_transactions);
     if let Some(held_by) = keepers.first() {
@@ -107,7 +110,7 @@ fn of_chain(finding: &Finding, remote: Endpoint) -> Vec<Step> {
         })
     });
     if let Some((evidence, hold)) = halted {
-        return halt::steps(evidence, hold);
+        return halt::steps(report, evidence, hold);
     }
     let remote = last.map_or(remote, |last| {
         last.awaited()

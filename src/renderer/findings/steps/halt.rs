@@ -1,17 +1,22 @@
 //! What lets a process run again.
 
+use crate::classifier::Report;
 use crate::classifier::process::{HaltReason, throttled};
-use crate::model::{Engine, Evidence, Freezer, Name, Pid, Version};
-use crate::renderer::findings::halt::{ID_SHOWN, is_id, named};
-use crate::renderer::findings::steps::step::Step;
+use crate::model::{Engine, Evidence, Freezer, Pid, Tool, Version};
+use crate::renderer::findings::halt::named;
+use crate::renderer::findings::steps::restart::{container_id, on_host};
+use crate::renderer::findings::steps::step::{Step, quoted};
 
 const ON_PURPOSE: &str = "if it was not stopped on purpose";
 
 /// What ends it.
-pub(super) fn steps(evidence: &Evidence, hold: HaltReason) -> Vec<Step> {
+pub(super) fn steps(report: &Report<'_>, evidence: &Evidence, hold: HaltReason) -> Vec<Step> {
     let (halt, pid) = (&evidence.halt, evidence.pid);
     match hold {
-        HaltReason::Frozen => halt.freezer.iter().map(thaw).collect(),
+        HaltReason::Frozen => {
+            let freezer = halt.freezer.iter();
+            freezer.map(|freezer| thaw(report, freezer)).collect()
+        }
         HaltReason::Traced => match (halt.tracer.as_ref()).and_then(|of| Some((of.pid?, &of.name)))
         {
             Some((tracer, name)) => vec![
@@ -65,19 +70,21 @@ pub(super) fn beside(evidence: &Evidence) -> Vec<Step> {
 }
 
 /// What thaws a group, by what most likely froze it.
-fn thaw(freezer: &Freezer) -> Step {
-    let id = freezer.container.as_ref().and_then(|of| plain(&of.id));
-    let engine = freezer.container.as_ref().and_then(|of| of.engine);
-    let command = match engine {
-        Some(Engine::Docker) => Some("docker unpause"),
-        Some(Engine::Podman) => Some("podman unpause"),
-        Some(Engine::Nerdctl) => Some("nerdctl unpause"),
-        Some(Engine::Lxc) => Some("lxc-unfreeze -n"),
-        None => None,
-    };
-    if let Some((command, id)) = command.zip(id) {
-        let id = id.get(..ID_SHOWN).filter(|_| is_id(id)).unwrap_or(id);
-        return Step::run(format!("{command} {id}")).with(ON_PURPOSE);
+fn thaw(report: &Report<'_>, freezer: &Freezer) -> Step {
+    let container = freezer.container.as_ref();
+    let id = container.and_then(|of| container_id(&of.id));
+    let tool = container
+        .and_then(|of| of.engine)
+        .map(|engine| match engine {
+            Engine::Docker => (Tool::Docker, "docker unpause"),
+            Engine::Podman => (Tool::Podman, "podman unpause"),
+            Engine::Nerdctl => (Tool::Nerdctl, "nerdctl unpause"),
+            // A tool of the same package.
+            Engine::Lxc => (Tool::LxcStop, "lxc-unfreeze -n"),
+        });
+    if let Some(((tool, command), id)) = tool.zip(id) {
+        let step = Step::run(format!("{command} {id}")).with(ON_PURPOSE);
+        return on_host(report, tool, step);
     }
     let (file, word) = match freezer.version {
         Version::V1 => ("freezer.state", "THAWED"),
@@ -91,37 +98,5 @@ fn thaw(freezer: &Freezer) -> Step {
             None => Step::advice(format!("write {word} to {file} of that control group")),
         },
         None => Step::advice("thaw the control group on the host: it is not visible here"),
-    }
-}
-
-/// A name that needs no quotes in a shell; otherwise `None`.
-fn plain(name: &Name) -> Option<&str> {
-    let text = std::str::from_utf8(name.bytes()).ok()?;
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_./:@,=+-".contains(c);
-    (!text.is_empty() && !text.starts_with('-') && text.chars().all(is_plain)).then_some(text)
-}
-
-/// A name in quotes if a shell needs them; `None` if a terminal would not show it as it is.
-fn quoted(name: &Name) -> Option<String> {
-    if let Some(text) = plain(name) {
-        return Some(text.to_owned());
-    }
-    let text = std::str::from_utf8(name.bytes()).ok()?;
-    let is_shown = |c: char| c == ' ' || c.is_ascii_graphic() && c != '\'';
-    text.chars().all(is_shown).then(|| format!("'{text}'"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_is_written_as_a_shell_takes_it_or_not_at_all() {
-        let written = |path: &str| quoted(&Name::new(path.as_bytes()));
-        assert_eq!(written("/sys/fs/a.b-c").as_deref(), Some("/sys/fs/a.b-c"));
-        assert_eq!(written("/a\\x2d b;c").as_deref(), Some("'/a\\x2d b;c'"));
-        for hostile in ["/a'b", "/a\nb", "/\u{1b}[31m", "/é"] {
-            assert_eq!(written(hostile), None, "{hostile:?}");
-        }
     }
 }

@@ -129,14 +129,14 @@ fn to(addr: IpAddr) -> String {
 }
 
 /// How a namespace is chosen.
-pub(super) enum Within<'a> {
+enum Within<'a> {
     /// It is the tool's own, or there are no words for it.
     Own,
     Named(&'a str),
     Numbered(u64),
 }
 
-pub(super) fn within(namespace: &Namespace) -> Within<'_> {
+fn within(namespace: &Namespace) -> Within<'_> {
     match (&namespace.asked, namespace.inode) {
         (Some(name), inode) => match (plain(name), inode) {
             (Some(name), _) => Within::Named(name),
@@ -144,6 +144,15 @@ pub(super) fn within(namespace: &Namespace) -> Within<'_> {
             (None, None) => Within::Own,
         },
         (None, _) => Within::Own,
+    }
+}
+
+/// The option of another command that reads the namespace: ` -N blue`, or nothing.
+pub(super) fn namespace_option(report: &Report<'_>, set: &SocketSet) -> String {
+    match within(report.snapshot.netns(set.netns)) {
+        Within::Own => String::new(),
+        Within::Named(name) => format!(" -N {name}"),
+        Within::Numbered(inode) => format!(" -N {inode}"),
     }
 }
 

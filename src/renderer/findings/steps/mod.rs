@@ -4,6 +4,8 @@ mod culprit;
 mod halt;
 mod list;
 mod place;
+mod relief;
+mod restart;
 mod stack;
 mod step;
 mod waiting;
@@ -17,7 +19,7 @@ use crate::classifier::socket_set::SocketSet;
 use crate::classifier::{Report, hidden_reason};
 use crate::model::{Cause, HiddenReason, Pid, Tool};
 use crate::renderer::findings::meaning::is_helper;
-use crate::renderer::findings::steps::list::{Within, list, within};
+use crate::renderer::findings::steps::list::{list, namespace_option};
 use crate::renderer::findings::steps::place::{Place, closewait};
 use crate::renderer::findings::steps::stack::{log, stack};
 pub use crate::renderer::findings::steps::step::Step;
@@ -27,54 +29,104 @@ const HOLDERS_MAX: usize = 8;
 /// The seconds after which lingering sockets are still there, and after which a leak has grown.
 const STAYS_S: u32 = 10;
 const GROWS_S: u32 = 60;
+/// The most steps on the screen, and how many of them show more, if there are so many.
+const SCREEN: usize = 6;
+const LOOK_LEAST: usize = 2;
 
-/// The steps as text, a line each.
+/// All steps as text, a line each.
 pub fn next_steps(report: &Report<'_>, finding: &Finding) -> Vec<String> {
-    let steps = steps(report, finding);
+    let steps = Plan::of(report, finding).all();
     steps.iter().map(Step::to_string).collect()
 }
 
-/// What to do, the most telling first.
+/// The steps for the screen, in the same order: at most [`SCREEN`], the most useful ones.
 pub fn steps(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
-    let set = &finding.set;
-    let mut steps = Vec::new();
-    match set.cause {
-        Cause::Transient => return steps,
-        Cause::HalfClose if finding.culprit.is_none() => return steps,
-        Cause::DeadDescriptors => steps.extend(of_dead(report, finding)),
-        _ if set.is_age_missing() => {
-            steps.push(look_again(report, set, STAYS_S));
-            steps.push(list(report, finding));
-        }
-        // A running program does not explain idle connections.
-        _ if set.pool_verdict == Some(PoolVerdict::AtRest) => steps.push(list(report, finding)),
-        _ if set.pool_verdict == Some(PoolVerdict::Ambiguous)
-            && finding.severity == Severity::Info =>
-        {
-            steps.push(look_again(report, set, GROWS_S));
-            steps.push(list(report, finding));
-        }
-        _ => {
-            if set.pool_verdict == Some(PoolVerdict::Ambiguous) {
-                steps.push(look_again(report, set, GROWS_S));
+    Plan::of(report, finding).screen()
+}
+
+/// What to do, in this order.
+#[derive(Default)]
+struct Plan {
+    /// What keeps the evidence, before anything changes it.
+    record: Option<Step>,
+    /// What shows more, the most telling first.
+    look: Vec<Step>,
+    /// What lists the sockets.
+    list: Option<Step>,
+    /// What helps for now, the least drastic first.
+    relief: Vec<Step>,
+    explain: Option<Step>,
+}
+
+impl Plan {
+    fn of(report: &Report<'_>, finding: &Finding) -> Plan {
+        let set = &finding.set;
+        let mut plan = Plan::default();
+        let look = &mut plan.look;
+        match set.cause {
+            Cause::Transient => return plan,
+            Cause::HalfClose if finding.culprit.is_none() => return plan,
+            Cause::DeadDescriptors => look.extend(of_dead(report, finding)),
+            _ if set.is_age_missing() => look.push(look_again(report, set, STAYS_S)),
+            // A running program does not explain idle connections.
+            _ if set.pool_verdict == Some(PoolVerdict::AtRest) => {}
+            _ => {
+                let is_ambiguous = set.pool_verdict == Some(PoolVerdict::Ambiguous);
+                if is_ambiguous {
+                    look.push(look_again(report, set, GROWS_S));
+                }
+                if !is_ambiguous || finding.severity > Severity::Info {
+                    look.extend(culprit::steps(report, finding));
+                    look.extend(waiting::steps(report, finding));
+                    look.extend(of_owner(report, finding));
+                    look.extend(of_queue(report, finding));
+                }
             }
-            steps.extend(culprit::steps(finding));
-            steps.extend(waiting::steps(report, finding));
-            steps.extend(of_owner(report, finding));
-            steps.extend(of_queue(report, finding));
-            steps.push(list(report, finding));
         }
-    }
-    let closewait = closewait(report);
-    steps.push(Step::run(format!("{closewait} explain {}", set.cause)));
-    let mut known = Vec::new();
-    steps.retain(|step| {
-        !known.contains(step) && {
+        let mut known = Vec::new();
+        look.retain(|step| {
+            let is_new = !known.contains(step);
             known.push(step.clone());
-            true
+            is_new
+        });
+        let closewait = closewait(report);
+        plan.list = match set.cause {
+            // The descriptors themselves are in no table.
+            Cause::DeadDescriptors => finding.evidence.first().map(|evidence| {
+                let pid = evidence.pid;
+                Step::run(format!("{closewait} list --pid {pid}"))
+            }),
+            _ => Some(list(report, finding)),
+        };
+        plan.explain = Some(Step::run(format!("{closewait} explain {}", set.cause)));
+        if finding.severity > Severity::Info {
+            // A second look begins with a recording.
+            let looks_again =
+                set.is_age_missing() || set.pool_verdict == Some(PoolVerdict::Ambiguous);
+            plan.record = relief::record(report, set).filter(|_| !looks_again);
+            plan.relief = relief::steps(report, finding);
         }
-    });
-    steps
+        plan
+    }
+
+    fn all(self) -> Vec<Step> {
+        let before = self.record.into_iter().chain(self.look).chain(self.list);
+        before.chain(self.relief).chain(self.explain).collect()
+    }
+
+    /// Without what the screen has no room for: the explanation, the later steps that show more, and
+    /// the more drastic relief.
+    fn screen(mut self) -> Vec<Step> {
+        let others = usize::from(self.record.is_some()) + usize::from(self.list.is_some());
+        if others + self.look.len() + self.relief.len() >= SCREEN {
+            self.explain = None;
+        }
+        let room = SCREEN.saturating_sub(others + self.relief.len());
+        self.look.truncate(room.max(LOOK_LEAST));
+        let room = SCREEN.saturating_sub(others + self.look.len());
+        self.relief.truncate(room);
+        self.all()
+    }
 }
 
 /// What to run on the owner, if that can show more.
@@ -150,18 +202,12 @@ fn of_dead(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
     let dead = place.network(Tool::Lsof, &format!("-nP -p {pid} | grep -w sock"));
     let mut steps = vec![dead];
     steps.extend(stack(&place));
-    let closewait = closewait(report);
-    steps.push(Step::run(format!("{closewait} list --pid {pid}")));
     steps
 }
 
 /// A second look, some seconds later, which shows whether they stay or grow.
 fn look_again(report: &Report<'_>, set: &SocketSet, seconds: u32) -> Step {
-    let within = match within(report.snapshot.netns(set.netns)) {
-        Within::Own => String::new(),
-        Within::Named(name) => format!(" -N {name}"),
-        Within::Numbered(inode) => format!(" -N {inode}"),
-    };
+    let within = namespace_option(report, set);
     let closewait = closewait(report);
     Step::run(format!(
         "f=$(mktemp -d)/cw; {closewait} record{within} $f; sleep {seconds}; {closewait} diff $f now"

@@ -118,10 +118,11 @@ pub(super) fn first(report: &Report<'_>, tool: Tool, step: Step) -> Step {
     step.with(match tool {
         Tool::Dlv => "first: go install github.com/go-delve/delve/cmd/dlv@latest".to_owned(),
         Tool::Jcmd => "first install a JDK".to_owned(),
-        Tool::Nsenter | Tool::Setpriv => "first install util-linux".to_owned(),
+        Tool::Nsenter | Tool::Prlimit | Tool::Setpriv => "first install util-linux".to_owned(),
         Tool::PySpy => "first: pip install py-spy".to_owned(),
         Tool::Rbspy => "first: cargo install rbspy".to_owned(),
         Tool::Node => "first install nodejs".to_owned(),
+        Tool::Ss => "first install iproute2".to_owned(),
         other => format!("first install {}", other.name()),
     })
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use unicode_width::UnicodeWidthStr;
 
+use crate::model::Name;
 use crate::renderer::frame::wrapped;
 
 /// What to do next.
@@ -93,6 +94,23 @@ pub(super) fn word(text: &str) -> String {
     }
 }
 
+/// A name that needs no quotes in a shell; otherwise `None`.
+pub(super) fn plain(name: &Name) -> Option<&str> {
+    let text = std::str::from_utf8(name.bytes()).ok()?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_./:@,=+-".contains(c);
+    (!text.starts_with('-') && !text.is_empty() && text.chars().all(is_plain)).then_some(text)
+}
+
+/// A name in quotes if a shell needs them; `None` if a terminal would not show it as it is.
+pub(super) fn quoted(name: &Name) -> Option<String> {
+    if let Some(text) = plain(name) {
+        return Some(text.to_owned());
+    }
+    let text = std::str::from_utf8(name.bytes()).ok()?;
+    let is_shown = |c: char| c == ' ' || c.is_ascii_graphic() && c != '\'';
+    (!text.starts_with('-') && text.chars().all(is_shown)).then(|| format!("'{text}'"))
+}
+
 /// A command in lines of at most `width` columns that a shell joins again; one that cannot be
 /// broken is longer.
 pub(super) fn broken(command: &str, width: usize) -> Vec<String> {
@@ -138,6 +156,16 @@ mod tests {
         assert_eq!(word("http://[::1]:80/?a"), "'http://[::1]:80/?a'");
         assert_eq!(word("it's"), r"'it'\''s'");
         assert_eq!(word(""), "''");
+    }
+
+    #[test]
+    fn a_path_is_written_as_a_shell_takes_it_or_not_at_all() {
+        let written = |path: &str| quoted(&Name::new(path.as_bytes()));
+        assert_eq!(written("/sys/fs/a.b-c").as_deref(), Some("/sys/fs/a.b-c"));
+        assert_eq!(written("/a\\x2d b;c").as_deref(), Some("'/a\\x2d b;c'"));
+        for hostile in ["-a b", "/a'b", "/a\nb", "/\u{1b}[31m", "/é"] {
+            assert_eq!(written(hostile), None, "{hostile:?}");
+        }
     }
 
     #[test]

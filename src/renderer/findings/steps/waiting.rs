@@ -4,6 +4,7 @@ use crate::classifier::Report;
 use crate::classifier::culprit::Culprit;
 use crate::classifier::finding::Finding;
 use crate::model::{Name, Side};
+use crate::renderer::findings::steps::place::closewait;
 use crate::renderer::findings::steps::step::Step;
 
 /// The holders of the other ends, and what frees the descriptors here.
@@ -14,7 +15,8 @@ pub(super) fn steps(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
         return Vec::new();
     };
     let other = set.peers.pids.first().filter(|_| set.waiting.is_some());
-    let other = other.map(|pid| Step::run(format!("closewait --pid {pid}")).with("the other end"));
+    let other = other
+        .map(|pid| Step::run(format!("{} --pid {pid}", closewait(report))).with("the other end"));
     let name = set.by_weight.first();
     let name = name.and_then(|pid| report.holders().name(*pid));
     let name = name.map(Name::to_string);
