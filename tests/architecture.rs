@@ -22,8 +22,8 @@ const MAY_KNOW: [(&str, &[&str]); 20] = [
     ("interrupt", &[]),
     // How far the collector has come.
     ("progress", &["collector"]),
-    // The types that flags are read into.
-    ("cli", &["model", "filter", "collector"]),
+    // The types that flags are read into, and the topics of `help`.
+    ("cli", &["model", "filter", "collector", "explain"]),
     // Which languages and charsets there are.
     ("env", &["explain", "model"]),
     ("manual", &["classifier", "command", "explain"]),
@@ -55,7 +55,9 @@ const IMPURE: [&str; 10] = [
 const RAW: [&str; 5] = [".lossy()", "::lossy", ".raw()", "::raw", "from_utf8"];
 /// The parts behind the collector that may: forms with an escaping of their own, what takes nothing
 /// but plain words, and what reads what this program has written.
-const TAKE_RAW: [&str; 11] = [
+const TAKE_RAW: [&str; 12] = [
+    // An error of clap that is `raw`: main escapes it like all others.
+    "cli/words.rs",
     "command/diff.rs",
     "fuzz.rs",
     "renderer/format/plugin.rs",

@@ -1,171 +1,305 @@
-//! Options of ss, netstat, lsof and other tools that closewait does not have, and what to type instead.
+//! Options and words of ss, netstat, lsof and other tools that closewait does not have, and what to type
+//! instead. That stands in backquotes: options, filters and commands of closewait, or a command of another
+//! tool. `tests/habits.rs` runs them.
 
-const LETTERS: [(char, &str); 11] = [
-    ('s', "`closewait` alone counts sockets by state"),
-    ('K', KILL),
+use crate::model::{Cause, StateSet};
+
+/// How to repeat a reading.
+const REPEAT: &str = "to repeat it, write `closewait watch 2`";
+const SUMMARY: &str = "`closewait` alone counts sockets by state";
+const KILL: &str = "closewait closes no sockets; `ss -K` with a filter does";
+const UNIX: &str = "closewait reads TCP and UDP; for UNIX sockets use `ss -x`";
+const RAW: &str = "closewait reads TCP and UDP; for raw sockets use `ss -w`";
+const EVENTS: &str = "closewait reads one moment; for events use `ss -E`";
+const WHOLE: &str = "every socket is on one line; `-W` keeps all columns";
+const FAMILY: &str = "write `-4` for IPv4, `-6` for IPv6";
+const TABLES: &str = "write `-t` for TCP, `-u` for UDP, `-tu` for both";
+const FORM: &str = "write `--json`, `--jsonl`, `--csv` or `--prometheus`";
+const LIST: &str = "write `closewait list`";
+
+/// Letters, and what to type instead of each.
+const LETTERS: [(&str, &str); 17] = [
+    ("s", SUMMARY),
+    ("K", KILL),
+    ("x", UNIX),
+    ("w", RAW),
     (
-        'x',
-        "closewait reads TCP and UDP; for UNIX sockets use ss -x",
+        "0",
+        "closewait reads TCP and UDP; for packet sockets use `ss -0`",
     ),
     (
-        'w',
-        "closewait reads TCP and UDP; for raw sockets use ss -w",
+        "S",
+        "closewait reads TCP and UDP; for SCTP sockets use `ss -S`",
+    ),
+    ("M", "MPTCP connections are among those of `-t`"),
+    ("E", EVENTS),
+    ("O", WHOLE),
+    ("jJ", FORM),
+    ("zZ", "closewait shows no SELinux contexts; use `ss -Z`"),
+    (
+        "b",
+        "the figures of congestion control are among those of `-i`",
     ),
     (
-        '0',
-        "closewait reads TCP and UDP; for packet sockets use ss -0",
+        "g",
+        "closewait reads sockets; for multicast groups use `netstat -g`",
     ),
-    ('E', "closewait reads one moment; for events use ss -E"),
-    ('O', "every socket is on one line already"),
-    ('j', "write --json"),
-    ('Z', "closewait shows no SELinux contexts; use ss -Z"),
-    ('b', "for the figures of congestion control use -i"),
     (
-        'g',
-        "closewait reads sockets; for multicast groups use netstat -g",
+        "f",
+        "write `-4` or `-6` for a family; to repeat a reading `closewait watch 2`",
     ),
+    ("F", "write the filter itself: `closewait state close-wait`"),
+    ("P", "ports are numbers by default; `-r` shows names"),
+    ("?", "write `--help`"),
 ];
 
-const REPEAT: &str = "to repeat it, write `closewait watch 2`";
-const KILL: &str = "closewait closes nothing; `ss -K FILTER` does";
-const AGE: &str = "write --older-than TIME, or compare readings with `closewait diff`";
-const FORM: &str = "write --json, --jsonl, --csv or --prometheus";
-const END: &str = "write it as a filter: sport = :80, dport = :3306, port = :8080";
-
-const LONG: [(&str, &str); 29] = [
-    ("summary", "`closewait` alone counts sockets by state"),
-    ("watch", REPEAT),
-    ("follow", REPEAT),
-    ("interval", REPEAT),
-    ("refresh", REPEAT),
-    ("kill", KILL),
-    ("close", KILL),
-    (
-        "unix",
-        "closewait reads TCP and UDP; for UNIX sockets use ss -x",
-    ),
-    (
-        "raw",
-        "closewait reads TCP and UDP; for raw sockets use ss -w",
-    ),
-    ("events", "closewait reads one moment; for events use ss -E"),
-    ("oneline", "every socket is on one line already"),
-    (
-        "processes",
-        "processes are shown by default; --program and --pid select them",
-    ),
-    ("process", "write --program NAME or --pid PID"),
-    ("name", "write --program NAME"),
-    ("since", AGE),
-    ("age", AGE),
-    ("min-age", AGE),
-    ("idle", AGE),
-    ("top", "write --limit N"),
+/// Long options, and what to type instead of each.
+const LONG: [(&str, &str); 34] = [
+    ("summary stats statistics", SUMMARY),
     (
         "count",
-        "`closewait` alone counts sockets by state; see also --by",
-    ),
-    ("group-by", "write --by"),
-    ("format", FORM),
-    ("sport", END),
-    ("dport", END),
-    ("src", "write it as a filter: src 10.0.0.0/8"),
-    (
-        "dst",
-        "write --peer 10.0.0.5, or a filter: dst 10.0.0.5:3306",
+        "`closewait` alone counts by state, `--by peer` by peer",
     ),
     (
-        "host",
-        "write --peer 10.0.0.5, or a filter: dst 10.0.0.5:3306",
+        "watch follow interval refresh repeat delay loop",
+        REPEAT,
+    ),
+    ("kill close force", KILL),
+    ("unix", UNIX),
+    ("raw", RAW),
+    ("events", EVENTS),
+    ("oneline no-trunc full", WHOLE),
+    (
+        "processes",
+        "processes are shown by default; `--program nginx` and `--pid 1234` select them",
     ),
     (
-        "remote",
-        "write --peer 10.0.0.5, or a filter: dst 10.0.0.5:3306",
+        "process proc-name name command comm app",
+        "write `--program nginx` or `--pid 1234`",
     ),
     (
-        "namespace",
-        "write -N NAME, or -A for all network namespaces",
+        "since until",
+        "write `--older-than 1h`, or `age lt 1h` for younger sockets",
+    ),
+    ("newer-than younger-than max-age", "write `age lt 1h`"),
+    ("top head tail lines max", "write `--limit 10`"),
+    ("group group-by", "write `--by peer`"),
+    ("format form", FORM),
+    ("yaml", "closewait prints no YAML; write `--json`"),
+    ("sport lport local-port", "write a filter: `sport = :80`"),
+    ("dport rport remote-port", "write a filter: `dport = :3306`"),
+    ("src local", "write a filter: `src 10.0.0.0/8`"),
+    (
+        "dst host remote foreign ip address",
+        "write `--peer 10.0.0.5` or `--peer 10.0.0.5:3306`",
+    ),
+    (
+        "filter",
+        "write the filter itself: `closewait state close-wait`",
+    ),
+    ("family", FAMILY),
+    ("query socket sockets protocol", TABLES),
+    ("namespace", "write `-N NAME`, or `-A` for all of them"),
+    ("all-namespaces", "write `-A`"),
+    (
+        "service",
+        "write `--unit nginx.service`, or `--port http` for a port",
+    ),
+    ("uid", "write `--user 1000`"),
+    (
+        "no-pager",
+        "output never goes through a pager; leave it out",
+    ),
+    ("once", "closewait reads once; leave it out"),
+    ("no-color nocolor", "write `--color never`"),
+    ("colour", "write `--color auto`"),
+    ("debug", "write `-v`"),
+    (
+        "file input",
+        "write `--from FILE` to read a recording, `--output FILE` to write a file",
+    ),
+    (
+        "context contexts",
+        "closewait shows no SELinux contexts; use `ss -Z`",
     ),
 ];
 
-/// What to type in place of an option that does not exist. `flag` is what could not be read, such as
-/// `-T` of the word `-iTCP`.
+/// Words that stand where a command or a filter is expected.
+const WORDS: [(&str, &str); 15] = [
+    ("json jsonl csv prometheus", FORM),
+    ("yaml", "closewait prints no YAML; write `--json`"),
+    ("wide", "write `-W`"),
+    ("top monitor live follow loop repeat", REPEAT),
+    ("summary stats statistics count", SUMMARY),
+    (
+        "ls ps show get netstat ss sockets connections conns print",
+        LIST,
+    ),
+    ("status health test nagios", "write `closewait check`"),
+    ("kill close", KILL),
+    (
+        "save dump capture snapshot export",
+        "write `closewait record FILE`",
+    ),
+    (
+        "why describe info doc docs man manual",
+        "write `closewait explain never-closed`, or `closewait man` for the manual page",
+    ),
+    ("compare", "write `closewait diff EARLIER LATER`"),
+    ("states", "write `--by state`"),
+    ("ports", "write `--by port`"),
+    ("processes programs apps", "write `--by program`"),
+    ("peers clients hosts", "write `--by peer`"),
+];
+
+/// The hint in a row with this word.
+fn among<const N: usize>(rows: &[(&str, &'static str); N], word: &str) -> Option<&'static str> {
+    let row = rows
+        .iter()
+        .find(|(words, _)| words.split(' ').any(|known| known == word))?;
+    Some(row.1)
+}
+
+/// What to type in place of an option that does not exist. `flag` is what could not be read: of the
+/// word `-iTCP` it is `-T`.
+pub(super) enum Instead {
+    /// Of the option.
+    Option(String),
+    /// Of a whole word, such as `-iTCP`; the text names it.
+    Word(String),
+}
+
 pub(super) fn instead_of<'a>(
     flag: &str,
     mut words: impl Iterator<Item = &'a str>,
-) -> Option<String> {
+) -> Option<Instead> {
     if let Some(long) = flag.strip_prefix("--") {
-        let known = LONG.iter().find(|(name, _)| *name == long);
-        return known.map(|(_, hint)| (*hint).to_owned());
+        return of_long(long).map(Instead::Option);
     }
     let letter = flag.chars().nth(1)?;
     let has_letter =
         |word: &&str| word.starts_with('-') && !word.starts_with("--") && word.contains(letter);
     let word = words.find(has_letter).unwrap_or(flag);
-    let rest = word.get(2..).unwrap_or_default();
-    match (word.chars().nth(1)?, rest) {
-        ('i', rest)
-            if rest.starts_with(|c: char| c.is_ascii_uppercase() || c == ':' || c == '@') =>
-        {
-            Some(format!(
-                "for {word} of lsof, write -t, -u, --port PORT or --peer ADDRESS"
-            ))
+    let next = words.next().unwrap_or_default();
+    if let Some(instead) = of_whole(word, next) {
+        return Some(Instead::Word(instead));
+    }
+    let row = LETTERS.iter().find(|(letters, _)| letters.contains(letter));
+    row.map(|(_, hint)| Instead::Option((*hint).to_owned()))
+}
+
+/// The name of a state or a cause as an option, or an option of another tool.
+fn of_long(long: &str) -> Option<String> {
+    if let Some(hint) = among(&LONG, long) {
+        return Some(hint.to_owned());
+    }
+    if long.parse::<Cause>().is_ok() {
+        return Some(format!("write `--cause {long}`"));
+    }
+    let is_state = long.parse::<StateSet>().is_ok();
+    is_state.then(|| format!("write `--state {long}`"))
+}
+
+/// An option with its value, as other tools have it: `-iTCP:8080`, `-n1`, `-f inet`.
+fn of_whole(word: &str, next: &str) -> Option<String> {
+    let (option, rest) = word.split_at_checked(2)?;
+    let value = if rest.is_empty() { next } else { rest };
+    let starts = |of: fn(char) -> bool| rest.starts_with(of);
+    let instead = match option {
+        "-A" => return tables(rest),
+        "-i" if starts(|c| c.is_ascii_uppercase() || c == ':' || c == '@') => of_lsof(rest),
+        "-s" if let Some((_, state)) = rest.split_once(':') => format!("`--state {state}`"),
+        "-p" if is_number(rest) => format!("`--pid {rest}`"),
+        "-o" if is_form(rest) => return Some(format!("{word}: {FORM}")),
+        "-n" | "-c" | "-d" if starts(|c| c.is_ascii_digit()) => {
+            return Some(format!("{word}: {REPEAT}"));
         }
-        ('s', rest) if rest.contains(':') => {
-            let state = rest.split(':').nth(1).unwrap_or_default();
-            Some(format!("for {word} of lsof, write --state {state}"))
-        }
-        ('p', pid) if !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit()) => {
-            Some(format!("for {word}, write --pid {pid}"))
-        }
-        ('n' | 'c', number) if number.starts_with(|c: char| c.is_ascii_digit()) => {
-            Some(REPEAT.to_owned())
-        }
-        _ => {
-            let known = LETTERS.iter().find(|(known, _)| *known == letter);
-            known.map(|(_, hint)| (*hint).to_owned())
-        }
+        "-d" if is_number(next) => return Some(format!("{word} {next}: {REPEAT}")),
+        "-f" => match value {
+            "unix" => return Some(UNIX.to_owned()),
+            "inet" => "`-4`".to_owned(),
+            "inet6" => "`-6`".to_owned(),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    Some(format!("for {option} {value} write {instead}"))
+}
+
+/// The options for `TCP`, `TCP:8080`, `:8080` and `@10.0.0.5` of lsof's -i.
+fn of_lsof(value: &str) -> String {
+    let protocol = if value.starts_with("UDP") { "-u" } else { "-t" };
+    let end = value.trim_start_matches(|c: char| c.is_ascii_alphanumeric());
+    match (end.strip_prefix('@'), end.strip_prefix(':')) {
+        (Some(host), _) => format!("`{protocol} --peer {host}`"),
+        (_, Some(port)) => format!("`{protocol} --port {port}`"),
+        _ => format!("`{protocol}`"),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use crate::command::Command;
+/// What to type in place of an option and a word that other tools take as its value.
+pub(super) fn of_value(option: &str, word: &str) -> Option<String> {
+    let letters = option.strip_prefix('-')?;
+    if letters.starts_with('-') {
+        return None;
+    }
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "-_@".contains(c);
+    match letters.chars().next_back()? {
+        'A' => tables(word).map(|hint| format!("-A reads every network namespace; {hint}")),
+        'o' if is_form(word) => Some(format!("{option} {word}: {FORM}")),
+        'n' | 'c' if is_number(word) => Some(format!("{option} {word}: {REPEAT}")),
+        'p' if is_number(word) => Some(format!("-p takes no value; write `--pid {word}`")),
+        'i' if is_number(word) || word.starts_with(':') => Some(format!(
+            "-i takes no value; write `--port {}`",
+            word.trim_start_matches(':')
+        )),
+        'u' if word.contains('.') => Some(format!("-u selects UDP; write `--unit {word}`")),
+        'u' if word.chars().all(is_name) && !is_number(word) => Some(format!(
+            "-u selects UDP; write `--user {word}`, or `--unit {word}` for a unit"
+        )),
+        _ => None,
+    }
+}
 
-    #[test]
-    fn what_other_tools_have_is_answered_with_what_to_type() {
-        for (line, hint) in [
-            ("-s", "counts sockets by state"),
-            ("-K", "ss -K FILTER"),
-            ("-x", "ss -x"),
-            ("-w", "ss -w; or use it with `closewait check`"),
-            ("-E", "ss -E"),
-            ("-O", "on one line already"),
-            ("-j", "--json"),
-            ("-iTCP", "for -iTCP of lsof, write -t"),
-            ("-i:8080", "for -i:8080 of lsof, write -t"),
-            ("-sTCP:CLOSE_WAIT", "--state CLOSE_WAIT"),
-            ("-p1234", "--pid 1234"),
-            ("-n1", "closewait watch 2"),
-            ("--watch", "closewait watch 2"),
-            ("--interval 1", "closewait watch 2"),
-            ("--processes", "shown by default"),
-            ("--kill", "ss -K FILTER"),
-            ("--sport 80", "sport = :80"),
-            ("--summary", "counts sockets by state"),
-            ("--follow", "closewait watch 2"),
-            ("--since 1h", "--older-than"),
-            ("--top 5", "--limit N"),
-            ("--format json", "--json"),
-            ("list --kill", "ss -K FILTER"),
-            ("list -w", "use it with `closewait check`"),
-            ("--staet x", "did you mean --state?"),
-            ("list --frobnicate", "`closewait list --help` lists them"),
-        ] {
-            let words = ["closewait"].into_iter().chain(line.split(' '));
-            let error = Command::read(words).expect_err(line).to_string();
-            assert!(error.contains(hint), "{line}: {error}");
-            assert!(!error.contains("as a value"), "{line}: {error}");
+/// What to type in place of a word that begins no condition and is no command.
+pub fn of_unknown(word: &str) -> Option<&'static str> {
+    among(&WORDS, word)
+}
+
+fn is_number(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_form(word: &str) -> bool {
+    let word = word.trim_start_matches('=');
+    ["json", "yaml", "wide", "name", "csv"].contains(&word)
+}
+
+/// The options for the socket tables of ss's -A, such as `tcp,udp`.
+fn tables(list: &str) -> Option<String> {
+    const OTHERS: &str = "raw unix unix_dgram unix_stream unix_seqpacket packet packet_raw packet_dgram \
+                          dccp sctp vsock vsock_stream vsock_dgram netlink tipc xdp";
+    let list = list.trim_start_matches('=');
+    let other = |one: &&str| OTHERS.split(' ').any(|known| known == *one);
+    let (mut tcp, mut udp) = (false, false);
+    for one in list.split(',') {
+        match one {
+            "tcp" | "mptcp" => tcp = true,
+            "udp" => udp = true,
+            "all" | "inet" => (tcp, udp) = (true, true),
+            one if other(&one) => {}
+            _ => return None,
         }
     }
+    let letters = match (tcp, udp) {
+        (true, true) => "-tu",
+        (true, false) => "-t",
+        (false, true) => "-u",
+        (false, false) => {
+            return Some(format!(
+                "closewait reads TCP and UDP; for other sockets use `ss -A {list}`"
+            ));
+        }
+    };
+    Some(format!("for -A {list} of ss write `{letters}`"))
 }

@@ -2,7 +2,8 @@
 //! options do is decided in `src/command/`.
 
 pub mod common;
-mod habits;
+pub mod habits;
+pub mod help;
 pub mod judgement;
 pub mod letters;
 pub mod output;

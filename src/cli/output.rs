@@ -25,7 +25,7 @@ pub struct Form {
 #[derive(Debug, Clone, Default, Args)]
 pub struct Printed {
     /// Print at most N rows or groups; 0 means all
-    #[arg(long, value_name = "N", value_parser = number, help_heading = "Output")]
+    #[arg(long, value_name = "N", value_parser = rows, help_heading = "Output")]
     pub limit: Option<usize>,
     /// Omit the header line
     #[arg(short = 'H', long, help_heading = "Output")]
@@ -127,10 +127,15 @@ pub struct Quiet {
     pub quiet: bool,
 }
 
-fn number(text: &str) -> Result<usize, String> {
-    if text == "all" {
-        return Ok(0);
+/// A number of rows; 0 means all.
+fn rows(text: &str) -> Result<usize, String> {
+    match text {
+        "all" => Ok(0),
+        _ => number(text).map_err(|error| format!("{error}; 0 or all means all")),
     }
+}
+
+fn number(text: &str) -> Result<usize, String> {
     text.parse()
-        .map_err(|_| format!("expected a number from 0 to {}", usize::MAX))
+        .map_err(|_| format!("expected a number up to {}", usize::MAX))
 }

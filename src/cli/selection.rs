@@ -1,11 +1,10 @@
 //! Which sockets are selected.
 
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use clap::Args;
 
-use crate::filter::{self, Network, duration};
+use crate::filter::{Sugar, duration};
 use crate::model::{Cause, StateSet};
 
 /// Conditions as options. Different options must all match; of an option given more than once, or with
@@ -15,6 +14,7 @@ pub struct Selection {
     /// Only sockets in this state
     ///
     /// Any spelling works: close-wait, CLOSE_WAIT. So do the groups of ss, such as connected.
+    /// Separate several values by commas, here and in the options below: close-wait,established.
     #[arg(
         long,
         value_name = "STATE",
@@ -24,11 +24,21 @@ pub struct Selection {
     pub state: Vec<StateSet>,
     /// Only sockets with this port at either end
     ///
-    /// A range works too: 8000-8099.
-    #[arg(long, value_name = "PORT", value_delimiter = ',', value_parser = ports, help_heading = "Selection")]
-    pub port: Vec<RangeInclusive<u16>>,
+    /// A range works too: 8000-8099. So does the name of a service: http.
+    #[arg(
+        long,
+        value_name = "PORT",
+        value_delimiter = ',',
+        help_heading = "Selection"
+    )]
+    pub port: Vec<String>,
     /// Only sockets held by processes with this name
-    #[arg(long, value_name = "NAME", help_heading = "Selection")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        help_heading = "Selection"
+    )]
     pub program: Vec<String>,
     /// Only sockets held by this process
     ///
@@ -36,15 +46,25 @@ pub struct Selection {
     #[arg(long, value_name = "PID", value_delimiter = ',', value_parser = pid, help_heading = "Selection")]
     pub pid: Vec<u32>,
     /// Only sockets with this remote address or network
+    ///
+    /// 10.0.0.5, 10.0.0.5:3306, 10.0.0.0/8, [::1]:443, :443, or a name from /etc/hosts.
     #[arg(
         long,
-        value_name = "CIDR",
+        value_name = "HOST",
         value_delimiter = ',',
         help_heading = "Selection"
     )]
-    pub peer: Vec<Network>,
-    /// Only sockets idle at least this long: 90s, 5m, 1h30m
-    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Selection")]
+    pub peer: Vec<String>,
+    /// Only sockets of at least this age: 90s, 5m, 1h30m
+    ///
+    /// The age of a CLOSE_WAIT socket is the time in that state; of others, the time since the last byte.
+    #[arg(
+        long,
+        value_name = "TIME",
+        value_parser = duration,
+        aliases = ["age", "min-age", "idle"],
+        help_heading = "Selection"
+    )]
     pub older_than: Option<Duration>,
     /// Only CLOSE_WAIT sockets with this cause
     #[arg(
@@ -55,13 +75,28 @@ pub struct Selection {
     )]
     pub cause: Vec<Cause>,
     /// Only sockets of this user, by name or number
-    #[arg(long, value_name = "USER", help_heading = "Selection")]
+    #[arg(
+        long,
+        value_name = "USER",
+        value_delimiter = ',',
+        help_heading = "Selection"
+    )]
     pub user: Vec<String>,
     /// Only sockets held in this systemd unit
-    #[arg(long, value_name = "UNIT", help_heading = "Selection")]
+    #[arg(
+        long,
+        value_name = "UNIT",
+        value_delimiter = ',',
+        help_heading = "Selection"
+    )]
     pub unit: Vec<String>,
     /// Only sockets held in this container (start of ID)
-    #[arg(long, value_name = "ID", help_heading = "Selection")]
+    #[arg(
+        long,
+        value_name = "ID",
+        value_delimiter = ',',
+        help_heading = "Selection"
+    )]
     pub container: Vec<String>,
     /// Only IPv4 sockets
     #[arg(short = '4', long, help_heading = "Selection")]
@@ -79,7 +114,7 @@ pub struct Words {
     /// Conditions of ss: state NAME, exclude NAME, src HOST, dst HOST, sport = PORT, dport = PORT,
     /// dev NAME, fwmark MARK, cgroup PATH, autobound. Further conditions: port = PORT (either end),
     /// pid = N, program = NAME, program ~ REGEX, user = NAME, inode = N, unit = NAME, container = ID,
-    /// netns = NAME, cause = NAME, side = server, idle > 5m, recvq > 0, sendq > 0.
+    /// netns = NAME, cause = NAME, side = server, age > 5m, recvq > 0, sendq > 0.
     ///
     /// HOST is an address, a network or a name from /etc/hosts, optionally followed by :PORT. Put an
     /// IPv6 address in brackets if a port follows. Combine conditions with and, or, not and
@@ -90,35 +125,19 @@ pub struct Words {
 }
 
 impl Selection {
-    /// The conditions that need names of the host, as words of a filter.
-    pub fn words(&self) -> Vec<String> {
-        let keys = [
-            ("user", &self.user),
-            ("unit", &self.unit),
-            ("container", &self.container),
-        ];
-        let one_of = |(key, values): (&str, &Vec<String>)| {
-            let is = |value: &String| format!("{key} = {}", filter::quoted(value));
-            let any: Vec<String> = values.iter().map(is).collect();
-            (!any.is_empty()).then(|| format!("( {} )", any.join(" or ")))
-        };
-        keys.into_iter().filter_map(one_of).collect()
+    /// The options whose values may be names of the host, with their values.
+    pub fn named(&self) -> [(Sugar, &[String]); 5] {
+        [
+            (Sugar::Port, &self.port),
+            (Sugar::Peer, &self.peer),
+            (Sugar::User, &self.user),
+            (Sugar::Unit, &self.unit),
+            (Sugar::Container, &self.container),
+        ]
     }
 }
 
-/// `80`, `:80` or `8000-8099`.
-fn ports(text: &str) -> Result<RangeInclusive<u16>, String> {
-    let bare = text.strip_prefix(':').unwrap_or(text);
-    let (first, last) = bare.split_once('-').unwrap_or((bare, bare));
-    match (first.parse(), last.parse()) {
-        (Ok(first), Ok(last)) if first <= last => Ok(first..=last),
-        _ if first.starts_with(|c: char| c.is_ascii_alphabetic()) => Err(format!(
-            "for a service by its name, write a filter: port = :{bare}"
-        )),
-        _ => Err("expected a number from 0 to 65535, or a range such as 8000-8099".to_owned()),
-    }
-}
-
-fn pid(text: &str) -> Result<u32, &'static str> {
-    text.parse().map_err(|_| "expected the number of a process")
+fn pid(text: &str) -> Result<u32, String> {
+    text.parse()
+        .map_err(|_| format!("expected a process number; for a name write --program {text}"))
 }

@@ -7,7 +7,7 @@ use std::iter;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
 
-use super::habits;
+use super::habits::{self, Instead};
 use crate::filter;
 use crate::model::nearest;
 
@@ -20,22 +20,32 @@ pub fn command_first(mut words: Vec<OsString>, program: &Command) -> Vec<OsStrin
     words
 }
 
+/// The words that are neither options nor their values, up to `--`, and the position of each.
+pub(super) fn plain_words<'a>(
+    words: &'a [OsString],
+    program: &Command,
+) -> impl Iterator<Item = (usize, &'a str)> {
+    let mut numbered = words.iter().enumerate().skip(1);
+    iter::from_fn(move || {
+        loop {
+            let (at, word) = numbered.next()?;
+            let word = word.to_str().unwrap_or_default();
+            if word == "--" {
+                numbered.by_ref().for_each(drop);
+            } else if word.len() < 2 || !word.starts_with('-') {
+                return Some((at, word));
+            } else if takes_next(word, program) {
+                numbered.next();
+            }
+        }
+    })
+}
+
 /// The position of the command.
 fn command_at(words: &[OsString], program: &Command) -> Option<usize> {
     let mut is_filter = false;
     let mut wants_operand = false;
-    let mut numbered = words.iter().enumerate().skip(1);
-    while let Some((at, word)) = numbered.next() {
-        let word = word.to_str().unwrap_or_default();
-        if word == "--" {
-            return None;
-        }
-        if word.len() > 1 && word.starts_with('-') {
-            if takes_next(word, program) {
-                numbered.next();
-            }
-            continue;
-        }
+    for (at, word) in plain_words(words, program) {
         // An operand of a condition may be any word, even `list`.
         if let Some(command) = program.find_subcommand(word)
             && !wants_operand
@@ -90,6 +100,7 @@ pub fn explained(error: clap::Error, words: &[OsString], program: &Command) -> c
     else {
         return error;
     };
+    let is_word = !flag.starts_with('-');
     let is_flag = |arg: &Arg| {
         arg.get_long()
             .is_some_and(|long| flag.strip_prefix("--") == Some(long))
@@ -110,10 +121,20 @@ pub fn explained(error: clap::Error, words: &[OsString], program: &Command) -> c
         Some(command) => (format!("closewait {first}"), command.clone()),
         None => ("closewait".to_owned(), program),
     };
+    if is_word {
+        let message = format!("`{name}` does not take {flag:?}: see `{name} --help`");
+        return refusal(message);
+    }
     let longs = || command.get_arguments().filter_map(Arg::get_long);
     let likeness = || nearest(flag.strip_prefix("--")?, longs());
     let held = (!holders.is_empty()).then(|| format!("use it with {}", holders.join(", ")));
-    let habit = habits::instead_of(flag, words());
+    let habit = match habits::instead_of(flag, words()) {
+        Some(Instead::Word(message)) => {
+            return refusal(message);
+        }
+        Some(Instead::Option(hint)) => Some(hint),
+        None => None,
+    };
     let is_command = name.contains(' ');
     let hint = match (habit, held) {
         (Some(habit), Some(held)) if !is_command => format!("{habit}; or {held}"),
@@ -125,5 +146,27 @@ pub fn explained(error: clap::Error, words: &[OsString], program: &Command) -> c
         },
     };
     let message = format!("`{name}` has no option {flag}: {hint}");
-    command.clone().error(ErrorKind::UnknownArgument, message)
+    refusal(message)
+}
+
+/// The error for a word that other tools take as the value of the option before it, such as `-A tcp`.
+///
+/// # Errors
+/// If there is such a word. It is neither a command nor the beginning of a filter.
+pub fn no_value_of_other_tools(words: &[OsString], program: &Command) -> Result<(), clap::Error> {
+    let is_command = |word: &str| program.find_subcommand(word).is_some();
+    let first = plain_words(words, program).find(|(_, word)| !is_command(word));
+    let hint = first.and_then(|(at, word)| {
+        let before = words.get(at.checked_sub(1)?)?.to_str()?;
+        habits::of_value(before, word).filter(|_| !filter::begins_condition(word))
+    });
+    match hint {
+        Some(hint) => Err(refusal(hint)),
+        None => Ok(()),
+    }
+}
+
+/// A usage error of one line.
+pub(super) fn refusal(message: String) -> clap::Error {
+    clap::Error::raw(ErrorKind::UnknownArgument, message + "\n")
 }

@@ -126,16 +126,19 @@ pub(super) fn entries(text: &str) -> impl Iterator<Item = Vec<&str>> {
     })
 }
 
-/// services(5): `name port/protocol alias…`.
+/// services(5): `name port/protocol alias…`. A service that TCP lacks is looked up for UDP.
 pub(crate) fn service(services: &str, name: &str) -> Option<u16> {
-    entries(services).find_map(|words| {
-        let [official, port, aliases @ ..] = words.as_slice() else {
-            return None;
-        };
-        let port = port.strip_suffix("/tcp")?;
-        let is_meant = *official == name || aliases.contains(&name);
-        is_meant.then(|| port.parse().ok())?
-    })
+    let of = |protocol: &str| {
+        entries(services).find_map(|words| {
+            let [official, port, aliases @ ..] = words.as_slice() else {
+                return None;
+            };
+            let port = port.strip_suffix(protocol)?;
+            let is_meant = *official == name || aliases.contains(&name);
+            is_meant.then(|| port.parse().ok())?
+        })
+    };
+    of("/tcp").or_else(|| of("/udp"))
 }
 
 /// hosts(5): `address name…`.
@@ -160,11 +163,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_service_is_found_by_its_name_and_by_others_for_tcp() {
-        let text = "# comment\nhttp 80/tcp www # World Wide Web\ndomain 53/udp\nx 1\n\nbad y/tcp\n";
+    fn a_service_is_found_by_its_name_and_by_others_for_tcp_before_udp() {
+        let text = "# comment\nhttp 80/tcp www # World Wide Web\ndomain 54/udp\ndomain 53/tcp\ntftp 69/udp\nx 1\n\nbad y/tcp\n";
         assert_eq!(service(text, "http"), Some(80));
         assert_eq!(service(text, "www"), Some(80));
-        assert_eq!(service(text, "domain"), None);
+        assert_eq!(service(text, "domain"), Some(53));
+        assert_eq!(service(text, "tftp"), Some(69));
         assert_eq!(service(text, "World"), None);
         assert_eq!(service(text, "bad"), None);
     }

@@ -25,7 +25,7 @@ use crate::classifier::verdict::Status;
 use crate::cli::letters::{Details, Letters};
 use crate::cli::reading::Host;
 use crate::cli::selection::Selection;
-use crate::cli::words;
+use crate::cli::{help, words};
 use crate::env::Terminal;
 use crate::exit::Outcome;
 use crate::explain::{Language, Topic};
@@ -155,6 +155,8 @@ impl Command {
     ) -> Result<Command, clap::Error> {
         let program = program();
         let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
+        let words = help::spelled_out(words, &program)?;
+        words::no_value_of_other_tools(&words, &program)?;
         let mut words = words::command_first(words, &program);
         let parse = |words: &[OsString]| {
             Program::try_parse_from(words).map_err(|error| words::explained(error, words, &program))

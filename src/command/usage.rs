@@ -13,6 +13,8 @@ use crate::recording::RecordingError;
 pub enum UsageError {
     #[error("{flag} prints sockets or counts; use `closewait list {flag}`, or add --by")]
     NeedsList { flag: &'static str },
+    #[error("{flag}: {reason}")]
+    Value { flag: &'static str, reason: String },
     #[error("{name:?} is not a column: {hint}")]
     Column { name: String, hint: String },
     #[error("cannot sort by {key:?}; choose one of: {all}")]

@@ -129,7 +129,7 @@ fn port_number(text: &str, names: &dyn Names) -> Result<Option<u16>, Problem> {
             Problem::new(format!("invalid port {text:?}")).hint("ports are 0 to 65535")
         }),
         None => names.service(text).map(Some).ok_or_else(|| {
-            Problem::new(format!("unknown port or TCP service {text:?}"))
+            Problem::new(format!("unknown port or service {text:?}"))
                 .hint("write :80, or a name from /etc/services")
         }),
     }

@@ -20,7 +20,7 @@ pub(super) enum Key {
     User,
     Inode,
     Cause,
-    Idle,
+    Age,
     RecvQ,
     SendQ,
     Side,
@@ -30,7 +30,7 @@ pub(super) enum Key {
 }
 
 /// Every key by its word; those that ss has come first.
-pub(super) const KEYS: [(&str, Key); 22] = [
+pub(super) const KEYS: [(&str, Key); 23] = [
     ("src", Key::Address(End::Local)),
     ("dst", Key::Address(End::Remote)),
     ("sport", Key::Port(End::Local)),
@@ -45,8 +45,9 @@ pub(super) const KEYS: [(&str, Key); 22] = [
     ("user", Key::User),
     ("inode", Key::Inode),
     ("cause", Key::Cause),
-    ("idle", Key::Idle),
-    ("age", Key::Idle),
+    ("age", Key::Age),
+    ("idle", Key::Age),
+    ("older-than", Key::Age),
     ("recvq", Key::RecvQ),
     ("sendq", Key::SendQ),
     ("side", Key::Side),
@@ -131,7 +132,7 @@ impl Key {
             Key::Port(_) | Key::RecvQ | Key::SendQ => {
                 !matches!(operator, Operator::Like | Operator::NotLike)
             }
-            Key::Idle => operator.is_order(),
+            Key::Age => operator.is_order(),
             Key::Program | Key::Unit | Key::Container => !operator.is_order(),
             _ => matches!(operator, Operator::Equal | Operator::NotEqual),
         }
@@ -140,7 +141,7 @@ impl Key {
     /// The operator if none is written: >= for ages, which are never exact.
     pub(super) fn implied(self) -> Operator {
         match self {
-            Key::Idle => Operator::GreaterOrEqual,
+            Key::Age => Operator::GreaterOrEqual,
             _ => Operator::Equal,
         }
     }
@@ -151,7 +152,7 @@ impl Key {
             Key::Address(End::Local) => "write `src HOST` or `not src HOST`",
             Key::Address(_) => "write `dst HOST` or `not dst HOST`",
             Key::Port(_) | Key::RecvQ | Key::SendQ => "use = != < <= > or >=",
-            Key::Idle => "ages are never exact: use < <= > or >=",
+            Key::Age => "ages are never exact: use < <= > or >=",
             Key::Program | Key::Unit | Key::Container => "use = != ~ or !~",
             _ => "use = or !=",
         };
@@ -169,7 +170,7 @@ impl Key {
             Key::Program => "a program's name",
             Key::User => "a user",
             Key::Cause => "a cause",
-            Key::Idle => "a duration",
+            Key::Age => "a duration",
             Key::Side => "server or client",
             Key::Netns => "a network namespace",
             Key::Unit => "a unit",
@@ -177,6 +178,12 @@ impl Key {
             _ => "a number",
         }
     }
+}
+
+/// Whether a condition can begin with this word, or a filter.
+pub fn begins_condition(word: &str) -> bool {
+    matches!(word, "state" | "exclude" | "not" | "!" | "(")
+        || KEYS.iter().any(|(name, _)| *name == word)
 }
 
 /// Whether the next word of a command line is an operand: this one is an operator, or a key that has

@@ -16,16 +16,17 @@ mod names;
 mod network;
 mod operand;
 mod parse;
+mod sugar;
 mod suggest;
 mod term;
 
 pub use duration::duration;
 pub use error::ParseError;
-pub use key::wants_operand;
-pub use lexer::quoted;
+pub use key::{begins_condition, wants_operand};
 pub use names::{Names, NoNames};
 pub use network::{Network, NetworkError};
 pub use parse::parse;
+pub use sugar::Sugar;
 pub use term::{End, Known, Pattern, Term};
 
 use crate::model::{Namespace, Protocol, StateSet};

@@ -6,7 +6,7 @@ use crate::model::PortRange;
 
 /// Looks up the names in a filter.
 pub trait Names {
-    /// The TCP port of a service: /etc/services.
+    /// The port of a service, that of TCP first: /etc/services.
     fn service(&self, name: &str) -> Option<u16>;
     /// The addresses of a host: /etc/hosts.
     fn hosts(&self, name: &str) -> Vec<IpAddr>;

@@ -63,9 +63,7 @@ impl fmt::Display for Network {
 /// A text that is not a network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NetworkError {
-    #[error(
-        "invalid address {0:?}: try 10.1.2.3, 10.0.0.0/8 or 2001:db8::/32; names and ports work in a filter: dst {0}"
-    )]
+    #[error("invalid address {0:?}: try 10.1.2.3, 10.0.0.0/8 or 2001:db8::/32")]
     Address(String),
     #[error("prefix length {length:?} is not a number from 0 to {most}")]
     Length { length: String, most: u8 },

@@ -80,7 +80,7 @@ pub(super) fn condition(
             "client" => Side::Client,
             _ => return Err(wrong("unknown side", "write server or client")),
         }),
-        Key::Idle => {
+        Key::Age => {
             let age = duration(text).map_err(Problem::new)?;
             let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
             let Some(range) = operator.range(age, u64::MAX) else {

@@ -258,6 +258,10 @@ impl<'a> Parser<'a> {
                 self.at += 1;
                 Ok(word)
             }
+            // Unquoted, > and < are redirections: the shell takes them and the value away.
+            None if key.takes(Operator::Greater) => Err(self
+                .missing(key.wants())
+                .with_hint("quote > and < from the shell, or write gt and lt".to_owned())),
             _ => Err(self.missing(key.wants())),
         }
     }
@@ -374,6 +378,7 @@ mod tests {
         assert!(refused("( sport = :80").contains("unclosed ("));
         assert!(refused("sport = :80 )").contains("unmatched )"));
         assert!(refused("sport = :80 or").contains("expected a condition at the end"));
+        assert!(refused("age").contains("quote > and < from the shell, or write gt and lt"));
         assert!(refused("sport = and").contains("expected a port before \"and\""));
         assert!(refused("dst != 10.0.0.1").contains("not dst HOST"));
         assert!(refused("program ~ \"(\"").contains("invalid regular expression"));
@@ -386,9 +391,11 @@ mod tests {
     #[test]
     fn our_own_conditions_compare_as_their_kind_allows() {
         let milliseconds = |range| Filter::Term(Term::Idle(range));
-        assert_eq!(read("idle > 5m"), milliseconds(300_001..=u64::MAX));
-        assert_eq!(read("idle <= 1s"), milliseconds(0..=1000));
-        assert_eq!(read("idle 5m"), read("idle >= 5m"));
+        assert_eq!(read("age > 5m"), milliseconds(300_001..=u64::MAX));
+        assert_eq!(read("age <= 1s"), milliseconds(0..=1000));
+        assert_eq!(read("age 5m"), read("age >= 5m"));
+        assert_eq!(read("age 5m"), read("idle ge 5m"));
+        assert_eq!(read("age 5m"), read("older-than 5m"));
         assert_eq!(
             read("recvq >= 1k"),
             Filter::Term(Term::RecvQ(1024..=u32::MAX))

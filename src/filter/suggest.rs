@@ -48,13 +48,18 @@ fn condition(text: &str) -> Option<String> {
         _ if is_host || text.parse::<Network>().is_ok() => format!("dst {text}"),
         "peer" | "host" | "remote" => "dst HOST".to_owned(),
         "local" => "src HOST".to_owned(),
-        "older-than" | "older" | "since" | "idle_ms" => "idle > 5m".to_owned(),
+        // Without an operator it means "at least", and needs no quotes in a shell.
+        "older" | "idle_ms" | "min-age" => "age 5m".to_owned(),
+        "younger" | "since" => "age lt 5m".to_owned(),
         "process" | "name" | "command" | "comm" | "owner" => "program = NAME".to_owned(),
+        "service" => "unit = NAME` or `port = NAME".to_owned(),
         "uid" => "user = NAME".to_owned(),
-        "tcp" => "-t".to_owned(),
-        "udp" => "-u".to_owned(),
-        "inet" => "-4".to_owned(),
-        "inet6" => "-6".to_owned(),
+        "ip" | "addr" | "address" => "src HOST` or `dst HOST".to_owned(),
+        "tcp" | "tcp6" => "-t".to_owned(),
+        "udp" | "udp6" => "-u".to_owned(),
+        "inet" | "ipv4" => "-4".to_owned(),
+        "inet6" | "ipv6" => "-6".to_owned(),
+        "listen" | "listening" | "listeners" => "-l` or `state listen".to_owned(),
         _ => return None,
     })
 }
@@ -90,7 +95,9 @@ mod tests {
             ("10.0.0.0/8", "dst 10.0.0.0/8"),
             ("[::1]:80", "dst [::1]:80"),
             ("peer", "dst HOST"),
-            ("older-than", "idle > 5m"),
+            ("older", "age 5m"),
+            ("idle_ms", "age 5m"),
+            ("listen", "-l` or `state listen"),
         ] {
             let error = crate::filter::parse(word, &crate::filter::NoNames).unwrap_err();
             let text = error.to_string();

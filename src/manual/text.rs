@@ -96,8 +96,9 @@ pub const CONDITIONS: [Entry; 14] = [
         "See CAUSES; the side is server or client.",
     ),
     (
-        "idle > 5m, recvq > 0, sendq > 64k",
-        "idle is the lower bound of the age; idle 5m means at least 5 minutes.",
+        "age > 5m, recvq > 0, sendq > 64k",
+        "age is its lower bound; age 5m means at least 5 minutes. idle and older-than mean the \
+         same. Quote > and < from the shell, or write gt and lt.",
     ),
 ];
 

@@ -311,3 +311,32 @@ fn the_help_of_columns_lists_every_one() {
         assert_eq!(found.count(), 1, "{name}");
     }
 }
+
+#[test]
+fn the_largest_user_id_is_a_user() {
+    if !crate::lab::is_root() {
+        left_out(Lack::Root);
+        return;
+    }
+    let lab = Lab::new();
+    lab.enter();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let user = rustix::process::Uid::from_raw(u32::MAX - 1);
+    rustix::fs::fchown(&listener, Some(user), None).unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let counted = lab.json(&["-l", "--port", &port, "--by", "user"]);
+    assert_eq!(counted["by"][0]["uid"], 4_294_967_294_u32, "{counted}");
+    let listed = lab.closewait(&[
+        "list",
+        "-l",
+        "--user",
+        "4294967294",
+        "--columns",
+        "uid,port",
+    ]);
+    assert!(
+        listed.stdout.contains(&format!("4294967294 {port}")),
+        "{}",
+        listed.stdout
+    );
+}

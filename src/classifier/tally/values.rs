@@ -164,6 +164,8 @@ impl<'a> Values<'a> {
         let narrow = u16::try_from(number).ok();
         let value = match (dimension, number) {
             (_, NONE) => return Value::None,
+            // The largest user id is the number of UNKNOWN; users are never unknown.
+            (Dimension::User, _) => Some(Value::User(number)),
             (_, UNKNOWN) => return Value::Unknown,
             (Dimension::Protocol, _) => [Protocol::Tcp, Protocol::Mptcp, Protocol::Udp]
                 .into_iter()
@@ -184,7 +186,6 @@ impl<'a> Values<'a> {
                 .map(Value::Cause),
             (Dimension::Port, _) => narrow.map(Value::Port),
             (Dimension::Netns, _) => narrow.map(Value::Netns),
-            (Dimension::User, _) => Some(Value::User(number)),
             (Dimension::Peer, _) => self.peers.thing(number).copied().map(Value::Peer),
             (Dimension::Unit | Dimension::Container, OUTSIDE) => Some(Value::Outside),
             (Dimension::Unit | Dimension::Container, _) => {

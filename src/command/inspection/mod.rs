@@ -165,14 +165,13 @@ impl Asked {
     /// Parses the filter, with the names of the place that is read.
     pub(super) fn read(ask: Ask) -> Result<Asked, UsageError> {
         let mut place = Place::of(ask.host.clone(), ask.recorded.from.as_deref())?;
-        let filter = &[ask.words.filter.clone(), ask.selection.words()].concat();
-        let mut words = place.read(filter)?;
+        let mut words = place.read(&ask)?;
         if place.netns == NetnsChoice::Own
             && words.filter.mentions(|term| matches!(term, Term::Netns(_)))
         {
             // A filter by namespace must be able to see every namespace.
             place.netns = NetnsChoice::All;
-            words = place.read(filter)?;
+            words = place.read(&ask)?;
         }
         place.find(&ask, &words);
         if place.has_several_namespaces()

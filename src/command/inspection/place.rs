@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Ask;
-use super::selection::{self, Words};
+use super::selection::Words;
 use super::source::Source;
 use crate::cli::reading::Host;
 use crate::collector::names::SystemNames;
@@ -79,13 +79,12 @@ impl Place {
         }
     }
 
-    pub(super) fn read(&self, words: &[String]) -> Result<Words, UsageError> {
-        let read = |names: &dyn Names| Words::read(words, names);
-        let answer = match self.source.recording() {
+    pub(super) fn read(&self, ask: &Ask) -> Result<Words, UsageError> {
+        let read = |names: &dyn Names| Words::read(ask, names);
+        match self.source.recording() {
             Some(recording) => read(&RecordedNames::new(recording)),
             None => read(&SystemNames::new(&self.proc_root, &self.netns)),
-        };
-        Ok(answer.map_err(selection::meant_for_a_command)?)
+        }
     }
 }
 

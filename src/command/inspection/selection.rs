@@ -1,7 +1,9 @@
 //! Turns the selecting options and the filter into one condition.
 
 use super::{Ask, Wanted};
-use crate::filter::{self, End, Filter, Names, ParseError, Term};
+use crate::cli::habits;
+use crate::command::UsageError;
+use crate::filter::{self, Filter, Names, ParseError, Term};
 use crate::model::{Families, Family, Pid, Protocol, Protocols, State, StateSet, nearest};
 
 pub(super) fn families(ask: &Ask) -> Families {
@@ -28,13 +30,6 @@ pub(super) fn filter(ask: &Ask, command: &Wanted, words: &Words) -> Filter {
     });
     one_of(
         ask.selection
-            .port
-            .iter()
-            .map(|ports| Term::Port(End::Either, ports.clone()))
-            .collect(),
-    );
-    one_of(
-        ask.selection
             .pid
             .iter()
             .map(|pid| Term::Pid(Pid(*pid)))
@@ -45,13 +40,6 @@ pub(super) fn filter(ask: &Ask, command: &Wanted, words: &Words) -> Filter {
             .program
             .iter()
             .map(|name| Term::Program(name.clone().into_bytes()))
-            .collect(),
-    );
-    one_of(
-        ask.selection
-            .peer
-            .iter()
-            .map(|peer| Term::Host(End::Remote, *peer))
             .collect(),
     );
     one_of(
@@ -74,16 +62,38 @@ pub(super) fn filter(ask: &Ask, command: &Wanted, words: &Words) -> Filter {
     Filter::And(parts)
 }
 
-/// The filter given as words.
+/// The conditions that may contain names of the host: the filter given as words, and options such as
+/// --port.
 pub(in crate::command) struct Words {
     pub(in crate::command) filter: Filter,
+    /// The words alone.
     text: String,
 }
 
 impl Words {
-    pub(super) fn read(words: &[String], names: &dyn Names) -> Result<Words, ParseError> {
-        let text = words.join(" ");
-        let filter = filter::parse(&text, names)?;
+    pub(super) fn read(ask: &Ask, names: &dyn Names) -> Result<Words, UsageError> {
+        let text = ask.words.filter.join(" ");
+        let mut filter = filter::parse(&text, names).map_err(meant_for_a_command)?;
+        for (sugar, values) in ask.selection.named() {
+            let one = |value: &String| {
+                sugar
+                    .condition(value, names)
+                    .map_err(|reason| UsageError::Value {
+                        flag: sugar.flag(),
+                        reason,
+                    })
+            };
+            let mut any: Vec<Filter> = values.iter().map(one).collect::<Result<_, _>>()?;
+            let selected = match any.len() {
+                0 => continue,
+                1 => any.swap_remove(0),
+                _ => Filter::Or(any),
+            };
+            filter = match filter {
+                Filter::And(parts) if parts.is_empty() => selected,
+                other => Filter::And(vec![other, selected]),
+            };
+        }
         Ok(Words { filter, text })
     }
 
@@ -106,7 +116,7 @@ impl Words {
 }
 
 /// Adds a hint if an unknown word was probably meant as a command.
-pub(super) fn meant_for_a_command(error: ParseError) -> ParseError {
+fn meant_for_a_command(error: ParseError) -> ParseError {
     const COMMANDS: [&str; 7] = [
         "triage", "list", "check", "explain", "record", "diff", "watch",
     ];
@@ -115,12 +125,13 @@ pub(super) fn meant_for_a_command(error: ParseError) -> ParseError {
         Some((word, _)) if COMMANDS.contains(&word) => {
             format!("put the command first: closewait {word} …")
         }
+        Some((word, true)) if let Some(hint) = habits::of_unknown(word) => hint.to_owned(),
         // A state or a value alone has a hint of its own.
         Some((word, true)) if error.has_hint() && nearest(word, COMMANDS) != Some(word) => {
             return error;
         }
         Some((word, true)) => match nearest(word, COMMANDS) {
-            Some(command) => format!("did you mean the command `{command}`?"),
+            Some(command) => format!("did you mean `closewait {command}`?"),
             None => format!(
                 "for a program, write `program = {word}`; the commands are {}",
                 COMMANDS.join(", ")
@@ -212,26 +223,16 @@ pub(super) fn selection(ask: &Ask, command: &Wanted, words: &Words) -> Option<St
             parts.push(format!("{name} {}", values.join(" or ")));
         }
     };
-    add(
-        "port",
-        ask.selection
-            .port
-            .iter()
-            .map(|ports| match (ports.start(), ports.end()) {
-                (first, last) if first == last => first.to_string(),
-                (first, last) => format!("{first}-{last}"),
-            })
-            .collect(),
-    );
+    add("port", ask.selection.port.clone());
     add(
         "pid",
         ask.selection.pid.iter().map(u32::to_string).collect(),
     );
     add("program", ask.selection.program.clone());
-    add(
-        "peer",
-        ask.selection.peer.iter().map(ToString::to_string).collect(),
-    );
+    add("peer", ask.selection.peer.clone());
+    add("user", ask.selection.user.clone());
+    add("unit", ask.selection.unit.clone());
+    add("container", ask.selection.container.clone());
     add(
         "cause",
         ask.selection
@@ -241,7 +242,7 @@ pub(super) fn selection(ask: &Ask, command: &Wanted, words: &Words) -> Option<St
             .collect(),
     );
     add(
-        "idle ≥",
+        "age ≥",
         ask.selection
             .older_than
             .iter()

@@ -147,7 +147,7 @@ impl Column {
             "program" => "programs",
             "interface" | "if" => "dev",
             "cong" => "congestion",
-            "idle" => "age",
+            "idle" | "idlems" | "olderthan" => "age",
             "backlog" => "skbacklog",
             "lastsnd" => "lastdatasent",
             "lastrcv" => "lastdatarecv",
@@ -233,6 +233,8 @@ mod tests {
             ("pacing-rate", "pacing_rate_bytes_per_s"),
             ("pid", "pids"),
             ("foreign", "remote"),
+            ("idle_ms", "age"),
+            ("older-than", "age"),
         ] {
             assert_eq!(Column::find(text).map(Column::name), Some(name), "{text}");
         }

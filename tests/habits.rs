@@ -1,0 +1,267 @@
+//! Command lines as users of ss, netstat, lsof, top, watch, journalctl and kubectl type them: each does what was
+//! wanted, or is answered with what to type. What an answer tells to type is valid.
+
+use std::process::{Command, Output};
+
+use closewait::command::{self, Plan, UsageError};
+use closewait::env::Terminal;
+
+/// What a line does.
+enum Answer {
+    /// It is valid.
+    Works,
+    /// It is valid, and goes on until it is interrupted.
+    Repeats,
+    /// The first line of stderr contains this.
+    Says(&'static str),
+}
+use Answer::{Repeats, Says, Works};
+
+/// By the tool whose habit it is.
+const LINES: [(&str, Answer); 154] = [
+    // Help.
+    ("help", Works),
+    ("help list", Works),
+    ("help watch", Works),
+    ("list help", Works),
+    ("check help", Works),
+    ("help never-closed", Works),
+    ("help CLOSE_WAIT", Works),
+    ("help filters", Works),
+    ("help columns", Works),
+    ("version", Works),
+    ("-V", Works),
+    ("-?", Says("`--help`")),
+    ("help lsit", Says("`closewait help list`")),
+    ("man closewait", Says("`closewait man` does not take")),
+    // ss.
+    ("-tan", Works),
+    ("-tulpn", Works),
+    ("-tnp state close-wait", Works),
+    ("-ti dst 127.0.0.1", Works),
+    ("-4 -tl", Works),
+    ("-t -a sport = :22 or dport = :22", Works),
+    ("-H -tan", Works),
+    ("-N nosuch -q", Says("nosuch")),
+    ("-s", Says("`closewait` alone counts sockets by state")),
+    ("-K dst 10.0.0.5", Says("`ss -K`")),
+    ("-x", Says("`ss -x`")),
+    ("-w", Says("`ss -w`")),
+    ("-0", Says("`ss -0`")),
+    ("-E", Says("`ss -E`")),
+    ("-O", Says("`-W`")),
+    ("-Z", Says("`ss -Z`")),
+    ("-b", Says("`-i`")),
+    ("-A tcp", Says("for -A tcp of ss write `-t`")),
+    ("-A tcp,udp", Says("write `-tu`")),
+    ("-Atcp", Says("write `-t`")),
+    ("-A all", Says("-A reads every network namespace")),
+    ("-A unix", Says("`ss -A unix`")),
+    ("list -A inet", Says("write `-tu`")),
+    ("-f inet", Says("write `-4`")),
+    ("-f inet6", Says("write `-6`")),
+    ("-f unix", Says("`ss -x`")),
+    ("--family inet", Says("`-4`")),
+    ("--query tcp", Says("`-t`")),
+    ("--kill", Says("`ss -K`")),
+    ("--summary", Says("`closewait` alone")),
+    ("--processes", Says("shown by default")),
+    ("--oneline", Says("`-W`")),
+    ("--events", Says("`ss -E`")),
+    ("listen", Says("`-l` or `state listen`")),
+    ("close-wait", Says("`state close-wait`")),
+    ("ESTABLISHED", Says("`state ESTABLISHED`")),
+    ("state=close-wait", Says("`state = close-wait`")),
+    ("state = close-wait", Works),
+    ("sport=:80", Says("`sport = :80`")),
+    ("sport :80", Works),
+    ("tcp", Says("`-t`")),
+    ("all", Says("`state all`")),
+    ("--sport 80", Says("`sport = :80`")),
+    ("--dport 3306", Says("`dport = :3306`")),
+    ("--src 10.0.0.0/8", Says("`src 10.0.0.0/8`")),
+    ("--dst 10.0.0.5", Says("`--peer 10.0.0.5`")),
+    // netstat.
+    ("-atunlp", Works),
+    ("-antp", Works),
+    ("-plnt", Works),
+    ("-tunap", Works),
+    ("-W", Works),
+    ("-ano", Works),
+    ("-c", Repeats),
+    ("-tanpc", Repeats),
+    ("watch", Repeats),
+    ("watch 5", Repeats),
+    ("-c 2", Says("`closewait watch 2`")),
+    ("-g", Says("`netstat -g`")),
+    ("--continuous", Repeats),
+    ("--tcp --listening --numeric --program x", Works),
+    ("--program", Says("a value is required")),
+    ("netstat", Says("`closewait list`")),
+    // lsof.
+    ("-i :8080", Says("`--port 8080`")),
+    ("-i:8080", Says("`-t --port 8080`")),
+    ("-iTCP", Says("`-t`")),
+    ("-iTCP:8080", Says("`-t --port 8080`")),
+    ("-iUDP", Says("`-u`")),
+    ("-iTCP@10.0.0.5", Says("`-t --peer 10.0.0.5`")),
+    ("-sTCP:CLOSE_WAIT", Says("`--state CLOSE_WAIT`")),
+    ("-p1234", Says("`--pid 1234`")),
+    ("-p 1234", Says("`--pid 1234`")),
+    ("-u root", Says("`--user root`")),
+    ("-nP", Says("`-r` shows names")),
+    // top, watch, ps.
+    ("-n1", Says("`closewait watch 2`")),
+    ("-n 2", Says("`closewait watch 2`")),
+    ("-d 1", Says("`closewait watch 2`")),
+    ("-d1", Says("`closewait watch 2`")),
+    ("--watch", Says("`closewait watch 2`")),
+    ("--interval 1", Says("`closewait watch 2`")),
+    ("--refresh", Says("`closewait watch 2`")),
+    ("top", Says("`closewait watch 2`")),
+    ("--top 5", Says("`--limit 10`")),
+    ("--sort -age -q", Works),
+    ("--sort=-age -q", Works),
+    ("ps", Says("`closewait list`")),
+    // journalctl, systemctl.
+    ("--since 1h", Says("`--older-than 1h`")),
+    ("--follow", Says("`closewait watch 2`")),
+    ("-f", Says("`closewait watch 2`")),
+    ("-u nginx.service", Says("`--unit nginx.service`")),
+    ("--no-pager", Says("leave it out")),
+    ("status", Says("`closewait check`")),
+    ("--lines 10", Says("`--limit 10`")),
+    ("--service nginx", Says("`--unit nginx.service`")),
+    // kubectl, docker, jq and friends.
+    ("-o json", Says("`--json`")),
+    ("-ojson", Says("`--json`")),
+    ("-o wide", Says("`--json`")),
+    ("--output json", Says("--json")),
+    ("--format json", Says("`--json`")),
+    ("--yaml", Says("`--json`")),
+    ("json", Says("`--json`")),
+    ("--all-namespaces", Says("`-A`")),
+    ("--namespace blue", Says("`-N NAME`")),
+    ("get", Says("`closewait list`")),
+    ("ls", Says("`closewait list`")),
+    ("--no-color", Says("`--color never`")),
+    ("--name nginx", Says("`--program nginx`")),
+    ("--host 10.0.0.5", Says("`--peer 10.0.0.5`")),
+    ("--count", Says("`--by peer` by peer")),
+    ("--group-by peer", Says("`--by peer`")),
+    ("--established", Says("`--state established`")),
+    ("--close-wait", Says("`--state close-wait`")),
+    ("--never-closed", Says("`--cause never-closed`")),
+    ("kill", Says("`ss -K`")),
+    ("dump", Says("`closewait record FILE`")),
+    ("ports", Says("`--by port`")),
+    // Values alone.
+    ("8080", Says("`port = 8080` or `pid = 8080`")),
+    (":8080", Says("`port = :8080`")),
+    ("123456", Says("`pid = 123456`")),
+    ("nginx", Says("`program = nginx`")),
+    ("10.0.0.5", Says("`dst 10.0.0.5`")),
+    ("10.0.0.5:8443", Says("`dst 10.0.0.5:8443`")),
+    ("peer 10.0.0.5", Says("`dst HOST`")),
+    ("age", Says("write gt and lt")),
+    ("lsit", Says("`closewait list`")),
+    // Values of options.
+    ("--port http,8000-8099,:443", Works),
+    ("--port nosuch", Says("a name from /etc/services")),
+    ("--peer localhost:3306", Works),
+    ("--peer 10/8,[::1]:443", Works),
+    ("--peer nosuch", Says("a name from /etc/hosts")),
+    ("--peer 3306", Says("write :3306 for a port")),
+    ("--state estab,time-wait", Works),
+    ("--threshold warning=1,critical=2", Works),
+    ("--limit all", Works),
+    ("--limit none", Says("0 or all means all")),
+    ("--user root,0", Works),
+    ("--age 5m", Works),
+    ("--idle 5m", Works),
+    ("idle gt 5m", Works),
+    ("age 5m", Works),
+    ("list --columns idle_ms,older-than --sort idle", Works),
+];
+
+fn run(line: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_closewait"))
+        .args(line.split(' '))
+        .output()
+        .unwrap()
+}
+
+/// The parts of an answer in backquotes.
+fn typed(answer: &str) -> impl Iterator<Item = &str> {
+    answer.split('`').skip(1).step_by(2)
+}
+
+/// What an answer tells to type, as a command line of this tool; `None` if it is one of another tool.
+fn told(code: &str) -> Option<String> {
+    let first = code.split(' ').next().unwrap_or_default();
+    let line = match first {
+        "ss" | "netstat" | "ip" => return None,
+        "closewait" => code.to_owned(),
+        _ => format!("closewait list {code}"),
+    };
+    // These options belong to triage.
+    Some(match code {
+        code if code.starts_with("--by") || code == "--prometheus" => format!("closewait {code}"),
+        "closewait record FILE" => "closewait record /tmp/x".to_owned(),
+        _ => line.replace("FILE", "x").replace("HOST", "10.0.0.5"),
+    })
+}
+
+#[test]
+fn what_other_tools_taught_fingers_works_or_is_answered_with_what_to_type() {
+    let mut wrong = Vec::new();
+    for (line, answer) in LINES {
+        if matches!(answer, Repeats) {
+            let words = ["closewait"].into_iter().chain(line.split(' '));
+            let command = command::Command::read(words).unwrap();
+            let plan = Plan::new(command, Terminal::default()).unwrap();
+            assert!(matches!(plan, Plan::Watch(_)), "{line}");
+            continue;
+        }
+        let output = run(line);
+        let said = String::from_utf8(output.stderr).unwrap();
+        let first = said.lines().next().unwrap_or_default();
+        let right = match answer {
+            // 1: -q found nothing.
+            Repeats | Works => !matches!(output.status.code(), Some(2 | 3)),
+            Says(part) => first.starts_with("closewait: ") && first.contains(part),
+        };
+        if !right {
+            wrong.push(format!("{line}: {said}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn what_an_answer_tells_to_type_is_valid() {
+    let mut seen = 0;
+    for (line, _) in LINES.iter().filter(|(_, answer)| matches!(answer, Says(_))) {
+        let said = String::from_utf8(run(line).stderr).unwrap();
+        let first = said.lines().next().unwrap_or_default();
+        // What was typed may be quoted before the answer.
+        let (_, answer) = first.split_once(" has no option").unwrap_or(("", first));
+        for code in typed(answer) {
+            let Some(told) = told(code) else {
+                continue;
+            };
+            let command = command::Command::read(told.split(' '));
+            match command {
+                Ok(command) => {
+                    let plan = Plan::new(command, Terminal::default());
+                    // A recording that is not there is no mistake of the line.
+                    let mistake = plan.err().filter(UsageError::is_mistake);
+                    assert!(mistake.is_none(), "{line}: {first}: {told}: {mistake:?}");
+                }
+                Err(error) => assert!(!error.use_stderr(), "{line}: {first}: {told}: {error}"),
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 80, "{seen}");
+}
