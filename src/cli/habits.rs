@@ -60,10 +60,7 @@ const LONG: [(&str, &str); 34] = [
         "count",
         "`closewait` alone counts by state, `--by peer` by peer",
     ),
-    (
-        "watch follow interval refresh repeat delay loop",
-        REPEAT,
-    ),
+    ("watch follow interval refresh repeat delay loop", REPEAT),
     ("kill close force", KILL),
     ("unix", UNIX),
     ("raw", RAW),
@@ -206,7 +203,6 @@ fn of_whole(word: &str, next: &str) -> Option<String> {
     let value = if rest.is_empty() { next } else { rest };
     let starts = |of: fn(char) -> bool| rest.starts_with(of);
     let instead = match option {
-        "-A" => return tables(rest),
         "-i" if starts(|c| c.is_ascii_uppercase() || c == ':' || c == '@') => of_lsof(rest),
         "-s" if let Some((_, state)) = rest.split_once(':') => format!("`--state {state}`"),
         "-p" if is_number(rest) => format!("`--pid {rest}`"),
@@ -235,6 +231,11 @@ fn of_lsof(value: &str) -> String {
         (_, Some(port)) => format!("`{protocol} --port {port}`"),
         _ => format!("`{protocol}`"),
     }
+}
+
+/// What to type in place of `-Atcp` of ss, which could also be read as four letters.
+pub(super) fn of_tables(word: &str) -> Option<String> {
+    tables(word.strip_prefix("-A")?)
 }
 
 /// What to type in place of an option and a word that other tools take as its value.

@@ -149,18 +149,21 @@ pub fn explained(error: clap::Error, words: &[OsString], program: &Command) -> c
     refusal(message)
 }
 
-/// The error for a word that other tools take as the value of the option before it, such as `-A tcp`.
+/// The error for a value that other tools take after one of our options, such as `-A tcp`.
 ///
 /// # Errors
-/// If there is such a word. It is neither a command nor the beginning of a filter.
+/// If there is such a value. It is neither a command nor the beginning of a filter.
 pub fn no_value_of_other_tools(words: &[OsString], program: &Command) -> Result<(), clap::Error> {
     let is_command = |word: &str| program.find_subcommand(word).is_some();
     let first = plain_words(words, program).find(|(_, word)| !is_command(word));
-    let hint = first.and_then(|(at, word)| {
+    let of_value = first.and_then(|(at, word)| {
         let before = words.get(at.checked_sub(1)?)?.to_str()?;
         habits::of_value(before, word).filter(|_| !filter::begins_condition(word))
     });
-    match hint {
+    let mut options = words
+        .iter()
+        .map_while(|word| word.to_str().filter(|word| *word != "--"));
+    match of_value.or_else(|| options.find_map(habits::of_tables)) {
         Some(hint) => Err(refusal(hint)),
         None => Ok(()),
     }
