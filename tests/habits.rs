@@ -18,7 +18,7 @@ enum Answer {
 use Answer::{Repeats, Says, Works};
 
 /// By the tool whose habit it is.
-const LINES: [(&str, Answer); 154] = [
+const LINES: [(&str, Answer); 156] = [
     // Help.
     ("help", Works),
     ("help list", Works),
@@ -57,6 +57,8 @@ const LINES: [(&str, Answer); 154] = [
     ("-Atcp", Says("for -A tcp of ss write `-t`")),
     ("-A all", Says("-A reads every network namespace")),
     ("-A unix", Says("`ss -A unix`")),
+    ("check -w 100000 -c 100000", Works),
+    ("-w 100000 -c 100000 check", Works),
     ("list -A inet", Says("write `-tu`")),
     ("-f inet", Says("write `-4`")),
     ("-f inet6", Says("write `-6`")),

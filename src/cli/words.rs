@@ -156,9 +156,19 @@ pub fn explained(error: clap::Error, words: &[OsString], program: &Command) -> c
 pub fn no_value_of_other_tools(words: &[OsString], program: &Command) -> Result<(), clap::Error> {
     let is_command = |word: &str| program.find_subcommand(word).is_some();
     let first = plain_words(words, program).find(|(_, word)| !is_command(word));
+    let word_at = |at: usize| words.get(at)?.to_str();
+    let command = command_at(words, program)
+        .and_then(word_at)
+        .and_then(|name| program.find_subcommand(name));
     let of_value = first.and_then(|(at, word)| {
-        let before = words.get(at.checked_sub(1)?)?.to_str()?;
-        habits::of_value(before, word).filter(|_| !filter::begins_condition(word))
+        let before = word_at(at.checked_sub(1)?)?;
+        // `check -c 5`: elsewhere the same letter takes no value.
+        let takes = |arg: &Arg| {
+            arg.get_short() == before.chars().next_back() && arg.get_action().takes_values()
+        };
+        let is_value = command.is_some_and(|command| command.get_arguments().any(takes));
+        let is_none = is_value || filter::begins_condition(word);
+        habits::of_value(before, word).filter(|_| !is_none)
     });
     let mut options = words
         .iter()
