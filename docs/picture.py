@@ -17,7 +17,7 @@ import termios
 import unicodedata
 from xml.sax.saxutils import escape
 
-COLUMNS = 88
+COLUMNS, ROWS = 80, 24
 # The size of a character, and of the margin, in pixels.
 WIDTH, HEIGHT, MARGIN = 8.4, 18, 16
 FOREGROUND, BACKGROUND = "#d6d9e0", "#1b1e26"
@@ -28,7 +28,7 @@ def screen(command):
     """The bytes that a command writes to a terminal."""
     pid, fd = pty.fork()
     if pid == 0:
-        size = struct.pack("HHHH", 60, COLUMNS, 0, 0)
+        size = struct.pack("HHHH", ROWS, COLUMNS, 0, 0)
         fcntl.ioctl(1, termios.TIOCSWINSZ, size)
         os.execve(command[0], command, {"TERM": "xterm-256color", "LANG": "C.UTF-8"})
     output = b""

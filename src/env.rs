@@ -58,6 +58,7 @@ impl Terminal {
     pub fn file(self) -> Terminal {
         Terminal {
             width: None,
+            height: None,
             colour: false,
             ..self
         }

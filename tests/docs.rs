@@ -103,8 +103,9 @@ fn every_command_in_the_documents_is_valid() {
         let text = std::fs::read_to_string(&path).unwrap();
         for mut command in commands(&text) {
             let prose = ["on", "of", "diff of", "CRITICAL"];
-            if prose.contains(&command[1].as_str())
-                || command[2..].first().is_some_and(|word| word == "of")
+            let is_prose = |word: &String| prose.contains(&word.as_str());
+            if command.get(1).is_some_and(is_prose)
+                || command.get(2).is_some_and(|word| word == "of")
             {
                 continue;
             }

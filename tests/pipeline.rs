@@ -45,6 +45,8 @@ const JAVA: Pid = Pid(1234);
 const HIDDEN: u16 = 8085;
 /// 2026-01-02 03:04:05.678 UTC.
 const TAKEN_AT_NS: i128 = 1_767_323_045_678_000_000;
+/// The rows of a terminal.
+const ROWS: usize = 24;
 const ELAPSED: Duration = Duration::from_millis(12);
 
 fn host() -> Host {
@@ -267,6 +269,7 @@ fn rendered_in(
         said,
         Terminal {
             width,
+            height: width.map(|_| ROWS),
             charset,
             ..Terminal::default()
         },

@@ -62,6 +62,23 @@ pub enum ColorChoice {
     Never,
 }
 
+/// How much is printed of the findings.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Findings {
+    /// Print the N worst findings in full, or all
+    ///
+    /// The others are one line each. On a terminal the worst one is in full, as far as the screen has
+    /// room; in a pipe all are. -v prints all of them in full, too.
+    #[arg(
+        long = "findings",
+        value_name = "N",
+        value_parser = number,
+        conflicts_with_all = ["form", "by"],
+        help_heading = "Output"
+    )]
+    pub in_full: Option<usize>,
+}
+
 /// Counts instead of groups and findings.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Counted {

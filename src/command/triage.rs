@@ -5,7 +5,7 @@ use clap::Args;
 use super::UsageError;
 use super::inspection::{Ask, Asked, Inspection, Wanted};
 use crate::cli::common::Common;
-use crate::cli::output::{Counted, Metrics};
+use crate::cli::output::{Counted, Findings, Metrics};
 use crate::env::Terminal;
 
 #[derive(Debug, Clone, Default, Args)]
@@ -16,6 +16,8 @@ pub struct Options {
     pub counted: Counted,
     #[command(flatten)]
     pub metrics: Metrics,
+    #[command(flatten)]
+    pub findings: Findings,
 }
 
 impl Options {
@@ -27,6 +29,7 @@ impl Options {
         Ask {
             counted: self.counted,
             metrics: self.metrics,
+            findings: self.findings,
             ..self.common.into()
         }
     }

@@ -15,7 +15,7 @@ mod table;
 pub mod units;
 mod view;
 
-pub use self::view::{Comparison, Format, Object, Page, Sort, SortKey, View};
+pub use self::view::{Comparison, Format, Object, Page, Shown, Sort, SortKey, View};
 pub use crate::model::{Name, escape};
 
 use std::io::{self, Write};

@@ -17,8 +17,20 @@ pub struct View {
     pub sort: Option<Sort>,
     /// The most rows or groups to print; `None` for all.
     pub limit: Option<usize>,
+    pub findings: Shown,
     /// What was selected, in words; `None` for everything.
     pub selection: Option<Name>,
+}
+
+/// How much a page shows of the findings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Shown {
+    /// At most so many, the worst ones; `None` for all.
+    pub most: Option<usize>,
+    /// So many of the worst are in full, and the others in one line each; `None` for all.
+    pub in_full: Option<usize>,
+    /// The rows of the screen that the worst one must fit; `None` leaves nothing out.
+    pub rows: Option<usize>,
 }
 
 impl View {

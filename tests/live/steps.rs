@@ -10,12 +10,11 @@ use crate::lab::{Age, Lab, Lack, Program, Run, closewait, left_out, run, sockets
 use crate::placement::Group;
 
 /// The first words of advice; everything else is a command.
-const ADVICE: [&str; 7] = [
+const ADVICE: [&str; 6] = [
     "as relief, ",
     "look at ",
     "make accept() faster",
     "run ",
-    "the notes below ",
     "set request_slowlog_timeout",
     "end it ",
 ];

@@ -29,7 +29,9 @@ use crate::classifier::tally::Dimension;
 use crate::cli::common::Common;
 use crate::cli::judgement::{Grace, Severity};
 use crate::cli::letters::{Details, Letters};
-use crate::cli::output::{ColorChoice, Counted, Form, Metrics, Order, Printed, Quiet, Resolved};
+use crate::cli::output::{
+    ColorChoice, Counted, Findings, Form, Metrics, Order, Printed, Quiet, Resolved,
+};
 use crate::cli::reading::{Evidence, Host, Owners, Recorded, Report};
 use crate::cli::selection::{self as conditions, Selection};
 use crate::collector::request::{NetnsChoice, Request};
@@ -37,7 +39,7 @@ use crate::env::Terminal;
 use crate::filter::{Filter, Term};
 use crate::model::{Families, Name, Protocol, Protocols, State, StateSet};
 use crate::renderer::style::Look;
-use crate::renderer::{Format, Page, View};
+use crate::renderer::{Format, Page, Shown, View};
 
 /// Twenty ticks of the clock that CPU time is counted in, and too short to be noticed.
 pub(super) const SAMPLE: Duration = Duration::from_millis(200);
@@ -45,9 +47,9 @@ pub(super) const SAMPLE: Duration = Duration::from_millis(200);
 const NAMING: Duration = Duration::from_secs(2);
 /// The most series that name ports, programs or queues: each one stays in a database.
 const LABELS: usize = 100;
-/// The number of groups in triage: CLOSE_WAIT comes first, and with the states above they fit a
-/// screen of 24 lines.
-const GROUPS: usize = 10;
+/// The most groups and findings of triage on a terminal, where the worst come first. Groups take at
+/// most a quarter of a low one.
+const ROWS: usize = 10;
 
 /// What is read, how it is judged and how it is printed.
 #[derive(Debug, Clone)]
@@ -107,6 +109,7 @@ pub(super) struct Ask {
     pub order: Order,
     pub resolved: Resolved,
     pub metrics: Metrics,
+    pub findings: Findings,
     pub quiet: Quiet,
     pub report: Report,
 }
@@ -219,7 +222,10 @@ impl Asked {
         let limit = match (ask.printed.limit, &command, format) {
             (Some(0), ..) => None,
             (Some(limit), ..) => Some(limit),
-            (None, Wanted::Triage, Format::Table) => Some(GROUPS),
+            (None, Wanted::Triage, Format::Table) => terminal.height.map(|rows| match page {
+                Page::Triage => ROWS.min(rows / 4),
+                _ => ROWS,
+            }),
             (None, ..) => None,
         };
         let is_printed = ask.printed.to.output.as_deref().is_none_or(is_stdout);
@@ -244,6 +250,7 @@ impl Asked {
             },
             page,
             limit,
+            findings: shown(&ask, terminal),
             selection: selection(&ask, &command, &words).map(Name::from),
         };
         // A list does not report other namespaces, except under --strict.
@@ -306,6 +313,31 @@ impl Asked {
                 deadline: ask.resolved.resolve_timeout.unwrap_or(NAMING),
             }),
         })
+    }
+}
+
+/// How much is shown of the findings: everything in a pipe and with -v.
+fn shown(ask: &Ask, terminal: Terminal) -> Shown {
+    let most = |default: Option<usize>| match ask.printed.limit {
+        Some(limit) => (limit > 0).then_some(limit),
+        None => default,
+    };
+    match (ask.findings.in_full, terminal.height) {
+        (Some(number @ 1..), height) => Shown {
+            most: most(height.map(|_| ROWS.max(number))),
+            in_full: Some(number),
+            rows: None,
+        },
+        (None, Some(height)) if ask.report.verbose == 0 => Shown {
+            most: most(Some(ROWS)),
+            in_full: Some(1),
+            rows: Some(height),
+        },
+        (Some(0) | None, _) => Shown {
+            most: most(None),
+            in_full: None,
+            rows: None,
+        },
     }
 }
 

@@ -21,6 +21,9 @@ use crate::{classifier, progress, renderer};
 
 /// A reading may take a tenth of the interval; if it takes longer, the interval grows.
 const SHARE: u32 = 10;
+/// The first lines of triage, which stay if not all fit: what was read, and the worst finding. The
+/// others are its last, where that finding is in full.
+const TOP: usize = 3;
 
 /// Repeats the page.
 ///
@@ -108,6 +111,10 @@ impl Show<'_> {
         if self.view.look.width.is_some() {
             self.view.look.width = terminal.width;
         }
+        if self.view.findings.rows.is_some() {
+            let rows = terminal.height;
+            self.view.findings.rows = rows.map(|rows| rows.saturating_sub(TOP + 2));
+        }
         let mut page = Vec::new();
         let elapsed = now.began.elapsed();
         renderer::render(&report, &findings, &self.view, elapsed, &mut page)?;
@@ -127,7 +134,11 @@ impl Show<'_> {
         match terminal.width.zip(terminal.height) {
             Some((columns, rows)) if self.plan.in_place => {
                 let size = Size { columns, rows };
-                self.screen.draw(&page, 1, size, more, out)
+                let below = match self.view.page {
+                    Page::Triage => rows.saturating_sub(TOP + 2).max(1),
+                    _ => 1,
+                };
+                self.screen.draw(&page, below, size, more, out)
             }
             _ => out.write_all(&page).and_then(|()| out.flush()),
         }

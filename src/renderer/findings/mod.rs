@@ -27,94 +27,82 @@ pub use crate::renderer::findings::backends::silent;
 pub use crate::renderer::findings::evidence::evidence;
 pub use crate::renderer::findings::meaning::meaning;
 pub use crate::renderer::findings::steps::{Step, next_steps, steps};
-pub use crate::renderer::findings::summary::summary;
+pub use crate::renderer::findings::summary::{brief, place, summary};
 use crate::renderer::frame;
 use crate::renderer::style::{Look, MARK, NO_MARK, Role};
-use crate::renderer::units;
 
-/// At most this many of the evidence lines of a finding go to the screen; JSON has all.
-const LINES: usize = 6;
-/// The most lines of a finding that is shown in short form.
-const LINES_SHORT: usize = 1;
+/// The columns before the text of evidence and steps: a margin, a sign and a blank.
+const INDENT: usize = 6;
 
-/// Writes the findings of the screen: at most `limit`, and how many more there are. The first one,
-/// and all above info, are shown in full.
-pub fn section(
-    report: &Report<'_>,
-    findings: &[Finding],
-    limit: usize,
-    look: Look,
-    out: &mut impl Write,
-) -> io::Result<()> {
-    for (at, finding) in findings.iter().take(limit).enumerate() {
-        let at_length = at == 0 || finding.severity > Severity::Info;
-        write_finding(report, finding, at_length, look, out)?;
-    }
-    if let Some(more) = units::more(findings.len().saturating_sub(limit), "finding") {
-        writeln!(out, "\n{NO_MARK}{}", look.paint(Role::Quiet, more))?;
-    }
-    Ok(())
+/// A finding in full, as lines of text without line ends.
+pub struct Block {
+    /// The headline, and what it means.
+    pub head: Vec<String>,
+    /// Each fact, as one or more lines, the most informative first.
+    pub evidence: Vec<Vec<String>>,
+    /// Each step, as one or more lines. A command can be copied, whatever the width.
+    pub steps: Vec<Vec<String>>,
 }
 
-fn write_finding(
-    report: &Report<'_>,
-    finding: &Finding,
-    at_length: bool,
-    look: Look,
-    out: &mut impl Write,
-) -> io::Result<()> {
-    writeln!(out)?;
+impl Block {
+    /// Words a finding. If there is a subject, each line below the headline begins with it.
+    pub fn new(report: &Report<'_>, finding: &Finding, subject: Option<&str>, look: Look) -> Block {
+        let mut head = headline(finding, &summary(report, finding), look);
+        let before = subject.map_or(String::new(), |subject| format!("{subject}: "));
+        let meaning = format!("{before}{}", meaning(finding));
+        let meaning = frame::wrapped(&meaning, look.width, 4);
+        head.extend(meaning.into_iter().map(|line| format!("    {line}")));
+        let before = subject.map_or(String::new(), |subject| format!("{subject} "));
+        let signed = |sign: &str, lines: Vec<String>| -> Vec<String> {
+            let starts = std::iter::once(sign).chain(std::iter::repeat(" "));
+            let lines = starts.zip(lines);
+            lines
+                .map(|(start, line)| format!("    {before}{start} {line}"))
+                .collect()
+        };
+        let fact = |fact: &String| signed("·", frame::wrapped(fact, look.width, INDENT));
+        let step = |step: &Step| {
+            let lines = match look.width {
+                None => vec![step.to_string()],
+                Some(width) => step.lines(width.saturating_sub(INDENT)),
+            };
+            signed("→", lines)
+        };
+        Block {
+            head,
+            evidence: evidence(report, finding).iter().map(fact).collect(),
+            steps: steps(report, finding).iter().map(step).collect(),
+        }
+    }
+
+    /// Writes its lines.
+    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        let items = self.evidence.iter().chain(&self.steps);
+        for line in self.head.iter().chain(items.flatten()) {
+            writeln!(out, "{line}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A finding in one line: where it is and how many sockets, without what it means. Wrapped where the
+/// terminal is too narrow.
+pub fn line(report: &Report<'_>, finding: &Finding, look: Look) -> Vec<String> {
+    headline(finding, &brief(report, finding), look)
+}
+
+/// Severity, cause and a text, in the colour of the severity and with its mark.
+pub fn headline(finding: &Finding, text: &str, look: Look) -> Vec<String> {
     let (role, mark) = match finding.severity {
         Severity::Info => (Role::Info, NO_MARK),
         Severity::Warning => (Role::Warning, MARK),
         Severity::Critical => (Role::Critical, MARK),
     };
     let severity = finding.severity.name().to_uppercase();
-    let headline = format!(
-        "{severity} {}: {}",
-        finding.set.cause,
-        summary(report, finding)
-    );
-    for (at, line) in frame::wrapped(&headline, look.width, mark.len())
-        .iter()
-        .enumerate()
-    {
-        let start = if at == 0 { mark } else { NO_MARK };
-        writeln!(out, "{}", look.paint(role, format_args!("{start}{line}")))?;
-    }
-    let (lines, most) = if at_length {
-        (LINES, usize::MAX)
-    } else {
-        (LINES_SHORT, 0)
-    };
-    frame::write_wrapped(&meaning(finding), look.width, 4, out)?;
-    for line in evidence(report, finding).iter().take(lines) {
-        bullet("·", line, look, out)?;
-    }
-    for step in steps(report, finding).iter().take(most) {
-        self::step(step, look, out)?;
-    }
-    Ok(())
-}
-
-/// A command can be copied as it is printed, whatever the width.
-fn step(step: &Step, look: Look, out: &mut impl Write) -> io::Result<()> {
-    let lines = match (step, look.width) {
-        (Step::Advice(words), _) => return bullet("→", words, look, out),
-        (_, None) => vec![step.to_string()],
-        (Step::Run { .. }, Some(width)) => step.lines(width.saturating_sub(6)),
-    };
-    for (at, line) in lines.iter().enumerate() {
-        let start = if at == 0 { "→" } else { " " };
-        writeln!(out, "    {start} {line}")?;
-    }
-    Ok(())
-}
-
-fn bullet(sign: &str, text: &str, look: Look, out: &mut impl Write) -> io::Result<()> {
-    for (at, line) in frame::wrapped(text, look.width, 6).iter().enumerate() {
-        let start = if at == 0 { sign } else { " " };
-        writeln!(out, "    {start} {line}")?;
-    }
-    Ok(())
+    let text = format!("{severity} {}: {text}", finding.set.cause);
+    let starts = std::iter::once(mark).chain(std::iter::repeat(NO_MARK));
+    let lines = starts.zip(frame::wrapped(&text, look.width, mark.len()));
+    lines
+        .map(|(start, line)| look.paint(role, format_args!("{start}{line}")))
+        .collect()
 }

@@ -1,4 +1,4 @@
-//! A finding in one line: how many sockets, of which process, where, and for how long.
+//! A finding in a sentence: how many sockets, of which process, where, and for how long.
 
 use crate::classifier::Report;
 use crate::classifier::finding::Finding;
@@ -16,15 +16,7 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
     let set = &finding.set;
     let count = units::count(set.sockets);
     let owner = owner(report, finding);
-    let on = match set.end {
-        ServiceEnd::One(service) => on(report, set.netns, service),
-        ServiceEnd::Several(..) => String::new(),
-    };
-    let mut end = end_on(set.end, &on);
-    let is_somewhere = set.cause != Cause::DeadDescriptors;
-    if is_somewhere && report.snapshot.only_namespace().is_none() {
-        end.push_str(&format!(" in {}", names::netns_of(report, set.netns)));
-    }
+    let end = end(report, finding);
     let age = age(set);
     let plural = plural(set.sockets);
     let one = match (&finding.queue, set.cause) {
@@ -70,6 +62,67 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
     }
 }
 
+/// Fewer words than [`summary`] has, so that a finding is one line on a terminal.
+pub fn brief(report: &Report<'_>, finding: &Finding) -> String {
+    let set = &finding.set;
+    let kind = match set.cause {
+        Cause::DeadDescriptors => return summary(report, finding),
+        Cause::PeerNotClosed => "FIN_WAIT2 socket",
+        _ => "socket",
+    };
+    let place = place(report, finding);
+    let one = match (&finding.queue, set.cause) {
+        (Some(queue), Cause::NotAccepted) => format!("{place}, accept queue {}", fill(queue)),
+        _ => {
+            let of = match is_owner_read(finding) {
+                true => " of",
+                false => "",
+            };
+            let (count, plural) = (units::count(set.sockets), plural(set.sockets));
+            format!("{count} {kind}{plural}{of} {place}{}", age(set))
+        }
+    };
+    match &finding.sum {
+        Some(sum) => {
+            let of = whole(report, set.netns, &sum.of);
+            format!("{one}; {} in all {of}", units::count(sum.sockets))
+        }
+        None => one,
+    }
+}
+
+/// Which process, and where: `python3[3225] on :8084`; `on :8084` if owners were not read.
+pub fn place(report: &Report<'_>, finding: &Finding) -> String {
+    let owner = match names::owner_of(report, &finding.set.owner) {
+        text if text.starts_with('?') => "a hidden process".to_owned(),
+        _ => owner(report, finding),
+    };
+    match finding.set.cause {
+        Cause::DeadDescriptors => owner,
+        _ if is_owner_read(finding) => format!("{owner} {}", end(report, finding)),
+        _ => end(report, finding),
+    }
+}
+
+fn is_owner_read(finding: &Finding) -> bool {
+    finding.set.owner.kind.is_some()
+}
+
+/// Where: `on :8084`, with the namespace if there are several.
+fn end(report: &Report<'_>, finding: &Finding) -> String {
+    let set = &finding.set;
+    let on = match set.end {
+        ServiceEnd::One(service) => on(report, set.netns, service),
+        ServiceEnd::Several(..) => String::new(),
+    };
+    let mut end = end_on(set.end, &on);
+    let is_somewhere = set.cause != Cause::DeadDescriptors;
+    if is_somewhere && report.snapshot.only_namespace().is_none() {
+        end.push_str(&format!(" in {}", names::netns_of(report, set.netns)));
+    }
+    end
+}
+
 /// `, for ≥13m`, by the median.
 fn age(set: &SocketSet) -> String {
     match set.idle {
@@ -84,8 +137,6 @@ fn age(set: &SocketSet) -> String {
 
 /// The summary of connections that wait in an accept queue.
 fn unaccepted(set: &SocketSet, queue: &Queue, owner: &str, end: &str) -> String {
-    let limit = queue.limit.map(|limit| units::count(limit.into()));
-    let limit = limit.unwrap_or("?".to_owned());
     let given_up = match (queue.unaccepted, queue.close_wait) {
         (0, _) => String::new(),
         (_, 0) => ", no peer has given up yet".to_owned(),
@@ -102,13 +153,21 @@ fn unaccepted(set: &SocketSet, queue: &Queue, owner: &str, end: &str) -> String 
         format!("; the oldest has waited ≥ {}", units::duration(oldest))
     });
     let fullest = if queue.sockets > 1 { "fullest " } else { "" };
-    let (waiting, now) = (queue.waiting(), units::count(queue.now.into()));
+    let waiting = queue.waiting();
     format!(
-        "{owner} has not accepted {} connection{} {end}: {fullest}accept queue {now} of \
-         {limit}{given_up}{waited}",
+        "{owner} has not accepted {} connection{} {end}: {fullest}accept queue \
+         {}{given_up}{waited}",
         units::count(waiting),
         plural(waiting),
+        fill(queue),
     )
+}
+
+/// `9 of 8`.
+fn fill(queue: &Queue) -> String {
+    let now = units::count(queue.now.into());
+    let limit = queue.limit.map(|limit| units::count(limit.into()));
+    format!("{now} of {}", limit.unwrap_or("?".to_owned()))
 }
 
 /// `on :5432`, `of postgres`.

@@ -11,6 +11,7 @@ use crate::classifier::service::Service;
 use crate::classifier::severity::Severity;
 use crate::classifier::verdict::{Criteria, Key, Measure, Status, Verdict, Worst};
 use crate::model::{Cause, Charset, Protocol, State, StateSet};
+use crate::renderer::findings::Block;
 use crate::renderer::guard::{Form, Guard};
 use crate::renderer::style::Look;
 use crate::renderer::{escape, findings, names, units};
@@ -57,10 +58,19 @@ pub fn result(
     if verbose {
         let mut below = Vec::new();
         let look = Look::plain();
-        findings::section(report, &found.findings, usize::MAX, look, &mut below)?;
+        for (at, finding) in found.findings.iter().enumerate() {
+            if at == 0 || finding.severity > Severity::Info {
+                Block::new(report, finding, None, look).write(&mut below)?;
+            } else {
+                let lines = findings::line(report, finding, look);
+                lines
+                    .iter()
+                    .try_for_each(|line| writeln!(below, "{line}"))?;
+            }
+        }
         let below = Charset::Ascii.text(&String::from_utf8_lossy(&below));
         // A bar would begin performance data here as well.
-        let below = below.trim_start_matches('\n').replace('|', "\\x7c");
+        let below = below.replace('|', "\\x7c");
         out.write_all(below.as_bytes())?;
     }
     Ok(())

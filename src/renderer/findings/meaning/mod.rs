@@ -139,7 +139,9 @@ fn of_cause(finding: &Finding, cause: Cause) -> String {
         return words;
     }
     let words = match cause {
-        Cause::Transient => "Normal teardown: the peer closed a moment ago.",
+        Cause::Transient => {
+            "Younger than the grace period: consistent with a normal close that is under way."
+        }
         Cause::NotAccepted => return cause::not_accepted(finding),
         Cause::HalfClose => cause::half_close(set),
         Cause::SendStuck if set.half_closed.shut == set.sockets => {

@@ -228,7 +228,7 @@ fn how_to_see_holders(report: &Report<'_>, set: &SocketSet) -> &'static str {
             "run on the host, or with the host's --proc, to see who holds them"
         }
         HiddenReason::Refused | HiddenReason::Elsewhere => {
-            "the notes below list what may hide the holder"
+            "look at \"Not seen\": it lists what may hide the holder"
         }
     }
 }

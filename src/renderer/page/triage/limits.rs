@@ -34,9 +34,6 @@ pub fn lines(report: &Report<'_>, view: &View, out: &mut impl Write) -> io::Resu
 fn write_all(lines: Vec<String>, noun: &str, view: &View, out: &mut impl Write) -> io::Result<()> {
     let most = view.limit.map_or(usize::MAX, |limit| limit.min(MOST));
     let more = units::more(lines.len().saturating_sub(most), noun);
-    if !lines.is_empty() {
-        writeln!(out)?;
-    }
     for line in lines.into_iter().take(most).chain(more) {
         frame::write_wrapped(&line, view.look.width, NO_MARK.len(), out)?;
     }
