@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::finding::{DETAILED, Finding};
+use super::identity::Identities;
 use super::report::Report;
 use super::rules::Thresholds;
 use super::severity::{Severity, Weight, severity};
@@ -50,9 +51,11 @@ pub(super) fn findings(
             out_of_fds: false,
         };
         let pids = processes.iter().map(|evidence| evidence.pid).collect();
+        let set = socket_set::dead(report, pids, sockets);
         Finding {
             severity: severity(&weight, thresholds),
-            set: socket_set::dead(report, pids, sockets),
+            identities: Identities::of(report, &set, evidence),
+            set,
             queue: None,
             evidence: processes.into_iter().take(DETAILED).cloned().collect(),
             workers: Workers::default(),

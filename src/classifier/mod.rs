@@ -18,6 +18,7 @@ pub mod growth;
 pub mod half_open;
 pub mod halt;
 mod hidden_owners;
+pub mod identity;
 mod inheritance;
 pub mod listeners;
 pub mod local_ports;

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Container, Endpoint, FdLimit, Halt, Name, Pid, Sibling, Title, Words};
+use super::{Command, Container, Endpoint, FdLimit, Halt, Name, Pid, Sibling, Title, Words};
 
 /// Facts about one process. They are read only for processes that hold suspicious sockets.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -40,6 +40,9 @@ pub struct Evidence {
     /// Where debugging tools must run to inspect it.
     #[serde(default, skip_serializing_if = "Inside::is_unknown")]
     pub inside: Inside,
+    /// What it runs, if it is an interpreter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Command>,
     /// The state that it writes into its command line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<Title>,

@@ -6,6 +6,7 @@ pub mod blind_spot;
 pub mod cause;
 pub mod cgroup;
 pub mod charset;
+pub mod command;
 pub mod detail;
 pub mod endpoint;
 pub mod escape;
@@ -32,6 +33,7 @@ pub use blind_spot::{BlindSpot, Holding};
 pub use cause::{Cause, Causes};
 pub use cgroup::{Cgroup, Cgroups, Placed};
 pub use charset::Charset;
+pub use command::Command;
 pub use detail::{Detail, DetailRef, DetailSet, Details};
 pub use endpoint::Endpoint;
 pub use evidence::{

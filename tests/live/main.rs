@@ -17,6 +17,7 @@ mod errors;
 mod halt;
 mod hidden;
 mod hostile;
+mod identity;
 mod lab;
 mod limits;
 mod mixed;

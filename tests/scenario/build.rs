@@ -9,9 +9,9 @@ use closewait::classifier::rules::Thresholds;
 use closewait::filter::Filter;
 use closewait::model::Endpoint;
 use closewait::model::{
-    self, Cpu, Epoll, Evidence, FdLimit, Holder, Holders, Lock, LockOwner, LockPlace, Name,
-    NamedThreads, Pid, PortRange, Runtime, Scan, Sibling, Snapshot, Threads, Tick, Title, Wait,
-    WaitKind, WaitTarget,
+    self, Command, Cpu, Epoll, Evidence, FdLimit, Holder, Holders, Lock, LockOwner, LockPlace,
+    Name, NamedThreads, Pid, PortRange, Runtime, Scan, Sibling, Snapshot, Threads, Tick, Title,
+    Wait, WaitKind, WaitTarget,
 };
 
 use super::file::{self, Limit, Scenario, Source};
@@ -244,6 +244,10 @@ pub fn evidence(process: &file::Process, pid: Pid) -> Result<Evidence, String> {
         }),
         polled: (process.polled.iter().map(|text| polled(text))).collect::<Result<_, String>>()?,
         inside: process.inside.clone(),
+        command: process.command.as_deref().and_then(|line| {
+            let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+            Command::of(&words)
+        }),
         title: process
             .title
             .as_deref()

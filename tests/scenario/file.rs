@@ -120,6 +120,8 @@ pub struct Process {
     #[serde(default)]
     pub locks: Vec<String>,
     pub epoll: Option<Epoll>,
+    /// The command line of an interpreter.
+    pub command: Option<String>,
     /// Its command line, for programs that describe their work there.
     pub title: Option<String>,
     /// Other children of its parent: number and command line.

@@ -7,6 +7,7 @@ use crate::classifier::chain::chain;
 use crate::classifier::culprit::Culprit;
 use crate::classifier::dead_descriptors;
 use crate::classifier::halt::HaltedShare;
+use crate::classifier::identity::Identities;
 use crate::classifier::merge::{by_fullness, merge};
 use crate::classifier::pool::PoolVerdict;
 use crate::classifier::process::{Descriptors, descriptors, is_halted};
@@ -221,6 +222,7 @@ fn judge(
         culprit,
         chain,
         old_workers: OldWorkers::of(report, &set, all_evidence),
+        identities: Identities::of(report, &set, all_evidence),
         set,
         queue,
         evidence,

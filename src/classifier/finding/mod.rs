@@ -11,6 +11,7 @@ pub use self::judge::{findings, suspects};
 use crate::classifier::chain::Hop;
 use crate::classifier::culprit::{self, Culprit};
 use crate::classifier::halt::HaltedShare;
+use crate::classifier::identity::Identities;
 use crate::classifier::owner::GroupOwner;
 use crate::classifier::process::is_halted;
 use crate::classifier::queue::Queue;
@@ -44,6 +45,8 @@ pub struct Finding {
     pub queue: Option<Queue>,
     /// Evidence of at most two owners.
     pub evidence: Vec<Evidence>,
+    /// By what its owners are recognized beside their names.
+    pub identities: Identities,
     /// What all owners wait for.
     pub workers: Workers,
     /// Who must act, if the facts point to someone other than the program that holds the sockets.

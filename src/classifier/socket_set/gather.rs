@@ -9,12 +9,13 @@ use crate::classifier::other_legs;
 use crate::classifier::owner::GroupOwner;
 use crate::classifier::pairs;
 use crate::classifier::pool;
+use crate::classifier::program::{OwnerKey, Program};
 use crate::classifier::report::Report;
 use crate::classifier::requests::{Ask, requests};
 use crate::classifier::row::Row;
 use crate::classifier::service::ServiceEnd;
 use crate::classifier::waiting::Others;
-use crate::model::Cause;
+use crate::model::{Cause, Pid};
 
 /// Other connections of the owners are searched for at most this many sets.
 const BESIDE_MAX: usize = 8;
@@ -39,7 +40,7 @@ pub fn sets(report: &Report<'_>) -> Vec<SocketSet> {
     let waits = waits.filter(|(_, row)| row.cause.is_none() && report.wait(row).is_some());
     let waits: Vec<u32> = waits.map(|(at, _)| at).collect();
     let others = Others::of(report, &waits);
-    let mut sets: Vec<(SocketSet, Vec<u32>)> = rolled_up(by_key(report, &others))
+    let mut sets: Vec<(SocketSet, Vec<u32>)> = rolled_up(report, by_key(report, &others))
         .into_iter()
         .map(|(key, positions)| (gather(report, &key, &positions, &others), positions))
         .collect();
@@ -62,6 +63,13 @@ pub fn sets(report: &Report<'_>) -> Vec<SocketSet> {
     pool::fill(report, &mut sets);
     add_legs_and_requests(report, &mut sets);
     other_legs::attach_fin_wait2(report, sets)
+}
+
+/// The program that holds the first of these sockets, by its first ancestor of the same name.
+fn first_ancestor(report: &Report<'_>, positions: &[u32]) -> Option<Pid> {
+    let row = report.row(*positions.first()? as usize);
+    let holder = row.owner.holders().first()?;
+    Some(Program::of(report.holders(), holder.pid)?.first)
 }
 
 /// The positions of the rows of each set.
@@ -121,19 +129,24 @@ fn add_legs_and_requests(report: &Report<'_>, sets: &mut [(SocketSet, Vec<u32>)]
 }
 
 /// Merges the sets of one owner, cause and side if they have many services: a crawler that leaks
-/// one connection to each of a thousand hosts has one large fault.
-fn rolled_up(positions: FxHashMap<Key, Vec<u32>>) -> FxHashMap<Key, Vec<u32>> {
+/// one connection to each of a thousand hosts has one large fault. Servers on different ports are
+/// one owner only by a common ancestor: twelve programs may be called python3.
+fn rolled_up(report: &Report<'_>, positions: FxHashMap<Key, Vec<u32>>) -> FxHashMap<Key, Vec<u32>> {
     let several = |key: &Key, ends| Key {
         end: ServiceEnd::Several(key.end.side(), ends),
         ..key.clone()
     };
-    let mut ends: FxHashMap<Key, u32> = FxHashMap::default();
-    for key in positions.keys().filter(|key| key.listener.is_none()) {
-        *ends.entry(several(key, 0)).or_default() += 1;
+    let whose = |key: &Key, at: &[u32]| match key.owner {
+        OwnerKey::Program(_, None) => first_ancestor(report, at),
+        OwnerKey::Program(_, Some(_)) | OwnerKey::Processes(_) => None,
+    };
+    let mut ends: FxHashMap<(Key, Option<Pid>), u32> = FxHashMap::default();
+    for (key, at) in positions.iter().filter(|(key, _)| key.listener.is_none()) {
+        *ends.entry((several(key, 0), whose(key, at))).or_default() += 1;
     }
     let mut rolled: FxHashMap<Key, Vec<u32>> = FxHashMap::default();
     for (key, at) in positions {
-        let key = match ends.get(&several(&key, 0)) {
+        let key = match ends.get(&(several(&key, 0), whose(&key, &at))) {
             Some(ends) if *ends > ENDS_MAX && key.listener.is_none() => several(&key, *ends),
             _ => key,
         };

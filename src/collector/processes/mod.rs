@@ -6,6 +6,7 @@
 
 mod by_inode;
 mod calls;
+mod command;
 mod dead;
 mod epoll;
 mod halt;
@@ -29,6 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::collector::file;
 use crate::collector::processes::by_inode::SocketsByInode;
+use crate::collector::processes::command::command;
 use crate::collector::processes::epoll::EpollSets;
 use crate::collector::processes::halt::{FirstReading, Hierarchies, Readings};
 use crate::collector::processes::inside::inside;
@@ -264,6 +266,7 @@ impl Reader<'_> {
             epoll: None,
             polled: Vec::new(),
             inside: inside(&self.root),
+            command: command(&self.root, stat.as_ref()),
             title: stat.as_ref().and_then(|stat| titles::of(&self.root, stat)),
             siblings: Vec::new(),
             unread,

@@ -2,7 +2,7 @@
 //! proc_pid_cmdline(5) and proc_tid_children(5).
 //!
 //! The kernel reads a command line from the memory of the process, which can hang while that waits
-//! for a disk. So only those of programs known to set titles are read, and not of a process in
+//! for a disk. So only those of programs known to set titles are read here, and not of a process in
 //! uninterruptible sleep.
 
 use std::path::Path;

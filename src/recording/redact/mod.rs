@@ -131,6 +131,10 @@ impl Masks {
         for path in [&mut inside.exe, &mut inside.jcmd].into_iter().flatten() {
             *path = self.name("file", path);
         }
+        if let Some(command) = &mut evidence.command {
+            command.program = self.name("program", &command.program);
+            command.runs = self.name("script", &command.runs);
+        }
         match &mut inside.manager {
             Some(Manager::Service { name, .. }) => *name = self.unit(name),
             Some(Manager::Container(container)) => self.container(Some(container)),

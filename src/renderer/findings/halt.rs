@@ -205,7 +205,7 @@ pub(super) fn is_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-fn short(container: &Container) -> String {
+pub(super) fn short(container: &Container) -> String {
     let id = container.id.to_string();
     match id.get(..ID_SHOWN).filter(|_| is_id(&id)) {
         Some(short) => short.to_owned(),

@@ -8,6 +8,7 @@ mod evidence;
 mod halt;
 mod lines;
 mod meaning;
+mod owner;
 mod pool;
 mod reload;
 mod requests;

@@ -7,6 +7,7 @@ use crate::classifier::service::Service;
 use crate::classifier::service::ServiceEnd;
 use crate::classifier::socket_set::{SocketSet, SumKey};
 use crate::model::Cause;
+use crate::renderer::findings::owner::owner;
 use crate::renderer::findings::set::{all_half_closed, end_on, service};
 use crate::renderer::names;
 use crate::renderer::units::{self, plural};
@@ -175,15 +176,6 @@ fn whole(report: &Report<'_>, netns: u16, whole: &SumKey) -> String {
     match whole {
         SumKey::Service(of) => service(*of, &on(report, netns, *of)),
         SumKey::Program(of) => format!("of {}", of.name),
-    }
-}
-
-pub(super) fn owner(report: &Report<'_>, finding: &Finding) -> String {
-    match names::owner_of(report, &finding.set.owner).as_str() {
-        "-" if finding.set.owner.kind.is_none() => "a process (owners were not read)".to_owned(),
-        "-" => "no process".to_owned(),
-        text if text.starts_with('?') => "a process that cannot be seen".to_owned(),
-        text => text.trim_end_matches(" (not accepted)").to_owned(),
     }
 }
 

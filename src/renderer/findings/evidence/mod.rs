@@ -13,7 +13,7 @@ use crate::model::{Cause, Side, State};
 use crate::renderer::findings::lines::{Lines, Rank};
 use crate::renderer::findings::set::end;
 use crate::renderer::findings::waits::wait_lines;
-use crate::renderer::findings::{backends, reload, waiting};
+use crate::renderer::findings::{backends, owner, reload, waiting};
 use crate::renderer::names::{self, process};
 use crate::renderer::units;
 
@@ -47,6 +47,9 @@ pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
                 },
             );
         }
+    }
+    if let Some(line) = owner::line(report, finding) {
+        lines.add(Rank::Decisive, line);
     }
     wait_lines(report, finding, &mut lines);
     backends::lines(report, finding, &mut lines);

@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use serde::{Serialize, Serializer};
 
 use crate::classifier::Report;
+use crate::classifier::identity::Identities;
 use crate::classifier::service::{ServedAt, Service};
-use crate::model::{Endpoint, Name, Pid, Protocol, Resolved, Socket};
+use crate::model::{Command, Endpoint, Manager, Name, Pid, Protocol, Resolved, Socket};
 
 /// What the objects of a document need from the report.
 pub(super) struct Context<'a> {
@@ -61,6 +62,26 @@ impl<'a> Context<'a> {
         Process {
             pid: pid.0,
             name: self.name(pid),
+            command: None,
+            unit: None,
+            container: None,
+        }
+    }
+
+    /// An owner of a finding, with what identifies it.
+    pub(super) fn owner(&self, pid: Pid, identities: &'a Identities) -> Process<'a> {
+        let identity = identities.of_process(pid);
+        Process {
+            command: identity.and_then(|of| of.command.as_ref()).map(command),
+            unit: match identity.and_then(|of| of.manager.as_ref()) {
+                Some(Manager::Service { name, .. }) => Some(NameJson(name)),
+                _ => None,
+            },
+            container: match identity.and_then(|of| of.manager.as_ref()) {
+                Some(Manager::Container(container)) => Some(NameJson(&container.id)),
+                _ => None,
+            },
+            ..self.process(pid)
         }
     }
 
@@ -99,6 +120,17 @@ impl<'a> EndpointJson<'a> {
 pub(super) struct Process<'a> {
     pub(super) pid: u32,
     pub(super) name: Option<NameJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit: Option<NameJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container: Option<NameJson<'a>>,
+}
+
+/// `python3 -m uvicorn`.
+fn command(command: &Command) -> String {
+    format!("{} {}", command.program.lossy(), command.runs.lossy())
 }
 
 /// A name as valid UTF-8: other bytes become U+FFFD.

@@ -77,7 +77,9 @@ impl<'a> Context<'a> {
             },
             ends,
             owner_kind: set.owner.kind,
-            owners: self.processes(&set.owner.pids),
+            owners: (set.owner.pids.iter())
+                .map(|pid| self.owner(*pid, &finding.identities))
+                .collect(),
             summary: findings::summary(self.report, finding),
             meaning: findings::meaning(finding),
             culprit: finding.culprit.map(|culprit| CulpritJson {
