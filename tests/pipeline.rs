@@ -385,6 +385,8 @@ fn counts_by_dimensions_have_every_socket_in_one_row() {
     let snapshot = whole();
     let by = |command: &str| rendered(&snapshot, Some(80), &format!("{command} --color never"));
     check("by-state-port", &by("--by state,port,side"));
+    let narrow = "--by program,pid,user,peer,port,state,cause,netns --limit 9 --color never";
+    check("by-80", &rendered(&snapshot, Some(80), narrow));
     check("by-program", &by("--by program,user --limit 0"));
     check(
         "by-peer-pipe",
@@ -591,6 +593,9 @@ fn in_a_locale_without_utf_8_every_view_is_ascii_and_aligned() {
         for command in ["", "list -a", "list -aoe", "--by netns,program", "explain"] {
             let text = ascii(width, &format!("{command} --color never"));
             assert!(text.is_ascii(), "{command}: {text}");
+            let most = width.filter(|width| *width >= 80 && !command.contains("-aoe"));
+            let too_wide = |line: &&str| most.is_some_and(|most| line.len() > most);
+            assert_eq!(text.lines().find(too_wide), None, "{command} {width:?}");
         }
         for command in ["list -a --json", "list -a --jsonl", "list -a --csv"] {
             let text = ascii(width, command);

@@ -63,6 +63,13 @@ pub fn ascii_len(text: &str) -> usize {
     text.chars().map(len).sum()
 }
 
+/// By how many columns the signs of a text are wider in ASCII. Lines that leave room for that can be
+/// written before it is known where they go.
+pub fn ascii_growth(text: &str) -> usize {
+    let signs = text.chars().filter_map(sign);
+    signs.map(|sign| sign.len() - 1).sum()
+}
+
 /// A sign of this program's own text in ASCII.
 fn sign(c: char) -> Option<&'static str> {
     Some(match c {

@@ -146,26 +146,36 @@ pub(super) fn figures(change: &Change) -> [u64; 5] {
     [change.before(), change.after(), still, new, gone]
 }
 
-/// The heading of the part of all sockets, which a narrow terminal drops.
+/// Headings of numbers that follow from the others, which a narrow terminal does not show.
 pub(super) const SHARE: &str = "Share";
+pub(super) const STILL: &str = "Still";
 
 /// The columns of a table: the dimensions, which may be cut, and the numbers.
 pub(super) fn columns(dimensions: &[Dimension], numbers: &[&str]) -> Vec<Column> {
-    let cut = |least| {
-        Narrow::Cut(Cut {
-            least,
-            by: style::cut,
-        })
-    };
+    let cut = |least, by| Narrow::Cut(Cut { least, by });
     let words = dimensions.iter().map(|dimension| {
-        Column::new(&heading(*dimension), Align::Left)
-            .step(0, When::Always, cut(16))
-            .step(2, When::Always, cut(8))
+        let column = Column::new(&heading(*dimension), Align::Left);
+        let by: fn(&mut String, usize) = match dimension {
+            Dimension::Peer => style::cut_start,
+            Dimension::Netns => style::cut_namespace,
+            _ => style::cut,
+        };
+        match dimension {
+            // Words of closewait and numbers are cut last: their ends matter.
+            Dimension::Protocol
+            | Dimension::State
+            | Dimension::Side
+            | Dimension::Port
+            | Dimension::Cause => column.step(3, When::Always, cut(8, by)),
+            _ => column
+                .step(0, When::Always, cut(16, by))
+                .step(2, When::Always, cut(8, by)),
+        }
     });
     let numbers = numbers.iter().map(|heading| {
         let column = Column::new(heading, Align::Right);
         match *heading {
-            SHARE => column.step(1, When::Always, Narrow::Drop),
+            SHARE | STILL => column.step(1, When::Always, Narrow::Drop),
             _ => column,
         }
     });

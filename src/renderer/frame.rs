@@ -6,7 +6,7 @@ use std::time::Duration;
 use unicode_width::UnicodeWidthStr;
 
 use crate::classifier::{Report, StateCounts};
-use crate::model::{Snapshot, Source, StateSet};
+use crate::model::{Snapshot, Source, StateSet, charset};
 use crate::renderer::style::{Look, NO_MARK, Role};
 use crate::renderer::units;
 use crate::renderer::view::View;
@@ -136,10 +136,12 @@ pub fn wrapped(text: &str, width: Option<usize>, indent: usize) -> Vec<String> {
         return vec![text.to_owned()];
     };
     let room = width.saturating_sub(indent);
+    // Signs may become wider in ASCII.
+    let wide = |text: &str| text.width() + charset::ascii_growth(text);
     let mut lines = Vec::new();
     let mut line = String::new();
     for word in text.split(' ') {
-        if !line.is_empty() && line.width() + 1 + word.width() > room {
+        if !line.is_empty() && wide(&line) + 1 + wide(word) > room {
             lines.push(std::mem::take(&mut line));
         }
         if !line.is_empty() || word.is_empty() {

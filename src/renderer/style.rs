@@ -129,6 +129,23 @@ pub fn cut_start(text: &mut String, width: usize) {
     text.insert(0, CUT);
 }
 
+/// Cuts the name of a namespace; `net:[4026532290]` differs at its end.
+pub fn cut_namespace(label: &mut String, width: usize) {
+    if label.width() <= width {
+        return;
+    }
+    match label
+        .strip_prefix("net:[")
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
+        Some(inode) => {
+            *label = inode.to_owned();
+            cut_start(label, width);
+        }
+        None => cut(label, width),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,5 +163,12 @@ mod tests {
         assert_eq!(cut(super::cut, "", 0), "");
         assert_eq!(cut(cut_start, "to 10.0.0.5:3306", 10), "….0.5:3306");
         assert_eq!(cut(cut_start, "日本", 3), "…本");
+        assert_eq!(cut(cut_namespace, "net:[4026532290]", 10), "4026532290");
+        assert_eq!(
+            cut(cut_namespace, "net:[4026532290]", 16),
+            "net:[4026532290]"
+        );
+        assert_eq!(cut(cut_namespace, "net:[4026532290]", 8), "…6532290");
+        assert_eq!(cut(cut_namespace, "a-namespace", 8), "a-names…");
     }
 }

@@ -9,7 +9,7 @@ use crate::renderer::table::Grid;
 use crate::renderer::view::{Comparison, View};
 use crate::renderer::{frame, units};
 
-const NUMBERS: [&str; 6] = ["Before", "After", "Still", "New", "Gone", "Per min"];
+const NUMBERS: [&str; 6] = ["Before", "After", counts::STILL, "New", "Gone", "Per min"];
 
 /// The screen: what was read, the comparison, and what could not be seen.
 pub fn screen(compared: Comparison<'_>, view: &View, out: &mut impl Write) -> io::Result<()> {

@@ -93,9 +93,11 @@ fn narrowed(column: Column, at: usize, spares: usize) -> table::Column {
         Column::RecvQ => plain
             .step(2, alike, Narrow::Drop)
             .step(7, always, Narrow::Drop),
-        Column::Netns => plain
-            .step(2, alike, Narrow::Drop)
-            .step(8, always, cut(10, cut_namespace)),
+        Column::Netns => {
+            plain
+                .step(2, alike, Narrow::Drop)
+                .step(8, always, cut(10, style::cut_namespace))
+        }
         Column::State => plain.step(3, alike, Narrow::Drop),
         Column::Local => plain
             .step(3, When::Alike(address), Narrow::Replace(port))
@@ -111,20 +113,6 @@ fn narrowed(column: Column, at: usize, spares: usize) -> table::Column {
             .step(8, always, cut(17, columns::cut_owner))
             .step(9, always, cut(14, columns::cut_owner)),
         _ => plain,
-    }
-}
-
-/// Cuts the name of a namespace; `net:[4026532290]` differs at its end.
-fn cut_namespace(label: &mut String, width: usize) {
-    match label
-        .strip_prefix("net:[")
-        .and_then(|rest| rest.strip_suffix(']'))
-    {
-        Some(inode) => {
-            *label = inode.to_owned();
-            style::cut_start(label, width);
-        }
-        None => style::cut(label, width),
     }
 }
 

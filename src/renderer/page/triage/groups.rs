@@ -46,7 +46,7 @@ fn layout(several_namespaces: bool) -> Vec<Column> {
     }
     step(age, 2, Narrow::Replace(MAX_AGE));
     step(recv_q, 4, Narrow::Drop);
-    step(netns, 5, cut(10, style::cut));
+    step(netns, 5, cut(10, style::cut_namespace));
     netns.is_spare = !several_namespaces;
     max_age.is_spare = true;
     columns.into()
