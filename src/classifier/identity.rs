@@ -1,10 +1,11 @@
 //! By what the owners of a finding are recognized if their name alone does not say which program they
 //! are: twelve processes may be called python3.
 
+use super::program::Program;
 use super::report::Report;
 use super::socket_set::SocketSet;
 use crate::model::command::is_interpreter;
-use crate::model::{Command, Evidence, Manager, Name, Pid};
+use crate::model::{Command, Evidence, Holders, Manager, Name, Pid, Process};
 
 /// What tells a process from others of its name.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,14 +45,13 @@ impl Identities {
             .collect();
         let first = owners.first();
         let first = known.iter().find(|(pid, _)| Some(pid) == first);
+        let holders = report.holders();
         let is_ambiguous = first.is_some_and(|(pid, identity)| {
-            let name = |pid| report.holders().name(pid);
-            let is_elsewhere = |other: &Evidence| {
-                let manager = &other.inside.manager;
-                name(other.pid) == name(*pid) && manager.is_some() && *manager != identity.manager
-            };
-            name(*pid).is_some_and(|name| says_little(name, identity.command.as_ref()))
-                || evidence.iter().any(is_elsewhere)
+            let program = Program::of(holders, *pid);
+            program.is_some_and(|program| {
+                says_little(&program.name, identity.command.as_ref())
+                    || has_namesakes(holders, &program)
+            })
         });
         Identities {
             known,
@@ -75,6 +75,13 @@ impl Identities {
             .all(|pid| self.of_process(*pid) == Some(first));
         Some((first, same))
     }
+}
+
+/// Whether another program of this name holds sockets.
+fn has_namesakes(holders: &Holders, program: &Program) -> bool {
+    let named = |process: &&Process| process.name.as_ref() == Some(&program.name);
+    let mut others = holders.processes().iter().filter(named);
+    others.any(|other| Program::of(holders, other.pid).as_ref() != Some(program))
 }
 
 /// Whether a name is that of an interpreter, or of none of the programs that the process runs.
