@@ -241,7 +241,8 @@ impl Syntax {
 
     fn option(&self, word: &[u8]) -> Found {
         let is_in = |all: &[&str], option: &[u8]| all.iter().any(|one| one.as_bytes() == option);
-        if is_in(self.code, word) || word == b"-" {
+        let name = word.split(|byte| *byte == b'=').next().unwrap_or(word);
+        if is_in(self.code, name) || word == b"-" {
             return Found::Code;
         }
         if is_in(self.runs, word) {
@@ -403,6 +404,7 @@ mod tests {
             "bash -lc secret",
             "node -e secret",
             "perl -we secret",
+            "node --eval=secret secret",
             "perl -lane secret",
             "php -rcode secret",
             "bash -s secret",
