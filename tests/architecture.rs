@@ -15,7 +15,8 @@ const MAY_KNOW: [(&str, &[&str]); 20] = [
     ("collector", &["model", "filter", "panics"]),
     ("recording", &["model", "filter", "collector"]),
     ("classifier", &["model", "filter"]),
-    ("renderer", &["model", "filter", "classifier"]),
+    // The figures of a topic are in its language.
+    ("renderer", &["model", "filter", "classifier", "explain"]),
     ("explain", &["model"]),
     // A check ends in its status.
     ("exit", &["classifier"]),

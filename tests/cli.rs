@@ -36,6 +36,21 @@ fn snapshot(name: &str, arguments: &[&str]) {
 }
 
 #[test]
+fn a_topic_is_explained_before_anything_is_read() {
+    let output = run(&["explain", "TIME_WAIT"]);
+    assert_eq!(output.status.code(), Some(0));
+    let shown = String::from_utf8(output.stdout).unwrap();
+    let (text, figures) = shown
+        .split_once("\nNow, in this network namespace\n")
+        .unwrap();
+    assert!(
+        text.starts_with("TIME_WAIT  ") && text.contains("\nKernel facts\n"),
+        "{text}"
+    );
+    assert!(figures.contains(" in TIME_WAIT"), "{figures}");
+}
+
+#[test]
 fn the_long_help_tells_every_flag() {
     snapshot("help", &["--help"]);
 }

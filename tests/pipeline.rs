@@ -265,17 +265,16 @@ fn rendered_in(
 ) -> String {
     let words = std::iter::once("closewait").chain(command.split_ascii_whitespace());
     let said = command::Command::read(words).unwrap();
-    let Plan::Inspect(plan) = Plan::new(
-        said,
-        Terminal {
-            width,
-            height: width.map(|_| ROWS),
-            charset,
-            ..Terminal::default()
-        },
-    )
-    .unwrap() else {
-        panic!("{command} reads nothing");
+    let terminal = Terminal {
+        width,
+        height: width.map(|_| ROWS),
+        charset,
+        ..Terminal::default()
+    };
+    let plan = match Plan::new(said, terminal).unwrap() {
+        Plan::Inspect(plan) => plan,
+        Plan::Explain(explained) => explained.figures.unwrap(),
+        _ => panic!("{command} reads nothing"),
     };
     let report = classifier::classify(snapshot, &plan.rules);
     let findings = findings(&report, &plan);
@@ -577,6 +576,33 @@ fn the_state_diagram_carries_the_counts() {
         "diagram-colour",
         &rendered(&snapshot, Some(80), "explain --color always"),
     );
+}
+
+#[test]
+fn a_topic_has_its_figures_in_its_language() {
+    let mut snapshot = whole();
+    let settings = &mut snapshot.namespaces[0].settings;
+    settings.time_wait_limit = Some(65_536);
+    let mut shown = String::new();
+    for topic in [
+        "CLOSE_WAIT",
+        "TIME_WAIT",
+        "FIN_WAIT2",
+        "SYN_RECV",
+        "LISTEN",
+        "BOUND_INACTIVE",
+        "never-closed",
+        "inherited",
+        "peer-not-closed",
+        "dead-descriptors",
+    ] {
+        for language in ["en", "zh"] {
+            let command = format!("explain {topic} --lang {language}");
+            let figures = rendered_in(Charset::Ascii, &snapshot, Some(80), &command);
+            shown.push_str(&format!("$ closewait {command}\n{figures}\n"));
+        }
+    }
+    check("figures", &shown);
 }
 
 #[test]

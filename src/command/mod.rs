@@ -28,7 +28,6 @@ use crate::cli::selection::Selection;
 use crate::cli::{help, words};
 use crate::env::Terminal;
 use crate::exit::Outcome;
-use crate::explain::{Language, Topic};
 use crate::model::Charset;
 use crate::renderer::guard::{Form, Guard};
 use crate::{manual, renderer};
@@ -125,8 +124,8 @@ pub enum Command {
 /// What a run does.
 #[derive(Debug)]
 pub enum Plan {
-    /// Print a text; nothing is read.
-    Explain(Topic, Language),
+    /// Explain a topic.
+    Explain(explain::Explained),
     /// Print the names of all columns.
     Columns,
     /// Print completions for a shell.
@@ -263,7 +262,7 @@ impl Plan {
             Command::Triage(options) => Plan::Inspect(Box::new(options.plan(terminal)?)),
             Command::List(options) => Plan::Inspect(Box::new(options.plan(terminal)?)),
             Command::Explain(options) => match options.topic {
-                Some(topic) => Plan::Explain(topic, options.lang.unwrap_or(terminal.language)),
+                Some(topic) => Plan::Explain(options.explained(topic, terminal)),
                 None => Plan::Inspect(Box::new(options.plan(terminal)?)),
             },
             Command::Check(options) => Plan::Check(Box::new(options.plan(terminal)?)),
@@ -319,9 +318,7 @@ pub fn run(
         Plan::Record(record) => return record::run(record, out, err),
         Plan::Diff(diff) => return diff::run(diff, out, err),
         Plan::Watch(watch) => return watch::run(watch, out),
-        Plan::Explain(topic, language) => {
-            out.write_all(crate::explain::text(*topic, *language).as_bytes())
-        }
+        Plan::Explain(explained) => return explain::run(explained, out, err),
         Plan::Columns => renderer::columns::help::help(&mut Guard::new(&mut *out, form)),
         Plan::Completions(shell) => manual::completions(*shell, out),
         Plan::Man => manual::page(out),
@@ -335,6 +332,7 @@ pub fn run(
 mod tests {
     use super::*;
     use crate::cli::common::Common;
+    use crate::explain::Language;
 
     fn read(line: &str) -> Result<Command, clap::Error> {
         Command::read(line.split(' '))

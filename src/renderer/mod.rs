@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use self::format::{csv, json, openmetrics};
 use self::guard::{Form, Guard};
-use self::page::{diagram, list, tally, triage};
+use self::page::{diagram, figures, list, tally, triage};
 use crate::classifier::Report;
 use crate::classifier::finding::Findings;
 
@@ -60,6 +60,9 @@ fn written(
         }
         (Format::Table, Page::Tally(by)) => tally::screen(report, view, by, elapsed, out),
         (Format::Table, Page::Diagram) => diagram::diagram(&report.states, view.look, out),
+        (Format::Table, Page::Figures(topic, language)) => {
+            figures::figures(report, *topic, *language, out)
+        }
         (
             Format::Table,
             Page::List {

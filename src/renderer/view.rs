@@ -2,6 +2,7 @@
 
 use crate::classifier::Report;
 use crate::classifier::diff::Diff;
+use crate::explain::{Language, Topic};
 use crate::model::Name;
 use crate::renderer::columns::Column;
 use crate::renderer::counts::By;
@@ -59,6 +60,8 @@ pub enum Page {
     /// Counts by chosen dimensions, in place of groups and findings.
     Tally(By),
     Diagram,
+    /// What the host has of a topic of `closewait explain`.
+    Figures(Topic, Language),
     List {
         /// The columns of a table and of CSV.
         columns: Vec<Column>,

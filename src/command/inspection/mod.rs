@@ -36,6 +36,7 @@ use crate::cli::reading::{Evidence, Host, Owners, Recorded, Report};
 use crate::cli::selection::{self as conditions, Selection};
 use crate::collector::request::{NetnsChoice, Request};
 use crate::env::Terminal;
+use crate::explain::{Language, Topic};
 use crate::filter::{Filter, Term};
 use crate::model::{Families, Name, Protocol, Protocols, State, StateSet};
 use crate::renderer::style::Look;
@@ -87,7 +88,8 @@ pub(super) enum Wanted {
     Triage,
     List,
     Check,
-    Explain,
+    /// The figures of a topic, or the diagram.
+    Explain(Option<(Topic, Language)>),
 }
 
 /// The options as given, for any command: groups that a command lacks are empty.
@@ -200,7 +202,7 @@ impl Asked {
         };
         let protocols = match command {
             // The diagram shows TCP states.
-            Wanted::Explain => Protocols::One(Protocol::Tcp),
+            Wanted::Explain(_) => Protocols::One(Protocol::Tcp),
             Wanted::Triage | Wanted::List | Wanted::Check => protocols(&ask),
         };
         let filter = filter(&ask, &command, &words);
@@ -216,7 +218,8 @@ impl Asked {
         let is_triage = command == Wanted::Triage;
         let page = match command {
             Wanted::Triage | Wanted::Check => by.map_or(Page::Triage, Page::Tally),
-            Wanted::Explain => Page::Diagram,
+            Wanted::Explain(None) => Page::Diagram,
+            Wanted::Explain(Some((topic, language))) => Page::Figures(topic, language),
             Wanted::List => columns::page(&ask, format, place.has_several_namespaces())?,
         };
         let limit = match (ask.printed.limit, &command, format) {
@@ -254,8 +257,10 @@ impl Asked {
             selection: selection(&ask, &command, &words).map(Name::from),
         };
         // A list does not report other namespaces, except under --strict.
-        let is_shown = !matches!(view.page, Page::Diagram | Page::List { .. })
-            || format == Format::Json
+        let is_shown = !matches!(
+            view.page,
+            Page::Diagram | Page::Figures(..) | Page::List { .. }
+        ) || format == Format::Json
             || ask.report.strict;
         let others = is_shown && !place.names_processes;
         let needs = needs::needs(&view, &filter, ask.quiet.quiet);

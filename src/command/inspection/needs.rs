@@ -1,8 +1,9 @@
 //! What must be read for a selection and a view. Nothing else is read.
 
 use crate::classifier::tally::Dimension;
+use crate::explain::Topic;
 use crate::filter::{Filter, Term};
-use crate::model::DetailSet;
+use crate::model::{DetailSet, State};
 use crate::renderer::columns::Needs;
 use crate::renderer::{Format, Object, Page, Sort, SortKey, View};
 
@@ -23,6 +24,7 @@ pub(super) fn needs(view: &View, filter: &Filter, quiet: bool) -> Needs {
     let shown = match (&view.page, view.format) {
         _ if quiet => Needs::default(),
         (Page::Diagram, _) => return Needs::default(),
+        (Page::Figures(topic, _), _) => of_topic(*topic),
         (Page::Triage, _) => everything,
         (Page::Tally(by), format) => {
             let any = |needed: fn(Dimension) -> bool| by.dimensions.iter().any(|by| needed(*by));
@@ -52,6 +54,17 @@ pub(super) fn needs(view: &View, filter: &Filter, quiet: bool) -> Needs {
         _ => Needs::default(),
     };
     selection.and(shown).and(sorted)
+}
+
+/// Sockets in TIME_WAIT and SYN_RECV belong to no process.
+fn of_topic(topic: Topic) -> Needs {
+    let is_of_kernel = matches!(topic, Topic::State(State::TimeWait | State::SynRecv));
+    let has_age = matches!(topic, Topic::State(State::CloseWait) | Topic::Cause(_));
+    Needs {
+        owners: !is_of_kernel,
+        times: has_age,
+        ..Needs::default()
+    }
 }
 
 impl Object {

@@ -180,7 +180,7 @@ fn udp_states(ask: &Ask, command: &Wanted, words: &Words) -> StateSet {
         _ if ask.letters.all => StateSet::ALL,
         _ if ask.letters.listening => StateSet::of(State::Close),
         Wanted::List => StateSet::of(State::Established),
-        Wanted::Triage | Wanted::Check | Wanted::Explain => StateSet::ALL,
+        Wanted::Triage | Wanted::Check | Wanted::Explain(_) => StateSet::ALL,
     }
 }
 
@@ -204,7 +204,7 @@ fn states(ask: &Ask, command: &Wanted, words: &Words) -> Option<StateSet> {
         _ if ask.letters.all => Some(StateSet::ALL),
         _ if ask.letters.listening => Some(listen),
         Wanted::List => Some(StateSet::ALL.minus(listen)),
-        Wanted::Triage | Wanted::Check | Wanted::Explain => Some(StateSet::ALL),
+        Wanted::Triage | Wanted::Check | Wanted::Explain(_) => Some(StateSet::ALL),
     }
 }
 

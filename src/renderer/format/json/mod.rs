@@ -87,14 +87,14 @@ pub fn document(
     let context = Context::of(report);
     let order = match &view.page {
         Page::List { object, .. } => Some((order::rows(report, view.sort, view.limit), object)),
-        Page::Triage | Page::Tally(_) | Page::Diagram => None,
+        Page::Triage | Page::Tally(_) | Page::Diagram | Page::Figures(..) => None,
     };
     let by = match &view.page {
         Page::Tally(by) => Some(Counts::new(report, by, view.limit)),
         _ => None,
     };
     let groups = match view.page {
-        Page::List { .. } | Page::Tally(_) | Page::Diagram => report.groups(),
+        Page::List { .. } | Page::Tally(_) | Page::Diagram | Page::Figures(..) => report.groups(),
         Page::Triage => {
             let mut groups = order::groups(report, view.sort);
             groups.truncate(view.limit.unwrap_or(usize::MAX));
