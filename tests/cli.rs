@@ -304,3 +304,66 @@ fn the_version_is_the_packages() {
     let expected = format!("closewait {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
 }
+
+/// What is printed of a recording in a locale, which is set by nothing but these variables.
+fn in_locale(variables: &[(&str, &str)], arguments: &[&str]) -> String {
+    let recording = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/incident.cw");
+    let output = Command::new(env!("CARGO_BIN_EXE_closewait"))
+        .env_clear()
+        .envs(variables.iter().copied())
+        .args(arguments)
+        .args(["--from", recording])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+}
+
+#[test]
+fn text_is_utf_8_only_in_a_locale_that_is() {
+    let utf8: [&[(&str, &str)]; 3] = [
+        &[("LC_ALL", "C.UTF-8"), ("LANG", "C")],
+        &[("LC_ALL", ""), ("LC_CTYPE", "UTF-8"), ("LANG", "C")],
+        &[("LANG", "de_CH.utf8"), ("LC_MESSAGES", "C")],
+    ];
+    let ascii: [&[(&str, &str)]; 4] = [
+        &[],
+        &[("LANG", "C")],
+        &[("LC_ALL", "POSIX"), ("LC_CTYPE", "C.UTF-8")],
+        &[("LANG", "en_US.ISO-8859-1")],
+    ];
+    for command in [&["list"][..], &[], &["--by", "program"], &["explain"]] {
+        let ages = command.first() != Some(&"explain") && command.first() != Some(&"--by");
+        for locale in utf8 {
+            let text = in_locale(locale, command);
+            assert!(!text.is_ascii(), "{command:?} {locale:?}");
+            assert!(!ages || text.contains('≥') || text.contains('≈'), "{text}");
+        }
+        for locale in ascii {
+            let text = in_locale(locale, command);
+            assert!(text.is_ascii(), "{command:?} {locale:?}: {text}");
+        }
+    }
+    let chinese = run(&["explain", "CLOSE_WAIT", "--lang", "zh"]);
+    let plain = Command::new(env!("CARGO_BIN_EXE_closewait"))
+        .args(["explain", "CLOSE_WAIT", "--lang", "zh"])
+        .env("LC_ALL", "C")
+        .output()
+        .unwrap();
+    assert_eq!(plain.stdout, chinese.stdout);
+    for arguments in [
+        &["list", "--json"][..],
+        &["list", "--csv"],
+        &["--prometheus"],
+    ] {
+        let without_time = |text: String| {
+            let lines = text.lines().map(str::to_owned);
+            let lines =
+                lines.filter(|line| !line.contains("elapsed") && !line.contains("duration"));
+            lines.collect::<Vec<_>>()
+        };
+        let [utf8, ascii] =
+            [utf8[0], ascii[0]].map(|locale| without_time(in_locale(locale, arguments)));
+        assert_eq!(utf8, ascii, "{arguments:?}");
+    }
+}
