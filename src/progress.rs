@@ -1,16 +1,19 @@
-//! A progress line on stderr while a long scan runs, if stderr is a terminal.
+//! A progress line on stderr while a long scan runs, or a second reading is awaited, if stderr is a
+//! terminal.
 
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::collector::holders::Progress;
 
 /// How long a run may take before progress is shown.
 const PATIENCE: Duration = Duration::from_millis(700);
 const REFRESH: Duration = Duration::from_millis(200);
+/// How often the seconds that are left are counted.
+const TICK: Duration = Duration::from_millis(500);
 
 /// Runs `work` and shows its progress.
 pub fn shown<T>(progress: &Progress, work: impl FnOnce() -> T) -> T {
@@ -35,6 +38,29 @@ pub fn shown<T>(progress: &Progress, work: impl FnOnce() -> T) -> T {
         drop(done);
         result
     })
+}
+
+/// Waits, and shows how long it will take. Ctrl-C ends the program.
+pub fn waiting(time: Duration) {
+    let end = Instant::now() + time;
+    let is_shown = std::io::stderr().is_terminal();
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        if is_shown {
+            let seconds = left.as_secs_f64().ceil();
+            let _ = write!(
+                std::io::stderr(),
+                "\r\x1b[Kwaiting {seconds} s for the second reading …"
+            );
+        }
+        thread::sleep(left.min(TICK));
+    }
+    if is_shown {
+        let _ = write!(std::io::stderr(), "\r\x1b[K");
+    }
 }
 
 fn show(progress: &Progress) {

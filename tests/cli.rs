@@ -240,6 +240,17 @@ fn two_forms_at_once_are_a_usage_error() {
 }
 
 #[test]
+fn a_second_reading_needs_a_host_a_sensible_time_and_a_place_for_what_grew() {
+    snapshot("for-short", &["--for", "10ms"]);
+    snapshot("for-long", &["list", "--for", "2h"]);
+    snapshot("for-quiet", &["--for", "1s", "-q"]);
+    snapshot("for-prometheus", &["--for", "1s", "--prometheus"]);
+    snapshot("for-repeat", &["--for", "1s", "-c"]);
+    let recording = "fixtures/recordings/leak.cw";
+    snapshot("for-recording", &["--for", "1s", "--from", recording]);
+}
+
+#[test]
 fn selecting_by_owner_needs_owners() {
     snapshot("no-owners-pid", &["--no-owners", "--pid", "1"]);
     snapshot("no-owners-program", &["--no-owners", "--program", "java"]);

@@ -4,6 +4,8 @@
 
 #![cfg(target_endian = "little")]
 
+#[path = "pipeline/growth.rs"]
+mod growth;
 mod openmetrics;
 mod recorded;
 
@@ -251,6 +253,23 @@ fn evidence() -> Vec<Evidence> {
     }]
 }
 
+/// The plan of a command line, on a terminal of that width or in a pipe.
+fn planned(charset: Charset, width: Option<usize>, command: &str) -> Box<Inspection> {
+    let words = std::iter::once("closewait").chain(command.split_ascii_whitespace());
+    let said = command::Command::read(words).unwrap();
+    let terminal = Terminal {
+        width,
+        height: width.map(|_| ROWS),
+        charset,
+        ..Terminal::default()
+    };
+    match Plan::new(said, terminal).unwrap() {
+        Plan::Inspect(plan) => plan,
+        Plan::Explain(explained) => explained.figures.unwrap(),
+        _ => panic!("{command} reads nothing"),
+    }
+}
+
 /// What a command line prints of a snapshot, on a terminal of that width or in a pipe.
 fn rendered(snapshot: &Snapshot, width: Option<usize>, command: &str) -> String {
     rendered_in(Charset::Utf8, snapshot, width, command)
@@ -263,23 +282,11 @@ fn rendered_in(
     width: Option<usize>,
     command: &str,
 ) -> String {
-    let words = std::iter::once("closewait").chain(command.split_ascii_whitespace());
-    let said = command::Command::read(words).unwrap();
-    let terminal = Terminal {
-        width,
-        height: width.map(|_| ROWS),
-        charset,
-        ..Terminal::default()
-    };
-    let plan = match Plan::new(said, terminal).unwrap() {
-        Plan::Inspect(plan) => plan,
-        Plan::Explain(explained) => explained.figures.unwrap(),
-        _ => panic!("{command} reads nothing"),
-    };
+    let plan = planned(charset, width, command);
     let report = classifier::classify(snapshot, &plan.rules);
     let findings = findings(&report, &plan);
     let mut out = Vec::new();
-    renderer::render(&report, &findings, &plan.view, ELAPSED, &mut out).unwrap();
+    renderer::render(&report, &findings, None, &plan.view, ELAPSED, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 

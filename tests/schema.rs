@@ -413,3 +413,35 @@ fn counts_by_dimensions_are_as_the_schema_has_them() {
         check(&line, &serde_json::from_str(text).unwrap());
     }
 }
+
+#[test]
+fn two_readings_are_by_the_schema() {
+    let loopback = Loopback::new(Ipv4Addr::LOCALHOST);
+    let port = loopback.port();
+    let twice = |more: &[&str]| {
+        let words = [&["--for", "1s", "--json", "--port", &port], more].concat();
+        document(&words)
+    };
+    let triage = twice(&[]);
+    assert!(triage["growth"]["between_ms"].as_u64() >= Some(1_000));
+    let groups = triage["groups"].as_array().unwrap().iter();
+    let waits: Vec<&Value> = groups
+        .filter(|group| group["state"] == "CLOSE_WAIT")
+        .collect();
+    assert!(!waits.is_empty());
+    for group in waits {
+        assert_eq!(group["growth"]["new"], 0, "{group:#}");
+    }
+    let list = twice(&["-a"]);
+    let sockets = list["sockets"].as_array().unwrap();
+    let waits = |socket: &&Value| socket["state"] == "CLOSE_WAIT";
+    let changes: Vec<&Value> = sockets
+        .iter()
+        .filter(waits)
+        .map(|of| &of["change"])
+        .collect();
+    assert_eq!(changes, ["still", "still"]);
+    let by = twice(&["--by", "state,port,program"]);
+    assert_eq!(by["by"]["gone"], json!([]));
+    assert!(by["by"]["rows"][0]["growth"]["still"].as_u64() > Some(0));
+}

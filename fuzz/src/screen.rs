@@ -76,7 +76,14 @@ pub fn page(snapshot: &Snapshot, plan: &Inspection) {
     let (sets, queues) = (finding::sets(&report), queue::queues(&report));
     let findings = finding::findings(&report, sets, queues, &[], &plan.rules.thresholds);
     let mut out = Vec::new();
-    let printed = renderer::render(&report, &findings, &plan.view, Duration::ZERO, &mut out);
+    let printed = renderer::render(
+        &report,
+        &findings,
+        None,
+        &plan.view,
+        Duration::ZERO,
+        &mut out,
+    );
     assert!(printed.is_ok(), "{printed:?}");
     let text = String::from_utf8(out).unwrap_or_else(|error| panic!("{error}"));
     let documents: Vec<&str> = match plan.view.format {

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU64;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use crate::model::{Idle, Snapshot, Socket, State};
 
@@ -36,20 +36,6 @@ impl Sightings {
             let known = self.0.entry(identity).or_default();
             *known = (*known).max(ago_ms);
         }
-        self
-    }
-
-    /// Keeps only those that are among these sockets.
-    pub fn among<'a>(
-        mut self,
-        snapshot: &Snapshot,
-        sockets: impl IntoIterator<Item = &'a Socket>,
-    ) -> Sightings {
-        let sockets = sockets.into_iter();
-        let those: FxHashSet<Identity> = sockets
-            .filter_map(|socket| identity(snapshot, socket))
-            .collect();
-        self.0.retain(|identity, _| those.contains(identity));
         self
     }
 

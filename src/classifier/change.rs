@@ -1,5 +1,9 @@
 //! How many sockets stayed, came and went between two readings, and how fast.
 
+use rustc_hash::FxHashMap;
+
+use crate::model::Pid;
+
 /// Whether a socket is in both readings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
@@ -67,5 +71,30 @@ impl Change {
         self.still += other.still;
         self.new += other.new;
         self.gone += other.gone;
+    }
+}
+
+/// How a set of sockets grew, and for how many of them each process has a descriptor.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SetGrowth {
+    /// The time between the readings, in milliseconds.
+    pub between_ms: u64,
+    pub change: Change,
+    pub(super) by_pid: FxHashMap<Pid, Change>,
+}
+
+impl SetGrowth {
+    /// The growth per minute; `None` if no time has passed.
+    pub fn per_minute(&self) -> Option<f64> {
+        self.change.per_minute(self.between_ms)
+    }
+
+    /// The time until a process has no descriptor left, in milliseconds, if its sockets go on
+    /// growing like this and all else stays: `open` of `limit` are in use now. `None` if they do not
+    /// grow, or the limit is reached.
+    pub fn full_in_ms(&self, pid: Pid, open: u64, limit: u64) -> Option<u64> {
+        let grown = u64::try_from(self.by_pid.get(&pid)?.growth()).ok()?;
+        let left = limit.checked_sub(open).filter(|left| *left > 0)?;
+        left.saturating_mul(self.between_ms).checked_div(grown)
     }
 }

@@ -113,6 +113,7 @@ impl<'a> Context<'a> {
             idle,
             cause: None,
             missing: None,
+            change: None,
         };
         let mut uncertainty = Uncertainty::default();
         if socket.state == State::CloseWait {

@@ -67,6 +67,7 @@ pub(super) fn findings(
             dead: 0,
             sum: None,
             parts: Vec::new(),
+            growth: None,
         }
     };
     programs

@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 
 pub use crate::classifier::change::Change;
 pub use crate::classifier::growth::Identity;
-use crate::classifier::growth::{Matched, Young};
+use crate::classifier::growth::{Matched, Moves, Young};
 use crate::classifier::report::Report;
 use crate::classifier::row::Row;
 use crate::classifier::tally::{Dimension, LineNumbers, ValueText};
@@ -50,9 +50,9 @@ pub fn diff(before: &Report<'_>, after: &Report<'_>, dimensions: &[Dimension], a
     let matched = Matched::of(before, after, all);
     let young = Young::of(before, after, &matched);
     let mut by_values = ByValues::default();
-    let then = by_values.numbers(before, dimensions, |at| young.earlier(before, at));
-    let now = by_values.numbers(after, dimensions, |at| young.later(after, at));
-    let changes = matched.changes(&then, &now);
+    let then = by_values.numbers(before, dimensions, |at| young.earlier(before, at).0);
+    let now = by_values.numbers(after, dimensions, |at| young.later(after, at).0);
+    let changes = matched.changes(&then, &now, Moves::WithItsState);
     let taken = |report: &Report<'_>| report.snapshot.taken_at_ns;
     let between_ns = taken(after) - taken(before);
     let only_waits = |report: &Report<'_>| {
@@ -70,6 +70,22 @@ pub fn diff(before: &Report<'_>, after: &Report<'_>, dimensions: &[Dimension], a
             .filter(|between| *between > 0),
         of_close_wait: only_waits(before) && only_waits(after),
     }
+}
+
+/// The change of each line of a [`tally`](crate::classifier::tally::tally) of the later reading, and of
+/// those that only the earlier one has. A socket counts where the tally of its reading has it.
+pub fn of_tally(
+    before: &Report<'_>,
+    after: &Report<'_>,
+    dimensions: &[Dimension],
+    all: bool,
+) -> Vec<Line> {
+    let matched = Matched::of(before, after, all);
+    let mut by_values = ByValues::default();
+    let then = by_values.numbers(before, dimensions, |at| before.row(at));
+    let now = by_values.numbers(after, dimensions, |at| after.row(at));
+    let changes = matched.changes(&then, &now, Moves::Always);
+    by_values.lines(changes)
 }
 
 /// Numbers for values that are equal in both readings.

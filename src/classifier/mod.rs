@@ -131,6 +131,7 @@ pub fn classify<'a>(snapshot: &'a Snapshot, rules: &Rules) -> Report<'a> {
         gaps,
         undecided,
         resolved: Resolved::default(),
+        changes: Vec::new(),
     }
 }
 

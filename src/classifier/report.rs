@@ -3,6 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use super::cause::AckSource;
+use super::change::Presence;
 use super::context::{Context, OwnerRef};
 use super::facts::{Facts, PeerEnd};
 use super::listeners::Listeners;
@@ -35,6 +36,8 @@ pub struct Report<'a> {
     pub undecided: u64,
     /// Names of addresses and ports; empty if they were not asked for.
     pub resolved: Resolved,
+    /// For each selected socket, whether it is in both of two readings; empty if there is only one.
+    pub(super) changes: Vec<Option<Presence>>,
 }
 
 /// A selected socket, and results that are expensive to recompute: 20 bytes, because there may be a
@@ -125,6 +128,7 @@ impl<'a> Report<'a> {
             idle: self.context.idle(socket),
             cause: selected.cause,
             missing: selected.missing,
+            change: self.changes.get(at).copied().flatten(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Row: one socket with all conclusions about it.
 
+use super::change::Presence;
 use super::service::Service;
 use super::side::Sides;
 use crate::model::{Cause, Idle, Missing, Owner, Protocol, Side, Socket, State};
@@ -15,6 +16,8 @@ pub struct Row<'a> {
     pub cause: Option<Cause>,
     /// Why the cause is unclear.
     pub missing: Option<Missing>,
+    /// Whether it is in both of two readings; `None` if that is unknown, or there is only one.
+    pub change: Option<Presence>,
 }
 
 impl Row<'_> {

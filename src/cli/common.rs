@@ -5,7 +5,7 @@ use clap::Args;
 use super::judgement::{Grace, Severity};
 use super::letters::{Letters, Repeat};
 use super::output::{Form, Order, Printed, Quiet, Resolved};
-use super::reading::{Evidence, Host, OF_THIS_HOST, Owners, Recorded, Report};
+use super::reading::{Evidence, Host, OF_THIS_HOST, Owners, Recorded, Report, Twice};
 use super::selection::{Selection, Words};
 
 #[derive(Debug, Clone, Default, Args)]
@@ -29,6 +29,8 @@ pub struct Common {
     pub repeat: Repeat,
     #[command(flatten)]
     pub recorded: Recorded,
+    #[command(flatten)]
+    pub twice: Twice,
     #[command(flatten)]
     pub host: Host,
     #[command(flatten)]

@@ -68,6 +68,25 @@ pub struct Recorded {
     pub from: Option<PathBuf>,
 }
 
+/// A second reading.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Twice {
+    /// Read twice, this long apart, and show what grew
+    ///
+    /// Shows how many sockets of each group and finding are new and gone, and the growth per minute.
+    /// A list marks new and gone sockets. TIME is 1s to 1h; use `closewait record` and `closewait
+    /// diff` to compare readings that are further apart.
+    #[arg(
+        id = "between",
+        long = "for",
+        value_name = "TIME",
+        value_parser = duration,
+        conflicts_with = "continuous",
+        help_heading = "Reading"
+    )]
+    pub between: Option<Duration>,
+}
+
 #[derive(Debug, Clone, Default, Args)]
 pub struct Owners {
     /// Do not look up which processes hold the sockets

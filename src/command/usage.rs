@@ -50,6 +50,15 @@ pub enum UsageError {
     NoAnswer { timeout: Duration },
     #[error("--timeout 0 leaves no time for a verdict")]
     NoTimeAtAll,
+    #[error(
+        "--for {between:?}: expected 1s to 1h; to compare readings further apart, use `closewait \
+         record FILE` now and `closewait diff FILE now` later"
+    )]
+    Between { between: Duration },
+    #[error("--for reads this host twice, and {from} is one reading; use `closewait diff A B`")]
+    OneReading { from: String },
+    #[error("--for shows growth and cannot be combined with {flag}, which does not")]
+    NoGrowth { flag: &'static str },
     #[error("--for needs --growth")]
     NeedsGrowth,
     #[error("--for {between:?} leaves no time before --timeout {timeout:?}; raise -t")]

@@ -2,10 +2,13 @@
 
 use std::cmp::Ordering;
 
+use rustc_hash::FxHashMap;
+
 use crate::classifier::Report;
 use crate::classifier::diff::{self, Change, Diff};
 use crate::classifier::tally::{Dimension, Line, Value, ValueText, tally};
 use crate::model::Name;
+use crate::renderer::since::Since;
 use crate::renderer::style;
 use crate::renderer::table::{Align, Column, Cut, Narrow, When};
 
@@ -41,10 +44,26 @@ pub struct Counts<'a> {
     /// The lines that a limit leaves out, and their sockets.
     pub(super) left_out: (usize, u64),
     pub(super) total: u64,
+    pub(super) growth: Option<CountsGrowth>,
+}
+
+/// How counts grew between two readings.
+pub struct CountsGrowth {
+    pub(super) between_ms: u64,
+    pub(super) total: Change,
+    /// By the values of a line.
+    changes: FxHashMap<Vec<ValueText>, Change>,
+    /// The lines that only the earlier reading has.
+    pub(super) gone: Vec<diff::Line>,
 }
 
 impl<'a> Counts<'a> {
-    pub fn new(report: &'a Report<'a>, by: &'a By, limit: Option<usize>) -> Counts<'a> {
+    pub fn new(
+        report: &'a Report<'a>,
+        since: Option<Since<'_>>,
+        by: &'a By,
+        limit: Option<usize>,
+    ) -> Counts<'a> {
         let mut lines = tally(report, &by.dimensions);
         if let Some(sort) = by.sort {
             lines.sort_by(|a, b| {
@@ -63,7 +82,19 @@ impl<'a> Counts<'a> {
             lines,
             left_out: (rest.len(), rest.iter().map(|line| line.sockets).sum()),
             total: report.len() as u64,
+            growth: since.map(|since| CountsGrowth::of(report, since, by)),
         }
+    }
+
+    /// How a line grew; `None` after one reading.
+    pub(super) fn change(&self, line: &Line) -> Option<Change> {
+        let texts = line
+            .values
+            .iter()
+            .map(|value| value.text(self.report.snapshot));
+        let texts: Vec<ValueText> = texts.collect();
+        let growth = self.growth.as_ref()?;
+        Some(growth.changes.get(&texts).copied().unwrap_or_default())
     }
 
     /// The part of all selected sockets, from 0 to 1.
@@ -82,6 +113,24 @@ impl<'a> Counts<'a> {
 
     pub(super) fn cell(&self, value: &Value) -> String {
         cell(&value.text(self.report.snapshot))
+    }
+}
+
+impl CountsGrowth {
+    fn of(report: &Report<'_>, since: Since<'_>, by: &By) -> CountsGrowth {
+        let Since { growth, before } = since;
+        let lines = diff::of_tally(before, report, &by.dimensions, growth.all);
+        let (there, gone): (Vec<_>, Vec<_>) =
+            lines.into_iter().partition(|line| line.change.after() > 0);
+        CountsGrowth {
+            between_ms: growth.between_ms,
+            total: growth.total,
+            changes: there
+                .into_iter()
+                .map(|line| (line.values, line.change))
+                .collect(),
+            gone,
+        }
     }
 }
 

@@ -5,16 +5,19 @@ pub mod counts;
 pub mod findings;
 pub mod format;
 mod frame;
+mod growth;
 pub mod guard;
 pub mod live;
 pub mod names;
 pub mod order;
 pub mod page;
+mod since;
 pub mod style;
 mod table;
 pub mod units;
 mod view;
 
+pub use self::since::Since;
 pub use self::view::{Comparison, Format, Object, Page, Shown, Sort, SortKey, View};
 pub use crate::model::{Name, escape};
 
@@ -27,38 +30,40 @@ use self::page::{diagram, figures, list, tally, triage};
 use crate::classifier::Report;
 use crate::classifier::finding::Findings;
 
-/// Prints what the view asks for. `elapsed` is how long the run has taken so far.
+/// Prints what the view asks for, and what grew `since` an earlier reading. `elapsed` is how long the run has taken so far.
 pub fn render(
     report: &Report<'_>,
     findings: &Findings,
+    since: Option<Since<'_>>,
     view: &View,
     elapsed: Duration,
     out: &mut impl Write,
 ) -> io::Result<()> {
     let mut out = Guard::new(out, Form::of(view));
-    written(report, findings, view, elapsed, &mut out).and_then(|()| out.flush())
+    written(report, findings, since, view, elapsed, &mut out).and_then(|()| out.flush())
 }
 
 fn written(
     report: &Report<'_>,
     findings: &Findings,
+    since: Option<Since<'_>>,
     view: &View,
     elapsed: Duration,
     out: &mut impl Write,
 ) -> io::Result<()> {
     match (view.format, &view.page) {
-        (Format::Json, _) => json::document(report, findings, view, elapsed, out),
-        (Format::Jsonl, Page::Tally(by)) => json::tally_lines(report, view, by, out),
-        (Format::Csv, Page::Tally(by)) => csv::tally(report, view, by, out),
-        (Format::Jsonl, _) => json::lines(report, view, out),
-        (Format::Csv, _) => csv::rows(report, view, out),
+        (Format::Json, _) => json::document(report, findings, since, view, elapsed, out),
+        (Format::Jsonl, Page::Tally(by)) => json::tally_lines(report, since, view, by, out),
+        (Format::Csv, Page::Tally(by)) => csv::tally(report, since, view, by, out),
+        (Format::Jsonl, _) => json::lines(report, since, view, out),
+        (Format::Csv, _) => csv::rows(report, since, view, out),
         (Format::Prometheus { label_limit }, _) => {
             openmetrics::exposition(report, findings, label_limit, elapsed, out)
         }
         (Format::Table, Page::Triage) => {
-            triage::screen(report, &findings.findings, view, elapsed, out)
+            triage::screen(report, &findings.findings, since, view, elapsed, out)
         }
-        (Format::Table, Page::Tally(by)) => tally::screen(report, view, by, elapsed, out),
+        (Format::Table, Page::Tally(by)) => tally::screen(report, since, view, by, elapsed, out),
         (Format::Table, Page::Diagram) => diagram::diagram(&report.states, view.look, out),
         (Format::Table, Page::Figures(topic, language)) => {
             figures::figures(report, *topic, *language, out)
@@ -71,7 +76,7 @@ fn written(
                 header,
                 ..
             },
-        ) => list::table(report, view, columns, named, *header, out),
+        ) => list::table(report, since, view, columns, named, *header, out),
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::cmp::Ordering;
 
+use crate::classifier::change::Presence;
 use crate::classifier::group::Group;
 use crate::classifier::owner::first_name;
 use crate::classifier::{Report, Row};
 use crate::renderer::columns::{self, Column, Value};
+use crate::renderer::since::Since;
 use crate::renderer::view::{Sort, SortKey};
 
 /// The rows to print: as they are, or positions in another order.
@@ -59,9 +61,31 @@ pub fn rows(report: &Report<'_>, sort: Option<Sort>, limit: Option<usize>) -> Or
     Order::Sorted(positions)
 }
 
-/// How many rows a limit leaves out.
-pub fn left_out(report: &Report<'_>, limit: Option<usize>) -> usize {
-    limit.map_or(0, |limit| report.listed().saturating_sub(limit))
+/// The rows that only an earlier reading has, in the order that a view asks for, and that reading.
+/// They come after those of the report, within the same limit.
+pub fn gone<'a>(
+    report: &Report<'_>,
+    since: Option<Since<'a>>,
+    sort: Option<Sort>,
+    limit: Option<usize>,
+) -> Option<(Order, &'a Report<'a>)> {
+    let before = since?.before;
+    let is_gone = |at: u32| before.row(at as usize).change == Some(Presence::Gone);
+    let positions = match rows(before, sort, None) {
+        Order::AsRead { .. } => (0u32..).take(before.listed()).collect(),
+        Order::Sorted(positions) => positions,
+    };
+    let mut positions: Vec<u32> = positions.into_iter().filter(|at| is_gone(*at)).collect();
+    let room = limit.map_or(usize::MAX, |limit| limit.saturating_sub(report.listed()));
+    positions.truncate(room);
+    Some((Order::Sorted(positions), before))
+}
+
+/// How many rows a limit leaves out, those included that are gone since an earlier reading.
+pub fn left_out(report: &Report<'_>, since: Option<Since<'_>>, limit: Option<usize>) -> usize {
+    let gone = since.map_or(0, |since| since.growth.gone().len());
+    let all = report.listed() + gone;
+    limit.map_or(0, |limit| all.saturating_sub(limit))
 }
 
 /// How two rows compare by a column; unknown values come last in both directions.

@@ -187,6 +187,11 @@ fn figure(text: &str, label: &str) -> f64 {
 /// Stops a check that sleeps after its first reading, so that the second reading sees everything that happens
 /// until it continues.
 fn stopped_between_readings(checking: &Child) -> Pid {
+    stopped_asleep(checking, |_| true)
+}
+
+/// Stops a program while one of these threads sleeps.
+pub fn stopped_asleep(checking: &Child, is_one: impl Fn(&str) -> bool) -> Pid {
     let pid = Pid::from_child(checking);
     let sleeps = [
         libc::SYS_nanosleep,
@@ -199,6 +204,7 @@ fn stopped_between_readings(checking: &Child) -> Pid {
         let threads = std::fs::read_dir(format!("/proc/{}/task", checking.id())).unwrap();
         let calls: Vec<String> = threads
             .flatten()
+            .filter(|thread| is_one(&thread.file_name().to_string_lossy()))
             .filter_map(|thread| std::fs::read_to_string(thread.path().join("syscall")).ok())
             .collect();
         let sleeps = |call: &String| {

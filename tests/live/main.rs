@@ -14,6 +14,7 @@ mod dead;
 mod devices;
 mod elsewhere;
 mod errors;
+mod growth;
 mod halt;
 mod hidden;
 mod hostile;

@@ -231,6 +231,7 @@ fn judge(
         dead: 0,
         sum,
         parts: Vec::new(),
+        growth: None,
     }
 }
 

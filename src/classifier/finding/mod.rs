@@ -9,6 +9,7 @@ mod judge;
 
 pub use self::judge::{findings, suspects};
 use crate::classifier::chain::Hop;
+use crate::classifier::change::SetGrowth;
 use crate::classifier::culprit::{self, Culprit};
 use crate::classifier::halt::HaltedShare;
 use crate::classifier::identity::Identities;
@@ -65,6 +66,8 @@ pub struct Finding {
     pub sum: Option<Sum>,
     /// Other sockets of the same service that the same fact explains.
     pub parts: Vec<Part>,
+    /// How its sockets grew between two readings.
+    pub growth: Option<SetGrowth>,
 }
 
 /// Sockets of another cause that the same fact explains.

@@ -36,6 +36,16 @@ pub(super) enum Left {
     NotRead,
 }
 
+/// Which sockets of both readings leave one number for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::classifier) enum Moves {
+    /// Those that are in another state now. An owner or a cause that was recognized only later is no
+    /// change.
+    WithItsState,
+    /// All that have another number now.
+    Always,
+}
+
 /// A counted socket: in which reading, where, under which number, and whether it is in both.
 pub(super) struct Counted {
     pub(super) is_later: bool,
@@ -111,12 +121,13 @@ impl Matched {
     }
 
     /// Counts the sockets by numbers, one for each socket of both readings; a socket without a number
-    /// does not count. One in the same state in both counts under its later number, one in another
-    /// state under each.
+    /// does not count. One that has another number in the later reading is gone from the first and
+    /// new under the second, if it `moves`; otherwise it stays, under the second.
     pub(super) fn each(
         &self,
         before: &[Option<u32>],
         after: &[Option<u32>],
+        moves: Moves,
         mut see: impl FnMut(Counted),
     ) {
         let number = |numbers: &[Option<u32>], at: usize| numbers.get(at).copied().flatten();
@@ -142,8 +153,11 @@ impl Matched {
                 Found::InAnotherState(earlier_at) => (*earlier_at as usize, false),
             };
             match (number(before, earlier_at), now) {
-                (Some(_), Some(now)) if is_same => later(at, now, Presence::Still),
-                (Some(then), Some(now)) if then == now => later(at, now, Presence::Moved),
+                (Some(then), Some(now))
+                    if then == now || (is_same && moves == Moves::WithItsState) =>
+                {
+                    later(at, now, Presence::Still);
+                }
                 (then, now) => {
                     then.into_iter()
                         .for_each(|then| later(earlier_at, then, Presence::Gone));
@@ -164,9 +178,10 @@ impl Matched {
         &self,
         before: &[Option<u32>],
         after: &[Option<u32>],
+        moves: Moves,
     ) -> Vec<Change> {
         let mut changes: Vec<Change> = Vec::new();
-        self.each(before, after, |counted| {
+        self.each(before, after, moves, |counted| {
             let number = counted.number as usize;
             if changes.len() <= number {
                 changes.resize(number + 1, Change::default());
@@ -184,7 +199,7 @@ impl Matched {
             vec![Some(0); self.earlier.len()],
             vec![Some(0); self.there.len()],
         );
-        self.changes(&then, &now)
+        self.changes(&then, &now, Moves::WithItsState)
             .first()
             .copied()
             .unwrap_or_default()
@@ -196,8 +211,19 @@ impl Matched {
         self.one_sided
     }
 
+    /// Whether a socket of the later reading is in both.
+    pub(in crate::classifier) fn has_later(&self, at: usize) -> bool {
+        let found = self.there.get(at);
+        matches!(found, Some(Found::Same(_) | Found::InAnotherState(_)))
+    }
+
+    /// Whether a socket of the earlier reading is in both.
+    pub(in crate::classifier) fn has_earlier(&self, at: usize) -> bool {
+        self.earlier.get(at) == Some(&Left::Something)
+    }
+
     /// The number that a namespace of the earlier reading has in the later one.
-    pub(super) fn netns_before(&self, netns: u16) -> u16 {
+    pub(in crate::classifier) fn netns_before(&self, netns: u16) -> u16 {
         self.namespaces.of_earlier(netns)
     }
 

@@ -11,14 +11,14 @@ mod young;
 use rustc_hash::FxHashMap;
 
 pub use self::key::Identity;
-pub(in crate::classifier) use self::matched::Matched;
+pub(in crate::classifier) use self::matched::{Matched, Moves};
 use self::numbers::{GroupKey, groups, sets};
 pub(in crate::classifier) use self::young::Young;
-use crate::classifier::change::{Change, Presence};
+use crate::classifier::change::{Change, Presence, SetGrowth};
 use crate::classifier::group::{Group, Grouping};
 use crate::classifier::report::Report;
+use crate::classifier::service::ServiceEnd;
 use crate::classifier::socket_set::{Key as SetKey, SocketSet};
-use crate::model::Pid;
 
 /// What came and went between two readings.
 ///
@@ -28,6 +28,8 @@ use crate::model::Pid;
 pub struct Growth {
     /// The time between the readings, in milliseconds.
     pub between_ms: u64,
+    /// Both readings cover all network namespaces: one that is missing is gone with its sockets.
+    pub all: bool,
     pub identity: Identity,
     /// The number of network namespaces that only one of the readings covers. Their sockets are
     /// left out.
@@ -48,15 +50,6 @@ pub struct Growth {
     gone: Vec<u32>,
 }
 
-/// How a set of sockets grew, and for how many of them each process has a descriptor.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SetGrowth {
-    /// The time between the readings, in milliseconds.
-    pub between_ms: u64,
-    pub change: Change,
-    by_pid: FxHashMap<Pid, Change>,
-}
-
 /// Compares two readings that began `between_ms` milliseconds apart. If both cover `all` network
 /// namespaces, a missing namespace is gone with its sockets.
 pub fn between(before: &Report<'_>, after: &Report<'_>, between_ms: u64, all: bool) -> Growth {
@@ -65,7 +58,7 @@ pub fn between(before: &Report<'_>, after: &Report<'_>, between_ms: u64, all: bo
     let (keys, then, now) = groups(before, after, &matched, &young);
     let mut gone_groups = Grouping::new(before.snapshot);
     let mut changes = vec![Change::default(); keys.len()];
-    matched.each(&then, &now, |counted| {
+    matched.each(&then, &now, Moves::WithItsState, |counted| {
         if let Some(change) = changes.get_mut(counted.number as usize) {
             change.add(counted.presence);
         }
@@ -82,6 +75,7 @@ pub fn between(before: &Report<'_>, after: &Report<'_>, between_ms: u64, all: bo
     let rows = 0..after.len();
     Growth {
         between_ms,
+        all,
         identity: matched.identity,
         one_sided: matched.one_sided(),
         may_be_old: before.may_miss_sockets() || before.undecided > 0,
@@ -108,7 +102,16 @@ impl Growth {
             between_ms: self.between_ms,
             ..SetGrowth::default()
         };
-        let covered = self.sets.iter().filter(|(key, _)| set.key.covers(key));
+        // Servers on many ports are one set only by a common ancestor.
+        let is_of = |part: &SetGrowth| match set.end {
+            ServiceEnd::One(_) => true,
+            ServiceEnd::Several(..) => {
+                let mut pids = part.by_pid.keys();
+                pids.any(|pid| set.owner.pids.binary_search(pid).is_ok())
+            }
+        };
+        let parts = self.sets.iter();
+        let covered = parts.filter(|(key, part)| set.key.covers(key) && is_of(part));
         for (_, part) in covered {
             all.change.add_all(&part.change);
             for (pid, change) in &part.by_pid {
@@ -118,29 +121,19 @@ impl Growth {
         all
     }
 
-    /// Whether a socket of the later reading is in both, by its position; `None` if that is unknown.
-    pub fn presence(&self, at: usize) -> Option<Presence> {
-        self.presence.get(at).copied().flatten()
+    /// Marks the rows of both readings with their [`Presence`].
+    pub fn mark(&self, before: &mut Report<'_>, after: &mut Report<'_>) {
+        after.changes.clone_from(&self.presence);
+        before.changes = vec![None; before.len()];
+        for at in &self.gone {
+            if let Some(change) = before.changes.get_mut(*at as usize) {
+                *change = Some(Presence::Gone);
+            }
+        }
     }
 
     /// The positions of the sockets that only the earlier reading has.
     pub fn gone(&self) -> &[u32] {
         &self.gone
-    }
-}
-
-impl SetGrowth {
-    /// The growth per minute; `None` if no time has passed.
-    pub fn per_minute(&self) -> Option<f64> {
-        self.change.per_minute(self.between_ms)
-    }
-
-    /// The time until a process has no descriptor left, in milliseconds, if its sockets go on
-    /// growing like this and all else stays: `open` of `limit` are in use now. `None` if they do not
-    /// grow, or the limit is reached.
-    pub fn full_in_ms(&self, pid: Pid, open: u64, limit: u64) -> Option<u64> {
-        let grown = u64::try_from(self.by_pid.get(&pid)?.growth()).ok()?;
-        let left = limit.checked_sub(open).filter(|left| *left > 0)?;
-        left.saturating_mul(self.between_ms).checked_div(grown)
     }
 }

@@ -2,9 +2,9 @@
 
 use rustc_hash::FxHashMap;
 
-use super::SetGrowth;
-use super::matched::Matched;
+use super::matched::{Matched, Moves};
 use super::young::Young;
+use crate::classifier::change::SetGrowth;
 use crate::classifier::group::Group;
 use crate::classifier::owner::GroupOwner;
 use crate::classifier::program::OwnerKey;
@@ -111,13 +111,13 @@ pub(super) fn groups(
             whose: OwnerKey::of(report.holders(), owner, service.side()),
         })
     };
-    let now = after.rows().enumerate().map(|(at, row)| {
-        let counts = young.counts_later(&row, at);
+    let now = (0..after.len()).map(|at| {
+        let (row, counts) = young.later(after, at);
         counts.then(|| number(after, &row, row.socket.netns))
     });
     let now = now.collect();
-    let then = before.rows().enumerate().map(|(at, row)| {
-        let counts = young.counts_earlier(&row, at);
+    let then = (0..before.len()).map(|at| {
+        let (row, counts) = young.earlier(before, at);
         counts.then(|| number(before, &row, matched.netns_before(row.socket.netns)))
     });
     let then = then.collect();
@@ -142,21 +142,19 @@ pub(super) fn sets(
     };
     let now: Numbered = (0..after.len())
         .map(|at| {
-            let row = young.later(after, at);
-            let counts = young.counts_later(&row, at);
+            let (row, counts) = young.later(after, at);
             counts.then(|| number(after, &row, row.socket.netns))?
         })
         .collect();
     let then: Numbered = (0..before.len())
         .map(|at| {
-            let row = young.earlier(before, at);
-            let counts = young.counts_earlier(&row, at);
+            let (row, counts) = young.earlier(before, at);
             counts.then(|| number(before, &row, matched.netns_before(row.socket.netns)))?
         })
         .collect();
     let keys = keys.in_order();
     let mut sets = vec![SetGrowth::default(); keys.len()];
-    matched.each(&then, &now, |counted| {
+    matched.each(&then, &now, Moves::WithItsState, |counted| {
         let Some(set) = sets.get_mut(counted.number as usize) else {
             return;
         };

@@ -12,7 +12,7 @@ use crate::classifier::tally::{Dimension, LineNumbers, ValueText};
 use crate::model::Cause;
 
 /// A CLOSE_WAIT socket younger than this, in milliseconds, may be one that a healthy program closes
-/// in a moment. It is of no leak yet, and its end is no sign that the program closes its sockets.
+/// in a moment: its end is no sign that the program closes those that are older.
 const MOMENT_MS: u64 = 1_000;
 
 /// The sockets of one network namespace to one service with the same programs.
@@ -24,6 +24,10 @@ struct History {
     settled: Settled,
     /// A young socket has gone, so the program may close them properly.
     young_gone: bool,
+    /// One has gone that was there for a moment.
+    momentary_gone: bool,
+    /// One has come that stays for longer than a moment.
+    stays: bool,
     /// The later reading still has some in CLOSE_WAIT.
     is_there: bool,
 }
@@ -43,9 +47,12 @@ impl History {
         let Some(cause) = row.cause else { return };
         let gone = presence == Presence::Gone;
         self.is_there |= !gone;
+        self.stays |= presence == Presence::New && !is_momentary(row);
         self.settled = match (self.settled, cause) {
             (settled, Cause::Transient) => {
-                self.young_gone |= gone && !is_momentary(row);
+                let is_momentary = is_momentary(row);
+                self.young_gone |= gone && !is_momentary;
+                self.momentary_gone |= gone && is_momentary;
                 settled
             }
             (Settled::Nothing, cause) if cause != Cause::Unclear => Settled::One(cause),
@@ -54,10 +61,14 @@ impl History {
         };
     }
 
-    /// Whether no young socket was closed. If all sockets have ended, either none was closed
-    /// properly, or all were.
-    fn keeps_the_young(&self) -> bool {
-        !self.young_gone || !self.is_there
+    /// Whether a young socket counts with the older ones: none has gone. If all sockets have ended,
+    /// either none was closed properly, or all were. One that has just come may be closed in a
+    /// moment, unless others came before it and stay.
+    fn keeps(&self, row: &Row<'_>, is_new: bool) -> bool {
+        let is_momentary = is_momentary(row);
+        let some_gone = self.young_gone || (is_momentary && self.momentary_gone);
+        let may_be_closed = is_momentary && is_new && !self.stays;
+        !(may_be_closed || (some_gone && self.is_there))
     }
 }
 
@@ -71,6 +82,8 @@ pub(in crate::classifier) struct Young {
     groups: Vec<History>,
     before: Vec<u32>,
     after: Vec<u32>,
+    /// For each socket of the later reading, whether only that one has it.
+    is_new: Vec<bool>,
 }
 
 /// The group of a socket in another state.
@@ -93,8 +106,10 @@ impl Young {
             }
         };
         for ((row, group), found) in after.rows().zip(&later).zip(&matched.there) {
-            if *found != Found::NotRead {
-                see(*group, &row, Presence::Still);
+            match found {
+                Found::NotRead => {}
+                Found::Nothing => see(*group, &row, Presence::New),
+                Found::Same(_) | Found::InAnotherState(_) => see(*group, &row, Presence::Still),
             }
         }
         for ((row, group), left) in before.rows().zip(&earlier).zip(&matched.earlier) {
@@ -106,45 +121,44 @@ impl Young {
             groups,
             before: earlier,
             after: later,
+            is_new: (0..after.len()).map(|at| !matched.has_later(at)).collect(),
         }
     }
 
-    /// A row of the later reading with the cause that its group gives it.
-    pub(in crate::classifier) fn later<'a>(&self, after: &'a Report<'_>, at: usize) -> Row<'a> {
-        self.aged(after.row(at), self.after.get(at))
+    /// A row of the later reading with the cause that its group gives it, and whether it counts: not
+    /// if it is young and its program is likely to close it.
+    pub(in crate::classifier) fn later<'a>(
+        &self,
+        after: &'a Report<'_>,
+        at: usize,
+    ) -> (Row<'a>, bool) {
+        let is_new = self.is_new.get(at).copied().unwrap_or(true);
+        self.aged(after.row(at), self.after.get(at), is_new)
     }
 
-    /// A row of the earlier reading with the cause that its group gives it.
-    pub(in crate::classifier) fn earlier<'a>(&self, before: &'a Report<'_>, at: usize) -> Row<'a> {
-        self.aged(before.row(at), self.before.get(at))
+    /// A row of the earlier reading, in the same way.
+    pub(in crate::classifier) fn earlier<'a>(
+        &self,
+        before: &'a Report<'_>,
+        at: usize,
+    ) -> (Row<'a>, bool) {
+        self.aged(before.row(at), self.before.get(at), false)
     }
 
-    /// Whether a row of the later reading counts as growth: not a young CLOSE_WAIT socket that its
-    /// program is likely to close.
-    pub(super) fn counts_later(&self, row: &Row<'_>, at: usize) -> bool {
-        self.counts(row, self.after.get(at))
-    }
-
-    pub(super) fn counts_earlier(&self, row: &Row<'_>, at: usize) -> bool {
-        self.counts(row, self.before.get(at))
-    }
-
-    fn counts(&self, row: &Row<'_>, group: Option<&u32>) -> bool {
+    fn aged<'a>(&self, row: Row<'a>, group: Option<&u32>, is_new: bool) -> (Row<'a>, bool) {
+        if row.cause != Some(Cause::Transient) {
+            return (row, true);
+        }
         let history = group.and_then(|group| self.groups.get(*group as usize));
-        row.cause != Some(Cause::Transient)
-            || (!is_momentary(row) && history.is_some_and(History::keeps_the_young))
-    }
-
-    fn aged<'a>(&self, row: Row<'a>, group: Option<&u32>) -> Row<'a> {
-        let history = group.and_then(|group| self.groups.get(*group as usize));
-        match (row.cause, history.map(|history| (history.settled, history))) {
-            (Some(Cause::Transient), Some((Settled::One(cause), history)))
-                if history.keeps_the_young() && !is_momentary(&row) =>
-            {
-                let cause = Some(cause);
-                Row { cause, ..row }
+        match history.filter(|history| history.keeps(&row, is_new)) {
+            None => (row, false),
+            Some(history) => {
+                let cause = match history.settled {
+                    Settled::One(cause) => Some(cause),
+                    Settled::Nothing | Settled::Several => row.cause,
+                };
+                (Row { cause, ..row }, true)
             }
-            _ => row,
         }
     }
 }

@@ -3,7 +3,6 @@
 use rustc_hash::FxHashMap;
 
 use super::criteria::{CountBy, Criteria};
-use super::earlier::Earlier;
 use super::key::{Key, order};
 use super::measure::{Measure, judge};
 use crate::classifier::listeners::Bound;
@@ -59,13 +58,36 @@ struct Part {
 }
 
 /// Where a socket is counted. Sockets of one place are often adjacent.
-struct Place {
+pub(super) struct Place {
     netns: u16,
     service: Service,
     listener: Option<Bound>,
     owner: GroupOwner,
     whose: OwnerKey,
-    keys: Vec<Key>,
+    pub(super) keys: Vec<Key>,
+}
+
+/// The place of each row, made anew only where it differs from that of the row before.
+#[derive(Default)]
+pub(super) struct Places(Option<Place>);
+
+impl Places {
+    /// The place of the next row, and whether it is a new one.
+    pub(super) fn of(&mut self, report: &Report<'_>, row: &Row<'_>, by: CountBy) -> (&Place, bool) {
+        let listener = (by == CountBy::Listener)
+            .then(|| report.listeners().listener_of(row.socket))
+            .flatten()
+            .map(|listener| listener.bound);
+        let last = self.0.take().filter(|place| {
+            place.netns == row.socket.netns
+                && place.service == row.service()
+                && place.listener == listener
+                && place.owner.is(&row.owner)
+        });
+        let is_new = last.is_none();
+        let place = last.unwrap_or_else(|| Place::of(report, row, by, listener));
+        (self.0.insert(place), is_new)
+    }
 }
 
 impl Place {
@@ -105,7 +127,7 @@ impl Place {
 impl Counts {
     pub(super) fn of(report: &Report<'_>, test: &Criteria) -> Counts {
         let mut all = Counts::default();
-        let mut last: Option<Place> = None;
+        let mut places = Places::default();
         for row in report.rows() {
             if !test.states.contains(row.socket.state) {
                 continue;
@@ -123,65 +145,16 @@ impl Counts {
             all.oldest_ms = all.oldest_ms.max(age);
             all.no_ages |= row.cause.is_some() && age.is_none();
             all.hidden += u64::from(matches!(row.owner, Owner::Hidden(_)));
-            let listener = (test.by == CountBy::Listener)
-                .then(|| report.listeners().listener_of(row.socket))
-                .flatten()
-                .map(|listener| listener.bound);
-            let place = last.take().filter(|place| {
-                place.netns == row.socket.netns
-                    && place.service == row.service()
-                    && place.listener == listener
-                    && place.owner.is(&row.owner)
-            });
-            let is_new = place.is_none();
-            let place = place.unwrap_or_else(|| Place::of(report, &row, test.by, listener));
+            let (place, is_new) = places.of(report, &row, test.by);
             for key in &place.keys {
                 let group = match all.groups.get_mut(key) {
                     Some(group) => group,
                     None => all.groups.entry(key.clone()).or_default(),
                 };
-                group.add(&place, is_new, row.cause);
+                group.add(place, is_new, row.cause);
             }
-            last = Some(place);
         }
         all
-    }
-
-    /// The count of each group, with its network namespace identified across readings.
-    pub(super) fn by_place(&self, report: &Report<'_>) -> FxHashMap<(u64, Key), u64> {
-        let place = |netns: u16| {
-            let inode = report.snapshot.netns(netns).inode;
-            inode.unwrap_or(netns.into())
-        };
-        let placed = |key: &Key| match key.clone() {
-            Key::Total => (0, Key::Total),
-            Key::Program(netns, program) => (place(netns), Key::Program(0, program)),
-            Key::Owner(netns, owner) => (place(netns), Key::Owner(0, owner)),
-            Key::Port(netns, service) => (place(netns), Key::Port(0, service)),
-            Key::Listener(netns, bound) => {
-                let bound = bound.map(|bound| Bound { netns: 0, ..bound });
-                (place(netns), Key::Listener(0, bound))
-            }
-        };
-        let groups = self.groups.iter();
-        groups
-            .map(|(key, group)| (placed(key), group.sockets))
-            .collect()
-    }
-
-    /// The growth of the group that grew most: a decrease of another does not offset it. If none
-    /// grew, the change of the total.
-    pub(super) fn growth(&self, report: &Report<'_>, earlier: &Earlier) -> i64 {
-        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        let now = self.by_place(report);
-        let before = |key: &(u64, Key)| earlier.counts.get(key).copied().unwrap_or(0);
-        let grown = now
-            .iter()
-            .map(|(key, sockets)| signed(*sockets) - signed(before(key)));
-        match grown.max() {
-            Some(most) if most > 0 => most,
-            _ => signed(self.counted) - signed(earlier.counted),
-        }
     }
 
     /// The worst status of any group; without groups, that of 0.
@@ -245,14 +218,6 @@ impl Group {
             part.pids.extend(&place.owner.pids);
         }
     }
-}
-
-/// The sockets that certainly count.
-pub fn counted<'a>(report: &'a Report<'_>, test: &Criteria) -> Vec<&'a Socket> {
-    let rows = report.rows().filter(|row| counts(row, test));
-    rows.filter(|row| !report.may_be_young(row))
-        .map(|row| row.socket)
-        .collect()
 }
 
 /// CLOSE_WAIT and FIN_WAIT2 sockets that would count if they were certainly older than the grace,

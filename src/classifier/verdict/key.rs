@@ -16,6 +16,21 @@ pub enum Key {
     Listener(u16, Option<Bound>),
 }
 
+impl Key {
+    /// The same, in the network namespace of this number.
+    pub(super) fn in_netns(&self, netns: u16) -> Key {
+        match self.clone() {
+            Key::Total => Key::Total,
+            Key::Program(_, program) => Key::Program(netns, program),
+            Key::Owner(_, owner) => Key::Owner(netns, owner),
+            Key::Port(_, service) => Key::Port(netns, service),
+            Key::Listener(_, bound) => {
+                Key::Listener(netns, bound.map(|bound| Bound { netns, ..bound }))
+            }
+        }
+    }
+}
+
 pub(super) fn order(key: &Key) -> (u8, String) {
     let kind = match key {
         Key::Program(..) => 0,

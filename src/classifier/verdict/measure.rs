@@ -45,29 +45,17 @@ impl Measure {
         }
     }
 
-    /// Of a growth, and of the most that it may be; and whether the two have the same status.
-    pub(super) fn of_growth(
-        growth: Option<f64>,
-        most: Option<f64>,
-        limits: Limits,
-        partial: bool,
-    ) -> (Measure, bool) {
-        // A count that falls is never growth, whatever the limits.
+    /// Of a growth: a count that falls is none, whatever the limits.
+    pub(super) fn of_growth(growth: Option<f64>, limits: Limits, partial: bool) -> Measure {
         let of_increase = Limits {
             warning: limits.warning.map(Range::of_increase),
             critical: limits.critical.map(Range::of_increase),
         };
-        let status = judge(growth, of_increase, partial);
-        let is_certain = judge(most, of_increase, partial) == status;
-        let measure = Measure {
+        Measure {
             value: growth,
             limits,
-            status: match is_certain {
-                true => status,
-                false => status.max(Status::Unknown),
-            },
-        };
-        (measure, is_certain)
+            status: judge(growth, of_increase, partial),
+        }
     }
 }
 

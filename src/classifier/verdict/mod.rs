@@ -5,17 +5,18 @@
 
 mod counts;
 mod criteria;
-mod earlier;
 mod files;
+mod growth;
 mod key;
 mod measure;
 mod view;
 
 use self::counts::Counts;
-pub use self::counts::{Worst, counted, maybe_young};
+pub use self::counts::{Worst, maybe_young};
 pub use self::criteria::{CountBy, Criteria};
-pub use self::earlier::Earlier;
 use self::files::Files;
+pub use self::growth::Since;
+use self::growth::growth;
 pub use self::key::Key;
 pub use self::measure::{Measure, Status};
 use self::measure::{fullest, most_waiting};
@@ -62,20 +63,11 @@ pub struct Verdict {
     pub maybe_young: u64,
 }
 
-/// Growth since an earlier reading.
-#[derive(Debug, Clone, Copy)]
-pub struct Growth<'a> {
-    pub earlier: &'a Earlier,
-    /// The earlier reading without sockets that linger now and may have lingered then.
-    pub at_least: &'a Earlier,
-    pub minutes: f64,
-}
-
-/// Judges a report, with growth if it was measured.
+/// Judges a report, with its growth if there was an earlier reading.
 pub fn verdict(
     report: &Report<'_>,
     found: &Findings,
-    growth: Option<Growth<'_>>,
+    since: Option<Since<'_>>,
     test: &Criteria,
 ) -> Verdict {
     let counts = Counts::of(report, test);
@@ -87,10 +79,11 @@ pub fn verdict(
         let what = "accept queues, which the filter's states leave out (use --state)";
         view.add(what.to_owned(), test);
     }
-    view.add_earlier(growth.iter().flat_map(|growth| &growth.earlier.unseen));
-    let since = |earlier: &Earlier, minutes: f64| counts.growth(report, earlier) as f64 / minutes;
-    let most = growth.map(|growth| since(growth.at_least, growth.minutes));
-    let growth = growth.map(|growth| since(growth.earlier, growth.minutes));
+    if let Some(Since { before, .. }) = since {
+        let hidden = Counts::of(before, test).hidden;
+        view.add_earlier(&View::of(before, test, hidden).unseen);
+    }
+    let growth = since.and_then(|since| growth(report, since, test));
     let severity = test
         .judges_findings()
         .then(|| found.findings.iter().map(|finding| finding.severity).max())
@@ -107,13 +100,7 @@ pub fn verdict(
     let fd_share = Measure::of(files.most.map(|(share, _)| share), test.fd_share, partial);
     let fullest = looks.then(|| fullest(report, found)).flatten();
     let queue = Measure::of(fullest, test.queue, partial);
-    let (growth, is_certain) = Measure::of_growth(growth, most, test.growth, partial);
-    if !is_certain {
-        view.unseen.push(
-            "keepalive hides whether some of the sockets lingered at the first reading too"
-                .to_owned(),
-        );
-    }
+    let growth = Measure::of_growth(growth, test.growth, partial);
     let by_severity = match severity {
         Some(Severity::Critical) => Status::Critical,
         Some(Severity::Warning) => Status::Warning,
@@ -154,16 +141,5 @@ impl Verdict {
         self.status = self.status.max(Status::Unknown);
         self.unseen.push(reason);
         self
-    }
-}
-
-impl Earlier {
-    pub fn of(report: &Report<'_>, test: &Criteria) -> Earlier {
-        let counts = Counts::of(report, test);
-        Earlier {
-            unseen: View::of(report, test, counts.hidden).unseen,
-            counted: counts.counted,
-            counts: counts.by_place(report),
-        }
     }
 }

@@ -131,7 +131,7 @@ impl View {
     }
 
     /// Adds the reasons of an earlier reading, each once.
-    pub(super) fn add_earlier<'a>(&mut self, reasons: impl Iterator<Item = &'a String>) {
+    pub(super) fn add_earlier(&mut self, reasons: &[String]) {
         for reason in reasons {
             if !self.unseen.contains(reason) {
                 self.unseen.push(reason.clone());

@@ -8,13 +8,11 @@ use std::time::{Duration, Instant};
 use super::{Check, MARGIN};
 use crate::classifier::age::Sightings;
 use crate::classifier::finding::Findings;
-use crate::classifier::verdict::{self, Earlier, Growth, Status, Verdict};
+use crate::classifier::verdict::{self, Since, Status, Verdict};
 use crate::classifier::{Report, Rules};
-use crate::collector::holders::Progress;
-use crate::command::inspection::{Inspection, find};
+use crate::command::inspection::{Inspection, Reading, find};
 use crate::filter::Term;
-use crate::model::Snapshot;
-use crate::{classifier, exit::Outcome, renderer};
+use crate::{classifier, exit::Outcome, progress, renderer};
 
 /// Reads and judges in a separate thread, so that a read that hangs cannot delay the answer. A
 /// closed pipe does not change the status; any other write error turns OK into UNKNOWN.
@@ -63,14 +61,14 @@ fn judge(check: &Check) -> anyhow::Result<(Status, Vec<u8>)> {
     let first = match check.between {
         None => None,
         Some(between) => {
-            let first = Reading::new(check)?;
-            thread::sleep(between.saturating_add(LONGER));
+            let first = Look::new(check)?;
+            progress::waiting(between.saturating_add(LONGER));
             Some(first)
         }
     };
-    let reading = Reading::new(check)?;
+    let reading = Look::new(check)?;
     let seen = match &first {
-        Some(first) => first.sightings(check, reading.began),
+        Some(first) => first.sightings(check, reading.0.began),
         None => Sightings::default(),
     };
     let sample = check.inspection.sample;
@@ -86,11 +84,11 @@ fn judge(check: &Check) -> anyhow::Result<(Status, Vec<u8>)> {
         let took = start.elapsed();
         let needed = (check.spent + took + took.max(MARGIN)).saturating_add(grace);
         if needed <= check.timeout {
-            thread::sleep(grace.saturating_add(LONGER));
-            let again = Reading::new(check)?;
-            let mut seen = reading.sightings(check, again.began);
+            progress::waiting(grace.saturating_add(LONGER));
+            let again = Look::new(check)?;
+            let mut seen = reading.sightings(check, again.0.began);
             if let Some(first) = &first {
-                seen = seen.and(first.sightings(check, again.began));
+                seen = seen.and(first.sightings(check, again.0.began));
             }
             return print(check, again.judge(check, &seen, first.as_ref(), sample));
         }
@@ -135,25 +133,15 @@ fn without_sockets(check: &Check, report: &Report<'_>, mut verdict: Verdict) -> 
 /// Added to a wait, because ages are whole milliseconds.
 const LONGER: Duration = Duration::from_millis(2);
 
-/// A snapshot, and when reading it began and ended.
-struct Reading {
-    snapshot: Snapshot,
-    began: Instant,
-    ended: Instant,
-}
+/// A reading that is judged.
+struct Look(Reading);
 
-impl Reading {
-    fn new(check: &Check) -> anyhow::Result<Reading> {
-        let began = Instant::now();
-        let snapshot = check
-            .inspection
-            .source
-            .collect(&check.inspection.request, &Progress::default())?;
-        Ok(Reading {
-            snapshot,
-            began,
-            ended: Instant::now(),
-        })
+impl Look {
+    fn new(check: &Check) -> anyhow::Result<Look> {
+        let Inspection {
+            source, request, ..
+        } = &check.inspection;
+        Ok(Look(Reading::new(source, request)?))
     }
 
     fn classify(&self, check: &Check, seen: Sightings) -> Report<'_> {
@@ -161,19 +149,14 @@ impl Reading {
             seen,
             ..check.inspection.rules.clone()
         };
-        classifier::classify(&self.snapshot, &rules)
+        classifier::classify(&self.0.snapshot, &rules)
     }
 
     /// The sockets whose age does not show whether they linger, for a reading that began `then`.
     fn sightings(&self, check: &Check, then: Instant) -> Sightings {
         let report = self.classify(check, Sightings::default());
-        let ago = then.saturating_duration_since(self.ended).as_millis();
-        let maybe_young = verdict::maybe_young(&report, &check.test);
-        Sightings::of(
-            &self.snapshot,
-            maybe_young,
-            u64::try_from(ago).unwrap_or(u64::MAX),
-        )
+        self.0
+            .sightings(verdict::maybe_young(&report, &check.test), then)
     }
 
     /// Whether the status would change if all sockets of unknown age lingered, and a later reading
@@ -182,16 +165,16 @@ impl Reading {
         &self,
         check: &Check,
         seen: &Sightings,
-        first: Option<&Reading>,
+        first: Option<&Look>,
         (report, _, verdict): &Judged<'_>,
     ) -> bool {
-        let watched = first.map(|first| self.began.saturating_duration_since(first.ended));
+        let watched = first.map(|first| first.0.pause(&self.0));
         let maybe_young = verdict::maybe_young(report, &check.test);
         if maybe_young.is_empty() || watched > Some(check.grace()) {
             return false;
         }
         let older = check.inspection.rules.grace_ms.saturating_add(1);
-        let all = Sightings::of(&self.snapshot, maybe_young, older).and(seen.clone());
+        let all = Sightings::of(&self.0.snapshot, maybe_young, older).and(seen.clone());
         // CPU use does not change the status.
         let (_, _, other) = self.judge(check, &all, first, Duration::ZERO);
         other.status != verdict.status
@@ -201,7 +184,7 @@ impl Reading {
         &self,
         check: &Check,
         seen: &Sightings,
-        first: Option<&Reading>,
+        first: Option<&Look>,
         sample: Duration,
     ) -> Judged<'_> {
         let mut report = self.classify(check, seen.clone());
@@ -209,32 +192,14 @@ impl Reading {
             sample,
             ..check.inspection.clone()
         };
-        let (found, _) = find(&plan, &self.snapshot, &mut report);
-        let watched = first.map(|first| {
-            let minutes = (self.began - first.began).as_secs_f64() / 60.0;
-            (first.earlier(check, &report), minutes)
+        let (found, _) = find(&plan, &self.0.snapshot, &mut report);
+        let before = first.map(|first| first.classify(check, Sightings::default()));
+        let since = first.zip(before.as_ref()).map(|(first, before)| Since {
+            before,
+            between_ms: first.0.until_ms(&self.0),
+            all: check.inspection.request.is_of_all_namespaces(),
         });
-        let growth = watched
-            .as_ref()
-            .map(|((at_least, earlier), minutes)| Growth {
-                earlier,
-                at_least,
-                minutes: *minutes,
-            });
-        let verdict = verdict::verdict(&report, &found, growth, &check.test);
+        let verdict = verdict::verdict(&report, &found, since, &check.test);
         (report, found, verdict)
-    }
-
-    /// The counts that growth since this reading is measured against: sockets that certainly lingered,
-    /// and those plus the ones that linger now and may have lingered then.
-    fn earlier(&self, check: &Check, now: &Report<'_>) -> (Earlier, Earlier) {
-        let test = &check.test;
-        let report = self.classify(check, Sightings::default());
-        let older = check.inspection.rules.grace_ms.saturating_add(1);
-        let maybe_young = verdict::maybe_young(&report, test);
-        let may = Sightings::of(&self.snapshot, maybe_young, older)
-            .among(now.snapshot, verdict::counted(now, test));
-        let all = self.classify(check, may);
-        (Earlier::of(&report, test), Earlier::of(&all, test))
     }
 }

@@ -53,6 +53,9 @@ pub(super) fn page(
 /// The columns of CSV: the usual ones, and those that options add.
 fn usual_of_csv(ask: &Ask) -> Vec<Column> {
     let mut columns = csv::USUAL.to_vec();
+    if ask.twice.between.is_some() {
+        columns.push(Column::Change);
+    }
     if ask.details.extend {
         columns.push(Column::Cgroup);
     }
@@ -139,6 +142,9 @@ fn usual(ask: &Ask, several_namespaces: bool) -> Vec<Column> {
         Column::Age,
         Column::Cause,
     ]);
+    if ask.twice.between.is_some() {
+        columns.push(Column::Change);
+    }
     if ask.details.extend {
         columns.extend([Column::Uid, Column::Inode, Column::Cookie, Column::Cgroup]);
     }

@@ -12,6 +12,7 @@ pub(super) mod place;
 mod run;
 mod selection;
 mod source;
+mod twice;
 
 pub(super) use self::evidence::{find, not_asked};
 use self::place::Place;
@@ -20,6 +21,7 @@ pub(super) use self::run::{name, report_gaps, report_the_rest};
 pub(super) use self::selection::Words;
 use self::selection::{families, filter, protocols, selection};
 pub use self::source::Source;
+pub(super) use self::twice::Reading;
 use super::UsageError;
 use crate::classifier::Rules;
 use crate::classifier::age::Sightings;
@@ -32,7 +34,7 @@ use crate::cli::letters::{Details, Letters};
 use crate::cli::output::{
     ColorChoice, Counted, Findings, Form, Metrics, Order, Printed, Quiet, Resolved,
 };
-use crate::cli::reading::{Evidence, Host, Owners, Recorded, Report};
+use crate::cli::reading::{Evidence, Host, Owners, Recorded, Report, Twice};
 use crate::cli::selection::{self as conditions, Selection};
 use crate::collector::request::{NetnsChoice, Request};
 use crate::env::Terminal;
@@ -67,6 +69,8 @@ pub struct Inspection {
     /// The time between two readings of CPU use; zero for one reading.
     pub sample: Duration,
     pub verbose: bool,
+    /// The time between two readings; `None` for one reading.
+    pub between: Option<Duration>,
     /// The file for the output, written atomically; `None` is stdout.
     pub output: Option<PathBuf>,
     /// How to look up names, if they are wanted.
@@ -101,6 +105,7 @@ pub(super) struct Ask {
     pub details: Details,
     pub host: Host,
     pub recorded: Recorded,
+    pub twice: Twice,
     pub owners: Owners,
     pub evidence: Evidence,
     pub grace: Grace,
@@ -132,6 +137,7 @@ impl From<Common> for Ask {
             quiet,
             report,
             recorded,
+            twice,
             owners,
             evidence,
             grace,
@@ -149,6 +155,7 @@ impl From<Common> for Ask {
             quiet,
             report,
             recorded,
+            twice,
             owners,
             evidence,
             grace,
@@ -211,6 +218,7 @@ impl Asked {
             return Err(UsageError::OutputForm { form });
         }
         cross_check(&ask, &command, format, &words)?;
+        twice::check(&ask, format)?;
         let by = match command {
             Wanted::Check => None,
             _ => by::by(&ask)?,
@@ -312,6 +320,7 @@ impl Asked {
             evidence,
             sample: ask.evidence.sample.unwrap_or(SAMPLE),
             verbose: ask.report.verbose > 0,
+            between: ask.twice.between,
             output: ask.printed.to.output.clone(),
             naming: (ask.resolved.resolve && !ask.quiet.quiet).then_some(Naming {
                 services: !ask.letters.numeric,

@@ -7,16 +7,17 @@ use std::time::Instant;
 use anyhow::Context;
 
 use super::evidence::find;
+use super::twice::{Readings, add_growth};
 use super::{Inspection, Naming};
+
 use crate::classifier::Report;
 use crate::classifier::service::ServedAt;
-use crate::collector::holders::Progress;
 use crate::collector::resolve;
 use crate::exit::Outcome;
 use crate::model::Step;
+use crate::output;
 use crate::renderer::order;
-use crate::renderer::{self, Format, Page};
-use crate::{classifier, output, progress};
+use crate::renderer::{self, Format, Page, Since};
 
 /// Inspects. Diagnostics go to `err`.
 ///
@@ -52,11 +53,14 @@ fn inspect(
     out: &mut impl Write,
     err: &mut impl Write,
 ) -> anyhow::Result<Outcome> {
-    let start = Instant::now();
-    let progress = Progress::default();
-    let snapshot = progress::shown(&progress, || plan.source.collect(&plan.request, &progress))?;
+    let readings = Readings::new(plan)?;
+    let (start, snapshot) = (readings.last.began, &readings.last.snapshot);
     let collected = Instant::now();
-    let mut report = classifier::classify(&snapshot, &plan.rules);
+    let mut report = readings.classify(plan);
+    let mut before = readings.classify_first(plan);
+    let growth = before
+        .as_mut()
+        .and_then(|before| readings.growth(plan, before, &mut report));
     let classified = Instant::now();
     if plan.quiet {
         let outcome = match (report.listed(), report.undecided) {
@@ -71,9 +75,14 @@ fn inspect(
         }
         return Ok(outcome);
     }
-    let (findings, examined) = find(plan, &snapshot, &mut report);
+    let (mut findings, examined) = find(plan, snapshot, &mut report);
+    if let Some(growth) = &growth {
+        add_growth(growth, &mut findings);
+    }
+    let since = growth.as_ref().zip(before.as_ref());
+    let since = since.map(|(growth, before)| Since { growth, before });
     let named = plan.naming.map(|naming| name(naming, plan, &mut report));
-    renderer::render(&report, &findings, &plan.view, start.elapsed(), out)
+    renderer::render(&report, &findings, since, &plan.view, start.elapsed(), out)
         .and_then(|()| out.flush())
         .context("could not write the output")?;
     if plan.verbose {
@@ -102,12 +111,13 @@ fn inspect(
     if let (Page::List { .. }, Format::Table | Format::Jsonl | Format::Csv) =
         (&plan.view.page, plan.view.format)
     {
-        report_the_rest(plan, &report, err)?;
+        report_the_rest(plan, &report, since, err)?;
     }
     if let (Page::Tally(_), Format::Jsonl | Format::Csv) = (&plan.view.page, plan.view.format) {
         report_gaps(&report, err)?;
     }
-    Ok(if plan.strict && !report.is_all_there_is() {
+    let is_whole = before.as_ref().is_none_or(Report::is_complete);
+    Ok(if plan.strict && !(report.is_all_there_is() && is_whole) {
         Outcome::Partial
     } else {
         Outcome::Done
@@ -146,9 +156,10 @@ pub(in crate::command) fn name(naming: Naming, plan: &Inspection, report: &mut R
 pub(in crate::command) fn report_the_rest(
     plan: &Inspection,
     report: &Report<'_>,
+    since: Option<Since<'_>>,
     err: &mut impl Write,
 ) -> io::Result<()> {
-    let left_out = order::left_out(report, plan.view.limit);
+    let left_out = order::left_out(report, since, plan.view.limit);
     if left_out > 0 {
         writeln!(
             err,

@@ -117,12 +117,12 @@ impl Show<'_> {
         }
         let mut page = Vec::new();
         let elapsed = now.began.elapsed();
-        renderer::render(&report, &findings, &self.view, elapsed, &mut page)?;
+        renderer::render(&report, &findings, None, &self.view, elapsed, &mut page)?;
         let cost = now.began.elapsed().saturating_sub(waited);
         if self.view.format == Format::Table {
             let mut text = Guard::new(&mut page, Form::of(&self.view));
             if matches!(self.view.page, Page::List { .. }) {
-                report_the_rest(plan, &report, &mut text)?;
+                report_the_rest(plan, &report, None, &mut text)?;
             }
             if self.plan.in_place {
                 writeln!(text, "{}", self.status(count, cost))?;

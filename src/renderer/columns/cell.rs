@@ -5,6 +5,7 @@ use super::Column;
 use super::ends::{digits, ipv4_width, is_plain, push_addr, push_end};
 use super::owner::{push_holders, push_owner};
 use super::text::{push_number, push_word, width};
+use crate::classifier::change::Presence;
 use crate::classifier::{Report, Row};
 use crate::model::{Charset, FigureValue, Missing, Owner, Placed, Timer};
 
@@ -27,6 +28,11 @@ pub fn value<'a>(column: Column, row: &Row<'a>, report: &'a Report<'_>) -> Optio
     let detail = || report.snapshot.detail(socket);
     let idle = row.idle;
     match column {
+        // Most sockets stay: no word is needed for them.
+        Column::Change => {
+            let change = row.change.filter(|change| *change != Presence::Still)?;
+            Some(Value::Word(change.name()))
+        }
         Column::Netns => report
             .snapshot
             .namespace(socket)

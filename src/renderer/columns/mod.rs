@@ -21,6 +21,7 @@ use crate::model::figures::{MEMORY, TCP_INFO};
 /// CSV, and as a key of JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Column {
+    Change,
     Netns,
     Proto,
     Protocol,
@@ -69,7 +70,8 @@ pub enum Column {
 }
 
 /// The columns that are no figures, in the order in which they are listed.
-const PLAIN: [Column; 43] = [
+const PLAIN: [Column; 44] = [
+    Column::Change,
     Column::Netns,
     Column::Proto,
     Column::Protocol,
@@ -170,7 +172,8 @@ impl Column {
     pub fn is_field(self) -> bool {
         matches!(
             self,
-            Column::Netns
+            Column::Change
+                | Column::Netns
                 | Column::Protocol
                 | Column::Family
                 | Column::State

@@ -20,6 +20,11 @@ impl Column {
 
     fn words(self) -> (&'static str, &'static str, &'static str) {
         match self {
+            Column::Change => (
+                "change",
+                "Change",
+                "with --for: new, gone, or changed (it was in another state)",
+            ),
             Column::Netns => ("netns", "Netns", "network namespace"),
             Column::Proto => (
                 "proto",

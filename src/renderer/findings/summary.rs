@@ -1,6 +1,7 @@
 //! A finding in a sentence: how many sockets, of which process, where, and for how long.
 
 use crate::classifier::Report;
+use crate::classifier::change::SetGrowth;
 use crate::classifier::finding::Finding;
 use crate::classifier::queue::Queue;
 use crate::classifier::service::Service;
@@ -9,8 +10,8 @@ use crate::classifier::socket_set::{SocketSet, SumKey};
 use crate::model::Cause;
 use crate::renderer::findings::owner::owner;
 use crate::renderer::findings::set::{all_half_closed, end_on, service};
-use crate::renderer::names;
 use crate::renderer::units::{self, plural};
+use crate::renderer::{growth, names};
 
 /// One line: how many sockets, of which process, where, and for how long.
 pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
@@ -48,6 +49,7 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
             format!("{count} CLOSE_WAIT socket{plural} of {owner} {end}{behind}{age}")
         }
     };
+    let one = one + &growing(finding);
     match &finding.sum {
         Some(sum) => format!(
             "{one}; {} in all {}",
@@ -83,6 +85,7 @@ pub fn brief(report: &Report<'_>, finding: &Finding) -> String {
             format!("{count} {kind}{plural}{of} {place}{}", age(set))
         }
     };
+    let one = one + &growing(finding);
     match &finding.sum {
         Some(sum) => {
             let of = whole(report, set.netns, &sum.of);
@@ -122,6 +125,15 @@ fn end(report: &Report<'_>, finding: &Finding) -> String {
         end.push_str(&format!(" in {}", names::netns_of(report, set.netns)));
     }
     end
+}
+
+/// `, +294/min`, unless it is 0 or unknown.
+fn growing(finding: &Finding) -> String {
+    let growth = finding.growth.as_ref();
+    match growth.and_then(SetGrowth::per_minute) {
+        Some(per_minute) if per_minute != 0.0 => format!(", {}/min", growth::rate(per_minute)),
+        _ => String::new(),
+    }
 }
 
 /// `, for ≥13m`, by the median.

@@ -3,11 +3,12 @@
 
 use std::io::{self, Write};
 
-use crate::classifier::Report;
-use crate::classifier::diff::Diff;
+use crate::classifier::diff::{Change, Diff};
+use crate::classifier::{Report, Row};
 use crate::renderer::columns::{self, Column};
 use crate::renderer::counts::{self, By, Counts};
 use crate::renderer::order;
+use crate::renderer::since::Since;
 use crate::renderer::view::{Page, View};
 
 /// The columns that are written unless others are asked for.
@@ -35,13 +36,24 @@ pub const USUAL: [Column; 20] = [
 ];
 
 /// Writes a record for each selected socket.
-pub fn rows(report: &Report<'_>, view: &View, out: &mut impl Write) -> io::Result<()> {
-    records(report, view, out).map_err(cause)
+pub fn rows(
+    report: &Report<'_>,
+    since: Option<Since<'_>>,
+    view: &View,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    records(report, since, view, out).map_err(cause)
 }
 
 /// Writes a record for each line of counts.
-pub fn tally(report: &Report<'_>, view: &View, by: &By, out: &mut impl Write) -> io::Result<()> {
-    tally_records(&Counts::new(report, by, view.limit), out).map_err(cause)
+pub fn tally(
+    report: &Report<'_>,
+    since: Option<Since<'_>>,
+    view: &View,
+    by: &By,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    tally_records(&Counts::new(report, since, by, view.limit), out).map_err(cause)
 }
 
 /// Writes a record for each line of a comparison.
@@ -63,7 +75,12 @@ fn cause(error: csv::Error) -> io::Error {
     }
 }
 
-fn records(report: &Report<'_>, view: &View, out: &mut impl Write) -> csv::Result<()> {
+fn records(
+    report: &Report<'_>,
+    since: Option<Since<'_>>,
+    view: &View,
+    out: &mut impl Write,
+) -> csv::Result<()> {
     let Page::List {
         columns, header, ..
     } = &view.page
@@ -74,8 +91,22 @@ fn records(report: &Report<'_>, view: &View, out: &mut impl Write) -> csv::Resul
     if *header {
         records.write_record(columns.iter().map(|column| column.name()))?;
     }
+    let order = order::rows(report, view.sort, view.limit);
+    write_rows(order.rows(report), report, columns, &mut records)?;
+    if let Some((gone, before)) = order::gone(report, since, view.sort, view.limit) {
+        write_rows(gone.rows(before), before, columns, &mut records)?;
+    }
+    Ok(records.flush()?)
+}
+
+fn write_rows<'a, W: Write>(
+    rows: impl Iterator<Item = Row<'a>>,
+    report: &Report<'_>,
+    columns: &[Column],
+    records: &mut csv::Writer<W>,
+) -> csv::Result<()> {
     let mut field = String::new();
-    for row in order::rows(report, view.sort, view.limit).rows(report) {
+    for row in rows {
         for column in columns {
             field.clear();
             match (column, row.socket.timer) {
@@ -90,7 +121,7 @@ fn records(report: &Report<'_>, view: &View, out: &mut impl Write) -> csv::Resul
         }
         records.write_record(None::<&[u8]>)?;
     }
-    Ok(records.flush()?)
+    Ok(())
 }
 
 fn tally_records(counts: &Counts<'_>, out: &mut impl Write) -> csv::Result<()> {
@@ -98,7 +129,17 @@ fn tally_records(counts: &Counts<'_>, out: &mut impl Write) -> csv::Result<()> {
     let names = counts.dimensions.iter().map(|by| by.name());
     let has_owner = counts::is_by_owner(counts.dimensions);
     let owner = has_owner.then_some("owner");
-    records.write_record(names.chain(owner).chain(["sockets", "share", "close_wait"]))?;
+    let grown = counts.growth.as_ref();
+    let figures = grown.map_or(&[][..], |_| &["new", "gone", "growth_per_min"]);
+    let counted = ["sockets", "share", "close_wait"];
+    let figures = counted.into_iter().chain(figures.iter().copied());
+    records.write_record(names.chain(owner).chain(figures))?;
+    let changes = |change: Option<Change>| {
+        let (growth, change) = grown.zip(change)?;
+        let rate = change.per_minute(growth.between_ms);
+        let rate = rate.map_or(String::new(), |rate| format!("{rate:.3}"));
+        Some([change.new.to_string(), change.gone.to_string(), rate])
+    };
     for line in &counts.lines {
         let text = |value| {
             counts
@@ -112,7 +153,15 @@ fn tally_records(counts: &Counts<'_>, out: &mut impl Write) -> csv::Result<()> {
             line.close_wait.to_string(),
         ];
         let words = line.values.iter().map(text);
-        records.write_record(words.chain(owner).chain(numbers))?;
+        let changes = changes(counts.change(line)).into_iter().flatten();
+        records.write_record(words.chain(owner).chain(numbers).chain(changes))?;
+    }
+    for line in grown.iter().flat_map(|growth| &growth.gone) {
+        let words = line.values.iter().map(counts::field);
+        let owner = has_owner.then(String::new);
+        let numbers = ["0", "0", "0"].map(str::to_owned);
+        let changes = changes(Some(line.change)).into_iter().flatten();
+        records.write_record(words.chain(owner).chain(numbers).chain(changes))?;
     }
     Ok(records.flush()?)
 }

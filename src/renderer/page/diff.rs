@@ -7,7 +7,7 @@ use crate::renderer::counts::{self, By};
 use crate::renderer::style::Role;
 use crate::renderer::table::Grid;
 use crate::renderer::view::{Comparison, View};
-use crate::renderer::{frame, units};
+use crate::renderer::{frame, growth, units};
 
 const NUMBERS: [&str; 6] = ["Before", "After", counts::STILL, "New", "Gone", "Per min"];
 
@@ -36,11 +36,7 @@ pub fn screen(compared: Comparison<'_>, view: &View, out: &mut impl Write) -> io
     }
     let complete = before.is_complete() && after.is_complete();
     frame::write_wrapped(&verdict(diff, complete), look.width, 0, out)?;
-    if diff.one_sided > 0 {
-        let text = format!(
-            "{} network namespaces are in only one of the readings and are left out",
-            diff.one_sided
-        );
+    if let Some(text) = growth::one_sided(diff.one_sided) {
         frame::write_wrapped(&text, look.width, 0, out)?;
     }
     if diff.identity == Identity::Ends {
@@ -64,7 +60,7 @@ fn verdict(diff: &Diff, complete: bool) -> String {
     let Change { still, new, gone } = diff.total;
     let (before, after) = (diff.total.before(), diff.total.after());
     let rate = match diff.per_minute(&diff.total) {
-        Some(rate) if new + gone > 0 => format!(" ({} a minute)", signed(rate)),
+        Some(rate) if new + gone > 0 => format!(" ({} a minute)", growth::rate(rate)),
         _ => String::new(),
     };
     let counts = format!(
@@ -93,22 +89,9 @@ fn verdict(diff: &Diff, complete: bool) -> String {
     format!("{seen}{counts}{said}")
 }
 
-/// `+12`, `-0.5`, `0`.
-fn signed(rate: f64) -> String {
-    let text = match rate.abs() {
-        rate if rate >= 10.0 => format!("{rate:.0}"),
-        rate => format!("{rate:.1}"),
-    };
-    match (text.as_str(), rate > 0.0) {
-        ("0.0", _) => "0".to_owned(),
-        (text, true) => format!("+{text}"),
-        (text, false) => format!("-{text}"),
-    }
-}
-
 fn table(diff: &Diff, view: &View, by: &By, out: &mut impl Write) -> io::Result<()> {
     let numbers = |change: &Change| {
-        let rate = diff.per_minute(change).map_or("-".to_owned(), signed);
+        let rate = diff.per_minute(change).map_or("-".to_owned(), growth::rate);
         let figures = counts::figures(change).map(units::count);
         figures.into_iter().chain([rate])
     };

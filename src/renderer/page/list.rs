@@ -2,10 +2,12 @@
 
 use std::io::{self, Write};
 
+use crate::classifier::change::Presence;
 use crate::classifier::{Report, Row};
 use crate::model::{Charset, Protocol, State};
 use crate::renderer::columns::{self, Column};
 use crate::renderer::order::{self, Order};
+use crate::renderer::since::Since;
 use crate::renderer::style;
 use crate::renderer::table::{self, Align, Cut, Narrow, Rows, When};
 use crate::renderer::view::View;
@@ -14,6 +16,7 @@ use crate::renderer::view::View;
 /// narrow the columns that the user named.
 pub fn table(
     report: &Report<'_>,
+    since: Option<Since<'_>>,
     view: &View,
     columns: &[Column],
     named: &[Column],
@@ -24,6 +27,7 @@ pub fn table(
     let listing = Listing {
         report,
         order: order::rows(report, view.sort, view.limit),
+        gone: order::gone(report, since, view.sort, view.limit),
         cells: shown.chain(SPARE).collect(),
     };
     let mut all: Vec<table::Column> = columns
@@ -119,7 +123,19 @@ fn narrowed(column: Column, at: usize, spares: usize) -> table::Column {
 struct Listing<'a> {
     report: &'a Report<'a>,
     order: Order,
+    /// The rows that only an earlier reading has, and that reading.
+    gone: Option<(Order, &'a Report<'a>)>,
     cells: Vec<Cell>,
+}
+
+impl Listing<'_> {
+    /// The reading that a row is from.
+    fn of(&self, row: &Row<'_>) -> &Report<'_> {
+        match &self.gone {
+            Some((_, before)) if row.change == Some(Presence::Gone) => before,
+            _ => self.report,
+        }
+    }
 }
 
 impl Rows for Listing<'_> {
@@ -129,11 +145,15 @@ impl Rows for Listing<'_> {
         Self: 'a;
 
     fn len(&self) -> usize {
-        self.order.len(self.report)
+        let gone = self.gone.as_ref();
+        self.order.len(self.report) + gone.map_or(0, |(gone, before)| gone.len(before))
     }
 
     fn row(&self, at: usize) -> Row<'_> {
-        self.order.row(self.report, at)
+        match (at.checked_sub(self.order.len(self.report)), &self.gone) {
+            (Some(at), Some((gone, before))) => gone.row(before, at),
+            _ => self.order.row(self.report, at),
+        }
     }
 
     fn is_marked(&self, row: &Row<'_>) -> bool {
@@ -142,9 +162,9 @@ impl Rows for Listing<'_> {
 
     fn push(&self, row: &Row<'_>, column: usize, cell: &mut String) {
         match self.cells[column] {
-            Cell::Of(column) => column.push(row, self.report, cell),
+            Cell::Of(column) => column.push(row, self.of(row), cell),
             Cell::LocalPort => {
-                let names = &self.report.resolved;
+                let names = &self.of(row).resolved;
                 columns::push_port(row.socket.local, row.socket.protocol, names, cell);
             }
         }
@@ -152,7 +172,7 @@ impl Rows for Listing<'_> {
 
     fn width(&self, row: &Row<'_>, column: usize, charset: Charset, scratch: &mut String) -> usize {
         match self.cells[column] {
-            Cell::Of(column) => column.width(row, self.report, charset, scratch),
+            Cell::Of(column) => column.width(row, self.of(row), charset, scratch),
             Cell::LocalPort => {
                 scratch.clear();
                 self.push(row, column, scratch);

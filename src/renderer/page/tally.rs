@@ -4,56 +4,77 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use crate::classifier::Report;
+use crate::classifier::change::Change;
 use crate::classifier::tally::Dimension;
 use crate::model::State;
 use crate::renderer::counts::{self, By, Counts};
+use crate::renderer::since::Since;
 use crate::renderer::table::Grid;
 use crate::renderer::view::View;
-use crate::renderer::{frame, units};
+use crate::renderer::{frame, growth, units};
 
 /// The screen: what was read, the counts, and what could not be seen.
 pub fn screen(
     report: &Report<'_>,
+    since: Option<Since<'_>>,
     view: &View,
     by: &By,
     elapsed: Duration,
     out: &mut impl Write,
 ) -> io::Result<()> {
     frame::header(report, view, elapsed, out)?;
-    let counts = Counts::new(report, by, view.limit);
+    growth::header(since, view.look, out)?;
+    let counts = Counts::new(report, since, by, view.limit);
     writeln!(out)?;
     table(&counts, view, by.heading, out)?;
     frame::gaps(report, view.look, out)
 }
 
 const NUMBERS: [&str; 3] = ["Sockets", counts::SHARE, "CLOSE_WAIT"];
+/// After two readings.
+const GROWTH: [&str; 3] = ["New", "Gone", "Per min"];
 
 fn table(counts: &Counts<'_>, view: &View, heading: bool, out: &mut impl Write) -> io::Result<()> {
     // If each line is of one state, the colour shows CLOSE_WAIT.
-    let numbers = match counts.dimensions.contains(&Dimension::State) {
-        true => &NUMBERS[..2],
-        false => &NUMBERS,
-    };
-    let with_numbers = |mut cells: Vec<String>, sockets: u64, close_wait: u64| {
-        let share = percent(counts.share(sockets));
-        let all = [units::count(sockets), share, units::count(close_wait)];
-        cells.extend(all.into_iter().take(numbers.len()));
-        cells
-    };
+    let by_state = counts.dimensions.contains(&Dimension::State);
+    let counted = if by_state { &NUMBERS[..2] } else { &NUMBERS };
+    let grown = counts.growth.as_ref().map_or(&[][..], |_| &GROWTH);
+    let with_numbers =
+        |mut cells: Vec<String>, sockets: u64, close_wait: u64, change: Option<Change>| {
+            let share = percent(counts.share(sockets));
+            let all = [units::count(sockets), share, units::count(close_wait)];
+            cells.extend(all.into_iter().take(counted.len()));
+            cells.extend(changes(counts, change).into_iter().flatten());
+            cells
+        };
     let rows = counts.lines.iter().map(|line| {
         let cells = line.values.iter().map(|value| counts.cell(value)).collect();
-        let cells = with_numbers(cells, line.sockets, line.close_wait);
+        let change = counts.change(line);
+        let cells = with_numbers(cells, line.sockets, line.close_wait, change);
         (cells, line.close_wait > 0)
     });
-    let close_wait = counts.report.states.of(State::CloseWait);
+    let gone = counts.growth.iter().flat_map(|growth| &growth.gone);
+    let gone = gone.map(|line| {
+        let cells = line.values.iter().map(counts::cell).collect();
+        (with_numbers(cells, 0, 0, Some(line.change)), false)
+    });
+    let close_wait = counts.report.states.of(State::CloseWait).unwrap_or(0);
     let total = counts::total(counts.dimensions);
+    let change = counts.growth.as_ref().map(|growth| growth.total);
     let grid = Grid {
-        columns: counts::columns(counts.dimensions, numbers),
-        rows: rows.collect(),
+        columns: counts::columns(counts.dimensions, &[counted, grown].concat()),
+        rows: rows.chain(gone).collect(),
         note: left_out(counts),
-        total: Some(with_numbers(total, counts.total, close_wait.unwrap_or(0))),
+        total: Some(with_numbers(total, counts.total, close_wait, change)),
     };
     grid.write(view.look, heading, out)
+}
+
+/// The cells of a change, after two readings.
+fn changes(counts: &Counts<'_>, change: Option<Change>) -> Option<[String; 3]> {
+    let (growth, change) = counts.growth.as_ref().zip(change)?;
+    let rate = growth::rate_of(&change, growth.between_ms);
+    Some([units::count(change.new), units::count(change.gone), rate])
 }
 
 /// What a limit leaves out.

@@ -1,6 +1,7 @@
 //! The facts that led to a finding, each a short line.
 
 mod bytes;
+mod growth;
 mod peers;
 mod process;
 mod queue;
@@ -21,6 +22,7 @@ use crate::renderer::units;
 pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
     let set = &finding.set;
     let mut lines = Lines::default();
+    self::growth::lines(report, finding, &mut lines);
     if finding.queue.is_some() {
         queue::lines(report, finding, &mut lines);
     }

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use crate::classifier::Report;
 use crate::classifier::identity::Identities;
 use crate::classifier::service::{ServedAt, Service};
+use crate::classifier::tally::ValueText;
 use crate::model::{Command, Endpoint, Manager, Name, Pid, Protocol, Resolved, Socket};
 
 /// What the objects of a document need from the report.
@@ -139,5 +140,20 @@ pub(in crate::renderer) struct NameJson<'a>(pub(in crate::renderer) &'a Name);
 impl Serialize for NameJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0.lossy())
+    }
+}
+
+/// A value in JSON: null if there is none, or if unknown.
+pub(super) struct ValueJson<'a>(pub(super) &'a ValueText);
+
+impl Serialize for ValueJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            ValueText::Number(number) => serializer.serialize_u64(*number),
+            ValueText::Text(text) => NameJson(text).serialize(serializer),
+            ValueText::Outside | ValueText::None | ValueText::Unknown => {
+                serializer.serialize_none()
+            }
+        }
     }
 }

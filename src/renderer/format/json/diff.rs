@@ -5,10 +5,9 @@ use std::io::{self, Write};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::classifier::diff::{Change, Diff, Identity, Line};
-use crate::classifier::tally::ValueText;
+use crate::classifier::diff::{Change, Diff, Line};
 use crate::renderer::counts::{self, By};
-use crate::renderer::format::json::context::NameJson;
+use crate::renderer::format::json::context::{NameJson, ValueJson};
 use crate::renderer::format::json::reading::{Reading, SCHEMA, Tool};
 use crate::renderer::view::{Comparison, View};
 
@@ -39,10 +38,7 @@ pub fn document(compared: Comparison<'_>, view: &View, out: &mut impl Write) -> 
         complete: before.is_complete() && after.is_complete(),
         selection: view.selection.as_ref().map(NameJson),
         between_ms: diff.between_ms,
-        told_by: match diff.identity {
-            Identity::Cookie => "cookie",
-            Identity::Ends => "ends",
-        },
+        told_by: diff.identity.name(),
         namespaces_left_out: diff.one_sided,
         total: ChangeJson {
             diff,
@@ -114,20 +110,5 @@ impl Serialize for LineJson<'_> {
         };
         change.entries(&mut map)?;
         map.end()
-    }
-}
-
-/// A value in JSON: null if there is none, or if unknown.
-struct ValueJson<'a>(&'a ValueText);
-
-impl Serialize for ValueJson<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            ValueText::Number(number) => serializer.serialize_u64(*number),
-            ValueText::Text(text) => NameJson(text).serialize(serializer),
-            ValueText::Outside | ValueText::None | ValueText::Unknown => {
-                serializer.serialize_none()
-            }
-        }
     }
 }

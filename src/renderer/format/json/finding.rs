@@ -11,6 +11,7 @@ use crate::renderer::findings;
 use crate::renderer::format::json::chain::{HopJson, RequestsJson};
 use crate::renderer::format::json::context::{Context, EndpointJson, NameJson, Process};
 use crate::renderer::format::json::group::{RecvQJson, SpreadJson};
+use crate::renderer::format::json::growth::SetGrowthJson;
 use crate::renderer::format::json::legs::{self, LegsJson, WaitingJson};
 use crate::renderer::format::json::process::EvidenceJson;
 use crate::renderer::format::json::workers::{self, WorkersJson};
@@ -47,6 +48,8 @@ pub(super) struct FindingJson<'a> {
     fd_percent: Option<u64>,
     workers: WorkersJson<'a>,
     processes: Vec<EvidenceJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    growth: Option<SetGrowthJson>,
 }
 
 impl<'a> Context<'a> {
@@ -144,6 +147,7 @@ impl<'a> Context<'a> {
                 .iter()
                 .map(|evidence| self.evidence(evidence))
                 .collect(),
+            growth: SetGrowthJson::of(finding),
         }
     }
 }

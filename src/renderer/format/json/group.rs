@@ -2,7 +2,9 @@
 
 use serde::{Serialize, Serializer};
 
+use crate::classifier::change::Change;
 use crate::classifier::group::{Group, RecvQ, Spread};
+use crate::classifier::growth::Growth;
 use crate::model::{Cause, Protocol, Side};
 use crate::renderer::format::json::context::{Context, EndpointJson, NameJson, Process};
 
@@ -22,10 +24,12 @@ pub(super) struct GroupJson<'a> {
     send_q_max: u32,
     idle_ms: Option<SpreadJson>,
     causes: Causes<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    growth: Option<ChangeJson>,
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn group(&self, group: &'a Group) -> GroupJson<'a> {
+    pub(super) fn group(&self, group: &'a Group, growth: Option<&Growth>) -> GroupJson<'a> {
         let (local_port, remote) = self.service(group.service, group.protocol);
         GroupJson {
             netns: self.netns(group.netns),
@@ -45,6 +49,7 @@ impl<'a> Context<'a> {
             send_q_max: group.send_q_max,
             idle_ms: group.idle.map(SpreadJson::from),
             causes: Causes(&group.causes),
+            growth: growth.map(|growth| ChangeJson::of(&growth.of_group(group), growth.between_ms)),
         }
     }
 }
@@ -90,5 +95,26 @@ pub(super) struct Causes<'a>(pub(super) &'a [(Cause, u64)]);
 impl Serialize for Causes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(cause, count)| (cause.name(), count)))
+    }
+}
+
+/// How many sockets stayed, came and went.
+#[derive(Serialize)]
+pub(super) struct ChangeJson {
+    still: u64,
+    new: u64,
+    gone: u64,
+    growth_per_min: Option<f64>,
+}
+
+impl ChangeJson {
+    pub(super) fn of(change: &Change, between_ms: u64) -> ChangeJson {
+        let Change { still, new, gone } = *change;
+        ChangeJson {
+            still,
+            new,
+            gone,
+            growth_per_min: change.per_minute(between_ms),
+        }
     }
 }

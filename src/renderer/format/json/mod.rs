@@ -9,6 +9,7 @@ mod counts;
 pub mod diff;
 mod finding;
 mod group;
+mod growth;
 mod halt;
 mod legs;
 mod limits;
@@ -29,19 +30,21 @@ use self::chain::SilentJson;
 use self::context::{Context, NameJson};
 use self::finding::FindingJson;
 use self::group::GroupJson;
+use self::growth::GrowthJson;
 use self::limits::{LocalPortsJson, SynQueueJson};
 use self::reading::{
     Counters, FinWait2Json, Gap, ListenerJson, NamespaceJson, OthersJson, SCHEMA, States, Tool,
     UdpJson,
 };
 use self::row::{RowJson, Sockets};
-use crate::classifier::Report;
 use crate::classifier::fin_wait2::FinWait2;
 use crate::classifier::finding::Findings;
 use crate::classifier::half_open::syn_queues;
 use crate::classifier::local_ports::local_ports;
 use crate::classifier::silent::silent;
+use crate::classifier::{Report, Row};
 use crate::renderer::counts::Counts;
+use crate::renderer::since::Since;
 use crate::renderer::view::{Page, View};
 use crate::renderer::{order, units};
 
@@ -59,6 +62,8 @@ struct Document<'a> {
     selection: Option<NameJson<'a>>,
     gaps: Vec<Gap<'a>>,
     states: States<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    growth: Option<GrowthJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     udp: Option<UdpJson>,
     groups: Vec<GroupJson<'a>>,
@@ -79,18 +84,21 @@ struct Document<'a> {
 pub fn document(
     report: &Report<'_>,
     found: &Findings,
+    since: Option<Since<'_>>,
     view: &View,
     elapsed: Duration,
     out: &mut impl Write,
 ) -> io::Result<()> {
     let snapshot = report.snapshot;
     let context = Context::of(report);
+    let of_before = since.map(|since| Context::of(since.before));
+    let gone = order::gone(report, since, view.sort, view.limit);
     let order = match &view.page {
         Page::List { object, .. } => Some((order::rows(report, view.sort, view.limit), object)),
         Page::Triage | Page::Tally(_) | Page::Diagram | Page::Figures(..) => None,
     };
     let by = match &view.page {
-        Page::Tally(by) => Some(Counts::new(report, by, view.limit)),
+        Page::Tally(by) => Some(Counts::new(report, since, by, view.limit)),
         _ => None,
     };
     let groups = match view.page {
@@ -118,8 +126,13 @@ pub fn document(
         selection: view.selection.as_ref().map(NameJson),
         gaps: reading::gaps(report),
         states: States(&report.states),
+        growth: since
+            .zip(of_before.as_ref())
+            .map(|(since, before)| GrowthJson::of(since, before)),
         udp: report.udp.as_ref().map(UdpJson::from),
-        groups: groups.iter().map(|group| context.group(group)).collect(),
+        groups: (groups.iter())
+            .map(|group| context.group(group, since.map(|since| since.growth)))
+            .collect(),
         findings: found
             .findings
             .iter()
@@ -143,6 +156,7 @@ pub fn document(
         unanswered: silent.iter().map(|silent| context.silent(silent)).collect(),
         sockets: order.as_ref().map(|(order, object)| Sockets {
             order,
+            gone: (gone.as_ref()).and_then(|(gone, _)| Some((gone, of_before.as_ref()?))),
             object,
             report,
             context: &context,
@@ -154,19 +168,34 @@ pub fn document(
 }
 
 /// Writes one socket a line.
-pub fn lines(report: &Report<'_>, view: &View, out: &mut impl Write) -> io::Result<()> {
+pub fn lines(
+    report: &Report<'_>,
+    since: Option<Since<'_>>,
+    view: &View,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let context = Context::of(report);
     let Page::List { object, .. } = &view.page else {
         return Ok(());
     };
-    for row in order::rows(report, view.sort, view.limit).rows(report) {
+    let mut write = |row: Row<'_>, context: &Context<'_>| -> io::Result<()> {
         let line = RowJson {
             row,
             object,
-            context: &context,
+            context,
         };
         serde_json::to_writer(&mut *out, &line)?;
-        out.write_all(b"\n")?;
+        out.write_all(b"\n")
+    };
+    let order = order::rows(report, view.sort, view.limit);
+    for row in order.rows(report) {
+        write(row, &context)?;
+    }
+    if let Some((gone, before)) = order::gone(report, since, view.sort, view.limit) {
+        let context = Context::of(before);
+        for row in gone.rows(before) {
+            write(row, &context)?;
+        }
     }
     Ok(())
 }

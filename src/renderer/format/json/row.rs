@@ -3,6 +3,7 @@
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
+use crate::classifier::change::Presence;
 use crate::classifier::{Report, Row};
 use crate::model::figures::{MEMORY, TCP_INFO};
 use crate::model::{Detail, Figure, FigureValue, Owner};
@@ -69,6 +70,8 @@ struct Whole<'a> {
 /// The sockets of a list, written one by one.
 pub(super) struct Sockets<'a> {
     pub(super) order: &'a Order,
+    /// The sockets that only an earlier reading has.
+    pub(super) gone: Option<(&'a Order, &'a Context<'a>)>,
     pub(super) object: &'a Object,
     pub(super) report: &'a Report<'a>,
     pub(super) context: &'a Context<'a>,
@@ -77,12 +80,23 @@ pub(super) struct Sockets<'a> {
 impl Serialize for Sockets<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut seq = serializer.serialize_seq(None)?;
+        let object = self.object;
         for row in self.order.rows(self.report) {
+            let context = self.context;
             seq.serialize_element(&RowJson {
                 row,
-                object: self.object,
-                context: self.context,
+                object,
+                context,
             })?;
+        }
+        if let Some((gone, context)) = self.gone {
+            for row in gone.rows(context.report) {
+                seq.serialize_element(&RowJson {
+                    row,
+                    object,
+                    context,
+                })?;
+            }
         }
         seq.end()
     }
@@ -161,6 +175,7 @@ impl RowJson<'_> {
         let socket = self.row.socket;
         let name = column.name();
         match column {
+            Column::Change => map.serialize_entry(name, &self.row.change.map(Presence::name)),
             Column::Local => map.serialize_entry(name, &self.context.local(socket)),
             Column::Remote => {
                 map.serialize_entry(name, &self.context.end(socket.remote, socket.protocol))

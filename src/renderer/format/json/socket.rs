@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use serde::{Serialize, Serializer};
 
 use crate::classifier::Row;
+use crate::classifier::change::Presence;
 use crate::model::{Cause, Holders, Idle, Placed, Timer};
 use crate::renderer::format::json::context::{Context, EndpointJson, NameJson};
 
@@ -33,6 +34,8 @@ pub(super) struct SocketJson<'a> {
     cause: Option<&'static str>,
     #[serde(flatten)]
     placed: Option<PlacedJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    change: Option<&'static str>,
 }
 
 impl<'a> Context<'a> {
@@ -80,6 +83,7 @@ impl<'a> Context<'a> {
             idle_ms: row.idle.map(IdleJson::from),
             cause: row.cause.map(Cause::name),
             placed: self.placed(row),
+            change: row.change.map(Presence::name),
         }
     }
 }

@@ -5,33 +5,48 @@ use std::io::{self, Write};
 use crate::classifier::Report;
 use crate::classifier::group::Group;
 use crate::model::{Protocol, Side, State};
+use crate::renderer::since::Since;
 use crate::renderer::table::{Align, Column, Cut, Grid, Narrow, Step, When};
 use crate::renderer::view::View;
-use crate::renderer::{columns, names, order, style, units};
+use crate::renderer::{columns, growth, names, order, style, units};
 
 /// The columns.
-const COLUMNS: [(&str, Align); 9] = [
+const COLUMNS: [(&str, Align); 11] = [
     ("State", Align::Left),
     ("Side", Align::Left),
     ("Service", Align::Left),
     ("Netns", Align::Left),
     ("Owner", Align::Left),
     ("Sockets", Align::Right),
+    ("New/gone", Align::Right),
+    ("Per min", Align::Right),
     ("Recv-Q 0/1/+", Align::Right),
     ("Age p50/max", Align::Right),
     ("Max age", Align::Right),
 ];
 /// Its position.
-const MAX_AGE: usize = 8;
+const MAX_AGE: usize = 10;
 /// The most columns of a namespace's name.
 const NETNS_MOST: usize = 24;
 
 /// The columns, and how a narrow terminal narrows them. Without the side, the service shows it (`:80`,
 /// `to …`).
-fn layout(several_namespaces: bool) -> Vec<Column> {
+fn layout(several_namespaces: bool, two_readings: bool) -> Vec<Column> {
     let cut = |least, by| Narrow::Cut(Cut { least, by });
     let mut columns = COLUMNS.map(|(heading, align)| Column::new(heading, align));
-    let [_, side, service, netns, owner, _, recv_q, age, max_age] = &mut columns;
+    let [
+        _,
+        side,
+        service,
+        netns,
+        owner,
+        _,
+        changes,
+        rate,
+        recv_q,
+        age,
+        max_age,
+    ] = &mut columns;
     let step = |column: &mut Column, rank, narrow| {
         column.steps.push(Step {
             rank,
@@ -40,6 +55,7 @@ fn layout(several_namespaces: bool) -> Vec<Column> {
         });
     };
     step(side, 0, Narrow::Drop);
+    step(changes, 1, Narrow::Drop);
     for (rank, of_service, of_owner) in [(1, 20, 24), (3, 14, 19), (5, 9, 15)] {
         step(service, rank, cut(of_service, style::cut_start));
         step(owner, rank, cut(of_owner, columns::cut_owner));
@@ -48,11 +64,17 @@ fn layout(several_namespaces: bool) -> Vec<Column> {
     step(recv_q, 4, Narrow::Drop);
     step(netns, 5, cut(10, style::cut_namespace));
     netns.is_spare = !several_namespaces;
+    (changes.is_spare, rate.is_spare) = (!two_readings, !two_readings);
     max_age.is_spare = true;
     columns.into()
 }
 
-pub fn table(report: &Report<'_>, view: &View, out: &mut impl Write) -> io::Result<()> {
+pub fn table(
+    report: &Report<'_>,
+    since: Option<Since<'_>>,
+    view: &View,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let mut groups = order::groups(report, view.sort);
     let all = groups.len();
     groups.truncate(view.limit.unwrap_or(usize::MAX));
@@ -60,11 +82,11 @@ pub fn table(report: &Report<'_>, view: &View, out: &mut impl Write) -> io::Resu
         return Ok(());
     }
     let row = |group: &Group| {
-        let cells = cells(report, group).into();
+        let cells = cells(report, since, group).into();
         (cells, group.state == State::CloseWait)
     };
     let grid = Grid {
-        columns: layout(report.snapshot.only_namespace().is_none()),
+        columns: layout(report.snapshot.only_namespace().is_none(), since.is_some()),
         rows: groups.iter().map(row).collect(),
         note: units::more(all - groups.len(), "group"),
         total: None,
@@ -73,7 +95,8 @@ pub fn table(report: &Report<'_>, view: &View, out: &mut impl Write) -> io::Resu
     grid.write(view.look, true, out)
 }
 
-fn cells(report: &Report<'_>, group: &Group) -> [String; 9] {
+fn cells(report: &Report<'_>, since: Option<Since<'_>>, group: &Group) -> [String; 11] {
+    let [changes, rate] = growth_of(since, group);
     let protocol = match group.protocol {
         Protocol::Tcp | Protocol::Subflow => "",
         Protocol::Mptcp => " mptcp",
@@ -108,8 +131,20 @@ fn cells(report: &Report<'_>, group: &Group) -> [String; 9] {
         netns,
         names::owner_of(report, &group.owner),
         units::count(group.sockets),
+        changes,
+        rate,
         queue,
         age,
         max_age,
     ]
+}
+
+/// How many sockets of the group are new and gone, and the growth per minute.
+fn growth_of(since: Option<Since<'_>>, group: &Group) -> [String; 2] {
+    let Some(Since { growth, .. }) = since else {
+        return Default::default();
+    };
+    let change = growth.of_group(group);
+    let changes = format!("{}/{}", units::count(change.new), units::count(change.gone));
+    [changes, growth::rate_of(&change, growth.between_ms)]
 }

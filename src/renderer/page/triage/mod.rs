@@ -15,13 +15,15 @@ use std::time::Duration;
 
 use crate::classifier::Report;
 use crate::classifier::finding::Finding;
-use crate::renderer::frame;
+use crate::renderer::since::Since;
 use crate::renderer::view::View;
+use crate::renderer::{frame, growth};
 
 /// Writes the screen.
 pub fn screen(
     report: &Report<'_>,
     found: &[Finding],
+    since: Option<Since<'_>>,
     view: &View,
     elapsed: Duration,
     out: &mut impl Write,
@@ -29,9 +31,11 @@ pub fn screen(
     // In memory, because the findings are fitted to the rows that are left.
     let mut above = Vec::new();
     frame::header(report, view, elapsed, &mut above)?;
+    growth::header(since, view.look, &mut above)?;
     found::worst(report, found, view.look, &mut above)?;
     states::states(report, view, &mut above)?;
-    groups::table(report, view, &mut above)?;
+    groups::table(report, since, view, &mut above)?;
+    growth::gone(since, view.look, &mut above)?;
     legend::legend(view.look, &mut above)?;
     notes::notes(report, found, view.look, &mut above)?;
     limits::lines(report, view, &mut above)?;
