@@ -8,7 +8,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::report::Report;
 use super::rules::{PORTS_NOTABLE, TIME_WAIT_NOTABLE};
-use crate::model::{Endpoint, Protocol, Settings, Side, Socket, State};
+use crate::model::{Endpoint, PortRange, Protocol, Settings, Side, Socket, State};
 
 /// The ephemeral ports of one local address that are in use towards one remote end. connect(2) assigns
 /// each of them only once for the same pair of addresses and the same remote port
@@ -44,6 +44,11 @@ impl LocalPorts {
         most.map_or(State::TimeWait, |(state, _)| *state)
     }
 
+    /// Whether connect(2) can take ports of connections in TIME_WAIT when none is free.
+    pub fn is_relieved(&self) -> bool {
+        self.in_state(State::TimeWait) > 0 && self.reuses_time_wait == Some(true)
+    }
+
     /// How many connections are in a state.
     pub fn in_state(&self, state: State) -> u64 {
         self.states.get(&state).copied().unwrap_or(0)
@@ -53,64 +58,98 @@ impl LocalPorts {
 /// A namespace, both addresses, the remote port, and the interface that the sockets are bound to.
 type Pair = (u16, IpAddr, Endpoint, u32);
 
-/// The remote ends of selected connections to which a notable share of the ports is in use, those with
-/// the fewest free ports first. All connections count, selected or not.
+/// The local ports and the states of the connections of a pair.
+type InUse = (FxHashSet<u16>, BTreeMap<State, u64>);
+
+/// The remote ends of selected connections to which a notable share of the ports is in use, first those
+/// where connect(2) finds the fewest. All connections count, selected or not.
 pub fn local_ports(report: &Report<'_>) -> Vec<LocalPorts> {
-    let snapshot = report.snapshot;
-    let settings = |netns: u16| &snapshot.netns(netns).settings;
-    let usable: Vec<Option<u64>> = (snapshot.namespaces.iter())
-        .map(|namespace| usable(&namespace.settings))
+    let sockets = report.snapshot.sockets.len() as u64;
+    // Most hosts have too few sockets to need any of this.
+    let assignable: Vec<Assignable> = (report.snapshot.namespaces.iter())
+        .map(|namespace| Assignable::of(&namespace.settings))
+        .map(
+            |ports| match is_notable(sockets, ports.count(), PORTS_NOTABLE) {
+                true => ports,
+                false => Assignable::default(),
+            },
+        )
         .collect();
-    let usable = |netns: u16| usable.get(usize::from(netns)).copied().flatten();
-    let is_client = |socket: &Socket| {
+    let none = Assignable::default();
+    let assignable = |netns: u16| assignable.get(usize::from(netns)).unwrap_or(&none);
+    let found = in_use(report, assignable);
+    let mut all: Vec<LocalPorts> = found
+        .into_iter()
+        .filter_map(|(pair, in_use)| of_pair(report, pair, in_use, assignable(pair.0)))
+        .collect();
+    all.sort_by_key(|ports| {
+        let free = ports.usable.saturating_sub(ports.used);
+        (
+            ports.is_relieved(),
+            free,
+            ports.netns,
+            ports.remote,
+            ports.local,
+        )
+    });
+    all
+}
+
+/// What pairs with many connections use, one of which is selected.
+fn in_use<'a>(
+    report: &Report<'_>,
+    assignable: impl Fn(u16) -> &'a Assignable,
+) -> FxHashMap<Pair, InUse> {
+    let is_client = |socket: &&Socket| {
         is_connection(socket)
-            && assigns(settings(socket.netns), socket.local.port)
-            && report.context.sides.side(socket) != Some(Side::Server)
+            && assignable(socket.netns).contains(socket.local.port)
+            && report.listeners().covering(socket).is_none()
     };
-    let connections = || snapshot.sockets.iter().filter(|socket| is_client(socket));
+    let connections = || report.snapshot.sockets.iter().filter(is_client);
     let mut counts: FxHashMap<Pair, u64> = FxHashMap::default();
     for socket in connections() {
         *counts.entry(pair(socket)).or_default() += 1;
     }
-    counts.retain(|(netns, ..), count| {
-        usable(*netns).is_some_and(|usable| is_notable(*count, usable, PORTS_NOTABLE))
-    });
+    counts
+        .retain(|(netns, ..), count| is_notable(*count, assignable(*netns).count(), PORTS_NOTABLE));
     if counts.is_empty() {
-        return Vec::new();
+        return FxHashMap::default();
     }
     let selected: FxHashSet<Pair> = (report.rows())
         .map(|row| pair(row.socket))
         .filter(|pair| counts.contains_key(pair))
         .collect();
-    let mut found: FxHashMap<Pair, (FxHashSet<u16>, BTreeMap<State, u64>)> = FxHashMap::default();
+    let mut found: FxHashMap<Pair, InUse> = FxHashMap::default();
     for socket in connections().filter(|socket| selected.contains(&pair(socket))) {
+        if report.context.sides.side(socket) == Some(Side::Server) {
+            continue;
+        }
         let (ports, states) = found.entry(pair(socket)).or_default();
         ports.insert(socket.local.port);
         *states.entry(socket.state).or_default() += 1;
     }
-    let mut all: Vec<LocalPorts> = found
-        .into_iter()
-        .filter_map(|((netns, local, remote, device), (mut ports, states))| {
-            let settings = settings(netns);
-            ports.extend(listened(report, netns).filter(|port| assigns(settings, *port)));
-            let (used, usable) = (ports.len() as u64, usable(netns)?);
-            is_notable(used, usable, PORTS_NOTABLE).then(|| LocalPorts {
-                netns,
-                local,
-                remote,
-                used,
-                at_least: report.may_miss_sockets(),
-                usable,
-                states,
-                reuses_time_wait: reuses(settings, [local, remote.addr], device),
-            })
-        })
-        .collect();
-    all.sort_by_key(|ports| {
-        let free = ports.usable.saturating_sub(ports.used);
-        (free, ports.netns, ports.remote, ports.local)
-    });
-    all
+    found
+}
+
+fn of_pair(
+    report: &Report<'_>,
+    (netns, local, remote, device): Pair,
+    (mut ports, states): InUse,
+    assignable: &Assignable,
+) -> Option<LocalPorts> {
+    ports.extend(listened(report, netns).filter(|port| assignable.contains(*port)));
+    let (used, usable) = (ports.len() as u64, assignable.count());
+    let settings = &report.snapshot.netns(netns).settings;
+    is_notable(used, usable, PORTS_NOTABLE).then(|| LocalPorts {
+        netns,
+        local,
+        remote,
+        used,
+        at_least: report.may_miss_sockets(),
+        usable,
+        states,
+        reuses_time_wait: reuses(settings, [local, remote.addr], device),
+    })
 }
 
 /// The ports that something listens on in a namespace.
@@ -152,27 +191,44 @@ fn pair(socket: &Socket) -> Pair {
     (socket.netns, local.addr, remote, socket.interface)
 }
 
-/// Whether connect(2) may choose a port.
-fn assigns(settings: &Settings, port: u16) -> bool {
-    let is_reserved = || {
-        settings
-            .reserved
-            .iter()
-            .flatten()
-            .any(|range| range.contains(port))
-    };
-    settings.ephemeral.is_some_and(|range| range.contains(port)) && !is_reserved()
-}
+/// The ports that connect(2) chooses from: `ip_local_port_range` without reserved ports, as ranges in
+/// ascending order. None if unknown.
+#[derive(Debug, Default)]
+struct Assignable(Vec<PortRange>);
 
-/// How many ports connect(2) chooses from; `None` if unknown.
-fn usable(settings: &Settings) -> Option<u64> {
-    let range = settings.ephemeral?;
-    Some(
-        range
-            .ports()
-            .filter(|port| assigns(settings, *port))
-            .count() as u64,
-    )
+impl Assignable {
+    fn of(settings: &Settings) -> Assignable {
+        let Some(range) = settings.ephemeral else {
+            return Assignable::default();
+        };
+        let mut reserved = settings.reserved.clone().unwrap_or_default();
+        reserved.sort_unstable_by_key(|range| range.first);
+        let mut free = Vec::new();
+        let mut next = Some(range.first);
+        for taken in reserved.iter().filter(|taken| taken.first <= taken.last) {
+            let Some(first) = next else { break };
+            if let Some(last) = taken.first.checked_sub(1) {
+                let last = last.min(range.last);
+                free.push(PortRange { first, last });
+            }
+            next = taken.last.checked_add(1).map(|after| after.max(first));
+        }
+        let last = range.last;
+        free.extend(next.map(|first| PortRange { first, last }));
+        free.retain(|range| range.first <= range.last);
+        Assignable(free)
+    }
+
+    fn contains(&self, port: u16) -> bool {
+        let Assignable(free) = self;
+        let at = free.partition_point(|range| range.last < port);
+        free.get(at).is_some_and(|range| range.contains(port))
+    }
+
+    fn count(&self) -> u64 {
+        let Assignable(free) = self;
+        free.iter().map(|range| range.ports().len() as u64).sum()
+    }
 }
 
 /// Whether the ports of connections in TIME_WAIT may be taken again (`net/ipv4/tcp_ipv4.c`,
@@ -183,5 +239,32 @@ fn reuses(settings: &Settings, ends: [IpAddr; 2], device: u32) -> Option<bool> {
         0 => Some(false),
         1 => Some(true),
         _ => Some(device == LOOPBACK || ends.iter().any(IpAddr::is_loopback)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reserved_ports_are_left_out_in_any_order_and_overlap() {
+        let range = |(first, last)| PortRange { first, last };
+        let count = |ephemeral, reserved: &[(u16, u16)]| {
+            let assignable = Assignable::of(&Settings {
+                ephemeral: Some(range(ephemeral)),
+                reserved: Some(reserved.iter().copied().map(range).collect()),
+                ..Settings::default()
+            });
+            let all = (0..=u16::MAX).filter(|port| assignable.contains(*port));
+            assert_eq!(all.count() as u64, assignable.count());
+            assignable.count()
+        };
+        assert_eq!(count((100, 199), &[]), 100);
+        assert_eq!(count((100, 199), &[(150, 159), (0, 99), (155, 169)]), 80);
+        assert_eq!(count((100, 199), &[(100, 100), (199, 300)]), 98);
+        assert_eq!(count((0, 65_535), &[(0, 0), (65_535, 65_535)]), 65_534);
+        assert_eq!(count((100, 199), &[(0, 65_535), (150, 150)]), 0);
+        assert_eq!(count((199, 100), &[(150, 120)]), 0);
+        assert_eq!(Assignable::of(&Settings::default()).count(), 0);
     }
 }

@@ -7,7 +7,7 @@ use crate::classifier::Report;
 use crate::classifier::half_open::{SynQueue, syn_queues};
 use crate::classifier::local_ports::{LocalPorts, full_of_time_wait, local_ports};
 use crate::classifier::service::{ServedAt, Service};
-use crate::model::{Protocol, State};
+use crate::model::Protocol;
 use crate::renderer::style::NO_MARK;
 use crate::renderer::units::{count, plural};
 use crate::renderer::view::View;
@@ -55,8 +55,7 @@ fn of_ports(report: &Report<'_>, ports: &LocalPorts) -> String {
         (true, true) => format!("at least {} of {}", count(ports.used), count(ports.usable)),
         (true, false) => format!("{} of {}", count(ports.used), count(ports.usable)),
     };
-    let reused = ports.in_state(State::TimeWait) > 0 && ports.reuses_time_wait == Some(true);
-    let then = match (reused, ports.used < ports.usable) {
+    let then = match (ports.is_relieved(), ports.used < ports.usable) {
         (true, _) => "connect() can reuse those in TIME_WAIT after 1 s (tcp_tw_reuse)",
         (false, true) => "connect() fails with EADDRNOTAVAIL when none is left",
         (false, false) => "connect() fails with EADDRNOTAVAIL",
