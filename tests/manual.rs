@@ -1,4 +1,4 @@
-//! Completions and the manual page, read by the shells and by groff.
+//! The manual page, read by groff.
 
 mod left_out;
 
@@ -37,64 +37,6 @@ fn fed(tool: &str, arguments: &[&str], text: &str) -> Option<Output> {
     let output = child.wait_with_output().unwrap();
     let _ = writer.join();
     Some(output)
-}
-
-/// What bash offers to complete a line.
-fn bash(line: &[&str]) -> Option<Vec<String>> {
-    let words: Vec<String> = line.iter().map(|word| format!("'{word}'")).collect();
-    let mut script = printed(&["completions", "bash"]);
-    script.push_str(&format!(
-        "\nCOMP_WORDS=({})\nCOMP_CWORD={}\n_closewait closewait '{}' '{}'\n\
-         printf '%s\\n' \"${{COMPREPLY[@]}}\"\n",
-        words.join(" "),
-        line.len() - 1,
-        line[line.len() - 1],
-        line[line.len() - 2],
-    ));
-    let output = fed("bash", &["--norc", "--noprofile"], &script)?;
-    assert!(output.status.success(), "{output:?}");
-    let text = String::from_utf8(output.stdout).unwrap();
-    Some(text.lines().map(str::to_owned).collect())
-}
-
-#[test]
-fn bash_completes_commands_options_and_values() {
-    let Some(offered) = bash(&["closewait", "li"]) else {
-        return;
-    };
-    assert_eq!(offered, ["list"]);
-    let offered = bash(&["closewait", "list", "--js"]).unwrap();
-    assert_eq!(offered, ["--json", "--jsonl"]);
-    let offered = bash(&["closewait", "list", "--color", ""]).unwrap();
-    assert_eq!(offered, ["auto", "always", "never"]);
-    assert!(
-        !bash(&["closewait", "zz"])
-            .unwrap()
-            .contains(&"list".to_owned())
-    );
-}
-
-#[test]
-fn zsh_and_fish_read_their_completions_without_a_complaint() {
-    for shell in ["zsh", "fish"] {
-        let text = printed(&["completions", shell]);
-        assert!(
-            text.contains("close-wait") || text.contains("never-closed") || text.contains("list")
-        );
-        if let Some(output) = fed(shell, &["-n"], &text) {
-            assert!(output.status.success(), "{output:?}");
-            assert!(output.stderr.is_empty(), "{output:?}");
-        }
-    }
-}
-
-#[test]
-fn a_shell_that_is_none_is_a_usage_error() {
-    let output = Command::new(env!("CARGO_BIN_EXE_closewait"))
-        .args(["completions", "tcsh"])
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(2));
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub fn command_first(mut words: Vec<OsString>, program: &Command) -> Vec<OsStrin
 }
 
 /// The words that are neither options nor their values, up to `--`, and the position of each.
-pub(super) fn plain_words<'a>(
+pub fn plain_words<'a>(
     words: &'a [OsString],
     program: &Command,
 ) -> impl Iterator<Item = (usize, &'a str)> {
@@ -42,7 +42,7 @@ pub(super) fn plain_words<'a>(
 }
 
 /// The position of the command.
-fn command_at(words: &[OsString], program: &Command) -> Option<usize> {
+pub fn command_at(words: &[OsString], program: &Command) -> Option<usize> {
     let mut is_filter = false;
     let mut wants_operand = false;
     for (at, word) in plain_words(words, program) {
@@ -66,24 +66,30 @@ fn takes_filter(command: &Command) -> bool {
 /// Whether the next word is the value of this one. If commands disagree about an option, the meaning
 /// without a command decides.
 fn takes_next(word: &str, program: &Command) -> bool {
-    let takes = |arg: &Arg| arg.get_action().takes_values();
+    option_before(word, || arguments(program)).is_some()
+}
+
+/// The option whose value the word after this one is. `all` are the options there are.
+pub fn option_before<'a, All>(word: &str, all: impl Fn() -> All) -> Option<&'a Arg>
+where
+    All: Iterator<Item = &'a Arg>,
+{
+    let takes = |arg: &&Arg| arg.get_action().takes_values();
     if let Some(long) = word.strip_prefix("--") {
-        let named = |is_meant: &dyn Fn(&str) -> bool| {
-            arguments(program).find(|arg| arg.get_long().is_some_and(is_meant))
-        };
-        let meant = named(&|name| name == long).or_else(|| named(&|name| name.starts_with(long)));
-        return !long.contains('=') && meant.is_some_and(takes);
+        let is_alias = |arg: &Arg| arg.get_all_aliases().is_some_and(|all| all.contains(&long));
+        let mut named = all().filter(|arg| arg.get_long() == Some(long) || is_alias(arg));
+        let begins = |arg: &&Arg| arg.get_long().is_some_and(|name| name.starts_with(long));
+        let meant = named.next().or_else(|| all().find(begins));
+        return meant.filter(|_| !long.contains('=')).filter(takes);
     }
-    let mut letters = word.chars().skip(1);
+    let mut letters = word.strip_prefix('-')?.chars();
     while let Some(letter) = letters.next() {
-        if arguments(program)
-            .find(|arg| arg.get_short() == Some(letter))
-            .is_some_and(takes)
-        {
-            return letters.next().is_none();
+        let meant = all().find(|arg| arg.get_short() == Some(letter));
+        if let Some(option) = meant.filter(takes) {
+            return letters.next().is_none().then_some(option);
         }
     }
-    false
+    None
 }
 
 /// The arguments of all commands; those valid without a command come first.

@@ -2,6 +2,7 @@
 //! several commands are groups in `src/cli/`. This file finds the command on the command line.
 
 pub mod check;
+pub mod completions;
 pub mod diff;
 pub mod explain;
 pub mod inspection;
@@ -17,7 +18,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use clap_complete::Shell;
 
 use self::inspection::{Inspection, Wanted};
 pub use self::usage::UsageError;
@@ -113,10 +113,7 @@ pub enum Command {
     /// Repeat a page and show what changes, in place on a terminal
     Watch(Box<watch::Options>),
     /// Print completions for bash, zsh, fish and other shells
-    Completions {
-        /// The shell
-        shell: Shell,
-    },
+    Completions(completions::Options),
     /// Print the manual page; to read it: closewait man | man -l -
     Man,
 }
@@ -129,7 +126,7 @@ pub enum Plan {
     /// Print the names of all columns.
     Columns,
     /// Print completions for a shell.
-    Completions(Shell),
+    Completions(completions::Options),
     /// Print the manual page.
     Man,
     Inspect(Box<Inspection>),
@@ -214,7 +211,7 @@ impl Command {
             Command::Record(options) => &options.host,
             Command::Diff(options) => &options.host,
             Command::Watch(options) => &options.host,
-            Command::Completions { .. } | Command::Man => return false,
+            Command::Completions(_) | Command::Man => return false,
         };
         host.proc.is_some()
     }
@@ -269,7 +266,7 @@ impl Plan {
             Command::Record(options) => Plan::Record(Box::new(options.plan()?)),
             Command::Diff(options) => Plan::Diff(Box::new(options.plan(terminal)?)),
             Command::Watch(options) => Plan::Watch(Box::new(options.plan(terminal)?)),
-            Command::Completions { shell } => Plan::Completions(shell),
+            Command::Completions(options) => Plan::Completions(options),
             Command::Man => Plan::Man,
         })
     }
@@ -320,7 +317,7 @@ pub fn run(
         Plan::Watch(watch) => return watch::run(watch, out),
         Plan::Explain(explained) => return explain::run(explained, out, err),
         Plan::Columns => renderer::columns::help::help(&mut Guard::new(&mut *out, form)),
-        Plan::Completions(shell) => manual::completions(*shell, out),
+        Plan::Completions(options) => completions::run(options, out),
         Plan::Man => manual::page(out),
     };
     text.and_then(|()| out.flush())

@@ -180,6 +180,16 @@ impl Key {
     }
 }
 
+/// The words that conditions begin with, each once, and those that join conditions.
+pub fn words() -> impl Iterator<Item = &'static str> {
+    let is_alias = |name: &str| matches!(name, "idle" | "older-than");
+    let keys = KEYS.iter().map(|(name, _)| *name);
+    ["state", "exclude"]
+        .into_iter()
+        .chain(keys.filter(move |name| !is_alias(name)))
+        .chain(["and", "or", "not"])
+}
+
 /// Whether a condition can begin with this word, or a filter.
 pub fn begins_condition(word: &str) -> bool {
     matches!(word, "state" | "exclude" | "not" | "!" | "(")

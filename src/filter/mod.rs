@@ -22,7 +22,7 @@ mod term;
 
 pub use duration::duration;
 pub use error::ParseError;
-pub use key::{begins_condition, wants_operand};
+pub use key::{begins_condition, wants_operand, words};
 pub use names::{Names, NoNames};
 pub use network::{Network, NetworkError};
 pub use parse::parse;

@@ -21,6 +21,7 @@ mod threads;
 use std::path::{Path, PathBuf};
 
 use self::find::{Depth, Found, Search, find};
+pub use self::mounts::names;
 use self::netns::{Netns, NetnsError};
 pub(super) use self::others::others;
 use self::place::Key;

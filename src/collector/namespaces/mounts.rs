@@ -80,6 +80,28 @@ fn below(root: Option<&Path>, path: &Path) -> PathBuf {
     }
 }
 
+/// The names of network namespaces, as far as they can be listed, in order; only those that a shell
+/// reads as one word.
+pub fn names() -> Vec<String> {
+    let mut found = Vec::new();
+    for place in PLACES {
+        // What cannot be listed has no names to offer.
+        let _ = list(Path::new(place), &mut found);
+    }
+    let is_plain = |name: &String| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-+@".contains(c);
+        name.chars().all(is_plain)
+    };
+    let mut names: Vec<String> = found
+        .into_iter()
+        .filter_map(|name| name.into_string().ok())
+        .filter(is_plain)
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
 /// The names in a directory, as far as it can be listed.
 fn list(dir: &Path, names: &mut Vec<std::ffi::OsString>) -> io::Result<()> {
     for entry in file::entries(dir)? {
