@@ -44,6 +44,7 @@ pub(super) fn of(arg: &Arg, command: &Command, prefix: &str, typed: &str) -> Val
                 .collect()
         }
         "netns" => plain(namespaces::names()),
+        "findings" => plain(["all"]),
         "threshold" => plain(Thresholds::names().map(|name| format!("{name}="))),
         "from" | "against" | "output" | "proc" | "file" | "words" => return Values::Files,
         _ => possible(arg),
