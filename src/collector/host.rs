@@ -6,6 +6,7 @@ use std::str::FromStr;
 use rustix::net::{AddressFamily, SocketType, netdevice};
 use rustix::time::{ClockId, clock_getres};
 
+use super::procfs::{has_our_numbers, is_ours};
 use super::{file, kernel};
 use crate::model::{Host, Name, PortRange, Settings, Socket, Tick, Users};
 
@@ -24,6 +25,7 @@ pub fn read(proc_root: &Path) -> Host {
         users: users(&file::read(Path::new("/etc/passwd"), file::LIST_MAX).unwrap_or_default()),
         tools: None,
         this: None,
+        has_other_pids: !is_ours(proc_root) && !has_our_numbers(proc_root),
     }
 }
 

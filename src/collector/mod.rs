@@ -108,7 +108,10 @@ pub fn collect(
 fn read_host(request: &Request) -> Host {
     let mut host = host::read(&request.proc_root);
     if request.findings || request.captured {
-        host.tools = tools::present();
+        // The tools of another host, or of the host of this container, are unknown.
+        if !host.has_other_pids {
+            host.tools = tools::present();
+        }
         host.this = tools::this();
     }
     host

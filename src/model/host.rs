@@ -25,6 +25,9 @@ pub struct Host {
     /// The path of closewait itself; `None` for a recording, which may be of another host.
     #[serde(skip)]
     pub this: Option<String>,
+    /// The process ids are those of another PID namespace than closewait's: the procfs of `--proc`.
+    #[serde(skip)]
+    pub has_other_pids: bool,
 }
 
 /// The names of users, from /etc/passwd.

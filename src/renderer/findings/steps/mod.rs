@@ -29,104 +29,65 @@ const HOLDERS_MAX: usize = 8;
 /// The seconds after which lingering sockets are still there, and after which a leak has grown.
 const STAYS_S: u32 = 10;
 const GROWS_S: u32 = 60;
-/// The most steps on the screen, and how many of them show more, if there are so many.
-const SCREEN: usize = 6;
-const LOOK_LEAST: usize = 2;
 
-/// All steps as text, a line each.
+/// The steps as text, a line each.
 pub fn next_steps(report: &Report<'_>, finding: &Finding) -> Vec<String> {
-    let steps = Plan::of(report, finding).all();
+    let steps = steps(report, finding);
     steps.iter().map(Step::to_string).collect()
 }
 
-/// The steps for the screen, in the same order: at most [`SCREEN`], the most useful ones.
+/// What to do, in this order: keep the evidence, learn more, list the sockets, relief.
 pub fn steps(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
-    Plan::of(report, finding).screen()
-}
-
-/// What to do, in this order.
-#[derive(Default)]
-struct Plan {
-    /// What keeps the evidence, before anything changes it.
-    record: Option<Step>,
-    /// What shows more, the most telling first.
-    look: Vec<Step>,
-    /// What lists the sockets.
-    list: Option<Step>,
-    /// What helps for now, the least drastic first.
-    relief: Vec<Step>,
-    explain: Option<Step>,
-}
-
-impl Plan {
-    fn of(report: &Report<'_>, finding: &Finding) -> Plan {
-        let set = &finding.set;
-        let mut plan = Plan::default();
-        let look = &mut plan.look;
-        match set.cause {
-            Cause::Transient => return plan,
-            Cause::HalfClose if finding.culprit.is_none() => return plan,
-            Cause::DeadDescriptors => look.extend(of_dead(report, finding)),
-            _ if set.is_age_missing() => look.push(look_again(report, set, STAYS_S)),
-            // A running program does not explain idle connections.
-            _ if set.pool_verdict == Some(PoolVerdict::AtRest) => {}
-            _ => {
-                let is_ambiguous = set.pool_verdict == Some(PoolVerdict::Ambiguous);
-                if is_ambiguous {
-                    look.push(look_again(report, set, GROWS_S));
-                }
-                if !is_ambiguous || finding.severity > Severity::Info {
-                    look.extend(culprit::steps(report, finding));
-                    look.extend(waiting::steps(report, finding));
-                    look.extend(of_owner(report, finding));
-                    look.extend(of_queue(report, finding));
-                }
+    let set = &finding.set;
+    let mut steps = Vec::new();
+    if matches!(set.cause, Cause::Transient)
+        || (set.cause == Cause::HalfClose && finding.culprit.is_none())
+    {
+        return steps;
+    }
+    if report.snapshot.host.has_other_pids {
+        let words = "run these commands on the host: process ids are other ones here";
+        steps.push(Step::advice(words));
+    }
+    let is_ambiguous = set.pool_verdict == Some(PoolVerdict::Ambiguous);
+    let is_urgent = finding.severity > Severity::Info;
+    // A second look begins with a recording.
+    if is_urgent && !is_ambiguous && !set.is_age_missing() {
+        steps.extend(relief::record(report, set));
+    }
+    match set.cause {
+        Cause::DeadDescriptors => steps.extend(of_dead(report, finding)),
+        _ if set.is_age_missing() => steps.push(look_again(report, set, STAYS_S)),
+        // A running program does not explain idle connections.
+        _ if set.pool_verdict == Some(PoolVerdict::AtRest) => {}
+        _ => {
+            if is_ambiguous {
+                steps.push(look_again(report, set, GROWS_S));
+            }
+            if !is_ambiguous || is_urgent {
+                steps.extend(culprit::steps(report, finding));
+                steps.extend(waiting::steps(report, finding));
+                steps.extend(of_owner(report, finding));
+                steps.extend(of_queue(report, finding));
             }
         }
-        let mut known = Vec::new();
-        look.retain(|step| {
-            let is_new = !known.contains(step);
-            known.push(step.clone());
-            is_new
-        });
-        let closewait = closewait(report);
-        plan.list = match set.cause {
-            // The descriptors themselves are in no table.
-            Cause::DeadDescriptors => finding.evidence.first().map(|evidence| {
-                let pid = evidence.pid;
-                Step::run(format!("{closewait} list --pid {pid}"))
-            }),
-            _ => Some(list(report, finding)),
-        };
-        plan.explain = Some(Step::run(format!("{closewait} explain {}", set.cause)));
-        if finding.severity > Severity::Info {
-            // A second look begins with a recording.
-            let looks_again =
-                set.is_age_missing() || set.pool_verdict == Some(PoolVerdict::Ambiguous);
-            plan.record = relief::record(report, set).filter(|_| !looks_again);
-            plan.relief = relief::steps(report, finding);
-        }
-        plan
     }
-
-    fn all(self) -> Vec<Step> {
-        let before = self.record.into_iter().chain(self.look).chain(self.list);
-        before.chain(self.relief).chain(self.explain).collect()
+    // The descriptors of this cause are in no table.
+    if set.cause != Cause::DeadDescriptors {
+        steps.push(list(report, finding));
     }
-
-    /// Without what the screen has no room for: the explanation, the later steps that show more, and
-    /// the more drastic relief.
-    fn screen(mut self) -> Vec<Step> {
-        let others = usize::from(self.record.is_some()) + usize::from(self.list.is_some());
-        if others + self.look.len() + self.relief.len() >= SCREEN {
-            self.explain = None;
-        }
-        let room = SCREEN.saturating_sub(others + self.relief.len());
-        self.look.truncate(room.max(LOOK_LEAST));
-        let room = SCREEN.saturating_sub(others + self.look.len());
-        self.relief.truncate(room);
-        self.all()
+    if is_urgent {
+        steps.extend(relief::steps(report, finding));
     }
+    let closewait = closewait(report);
+    steps.push(Step::run(format!("{closewait} explain {}", set.cause)));
+    let mut known = Vec::new();
+    steps.retain(|step| {
+        let is_new = !known.contains(step);
+        known.push(step.clone());
+        is_new
+    });
+    steps
 }
 
 /// What to run on the owner, if that can show more.
@@ -202,6 +163,8 @@ fn of_dead(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
     let dead = place.network(Tool::Lsof, &format!("-nP -p {pid} | grep -w sock"));
     let mut steps = vec![dead];
     steps.extend(stack(&place));
+    let closewait = closewait(report);
+    steps.push(Step::run(format!("{closewait} list --pid {pid}")));
     steps
 }
 

@@ -38,8 +38,26 @@ impl<'a> Place<'a> {
 
     /// A command with a tool, in the network namespace of the process.
     pub fn network(&self, tool: Tool, rest: &str) -> Step {
-        let command = format!("{}{} {rest}", self.enter_network(), tool.name());
-        first(self.report, tool, Step::run(command))
+        let enter = self.enter_network();
+        let command = format!("{enter}{} {rest}", tool.name());
+        let step = first(self.report, tool, Step::run(command));
+        match enter.is_empty() {
+            true => step,
+            false => self.entering(step),
+        }
+    }
+
+    /// A step that enters namespaces, which takes nsenter and root.
+    pub fn entering(&self, step: Step) -> Step {
+        self.as_root(first(self.report, Tool::Nsenter, step))
+    }
+
+    /// A step that takes root.
+    pub fn as_root(&self, step: Step) -> Step {
+        match self.report.snapshot.scan.root {
+            true => step,
+            false => step.with("as root"),
+        }
     }
 
     /// `nsenter -t PID -n `, where its sockets are in another network namespace than the shell.

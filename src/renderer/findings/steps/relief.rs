@@ -1,6 +1,6 @@
 //! Relief: what keeps the evidence, and what helps until the fault is fixed.
 //!
-//! Only from warning on. A restart is no relief where another program or the remote end is at fault,
+//! A restart is no relief where another program or the remote end is at fault,
 //! or where connections are in use.
 
 use crate::classifier::Report;
@@ -8,7 +8,6 @@ use crate::classifier::culprit::Culprit;
 use crate::classifier::finding::Finding;
 use crate::classifier::process::Descriptors;
 use crate::classifier::service::{ServedAt, ServiceEnd};
-use crate::classifier::severity::Severity;
 use crate::classifier::socket_set::SocketSet;
 use crate::model::{Cause, Evidence, Protocol, Socket, Source, State, Tool};
 use crate::renderer::findings::steps::list::namespace_option;
@@ -38,9 +37,9 @@ pub(super) fn record(report: &Report<'_>, set: &SocketSet) -> Option<Step> {
     Some(step.with("keeps the evidence"))
 }
 
-/// What helps for now, the least drastic first.
+/// What helps for now, the least drastic first; for warnings and worse.
 pub(super) fn steps(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
-    if finding.severity < Severity::Warning || finding.set.is_age_missing() {
+    if finding.set.is_age_missing() {
         return Vec::new();
     }
     let all = [
@@ -66,10 +65,10 @@ fn more_files(report: &Report<'_>, finding: &Finding) -> Option<Step> {
     }
     let root = report.snapshot.scan.root;
     // Root can raise the hard limit too.
-    let (value, as_root) = if wanted <= most {
+    let (value, raises_hard) = if wanted <= most {
         (format!("{wanted}:"), false)
     } else if wanted <= NR_OPEN && (root || most <= limit) {
-        (format!("{wanted}:{wanted}"), !root)
+        (format!("{wanted}:{wanted}"), true)
     } else if most > limit {
         (format!("{most}:"), false)
     } else {
@@ -85,7 +84,11 @@ fn more_files(report: &Report<'_>, finding: &Finding) -> Option<Step> {
         true => step.with("not if it uses select(2)"),
         false => step,
     };
-    Some(if as_root { step.with("as root") } else { step })
+    Some(if raises_hard {
+        place.as_root(step)
+    } else {
+        step
+    })
 }
 
 /// What ends the sockets, if no other CLOSE_WAIT socket would match.
@@ -130,12 +133,10 @@ fn kill(report: &Report<'_>, finding: &Finding) -> Option<Step> {
     }
     let place = Place::new(report, finding, *set.by_weight.first()?);
     let step = place.network(Tool::Ss, &format!("-K -t state close-wait '{filter}'"));
-    let step = step.with(
-        "frees the sockets and resets their peers, but the program keeps its descriptors; needs \
-         CONFIG_INET_DIAG_DESTROY",
-    );
-    Some(match report.snapshot.scan.root {
-        true => step,
-        false => step.with("as root"),
+    let words = "ends the connections, frees no descriptor; needs CONFIG_INET_DIAG_DESTROY";
+    let step = step.with(words);
+    Some(match place.enter_network().is_empty() {
+        true => place.as_root(step),
+        false => step,
     })
 }

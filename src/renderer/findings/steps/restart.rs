@@ -92,7 +92,7 @@ fn restart_service(place: &Place<'_>, name: &Name, of: ServiceManager) -> Option
         }
         ServiceManager::Container => {
             let enter = format!("-t {} -a systemctl restart {name}", place.pid);
-            place.host(Tool::Nsenter, &enter)
+            place.as_root(place.host(Tool::Nsenter, &enter))
         }
     })
 }

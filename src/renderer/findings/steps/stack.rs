@@ -4,7 +4,7 @@ use crate::classifier::culprit::Culprit;
 use crate::classifier::process::Descriptors;
 use crate::model::endpoint::is_wildcard;
 use crate::model::{Cause, Endpoint, Runtime, Side, State, Tool, WaitKind};
-use crate::renderer::findings::steps::place::{Place, has};
+use crate::renderer::findings::steps::place::{Place, first, has};
 use crate::renderer::findings::steps::step::{Step, word};
 
 /// More of its listeners are not asked for profiles.
@@ -81,11 +81,11 @@ fn java(place: &Place<'_>) -> Vec<Step> {
         return vec![step.with("the JVM prints its threads to its standard output and continues")];
     }
     let run = |rest: &str| {
-        crate::renderer::findings::steps::place::first(
-            place.report,
-            missing,
-            Step::run(format!("{call} {pid} {rest}")),
-        )
+        let step = Step::run(format!("{call} {pid} {rest}"));
+        match missing {
+            Tool::Nsenter => place.entering(step),
+            tool => first(place.report, tool, step),
+        }
     };
     let threads = match place.finding.culprit {
         Some(Culprit::Spinning(thread, _)) => run(&format!(
@@ -152,18 +152,27 @@ fn listeners(place: &Place<'_>) -> Vec<Endpoint> {
 
 /// Node's inspector opens on the loopback of its own network namespace.
 fn node(place: &Place<'_>) -> Step {
-    let pid = place.own_pid();
-    let here = has(place.report, Tool::Node) != Some(false);
-    let call = match place.exe() {
-        Some(exe) if place.is_apart() => format!("nsenter -t {} -m -p -n {exe}", place.pid),
-        Some(exe) if !here => format!("{}{exe}", place.enter_network()),
-        _ => format!("{}{}", place.enter_network(), Tool::Node.name()),
+    let report = place.report;
+    let enter = place.enter_network();
+    let step = match place.exe() {
+        Some(exe) if place.is_apart() => {
+            let pid = place.own_pid();
+            let command = format!("nsenter -t {} -m -p -n {exe} inspect -p {pid}", place.pid);
+            place.entering(Step::run(command))
+        }
+        Some(exe) if has(report, Tool::Node) == Some(false) => {
+            let step = Step::run(format!("{enter}{exe} inspect -p {}", place.pid));
+            match enter.is_empty() {
+                true => step,
+                false => place.entering(step),
+            }
+        }
+        _ => place.network(Tool::Node, &format!("inspect -p {}", place.pid)),
     };
-    let then = match place.finding.culprit {
+    step.with(match place.finding.culprit {
         Some(Culprit::Spinning(..)) => "then: pause, bt",
         _ => "then: exec process._getActiveHandles()",
-    };
-    Step::run(format!("{call} inspect -p {pid}")).with(then)
+    })
 }
 
 /// A stack is useless for a program that only waits for events.
@@ -182,11 +191,8 @@ fn native(place: &Place<'_>) -> Vec<Step> {
     } else if is_forgotten(place) && place.finding.culprit.is_none() {
         let calls = "read,readv,recvfrom,recvmsg,shutdown,close";
         let watch = format!("10 strace -f -p {} -e trace={calls}", place.pid);
-        let step = crate::renderer::findings::steps::place::first(
-            place.report,
-            Tool::Strace,
-            Step::run(format!("timeout {watch}")),
-        );
+        let step = Step::run(format!("timeout {watch}"));
+        let step = first(place.report, Tool::Strace, step);
         steps.push(step.with("is there a close() after a read() of 0?"));
     }
     steps.extend(log(place));
