@@ -1,6 +1,7 @@
 //! The classifier: what the facts of a snapshot mean. Pure: no files, no clock, no environment.
 
 pub mod age;
+pub mod arrivals;
 pub mod cause;
 pub mod chain;
 pub mod change;

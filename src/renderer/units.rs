@@ -43,6 +43,19 @@ pub fn duration(milliseconds: u64) -> String {
     out
 }
 
+/// Milliseconds rounded up to what [`duration`] shows, so that "at most" stays true.
+pub fn rounded_up(milliseconds: u64) -> u64 {
+    let unit = match milliseconds {
+        0..SECOND => 1,
+        SECOND..10_000 => 100,
+        10_000..MINUTE => SECOND,
+        MINUTE..HOUR => MINUTE,
+        HOUR..DAY => HOUR,
+        _ => DAY,
+    };
+    milliseconds.div_ceil(unit).saturating_mul(unit)
+}
+
 /// Appends what [`duration`] returns.
 pub fn push_duration(milliseconds: u64, out: &mut String) {
     // Writing to a String does not fail.
@@ -134,6 +147,17 @@ mod tests {
             "0ms", "999ms", "1.0s", "9.9s", "10s", "59s", "1m", "59m", "1d",
         ];
         assert_eq!(shown.map(duration), words);
+    }
+
+    #[test]
+    fn an_upper_bound_is_rounded_up() {
+        let shown = [
+            0, 999, 1_001, 9_950, 10_500, 59_001, 60_001, 1_219_000, 3_599_999,
+        ];
+        let words = [
+            "0ms", "999ms", "1.1s", "10s", "11s", "1m", "2m", "21m", "1h",
+        ];
+        assert_eq!(shown.map(|shown| duration(rounded_up(shown))), words);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use rustc_hash::FxHashMap;
 
 use super::key::Key;
 use super::{Kinship, Peers, SocketSet, SumKey};
+use crate::classifier::arrivals::Arrivals;
 use crate::classifier::group::{RecvQ, Spread};
 use crate::classifier::owner::GroupOwner;
 use crate::classifier::patience::{self, Patience};
@@ -15,7 +16,7 @@ use crate::classifier::row::Row;
 use crate::classifier::send_progress::HalfClosed;
 use crate::classifier::service::{Service, ServiceEnd};
 use crate::classifier::waiting::{Others, Waiting};
-use crate::model::{Cause, Missing, Pid};
+use crate::model::{Cause, Idle, Missing, Pid};
 
 pub(super) fn gather(
     report: &Report<'_>,
@@ -26,6 +27,7 @@ pub(super) fn gather(
     let mut set = empty(key, positions.len() as u64);
     let mut sums = Sums::default();
     let mut ages = Vec::new();
+    let mut bounds = Vec::new();
     let mut waits = Vec::new();
     for row in positions.iter().map(|at| report.row(*at as usize)) {
         let wait = report.wait(&row);
@@ -39,6 +41,9 @@ pub(super) fn gather(
             Some(wait) => set.add_wait(wait, &row, report, others),
             None => waits.extend(patience::of_row(&row, report.snapshot.host.tick)),
         }
+        if let (Some(idle), None) = (row.idle, wait) {
+            bounds.push(bounded(report, &row, idle));
+        }
         let age = row.idle.map(|idle| u32::try_from(idle.at_least_ms));
         ages.extend(age.and_then(Result::ok));
         if wait.is_some_and(|wait| !wait.counts()) || report.may_be_young(&row) {
@@ -50,9 +55,24 @@ pub(super) fn gather(
     set.parts = sums.counts.into_iter().collect();
     set.parts.sort_unstable();
     set.idle = Spread::of(&mut ages);
+    if set.is_suspicious() {
+        set.arrivals = Arrivals::of(&bounds, report.grace_ms());
+    }
     set.patience = Patience::of(&mut waits);
     finish(&mut set, report, key, positions);
     set
+}
+
+/// The bounds of an age. The last acknowledgement is that of the FIN, unless something may have caused
+/// another one: then the age is exact.
+fn bounded(report: &Report<'_>, row: &Row<'_>, idle: Idle) -> Idle {
+    match report.facts(row).ack_source(report.grace_ms()) {
+        Some(_) => idle,
+        None => Idle {
+            at_most_ms: Some(idle.at_least_ms),
+            ..idle
+        },
+    }
 }
 
 /// How many sockets count for each service and program.
@@ -111,6 +131,7 @@ fn empty(key: &Key, sockets: u64) -> SocketSet {
         send_q_max: 0,
         unmeasured: false,
         idle: None,
+        arrivals: None,
         at_most_ms: Some(0),
         patience: None,
         keepalive: 0,

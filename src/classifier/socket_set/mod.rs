@@ -12,6 +12,7 @@ pub use self::gather::sets;
 pub(super) use self::gather::subject;
 pub(super) use self::key::Key;
 pub use self::kinship::Kinship;
+use crate::classifier::arrivals::Arrivals;
 use crate::classifier::group::{RecvQ, Spread};
 use crate::classifier::listeners::Bound;
 use crate::classifier::owner::GroupOwner;
@@ -62,6 +63,8 @@ pub struct SocketSet {
     pub unmeasured: bool,
     /// Of the lower bounds of their ages.
     pub idle: Option<Spread>,
+    /// When CLOSE_WAIT sockets that linger came; `None` for a few.
+    pub arrivals: Option<Arrivals>,
     /// The largest upper bound of their ages; `None` if one has none.
     pub at_most_ms: Option<u64>,
     pub patience: Option<Patience>,

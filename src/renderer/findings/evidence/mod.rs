@@ -44,7 +44,10 @@ pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
             lines.add(
                 Rank::Telling,
                 match &set.waiting {
-                    None => format!("the oldest has been in CLOSE_WAIT for at least {oldest}"),
+                    None => {
+                        let since = self::growth::arrivals(set).unwrap_or_default();
+                        format!("the oldest has been in CLOSE_WAIT for at least {oldest}{since}")
+                    }
                     Some(_) => format!("the oldest has waited for at least {oldest}"),
                 },
             );

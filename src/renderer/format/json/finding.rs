@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::classifier::arrivals::Arrivals;
 use crate::classifier::finding::Finding;
 use crate::classifier::pool::PoolVerdict;
 use crate::classifier::send_progress::HalfClosed;
@@ -42,6 +43,7 @@ pub(super) struct FindingJson<'a> {
     next_steps: Vec<String>,
     recv_q: RecvQJson,
     idle_ms: Option<SpreadJson>,
+    arrivals: Option<ArrivalsJson>,
     patience_ms: Option<PatienceJson>,
     pool: Option<PoolJson>,
     half_closed: Option<HalfClosedJson>,
@@ -111,6 +113,7 @@ impl<'a> Context<'a> {
             next_steps: findings::next_steps(self.report, finding),
             recv_q: set.recv_q.into(),
             idle_ms: set.idle.map(SpreadJson::from),
+            arrivals: set.arrivals.map(ArrivalsJson::from),
             patience_ms: set.patience.map(|patience| PatienceJson {
                 sockets: patience.sockets,
                 p50: patience.p50_ms,
@@ -200,6 +203,43 @@ pub(super) struct PoolJson {
     close_wait: u64,
     established: Option<u64>,
     callers: Option<u64>,
+}
+
+/// When the sockets came, by the bounds of their ages.
+#[derive(Serialize)]
+pub(super) struct ArrivalsJson {
+    oldest_ms: u64,
+    half_younger_than_ms: Option<u64>,
+    recent: Option<RecentJson>,
+}
+
+/// How many came recently.
+#[derive(Serialize)]
+struct RecentJson {
+    window_ms: u64,
+    at_least: u64,
+    at_most: u64,
+    at_least_per_min: f64,
+    at_most_per_min: f64,
+}
+
+impl From<Arrivals> for ArrivalsJson {
+    fn from(arrivals: Arrivals) -> ArrivalsJson {
+        ArrivalsJson {
+            oldest_ms: arrivals.oldest_ms,
+            half_younger_than_ms: arrivals.half_ms,
+            recent: arrivals.recent.map(|recent| {
+                let [at_least_per_min, at_most_per_min] = recent.per_minute().map(tenths);
+                RecentJson {
+                    window_ms: recent.window_ms,
+                    at_least: recent.at_least,
+                    at_most: recent.at_most,
+                    at_least_per_min,
+                    at_most_per_min,
+                }
+            }),
+        }
+    }
 }
 
 /// With one decimal.
