@@ -166,6 +166,11 @@ fn pids(socket: &Socket) -> Vec<Pid> {
 }
 
 fn holders(sockets: &[Socket]) -> Holders {
+    holders_named(sockets, |pid, name| (pid, Name::new(name)))
+}
+
+/// The same with other numbers and names.
+fn holders_named(sockets: &[Socket], named: impl Fn(Pid, &[u8]) -> (Pid, Name)) -> Holders {
     let mut next: BTreeMap<Pid, u32> = BTreeMap::new();
     let mut holders = Vec::new();
     let mut inherited = false;
@@ -180,18 +185,19 @@ fn holders(sockets: &[Socket]) -> Holders {
             let fd = next.entry(pid).or_insert(3);
             holders.push(Holder {
                 inode: socket.inode,
-                pid,
+                pid: named(pid, b"").0,
                 fd: *fd,
             });
             *fd += 1;
         }
     }
-    let named = PROCESSES.iter().map(|(pid, name, _)| (Pid(*pid), *name));
-    let processes = named
+    let all = PROCESSES.iter().map(|(pid, name, _)| (Pid(*pid), *name));
+    let processes = all
         .chain([(CLIENT, b"curl".as_slice())])
+        .map(|(pid, name)| named(pid, name))
         .map(|(pid, name)| Process {
             pid,
-            name: Some(Name::new(name)),
+            name: Some(name),
             age_ms: Some(3_600_000),
             ancestors: Vec::new(),
         });
@@ -610,6 +616,60 @@ fn a_topic_has_its_figures_in_its_language() {
         }
     }
     check("figures", &shown);
+}
+
+/// The same sockets, held by processes with long names and numbers.
+fn with_long_names() -> Snapshot {
+    let mut snapshot = whole();
+    snapshot.holders = Some(holders_named(&snapshot.sockets, |pid, name| {
+        let name = match name {
+            b"python3" => "gunicorn: worke",
+            b"node" => "name-of-15-char",
+            b"nginx" => "python3",
+            b"\x1b[31mred\n\xff" => "工作进程",
+            name => std::str::from_utf8(name).unwrap(),
+        };
+        (Pid(pid.0 + 4_180_000), name.into())
+    }));
+    snapshot
+}
+
+#[test]
+fn owners_stay_recognizable_on_a_narrow_terminal() {
+    let snapshot = with_long_names();
+    for width in [60, 80, 100, 160] {
+        for command in ["--limit 0", "list state close-wait"] {
+            let text = rendered(&snapshot, Some(width), &format!("{command} --color never"));
+            let rows = text.lines().filter(|line| line.starts_with("! "));
+            let rows: Vec<&str> = rows.filter(|line| !line.contains("██")).collect();
+            for (name, pid) in [
+                ("gunicorn", 4_183_225),
+                ("name-of", 4_180_300),
+                ("python3", 4_180_010),
+                ("java", 4_181_234),
+                ("工作进程", 4_180_666),
+            ] {
+                let most = if width < 80 { 2 } else { 8 };
+                let name: String = name.chars().take(most).collect();
+                let whole = rows.iter().find(|row| {
+                    let owner = row.find(&name).map(|at| &row[at..]);
+                    owner.is_some_and(|owner| owner.contains(&format!("[{pid}]")))
+                });
+                assert!(whole.is_some(), "{width} {command}: {name}: {text}");
+            }
+        }
+    }
+    for width in [80, 160] {
+        let shown = |command: &str| rendered(&snapshot, Some(width), command);
+        check(
+            &format!("names-list-{width}"),
+            &shown("list state close-wait --color never"),
+        );
+        let triage = shown("--color never --state close-wait --limit 20");
+        let groups = triage.lines().skip_while(|line| !line.contains("Owner"));
+        let groups: Vec<&str> = groups.take_while(|line| !line.is_empty()).collect();
+        check(&format!("names-groups-{width}"), &groups.join("\n"));
+    }
 }
 
 #[test]

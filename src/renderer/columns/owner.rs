@@ -65,11 +65,12 @@ pub fn push_processes(mut pids: impl Iterator<Item = Pid>, holders: &Holders, ou
     }
 }
 
-/// The fewest columns to which a name is cut.
+/// The fewest columns of a name beside anything but its pid, and beside that.
 const NAME_LEAST: usize = 8;
+const NAME_AT_ALL: usize = 4;
 
 /// Cuts an owner, as [`push_owner`] appends it: `(not accepted)` becomes `queued`, then the end of the
-/// name goes, then what follows the pid.
+/// name goes, then what follows the pid, then more of the name.
 pub fn cut_owner(owner: &mut String, width: usize) {
     if let Some(at) = owner.rfind(NOT_ACCEPTED)
         && owner.width() > width
@@ -89,7 +90,7 @@ pub fn cut_owner(owner: &mut String, width: usize) {
         rest.push(style::CUT);
     }
     let room = width.saturating_sub(rest.width());
-    style::cut(owner, room.max(least));
+    style::cut(owner, room.max(least.min(NAME_AT_ALL)));
     owner.push_str(&rest);
     style::cut(owner, width);
 }
@@ -158,6 +159,9 @@ mod tests {
         assert_eq!(cut("python3[15280] +12", 18), "python3[15280] +12");
         assert_eq!(cut("a-name-of-fifteen[1]", 17), "a-name-of-fif…[1]");
         assert_eq!(cut("java[4194304]", 13), "java[4194304]");
+        assert_eq!(cut("python3[4194304] +3", 17), "python3[4194304]…");
+        assert_eq!(cut("python3[4194304] +3", 14), "pyt…[4194304]…");
+        assert_eq!(cut("python3[4194304]", 14), "pyth…[4194304]");
         assert_eq!(cut("? (not accepted)", 15), "? queued");
         assert_eq!(cut("? (not visible)", 12), "? (not visi…");
     }

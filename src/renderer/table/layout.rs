@@ -20,15 +20,14 @@ impl<'a> Layout<'a> {
     /// Measures the rows and fits the columns to the terminal. If lines have no limit, the last
     /// column is not measured.
     pub(super) fn new<R: Rows>(rows: &R, columns: &'a [Column], look: Look) -> Layout<'a> {
-        let own = columns.iter().filter(|column| !column.is_spare).count();
-        let measured = match look.width {
-            Some(_) => columns.len(),
-            None => own.saturating_sub(1),
+        let all = 0..columns.len();
+        let own: Vec<usize> = all.clone().filter(|at| !columns[*at].is_spare).collect();
+        let measured = match (look.width, own.split_last()) {
+            (None, Some((_, others))) => others.to_vec(),
+            _ => all.collect(),
         };
-        let widths = measure(rows, columns, measured, look.charset);
-        let own = columns.iter().zip(&widths).enumerate();
-        let own = own.filter(|(_, (column, _))| !column.is_spare);
-        let whole: Vec<Shown> = own.map(|(at, (_, width))| Shown::new(at, *width)).collect();
+        let widths = measure(rows, columns, &measured, look.charset);
+        let whole: Vec<Shown> = own.iter().map(|at| Shown::new(*at, widths[*at])).collect();
         let (shown, narrowed) = match look.width {
             Some(width) => {
                 let most = width.saturating_sub(MARK.len());
@@ -108,8 +107,13 @@ fn listed(mut names: Vec<String>) -> Option<String> {
     })
 }
 
-/// The width of the widest cell of each column, the heading included.
-fn measure<R: Rows>(rows: &R, columns: &[Column], measured: usize, charset: Charset) -> Vec<usize> {
+/// The width of the heading of each column, or of its widest cell if it is measured and wider.
+fn measure<R: Rows>(
+    rows: &R,
+    columns: &[Column],
+    measured: &[usize],
+    charset: Charset,
+) -> Vec<usize> {
     let share = rows.len().div_ceil(workers(rows.len())).max(1);
     let part = |first: usize| {
         let headings = columns.iter().map(|column| width(&column.heading, charset));
@@ -117,8 +121,9 @@ fn measure<R: Rows>(rows: &R, columns: &[Column], measured: usize, charset: Char
         let mut cell = String::new();
         for at in first..(first + share).min(rows.len()) {
             let row = rows.row(at);
-            for (column, width) in widths.iter_mut().enumerate().take(measured) {
-                *width = (*width).max(rows.width(&row, column, charset, &mut cell));
+            for column in measured {
+                let width = rows.width(&row, *column, charset, &mut cell);
+                widths[*column] = widths[*column].max(width);
             }
         }
         widths

@@ -56,7 +56,7 @@ fn layout(several_namespaces: bool, two_readings: bool) -> Vec<Column> {
     };
     step(side, 0, Narrow::Drop);
     step(changes, 1, Narrow::Drop);
-    for (rank, of_service, of_owner) in [(1, 20, 24), (3, 14, 19), (5, 9, 15)] {
+    for (rank, of_service, of_owner) in [(1, 20, 24), (3, 14, 19), (5, 9, 17)] {
         step(service, rank, cut(of_service, style::cut_start));
         step(owner, rank, cut(of_owner, columns::cut_owner));
     }
