@@ -18,7 +18,7 @@ enum Answer {
 use Answer::{Repeats, Says, Works};
 
 /// By the tool whose habit it is.
-const LINES: [(&str, Answer); 156] = [
+const LINES: [(&str, Answer); 165] = [
     // Help.
     ("help", Works),
     ("help list", Works),
@@ -166,6 +166,18 @@ const LINES: [(&str, Answer); 156] = [
     ("10.0.0.5:8443", Says("`dst 10.0.0.5:8443`")),
     ("peer 10.0.0.5", Says("`dst HOST`")),
     ("age", Says("write gt and lt")),
+    ("port 80,443", Says("`port = 80 or port = 443`")),
+    ("sport = :80,:443", Says("`sport = :80 or sport = :443`")),
+    ("port 8000-8099", Says("`--port 8000-8099`")),
+    ("dport 1-5", Says("`dport ge 1 dport le 5`")),
+    ("pid 1,2", Says("`pid = 1 or pid = 2`")),
+    (
+        "state close-wait,estab",
+        Says("`state close-wait state estab`"),
+    ),
+    ("--limit -1", Says("no option takes -1")),
+    ("--older-than -5m", Says("no option takes -5m")),
+    ("--numeric-ports", Says("leave it out")),
     ("lsit", Says("`closewait list`")),
     // Values of options.
     ("--port http,8000-8099,:443", Works),

@@ -54,7 +54,7 @@ const LETTERS: [(&str, &str); 17] = [
 ];
 
 /// Long options, and what to type instead of each.
-const LONG: [(&str, &str); 34] = [
+const LONG: [(&str, &str); 35] = [
     ("summary stats statistics", SUMMARY),
     (
         "count",
@@ -106,6 +106,10 @@ const LONG: [(&str, &str); 34] = [
     (
         "no-pager",
         "output never goes through a pager; leave it out",
+    ),
+    (
+        "numeric-ports numeric-hosts no-resolve no-dns",
+        "numbers are the default; leave it out",
     ),
     ("once", "closewait reads once; leave it out"),
     ("no-color nocolor", "write `--color never`"),

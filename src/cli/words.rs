@@ -141,6 +141,15 @@ pub fn explained(error: clap::Error, words: &[OsString], program: &Command) -> c
         Some(Instead::Option(hint)) => Some(hint),
         None => None,
     };
+    if flag
+        .chars()
+        .nth(1)
+        .is_some_and(|digit| digit.is_ascii_digit())
+        && habit.is_none()
+    {
+        let word = words().find(|word| word.starts_with(flag)).unwrap_or(flag);
+        return refusal(format!("no option takes {word}: values are not negative"));
+    }
     let is_command = name.contains(' ');
     let hint = match (habit, held) {
         (Some(habit), Some(held)) if !is_command => format!("{habit}; or {held}"),

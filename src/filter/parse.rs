@@ -19,7 +19,7 @@ use std::ops::Range;
 use super::error::{ParseError, Problem};
 use super::key::{self, KEYS, Key, Operator};
 use super::lexer::{self, Word};
-use super::suggest::unknown;
+use super::suggest::{several, unknown};
 use super::{Filter, Names, Term, operand};
 use crate::model::StateSet;
 
@@ -239,8 +239,13 @@ impl<'a> Parser<'a> {
             return Err(key.refusal(&word.text).at(self.text, word.at.clone()));
         }
         let operator = operator.map_or(key.implied(), |(_, operator)| operator);
-        operand::condition(key, operator, value, self.names)
-            .map_err(|problem| problem.at(self.text, value.at.clone()))
+        operand::condition(key, operator, value, self.names).map_err(|problem| {
+            let problem = match several(&word.text, &value.text) {
+                Some(hint) if !value.quoted => problem.hint(hint),
+                _ => problem,
+            };
+            problem.at(self.text, value.at.clone())
+        })
     }
 
     /// The word that a key is compared to.
@@ -293,6 +298,7 @@ impl<'a> Parser<'a> {
 
     fn unknown_state(&self, name: &str, found: &str, at: Range<usize>) -> ParseError {
         let hint = match name.parse::<StateSet>().map_err(|error| error.suggestion) {
+            _ if name.contains(',') => format!("write `state {}`", name.replace(',', " state ")),
             Err(Some(meant)) => format!("did you mean {meant}?"),
             _ => "try CLOSE_WAIT, ESTABLISHED, LISTEN, TIME_WAIT, connected, all, …".to_owned(),
         };

@@ -64,6 +64,25 @@ fn condition(text: &str) -> Option<String> {
     })
 }
 
+/// What to write in place of `port 80,443` and `port 8000-8099`, which options take.
+pub(super) fn several(key: &str, value: &str) -> Option<String> {
+    if value.contains(',') {
+        let each: Vec<String> = value
+            .split(',')
+            .map(|one| format!("{key} = {one}"))
+            .collect();
+        return Some(format!("write `{}`", each.join(" or ")));
+    }
+    let (first, last) = value.split_once('-').filter(|_| key.ends_with("port"))?;
+    let is_port = |text: &str| text.parse::<u16>().is_ok();
+    let is_range = is_port(first) && is_port(last);
+    let range = || match key {
+        "port" => format!("write `--port {value}`"),
+        _ => format!("write `{key} ge {first} {key} le {last}`"),
+    };
+    is_range.then(range)
+}
+
 /// The text with spaces around parentheses and operators.
 fn spaced(text: &str) -> String {
     let is_mark = |c: char| matches!(c, '=' | '<' | '>' | '!' | '~' | '&' | '|');
