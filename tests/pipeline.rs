@@ -20,8 +20,9 @@ use closewait::command::{self, Plan};
 use closewait::env::Terminal;
 use closewait::model::{
     Cgroups, Charset, Cpu, Details, Endpoint, Epoll, Evidence, FdLimit, Gap, GapKind, Halt, Holder,
-    Holders, Host, Name, Namespace, Pid, PortRange, Process, Runtime, Scan, Settings, Snapshot,
-    Socket, Source, State, Threads, Tick, Timer, TimerKind, Users, Wait, WaitKind, WaitTarget,
+    Holders, Host, Manager, Name, Namespace, Pid, PortRange, Process, Runtime, Scan,
+    ServiceManager, Settings, Snapshot, Socket, Source, State, Threads, Tick, Timer, TimerKind,
+    Users, Wait, WaitKind, WaitTarget,
 };
 use closewait::renderer;
 use unicode_width::UnicodeWidthStr;
@@ -288,19 +289,30 @@ fn rendered_in(
     width: Option<usize>,
     command: &str,
 ) -> String {
+    rendered_with(&evidence(), charset, snapshot, width, command)
+}
+
+/// The same with this evidence.
+fn rendered_with(
+    evidence: &[Evidence],
+    charset: Charset,
+    snapshot: &Snapshot,
+    width: Option<usize>,
+    command: &str,
+) -> String {
     let plan = planned(charset, width, command);
     let report = classifier::classify(snapshot, &plan.rules);
-    let findings = findings(&report, &plan);
+    let findings = findings(&report, &plan, evidence);
     let mut out = Vec::new();
     renderer::render(&report, &findings, None, &plan.view, ELAPSED, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
-fn findings(report: &Report<'_>, plan: &Inspection) -> Findings {
+fn findings(report: &Report<'_>, plan: &Inspection, evidence: &[Evidence]) -> Findings {
     let thresholds = &plan.rules.thresholds;
     let sets = finding::sets(report);
     let queues = queue::queues(report);
-    finding::findings(report, sets, queues, &evidence(), thresholds)
+    finding::findings(report, sets, queues, evidence, thresholds)
 }
 
 fn check(name: &str, text: &str) {
@@ -962,4 +974,34 @@ fn what_time_wait_and_syn_recv_use_up_has_a_line_each() {
     );
     assert_eq!(selected.lines().count(), 1, "{selected}");
     assert_eq!(lines(2, 1, "--port 6379"), "");
+}
+
+#[test]
+fn a_finding_about_java_says_which_program_it_is() {
+    let words = [
+        "/opt/jdk/bin/java",
+        "-jar",
+        "/srv/shop/shop.jar",
+        "--password=secret",
+    ];
+    let mut evidence = evidence();
+    evidence[0].command = closewait::model::Command::of(&words.map(str::as_bytes));
+    evidence[0].inside.manager = Some(Manager::Service {
+        name: "shop.service".into(),
+        of: ServiceManager::System,
+    });
+    let snapshot = whole();
+    let shown = |width, command| rendered_with(&evidence, Charset::Utf8, &snapshot, width, command);
+    let words = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for width in [Some(80), Some(160), None] {
+        let text = words(shown(width, "--port 8080"));
+        let owner = "java[1234] (/srv/shop/shop.jar, shop.service) on :8080";
+        assert!(text.contains(&format!("sockets of {owner}")), "{text}");
+        assert!(!text.contains("secret"), "{text}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&shown(None, "--port 8080 --json")).unwrap();
+    let owner = serde_json::json!({
+        "pid": 1234, "name": "java", "command": "java /srv/shop/shop.jar", "unit": "shop.service",
+    });
+    assert_eq!(json["findings"][0]["owners"][0], owner);
 }

@@ -6,7 +6,7 @@ use closewait::model::{Charset, Endpoint, Gap, GapKind, Snapshot, State};
 use closewait::renderer::{self, Since};
 use serde_json::Value;
 
-use super::{ELAPSED, check, findings, from_text, planned, whole};
+use super::{ELAPSED, check, evidence, findings, from_text, planned, whole};
 
 const BETWEEN_MS: u64 = 10_003;
 
@@ -56,7 +56,7 @@ fn grown(before: &Snapshot, after: &Snapshot, width: Option<usize>, command: &st
     let mut report = classify(after, &plan.rules);
     let growth = growth::between(&before, &report, BETWEEN_MS, false);
     growth.mark(&mut before, &mut report);
-    let mut found = findings(&report, &plan);
+    let mut found = findings(&report, &plan, &evidence());
     for finding in &mut found.findings {
         let of_set = growth.of_set(&finding.set);
         finding.growth = (of_set.change != Change::default()).then_some(of_set);
