@@ -37,7 +37,7 @@ pub(super) fn steps(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
                 .collect();
         }
         Some(Culprit::Lock(thread)) => Step::advice(format!(
-            "look for {thread} in the stacks: it holds the lock"
+            "look for thread {thread} in the stacks: it holds the lock"
         )),
         Some(Culprit::FarEnd(ServiceEnd::One(service))) => match service.at {
             ServedAt::Remote(remote) if goes_on(finding) => {
