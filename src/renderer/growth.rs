@@ -156,7 +156,6 @@ pub(in crate::renderer) fn gone(
     if let Some(more @ 1..) = groups.len().checked_sub(GONE) {
         shown.push(format!("{more} more group{}", plural(more as u64)));
     }
-    writeln!(out)?;
     let text = format!("Gone: {}", shown.join("; "));
     frame::write_wrapped(&text, look.width, NO_MARK.len(), out)
 }

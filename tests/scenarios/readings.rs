@@ -4,10 +4,12 @@ use closewait::classifier::change::{Change, Presence};
 use closewait::classifier::diff::diff;
 use closewait::classifier::finding::{self, Finding};
 use closewait::classifier::growth::{self, Growth};
+use closewait::classifier::range::Limits;
 use closewait::classifier::rules::Thresholds;
 use closewait::classifier::tally::{Dimension, ValueText};
+use closewait::classifier::verdict::{CountBy, Criteria, Since, Status, verdict};
 use closewait::classifier::{Report, Rules, classify};
-use closewait::model::{Pid, Snapshot, State};
+use closewait::model::{Pid, Snapshot, State, StateSet};
 
 use crate::scenario;
 
@@ -210,4 +212,48 @@ fn a_group_that_ended_is_told_with_its_sockets() {
         growth.gone_groups.len()
     });
     assert_eq!(gone, 0);
+}
+
+/// The status of `check --growth 10`, and the growth per minute.
+fn checked(before: &[&str], after: &[&str]) -> (Status, Option<f64>) {
+    let ((earlier, rules), (later, _)) = (read(before), read(after));
+    let (earlier, later) = (classify(&earlier, &rules), classify(&later, &rules));
+    let criteria = Criteria {
+        states: StateSet::of(State::CloseWait),
+        by: CountBy::Either,
+        count: Limits::default(),
+        fd_share: Limits::default(),
+        queue: Limits::default(),
+        growth: "10".parse().unwrap(),
+        allow_partial: false,
+        strict: false,
+        owners: true,
+        evidence: true,
+    };
+    let found = finding::Findings {
+        findings: findings(&later),
+        queues: Vec::new(),
+    };
+    let since = Since {
+        before: &earlier,
+        between_ms: BETWEEN_MS,
+        all: false,
+    };
+    let verdict = verdict(&later, &found, Some(since), &criteria);
+    (verdict.growth.status, verdict.growth.value)
+}
+
+#[test]
+fn a_check_counts_the_growth_that_the_page_shows() {
+    let old = leaked(20, 20_000, "13m");
+    let young = leaked(12, 30_000, "2s");
+    let grown = checked(&[&old], &[&old, &young]);
+    assert_eq!(grown, (Status::Warning, Some(72.0)));
+    // What was young at the first reading and lingers now was there.
+    let aged = checked(&[&old, &young], &[&old, &leaked(12, 30_000, "12s")]);
+    assert_eq!(aged, (Status::Ok, Some(0.0)));
+    let passing = leaked(12, 30_000, "20ms");
+    assert_eq!(checked(&[&old], &[&old, &passing]), (Status::Ok, Some(0.0)));
+    let fewer = leaked(15, 20_000, "13m");
+    assert_eq!(checked(&[&old], &[&fewer]), (Status::Ok, Some(-30.0)));
 }

@@ -6,11 +6,12 @@ use crate::renderer::frame;
 use crate::renderer::style::{Look, NO_MARK, Role};
 
 /// Signs of the table of groups, and what they mean.
-const SIGNS: [(&str, &str); 6] = [
+const SIGNS: [(&str, &str); 7] = [
     (
         "Recv-Q 0/1/+",
         "Recv-Q 0/1/+: sockets with no, one, several bytes unread (a FIN is one)",
     ),
+    ("Per min", "Per min: new minus gone"),
     (" / ", "p50: median"),
     ("≥", "≥: at least"),
     ("] +", "+N: N more processes"),

@@ -35,8 +35,8 @@ pub fn screen(
     found::worst(report, found, view.look, &mut above)?;
     states::states(report, view, &mut above)?;
     groups::table(report, since, view, &mut above)?;
-    growth::gone(since, view.look, &mut above)?;
     legend::legend(view.look, &mut above)?;
+    growth::gone(since, view.look, &mut above)?;
     notes::notes(report, found, view.look, &mut above)?;
     limits::lines(report, view, &mut above)?;
     frame::gaps(report, view.look, &mut above)?;
