@@ -53,7 +53,7 @@ pub fn waiting(time: Duration) {
             let seconds = left.as_secs_f64().ceil();
             let _ = write!(
                 std::io::stderr(),
-                "\r\x1b[Kwaiting {seconds} s for the second reading …"
+                "\r\x1b[Kwaiting {seconds} s for the second reading ..."
             );
         }
         thread::sleep(left.min(TICK));
