@@ -18,7 +18,7 @@ enum Answer {
 use Answer::{Repeats, Says, Works};
 
 /// By the tool whose habit it is.
-const LINES: [(&str, Answer); 165] = [
+const LINES: [(&str, Answer); 176] = [
     // Help.
     ("help", Works),
     ("help list", Works),
@@ -178,6 +178,17 @@ const LINES: [(&str, Answer); 165] = [
     ("--limit -1", Says("no option takes -1")),
     ("--older-than -5m", Says("no option takes -5m")),
     ("--numeric-ports", Says("leave it out")),
+    ("::1", Says("`--peer ::1`")),
+    ("localhost", Says("`dst localhost`")),
+    ("localhost:8080", Says("`dst localhost:8080`")),
+    ("nginx.service", Says("`unit = nginx.service`")),
+    ("net:[4026531833]", Says("`-N net:[4026531833]`")),
+    ("--interface eth0", Says("`dev lo`")),
+    ("--exclude listen", Says("`exclude listen`")),
+    ("growth", Says("`closewait --for 10s`")),
+    ("--growth", Says("`closewait --for 10s`")),
+    ("--diff", Says("`closewait diff EARLIER LATER`")),
+    ("leaks", Says("`closewait` alone")),
     ("lsit", Says("`closewait list`")),
     // Values of options.
     ("--port http,8000-8099,:443", Works),

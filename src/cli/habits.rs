@@ -15,6 +15,8 @@ const WHOLE: &str = "every socket is on one line; `-W` keeps all columns";
 const FAMILY: &str = "write `-4` for IPv4, `-6` for IPv6";
 const TABLES: &str = "write `-t` for TCP, `-u` for UDP, `-tu` for both";
 const FORM: &str = "write `--json`, `--jsonl`, `--csv` or `--prometheus`";
+const GROWTH: &str = "two readings show what grows: `closewait --for 10s`";
+const COMPARE: &str = "write `closewait diff EARLIER LATER`";
 const LIST: &str = "write `closewait list`";
 
 /// Letters, and what to type instead of each.
@@ -54,7 +56,7 @@ const LETTERS: [(&str, &str); 17] = [
 ];
 
 /// Long options, and what to type instead of each.
-const LONG: [(&str, &str); 35] = [
+const LONG: [(&str, &str); 39] = [
     ("summary stats statistics", SUMMARY),
     (
         "count",
@@ -94,6 +96,10 @@ const LONG: [(&str, &str); 35] = [
         "filter",
         "write the filter itself: `closewait state close-wait`",
     ),
+    ("interface iface dev", "write a filter: `dev lo`"),
+    ("exclude not", "write a filter: `exclude listen`"),
+    ("growth rate delta trend", GROWTH),
+    ("diff compare", COMPARE),
     ("family", FAMILY),
     ("query socket sockets protocol", TABLES),
     ("namespace", "write `-N NAME`, or `-A` for all of them"),
@@ -126,7 +132,7 @@ const LONG: [(&str, &str); 35] = [
 ];
 
 /// Words that stand where a command or a filter is expected.
-const WORDS: [(&str, &str); 15] = [
+const WORDS: [(&str, &str); 17] = [
     ("json jsonl csv prometheus", FORM),
     ("yaml", "closewait prints no YAML; write `--json`"),
     ("wide", "write `-W`"),
@@ -146,7 +152,12 @@ const WORDS: [(&str, &str); 15] = [
         "why describe info doc docs man manual",
         "write `closewait explain never-closed`, or `closewait man` for the manual page",
     ),
-    ("compare", "write `closewait diff EARLIER LATER`"),
+    ("compare", COMPARE),
+    ("grow growth growing rate trend", GROWTH),
+    (
+        "leak leaks findings problems",
+        "`closewait` alone shows findings",
+    ),
     ("states", "write `--by state`"),
     ("ports", "write `--by port`"),
     ("processes programs apps", "write `--by program`"),

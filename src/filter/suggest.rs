@@ -1,5 +1,7 @@
 //! Hints for a word that begins no condition.
 
+use std::net::Ipv6Addr;
+
 use super::error::Problem;
 use super::key::KEYS;
 use super::lexer::Word;
@@ -45,6 +47,11 @@ fn condition(text: &str) -> Option<String> {
         }
         _ if is_number => format!("pid = {text}"),
         _ if port.parse::<u16>().is_ok() => format!("port = {text}"),
+        // In ss, the part after the last colon would be a port.
+        _ if text.parse::<Ipv6Addr>().is_ok() => format!("--peer {text}"),
+        _ if text.ends_with(".service") => format!("unit = {text}"),
+        _ if text.starts_with("net:[") => format!("-N {text}"),
+        _ if host == "localhost" && end.parse::<u16>().is_ok() => format!("dst {text}"),
         _ if is_host || text.parse::<Network>().is_ok() => format!("dst {text}"),
         "peer" | "host" | "remote" => "dst HOST".to_owned(),
         "local" => "src HOST".to_owned(),

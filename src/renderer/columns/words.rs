@@ -61,8 +61,8 @@ impl Column {
                 "Age",
                 "time in CLOSE_WAIT, otherwise idle time: = exact, ≥ lower bound, or a range",
             ),
-            Column::IdleAtLeast => ("idle_at_least_ms", "Idle≥", "lower bound of the age"),
-            Column::IdleAtMost => ("idle_at_most_ms", "Idle≤", "upper bound of the age"),
+            Column::IdleAtLeast => ("idle_at_least_ms", "Age≥", "lower bound of the age"),
+            Column::IdleAtMost => ("idle_at_most_ms", "Age≤", "upper bound of the age"),
             Column::Cause => ("cause", "Cause", "why it is in CLOSE_WAIT"),
             Column::Timer => (
                 "timer",
