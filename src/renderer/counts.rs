@@ -6,9 +6,10 @@ use rustc_hash::FxHashMap;
 
 use crate::classifier::Report;
 use crate::classifier::diff::{self, Change, Diff};
+use crate::classifier::growth::Growth;
 use crate::classifier::tally::{Dimension, Line, Value, ValueText, tally};
 use crate::model::Name;
-use crate::renderer::since::Since;
+use crate::renderer::since::{Latest, Since};
 use crate::renderer::style;
 use crate::renderer::table::{Align, Column, Cut, Narrow, When};
 
@@ -53,6 +54,8 @@ pub struct CountsGrowth {
     pub(super) total: Change,
     /// By the values of a line.
     changes: FxHashMap<Vec<ValueText>, Change>,
+    /// The same since the reading before, with its total, if there are several.
+    latest: Option<(FxHashMap<Vec<ValueText>, Change>, Change)>,
     /// The lines that only the earlier reading has.
     pub(super) gone: Vec<diff::Line>,
 }
@@ -88,13 +91,29 @@ impl<'a> Counts<'a> {
 
     /// How a line grew; `None` after one reading.
     pub(super) fn change(&self, line: &Line) -> Option<Change> {
-        let texts = line
-            .values
-            .iter()
-            .map(|value| value.text(self.report.snapshot));
-        let texts: Vec<ValueText> = texts.collect();
         let growth = self.growth.as_ref()?;
-        Some(growth.changes.get(&texts).copied().unwrap_or_default())
+        let change = growth.changes.get(&self.texts(line));
+        Some(change.copied().unwrap_or_default())
+    }
+
+    /// How a line grew since the reading before; `None` if there is no such reading.
+    pub(super) fn latest(&self, values: &[ValueText]) -> Option<Change> {
+        let (changes, _) = self.growth.as_ref()?.latest.as_ref()?;
+        Some(changes.get(values).copied().unwrap_or_default())
+    }
+
+    /// How all of them grew since the reading before.
+    pub(super) fn latest_total(&self) -> Option<Change> {
+        let (_, total) = self.growth.as_ref()?.latest.as_ref()?;
+        Some(*total)
+    }
+
+    /// The values of a line, comparable with those of other readings.
+    pub(super) fn texts(&self, line: &Line) -> Vec<ValueText> {
+        let values = line.values.iter();
+        values
+            .map(|value| value.text(self.report.snapshot))
+            .collect()
     }
 
     /// The part of all selected sockets, from 0 to 1.
@@ -118,17 +137,25 @@ impl<'a> Counts<'a> {
 
 impl CountsGrowth {
     fn of(report: &Report<'_>, since: Since<'_>, by: &By) -> CountsGrowth {
-        let Since { growth, before } = since;
-        let lines = diff::of_tally(before, report, &by.dimensions, growth.all);
+        let lines = |before, growth: &Growth| {
+            diff::of_tally(before, report, &by.dimensions, growth.all).into_iter()
+        };
+        let by_values = |lines: Vec<diff::Line>| {
+            let lines = lines.into_iter().map(|line| (line.values, line.change));
+            lines.collect::<FxHashMap<_, _>>()
+        };
+        let Since { growth, before, .. } = since;
         let (there, gone): (Vec<_>, Vec<_>) =
-            lines.into_iter().partition(|line| line.change.after() > 0);
+            lines(before, growth).partition(|line| line.change.after() > 0);
+        let latest = since.latest.map(|Latest { growth, before }| {
+            let lines = lines(before, growth).collect();
+            (by_values(lines), growth.total)
+        });
         CountsGrowth {
             between_ms: growth.between_ms,
             total: growth.total,
-            changes: there
-                .into_iter()
-                .map(|line| (line.values, line.change))
-                .collect(),
+            changes: by_values(there),
+            latest,
             gone,
         }
     }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use crate::classifier::change::{Change, SetGrowth};
 use crate::classifier::group::Group;
 use crate::classifier::growth::{Growth, Identity};
-use crate::renderer::since::Since;
+use crate::renderer::since::{Latest, Since};
 use crate::renderer::style::{Look, NO_MARK};
 use crate::renderer::units::{self, plural};
 use crate::renderer::{frame, names};
@@ -38,6 +38,20 @@ fn counts(change: &Change, between_ms: u64) -> String {
     let (new, gone) = (units::count(change.new), units::count(change.gone));
     format!("{new} new, {gone} gone in {}", apart(between_ms))
 }
+
+/// What came and went since the reading before, in a table: `+3`, `-1`, `+3 -1`, `0`.
+pub(in crate::renderer) fn latest(change: &Change) -> String {
+    let (new, gone) = (units::count(change.new), units::count(change.gone));
+    match (change.new, change.gone) {
+        (0, 0) => "0".to_owned(),
+        (_, 0) => format!("+{new}"),
+        (0, _) => format!("-{gone}"),
+        _ => format!("+{new} -{gone}"),
+    }
+}
+
+/// The heading of [`latest`].
+pub(in crate::renderer) const LATEST: &str = "Latest";
 
 /// The time between readings: `10s`, `3m`, or `1.5s` if it is short.
 fn apart(milliseconds: u64) -> String {
@@ -80,13 +94,20 @@ pub(in crate::renderer) fn header(
     look: Look,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let Some(Since { growth, .. }) = since else {
+    let Some(Since { growth, latest, .. }) = since else {
         return Ok(());
     };
-    let between = apart(growth.between_ms);
     let Change { new, gone, .. } = growth.total;
     let (s, new, gone) = (plural(new), units::count(new), units::count(gone));
-    let line = format!("2 readings {between} apart: {new} new socket{s}, {gone} gone");
+    let all = format!("{new} new socket{s}, {gone} gone");
+    let between = apart(growth.between_ms);
+    let line = match latest {
+        None => format!("2 readings {between} apart: {all}"),
+        Some(Latest { growth, .. }) => {
+            let latest = counts(&growth.total, growth.between_ms);
+            format!("in {between}: {all}; since the last reading: {latest}")
+        }
+    };
     frame::write_wrapped(&line, look.width, 0, out)?;
     for note in notes(growth) {
         frame::write_wrapped(&note, look.width, 0, out)?;
@@ -134,7 +155,7 @@ pub(in crate::renderer) fn gone(
     look: Look,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let Some(Since { growth, before }) = since else {
+    let Some(Since { growth, before, .. }) = since else {
         return Ok(());
     };
     let groups = &growth.gone_groups;

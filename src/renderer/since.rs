@@ -8,4 +8,13 @@ use crate::classifier::growth::Growth;
 pub struct Since<'a> {
     pub growth: &'a Growth,
     pub before: &'a Report<'a>,
+    /// Of several readings, what grew since the one before.
+    pub latest: Option<Latest<'a>>,
+}
+
+/// What grew since the reading before, and that reading.
+#[derive(Clone, Copy)]
+pub struct Latest<'a> {
+    pub growth: &'a Growth,
+    pub before: &'a Report<'a>,
 }

@@ -11,13 +11,13 @@ use crate::check::stopped_asleep;
 use crate::lab::{Lab, closewait, sockets_of};
 
 /// A server in this process that never closes what it accepts.
-struct Leak {
+pub struct Leak {
     listener: TcpListener,
     kept: Vec<TcpStream>,
 }
 
 impl Leak {
-    fn new(lab: &Lab, sockets: usize) -> Leak {
+    pub fn new(lab: &Lab, sockets: usize) -> Leak {
         lab.enter();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let kept = Vec::new();
@@ -26,11 +26,11 @@ impl Leak {
         leak
     }
 
-    fn port(&self) -> u16 {
+    pub fn port(&self) -> u16 {
         self.listener.local_addr().unwrap().port()
     }
 
-    fn grow(&mut self, sockets: usize) {
+    pub fn grow(&mut self, sockets: usize) {
         for _ in 0..sockets {
             let client = TcpStream::connect(("127.0.0.1", self.port())).unwrap();
             let (accepted, _) = self.listener.accept().unwrap();

@@ -1,7 +1,7 @@
 //! `closewait watch`: readings in a pipe, and a page drawn in place on a terminal.
 
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -12,6 +12,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::Value;
 
+use crate::growth::Leak;
 use crate::lab::{Lab, closewait, until};
 
 #[test]
@@ -41,6 +42,41 @@ fn in_a_pipe_each_reading_is_a_document() {
         "{text}"
     );
     assert!(!text.contains('\x1b'), "{text}");
+}
+
+#[test]
+fn each_reading_has_what_grew_since_the_first() {
+    let lab = Lab::new();
+    let mut leak = Leak::new(&lab, 3);
+    let port = leak.port().to_string();
+    let mut watch = Command::new(closewait())
+        .args([
+            "watch", "0.3", "4", "--jsonl", "--grace", "0", "--sample", "0",
+        ])
+        .args(["--state", "close-wait", "--port", &port])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let mut next = || parsed(&lines.next().unwrap().unwrap());
+    let first = next();
+    assert!(first.get("growth").is_none(), "{first}");
+    let sockets = |reading: &Value| reading["groups"][0]["sockets"].as_u64().unwrap();
+    let mut last = sockets(&first);
+    for _ in 0..3 {
+        leak.grow(2);
+        let reading = next();
+        last = sockets(&reading);
+        let growth = &reading["groups"][0]["growth"];
+        assert_eq!(growth["new"], last - sockets(&first), "{reading}");
+        assert_eq!(
+            (&growth["gone"], &growth["still"]),
+            (&0.into(), &sockets(&first).into())
+        );
+        assert_eq!(reading["findings"][0]["growth"]["new"], growth["new"]);
+    }
+    assert!(last > sockets(&first));
+    assert!(watch.wait().unwrap().success());
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use closewait::classifier::change::Change;
 use closewait::classifier::{classify, growth};
-use closewait::model::{Charset, Endpoint, Gap, GapKind, Snapshot, State};
-use closewait::renderer::{self, Since};
+use closewait::model::{Charset, Endpoint, Gap, GapKind, Snapshot, Socket, State};
+use closewait::renderer::{self, Latest, Since};
 use serde_json::Value;
 
 use super::{ELAPSED, check, evidence, findings, from_text, planned, whole};
@@ -51,6 +51,17 @@ fn before() -> Snapshot {
 
 /// What a command line prints of two readings.
 fn grown(before: &Snapshot, after: &Snapshot, width: Option<usize>, command: &str) -> String {
+    grown_since(before, None, after, width, command)
+}
+
+/// The same with a reading in between, 2 s before the last.
+fn grown_since(
+    before: &Snapshot,
+    between: Option<&Snapshot>,
+    after: &Snapshot,
+    width: Option<usize>,
+    command: &str,
+) -> String {
     let plan = planned(Charset::Utf8, width, command);
     let mut before = classify(before, &plan.rules);
     let mut report = classify(after, &plan.rules);
@@ -61,9 +72,13 @@ fn grown(before: &Snapshot, after: &Snapshot, width: Option<usize>, command: &st
         let of_set = growth.of_set(&finding.set);
         finding.growth = (of_set.change != Change::default()).then_some(of_set);
     }
+    let between = between.map(|between| classify(between, &plan.rules));
+    let latest = (between.as_ref())
+        .map(|between| (growth::between(between, &report, 2_000, false), between));
     let since = Some(Since {
         growth: &growth,
         before: &before,
+        latest: (latest.as_ref()).map(|(growth, before)| Latest { growth, before }),
     });
     let mut out = Vec::new();
     renderer::render(&report, &found, since, &plan.view, ELAPSED, &mut out).unwrap();
@@ -94,6 +109,38 @@ fn two_readings_on_terminals_and_in_a_pipe() {
         "growth-by-csv",
         &shown(None, "--by state,port state close-wait --csv"),
     );
+}
+
+#[test]
+fn of_several_readings_the_latest_change_is_shown_too() {
+    let (before, after) = (before(), whole());
+    // Since then, one socket of the leak has come and one of another service has gone.
+    let mut between = after.clone();
+    let of = |port| {
+        let is_meant =
+            move |socket: &&Socket| socket.state == State::CloseWait && socket.local.port == port;
+        after.sockets.iter().find(is_meant).cloned().unwrap()
+    };
+    let new = of(8080);
+    between.sockets.retain(|socket| socket.cookie != new.cookie);
+    let mut gone = of(8082);
+    gone.cookie = std::num::NonZeroU64::new(1 << 42);
+    between.sockets.push(gone);
+    let shown = |width, command: &str| {
+        let command = format!("{command} --for 10s --findings 1 --color never");
+        grown_since(&before, Some(&between), &after, Some(width), &command)
+    };
+    check("latest-80", &shown(80, ""));
+    check("latest-160", &shown(160, ""));
+    let by = "--by state,program,port state close-wait";
+    let text = grown_since(
+        &before,
+        Some(&between),
+        &after,
+        Some(80),
+        &format!("{by} --for 10s"),
+    );
+    check("latest-by", &text);
 }
 
 #[test]

@@ -53,7 +53,7 @@ pub(super) fn page(
 /// The columns of CSV: the usual ones, and those that options add.
 fn usual_of_csv(ask: &Ask) -> Vec<Column> {
     let mut columns = csv::USUAL.to_vec();
-    if ask.twice.between.is_some() {
+    if ask.compares() {
         columns.push(Column::Change);
     }
     if ask.details.extend {
@@ -142,7 +142,7 @@ fn usual(ask: &Ask, several_namespaces: bool) -> Vec<Column> {
         Column::Age,
         Column::Cause,
     ]);
-    if ask.twice.between.is_some() {
+    if ask.compares() {
         columns.push(Column::Change);
     }
     if ask.details.extend {

@@ -21,7 +21,7 @@ pub(super) use self::run::{name, report_gaps, report_the_rest};
 pub(super) use self::selection::Words;
 use self::selection::{families, filter, protocols, selection};
 pub use self::source::Source;
-pub(super) use self::twice::Reading;
+pub(super) use self::twice::{Reading, add_growth};
 use super::UsageError;
 use crate::classifier::Rules;
 use crate::classifier::age::Sightings;
@@ -106,6 +106,8 @@ pub(super) struct Ask {
     pub host: Host,
     pub recorded: Recorded,
     pub twice: Twice,
+    /// Readings follow each other.
+    pub repeated: bool,
     pub owners: Owners,
     pub evidence: Evidence,
     pub grace: Grace,
@@ -119,6 +121,13 @@ pub(super) struct Ask {
     pub findings: Findings,
     pub quiet: Quiet,
     pub report: Report,
+}
+
+impl Ask {
+    /// Whether rows are compared with those of an earlier reading.
+    fn compares(&self) -> bool {
+        self.repeated || self.twice.between.is_some()
+    }
 }
 
 impl From<Common> for Ask {

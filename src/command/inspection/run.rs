@@ -80,7 +80,11 @@ fn inspect(
         add_growth(growth, &mut findings);
     }
     let since = growth.as_ref().zip(before.as_ref());
-    let since = since.map(|(growth, before)| Since { growth, before });
+    let since = since.map(|(growth, before)| Since {
+        growth,
+        before,
+        latest: None,
+    });
     let named = plan.naming.map(|naming| name(naming, plan, &mut report));
     renderer::render(&report, &findings, since, &plan.view, start.elapsed(), out)
         .and_then(|()| out.flush())

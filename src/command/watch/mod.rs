@@ -12,13 +12,13 @@ use super::inspection::{Ask, Asked, Inspection, Wanted};
 use crate::classifier::tally::Dimension;
 use crate::cli::judgement::{Grace, Severity};
 use crate::cli::letters::{Details, Letters};
-use crate::cli::output::{Counted, Form, Order, Printed, Resolved};
+use crate::cli::output::{Counted, Findings, Form, Order, Printed, Resolved};
 use crate::cli::reading::{Evidence, Host, Owners, Report};
 use crate::cli::selection::{Selection, Words};
 use crate::env::Terminal;
 use crate::filter::duration;
 use crate::renderer::counts::By;
-use crate::renderer::{Format, Page};
+use crate::renderer::{Format, Page, Shown};
 
 /// The usual interval: long enough to read the screen.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -44,6 +44,8 @@ pub struct Options {
     pub form: Form,
     #[command(flatten)]
     pub counted: Counted,
+    #[command(flatten)]
+    pub findings: Findings,
     #[command(flatten)]
     pub details: Details,
     #[command(flatten)]
@@ -118,8 +120,18 @@ impl Watch {
                 ..Form::default()
             };
         }
+        ask.repeated = true;
         let owners = !ask.owners.no_owners;
-        let inspection = Asked::read(ask)?.inspection(page, terminal)?;
+        let is_brief = ask.findings.in_full.is_none() && ask.report.verbose == 0;
+        let mut inspection = Asked::read(ask)?.inspection(page, terminal)?;
+        if is_brief && inspection.view.look.terminal {
+            // One line each: what matters is how they grow.
+            inspection.view.findings = Shown {
+                in_full: Some(0),
+                rows: None,
+                ..inspection.view.findings
+            };
+        }
         let by = match &inspection.view.page {
             Page::Tally(by) => by.clone(),
             _ => By {
@@ -218,6 +230,7 @@ impl From<Options> for Ask {
             selection,
             form,
             counted,
+            findings,
             details,
             order,
             printed,
@@ -235,6 +248,7 @@ impl From<Options> for Ask {
             selection,
             form,
             counted,
+            findings,
             details,
             order,
             printed,

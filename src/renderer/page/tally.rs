@@ -37,37 +37,59 @@ const GROWTH: [&str; 3] = ["New", "Gone", "Per min"];
 fn table(counts: &Counts<'_>, view: &View, heading: bool, out: &mut impl Write) -> io::Result<()> {
     // If each line is of one state, the colour shows CLOSE_WAIT.
     let by_state = counts.dimensions.contains(&Dimension::State);
-    let counted = if by_state { &NUMBERS[..2] } else { &NUMBERS };
-    let grown = counts.growth.as_ref().map_or(&[][..], |_| &GROWTH);
-    let with_numbers =
-        |mut cells: Vec<String>, sockets: u64, close_wait: u64, change: Option<Change>| {
-            let share = percent(counts.share(sockets));
-            let all = [units::count(sockets), share, units::count(close_wait)];
-            cells.extend(all.into_iter().take(counted.len()));
-            cells.extend(changes(counts, change).into_iter().flatten());
-            cells
-        };
+    let mut headings = NUMBERS[..if by_state { 2 } else { 3 }].to_vec();
+    let counted = headings.len();
+    if counts.growth.is_some() {
+        headings.extend(GROWTH);
+    }
+    if counts.latest_total().is_some() {
+        headings.push(growth::LATEST);
+    }
+    let with_numbers = |mut cells: Vec<String>, sockets, close_wait, change: Changes| {
+        let share = percent(counts.share(sockets));
+        let all = [units::count(sockets), share, units::count(close_wait)];
+        cells.extend(all.into_iter().take(counted));
+        cells.extend(changes(counts, change.all).into_iter().flatten());
+        cells.extend(change.latest.as_ref().map(growth::latest));
+        cells
+    };
     let rows = counts.lines.iter().map(|line| {
         let cells = line.values.iter().map(|value| counts.cell(value)).collect();
-        let change = counts.change(line);
+        let change = Changes {
+            all: counts.change(line),
+            latest: counts.latest(&counts.texts(line)),
+        };
         let cells = with_numbers(cells, line.sockets, line.close_wait, change);
         (cells, line.close_wait > 0)
     });
     let gone = counts.growth.iter().flat_map(|growth| &growth.gone);
     let gone = gone.map(|line| {
         let cells = line.values.iter().map(counts::cell).collect();
-        (with_numbers(cells, 0, 0, Some(line.change)), false)
+        let change = Changes {
+            all: Some(line.change),
+            latest: counts.latest(&line.values),
+        };
+        (with_numbers(cells, 0, 0, change), false)
     });
     let close_wait = counts.report.states.of(State::CloseWait).unwrap_or(0);
     let total = counts::total(counts.dimensions);
-    let change = counts.growth.as_ref().map(|growth| growth.total);
+    let change = Changes {
+        all: counts.growth.as_ref().map(|growth| growth.total),
+        latest: counts.latest_total(),
+    };
     let grid = Grid {
-        columns: counts::columns(counts.dimensions, &[counted, grown].concat()),
+        columns: counts::columns(counts.dimensions, &headings),
         rows: rows.chain(gone).collect(),
         note: left_out(counts),
         total: Some(with_numbers(total, counts.total, close_wait, change)),
     };
     grid.write(view.look, heading, out)
+}
+
+/// How a line changed since the first reading, and since the one before.
+struct Changes {
+    all: Option<Change>,
+    latest: Option<Change>,
 }
 
 /// The cells of a change, after two readings.

@@ -11,7 +11,7 @@ use crate::renderer::view::View;
 use crate::renderer::{columns, growth, names, order, style, units};
 
 /// The columns.
-const COLUMNS: [(&str, Align); 11] = [
+const COLUMNS: [(&str, Align); 12] = [
     ("State", Align::Left),
     ("Side", Align::Left),
     ("Service", Align::Left),
@@ -20,18 +20,19 @@ const COLUMNS: [(&str, Align); 11] = [
     ("Sockets", Align::Right),
     ("New/gone", Align::Right),
     ("Per min", Align::Right),
+    (growth::LATEST, Align::Right),
     ("Recv-Q 0/1/+", Align::Right),
     ("Age p50/max", Align::Right),
     ("Max age", Align::Right),
 ];
 /// Its position.
-const MAX_AGE: usize = 10;
+const MAX_AGE: usize = 11;
 /// The most columns of a namespace's name.
 const NETNS_MOST: usize = 24;
 
 /// The columns, and how a narrow terminal narrows them. Without the side, the service shows it (`:80`,
 /// `to …`).
-fn layout(several_namespaces: bool, two_readings: bool) -> Vec<Column> {
+fn layout(several_namespaces: bool, since: Option<Since<'_>>) -> Vec<Column> {
     let cut = |least, by| Narrow::Cut(Cut { least, by });
     let mut columns = COLUMNS.map(|(heading, align)| Column::new(heading, align));
     let [
@@ -43,6 +44,7 @@ fn layout(several_namespaces: bool, two_readings: bool) -> Vec<Column> {
         _,
         changes,
         rate,
+        latest,
         recv_q,
         age,
         max_age,
@@ -64,7 +66,8 @@ fn layout(several_namespaces: bool, two_readings: bool) -> Vec<Column> {
     step(recv_q, 4, Narrow::Drop);
     step(netns, 5, cut(10, style::cut_namespace));
     netns.is_spare = !several_namespaces;
-    (changes.is_spare, rate.is_spare) = (!two_readings, !two_readings);
+    (changes.is_spare, rate.is_spare) = (since.is_none(), since.is_none());
+    latest.is_spare = since.is_none_or(|since| since.latest.is_none());
     max_age.is_spare = true;
     columns.into()
 }
@@ -86,7 +89,7 @@ pub fn table(
         (cells, group.state == State::CloseWait)
     };
     let grid = Grid {
-        columns: layout(report.snapshot.only_namespace().is_none(), since.is_some()),
+        columns: layout(report.snapshot.only_namespace().is_none(), since),
         rows: groups.iter().map(row).collect(),
         note: units::more(all - groups.len(), "group"),
         total: None,
@@ -95,8 +98,8 @@ pub fn table(
     grid.write(view.look, true, out)
 }
 
-fn cells(report: &Report<'_>, since: Option<Since<'_>>, group: &Group) -> [String; 11] {
-    let [changes, rate] = growth_of(since, group);
+fn cells(report: &Report<'_>, since: Option<Since<'_>>, group: &Group) -> [String; 12] {
+    let [changes, rate, latest] = growth_of(since, group);
     let protocol = match group.protocol {
         Protocol::Tcp | Protocol::Subflow => "",
         Protocol::Mptcp => " mptcp",
@@ -133,18 +136,25 @@ fn cells(report: &Report<'_>, since: Option<Since<'_>>, group: &Group) -> [Strin
         units::count(group.sockets),
         changes,
         rate,
+        latest,
         queue,
         age,
         max_age,
     ]
 }
 
-/// How many sockets of the group are new and gone, and the growth per minute.
-fn growth_of(since: Option<Since<'_>>, group: &Group) -> [String; 2] {
-    let Some(Since { growth, .. }) = since else {
+/// How many sockets of the group are new and gone, the growth per minute, and the change since the
+/// reading before.
+fn growth_of(since: Option<Since<'_>>, group: &Group) -> [String; 3] {
+    let Some(Since { growth, latest, .. }) = since else {
         return Default::default();
     };
     let change = growth.of_group(group);
     let changes = format!("{}/{}", units::count(change.new), units::count(change.gone));
-    [changes, growth::rate_of(&change, growth.between_ms)]
+    let latest = latest.map(|latest| growth::latest(&latest.growth.of_group(group)));
+    [
+        changes,
+        growth::rate_of(&change, growth.between_ms),
+        latest.unwrap_or_default(),
+    ]
 }
