@@ -795,7 +795,7 @@ fn no_line_is_wider_than_the_terminal() {
         "--sort=-recvq",
     ];
     for snapshot in [whole(), from_text(), unprivileged()] {
-        for width in [80, 100, 160] {
+        for width in [60, 80, 100, 160] {
             for view in views {
                 let command = format!("{view} --color never");
                 let text = rendered(&snapshot, Some(width), &command);
@@ -803,6 +803,49 @@ fn no_line_is_wider_than_the_terminal() {
                     assert!(line.width() <= width, "{command}, {width}: {line:?}");
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn the_worst_finding_fits_the_rows_above_the_prompt_whatever_else_there_is() {
+    let snapshots = [whole(), from_text(), unprivileged(), in_two_namespaces()];
+    for snapshot in snapshots {
+        let document = rendered(&snapshot, None, "-A --json");
+        let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+        let worst = &document["findings"][0];
+        let steps = worst["next_steps"].as_array().unwrap().len();
+        let facts = worst["evidence"].as_array().unwrap().len();
+        for (width, rows) in [
+            (80, 24),
+            (80, 30),
+            (80, 100),
+            (120, 24),
+            (160, 24),
+            (160, 60),
+        ] {
+            let mut plan = planned(Charset::Utf8, Some(width), "-A --color never");
+            plan.view.findings.rows = Some(rows);
+            let report = classifier::classify(&snapshot, &plan.rules);
+            let findings = findings(&report, &plan, &evidence());
+            let mut out = Vec::new();
+            renderer::render(&report, &findings, None, &plan.view, ELAPSED, &mut out).unwrap();
+            let text = String::from_utf8(out).unwrap();
+            let lines: Vec<&str> = text.lines().collect();
+            let seen = &lines[lines.len().saturating_sub(rows - 1)..];
+            let start = |start: &str| seen.iter().filter(|line| line.starts_with(start)).count();
+            let severity = worst["severity"].as_str().unwrap().to_uppercase();
+            let (cause, summary) = (&worst["cause"], worst["summary"].as_str().unwrap());
+            let headline = format!("{severity} {}: {}", cause.as_str().unwrap(), &summary[..12]);
+            let is_headline = |line: &&str| line.contains(&headline);
+            assert!(seen.iter().any(is_headline), "{width}x{rows}: {text}");
+            assert_eq!(start("    → "), steps, "{width}x{rows}: {text}");
+            assert!(start("    · ") >= 3, "{width}x{rows}: {text}");
+            if rows == 100 {
+                assert_eq!(start("    · "), facts, "{text}");
+            }
+            // Some of the others are visible, too.
+            assert!(start("  INFO ") >= 3, "{width}x{rows}: {text}");
         }
     }
 }

@@ -72,7 +72,7 @@ pub struct Findings {
     #[arg(
         long = "findings",
         value_name = "N",
-        value_parser = number,
+        value_parser = rows,
         conflicts_with_all = ["form", "by"],
         help_heading = "Output"
     )]

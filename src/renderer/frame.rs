@@ -23,12 +23,14 @@ pub(in crate::renderer) fn header(
     let time = units::clock(snapshot.taken_at_ns);
     let host = &snapshot.host.name;
     let netns = namespace(snapshot);
-    let title = look.paint(Role::Heading, format_args!("closewait on {host}"));
-    writeln!(
-        out,
-        "{title}  {}",
-        look.paint(Role::Quiet, format_args!("{netns}, {time} UTC"))
-    )?;
+    let title = format!("closewait on {host}");
+    let place = format!("{netns}, {time} UTC");
+    let fits = look
+        .width
+        .is_none_or(|width| title.width() + 2 + place.width() <= width);
+    let between = if fits { "  " } else { "\n" };
+    let place = look.paint(Role::Quiet, place);
+    writeln!(out, "{}{between}{place}", look.paint(Role::Heading, title))?;
     let sockets = sockets(report);
     let processes = processes(snapshot);
     let source = match snapshot.source() {
@@ -40,13 +42,11 @@ pub(in crate::renderer) fn header(
     } else {
         ""
     };
-    writeln!(
-        out,
-        "{recorded}{sockets} · {processes} · {source} · {}",
-        units::duration(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
-    )?;
+    let elapsed = units::duration(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
+    let read = format!("{recorded}{sockets} · {processes} · {source} · {elapsed}");
+    write_wrapped(&read, look.width, 0, out)?;
     if let Some(selection) = &view.selection {
-        writeln!(out, "selected: {selection}")?;
+        write_wrapped(&format!("selected: {selection}"), look.width, 0, out)?;
     }
     if let Some(others) = report.not_looked_at() {
         write_wrapped(&others.to_string(), look.width, 0, out)?;

@@ -11,8 +11,6 @@ use crate::renderer::style::{Look, NO_MARK, Role};
 use crate::renderer::units;
 use crate::renderer::view::View;
 
-/// At most this many facts of a finding that is fitted to the screen.
-const FACTS: usize = 6;
 /// So many facts are shown even if what is above the findings scrolls away for it, and so many
 /// findings in short form are kept visible beside them.
 const FACTS_KEPT: usize = 3;
@@ -116,7 +114,7 @@ impl LeftOut {
         let kept = count(facts.get(..FACTS_KEPT).unwrap_or(facts));
         let beside = room.saturating_sub(short.min(SHORT_KEPT));
         let room = room.saturating_sub(above + short).max(kept.min(beside));
-        let mut facts = whole(facts, room).min(FACTS);
+        let mut facts = whole(facts, room);
         let left = block.evidence.get(facts..).unwrap_or_default();
         if self.findings + self.steps == 0 && count(left) == 1 {
             // The line that reports it would take its place.
