@@ -133,7 +133,7 @@ fn kill(report: &Report<'_>, finding: &Finding) -> Option<Step> {
     }
     let place = Place::new(report, finding, *set.by_weight.first()?);
     let step = place.network(Tool::Ss, &format!("-K -t state close-wait '{filter}'"));
-    let words = "ends the connections, frees no descriptor; needs CONFIG_INET_DIAG_DESTROY";
+    let words = "ends connections, frees no descriptor; needs CONFIG_INET_DIAG_DESTROY";
     let step = step.with(words);
     Some(match place.enter_network().is_empty() {
         true => place.as_root(step),
