@@ -28,7 +28,7 @@ pub use crate::renderer::findings::backends::silent;
 pub use crate::renderer::findings::evidence::evidence;
 pub use crate::renderer::findings::meaning::meaning;
 pub use crate::renderer::findings::steps::{Step, next_steps, steps};
-pub use crate::renderer::findings::summary::{brief, place, summary};
+pub use crate::renderer::findings::summary::{brief, place, subject, summary};
 use crate::renderer::frame;
 use crate::renderer::style::{Look, MARK, NO_MARK, Role};
 

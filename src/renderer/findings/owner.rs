@@ -15,6 +15,25 @@ const EXAMPLES: usize = 3;
 /// `java[1234]`, `python3[7] +3 (app.py, shop.service)`, `python3[7] (app.py) +3` if the others may run
 /// something else.
 pub(super) fn owner(report: &Report<'_>, finding: &Finding) -> String {
+    identified(report, finding, words)
+}
+
+/// The same without the directory of what an interpreter runs.
+pub(super) fn short_owner(report: &Report<'_>, finding: &Finding) -> String {
+    identified(report, finding, |identity| {
+        let words = words(identity);
+        match words.rsplit_once('/') {
+            Some((_, name)) => name.to_owned(),
+            None => words,
+        }
+    })
+}
+
+fn identified(
+    report: &Report<'_>,
+    finding: &Finding,
+    words: impl Fn(&Identity) -> String,
+) -> String {
     let owner = &finding.set.owner;
     let text = match names::owner_of(report, owner).as_str() {
         "-" if owner.kind.is_none() => return "a process (owners were not read)".to_owned(),

@@ -8,7 +8,7 @@ use crate::classifier::service::Service;
 use crate::classifier::service::ServiceEnd;
 use crate::classifier::socket_set::{SocketSet, SumKey};
 use crate::model::Cause;
-use crate::renderer::findings::owner::owner;
+use crate::renderer::findings::owner::{owner, short_owner};
 use crate::renderer::findings::set::{all_half_closed, end_on, service};
 use crate::renderer::units::{self, plural};
 use crate::renderer::{growth, names};
@@ -19,7 +19,7 @@ pub fn summary(report: &Report<'_>, finding: &Finding) -> String {
     let count = units::count(set.sockets);
     let owner = owner(report, finding);
     let end = end(report, finding);
-    let age = age(set);
+    let age = age(set, "for ");
     let plural = plural(set.sockets);
     let one = match (&finding.queue, set.cause) {
         (_, Cause::DeadDescriptors) => {
@@ -82,7 +82,8 @@ pub fn brief(report: &Report<'_>, finding: &Finding) -> String {
                 false => "",
             };
             let (count, plural) = (units::count(set.sockets), plural(set.sockets));
-            format!("{count} {kind}{plural}{of} {place}{}", age(set))
+            let age = age(set, "");
+            format!("{count} {kind}{plural}{of} {place}{age}")
         }
     };
     let one = one + &growing(finding);
@@ -95,11 +96,22 @@ pub fn brief(report: &Report<'_>, finding: &Finding) -> String {
     }
 }
 
-/// Which process, and where: `python3[3225] on :8084`; `on :8084` if owners were not read.
+/// Which process, and where, short enough to begin lines with: `python3[3225] on :8084`.
+pub fn subject(report: &Report<'_>, finding: &Finding) -> String {
+    let process = finding.set.owner.pids.first();
+    match (process, finding.set.cause) {
+        (None, _) => place(report, finding),
+        (Some(pid), Cause::DeadDescriptors) => names::process(report, *pid),
+        (Some(pid), _) => format!("{} {}", names::process(report, *pid), end(report, finding)),
+    }
+}
+
+/// Which processes, and where: `python3[3225] +1 (app.py) on :8084`; `on :8084` if owners were not
+/// read.
 pub fn place(report: &Report<'_>, finding: &Finding) -> String {
     let owner = match names::owner_of(report, &finding.set.owner) {
         text if text.starts_with('?') => "a hidden process".to_owned(),
-        _ => owner(report, finding),
+        _ => short_owner(report, finding),
     };
     match finding.set.cause {
         Cause::DeadDescriptors => owner,
@@ -136,14 +148,14 @@ fn growing(finding: &Finding) -> String {
     }
 }
 
-/// `, for ≥13m`, by the median.
-fn age(set: &SocketSet) -> String {
+/// `, for ≥13m`, by the median, with the word before it.
+fn age(set: &SocketSet, word: &str) -> String {
     match set.idle {
         Some(_) if set.is_age_missing() && set.uncounted_fins > 0 => {
             ", age unknown (MPTCP)".to_owned()
         }
         Some(_) if set.is_age_missing() => ", age unknown (keepalive)".to_owned(),
-        Some(idle) => format!(", for ≥{}", units::duration(idle.p50_ms)),
+        Some(idle) => format!(", {word}≥{}", units::duration(idle.p50_ms)),
         None => String::new(),
     }
 }

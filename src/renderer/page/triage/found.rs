@@ -76,7 +76,7 @@ pub fn section(
             writeln!(out)?;
         }
         // In a pipe each line must be found by itself.
-        let subject = (!view.look.terminal).then(|| findings::place(report, finding));
+        let subject = (!view.look.terminal).then(|| findings::subject(report, finding));
         let mut block = Block::new(report, finding, subject.as_deref(), view.look);
         if let Some(rows) = view.findings.rows {
             left_out.fit(&mut block, above + 1, lines.len(), rows);
