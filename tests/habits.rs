@@ -18,7 +18,7 @@ enum Answer {
 use Answer::{Repeats, Says, Works};
 
 /// By the tool whose habit it is.
-const LINES: [(&str, Answer); 176] = [
+const LINES: [(&str, Answer); 225] = [
     // Help.
     ("help", Works),
     ("help list", Works),
@@ -73,7 +73,70 @@ const LINES: [(&str, Answer); 176] = [
     ("listen", Says("`-l` or `state listen`")),
     ("close-wait", Says("`state close-wait`")),
     ("ESTABLISHED", Says("`state ESTABLISHED`")),
-    ("state=close-wait", Says("`state = close-wait`")),
+    ("state=close-wait", Says("`state close-wait`")),
+    ("state!=listen", Says("`exclude listen`")),
+    ("state != listen", Says("`exclude listen`")),
+    ("state not listen", Says("`exclude listen`")),
+    ("state is listen", Says("`state listen`")),
+    ("foo=bar", Says("unknown condition")),
+    ("name=nginx", Says("`program = nginx`")),
+    ("name = nginx", Says("`program = nginx`")),
+    ("progam=nginx", Says("`program = nginx`")),
+    ("uid=0", Says("`user = 0`")),
+    ("program=~ngi", Says("`program '~' ngi`")),
+    ("program like ngi", Says("`program '~' ngi`")),
+    ("program /root ^ngi", Says("`program '~' ^ngi`")),
+    ("age> 5m", Says("`age gt 5m`")),
+    ("age >5m", Says("`age gt 5m`")),
+    ("age gte 5m", Says("`age ge 5m`")),
+    ("recvq >0", Says("`recvq gt 0`")),
+    ("recvq => 0", Says("`recvq ge 0`")),
+    ("sport <> :80", Says("`sport != :80`")),
+    ("port:8080", Says("`port = 8080`")),
+    ("dst != 10.0.0.5", Says("`not dst 10.0.0.5`")),
+    ("rport 80", Says("`dport = :80`")),
+    (
+        "program = nginx,python3",
+        Says("`program = nginx or program = python3`"),
+    ),
+    (
+        "program != nginx,python3",
+        Says("`program != nginx and program != python3`"),
+    ),
+    (
+        "unit = a.service,b.service",
+        Says("`unit = a.service or unit = b.service`"),
+    ),
+    (
+        "container abc,def",
+        Says("`container = abc or container = def`"),
+    ),
+    ("program ~ ^a{1,2}$", Works),
+    ("sport = :8080-8090", Says("`--port 8080-8090`")),
+    (
+        "sport = :8080-:8090",
+        Says("`sport ge :8080 and sport le :8090`"),
+    ),
+    ("--peer ::1:8443", Works),
+    ("-itcp", Says("`-t`")),
+    ("-iudp", Says("`-u`")),
+    ("-i4TCP", Says("`-t -4`")),
+    ("-i TCP:8080", Says("`-t --port 8080`")),
+    ("-i tcp", Says("`-t`")),
+    ("-tcp", Says("`--tcp`")),
+    ("-udp", Says("`--udp`")),
+    ("-state close-wait", Says("`--state close-wait`")),
+    ("-state=close-wait", Says("`--state close-wait`")),
+    ("-version", Says("`--version`")),
+    ("-help", Says("`--help`")),
+    ("-listen", Says("`--state listen`")),
+    ("-pid 1", Says("`--pid 1`")),
+    ("-port 8080", Says("`--port 8080`")),
+    ("list -json", Says("`--json`")),
+    ("-sTCP:^LISTEN", Says("`exclude LISTEN`")),
+    ("--output yaml", Says("`--json`")),
+    ("--output wide", Says("`-W`")),
+    ("--output text", Says("./text")),
     ("state = close-wait", Works),
     ("sport=:80", Says("`sport = :80`")),
     ("sport :80", Works),
@@ -164,12 +227,13 @@ const LINES: [(&str, Answer); 176] = [
     ("nginx", Says("`program = nginx`")),
     ("10.0.0.5", Says("`dst 10.0.0.5`")),
     ("10.0.0.5:8443", Says("`dst 10.0.0.5:8443`")),
-    ("peer 10.0.0.5", Says("`dst HOST`")),
+    ("peer 10.0.0.5", Says("`dst 10.0.0.5`")),
+    ("peer", Says("`dst HOST`")),
     ("age", Says("write gt and lt")),
     ("port 80,443", Says("`port = 80 or port = 443`")),
     ("sport = :80,:443", Says("`sport = :80 or sport = :443`")),
     ("port 8000-8099", Says("`--port 8000-8099`")),
-    ("dport 1-5", Says("`dport ge 1 dport le 5`")),
+    ("dport 1-5", Says("`dport ge :1 and dport le :5`")),
     ("pid 1,2", Says("`pid = 1 or pid = 2`")),
     (
         "state close-wait,estab",
@@ -232,6 +296,8 @@ fn told(code: &str) -> Option<String> {
         _ => format!("closewait list {code}"),
     };
     // These options belong to triage.
+    // The shell removes these quotes.
+    let line = line.replace("'~'", "~");
     Some(match code {
         code if code.starts_with("--by") || code == "--prometheus" => format!("closewait {code}"),
         "closewait record FILE" => "closewait record /tmp/x".to_owned(),

@@ -2,6 +2,8 @@
 //! instead. That stands in backquotes: options, filters and commands of closewait, or a command of another
 //! tool. `tests/habits.rs` runs them.
 
+use clap::Arg;
+
 use crate::model::{Cause, StateSet};
 
 /// How to repeat a reading.
@@ -218,8 +220,11 @@ fn of_whole(word: &str, next: &str) -> Option<String> {
     let value = if rest.is_empty() { next } else { rest };
     let starts = |of: fn(char) -> bool| rest.starts_with(of);
     let instead = match option {
-        "-i" if starts(|c| c.is_ascii_uppercase() || c == ':' || c == '@') => of_lsof(rest),
-        "-s" if let Some((_, state)) = rest.split_once(':') => format!("`--state {state}`"),
+        "-i" if let Some(instead) = of_lsof(rest) => instead,
+        "-s" if let Some((_, state)) = rest.split_once(':') => match state.strip_prefix('^') {
+            Some(state) => format!("`exclude {state}`"),
+            None => format!("`--state {state}`"),
+        },
         "-p" if is_number(rest) => format!("`--pid {rest}`"),
         "-o" if is_form(rest) => return Some(format!("{word}: {FORM}")),
         "-n" | "-c" | "-d" if starts(|c| c.is_ascii_digit()) => {
@@ -237,15 +242,51 @@ fn of_whole(word: &str, next: &str) -> Option<String> {
     Some(format!("for {option} {value} write {instead}"))
 }
 
-/// The options for `TCP`, `TCP:8080`, `:8080` and `@10.0.0.5` of lsof's -i.
-fn of_lsof(value: &str) -> String {
-    let protocol = if value.starts_with("UDP") { "-u" } else { "-t" };
-    let end = value.trim_start_matches(|c: char| c.is_ascii_alphanumeric());
-    match (end.strip_prefix('@'), end.strip_prefix(':')) {
-        (Some(host), _) => format!("`{protocol} --peer {host}`"),
-        (_, Some(port)) => format!("`{protocol} --port {port}`"),
-        _ => format!("`{protocol}`"),
+/// The options for `TCP`, `4TCP:8080`, `:8080` and `@10.0.0.5` of lsof's -i.
+fn of_lsof(value: &str) -> Option<String> {
+    let family = match value.chars().next()? {
+        '4' => " -4",
+        '6' => " -6",
+        _ => "",
+    };
+    let rest = value.trim_start_matches(['4', '6']);
+    let end = rest.trim_start_matches(|c: char| c.is_ascii_alphabetic());
+    let protocol = match rest.strip_suffix(end)?.to_ascii_lowercase().as_str() {
+        "udp" => "-u",
+        "tcp" => "-t",
+        "" if !end.is_empty() => "-t",
+        _ => return None,
+    };
+    let (host, port) = match (end.strip_prefix('@'), end.strip_prefix(':')) {
+        (Some(host), _) => (format!(" --peer {host}"), String::new()),
+        (_, Some(port)) => (String::new(), format!(" --port {port}")),
+        _ if end.is_empty() => (String::new(), String::new()),
+        _ => return None,
+    };
+    Some(format!("`{protocol}{family}{port}{host}`"))
+}
+
+/// What to type in place of a word with one dash that could also be read as several letters, such as
+/// `-itcp`, or `-port` before its value. `option` is the option of this name.
+pub(super) fn of_one_dash(word: &str, option: Option<&Arg>, next: Option<&str>) -> Option<String> {
+    if let Some(instead) = word.strip_prefix("-i").and_then(of_lsof) {
+        return Some(format!("for {word} write {instead}"));
     }
+    let (name, value) = match word.strip_prefix('-')?.split_once('=') {
+        Some((name, value)) => (name, Some(value)),
+        None => (word.strip_prefix('-')?, None),
+    };
+    let is_state = || name.parse::<StateSet>().is_ok();
+    let instead = match option {
+        Some(option) if option.get_action().takes_values() => {
+            format!("--{name} {}", value.or(next)?)
+        }
+        Some(_) => format!("--{name}"),
+        None if matches!(name, "help" | "version") => format!("--{name}"),
+        None if is_state() => format!("--state {name}"),
+        None => return None,
+    };
+    Some(format!("for {word} write `{instead}`, with two dashes"))
 }
 
 /// What to type in place of `-Atcp` of ss, which could also be read as four letters.
@@ -269,6 +310,7 @@ pub(super) fn of_value(option: &str, word: &str) -> Option<String> {
             "-i takes no value; write `--port {}`",
             word.trim_start_matches(':')
         )),
+        'i' => of_lsof(word).map(|instead| format!("for {option} {word} write {instead}")),
         'u' if word.contains('.') => Some(format!("-u selects UDP; write `--unit {word}`")),
         'u' if word.chars().all(is_name) && !is_number(word) => Some(format!(
             "-u selects UDP; write `--user {word}`, or `--unit {word}` for a unit"

@@ -188,10 +188,36 @@ pub fn no_value_of_other_tools(words: &[OsString], program: &Command) -> Result<
     let mut options = words
         .iter()
         .map_while(|word| word.to_str().filter(|word| *word != "--"));
-    match of_value.or_else(|| options.find_map(habits::of_tables)) {
+    let hint = of_value
+        .or_else(|| options.find_map(habits::of_tables))
+        .or_else(|| one_dash(words, program));
+    match hint {
         Some(hint) => Err(refusal(hint)),
         None => Ok(()),
     }
+}
+
+/// What to type in place of a long option with one dash. The letters after the dash may all be valid.
+fn one_dash(words: &[OsString], program: &Command) -> Option<String> {
+    let mut words = words.iter().skip(1).map(|word| word.to_str()).peekable();
+    while let Some(Some(word)) = words.next().filter(|word| *word != Some("--")) {
+        let next = words.peek().copied().flatten();
+        let name = word.strip_prefix('-').unwrap_or_default();
+        if !name.starts_with('-') && name.len() > 1 {
+            let name = name.split('=').next();
+            let option = arguments(program).find(|arg| arg.get_long() == name);
+            let value =
+                next.filter(|next| !next.starts_with('-') && !filter::begins_condition(next));
+            let hint = habits::of_one_dash(word, option, value);
+            if hint.is_some() {
+                return hint;
+            }
+        }
+        if takes_next(word, program) {
+            words.next();
+        }
+    }
+    None
 }
 
 /// A usage error of one line.

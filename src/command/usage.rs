@@ -66,10 +66,11 @@ pub enum UsageError {
         between: Duration,
         timeout: Duration,
     },
-    #[error(
-        "--output takes a file; for this form write --{form}, for a file of this name ./{form}"
-    )]
-    OutputForm { form: String },
+    #[error("--output takes a file: {hint}; for a file of this name write ./{name}")]
+    OutputForm {
+        name: &'static str,
+        hint: &'static str,
+    },
     #[error("watch {given:?}: expected seconds from 0.1 to 86400, such as 2, 0.5 or 1m")]
     WatchInterval { given: String },
     #[error("watch SECONDS {given:?}: expected how many readings, from 1")]

@@ -19,7 +19,7 @@ use std::ops::Range;
 use super::error::{ParseError, Problem};
 use super::key::{self, KEYS, Key, Operator};
 use super::lexer::{self, Word};
-use super::suggest::{several, unknown};
+use super::suggest::{self, several, unknown};
 use super::{Filter, Names, Term, operand};
 use crate::model::StateSet;
 
@@ -219,8 +219,10 @@ impl<'a> Parser<'a> {
             .find(|(name, _)| !word.quoted && *name == word.text)
             .map(|(_, key)| *key);
         let Some(key) = key else {
-            return Err(unknown(word).at(self.text, word.at.clone()));
+            let problem = self.with_meant(unknown(word), self.at);
+            return Err(problem.at(self.text, word.at.clone()));
         };
+        let start = self.at;
         self.at += 1;
         let of_key = |problem: Problem| problem.at(self.text, word.at.clone());
         if key == Key::Autobound {
@@ -232,20 +234,54 @@ impl<'a> Parser<'a> {
         if operator.is_some() {
             self.at += 1;
         }
-        let value = self.value(key)?;
+        let value = self.value(key).map_err(|error| match self.meant(start) {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        })?;
         if let Some((word, operator)) = operator
             && !key.takes(operator)
         {
-            return Err(key.refusal(&word.text).at(self.text, word.at.clone()));
+            let problem = self.with_meant(key.refusal(&word.text), start);
+            return Err(problem.at(self.text, word.at.clone()));
         }
         let operator = operator.map_or(key.implied(), |(_, operator)| operator);
+        let several =
+            || several(&word.text, operator.is_negative(), &value.text).filter(|_| !value.quoted);
+        let is_name = matches!(key, Key::Program | Key::Unit | Key::Container)
+            && matches!(operator, Operator::Equal | Operator::NotEqual);
+        if is_name
+            && value.text.contains(',')
+            && let Some(hint) = several()
+        {
+            let problem = Problem::new("one name is expected here").hint(hint);
+            return Err(problem.at(self.text, value.at.clone()));
+        }
         operand::condition(key, operator, value, self.names).map_err(|problem| {
-            let problem = match several(&word.text, &value.text) {
-                Some(hint) if !value.quoted => problem.hint(hint),
-                _ => problem,
+            let problem = match several() {
+                Some(hint) => problem.hint(hint),
+                None => self.with_meant(problem, start),
             };
             problem.at(self.text, value.at.clone())
         })
+    }
+
+    /// What to write instead of the words from here on.
+    fn meant(&self, at: usize) -> Option<String> {
+        let rest = self.words.get(at..)?;
+        let before = || match self.words.get(at.checked_sub(2)?..=at)? {
+            [key, between, value] => suggest::meant_by([key, between, value]),
+            _ => None,
+        };
+        let condition = suggest::meant(rest).or_else(before)?;
+        parse(&condition, self.names).ok()?;
+        Some(format!("write `{}`", suggest::typed(&condition)))
+    }
+
+    fn with_meant(&self, problem: Problem, at: usize) -> Problem {
+        match self.meant(at) {
+            Some(hint) => problem.hint(hint),
+            None => problem,
+        }
     }
 
     /// The word that a key is compared to.
@@ -276,6 +312,7 @@ impl<'a> Parser<'a> {
     fn states(&mut self) -> Result<Filter, ParseError> {
         let mut states: Option<StateSet> = None;
         while let Some(word) = self.peek().filter(|word| is_state_word(word)) {
+            let start = self.at;
             self.at += 1;
             // ss has no operator here; who writes one means it.
             let is_equal = |word: &&Word| key::operator(word) == Some(Operator::Equal);
@@ -285,7 +322,11 @@ impl<'a> Parser<'a> {
             };
             let named: StateSet = name.text.parse().map_err(|_| {
                 let found = self.text.get(name.at.clone()).unwrap_or_default();
-                self.unknown_state(&name.text, found, name.at.clone())
+                let error = self.unknown_state(&name.text, found, name.at.clone());
+                match self.meant(start) {
+                    Some(hint) => error.with_hint(hint),
+                    None => error,
+                }
             })?;
             states = Some(if word.text == "state" {
                 states.unwrap_or(StateSet::NONE).union(named)
@@ -380,13 +421,13 @@ mod tests {
         assert!(refused("close-wait").contains("write `state close-wait`"));
         assert!(refused("sport=:80").contains("write `sport = :80`"));
         assert!(refused("(sport = :80)").contains("write `( sport`"));
-        assert!(refused("sprt = :80").contains("did you mean `sport`?"));
+        assert!(refused("sprt = :80").contains("write `sport = :80`"));
         assert!(refused("( sport = :80").contains("unclosed ("));
         assert!(refused("sport = :80 )").contains("unmatched )"));
         assert!(refused("sport = :80 or").contains("expected a condition at the end"));
         assert!(refused("age").contains("quote > and < from the shell, or write gt and lt"));
         assert!(refused("sport = and").contains("expected a port before \"and\""));
-        assert!(refused("dst != 10.0.0.1").contains("not dst HOST"));
+        assert!(refused("dst != 10.0.0.1").contains("`not dst 10.0.0.1`"));
         assert!(refused("program ~ \"(\"").contains("invalid regular expression"));
         assert_eq!(
             read("netns = blue"),

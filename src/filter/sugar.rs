@@ -1,5 +1,7 @@
 //! Options that stand for a condition, such as --port and --peer: what one value of such an option selects.
 
+use std::net::Ipv6Addr;
+
 use super::error::Problem;
 use super::host::number;
 use super::key::{Key, Operator};
@@ -45,7 +47,18 @@ impl Sugar {
                 None => of_key(Key::Port(End::Either)).map_err(said),
             },
             Sugar::Peer => match value.parse::<Network>() {
-                Ok(network) => Ok(Filter::Term(Term::Host(End::Remote, network))),
+                Ok(network) => {
+                    let address = Filter::Term(Term::Host(End::Remote, network));
+                    Ok(match with_port(value) {
+                        Some(bracketed) => {
+                            let key = Key::Address(End::Remote);
+                            let other =
+                                operand::condition(key, Operator::Equal, &word(&bracketed), names);
+                            Filter::Or([Ok(address), other].into_iter().flatten().collect())
+                        }
+                        None => address,
+                    })
+                }
                 Err(error @ NetworkError::Length { .. }) => Err(error.to_string()),
                 Err(_) if number(value).is_some() => Err(format!("write :{value} for a port")),
                 // 10.0.0 is 10.0.0.0 in ss, which is hardly what is meant.
@@ -89,6 +102,14 @@ fn range(value: &str) -> Result<Option<Filter>, String> {
         }
         _ => Err("expected a range of ports such as 8000-8099".to_owned()),
     }
+}
+
+/// `[::1]:8443` for `::1:8443`, which is an address but was probably meant as address and port.
+fn with_port(value: &str) -> Option<String> {
+    let (address, port) = value.rsplit_once(':')?;
+    address.parse::<Ipv6Addr>().ok()?;
+    let is_port = port.parse::<u16>().is_ok();
+    is_port.then(|| format!("[{address}]:{port}"))
 }
 
 /// Whether this is the beginning of an IPv4 address: `10.0.0`.
@@ -162,6 +183,8 @@ mod tests {
             (Sugar::Peer, "localhost:http", "dst 127.0.0.1:80"),
             (Sugar::Peer, "10.0.0.5:3306", "dst 10.0.0.5:3306"),
             (Sugar::Peer, ":3306", "dst :3306"),
+            (Sugar::Peer, "::1:8443", "dst [::1:8443] or dst [::1]:8443"),
+            (Sugar::Peer, "1:2:3:4:5:6:7:8", "dst [1:2:3:4:5:6:7:8]"),
             (Sugar::User, "4294967294", "user = 4294967294"),
             (Sugar::Unit, r"a b\x2d.service", r"unit = 'a b\x2d.service'"),
         ] {

@@ -23,7 +23,11 @@ pub(super) fn unknown(word: &Word) -> Problem {
         return problem.hint(format!("write `{condition}`"));
     }
     let spaced = spaced(text);
-    if spaced != *text {
+    let begins = |name: &str| KEYS.iter().any(|(key, _)| *key == name) || name == "state";
+    let mut apart = spaced
+        .split(' ')
+        .skip_while(|part| matches!(*part, "(" | "!"));
+    if spaced != *text && apart.next().is_some_and(begins) {
         return problem.hint(format!("write `{spaced}`, with spaces"));
     }
     if text.parse::<StateSet>().is_ok() {
@@ -33,6 +37,135 @@ pub(super) fn unknown(word: &Word) -> Problem {
         Some(meant) => problem.hint(format!("did you mean `{meant}`?")),
         None => problem,
     }
+}
+
+/// The condition that these words were probably meant as, if key, operator or value are spelled as
+/// elsewhere, or stick together: `name=nginx`, `age gte 5m`, `state not listen`. The caller makes sure
+/// that it is one.
+pub(super) fn meant(words: &[Word]) -> Option<String> {
+    let texts: Vec<&str> = words.iter().take(4).map(|word| &*word.text).collect();
+    let text = texts.join(" ");
+    let is_end = |c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_';
+    let (name, rest) = text.split_at_checked(text.find(is_end)?)?;
+    let (operator, rest) = operator_of(rest)?;
+    let value = rest.split(' ').next().filter(|value| !value.is_empty())?;
+    let key = match key_of(name) {
+        Some(key) => key,
+        // Without an operator, it may be a name.
+        None if operator.is_empty() => return None,
+        None => nearest(name, KEYS.iter().map(|(name, _)| *name).chain(["state"]))?,
+    };
+    let condition = match (key, operator) {
+        ("state", "" | "=") => format!("state {value}"),
+        ("state", "!=") => format!("exclude {value}"),
+        ("src" | "dst", "" | "=") => format!("{key} {value}"),
+        ("src" | "dst", "!=") => format!("not {key} {value}"),
+        // "At least", which needs no quotes in a shell.
+        ("age", "" | "=") => format!("age {value}"),
+        ("sport" | "dport", "" | "=") => format!("{key} = :{}", value.trim_start_matches(':')),
+        (_, "") => format!("{key} = {value}"),
+        _ => format!("{key} {operator} {value}"),
+    };
+    (condition != text).then_some(condition)
+}
+
+/// The condition meant by a key, a word that was taken as its value, and a word that begins no
+/// condition: `program like nginx`, or `program ~ nginx`, where the shell replaced ~ by a directory.
+pub(super) fn meant_by([key, between, value]: [&Word; 3]) -> Option<String> {
+    let is_key = KEYS.iter().any(|(name, _)| *name == key.text);
+    let is_home = between.text.starts_with('/')
+        && matches!(key.text.as_str(), "program" | "unit" | "container");
+    let operator = match operator_of(&format!(" {} ", between.text)) {
+        Some((operator, "")) if !operator.is_empty() => operator,
+        _ if is_home => "~",
+        _ => return None,
+    };
+    is_key.then(|| format!("{} {operator} {}", key.text, value.text))
+}
+
+/// The key that a name of other tools stands for, and a key itself.
+fn key_of(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "name" | "process" | "proc" | "prog" | "command" | "comm" | "exe" | "app" | "owner" => {
+            "program"
+        }
+        "uid" | "username" => "user",
+        "status" | "state" => "state",
+        "peer" | "host" | "remote" | "foreign" | "raddr" => "dst",
+        "local" | "laddr" => "src",
+        "rport" | "remote-port" | "remote_port" | "peer-port" | "peer_port" => "dport",
+        "lport" | "local-port" | "local_port" => "sport",
+        "service" => "unit",
+        "namespace" | "ns" => "netns",
+        "interface" | "iface" => "dev",
+        "mark" => "fwmark",
+        "recv-q" | "recv_q" | "rq" => "recvq",
+        "send-q" | "send_q" | "sq" => "sendq",
+        "older" | "idle_ms" | "min-age" | "since" => "age",
+        _ => {
+            return KEYS
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(key, _)| *key);
+        }
+    })
+}
+
+/// The operator at the start of a text, spelled so that it needs no quotes in a shell if there is such
+/// a spelling, and the text after it. It is empty if there is none.
+fn operator_of(text: &str) -> Option<(&'static str, &str)> {
+    // Longer ones come first.
+    const MARKS: [(&str, &str); 15] = [
+        ("=~", "~"),
+        ("!~", "!~"),
+        ("<>", "!="),
+        ("!=", "!="),
+        ("=>", "ge"),
+        (">=", "ge"),
+        ("=<", "le"),
+        ("<=", "le"),
+        ("==", "="),
+        ("=", "="),
+        (":", "="),
+        (">", "gt"),
+        ("<", "lt"),
+        ("~", "~"),
+        ("!", "!="),
+    ];
+    const WORDS: [(&str, &str); 18] = [
+        ("is not ", "!="),
+        ("is ", "="),
+        ("not ", "!="),
+        ("equals ", "="),
+        ("eq ", "="),
+        ("ne ", "!="),
+        ("neq ", "!="),
+        ("gte ", "ge"),
+        ("ge ", "ge"),
+        ("geq ", "ge"),
+        ("lte ", "le"),
+        ("le ", "le"),
+        ("leq ", "le"),
+        ("gt ", "gt"),
+        ("lt ", "lt"),
+        ("like ", "~"),
+        ("matches ", "~"),
+        ("contains ", "~"),
+    ];
+    let is_apart = text.starts_with(' ');
+    let text = text.trim_start();
+    let mut all = MARKS.iter().chain(&WORDS);
+    // `port :8080` has no operator.
+    let begins = |(mark, _): &&(&str, &str)| text.starts_with(mark) && !(is_apart && *mark == ":");
+    match all.find(begins) {
+        Some((mark, operator)) => Some((*operator, text.strip_prefix(mark)?.trim_start())),
+        None => is_apart.then_some(("", text)),
+    }
+}
+
+/// The condition as it is typed in a shell, which would replace an unquoted ~ by a directory.
+pub(super) fn typed(condition: &str) -> String {
+    condition.replace(" ~ ", " '~' ").replace(" !~ ", " '!~' ")
 }
 
 /// The condition that a value alone, or a word of other tools, was probably meant as.
@@ -72,22 +205,32 @@ fn condition(text: &str) -> Option<String> {
 }
 
 /// What to write in place of `port 80,443` and `port 8000-8099`, which options take.
-pub(super) fn several(key: &str, value: &str) -> Option<String> {
+pub(super) fn several(key: &str, is_negative: bool, value: &str) -> Option<String> {
     if value.contains(',') {
+        let (operator, joint) = if is_negative {
+            ("!=", " and ")
+        } else {
+            ("=", " or ")
+        };
         let each: Vec<String> = value
             .split(',')
-            .map(|one| format!("{key} = {one}"))
+            .filter(|one| !one.is_empty())
+            .map(|one| format!("{key} {operator} {one}"))
             .collect();
-        return Some(format!("write `{}`", each.join(" or ")));
+        return Some(format!("write `{}`", each.join(joint)));
     }
-    let (first, last) = value.split_once('-').filter(|_| key.ends_with("port"))?;
+    let bare = value.strip_prefix(':').unwrap_or(value);
+    let (first, last) = bare.split_once('-').filter(|_| key.ends_with("port"))?;
+    let last = last.strip_prefix(':').unwrap_or(last);
     let is_port = |text: &str| text.parse::<u16>().is_ok();
-    let is_range = is_port(first) && is_port(last);
+    let option = format!("--port {first}-{last}");
     let range = || match key {
-        "port" => format!("write `--port {value}`"),
-        _ => format!("write `{key} ge {first} {key} le {last}`"),
+        "port" => format!("write `{option}`"),
+        _ => {
+            format!("write `{key} ge :{first} and {key} le :{last}`, or for either end `{option}`")
+        }
     };
-    is_range.then(range)
+    (is_port(first) && is_port(last)).then(range)
 }
 
 /// The text with spaces around parentheses and operators.

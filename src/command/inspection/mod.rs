@@ -223,8 +223,8 @@ impl Asked {
         };
         let filter = filter(&ask, &command, &words);
         let format = format(&ask);
-        if let Some(form) = ask.printed.to.output.as_deref().and_then(named_like_a_form) {
-            return Err(UsageError::OutputForm { form });
+        if let Some(error) = ask.printed.to.output.as_deref().and_then(named_like_a_form) {
+            return Err(error);
         }
         cross_check(&ask, &command, format, &words)?;
         twice::check(&ask, format)?;
@@ -365,10 +365,22 @@ fn shown(ask: &Ask, terminal: Terminal) -> Shown {
 }
 
 /// A file that is named like a form of output: nobody means the file.
-fn named_like_a_form(path: &Path) -> Option<String> {
-    let forms = ["json", "jsonl", "csv", "prometheus"];
-    let named = |form: &&str| path == Path::new(form);
-    forms.into_iter().find(named).map(str::to_owned)
+fn named_like_a_form(path: &Path) -> Option<UsageError> {
+    const FORMS: [(&str, &str); 9] = [
+        ("json", "for this form write `--json`"),
+        ("jsonl", "for this form write `--jsonl`"),
+        ("csv", "for this form write `--csv`"),
+        ("prometheus", "for this form write `--prometheus`"),
+        ("yaml", "closewait prints no YAML; write `--json`"),
+        ("xml", "closewait prints no XML; write `--json`"),
+        ("wide", "for all columns write `-W`"),
+        ("table", "a table is the default"),
+        ("text", "text is the default"),
+    ];
+    let (name, hint) = FORMS
+        .into_iter()
+        .find(|(name, _)| path == Path::new(name))?;
+    Some(UsageError::OutputForm { name, hint })
 }
 
 /// Whether this file name means stdout.
