@@ -546,6 +546,26 @@ fn triage_without_a_close_wait_says_so() {
 }
 
 #[test]
+fn a_name_that_no_socket_has_is_no_all_clear() {
+    // A hidden owner may be any program.
+    let hidden = rendered(&whole(), None, "--json --program ngnix");
+    let document: serde_json::Value = serde_json::from_str(&hidden).unwrap();
+    assert!(document.get("without_sockets").is_none(), "{hidden}");
+    let mut sockets = whole().sockets;
+    sockets.retain(|socket| socket.local.port != HIDDEN);
+    let seen = snapshot(Source::Netlink, sockets);
+    let command = "--color never --program ngnix --port 9";
+    check("triage-unknown", &rendered(&seen, Some(80), command));
+    let json = rendered(&seen, None, "--json --program ngnix --port 8081");
+    let document: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let said = ["program ngnix has no TCP socket; did you mean nginx?"];
+    assert_eq!(document["without_sockets"], serde_json::json!(said));
+    let known = rendered(&seen, None, "--json --program nginx --port 8081");
+    let document: serde_json::Value = serde_json::from_str(&known).unwrap();
+    assert!(document.get("without_sockets").is_none(), "{known}");
+}
+
+#[test]
 fn a_list_on_a_terminal_and_in_a_pipe() {
     let snapshot = whole();
     check(

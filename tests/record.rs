@@ -111,6 +111,27 @@ fn whoever_asks_of_a_recording_what_only_a_host_has_is_told() {
 }
 
 #[test]
+fn an_empty_list_of_a_port_or_program_says_that_nothing_matches() {
+    let file = path("leak.cw");
+    let listed = |args: &[&str]| {
+        let all = [&["list", "--from", file.to_str().unwrap()], args].concat();
+        let (code, _, stderr) = closewait(&all);
+        assert_eq!(code, 0, "{stderr}");
+        stderr
+    };
+    let stderr = listed(&["--program", "porgram-1", "--csv"]);
+    let said = "closewait: no socket matches program porgram-1; did you mean program-1?\n";
+    assert_eq!(stderr, said);
+    let said = "closewait: no socket matches port 9; use -a to include listeners\n";
+    assert_eq!(listed(&["--port", "9"]), said);
+    assert_eq!(
+        listed(&["--port", "9", "-a"]),
+        "closewait: no socket matches port 9\n"
+    );
+    assert_eq!(listed(&["dst", "192.0.2.9"]), "");
+}
+
+#[test]
 fn what_is_read_and_written_again_is_the_same_file() {
     for name in ["leak.cw", "later.cw"] {
         let before = bytes(name);

@@ -1,10 +1,13 @@
 //! Selection: what the filter of a report asks for, apart from the sockets that it selects.
 
+use std::collections::BTreeMap;
+
 use super::listeners::Listener;
 use super::report::Report;
 use crate::filter::{Known, Term};
 use crate::model::{
-    Cause, Causes, Endpoint, Gap, GapKind, Holder, Idle, Owner, Pid, Side, Socket, State, StateSet,
+    Cause, Causes, Endpoint, Gap, GapKind, Holder, Idle, Name, Owner, Pid, Side, Socket, State,
+    StateSet, nearest,
 };
 
 impl Report<'_> {
@@ -28,6 +31,28 @@ impl Report<'_> {
             !self.snapshot.sockets.iter().any(may_be)
         });
         named
+    }
+
+    /// The name of a holder that is close to that of a program; `None` if a holder has that very name.
+    pub fn similar_program(&self, term: &Term) -> Option<&Name> {
+        let Term::Program(program) = term else {
+            return None;
+        };
+        let program = Name::new(program.as_slice()).to_string();
+        let names: BTreeMap<String, &Name> = (self.holders().processes().iter())
+            .filter_map(|process| process.name.as_ref())
+            .map(|name| (name.to_string(), name))
+            .collect();
+        if names.contains_key(&program) {
+            return None;
+        }
+        let meant = nearest(&program, names.keys().map(String::as_str))?;
+        names.get(meant).copied()
+    }
+
+    /// The ports, programs and processes that the filter names.
+    pub fn named(&self) -> Vec<&Term> {
+        self.filter.named()
     }
 
     /// How many sockets the filter selects without its conditions on states; `None` if it has no

@@ -1,6 +1,7 @@
 //! Groups of options. A command flattens the groups that apply to it, and no others; what the
 //! options do is decided in `src/command/`.
 
+pub mod abbreviations;
 pub mod common;
 pub mod habits;
 pub mod help;

@@ -25,7 +25,7 @@ use crate::classifier::verdict::Status;
 use crate::cli::letters::{Details, Letters};
 use crate::cli::reading::Host;
 use crate::cli::selection::Selection;
-use crate::cli::{help, words};
+use crate::cli::{abbreviations, help, words};
 use crate::env::Terminal;
 use crate::exit::Outcome;
 use crate::model::Charset;
@@ -154,6 +154,7 @@ impl Command {
         let words = help::spelled_out(words, &program)?;
         words::no_value_of_other_tools(&words, &program)?;
         let mut words = words::command_first(words, &program);
+        abbreviations::none_of_others(&words, &program)?;
         let parse = |words: &[OsString]| {
             Program::try_parse_from(words).map_err(|error| words::explained(error, words, &program))
         };
@@ -263,7 +264,7 @@ impl Plan {
                 None => Plan::Inspect(Box::new(options.plan(terminal)?)),
             },
             Command::Check(options) => Plan::Check(Box::new(options.plan(terminal)?)),
-            Command::Record(options) => Plan::Record(Box::new(options.plan()?)),
+            Command::Record(options) => Plan::Record(Box::new(options.plan(terminal)?)),
             Command::Diff(options) => Plan::Diff(Box::new(options.plan(terminal)?)),
             Command::Watch(options) => Plan::Watch(Box::new(options.plan(terminal)?)),
             Command::Completions(options) => Plan::Completions(options),
@@ -475,6 +476,11 @@ mod tests {
             ),
             ("closewait list --by port", "use it with"),
             ("closewait triage -o", "use it with `closewait list`"),
+            (
+                "closewait record --for 10s x",
+                "`closewait record` has no option --for: use it with `closewait triage`, \
+                 `closewait list`, `closewait check`",
+            ),
             (
                 "closewait record x --json",
                 "`closewait record` has no option",

@@ -21,6 +21,7 @@ use crate::collector::evidence;
 use crate::collector::holders::Progress;
 use crate::collector::processes::{ProcessFacts, Suspect};
 use crate::collector::request::Request;
+use crate::env::Terminal;
 use crate::exit::Outcome;
 use crate::filter::{Filter, Term};
 use crate::model::{
@@ -82,7 +83,10 @@ pub struct Record {
 }
 
 impl Options {
-    pub(super) fn plan(self) -> Result<Record, UsageError> {
+    pub(super) fn plan(self, terminal: Terminal) -> Result<Record, UsageError> {
+        if self.file == Path::new("-") && terminal.width.is_some() {
+            return Err(UsageError::RecordOnTerminal);
+        }
         if !self.conditions.is_empty() {
             return Err(UsageError::RecordsAll);
         }

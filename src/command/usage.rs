@@ -27,6 +27,8 @@ pub enum UsageError {
     NotOfThisHost { flag: &'static str, from: String },
     #[error("record takes no filter; filter when you read the recording with --from")]
     RecordsAll,
+    #[error("a recording is binary; write it to a file: closewait record FILE")]
+    RecordOnTerminal,
     #[error("record --from copies a recording and needs --redact")]
     NothingToRecord,
     #[error(

@@ -6,7 +6,8 @@ use std::time::Duration;
 use unicode_width::UnicodeWidthStr;
 
 use crate::classifier::{Report, StateCounts};
-use crate::model::{Snapshot, Source, StateSet, charset};
+use crate::filter::Term;
+use crate::model::{Name, Snapshot, Source, StateSet, charset};
 use crate::renderer::style::{Look, NO_MARK, Role};
 use crate::renderer::units;
 use crate::renderer::view::View;
@@ -48,10 +49,50 @@ pub(in crate::renderer) fn header(
     if let Some(selection) = &view.selection {
         write_wrapped(&format!("selected: {selection}"), look.width, 0, out)?;
     }
+    for name in without_sockets(report, view) {
+        write_wrapped(&name.to_string(), look.width, 0, out)?;
+    }
     if let Some(others) = report.not_looked_at() {
         write_wrapped(&others.to_string(), look.width, 0, out)?;
     }
     Ok(())
+}
+
+/// The ports, programs and processes of the selection that have no socket:
+/// `program ngnix has no TCP socket; did you mean nginx?`. Empty if not every socket was read.
+pub(in crate::renderer) fn without_sockets(report: &Report<'_>, view: &View) -> Vec<Name> {
+    if !view.whole {
+        return Vec::new();
+    }
+    let socket = match report.udp {
+        None => "TCP socket",
+        Some(_) => "socket",
+    };
+    let words = |term: &Term| {
+        let name = term.named()?;
+        let text = match term {
+            // It may have had sockets that were not recorded.
+            Term::Pid(_) if report.snapshot.recorded => {
+                format!("no {socket} of {name} is in the recording")
+            }
+            _ => format!("{name} has no {socket}"),
+        };
+        let hint = did_you_mean(report, term);
+        Some(Name::from(format!("{text}{hint}")))
+    };
+    report
+        .without_sockets()
+        .into_iter()
+        .filter_map(words)
+        .collect()
+}
+
+/// `; did you mean nginx?`, if a holder has a name close to that of the program; else nothing.
+pub fn did_you_mean(report: &Report<'_>, term: &Term) -> String {
+    report
+        .similar_program(term)
+        .map(|name| format!("; did you mean {name}?"))
+        .unwrap_or_default()
 }
 
 /// `net:[4026531840]`, `blue (/run/netns/blue)`, `3 network namespaces`.

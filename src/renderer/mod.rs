@@ -17,6 +17,7 @@ mod table;
 pub mod units;
 mod view;
 
+pub use self::frame::did_you_mean;
 pub use self::since::{Latest, Since};
 pub use self::view::{Comparison, Format, Object, Page, Shown, Sort, SortKey, View};
 pub use crate::model::{Name, escape};

@@ -21,6 +21,8 @@ pub struct View {
     pub findings: Shown,
     /// What was selected, in words; `None` for everything.
     pub selection: Option<Name>,
+    /// Whether every TCP socket is read, so that a name without sockets can be reported.
+    pub whole: bool,
 }
 
 /// How much a page shows of the findings.

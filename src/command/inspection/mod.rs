@@ -254,6 +254,10 @@ impl Asked {
             ColorChoice::Never => false,
             ColorChoice::Auto => terminal.colour,
         };
+        // A finding also rests on sockets outside the selection: the other legs of a proxy, peers,
+        // and the accept queue.
+        let has_findings = page == Page::Triage || format == Format::Json;
+        let whole = has_findings && !ask.quiet.quiet && protocols.contains(Protocol::Tcp);
         let view = View {
             format,
             look: Look {
@@ -272,6 +276,7 @@ impl Asked {
             limit,
             findings: shown(&ask, terminal),
             selection: selection(&ask, &command, &words).map(Name::from),
+            whole,
         };
         // A list does not report other namespaces, except under --strict.
         let is_shown = !matches!(
@@ -281,10 +286,6 @@ impl Asked {
             || ask.report.strict;
         let others = is_shown && !place.names_processes;
         let needs = needs::needs(&view, &filter, ask.quiet.quiet);
-        // A finding also rests on sockets outside the selection: the other legs of a proxy, peers,
-        // and the accept queue.
-        let has_findings = view.page == Page::Triage || format == Format::Json;
-        let whole = has_findings && !ask.quiet.quiet && protocols.contains(Protocol::Tcp);
         let (read, families) = if whole {
             (whole_tables(&filter), Families::Both)
         } else {

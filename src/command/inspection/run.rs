@@ -14,7 +14,7 @@ use crate::classifier::Report;
 use crate::classifier::service::ServedAt;
 use crate::collector::resolve;
 use crate::exit::Outcome;
-use crate::model::Step;
+use crate::model::{State, StateSet, Step};
 use crate::output;
 use crate::renderer::order;
 use crate::renderer::{self, Format, Page, Since};
@@ -117,6 +117,11 @@ fn inspect(
     {
         report_the_rest(plan, &report, since, err)?;
     }
+    if let (Page::Tally(_), Format::Table | Format::Jsonl | Format::Csv) =
+        (&plan.view.page, plan.view.format)
+    {
+        report_no_match(plan, &report, err)?;
+    }
     if let (Page::Tally(_), Format::Jsonl | Format::Csv) = (&plan.view.page, plan.view.format) {
         report_gaps(&report, err)?;
     }
@@ -170,7 +175,32 @@ pub(in crate::command) fn report_the_rest(
             "closewait: {left_out} more sockets; use --limit 0 to see them all"
         )?;
     }
+    report_no_match(plan, report, err)?;
     report_gaps(report, err)
+}
+
+/// Reports an empty selection that names a port, program or process: the name may be mistyped.
+fn report_no_match(plan: &Inspection, report: &Report<'_>, err: &mut impl Write) -> io::Result<()> {
+    let is_certain = report.undecided == 0 && !report.may_miss_sockets();
+    let Some(selection) = (plan.view.selection.as_ref()).filter(|_| is_certain) else {
+        return Ok(());
+    };
+    let named = report.named();
+    if report.listed() > 0 || named.is_empty() {
+        return Ok(());
+    }
+    let hints = named
+        .iter()
+        .map(|term| renderer::did_you_mean(report, term));
+    let hint: String = hints.collect();
+    let others = StateSet::ALL
+        .iter()
+        .filter(|state| !report.asks_for(*state));
+    let hint = match hint.is_empty() && others.eq([State::Listen]) {
+        true => "; use -a to include listeners".to_owned(),
+        false => hint,
+    };
+    writeln!(err, "closewait: no socket matches {selection}{hint}")
 }
 
 pub(in crate::command) fn report_gaps(report: &Report<'_>, err: &mut impl Write) -> io::Result<()> {

@@ -44,6 +44,7 @@ use crate::classifier::local_ports::local_ports;
 use crate::classifier::silent::silent;
 use crate::classifier::{Report, Row};
 use crate::renderer::counts::Counts;
+use crate::renderer::frame;
 use crate::renderer::since::Since;
 use crate::renderer::view::{Page, View};
 use crate::renderer::{order, units};
@@ -60,6 +61,8 @@ struct Document<'a> {
     other_namespaces: Option<OthersJson<'a>>,
     complete: bool,
     selection: Option<NameJson<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    without_sockets: Vec<String>,
     gaps: Vec<Gap<'a>>,
     states: States<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -124,6 +127,9 @@ pub fn document(
         other_namespaces: snapshot.others.as_ref().map(Into::into),
         complete: report.is_complete(),
         selection: view.selection.as_ref().map(NameJson),
+        without_sockets: (frame::without_sockets(report, view).iter())
+            .map(ToString::to_string)
+            .collect(),
         gaps: reading::gaps(report),
         states: States(&report.states),
         growth: since
