@@ -98,6 +98,11 @@ fn without_files(command: &mut Command) {
             host(&mut options.host);
             recorded(&mut options.recorded);
         }
+        Command::Watch(options) => {
+            host(&mut options.host);
+            to(&mut options.printed.to);
+            selection(&mut options.selection);
+        }
         Command::Diff(options) => {
             host(&mut options.host);
             recorded(&mut options.recorded);
