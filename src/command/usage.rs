@@ -75,7 +75,7 @@ pub enum UsageError {
     },
     #[error("watch {given:?}: expected seconds from 0.1 to 86400, such as 2, 0.5 or 1m")]
     WatchInterval { given: String },
-    #[error("watch SECONDS {given:?}: expected how many readings, from 1")]
+    #[error("watch SECONDS COUNT: {given:?} is no number of readings from 1")]
     WatchReadings { given: String },
     #[error("watch cannot replace a file; write the readings to one with `> FILE`")]
     WatchIntoFile,

@@ -103,6 +103,10 @@ pub(in crate::renderer) fn header(
     let between = apart(growth.between_ms);
     let line = match latest {
         None => format!("2 readings {between} apart: {all}"),
+        // There is no reading between the first one and this.
+        Some(latest) if latest.growth.between_ms == growth.between_ms => {
+            format!("in {between}: {all}")
+        }
         Some(Latest { growth, .. }) => {
             let latest = counts(&growth.total, growth.between_ms);
             format!("in {between}: {all}; since the last reading: {latest}")

@@ -44,6 +44,12 @@ pub fn render(
     written(report, findings, since, view, elapsed, &mut out).and_then(|()| out.flush())
 }
 
+/// Prints how many sockets are new and gone `since` an earlier reading, above a list.
+pub fn changes(since: Option<Since<'_>>, view: &View, out: &mut impl Write) -> io::Result<()> {
+    let mut out = Guard::new(out, Form::of(view));
+    growth::header(since, view.look, &mut out).and_then(|()| out.flush())
+}
+
 fn written(
     report: &Report<'_>,
     findings: &Findings,

@@ -34,6 +34,8 @@ pub struct Shown {
     pub in_full: Option<usize>,
     /// The rows of the screen that the worst one must fit; `None` leaves nothing out.
     pub rows: Option<usize>,
+    /// Whether the page must fit those rows as a whole. Facts are then more important than steps.
+    pub whole_page: bool,
 }
 
 impl View {

@@ -100,6 +100,25 @@ fn the_young_that_are_closed_beside_a_leak_are_not_of_it() {
     assert_eq!(mixed.len(), 3, "{mixed:?}");
 }
 
+/// Readings in quick succession, as `watch` takes them: what is new has always just come.
+#[test]
+fn what_came_between_readings_a_second_apart_is_new() {
+    let old = leaked(20, 20_000, "13m");
+    let came = leaked(2, 30_000, "400ms");
+    let ((earlier, rules), (mut later, _)) = (read(&[&old]), read(&[&old, &came]));
+    let mut new_after = |milliseconds: u64| {
+        later.taken_at_ns = earlier.taken_at_ns + i128::from(milliseconds) * 1_000_000;
+        let (before, after) = (classify(&earlier, &rules), classify(&later, &rules));
+        let growth = growth::between(&before, &after, milliseconds, false);
+        let groups = after.groups();
+        let waits = groups.iter().find(|group| group.state == State::CloseWait);
+        growth.of_group(waits.unwrap()).new
+    };
+    assert_eq!((new_after(1_000), new_after(2_000)), (2, 2));
+    // After a longer time, one that has just come may be closed in a moment.
+    assert_eq!(new_after(10_000), 0);
+}
+
 /// Ten seconds.
 const BETWEEN_MS: u64 = 10_000;
 

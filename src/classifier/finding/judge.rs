@@ -86,7 +86,12 @@ pub fn findings(
     dead_descriptors::add_to(dead, &mut findings, thresholds);
     findings.sort_by_key(|finding| {
         (
-            std::cmp::Reverse((finding.severity, finding.weight())),
+            // What may end in a moment is never the worst of its severity.
+            std::cmp::Reverse((
+                finding.severity,
+                finding.set.cause != Cause::Transient,
+                finding.weight(),
+            )),
             finding.set.cause,
             finding.set.is_age_missing(),
             finding.set.end,

@@ -15,12 +15,23 @@ use crate::model::Cause;
 /// in a moment: its end is no sign that the program closes those that are older.
 const MOMENT_MS: u64 = 1_000;
 
+/// What counts as a moment between readings this far apart, in milliseconds. Where all that is new
+/// would be of a moment, nothing is.
+fn moment_ms(between_ms: u64) -> u64 {
+    match between_ms {
+        1..=2_000 => 0,
+        _ => MOMENT_MS,
+    }
+}
+
 /// The sockets of one network namespace to one service with the same programs.
 type ServiceGroup = (u16, Service, usize);
 
 /// What both readings show of such a group.
 #[derive(Debug, Default)]
 struct History {
+    /// See [`moment_ms`].
+    moment_ms: u64,
     settled: Settled,
     /// A young socket has gone, so the program may close them properly.
     young_gone: bool,
@@ -47,10 +58,10 @@ impl History {
         let Some(cause) = row.cause else { return };
         let gone = presence == Presence::Gone;
         self.is_there |= !gone;
-        self.stays |= presence == Presence::New && !is_momentary(row);
+        self.stays |= presence == Presence::New && !self.is_momentary(row);
         self.settled = match (self.settled, cause) {
             (settled, Cause::Transient) => {
-                let is_momentary = is_momentary(row);
+                let is_momentary = self.is_momentary(row);
                 self.young_gone |= gone && !is_momentary;
                 self.momentary_gone |= gone && is_momentary;
                 settled
@@ -65,16 +76,18 @@ impl History {
     /// either none was closed properly, or all were. One that has just come may be closed in a
     /// moment, unless others came before it and stay.
     fn keeps(&self, row: &Row<'_>, is_new: bool) -> bool {
-        let is_momentary = is_momentary(row);
+        let is_momentary = self.is_momentary(row);
         let some_gone = self.young_gone || (is_momentary && self.momentary_gone);
         let may_be_closed = is_momentary && is_new && !self.stays;
         !(may_be_closed || (some_gone && self.is_there))
     }
-}
 
-/// Whether a socket has been in CLOSE_WAIT for a moment only.
-fn is_momentary(row: &Row<'_>) -> bool {
-    row.cause == Some(Cause::Transient) && row.idle.is_some_and(|idle| idle.at_least_ms < MOMENT_MS)
+    /// Whether a socket has been in CLOSE_WAIT for a moment only.
+    fn is_momentary(&self, row: &Row<'_>) -> bool {
+        let is_short = |at_least_ms| at_least_ms < self.moment_ms;
+        row.cause == Some(Cause::Transient)
+            && row.idle.is_some_and(|idle| is_short(idle.at_least_ms))
+    }
 }
 
 /// The groups of both readings, and those of each socket in CLOSE_WAIT.
@@ -99,7 +112,12 @@ impl Young {
         let later = numbers.of(after, |row| row.socket.netns);
         let earlier = numbers.of(before, |row| matched.netns_before(row.socket.netns));
         let mut groups: Vec<History> = Vec::new();
-        groups.resize_with(numbers.groups.len(), History::default);
+        let between_ns = after.snapshot.taken_at_ns - before.snapshot.taken_at_ns;
+        let between_ms = u64::try_from(between_ns / 1_000_000).unwrap_or(0);
+        groups.resize_with(numbers.groups.len(), || History {
+            moment_ms: moment_ms(between_ms),
+            ..History::default()
+        });
         let mut see = |group: u32, row: &Row<'_>, presence| {
             if let Some(history) = groups.get_mut(group as usize) {
                 history.see(row, presence);

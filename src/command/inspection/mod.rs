@@ -351,16 +351,19 @@ fn shown(ask: &Ask, terminal: Terminal) -> Shown {
             most: most(height.map(|_| ROWS.max(number))),
             in_full: Some(number),
             rows: None,
+            whole_page: false,
         },
         (None, Some(height)) if ask.report.verbose == 0 => Shown {
             most: most(Some(ROWS)),
             in_full: Some(1),
             rows: Some(height),
+            whole_page: false,
         },
         (Some(0) | None, _) => Shown {
             most: most(None),
             in_full: None,
             rows: None,
+            whole_page: false,
         },
     }
 }

@@ -17,8 +17,9 @@ use crate::cli::reading::{Evidence, Host, Owners, Report};
 use crate::cli::selection::{Selection, Words};
 use crate::env::Terminal;
 use crate::filter::duration;
+use crate::renderer::columns::Column;
 use crate::renderer::counts::By;
-use crate::renderer::{Format, Page, Shown};
+use crate::renderer::{Format, Page, Sort, SortKey};
 
 /// The usual interval: long enough to read the screen.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -124,13 +125,14 @@ impl Watch {
         let owners = !ask.owners.no_owners;
         let is_brief = ask.findings.in_full.is_none() && ask.report.verbose == 0;
         let mut inspection = Asked::read(ask)?.inspection(page, terminal)?;
-        if is_brief && inspection.view.look.terminal {
-            // One line each: what matters is how they grow.
-            inspection.view.findings = Shown {
-                in_full: Some(0),
-                rows: None,
-                ..inspection.view.findings
-            };
+        // Each reading is drawn over the last one, so the page must fit the screen.
+        inspection.view.findings.whole_page = is_brief;
+        // What has changed comes first.
+        if page == Wanted::List && inspection.view.sort.is_none() {
+            inspection.view.sort = Some(Sort {
+                key: SortKey::Column(Column::Change),
+                descending: false,
+            });
         }
         let by = match &inspection.view.page {
             Page::Tally(by) => by.clone(),

@@ -163,8 +163,14 @@ impl Show<'_> {
         let terminal = Terminal::of_stdout();
         if self.view.look.width.is_some() {
             self.view.look.width = terminal.width;
+            if self.view.findings.whole_page {
+                self.view.findings.rows = terminal.height.map(|rows| rows.saturating_sub(2));
+            }
         }
         let mut page = Vec::new();
+        if let (Page::List { .. }, Format::Table) = (&self.view.page, self.view.format) {
+            renderer::changes(since, &self.view, &mut page)?;
+        }
         let elapsed = now.began.elapsed();
         renderer::render(&report, &findings, since, &self.view, elapsed, &mut page)?;
         let cost = now.began.elapsed().saturating_sub(observed);
@@ -183,10 +189,10 @@ impl Show<'_> {
         match terminal.width.zip(terminal.height) {
             Some((columns, rows)) if self.plan.in_place => {
                 let size = Size { columns, rows };
-                // The findings are the last lines of the screen of `closewait`.
+                // Findings, and the sockets of a list that are gone, are the last lines.
                 let below = match self.view.page {
-                    Page::Triage => rows / 3,
-                    _ => 1,
+                    Page::Tally(_) | Page::Diagram | Page::Figures(..) => 1,
+                    Page::Triage | Page::List { .. } => rows / 3,
                 };
                 self.screen.draw(&page, below, size, more, out)
             }

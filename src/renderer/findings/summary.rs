@@ -141,21 +141,30 @@ fn end(report: &Report<'_>, finding: &Finding) -> String {
 
 /// `, +294/min`, unless it is 0 or unknown.
 fn growing(finding: &Finding) -> String {
-    let growth = finding.growth.as_ref();
+    // Of a queue it would be the growth of those that gave up.
+    let growth = finding.growth.as_ref().filter(|_| finding.queue.is_none());
     match growth.and_then(SetGrowth::per_minute) {
         Some(per_minute) if per_minute != 0.0 => format!(", {}/min", growth::rate(per_minute)),
         _ => String::new(),
     }
 }
 
-/// `, for ≥13m`, by the median, with the word before it.
+/// `, for ≥13m`, `, half of them for ≥13m`, with the word before the time.
 fn age(set: &SocketSet, word: &str) -> String {
     match set.idle {
         Some(_) if set.is_age_missing() && set.uncounted_fins > 0 => {
             ", age unknown (MPTCP)".to_owned()
         }
         Some(_) if set.is_age_missing() => ", age unknown (keepalive)".to_owned(),
-        Some(idle) => format!(", {word}≥{}", units::duration(idle.p50_ms)),
+        Some(idle) => {
+            let [least, median] = [idle.min_ms, idle.p50_ms].map(units::duration);
+            // The others may be young.
+            let half = match least == median {
+                true => "",
+                false => "half of them ",
+            };
+            format!(", {half}{word}≥{median}")
+        }
         None => String::new(),
     }
 }
@@ -175,7 +184,7 @@ fn unaccepted(set: &SocketSet, queue: &Queue, owner: &str, end: &str) -> String 
         ),
     };
     let waited = queue.oldest_ms.map_or(String::new(), |oldest| {
-        format!("; the oldest has waited ≥ {}", units::duration(oldest))
+        format!("; the oldest has waited ≥{}", units::duration(oldest))
     });
     let fullest = if queue.sockets > 1 { "fullest " } else { "" };
     let waiting = queue.waiting();

@@ -13,7 +13,14 @@ pub(super) fn lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
     let Some(of_set) = &finding.growth else {
         return;
     };
-    lines.add(Rank::Decisive, growth::of_set(of_set));
+    let of_whom = match &finding.queue {
+        Some(_) => "connections whose peers gave up: ",
+        None => "",
+    };
+    lines.add(
+        Rank::Decisive,
+        format!("{of_whom}{}", growth::of_set(of_set)),
+    );
     for evidence in &finding.evidence {
         let (Some(open), Some(FdLimit::Files(limit))) = (evidence.open_fds, evidence.fd_limit)
         else {
@@ -22,10 +29,15 @@ pub(super) fn lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
         if let Some(full_in_ms) = of_set.full_in_ms(evidence.pid, open, limit) {
             let name = names::process(report, evidence.pid);
             let (limit, time) = (units::count(limit), growth::about(full_in_ms));
+            // Descriptors without a connection take places too, and how fast is unknown.
+            let about = match evidence.dead_sockets.is_some_and(|dead| dead > 0) {
+                true => "less than",
+                false => "about",
+            };
             lines.add(
                 Rank::Decisive,
                 format!(
-                    "at this rate, {name} reaches its limit of {limit} open files in about {time}"
+                    "at this rate, {name} reaches its limit of {limit} open files in {about} {time}"
                 ),
             );
         }

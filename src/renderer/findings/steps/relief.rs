@@ -16,6 +16,9 @@ use crate::renderer::findings::steps::restart::restart;
 use crate::renderer::findings::steps::step::Step;
 use crate::renderer::units;
 
+/// Half an hour: to find a leak takes longer.
+const SOON_MS: u64 = 30 * 60 * 1_000;
+
 /// The default of the sysctl fs.nr_open: no limit of open files may be higher.
 const NR_OPEN: u64 = 1 << 20;
 /// `FD_SETSIZE` of select(2), which cannot handle descriptors from this number on.
@@ -55,7 +58,9 @@ fn more_files(report: &Report<'_>, finding: &Finding) -> Option<Step> {
     if matches!(finding.culprit, Some(Culprit::Halted(..))) {
         return None;
     }
-    let is_short = |evidence: &&Evidence| Descriptors::of(evidence) > Some(Descriptors::Enough);
+    let is_short = |evidence: &&Evidence| {
+        Descriptors::of(evidence) > Some(Descriptors::Enough) || is_short_soon(finding, evidence)
+    };
     let evidence = finding.evidence.iter().find(is_short)?;
     let (limit, most) = (evidence.fd_limit?.files()?, evidence.inside.max_files?);
     let wanted = limit.checked_mul(2)?;
@@ -89,6 +94,16 @@ fn more_files(report: &Report<'_>, finding: &Finding) -> Option<Step> {
     } else {
         step
     })
+}
+
+/// Whether the process runs out of descriptors before an operator has found the cause.
+fn is_short_soon(finding: &Finding, evidence: &Evidence) -> bool {
+    let full_in_ms = || {
+        let limit = evidence.fd_limit?.files()?;
+        let growth = finding.growth.as_ref()?;
+        growth.full_in_ms(evidence.pid, evidence.open_fds?, limit)
+    };
+    full_in_ms().is_some_and(|time| time < SOON_MS)
 }
 
 /// What ends the sockets, if no other CLOSE_WAIT socket would match.

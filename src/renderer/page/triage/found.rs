@@ -79,7 +79,14 @@ pub fn section(
         let subject = (!view.look.terminal).then(|| findings::subject(report, finding));
         let mut block = Block::new(report, finding, subject.as_deref(), view.look);
         if let Some(rows) = view.findings.rows {
-            left_out.fit(&mut block, above + 1, lines.len(), rows);
+            let above = above + 1;
+            if view.findings.whole_page {
+                let room = rows.saturating_sub(above + lines.len() + 1);
+                let line = || findings::line(report, finding, view.look);
+                left_out.fit_page(&mut block, room, line);
+            } else {
+                left_out.fit(&mut block, above, lines.len(), rows);
+            }
         }
         block.write(out)?;
     }
@@ -122,6 +129,29 @@ impl LeftOut {
         }
         self.facts += block.evidence.len() - facts;
         block.evidence.truncate(facts);
+    }
+
+    /// Leaves out steps, and only then facts, that have no room in so many rows; without room for the
+    /// headline and a fact, it becomes one line.
+    fn fit_page(&mut self, block: &mut Block, room: usize, line: impl FnOnce() -> Vec<String>) {
+        let room = room.saturating_sub(block.head.len());
+        let facts = whole(&block.evidence, room);
+        if facts == 0 {
+            self.findings += 1;
+            block.head = line();
+            block.evidence.clear();
+            block.steps.clear();
+            return;
+        }
+        let used: usize = block.evidence.iter().take(facts).map(Vec::len).sum();
+        let steps = match facts == block.evidence.len() {
+            true => whole(&block.steps, room - used),
+            false => 0,
+        };
+        self.facts += block.evidence.len() - facts;
+        self.steps += block.steps.len() - steps;
+        block.evidence.truncate(facts);
+        block.steps.truncate(steps);
     }
 
     /// A line about it; `None` if everything is in full.

@@ -58,12 +58,12 @@ fn layout(several_namespaces: bool, since: Option<Since<'_>>) -> Vec<Column> {
     };
     step(side, 0, Narrow::Drop);
     step(changes, 1, Narrow::Drop);
-    for (rank, of_service, of_owner) in [(1, 20, 24), (3, 14, 19), (5, 9, 17)] {
+    for (rank, of_service, of_owner) in [(1, 20, 24), (4, 14, 19), (5, 9, 17)] {
         step(service, rank, cut(of_service, style::cut_start));
         step(owner, rank, cut(of_owner, columns::cut_owner));
     }
     step(age, 2, Narrow::Replace(MAX_AGE));
-    step(recv_q, 4, Narrow::Drop);
+    step(recv_q, 3, Narrow::Drop);
     step(netns, 5, cut(10, style::cut_namespace));
     netns.is_spare = !several_namespaces;
     (changes.is_spare, rate.is_spare) = (since.is_none(), since.is_none());
