@@ -18,7 +18,7 @@ enum Answer {
 use Answer::{Repeats, Says, Works};
 
 /// By the tool whose habit it is.
-const LINES: [(&str, Answer); 225] = [
+const LINES: [(&str, Answer); 261] = [
     // Help.
     ("help", Works),
     ("help list", Works),
@@ -78,7 +78,13 @@ const LINES: [(&str, Answer); 225] = [
     ("state != listen", Says("`exclude listen`")),
     ("state not listen", Says("`exclude listen`")),
     ("state is listen", Says("`state listen`")),
-    ("foo=bar", Says("unknown condition")),
+    ("foo=bar", Says("try `state close-wait`")),
+    ("sport=80-90", Says("`--port 80-90`")),
+    ("port=80,443", Says("`port = 80 or port = 443`")),
+    (
+        "name=nginx,python3",
+        Says("`program = nginx or program = python3`"),
+    ),
     ("name=nginx", Says("`program = nginx`")),
     ("name = nginx", Says("`program = nginx`")),
     ("progam=nginx", Says("`program = nginx`")),
@@ -112,6 +118,42 @@ const LINES: [(&str, Answer); 225] = [
         Says("`container = abc or container = def`"),
     ),
     ("program ~ ^a{1,2}$", Works),
+    ("--port 8080 8081", Says("`--port 8080,8081`")),
+    ("--pid 1 2", Says("`--pid 1,2`")),
+    ("--program nginx python3", Says("`--program nginx,python3`")),
+    (
+        "--state established listening",
+        Says("`--state established,listening`"),
+    ),
+    ("--state CLOSE WAIT", Says("`--state close-wait`")),
+    ("--state TIME WAIT", Says("`--state time-wait`")),
+    ("--state !listen", Says("`exclude listen`")),
+    ("--port >1024", Says("`port gt 1024`")),
+    ("--colour never", Says("`--color never`")),
+    ("--sport 8080", Says("`sport = :8080`")),
+    ("--dport=8080", Says("`dport = :8080`")),
+    ("--since 5m", Says("`--older-than 5m`")),
+    ("--since yesterday", Says("`--older-than 1h`")),
+    ("--host 127.0.0.1", Says("`--peer 127.0.0.1`")),
+    ("--prog nginx", Says("`--program nginx`")),
+    ("--process 17", Says("`--pid 17`")),
+    ("--lines=3", Says("`--limit 3`")),
+    ("watch -n 1 list", Says("`closewait watch 1 list`")),
+    ("watch -n 0.5 list", Says("`closewait watch 0.5 list`")),
+    ("watch -n1", Says("`closewait watch 1`")),
+    ("watch --interval 5", Says("`closewait watch 5`")),
+    ("watch list 5", Repeats),
+    ("watch .5", Repeats),
+    ("never-closed", Says("`cause = never-closed`")),
+    ("8080,8081", Says("`--port 8080,8081`")),
+    ("8080-8090", Says("`--port 8080-8090`")),
+    ("*:8080", Says("`--port 8080`")),
+    ("x.cw", Says("`--from x.cw`")),
+    ("/tmp/x.cw", Says("`--from /tmp/x.cw`")),
+    ("completion bash", Says("`closewait completions bash`")),
+    ("group", Says("`--by peer`")),
+    ("-ti:8080", Says("`--port 8080`")),
+    ("–port 80", Says("hyphens: --port")),
     ("sport = :8080-8090", Says("`--port 8080-8090`")),
     (
         "sport = :8080-:8090",
@@ -157,7 +199,7 @@ const LINES: [(&str, Answer); 225] = [
     ("-tanpc", Repeats),
     ("watch", Repeats),
     ("watch 5", Repeats),
-    ("-c 2", Says("`closewait watch 2`")),
+    ("-c 3", Says("`closewait watch 3`")),
     ("-g", Says("`netstat -g`")),
     ("--continuous", Repeats),
     ("--tcp --listening --numeric --program x", Works),
@@ -176,15 +218,15 @@ const LINES: [(&str, Answer); 225] = [
     ("-u root", Says("`--user root`")),
     ("-nP", Says("`-r` shows names")),
     // top, watch, ps.
-    ("-n1", Says("`closewait watch 2`")),
+    ("-n1", Says("`closewait watch 1`")),
     ("-n 2", Says("`closewait watch 2`")),
-    ("-d 1", Says("`closewait watch 2`")),
-    ("-d1", Says("`closewait watch 2`")),
+    ("-d 1", Says("`closewait watch 1`")),
+    ("-d1", Says("`closewait watch 1`")),
     ("--watch", Says("`closewait watch 2`")),
-    ("--interval 1", Says("`closewait watch 2`")),
+    ("--interval 5", Says("`closewait watch 5`")),
     ("--refresh", Says("`closewait watch 2`")),
     ("top", Says("`closewait watch 2`")),
-    ("--top 5", Says("`--limit 10`")),
+    ("--top 5", Says("`--limit 5`")),
     ("--sort -age -q", Works),
     ("--sort=-age -q", Works),
     ("ps", Says("`closewait list`")),
@@ -329,6 +371,23 @@ fn what_other_tools_taught_fingers_works_or_is_answered_with_what_to_type() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_check_answers_options_of_other_plugins() {
+    for (line, part) in [
+        ("check -H localhost", "leave out -H"),
+        ("check -p 8080", "`--port 8080`"),
+        ("check -p python3", "`--program python3`"),
+        ("check -C python3", "`--program python3`"),
+        ("check -s TIME_WAIT", "`--state TIME_WAIT`"),
+        ("check -w 10%", "10 without %"),
+    ] {
+        let output = run(line);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{line}");
+        assert!(said.contains(part), "{line}: {said}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 use clap::Arg;
 
+use crate::filter;
 use crate::model::{Cause, StateSet};
 
 /// How to repeat a reading.
@@ -75,7 +76,7 @@ const LONG: [(&str, &str); 39] = [
         "processes are shown by default; `--program nginx` and `--pid 1234` select them",
     ),
     (
-        "process proc-name name command comm app",
+        "process proc-name prog name command comm app",
         "write `--program nginx` or `--pid 1234`",
     ),
     (
@@ -134,7 +135,7 @@ const LONG: [(&str, &str); 39] = [
 ];
 
 /// Words that stand where a command or a filter is expected.
-const WORDS: [(&str, &str); 17] = [
+const WORDS: [(&str, &str); 19] = [
     ("json jsonl csv prometheus", FORM),
     ("yaml", "closewait prints no YAML; write `--json`"),
     ("wide", "write `-W`"),
@@ -160,6 +161,8 @@ const WORDS: [(&str, &str); 17] = [
         "leak leaks findings problems",
         "`closewait` alone shows findings",
     ),
+    ("completion", "write `closewait completions bash`"),
+    ("group groups", "write `--by peer`"),
     ("states", "write `--by state`"),
     ("ports", "write `--by port`"),
     ("processes programs apps", "write `--by program`"),
@@ -183,23 +186,99 @@ pub(super) enum Instead {
     Word(String),
 }
 
-pub(super) fn instead_of<'a>(
-    flag: &str,
-    mut words: impl Iterator<Item = &'a str>,
-) -> Option<Instead> {
+pub(super) fn instead_of(flag: &str, words: &[&str]) -> Option<Instead> {
     if let Some(long) = flag.strip_prefix("--") {
-        return of_long(long).map(Instead::Option);
+        let value = words.iter().enumerate().find_map(|(at, word)| {
+            let rest = word.strip_prefix(flag)?;
+            match rest.strip_prefix('=') {
+                Some(value) => Some(value),
+                None if rest.is_empty() => words.get(at + 1).copied(),
+                None => None,
+            }
+        });
+        let value = value.filter(|value| !value.is_empty() && !value.starts_with('-'));
+        return value
+            .and_then(|value| of_long_with(long, value, words))
+            .or_else(|| of_long(long))
+            .map(Instead::Option);
     }
     let letter = flag.chars().nth(1)?;
     let has_letter =
         |word: &&str| word.starts_with('-') && !word.starts_with("--") && word.contains(letter);
-    let word = words.find(has_letter).unwrap_or(flag);
-    let next = words.next().unwrap_or_default();
-    if let Some(instead) = of_whole(word, next) {
+    let mut rest = words.iter().copied();
+    let word = rest.find(has_letter).unwrap_or(flag);
+    let next = rest.next().unwrap_or_default();
+    if let Some(instead) = of_whole(word, next, words) {
         return Some(Instead::Word(instead));
     }
     let row = LETTERS.iter().find(|(letters, _)| letters.contains(letter));
     row.map(|(_, hint)| Instead::Option((*hint).to_owned()))
+}
+
+/// How to repeat a reading after this many seconds.
+fn repeat(seconds: &str, words: &[&str]) -> String {
+    let is_time = seconds
+        .parse()
+        .is_ok_and(|seconds: f64| (0.1..=86400.0).contains(&seconds));
+    let seconds = if is_time { seconds } else { "2" };
+    let page = if words.contains(&"list") { " list" } else { "" };
+    format!("to repeat it, write `closewait watch {seconds}{page}`")
+}
+
+/// What to type in place of an option of monitoring plugins.
+pub(super) fn of_plugin(flag: &str, words: &[&str]) -> Option<String> {
+    let at = words.iter().position(|word| word.starts_with(flag))?;
+    let value = match words.get(at)?.strip_prefix(flag)? {
+        "" => words.get(at + 1).copied().unwrap_or_default(),
+        stuck => stuck,
+    };
+    let is_state = value.parse::<StateSet>().is_ok();
+    match flag {
+        "-H" if !value.is_empty() && !value.starts_with('-') => {
+            Some("check reads this host; leave out -H".to_owned())
+        }
+        "-s" if is_state => Some(format!("for -s {value} write `--state {value}`")),
+        "-p" | "-C" if value.starts_with(|c: char| c.is_ascii_alphabetic()) => {
+            Some(format!("for {flag} {value} write `--program {value}`"))
+        }
+        _ => None,
+    }
+}
+
+/// What to type in place of a long option with this value.
+fn of_long_with(long: &str, value: &str, words: &[&str]) -> Option<String> {
+    let is_time = filter::duration(value).is_ok();
+    let ports = filter::is_ports(value);
+    Some(match long {
+        "colour" => format!("write `--color {value}`"),
+        "watch" | "interval" | "refresh" | "repeat" | "delay" | "loop" => repeat(value, words),
+        "top" | "head" | "tail" | "lines" | "max" if is_number(value) => {
+            format!("write `--limit {value}`")
+        }
+        "since" | "until" if is_time => {
+            format!("write `--older-than {value}`, or `age lt {value}` for younger sockets")
+        }
+        "newer-than" | "younger-than" | "max-age" if is_time => format!("write `age lt {value}`"),
+        "sport" | "lport" | "local-port" if is_number(value) && ports => {
+            format!("write a filter: `sport = :{value}`")
+        }
+        "dport" | "rport" | "remote-port" if is_number(value) && ports => {
+            format!("write a filter: `dport = :{value}`")
+        }
+        "dst" | "host" | "remote" | "foreign" | "ip" | "address" => {
+            format!("write `--peer {value}`")
+        }
+        "src" | "local" => format!("write a filter: `src {value}`"),
+        "process" | "proc-name" | "prog" | "name" | "command" | "comm" | "app" => {
+            let option = if is_number(value) { "pid" } else { "program" };
+            format!("write `--{option} {value}`")
+        }
+        "uid" => format!("write `--user {value}`"),
+        "exclude" | "not" if value.parse::<StateSet>().is_ok() => {
+            format!("write a filter: `exclude {value}`")
+        }
+        _ => return None,
+    })
 }
 
 /// The name of a state or a cause as an option, or an option of another tool.
@@ -215,7 +294,13 @@ fn of_long(long: &str) -> Option<String> {
 }
 
 /// An option with its value, as other tools have it: `-iTCP:8080`, `-n1`, `-f inet`.
-fn of_whole(word: &str, next: &str) -> Option<String> {
+fn of_whole(word: &str, next: &str, words: &[&str]) -> Option<String> {
+    if let Some((letters, port)) = word.split_once("i:")
+        && letters != "-"
+        && filter::is_ports(port)
+    {
+        return Some(format!("for {word} write `--port {port}`"));
+    }
     let (option, rest) = word.split_at_checked(2)?;
     let value = if rest.is_empty() { next } else { rest };
     let starts = |of: fn(char) -> bool| rest.starts_with(of);
@@ -228,9 +313,9 @@ fn of_whole(word: &str, next: &str) -> Option<String> {
         "-p" if is_number(rest) => format!("`--pid {rest}`"),
         "-o" if is_form(rest) => return Some(format!("{word}: {FORM}")),
         "-n" | "-c" | "-d" if starts(|c| c.is_ascii_digit()) => {
-            return Some(format!("{word}: {REPEAT}"));
+            return Some(format!("{word}: {}", repeat(rest, words)));
         }
-        "-d" if is_number(next) => return Some(format!("{word} {next}: {REPEAT}")),
+        "-d" if is_number(next) => return Some(format!("{word} {next}: {}", repeat(next, words))),
         "-f" => match value {
             "unix" => return Some(UNIX.to_owned()),
             "inet" => "`-4`".to_owned(),
@@ -295,7 +380,7 @@ pub(super) fn of_tables(word: &str) -> Option<String> {
 }
 
 /// What to type in place of an option and a word that other tools take as its value.
-pub(super) fn of_value(option: &str, word: &str) -> Option<String> {
+pub(super) fn of_value(option: &str, word: &str, words: &[&str]) -> Option<String> {
     let letters = option.strip_prefix('-')?;
     if letters.starts_with('-') {
         return None;
@@ -304,7 +389,12 @@ pub(super) fn of_value(option: &str, word: &str) -> Option<String> {
     match letters.chars().next_back()? {
         'A' => tables(word).map(|hint| format!("-A reads every network namespace; {hint}")),
         'o' if is_form(word) => Some(format!("{option} {word}: {FORM}")),
-        'n' | 'c' if is_number(word) => Some(format!("{option} {word}: {REPEAT}")),
+        'n' | 'c' if word.parse::<f64>().is_ok() => {
+            Some(format!("{option} {word}: {}", repeat(word, words)))
+        }
+        'p' if filter::is_ports(word) && is_number(word) => Some(format!(
+            "-p takes no value; write `--pid {word}`, or `--port {word}` for a port"
+        )),
         'p' if is_number(word) => Some(format!("-p takes no value; write `--pid {word}`")),
         'i' if is_number(word) || word.starts_with(':') => Some(format!(
             "-i takes no value; write `--port {}`",

@@ -113,8 +113,8 @@ pub struct Words {
     ///
     /// Conditions of ss: state NAME, exclude NAME, src HOST, dst HOST, sport = PORT, dport = PORT,
     /// dev NAME, fwmark MARK, cgroup PATH, autobound. Further conditions: port = PORT (either end),
-    /// pid = N, program = NAME, program ~ REGEX, user = NAME, inode = N, unit = NAME, container = ID,
-    /// netns = NAME, cause = NAME, side = server, age > 5m, recvq > 0, sendq > 0.
+    /// pid = N, program = NAME, program '~' REGEX, user = NAME, inode = N, unit = NAME, container = ID,
+    /// netns = NAME, cause = NAME, side = server, age gt 5m, recvq gt 0, sendq gt 0.
     ///
     /// HOST is an address, a network or a name from /etc/hosts, optionally followed by :PORT. Put an
     /// IPv6 address in brackets if a port follows. Combine conditions with and, or, not and

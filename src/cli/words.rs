@@ -9,7 +9,7 @@ use clap::{Arg, Command};
 
 use super::habits::{self, Instead};
 use crate::filter;
-use crate::model::nearest;
+use crate::model::{StateSet, nearest};
 
 /// Moves the command to the front, so that `closewait -A check` and
 /// `closewait state close-wait check -w 1` work. `words` is the command line, program name first.
@@ -101,6 +101,9 @@ fn arguments(program: &Command) -> impl Iterator<Item = &Arg> {
 
 /// Names the commands that have the option, if the error is about an option of other commands.
 pub fn explained(error: clap::Error, words: &[OsString], program: &Command) -> clap::Error {
+    if let Some(message) = of_invalid_value(&error, words) {
+        return refusal(message);
+    }
     let (ErrorKind::UnknownArgument, Some(ContextValue::String(flag))) =
         (error.kind(), error.get(ContextKind::InvalidArg))
     else {
@@ -134,7 +137,13 @@ pub fn explained(error: clap::Error, words: &[OsString], program: &Command) -> c
     let longs = || command.get_arguments().filter_map(Arg::get_long);
     let likeness = || nearest(flag.strip_prefix("--")?, longs());
     let held = (!holders.is_empty()).then(|| format!("use it with {}", holders.join(", ")));
-    let habit = match habits::instead_of(flag, words()) {
+    let all: Vec<&str> = words().collect();
+    if command.get_name() == "check"
+        && let Some(message) = habits::of_plugin(flag, &all)
+    {
+        return refusal(message);
+    }
+    let habit = match habits::instead_of(flag, &all) {
         Some(Instead::Word(message)) => {
             return refusal(message);
         }
@@ -164,6 +173,32 @@ pub fn explained(error: clap::Error, words: &[OsString], program: &Command) -> c
     refusal(message)
 }
 
+/// The message for a value that its option does not accept, if it is clear what was meant.
+fn of_invalid_value(error: &clap::Error, words: &[OsString]) -> Option<String> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let option = text(ContextKind::InvalidArg)?;
+    let value = text(ContextKind::InvalidValue)?;
+    let is_state = |text: &str| text.parse::<StateSet>().is_ok();
+    if option.starts_with("--state ") {
+        if let Some(state) = value
+            .strip_prefix(['!', '^'])
+            .filter(|state| is_state(state))
+        {
+            return Some(format!("--state takes no {value}: write `exclude {state}`"));
+        }
+        let at = words.iter().position(|word| word == value)?;
+        let next = words.get(at + 1)?.to_str()?;
+        let whole = format!("{value}-{next}").to_lowercase();
+        return is_state(&whole).then(|| format!("--state is one word: write `--state {whole}`"));
+    }
+    let number = value.strip_suffix('%')?;
+    let is_range = option.starts_with("--warning ") || option.starts_with("--critical ");
+    is_range.then(|| format!("{option} counts sockets: write {number} without %"))
+}
+
 /// The error for a value that other tools take after one of our options, such as `-A tcp`.
 ///
 /// # Errors
@@ -183,7 +218,8 @@ pub fn no_value_of_other_tools(words: &[OsString], program: &Command) -> Result<
         };
         let is_value = command.is_some_and(|command| command.get_arguments().any(takes));
         let is_none = is_value || filter::begins_condition(word);
-        habits::of_value(before, word).filter(|_| !is_none)
+        let all: Vec<&str> = words.iter().filter_map(|word| word.to_str()).collect();
+        habits::of_value(before, word, &all).filter(|_| !is_none)
     });
     let mut options = words
         .iter()

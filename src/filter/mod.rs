@@ -16,6 +16,7 @@ mod names;
 mod network;
 mod operand;
 mod parse;
+mod ports;
 mod sugar;
 mod suggest;
 mod term;
@@ -26,6 +27,7 @@ pub use key::{begins_condition, wants_operand, words};
 pub use names::{Names, NoNames};
 pub use network::{Network, NetworkError};
 pub use parse::parse;
+pub use ports::is_ports;
 pub use sugar::Sugar;
 pub use term::{End, Known, Pattern, Term};
 

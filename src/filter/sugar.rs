@@ -6,6 +6,8 @@ use super::error::Problem;
 use super::host::number;
 use super::key::{Key, Operator};
 use super::lexer::Word;
+use super::ports::range;
+use super::suggest;
 use super::{End, Filter, Names, Network, NetworkError, Term, operand};
 
 /// An option whose values may be names of the host.
@@ -40,8 +42,15 @@ impl Sugar {
             None => problem.what,
         };
         let of_key = |key| operand::condition(key, Operator::Equal, &word(value), names);
+        let name = self.flag().trim_start_matches('-');
+        let as_condition = || suggest::meant(&[word(&format!("{name} {value}"))]);
         match self {
             _ if value.is_empty() => Err("empty value".to_owned()),
+            _ if value.starts_with(['<', '>', '=', '!'])
+                && let Some(condition) = as_condition() =>
+            {
+                Err(format!("write a filter: `{condition}`"))
+            }
             Sugar::Port => match range(value)? {
                 Some(filter) => Ok(filter),
                 None => of_key(Key::Port(End::Either)).map_err(said),
@@ -82,25 +91,6 @@ fn word(value: &str) -> Word {
         raw: value.to_owned(),
         quoted: true,
         at: 0..value.len(),
-    }
-}
-
-/// `8000-8099`; `None` if the value is no range. Names of services may contain a hyphen.
-fn range(value: &str) -> Result<Option<Filter>, String> {
-    let bare = value.strip_prefix(':').unwrap_or(value);
-    let Some((first, last)) = bare.split_once('-') else {
-        return Ok(None);
-    };
-    let last = last.strip_prefix(':').unwrap_or(last);
-    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if !is_number(first) || !is_number(last) {
-        return Ok(None);
-    }
-    match (first.parse(), last.parse()) {
-        (Ok(first), Ok(last)) if first <= last => {
-            Ok(Some(Filter::Term(Term::Port(End::Either, first..=last))))
-        }
-        _ => Err("expected a range of ports such as 8000-8099".to_owned()),
     }
 }
 

@@ -6,7 +6,8 @@ use super::error::Problem;
 use super::key::KEYS;
 use super::lexer::Word;
 use super::network::Network;
-use crate::model::{StateSet, nearest};
+use super::ports::is_ports;
+use crate::model::{Cause, StateSet, nearest};
 
 /// The error for a word that begins no condition, with a hint where one is likely to help.
 pub(super) fn unknown(word: &Word) -> Problem {
@@ -19,10 +20,26 @@ pub(super) fn unknown(word: &Word) -> Problem {
         is_unknown: true,
         ..Problem::new(format!("unknown condition {text:?}"))
     };
+    // Word processors make one dash of two hyphens.
+    if let Some(option) = text.strip_prefix(['–', '—', '−']) {
+        let hyphens = if option.chars().count() > 1 {
+            "--"
+        } else {
+            "-"
+        };
+        let option = option.trim_start_matches('-');
+        return problem.hint(format!("write hyphens: {hyphens}{option}"));
+    }
     if let Some(condition) = condition(text) {
         return problem.hint(format!("write `{condition}`"));
     }
     let spaced = spaced(text);
+    if let [key, operator @ ("=" | "!="), value] = *spaced.split(' ').collect::<Vec<_>>()
+        && let Some(key) = key_of(key)
+        && let Some(hint) = several(key, operator == "!=", value)
+    {
+        return problem.hint(hint);
+    }
     let begins = |name: &str| KEYS.iter().any(|(key, _)| *key == name) || name == "state";
     let mut apart = spaced
         .split(' ')
@@ -179,6 +196,12 @@ fn condition(text: &str) -> Option<String> {
             format!("port = {text}` or `pid = {text}")
         }
         _ if is_number => format!("pid = {text}"),
+        _ if is_ports(text) => format!("--port {text}"),
+        _ if text.starts_with("*:") && is_ports(text.trim_start_matches("*:")) => {
+            format!("--port {}", text.trim_start_matches("*:"))
+        }
+        _ if text.parse::<Cause>().is_ok() => format!("cause = {text}"),
+        _ if text.ends_with(".cw") => format!("--from {text}"),
         _ if port.parse::<u16>().is_ok() => format!("port = {text}"),
         // In ss, the part after the last colon would be a port.
         _ if text.parse::<Ipv6Addr>().is_ok() => format!("--peer {text}"),

@@ -75,7 +75,7 @@ pub const CONDITIONS: [Entry; 14] = [
     ),
     ("pid = N", "Held by this process."),
     (
-        "program = NAME, program ~ REGEX",
+        "program = NAME, program '~' REGEX",
         "Held by a process with this name, of which the kernel keeps 15 bytes.",
     ),
     (

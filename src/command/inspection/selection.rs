@@ -73,7 +73,8 @@ pub(in crate::command) struct Words {
 impl Words {
     pub(super) fn read(ask: &Ask, names: &dyn Names) -> Result<Words, UsageError> {
         let text = ask.words.filter.join(" ");
-        let mut filter = filter::parse(&text, names).map_err(meant_for_a_command)?;
+        let mut filter = filter::parse(&text, names)
+            .map_err(|error| meant_for_a_command(meant_as_value(error, ask)))?;
         for (sugar, values) in ask.selection.named() {
             let one = |value: &String| {
                 sugar
@@ -115,6 +116,34 @@ impl Words {
     }
 }
 
+/// Adds a hint if the first word was probably meant as another value of an option: `--port 80 443`.
+fn meant_as_value(error: ParseError, ask: &Ask) -> ParseError {
+    let Some((word, true)) = error.unknown() else {
+        return error;
+    };
+    let given = &ask.selection;
+    let names = given.state.iter().flat_map(|set| set.iter());
+    let states: Vec<String> = names.map(|state| state.name().replace('_', "-")).collect();
+    let states = states.join(",").to_lowercase();
+    let pids: Vec<String> = given.pid.iter().map(u32::to_string).collect();
+    let whole = format!("{states}-{word}").to_lowercase();
+    let is_state = |text: &str| text.parse::<StateSet>().is_ok();
+    let hint = if !states.is_empty() && is_state(&whole) {
+        format!("write `--state {whole}`")
+    } else if !states.is_empty() && is_state(word) {
+        format!("write `--state {states},{word}`")
+    } else if !given.port.is_empty() && filter::is_ports(word) {
+        format!("write `--port {},{word}`", given.port.join(","))
+    } else if !pids.is_empty() && word.parse::<u32>().is_ok() {
+        format!("write `--pid {},{word}`", pids.join(","))
+    } else if !given.program.is_empty() && !error.has_hint() && habits::of_unknown(word).is_none() {
+        format!("write `--program {},{word}`", given.program.join(","))
+    } else {
+        return error;
+    };
+    error.with_hint(hint)
+}
+
 /// Adds a hint if an unknown word was probably meant as a command.
 fn meant_for_a_command(error: ParseError) -> ParseError {
     const COMMANDS: [&str; 7] = [
@@ -130,6 +159,8 @@ fn meant_for_a_command(error: ParseError) -> ParseError {
         Some((word, true)) if error.has_hint() && nearest(word, COMMANDS) != Some(word) => {
             return error;
         }
+        // Neither a name nor a command.
+        Some((word, true)) if word.contains(['=', '<', '>', '!', '~']) => return error,
         Some((word, true)) => match nearest(word, COMMANDS) {
             Some(command) => format!("did you mean `closewait {command}`?"),
             None => format!(

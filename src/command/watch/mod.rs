@@ -155,6 +155,17 @@ impl Watch {
 
 impl Options {
     pub(super) fn plan(mut self, terminal: Terminal) -> Result<Watch, UsageError> {
+        // `watch list 5` works, too.
+        if matches!(
+            self.words.first().map(String::as_str),
+            Some("list" | "triage")
+        ) {
+            let numbers = self.words.iter().skip(1).take(2);
+            let numbers = numbers.take_while(|word| is_number(word)).count();
+            if let Some(first) = self.words.get_mut(..=numbers) {
+                first.rotate_left(1);
+            }
+        }
         let rhythm = Rhythm::taken_from(&mut self.words)?;
         let page = self.page();
         Watch::of(self.into(), page, rhythm, terminal)
@@ -195,7 +206,6 @@ struct Rhythm {
 
 impl Rhythm {
     fn taken_from(words: &mut Vec<String>) -> Result<Rhythm, UsageError> {
-        let is_number = |word: &String| word.starts_with(|c: char| c.is_ascii_digit());
         let numbers = words.iter().take(2).take_while(|word| is_number(word));
         let numbers: Vec<String> = words.drain(..numbers.count()).collect();
         let mut numbers = numbers.into_iter();
@@ -214,7 +224,13 @@ impl Rhythm {
     }
 }
 
-/// `2`, `0.5`, `10s`, `1m`.
+/// Whether a word begins like a number; a condition never does.
+fn is_number(word: &str) -> bool {
+    let digits = word.strip_prefix('.').unwrap_or(word);
+    digits.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// `2`, `0.5`, `.5`, `10s`, `1m`.
 fn seconds(text: &str) -> Option<Duration> {
     let time = match text.parse() {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).ok()?,
@@ -282,6 +298,7 @@ mod tests {
     fn numbers_come_first_and_a_filter_follows() {
         assert_eq!(rhythm(""), (Some((2000, None)), "".into()));
         assert_eq!(rhythm("5"), (Some((5000, None)), "".into()));
+        assert_eq!(rhythm(".5"), (Some((500, None)), "".into()));
         assert_eq!(rhythm("0.5 3 list"), (Some((500, Some(3))), "list".into()));
         let filter = "sport = :80";
         assert_eq!(rhythm(filter), (Some((2000, None)), filter.into()));
