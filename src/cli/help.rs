@@ -26,6 +26,11 @@ pub fn spelled_out(words: Vec<OsString>, program: &Command) -> Result<Vec<OsStri
         let mut plain = plain_words(&words, program).map(|(_, word)| word);
         (plain.next(), plain.next())
     };
+    if first == Some("explain")
+        && let Some(words) = one_topic(&words, program)
+    {
+        return Ok(words);
+    }
     let is_command = |word: &str| program.find_subcommand(word).is_some();
     match (first, second) {
         (Some("version"), None) => line(&["--version"]),
@@ -41,6 +46,23 @@ pub fn spelled_out(words: Vec<OsString>, program: &Command) -> Result<Vec<OsStri
         (Some(command), Some("help")) if is_command(command) => line(&[command, "--help"]),
         _ => Ok(words),
     }
+}
+
+/// The same line with a topic in several words as one: `explain TIME WAIT`, `explain never closed`.
+fn one_topic(words: &[OsString], program: &Command) -> Option<Vec<OsString>> {
+    let (places, parts): (Vec<usize>, Vec<&str>) = plain_words(words, program).skip(1).unzip();
+    let (first, others) = places.split_first()?;
+    let topic = parts.join("-");
+    topic.parse::<Topic>().ok().filter(|_| !others.is_empty())?;
+    let mut joined = Vec::new();
+    for (place, word) in words.iter().enumerate() {
+        match place {
+            place if place == *first => joined.push(topic.clone().into()),
+            place if others.contains(&place) => {}
+            _ => joined.push(word.clone()),
+        }
+    }
+    Some(joined)
 }
 
 fn no_help(UnknownTopic(topic): &UnknownTopic, program: &Command) -> Error {
@@ -77,6 +99,12 @@ mod tests {
     fn help_and_version_are_understood_as_words() {
         for (typed, meant) in [
             ("closewait help", "closewait --help"),
+            ("closewait explain TIME WAIT", "closewait explain TIME-WAIT"),
+            (
+                "closewait explain peer not --lang zh closed",
+                "closewait explain peer-not-closed --lang zh",
+            ),
+            ("closewait explain listen x", "closewait explain listen x"),
             ("closewait -A help", "closewait --help"),
             ("closewait help list", "closewait list --help"),
             ("closewait list help", "closewait list --help"),

@@ -34,8 +34,8 @@ pub struct Options {
         long,
         value_name = "LANG",
         value_enum,
-        hide_possible_values = true,
-        requires = "topic"
+        ignore_case = true,
+        hide_possible_values = true
     )]
     pub lang: Option<Language>,
     #[command(flatten)]

@@ -507,6 +507,23 @@ mod tests {
     }
 
     #[test]
+    fn a_language_is_named_in_any_case_and_without_a_topic() {
+        for line in [
+            "--lang zh",
+            "--lang ZH",
+            "time-wait --lang zh-CN",
+            "--lang zh_CN",
+        ] {
+            match read(&format!("closewait explain {line}")) {
+                Ok(Command::Explain(options)) => {
+                    assert_eq!(options.lang, Some(Language::Chinese), "{line}");
+                }
+                other => panic!("{line}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
     fn every_command_that_an_explanation_prints_is_valid_today() {
         use crate::explain::{Topic, text};
         use crate::model::State;

@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use left_out::{Lack, left_out};
 
 /// A line, and what every shell offers for its last word.
-const LINES: [(&str, &[&str]); 24] = [
+const LINES: [(&str, &[&str]); 33] = [
     ("closewait li", &["list"]),
     ("closewait zz", &[]),
     ("closewait list --js", &["--json", "--jsonl"]),
@@ -40,6 +40,15 @@ const LINES: [(&str, &[&str]); 24] = [
         &["warning=5,fd-warning="],
     ),
     ("closewait explain never", &["never-closed"]),
+    ("closewait explain conn", &[]),
+    ("closewait help rec", &["record"]),
+    ("closewait help never", &["never-closed"]),
+    ("closewait help col", &["columns"]),
+    ("closewait watch li", &["list"]),
+    ("closewait watch 2 tri", &["triage"]),
+    ("closewait watch 2 list caus", &["cause"]),
+    ("closewait watch list tri", &[]),
+    ("closewait --state CLOSE_WAIT,close-", &[]),
     ("closewait list state last", &["last-ack"]),
     ("closewait state close-wait and sid", &["side"]),
     ("closewait list cause = never", &["never-closed"]),

@@ -82,9 +82,25 @@ fn found(typed: &str, before: &[&str]) -> Values {
 /// What can stand where no option does. `plain` are the words before, without options and the command.
 fn positional(typed: &str, command: &Command, plain: &[&str], is_bare: bool) -> Values {
     let mut words = Vec::new();
+    if is_bare && plain == ["help"] {
+        let pages = ["columns", "filters", "options", "states"];
+        words.extend(commands(command));
+        words.extend(pages.map(|page| (page.to_owned(), String::new())));
+        words.extend(values::topics(typed));
+        return Values::Words(words);
+    }
+    let is_number = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit());
+    if command.get_name() == "watch" && plain.iter().all(is_number) {
+        words.extend(
+            [
+                ("triage", "the screen of closewait alone"),
+                ("list", "one line per socket"),
+            ]
+            .map(|(page, about)| (page.to_owned(), about.to_owned())),
+        );
+    }
     if is_bare && plain.is_empty() {
-        let names = command.get_subcommands().filter(|one| !one.is_hide_set());
-        words.extend(names.map(|one| (one.get_name().to_owned(), about(one.get_about()))));
+        words.extend(commands(command));
         if typed.is_empty() {
             return Values::Words(words);
         }
@@ -110,6 +126,12 @@ fn positional(typed: &str, command: &Command, plain: &[&str], is_bare: bool) -> 
     let keys = filter::words().map(|word| (word.to_owned(), String::new()));
     words.extend(keys);
     Values::Words(words)
+}
+
+/// The commands of the program.
+fn commands(program: &Command) -> impl Iterator<Item = (String, String)> {
+    let names = program.get_subcommands().filter(|one| !one.is_hide_set());
+    names.map(|one| (one.get_name().to_owned(), about(one.get_about())))
 }
 
 /// The options of a command, long ones first.

@@ -25,10 +25,7 @@ pub(super) fn of(arg: &Arg, command: &Command, prefix: &str, typed: &str) -> Val
     let id = arg.get_id().as_str();
     let names = match id {
         "state" => states(typed),
-        "topic" => states(typed)
-            .into_iter()
-            .chain(causes(Topic::causes()))
-            .collect(),
+        "topic" => topics(typed),
         "cause" => causes(Cause::ALL.into_iter()),
         "by" if command.get_name() == "check" => plain(["total", "owner", "port", "listener"]),
         "by" => plain(Dimension::ALL.map(Dimension::name)),
@@ -58,11 +55,13 @@ pub(super) fn of(arg: &Arg, command: &Command, prefix: &str, typed: &str) -> Val
         None if id == "sort" && typed.starts_with('-') => "-",
         None => "",
     };
+    // States have several spellings.
+    let plain = |name: &str| name.to_ascii_lowercase().replace('_', "-");
     let is_given = |name: &str| {
         given
             .trim_start_matches('+')
             .split(',')
-            .any(|one| one == name)
+            .any(|one| plain(one) == plain(name))
     };
     let names = names.into_iter().filter(|(name, _)| !is_given(name));
     Values::Words(
@@ -83,20 +82,14 @@ pub(super) fn of_key(key: &str, typed: &str) -> Values {
     })
 }
 
-/// States as ss spells them, or in capitals if that is how a word begins; then the groups of ss.
+/// What `closewait explain` explains: states and causes.
+pub(super) fn topics(typed: &str) -> Vec<Named> {
+    let causes = causes(Topic::causes());
+    single_states(typed).chain(causes).collect()
+}
+
+/// States, then the groups of ss.
 fn states(typed: &str) -> Vec<Named> {
-    let last = typed.rsplit(',').next().unwrap_or_default();
-    let is_upper = last.starts_with(|c: char| c.is_ascii_uppercase());
-    let spelled = |state: State| match is_upper {
-        true => state.name().to_owned(),
-        false => state.name().to_ascii_lowercase().replace('_', "-"),
-    };
-    let of = |state| {
-        (
-            spelled(state),
-            explain::summary(Topic::State(state)).to_owned(),
-        )
-    };
     let groups = [
         named("connected", "all but LISTEN and CLOSE"),
         named("synchronized", "connected, without SYN_SENT"),
@@ -104,7 +97,24 @@ fn states(typed: &str) -> Vec<Named> {
         named("big", "all but bucket"),
         named("all", "every state"),
     ];
-    State::ALL.into_iter().map(of).chain(groups).collect()
+    single_states(typed).chain(groups).collect()
+}
+
+/// States as ss spells them, or in capitals if that is how a word begins.
+fn single_states(typed: &str) -> impl Iterator<Item = Named> {
+    let last = typed.rsplit(',').next().unwrap_or_default();
+    let is_upper = last.starts_with(|c: char| c.is_ascii_uppercase());
+    let spelled = move |state: State| match is_upper {
+        true => state.name().to_owned(),
+        false => state.name().to_ascii_lowercase().replace('_', "-"),
+    };
+    let of = move |state| {
+        (
+            spelled(state),
+            explain::summary(Topic::State(state)).to_owned(),
+        )
+    };
+    State::ALL.into_iter().map(of)
 }
 
 fn causes(all: impl Iterator<Item = Cause>) -> Vec<Named> {
