@@ -427,6 +427,7 @@ mod tests {
         assert!(refused("sport = :80 or").contains("expected a condition at the end"));
         assert!(refused("age").contains("quote > and < from the shell, or write gt and lt"));
         assert!(refused("sport = and").contains("expected a port before \"and\""));
+        assert!(refused(&format!("age {}", "=".repeat(100_000))).contains("not a duration"));
         assert!(refused("dst != 10.0.0.1").contains("`not dst 10.0.0.1`"));
         assert!(refused("program ~ \"(\"").contains("invalid regular expression"));
         assert_eq!(

@@ -65,7 +65,9 @@ pub(super) fn meant(words: &[Word]) -> Option<String> {
     let is_end = |c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_';
     let (name, rest) = text.split_at_checked(text.find(is_end)?)?;
     let (operator, rest) = operator_of(rest)?;
-    let value = rest.split(' ').next().filter(|value| !value.is_empty())?;
+    let is_value =
+        |value: &&str| !value.is_empty() && !value.starts_with(['=', '<', '>', '!', '~']);
+    let value = rest.split(' ').next().filter(is_value)?;
     let key = match key_of(name) {
         Some(key) => key,
         // Without an operator, it may be a name.
