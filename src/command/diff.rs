@@ -24,7 +24,7 @@ use crate::filter::Term;
 use crate::model::{Name, Snapshot, State, StateSet};
 use crate::recording::Recording;
 use crate::renderer::counts::By;
-use crate::renderer::{Comparison, Page};
+use crate::renderer::{Comparison, Page, units};
 use crate::{classifier, output, progress, renderer};
 
 #[derive(Debug, Clone, Args)]
@@ -231,7 +231,12 @@ fn read(plan: &Inspection, err: &mut impl Write) -> anyhow::Result<Snapshot> {
     let snapshot = progress::shown(&progress, || plan.source.collect(&plan.request, &progress))?;
     if plan.verbose {
         for step in &snapshot.steps {
-            writeln!(err, "closewait: {} in {:.1?}", step.what, step.took)?;
+            writeln!(
+                err,
+                "closewait: {} in {}",
+                step.what,
+                units::took(step.took)
+            )?;
         }
     }
     Ok(snapshot)

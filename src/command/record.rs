@@ -28,7 +28,7 @@ use crate::model::{
     DetailSet, Evidence, Families, Gap, GapKind, Pid, Protocols, Snapshot, State, StateSet,
 };
 use crate::recording::Recording;
-use crate::renderer::escape;
+use crate::renderer::{escape, units};
 use crate::{classifier, collector, output, progress};
 
 #[derive(Debug, Clone, Args)]
@@ -218,7 +218,12 @@ fn read(plan: &Record, err: &mut impl Write) -> anyhow::Result<(Snapshot, Record
     }
     if plan.verbose {
         for step in &steps {
-            writeln!(err, "closewait: {} in {:.1?}", step.what, step.took)?;
+            writeln!(
+                err,
+                "closewait: {} in {}",
+                step.what,
+                units::took(step.took)
+            )?;
         }
     }
     let all = plan.request.is_of_all_namespaces();

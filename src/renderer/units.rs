@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use crate::model::Idle;
 
@@ -118,6 +119,11 @@ fn is_vague(least: u64, most: u64) -> bool {
 pub fn timestamp(nanoseconds: i128) -> Option<String> {
     let time = jiff::Timestamp::from_nanosecond(nanoseconds).ok()?;
     Some(time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
+}
+
+/// How long a part of a run took, in milliseconds: `0.7ms`.
+pub fn took(time: Duration) -> String {
+    format!("{:.1}ms", time.as_secs_f64() * 1_000.0)
 }
 
 /// A time since 1970 in UTC for people, to the second: `2026-01-02 03:04:05`.

@@ -347,9 +347,16 @@ fn timeless(text: &str) -> Vec<String> {
         let line = line.replace("LONG–LONG", "≈LONG");
         BLANKS.replace_all(&line, " ").into_owned()
     };
-    let evidence = |line: &&str| line.trim_start().starts_with('·') && is_of_the_tests(line);
-    let lines = text.lines().filter(|line| !evidence(line));
+    let evidence = |line: &str| line.contains(" · ") && is_of_the_tests(line);
+    let lines = text
+        .lines()
+        .filter(|line| line.starts_with('{') || !(evidence(line) || saves_evidence(line)));
     lines.map(line).collect()
+}
+
+/// Whether a text is the step that records, which a recording lacks.
+fn saves_evidence(text: &str) -> bool {
+    text.contains("closewait record /tmp/incident-")
 }
 
 /// Whether a text is about this process, which runs other tests meanwhile.
@@ -399,7 +406,8 @@ fn timeless_json(value: Value) -> Value {
             .collect(),
         Value::Array(values) => {
             let passes = |value: &Value| match value {
-                Value::String(text) => is_of_the_tests(text),
+                Value::String(text) => is_of_the_tests(text) || saves_evidence(text),
+                other if other["command"].as_str().is_some_and(saves_evidence) => true,
                 other => !other["threads"].is_null() && other["pid"] == std::process::id(),
             };
             let stay = values.into_iter().filter(|value| !passes(value));

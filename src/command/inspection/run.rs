@@ -17,7 +17,7 @@ use crate::exit::Outcome;
 use crate::model::{State, StateSet, Step};
 use crate::output;
 use crate::renderer::order;
-use crate::renderer::{self, Format, Page, Since};
+use crate::renderer::{self, Format, Page, Since, units};
 
 /// Inspects. Diagnostics go to `err`.
 ///
@@ -91,13 +91,18 @@ fn inspect(
         .context("could not write the output")?;
     if plan.verbose {
         for step in snapshot.steps.iter().chain(&examined).chain(&named) {
-            writeln!(err, "closewait: {} in {:.1?}", step.what, step.took)?;
+            writeln!(
+                err,
+                "closewait: {} in {}",
+                step.what,
+                units::took(step.took)
+            )?;
         }
         writeln!(
             err,
-            "closewait: judged in {:.1?}, printed in {:.1?}",
-            classified - collected,
-            classified.elapsed()
+            "closewait: judged in {}, printed in {}",
+            units::took(classified - collected),
+            units::took(classified.elapsed())
         )?;
     }
     if report.resolved.unanswered > 0 {
