@@ -96,15 +96,15 @@ static PLANS: LazyLock<Vec<Command>> = LazyLock::new(|| {
 
 fn planned(words: &str) -> Plan {
     let path = format!("/proc/self/fd/{}", lock(&FILE).as_raw_fd());
-    let is_metrics = words.contains("--prometheus");
+    // A terminal escapes more than OpenMetrics allows, and gets no recording.
+    let is_piped = words.contains("--prometheus") || words.starts_with("record");
     let words = words.split(' ').map(|word| match word {
         "FILE" => &path,
         word => word,
     });
     let said = command::Command::read(std::iter::once("closewait").chain(words)).unwrap();
     let terminal = Terminal {
-        // A terminal escapes more than OpenMetrics allows.
-        width: (!is_metrics).then_some(80),
+        width: (!is_piped).then_some(80),
         ..Terminal::default()
     };
     Plan::new(said, terminal).unwrap()
