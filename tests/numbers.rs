@@ -120,7 +120,8 @@ fn run(command: &str, recorded: bool, given: &[String]) {
     let plan = match Plan::new(
         said,
         Terminal {
-            width: Some(80),
+            // A terminal gets no recording.
+            width: (!command.starts_with("record")).then_some(80),
             ..Terminal::default()
         },
     ) {

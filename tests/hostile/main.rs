@@ -105,7 +105,8 @@ fn run(command: &str, file: &Path) -> Option<(String, String)> {
         let plan = Plan::new(
             said,
             Terminal {
-                width: Some(80),
+                // A terminal gets no recording.
+                width: (!command.starts_with("record")).then_some(80),
                 ..Terminal::default()
             },
         )
