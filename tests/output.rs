@@ -92,7 +92,7 @@ fn names(dir: &Path) -> Vec<String> {
 #[test]
 fn a_file_that_is_replaced_keeps_its_mode_and_its_owner() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("table");
+    let path = dir.path().join("sockets");
     for mode in [0o640, 0o604, 0o660, 0o200] {
         fs::write(&path, "old").unwrap();
         fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
@@ -160,7 +160,7 @@ fn writes_of(home: &tempfile::TempDir, path: &Path) -> [OsString; 5] {
 #[test]
 fn an_access_control_list_is_kept_and_none_is_taken_from_the_directory() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("table");
+    let path = dir.path().join("sockets");
     let set = |args: &[&str], path: &Path| {
         Command::new("setfacl")
             .args(args)
@@ -202,14 +202,14 @@ fn an_access_control_list_is_kept_and_none_is_taken_from_the_directory() {
 #[test]
 fn other_names_of_a_file_keep_what_it_was() {
     let dir = tempfile::tempdir().unwrap();
-    let (path, other) = (dir.path().join("table"), dir.path().join("other"));
+    let (path, other) = (dir.path().join("sockets"), dir.path().join("other"));
     fs::write(&path, "old").unwrap();
     fs::hard_link(&path, &other).unwrap();
     for args in writes(&path) {
         written(&closewait().args(args).output().unwrap());
     }
     assert_eq!(fs::read(&other).unwrap(), b"old");
-    assert_eq!(names(dir.path()), ["other", "table"]);
+    assert_eq!(names(dir.path()), ["other", "sockets"]);
 }
 
 #[test]
@@ -317,7 +317,7 @@ fn seen(dir: &Path, work: impl FnOnce()) -> Vec<String> {
 #[test]
 fn a_file_has_no_name_before_it_is_whole() {
     let dir = tempfile::tempdir().unwrap();
-    for (at, name) in ["table", "x.cw"].into_iter().enumerate() {
+    for (at, name) in ["sockets", "x.cw"].into_iter().enumerate() {
         let path = dir.path().join(name);
         let args = &writes(&path)[at];
         let seen_of_new = seen(dir.path(), || {
@@ -334,7 +334,7 @@ fn a_file_has_no_name_before_it_is_whole() {
         "--proc",
         "/nonexistent",
         "--output",
-        "table",
+        "sockets",
     ];
     let seen = seen(dir.path(), || {
         let output = closewait()
@@ -350,7 +350,7 @@ fn a_file_has_no_name_before_it_is_whole() {
 #[test]
 fn an_answer_by_the_exit_code_alone_replaces_no_file() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("table");
+    let path = dir.path().join("sockets");
     fs::write(&path, "old").unwrap();
     let mut quiet = closewait();
     quiet.args(&writes(&path)[0]).arg("-q");
@@ -390,7 +390,7 @@ fn where_every_file_has_a_name_it_is_replaced_as_well() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("table");
+    let path = dir.path().join("sockets");
     fs::write(&path, "old").unwrap();
     fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
     let run = |args: &[OsString]| {
@@ -409,7 +409,7 @@ fn where_every_file_has_a_name_it_is_replaced_as_well() {
     written(&run(&args));
     assert_eq!(fs::metadata(&new).unwrap().mode() & 0o777, 0o600);
     refused(&run(&args), "exists");
-    assert_eq!(names(dir.path()), ["new.cw", "table"]);
+    assert_eq!(names(dir.path()), ["new.cw", "sockets"]);
     // Into a directory that is gone nothing is written, and the reason is the directory's.
     let args = writes(&dir.path().join("gone/table"));
     refused(&run(&args[0]), "No such file");
@@ -478,12 +478,12 @@ fn a_relative_path_is_written_where_the_process_stands_whatever_is_mounted_there
     let dir = tempfile::tempdir().unwrap();
     // As in the shell of `nsenter -m`: the name of the directory leads elsewhere.
     let script = r#"cd "$1" && mount -t tmpfs none "$1" && "$0" record --redact --from "$2" q.cw &&
-                    "$0" list --from "$2" --output table && ls"#;
+                    "$0" list --from "$2" --output sockets && ls"#;
     let mut command = Command::new("unshare");
     command.args(["-m", "sh", "-c", script, env!("CARGO_BIN_EXE_closewait")]);
     let output = command.arg(dir.path()).arg(recording()).output().unwrap();
     written(&output);
-    assert_eq!(names(dir.path()), ["q.cw", "table"]);
+    assert_eq!(names(dir.path()), ["q.cw", "sockets"]);
 }
 
 #[test]
@@ -507,7 +507,7 @@ fn a_file_for_a_file_is_not_for_a_terminal() {
     };
     assert_eq!(look(&["closewait", "list"]), Some(40));
     assert_eq!(look(&["closewait", "list", "--output", "-"]), Some(40));
-    assert_eq!(look(&["closewait", "list", "--output", "table"]), None);
+    assert_eq!(look(&["closewait", "list", "--output", "sockets"]), None);
 }
 
 /// The tool with more rights than whoever starts it: by `how`, in a directory of everybody's.
@@ -542,7 +542,7 @@ fn rights_beyond_the_callers_open_no_file_for_the_caller() {
     fs::set_permissions(closed.path(), Permissions::from_mode(0o700)).unwrap();
     fs::copy(recording(), closed.path().join("x.cw")).unwrap();
     fs::write(closed.path().join("secret"), "topsecret\n").unwrap();
-    fs::write(closed.path().join("table"), "old").unwrap();
+    fs::write(closed.path().join("sockets"), "old").unwrap();
     let inside = |name: &str| closed.path().join(name).into_os_string();
     for how in [
         "setuid",
@@ -570,7 +570,7 @@ fn rights_beyond_the_callers_open_no_file_for_the_caller() {
         let cases = [
             [words(&["list", "--from"]), vec![inside("x.cw")]].concat(),
             [words(&["diff"]), vec![from.clone(), inside("x.cw")]].concat(),
-            [recorded.clone(), vec!["--output".into(), inside("table")]].concat(),
+            [recorded.clone(), vec!["--output".into(), inside("sockets")]].concat(),
             [recorded.clone(), vec!["--output".into(), inside("new")]].concat(),
             vec!["record".into(), inside("new.cw")],
             [words(&["record", "--force"]), vec![inside("x.cw")]].concat(),
@@ -582,7 +582,7 @@ fn rights_beyond_the_callers_open_no_file_for_the_caller() {
         let mine = open.path().join("mine.cw");
         written(&run(&["record".into(), mine.clone().into()]));
         assert_eq!(fs::metadata(&mine).unwrap().uid(), NOBODY);
-        let table = open.path().join("table").into_os_string();
+        let table = open.path().join("sockets").into_os_string();
         written(&run(&[recorded, vec!["--output".into(), table]].concat()));
         // A directory that the caller made is no way round.
         let fake = open.path().join("proc");
@@ -606,8 +606,8 @@ fn rights_beyond_the_callers_open_no_file_for_the_caller() {
         assert!(!said.contains("topsecret"), "{how}: {said}");
         assert!(said.contains("8080"), "{how}: {said}");
     }
-    assert_eq!(fs::read(closed.path().join("table")).unwrap(), b"old");
-    assert_eq!(names(closed.path()), ["secret", "table", "x.cw"]);
+    assert_eq!(fs::read(closed.path().join("sockets")).unwrap(), b"old");
+    assert_eq!(names(closed.path()), ["secret", "sockets", "x.cw"]);
     let mut text = String::new();
     File::open(closed.path().join("secret"))
         .unwrap()
