@@ -107,6 +107,16 @@ pub struct Evidence {
     pub sample: Option<Duration>,
 }
 
+/// Whether the memory of the processes named in findings is read.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Memory {
+    /// Do not read where in their code they wait
+    ///
+    /// The stacks of the processes named in findings are copied from their memory, while they run on.
+    #[arg(long, help_heading = "Reading")]
+    pub no_stacks: bool,
+}
+
 /// How an incomplete reading ends, and what is reported about the reading.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Report {

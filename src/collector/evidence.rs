@@ -52,7 +52,9 @@ pub fn of_suspects(
             scanned.unmatched = None;
         }
     }
-    let facts = processes::examine(&request.proc_root, suspects, &scanned, sockets, sample);
+    let root = &request.proc_root;
+    let stacks = request.stacks;
+    let facts = processes::examine(root, suspects, &scanned, sockets, sample, stacks);
     let step = Step {
         what: format!("evidence of {} processes", suspects.len()).into(),
         took: start.elapsed(),
@@ -71,7 +73,7 @@ pub fn of_processes(request: &Request, snapshot: &Snapshot, pids: &[Pid]) -> Vec
     };
     let suspects: Vec<Suspect> = pids.iter().map(suspect).collect();
     let (root, sockets) = (&request.proc_root, &snapshot.sockets);
-    processes::examine(root, &suspects, &[], sockets, Duration::ZERO)
+    processes::examine(root, &suspects, &[], sockets, Duration::ZERO, false)
 }
 
 /// The processes with many open TCP sockets that are in no table that was read, though the process

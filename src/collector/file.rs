@@ -54,6 +54,16 @@ impl Opened {
         self.file.read_exact_at(bytes, at)
     }
 
+    /// Reads bytes at an offset, as many as are there, and returns how many.
+    pub(super) fn read_some_at(&self, bytes: &mut [u8], at: u64) -> io::Result<usize> {
+        let _pending = Pending::on(&self.path);
+        self.file.read_at(bytes, at)
+    }
+
+    pub(super) fn metadata(&self) -> io::Result<Metadata> {
+        self.file.metadata()
+    }
+
     pub(super) fn into_file(self) -> File {
         self.file
     }

@@ -25,6 +25,7 @@ mod procfs;
 pub mod request;
 pub mod resolve;
 pub mod sockets;
+mod stacks;
 mod steps;
 pub mod syscalls;
 mod tables;

@@ -30,6 +30,8 @@ pub struct Request {
     pub findings: bool,
     /// Further details of each socket.
     pub details: DetailSet,
+    /// Read the stacks of the processes that findings name.
+    pub stacks: bool,
     /// Keep the raw dumps, for a recording.
     pub captured: bool,
     /// Count the network namespaces that are not read.
@@ -48,6 +50,7 @@ impl Request {
             tcp_info: false,
             findings: false,
             details: DetailSet::NONE,
+            stacks: false,
             captured: false,
             others: false,
             ..self.clone()

@@ -33,7 +33,7 @@ use crate::{classifier, collector, output, progress};
 
 #[derive(Debug, Clone, Args)]
 #[command(mut_arg("from", |from| from.conflicts_with_all(OF_THIS_HOST)
-    .conflicts_with_all(["no_evidence", "sample"])))]
+    .conflicts_with_all(["no_evidence", "no_stacks", "sample"])))]
 pub struct Options {
     /// File to write, readable only by its owner; - is stdout
     pub file: PathBuf,
@@ -52,6 +52,8 @@ pub struct Options {
     pub recorded: Recorded,
     #[command(flatten)]
     pub evidence: reading::Evidence,
+    #[command(flatten)]
+    pub memory: reading::Memory,
     #[command(flatten)]
     pub report: Report,
     /// A filter is accepted here only to explain that it belongs to --from.
@@ -125,6 +127,7 @@ impl Options {
                 findings: false,
                 details: DetailSet::ALL,
                 limits: true,
+                stacks: !self.memory.no_stacks,
                 captured: true,
                 others: true,
             },

@@ -6,6 +6,7 @@ use super::UsageError;
 use super::inspection::{Ask, Asked, Inspection, Wanted};
 use crate::cli::common::Common;
 use crate::cli::output::{Counted, Findings, Metrics};
+use crate::cli::reading::Memory;
 use crate::env::Terminal;
 
 #[derive(Debug, Clone, Default, Args)]
@@ -18,6 +19,8 @@ pub struct Options {
     pub metrics: Metrics,
     #[command(flatten)]
     pub findings: Findings,
+    #[command(flatten)]
+    pub memory: Memory,
 }
 
 impl Options {
@@ -30,6 +33,7 @@ impl Options {
             counted: self.counted,
             metrics: self.metrics,
             findings: self.findings,
+            memory: self.memory,
             ..self.common.into()
         }
     }

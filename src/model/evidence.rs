@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Command, Container, Endpoint, FdLimit, Halt, Name, Pid, Sibling, Title, Words};
+use super::{
+    Command, Container, Endpoint, FdLimit, Halt, Name, Pid, Sibling, Stacks, Title, Words,
+};
 
 /// Facts about one process. They are read only for processes that hold suspicious sockets.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -31,6 +33,9 @@ pub struct Evidence {
     /// The locks that several of its threads, or of related processes, wait for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub locks: Vec<Lock>,
+    /// Where in its code it waits; `None` if its stacks were not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stacks: Option<Stacks>,
     /// Whether its epoll sets contain the stuck descriptors; `None` if it has no epoll sets.
     pub epoll: Option<Epoll>,
     /// Local and remote ends of some of the established connections in its epoll sets that share a

@@ -63,6 +63,7 @@ fn request() -> Request {
         findings: true,
         details: DetailSet::ALL,
         limits: false,
+        stacks: false,
         captured: false,
         others: true,
     }

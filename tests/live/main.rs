@@ -34,6 +34,7 @@ mod replay;
 mod scan;
 mod sides;
 mod sources;
+mod stacks;
 mod steps;
 mod text;
 mod udp;

@@ -235,6 +235,7 @@ pub fn evidence(process: &file::Process, pid: Pid) -> Result<Evidence, String> {
         halt: process.halt.halt(pid)?,
         waits: waits.transpose()?,
         thread_names: process.names.iter().map(|text| thread_name(text)).collect(),
+        stacks: None,
         locks: locks(&process.locks)?,
         epoll: process.epoll.map(|epoll| Epoll {
             watched: epoll.watched,

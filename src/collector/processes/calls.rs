@@ -161,7 +161,8 @@ impl<'a> Process<'a> {
         }
     }
 
-    fn target(&self, fd: u32) -> Option<WaitTarget> {
+    /// What a descriptor refers to.
+    pub(super) fn target(&self, fd: u32) -> Option<WaitTarget> {
         let link = file::link(&self.root.join("fd").join(fd.to_string())).ok()?;
         let name = link.as_os_str().as_bytes();
         let found = socket_inode(name).and_then(|inode| self.sockets.find(inode));

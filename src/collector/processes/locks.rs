@@ -7,7 +7,7 @@ use crate::collector::file;
 use crate::collector::processes::calls::Process;
 use crate::collector::processes::thread_names::most_frequent;
 use crate::collector::procfs::{comm, status_numbers};
-use crate::collector::syscalls::Call;
+use crate::collector::stacks::Waiting;
 use crate::model::{Lock, LockOwner, LockPlace, Name, Pid};
 
 /// The most locks of one process that are kept.
@@ -27,33 +27,22 @@ const OWNER: u32 = 0x3fff_ffff;
 /// condition or a semaphore use another operation.
 const CONTENDED: u32 = 2;
 
-/// A thread in a system call.
-#[derive(Debug, Clone)]
-pub(super) struct Thread {
-    pub(super) thread_name: Option<Name>,
-    pub(super) call: Option<Call>,
-    pub(super) arguments: [u64; 3],
-}
-
 /// The locks that the threads of a process wait for, in descending order of waiters. A place in the
 /// process's own memory counts from two threads on: runtimes park a single thread that way.
-pub(super) fn of(process: &Process<'_>, threads: &[Pid], in_calls: &[Thread]) -> Vec<Lock> {
-    let mut waiters: BTreeMap<LockPlace, Vec<&Thread>> = BTreeMap::new();
+pub(super) fn of(process: &Process<'_>, threads: &[Pid], in_calls: &[Waiting]) -> Vec<Lock> {
+    let mut waiters: BTreeMap<LockPlace, Vec<&Waiting>> = BTreeMap::new();
     for thread in in_calls {
         if let Some(place) = place(process, thread) {
             waiters.entry(place).or_default().push(thread);
         }
     }
     waiters.retain(|place, waiters| waiters.len() > 1 || !matches!(place, LockPlace::Own(_)));
-    let mut waiters: Vec<(LockPlace, Vec<&Thread>)> = waiters.into_iter().collect();
+    let mut waiters: Vec<(LockPlace, Vec<&Waiting>)> = waiters.into_iter().collect();
     waiters.sort_by_key(|(_, waiters)| std::cmp::Reverse(waiters.len()));
     waiters.truncate(LOCKS_MAX);
-    let lock = |(place, waiters): (LockPlace, Vec<&Thread>)| {
+    let lock = |(place, waiters): (LockPlace, Vec<&Waiting>)| {
         let mut thread_names: BTreeMap<Name, u32> = BTreeMap::new();
-        for thread_name in waiters
-            .iter()
-            .filter_map(|thread| thread.thread_name.clone())
-        {
+        for thread_name in waiters.iter().filter_map(|thread| thread.name.clone()) {
             *thread_names.entry(thread_name).or_default() += 1;
         }
         Lock {
@@ -67,11 +56,11 @@ pub(super) fn of(process: &Process<'_>, threads: &[Pid], in_calls: &[Thread]) ->
 }
 
 /// The place of the lock that a thread waits for, if it waits for one.
-fn place(process: &Process<'_>, thread: &Thread) -> Option<LockPlace> {
+fn place(process: &Process<'_>, thread: &Waiting) -> Option<LockPlace> {
     let [address, operation, _] = thread.arguments;
-    match thread.call?.name {
-        "futex" if operation & PRIVATE != 0 => Some(LockPlace::Own(address)),
-        "futex" => Some(shared(&process.root, address).unwrap_or(LockPlace::Own(address))),
+    match thread.call.bytes() {
+        b"futex" if operation & PRIVATE != 0 => Some(LockPlace::Own(address)),
+        b"futex" => Some(shared(&process.root, address).unwrap_or(LockPlace::Own(address))),
         _ => None,
     }
 }
@@ -107,7 +96,7 @@ fn held_by(
     process: &Process<'_>,
     place: &LockPlace,
     threads: &[Pid],
-    waiters: &[&Thread],
+    waiters: &[&Waiting],
 ) -> Option<LockOwner> {
     let proc_root = process.root.parent()?;
     match place {
@@ -139,13 +128,13 @@ fn held_by(
 
 /// The owner in a mutex, a thread number in the process's own PID namespace. `None` if the place is no
 /// mutex, or has no owner by now. `struct __pthread_mutex_s` starts with the word, a count, the owner.
-fn owner(process: &Process<'_>, address: u64, waiters: &[&Thread]) -> Option<u32> {
+fn owner(process: &Process<'_>, address: u64, waiters: &[&Waiting]) -> Option<u32> {
     let word: [u8; 12] = process.memory(address)?;
     let number = |at: usize| {
         let bytes = word.get(at..at + 4)?.try_into().ok()?;
         Some(u32::from_ne_bytes(bytes))
     };
-    let operation = |thread: &&Thread| thread.arguments[1] & OPERATION;
+    let operation = |thread: &&Waiting| thread.arguments[1] & OPERATION;
     let owner = if waiters
         .iter()
         .all(|thread| operation(thread) == WAIT && thread.arguments[2] as u32 == CONTENDED)

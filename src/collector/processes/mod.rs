@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::collector::file;
 use crate::collector::processes::by_inode::SocketsByInode;
+use crate::collector::processes::calls::Process;
 use crate::collector::processes::command::command;
 use crate::collector::processes::epoll::EpollSets;
 use crate::collector::processes::halt::{FirstReading, Hierarchies, Readings};
@@ -37,9 +38,11 @@ use crate::collector::processes::inside::inside;
 use crate::collector::processes::runtime::runtime;
 use crate::collector::processes::threads::{Ticks, cpu, lasting, ticks};
 use crate::collector::procfs::{TICK_MS, open_process};
+use crate::collector::stacks::{self, Budget};
 use crate::model::{Evidence, FdLimit, Halt, Pid, Scanned, Socket};
 
 pub(crate) use crate::collector::processes::dead::has_unmatched_tcp;
+pub(super) use crate::collector::processes::thread_names::most_frequent;
 
 /// A process to examine.
 #[derive(Debug, Clone)]
@@ -90,14 +93,16 @@ impl ProcessFacts {
 }
 
 /// Examines the suspects. Processor use takes two readings, `sample` apart; the rest is read between
-/// them. With a zero `sample` there is one reading and no processor use.
+/// them. With a zero `sample` there is one reading and no processor use. Stacks are read if `stacks` says so.
 pub fn examine(
     proc_root: &Path,
     suspects: &[Suspect],
     scanned: &[Scanned],
     sockets: &[Socket],
     sample: Duration,
+    stacks: bool,
 ) -> Vec<ProcessFacts> {
+    let mut budget = stacks.then(Budget::of_a_run);
     let uptime_ms = uptime_ms(proc_root);
     let open: Vec<Option<OwnedFd>> = suspects
         .iter()
@@ -132,7 +137,7 @@ pub fn examine(
                     scanned,
                     sockets: &sockets,
                 };
-                reader.facts(process, before, uptime_ms)
+                reader.facts(process, before, uptime_ms, budget.as_mut())
             }
             None => ProcessFacts {
                 evidence: Evidence {
@@ -210,7 +215,13 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn facts(&self, process: &OwnedFd, ticks: &Ticks, uptime_ms: Option<u64>) -> ProcessFacts {
+    fn facts(
+        &self,
+        process: &OwnedFd,
+        ticks: &Ticks,
+        uptime_ms: Option<u64>,
+        budget: Option<&mut Budget>,
+    ) -> ProcessFacts {
         let epolls = self.scanned.map(|scanned| scanned.epolls.as_slice());
         let stuck = &self.suspect.stuck;
         let (epoll, polled) =
@@ -218,14 +229,20 @@ impl Reader<'_> {
         ProcessFacts {
             evidence: Evidence {
                 polled: polled.unwrap_or_default(),
-                ..self.evidence(process, ticks, uptime_ms)
+                ..self.evidence(process, ticks, uptime_ms, budget)
             },
             epoll,
         }
     }
 
     /// Everything but epoll sets and what takes a second reading.
-    fn evidence(&self, process: &OwnedFd, ticks: &Ticks, uptime_ms: Option<u64>) -> Evidence {
+    fn evidence(
+        &self,
+        process: &OwnedFd,
+        ticks: &Ticks,
+        uptime_ms: Option<u64>,
+        budget: Option<&mut Budget>,
+    ) -> Evidence {
         let mut unread = Vec::new();
         let fd_limit = fd_limit(&self.root);
         if fd_limit.is_none() {
@@ -246,12 +263,18 @@ impl Reader<'_> {
         }
         let may_be_read = waiting.is_some();
         let waiting = waiting.unwrap_or_default();
+        let runtime = runtime(&self.root);
+        let calls = Process::open(&self.root, self.sockets);
+        let stacks = budget.filter(|_| may_be_read).map(|budget| {
+            let target = |fd| calls.target(fd);
+            stacks::of(&self.root, waiting.threads, runtime, budget, target)
+        });
         Evidence {
             pid: self.suspect.pid,
             age_ms: stat.as_ref().zip(uptime_ms).and_then(|(stat, uptime)| {
                 uptime.checked_sub(stat.starttime.saturating_mul(TICK_MS))
             }),
-            runtime: runtime(&self.root),
+            runtime,
             open_fds: self.scanned.map(|scanned| scanned.fds),
             fd_limit,
             dead_sockets: self
@@ -263,6 +286,7 @@ impl Reader<'_> {
             waits: may_be_read.then_some(waiting.waits),
             thread_names: waiting.thread_names,
             locks: waiting.locks,
+            stacks,
             epoll: None,
             polled: Vec::new(),
             inside: inside(&self.root),
@@ -303,12 +327,14 @@ mod tests {
             stuck: Vec::new(),
         };
         let sample = Duration::from_millis(1);
-        let found = examine(Path::new("/proc"), &[suspect], &[], &[], sample);
+        let found = examine(Path::new("/proc"), &[suspect], &[], &[], sample, true);
         let found: Vec<Evidence> = found.iter().map(|said| said.about(&[])).collect();
         let threads = found[0].threads.unwrap();
         assert!(threads.total >= 1);
         assert!(found[0].fd_limit.is_some());
         assert!(found[0].age_ms.is_some());
         assert!(found[0].cpu.is_some());
+        let stacks = found[0].stacks.as_ref().unwrap();
+        assert!(stacks.unread.is_empty(), "{stacks:?}");
     }
 }

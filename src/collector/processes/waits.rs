@@ -6,26 +6,29 @@ use std::path::Path;
 
 use crate::collector::processes::by_inode::SocketsByInode;
 use crate::collector::processes::calls::{self, Process};
-use crate::collector::processes::locks::{self, Thread};
+use crate::collector::processes::locks;
 use crate::collector::processes::runtime::is_32_bit;
 use crate::collector::processes::thread_names::{most_frequent, pool_name};
+use crate::collector::stacks::Waiting;
 use crate::collector::{file, syscalls};
 use crate::model::{Lock, Name, NamedThreads, Pid, Wait, WaitKind, WaitTarget};
 
 /// What the threads of one process wait for.
 #[derive(Debug, Default)]
-pub(super) struct Waiting {
+pub(super) struct Waits {
     /// In descending order of threads.
     pub(super) waits: Vec<Wait>,
     pub(super) thread_names: Vec<NamedThreads>,
     pub(super) locks: Vec<Lock>,
+    /// The threads one by one, in ascending order.
+    pub(super) threads: Vec<Waiting>,
 }
 
 /// The call, its kind, and what it waits for.
 type WaitKey = (String, WaitKind, Option<WaitTarget>);
 
 /// What these threads wait for. `None` if none of them could be read.
-pub(super) fn of(root: &Path, threads: &[Pid], sockets: &SocketsByInode<'_>) -> Option<Waiting> {
+pub(super) fn of(root: &Path, threads: &[Pid], sockets: &SocketsByInode<'_>) -> Option<Waits> {
     if is_32_bit(root) {
         // Its system calls have other numbers.
         return None;
@@ -33,7 +36,7 @@ pub(super) fn of(root: &Path, threads: &[Pid], sockets: &SocketsByInode<'_>) -> 
     let process = Process::open(root, sockets);
     let mut readable = false;
     let mut thread_names: BTreeMap<Name, u32> = BTreeMap::new();
-    let mut in_calls: Vec<Thread> = Vec::new();
+    let mut in_calls: Vec<Waiting> = Vec::new();
     let mut counts: BTreeMap<WaitKey, BTreeMap<Option<Name>, u32>> = BTreeMap::new();
     for thread in threads {
         let task = root.join("task").join(thread.to_string());
@@ -52,13 +55,17 @@ pub(super) fn of(root: &Path, threads: &[Pid], sockets: &SocketsByInode<'_>) -> 
         let call = syscalls::call(number);
         let (kind, target) = process.waits_on(call, arguments);
         let name = calls::name(call, number);
-        let by_name = counts.entry((name, kind, target)).or_default();
-        *by_name.entry(thread_name.clone()).or_default() += 1;
-        in_calls.push(Thread {
-            thread_name,
-            call,
+        in_calls.push(Waiting {
+            thread: *thread,
+            name: thread_name.clone(),
+            call: name.as_str().into(),
+            kind,
+            target: target.clone(),
             arguments,
+            text,
         });
+        let by_name = counts.entry((name, kind, target)).or_default();
+        *by_name.entry(thread_name).or_default() += 1;
     }
     let mut waits: Vec<Wait> = counts
         .into_iter()
@@ -73,9 +80,10 @@ pub(super) fn of(root: &Path, threads: &[Pid], sockets: &SocketsByInode<'_>) -> 
         })
         .collect();
     waits.sort_by_key(|wait| std::cmp::Reverse(wait.threads));
-    readable.then(|| Waiting {
+    readable.then(|| Waits {
         waits,
         thread_names: most_frequent(thread_names),
         locks: locks::of(&process, threads, &in_calls),
+        threads: in_calls,
     })
 }

@@ -34,7 +34,7 @@ use crate::cli::letters::{Details, Letters};
 use crate::cli::output::{
     ColorChoice, Counted, Findings, Form, Metrics, Order, Printed, Quiet, Resolved,
 };
-use crate::cli::reading::{Evidence, Host, Owners, Recorded, Report, Twice};
+use crate::cli::reading::{Evidence, Host, Memory, Owners, Recorded, Report, Twice};
 use crate::cli::selection::{self as conditions, Selection};
 use crate::collector::request::{NetnsChoice, Request};
 use crate::env::Terminal;
@@ -110,6 +110,7 @@ pub(super) struct Ask {
     pub repeated: bool,
     pub owners: Owners,
     pub evidence: Evidence,
+    pub memory: Memory,
     pub grace: Grace,
     pub severity: Severity,
     pub form: Form,
@@ -293,6 +294,12 @@ impl Asked {
         };
         // A check counts too, but still judges findings.
         let evidence = !ask.evidence.no_evidence && !matches!(view.page, Page::Tally(_));
+        // What runs every minute must not read the memory of programs.
+        let is_read_by_people = is_triage && !matches!(format, Format::Prometheus { .. });
+        let stacks = is_read_by_people
+            && view.page == Page::Triage
+            && !ask.repeated
+            && !ask.memory.no_stacks;
         Ok(Inspection {
             source: place.source,
             request: Request {
@@ -309,6 +316,7 @@ impl Asked {
                 findings: view.has_findings() && !ask.quiet.quiet,
                 details: needs.details,
                 limits: false,
+                stacks,
                 captured: false,
                 others,
             },

@@ -17,6 +17,7 @@ mod process;
 mod reading;
 mod row;
 mod socket;
+mod stacks;
 mod workers;
 
 pub use self::counts::lines as tally_lines;

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::model::{Evidence, FdLimit, Protocol, Resolved, Wait, WaitTarget, Words};
 use crate::renderer::format::json::context::{Context, EndpointJson, NameJson};
 use crate::renderer::format::json::halt::HaltJson;
+use crate::renderer::format::json::stacks::{self, MissingJson, StackJson};
 use crate::renderer::names;
 
 /// What was read about a process that a finding names.
@@ -20,6 +21,9 @@ pub(super) struct EvidenceJson<'a> {
     threads: Option<ThreadsJson>,
     cpu: Option<CpuJson>,
     waits: Option<Vec<WaitJson<'a>>>,
+    version: Option<NameJson<'a>>,
+    stacks: Option<Vec<StackJson<'a>>>,
+    stacks_missing: Option<MissingJson<'a>>,
     halt: HaltJson<'a>,
     epoll: Option<EpollJson>,
     says: Option<NameJson<'a>>,
@@ -50,6 +54,13 @@ pub(super) struct CpuJson {
 pub(super) struct WaitJson<'a> {
     call: NameJson<'a>,
     threads: u32,
+    #[serde(flatten)]
+    target: TargetJson<'a>,
+}
+
+/// What a descriptor refers to: one of the three, or none.
+#[derive(Serialize)]
+pub(super) struct TargetJson<'a> {
     remote: Option<EndpointJson<'a>>,
     listener: Option<EndpointJson<'a>>,
     file: Option<String>,
@@ -65,6 +76,7 @@ pub(super) struct EpollJson {
 
 impl<'a> Context<'a> {
     pub(super) fn evidence(&self, evidence: &'a Evidence) -> EvidenceJson<'a> {
+        let stacks = evidence.stacks.as_ref();
         EvidenceJson {
             pid: evidence.pid.0,
             name: self.name(evidence.pid),
@@ -96,6 +108,9 @@ impl<'a> Context<'a> {
                     .map(|one| wait(one, &self.report.resolved))
                     .collect()
             }),
+            version: stacks.and_then(|stacks| stacks.version.as_ref().map(NameJson)),
+            stacks: stacks.map(|taken| stacks::stacks(taken, &self.report.resolved)),
+            stacks_missing: stacks.map(stacks::missing),
             epoll: evidence.epoll.map(|epoll| EpollJson {
                 watched: epoll.watched,
                 edge_triggered: epoll.edge,
@@ -109,25 +124,26 @@ impl<'a> Context<'a> {
 }
 
 fn wait<'a>(wait: &'a Wait, names: &'a Resolved) -> WaitJson<'a> {
-    let (remote, listener, file) = match &wait.target {
-        Some(WaitTarget::Remote(end)) => (
-            Some(EndpointJson::named(*end, Protocol::Tcp, names)),
-            None,
-            None,
-        ),
-        Some(WaitTarget::Listener(end)) => (
-            None,
-            Some(EndpointJson::named(*end, Protocol::Tcp, names)),
-            None,
-        ),
-        Some(WaitTarget::File(name)) => (None, None, Some(name.lossy().into())),
-        None => (None, None, None),
-    };
     WaitJson {
         call: NameJson(&wait.call),
         threads: wait.threads,
-        remote,
-        listener,
-        file,
+        target: TargetJson::of(wait.target.as_ref(), names),
+    }
+}
+
+impl<'a> TargetJson<'a> {
+    pub(super) fn of(target: Option<&'a WaitTarget>, names: &'a Resolved) -> TargetJson<'a> {
+        let end = |end| Some(EndpointJson::named(end, Protocol::Tcp, names));
+        let (remote, listener, file) = match target {
+            Some(WaitTarget::Remote(remote)) => (end(*remote), None, None),
+            Some(WaitTarget::Listener(listener)) => (None, end(*listener), None),
+            Some(WaitTarget::File(name)) => (None, None, Some(name.lossy().into())),
+            None => (None, None, None),
+        };
+        TargetJson {
+            remote,
+            listener,
+            file,
+        }
     }
 }

@@ -1,0 +1,85 @@
+//! Where in its code a process waits: the stacks of its threads, copied from its memory while it runs.
+//!
+//! Nothing is attached, stopped, signalled or written. It needs the right to trace the process: root, or
+//! the same user where Yama allows it (ptrace(2), "Ptrace access mode checking"). Everything read is
+//! hostile: addresses lead anywhere, lists have no end, files change meanwhile.
+
+#![allow(dead_code)]
+
+mod budget;
+mod elf;
+mod group;
+mod maps;
+mod memory;
+mod native;
+mod threads;
+
+use std::io;
+use std::path::Path;
+use std::time::Instant;
+
+use self::budget::Limit;
+use self::group::{Found, grouped};
+use self::maps::Mappings;
+use self::memory::ProcessMemory;
+use crate::collector::watchdog;
+use crate::model::{Runtime, Stacks, WaitTarget, Words};
+
+pub(in crate::collector) use self::budget::Budget;
+pub(in crate::collector) use self::threads::Waiting;
+
+/// Reads the stacks of a process, from its directory in /proc and its waiting threads. `target` tells
+/// what one of its descriptors refers to.
+pub(in crate::collector) fn of(
+    root: &Path,
+    waiting: Vec<Waiting>,
+    runtime: Runtime,
+    budget: &mut Budget,
+    target: impl FnMut(u32) -> Option<WaitTarget>,
+) -> Stacks {
+    let unread = |why: Words| Found {
+        unread: vec![why],
+        ..Found::default()
+    };
+    let found = match budget.of_a_process() {
+        None => unread("its stacks were not read: the time for all processes was used up".into()),
+        Some(limit) => {
+            let start = Instant::now();
+            let root = root.to_owned();
+            let read = move || Ok::<_, io::Error>(read(&root, &waiting, runtime, limit));
+            let found = watchdog::with_timeout(read);
+            budget.spend(start);
+            match found {
+                Ok(Ok(found)) => found,
+                Ok(Err(why)) => unread(why),
+                Err(_) => unread("its stacks were not read: its files do not answer".into()),
+            }
+        }
+    };
+    grouped(found, target)
+}
+
+fn read(root: &Path, waiting: &[Waiting], _: Runtime, limit: Limit) -> Result<Found, Words> {
+    let refused = "its memory may not be read (needs root, or its user)";
+    let mappings = Mappings::read(root).ok_or(refused)?;
+    let memory = ProcessMemory::open(root, &mappings).ok_or(refused)?;
+    let process = Process {
+        root,
+        mappings: &mappings,
+        memory: &memory,
+        waiting,
+        limit,
+    };
+    native::stacks(&process)
+}
+
+/// A process whose stacks are read.
+struct Process<'a> {
+    /// `/proc/PID`.
+    root: &'a Path,
+    mappings: &'a Mappings,
+    memory: &'a ProcessMemory<'a>,
+    /// Its waiting threads, in ascending order.
+    waiting: &'a [Waiting],
+    limit: Limit,
+}

@@ -1,0 +1,65 @@
+//! The threads of a process that wait, as they were read: where each is in its code, and what it waits
+//! for. See proc_pid_syscall(5).
+
+use std::path::Path;
+
+use crate::collector::file;
+use crate::model::{Name, Pid, WaitKind, WaitTarget};
+
+/// A thread that waits.
+#[derive(Debug, Clone)]
+pub(in crate::collector) struct Waiting {
+    pub(in crate::collector) thread: Pid,
+    /// Its name without digits at the end; `None` if the process has one thread.
+    pub(in crate::collector) name: Option<Name>,
+    /// The name of its system call, or `system call N`.
+    pub(in crate::collector) call: Name,
+    pub(in crate::collector) kind: WaitKind,
+    pub(in crate::collector) target: Option<WaitTarget>,
+    pub(in crate::collector) arguments: [u64; 3],
+    /// The text of its `syscall`, which ends with the stack pointer and the program counter.
+    pub(in crate::collector) text: String,
+}
+
+impl Waiting {
+    /// The stack pointer and the program counter.
+    pub(super) fn registers(&self) -> Option<(u64, u64)> {
+        let mut last = self.text.split_ascii_whitespace().rev();
+        let mut register = || u64::from_str_radix(last.next()?.strip_prefix("0x")?, 16).ok();
+        let program_counter = register()?;
+        Some((register()?, program_counter))
+    }
+
+    /// Whether the thread is still in the same call, at the same place. Its stack has not changed then,
+    /// unless it returned meanwhile and came back.
+    pub(super) fn is_still(&self, root: &Path) -> bool {
+        let task = root.join("task").join(self.thread.to_string());
+        file::text(&task.join("syscall")).is_ok_and(|text| text == self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiting(text: &str) -> Waiting {
+        Waiting {
+            thread: Pid(std::process::id()),
+            name: None,
+            call: Name::new(*b"read"),
+            kind: WaitKind::Descriptor,
+            target: None,
+            arguments: [0; 3],
+            text: text.to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_last_two_numbers_are_stack_pointer_and_program_counter() {
+        let text = "0 0x3 0x7ffe 0x1000 0x0 0x0 0x0 0x7ffe10 0x7f01\n";
+        assert_eq!(waiting(text).registers(), Some((0x7ffe10, 0x7f01)));
+        assert_eq!(waiting("running\n").registers(), None);
+        assert_eq!(waiting("0x1").registers(), None);
+        assert!(!waiting(text).is_still(Path::new("/proc/self")));
+    }
+}
