@@ -29,6 +29,7 @@ mod stacks;
 mod steps;
 pub mod syscalls;
 mod tables;
+mod thread_names;
 mod tools;
 pub mod watchdog;
 

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use crate::collector::file;
 use crate::collector::processes::calls::Process;
-use crate::collector::processes::thread_names::most_frequent;
 use crate::collector::procfs::{comm, status_numbers};
 use crate::collector::stacks::Waiting;
+use crate::collector::thread_names::most_frequent;
 use crate::model::{Lock, LockOwner, LockPlace, Name, Pid};
 
 /// The most locks of one process that are kept.

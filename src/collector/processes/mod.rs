@@ -14,7 +14,6 @@ mod inside;
 mod locks;
 mod manager;
 mod runtime;
-mod thread_names;
 mod threads;
 mod titles;
 mod waits;
@@ -42,7 +41,6 @@ use crate::collector::stacks::{self, Budget};
 use crate::model::{Evidence, FdLimit, Halt, Pid, Scanned, Socket};
 
 pub(crate) use crate::collector::processes::dead::has_unmatched_tcp;
-pub(super) use crate::collector::processes::thread_names::most_frequent;
 
 /// A process to examine.
 #[derive(Debug, Clone)]

@@ -8,8 +8,8 @@ use crate::collector::processes::by_inode::SocketsByInode;
 use crate::collector::processes::calls::{self, Process};
 use crate::collector::processes::locks;
 use crate::collector::processes::runtime::is_32_bit;
-use crate::collector::processes::thread_names::{most_frequent, pool_name};
 use crate::collector::stacks::Waiting;
+use crate::collector::thread_names::{most_frequent, pool_name};
 use crate::collector::{file, syscalls};
 use crate::model::{Lock, Name, NamedThreads, Pid, Wait, WaitKind, WaitTarget};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::collector::processes::most_frequent;
+use crate::collector::thread_names::most_frequent;
 use crate::model::{Frame, Name, StackGroup, StackOf, StackTarget, Stacks, WaitTarget, Words};
 
 /// The most groups of one process.

@@ -18,6 +18,7 @@ mod reading;
 mod row;
 mod socket;
 mod stacks;
+mod target;
 mod workers;
 
 pub use self::counts::lines as tally_lines;

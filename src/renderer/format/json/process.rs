@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
-use crate::model::{Evidence, FdLimit, Protocol, Resolved, Wait, WaitTarget, Words};
-use crate::renderer::format::json::context::{Context, EndpointJson, NameJson};
+use crate::model::{Evidence, FdLimit, Resolved, Wait, Words};
+use crate::renderer::format::json::context::{Context, NameJson};
 use crate::renderer::format::json::halt::HaltJson;
 use crate::renderer::format::json::stacks::{self, MissingJson, StackJson};
+use crate::renderer::format::json::target::TargetJson;
 use crate::renderer::names;
 
 /// What was read about a process that a finding names.
@@ -56,14 +57,6 @@ pub(super) struct WaitJson<'a> {
     threads: u32,
     #[serde(flatten)]
     target: TargetJson<'a>,
-}
-
-/// What a descriptor refers to: one of the three, or none.
-#[derive(Serialize)]
-pub(super) struct TargetJson<'a> {
-    remote: Option<EndpointJson<'a>>,
-    listener: Option<EndpointJson<'a>>,
-    file: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -128,22 +121,5 @@ fn wait<'a>(wait: &'a Wait, names: &'a Resolved) -> WaitJson<'a> {
         call: NameJson(&wait.call),
         threads: wait.threads,
         target: TargetJson::of(wait.target.as_ref(), names),
-    }
-}
-
-impl<'a> TargetJson<'a> {
-    pub(super) fn of(target: Option<&'a WaitTarget>, names: &'a Resolved) -> TargetJson<'a> {
-        let end = |end| Some(EndpointJson::named(end, Protocol::Tcp, names));
-        let (remote, listener, file) = match target {
-            Some(WaitTarget::Remote(remote)) => (end(*remote), None, None),
-            Some(WaitTarget::Listener(listener)) => (None, end(*listener), None),
-            Some(WaitTarget::File(name)) => (None, None, Some(name.lossy().into())),
-            None => (None, None, None),
-        };
-        TargetJson {
-            remote,
-            listener,
-            file,
-        }
     }
 }

@@ -6,7 +6,7 @@ use crate::model::{
     Frame, NamedThreads, Resolved, StackGroup, StackOf, StackTarget, Stacks, Words,
 };
 use crate::renderer::format::json::context::NameJson;
-use crate::renderer::format::json::process::TargetJson;
+use crate::renderer::format::json::target::TargetJson;
 
 /// Threads, goroutines or tasks with the same stack.
 #[derive(Serialize)]

@@ -20,9 +20,7 @@ fn without_number(comm: &[u8]) -> Name {
 }
 
 /// The most frequent names, in descending order.
-pub(in crate::collector) fn most_frequent(
-    names: impl IntoIterator<Item = (Name, u32)>,
-) -> Vec<NamedThreads> {
+pub(super) fn most_frequent(names: impl IntoIterator<Item = (Name, u32)>) -> Vec<NamedThreads> {
     let named = |(name, threads)| NamedThreads { name, threads };
     let mut names: Vec<NamedThreads> = names.into_iter().map(named).collect();
     names.sort_by_key(|named| std::cmp::Reverse(named.threads));
