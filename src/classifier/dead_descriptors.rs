@@ -54,6 +54,7 @@ pub(super) fn findings(
         let set = socket_set::dead(report, pids, sockets);
         Finding {
             severity: severity(&weight, thresholds),
+            beginnings: Vec::new(),
             identities: Identities::of(report, &set, evidence),
             set,
             queue: None,

@@ -2,6 +2,7 @@
 
 pub mod age;
 pub mod arrivals;
+pub mod beginning;
 pub mod cause;
 pub mod chain;
 pub mod change;

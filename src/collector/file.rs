@@ -7,11 +7,11 @@
 use std::fs::{File, Metadata, ReadDir};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Take};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use procfs::FromRead;
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, openat, statat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, openat, openat2, statat};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
@@ -61,6 +61,7 @@ impl Opened {
     }
 
     pub(super) fn metadata(&self) -> io::Result<Metadata> {
+        let _pending = Pending::on(&self.path);
         self.file.metadata()
     }
 
@@ -217,9 +218,134 @@ pub(super) fn metadata(path: &Path) -> io::Result<Metadata> {
     std::fs::metadata(path)
 }
 
+/// The files as a process sees them, below its root directory. A symbolic link in there cannot lead out.
+#[derive(Debug)]
+pub(super) struct Tree {
+    root: OwnedFd,
+    /// It is the root directory of the reader, too.
+    is_ours: bool,
+}
+
+impl Tree {
+    /// Of a process, by its directory in /proc.
+    ///
+    /// # Errors
+    /// When its root directory cannot be opened, which takes the right to trace it.
+    pub(super) fn of(process: &Path) -> io::Result<Tree> {
+        let path = process.join("root");
+        let _pending = Pending::on(&path);
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root: OwnedFd = openat(CWD, &path, flags, Mode::empty())?;
+        let id = |metadata: Metadata| (metadata.dev(), metadata.ino());
+        let theirs = File::from(root.try_clone()?).metadata()?;
+        Ok(Tree {
+            root,
+            is_ours: metadata(Path::new("/")).is_ok_and(|ours| id(ours) == id(theirs)),
+        })
+    }
+
+    /// The metadata of what is at a path, without opening it. A link at its end is followed only if
+    /// `follow` says so.
+    ///
+    /// # Errors
+    /// As of openat2(2); `Unsupported` where the kernel lacks that and this is another root directory.
+    pub(super) fn metadata(&self, path: &Path, follow: Follow) -> io::Result<Metadata> {
+        let flags = match follow {
+            Follow::Yes => OFlags::PATH,
+            Follow::No => OFlags::PATH | OFlags::NOFOLLOW,
+        };
+        File::from(self.open(path, flags)?).metadata()
+    }
+
+    /// Opens a directory.
+    ///
+    /// # Errors
+    /// As for [`Tree::metadata`].
+    pub(super) fn directory(&self, path: &Path) -> io::Result<OwnedFd> {
+        self.open(path, OFlags::RDONLY | OFlags::DIRECTORY)
+    }
+
+    fn open(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+        let _pending = Pending::on(path);
+        let flags = flags | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        match openat2(&self.root, path, flags, Mode::empty(), resolve) {
+            // Linux before 5.6, or a filter of system calls that is older than that.
+            Err(Errno::NOSYS | Errno::PERM) if self.is_ours => Ok(openat(
+                CWD,
+                Path::new("/").join(path),
+                flags,
+                Mode::empty(),
+            )?),
+            Err(Errno::NOSYS | Errno::PERM) => Err(ErrorKind::Unsupported.into()),
+            opened => Ok(opened?),
+        }
+    }
+}
+
+/// Which time of a file.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Time {
+    /// When its content was last changed (mtime).
+    Modified,
+    /// When its content, name, owner or mode was last changed (ctime).
+    Status,
+}
+
+impl Time {
+    /// The time, in milliseconds since 1970; `None` if it was before.
+    pub(super) fn of(self, file: &Metadata) -> Option<u64> {
+        let (seconds, nanoseconds) = match self {
+            Time::Modified => (file.mtime(), file.mtime_nsec()),
+            Time::Status => (file.ctime(), file.ctime_nsec()),
+        };
+        let seconds = u64::try_from(seconds).ok()?;
+        let milliseconds = u64::try_from(nanoseconds).ok()? / 1_000_000;
+        seconds.checked_mul(1_000)?.checked_add(milliseconds)
+    }
+}
+
+/// Whether a symbolic link is followed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Follow {
+    Yes,
+    No,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_link_leads_out_of_a_tree() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("root");
+        std::fs::create_dir_all(root.join("etc")).unwrap();
+        std::fs::write(root.join("etc/own"), "").unwrap();
+        for (name, to) in [
+            ("a", "/etc/own"),
+            ("b", "/etc/passwd"),
+            ("c", "../../../etc/passwd"),
+        ] {
+            std::os::unix::fs::symlink(to, root.join(name)).unwrap();
+        }
+        let tree = Tree::of(dir.path()).unwrap();
+        let kind = |name: &str, follow| {
+            let found = tree.metadata(Path::new(name), follow);
+            found.map(|found| found.file_type().is_symlink()).ok()
+        };
+        if kind("/etc/own", Follow::Yes).is_none() {
+            // The kernel has no openat2.
+            return;
+        }
+        assert_eq!(kind("a", Follow::Yes), Some(false));
+        assert_eq!(kind("b", Follow::Yes), None);
+        assert_eq!(kind("b", Follow::No), Some(true));
+        assert_eq!(kind("c", Follow::Yes), None);
+        assert!(tree.directory(Path::new("/etc")).is_ok());
+        assert!(tree.directory(Path::new("a")).is_err());
+        assert!(Tree::of(Path::new("/proc/self")).unwrap().is_ours);
+    }
 
     #[test]
     fn only_regular_files_are_opened() {

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Command, Container, Endpoint, FdLimit, Halt, Name, Pid, Sibling, Stacks, Title, Words,
+    Command, Container, Endpoint, FdLimit, Halt, Name, Origin, Pid, Sibling, Stacks, Title, Words,
 };
 
 /// Facts about one process. They are read only for processes that hold suspicious sockets.
@@ -45,6 +45,9 @@ pub struct Evidence {
     /// Where debugging tools must run to inspect it.
     #[serde(default, skip_serializing_if = "Inside::is_unknown")]
     pub inside: Inside,
+    /// When its files and what runs it came to be.
+    #[serde(default, skip_serializing_if = "Origin::is_unknown")]
+    pub origin: Origin,
     /// What it runs, if it is an interpreter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<Command>,

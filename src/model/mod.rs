@@ -17,6 +17,7 @@ pub mod halt;
 pub mod host;
 pub mod judged;
 pub mod namespace;
+pub mod origin;
 pub mod owners;
 pub mod process;
 pub mod resolved;
@@ -49,6 +50,7 @@ pub use halt::{
 pub use host::{Host, PortRange, Users};
 pub use judged::{HiddenReason, Missing, Owner, Side};
 pub use namespace::{Namespace, OtherNamespaces, Settings, Source};
+pub use origin::{Executable, Library, Origin, Package};
 pub use owners::{Holder, Holders};
 pub use process::{FdLimit, Pid, Process, Scanned};
 pub use resolved::Resolved;

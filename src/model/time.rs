@@ -155,6 +155,15 @@ impl Idle {
         }
     }
 
+    /// The bounds of the longer of two.
+    pub fn longest(self, other: Idle) -> Idle {
+        let at_most_ms = self.at_most_ms.zip(other.at_most_ms);
+        Idle {
+            at_least_ms: self.at_least_ms.max(other.at_least_ms),
+            at_most_ms: at_most_ms.map(|(one, other)| one.max(other)),
+        }
+    }
+
     /// Whether it is at most this long; `None` if that is between the bounds.
     pub fn is_within(self, milliseconds: u64) -> Option<bool> {
         if self.at_most_ms.is_some_and(|most| most <= milliseconds) {

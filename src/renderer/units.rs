@@ -132,6 +132,12 @@ pub fn clock(nanoseconds: i128) -> String {
     time.get(..19).unwrap_or_default().replace('T', " ")
 }
 
+/// Milliseconds since 1970 as [`clock`], with the time zone.
+pub fn clock_of(milliseconds: u64) -> String {
+    let nanoseconds = i128::from(milliseconds).saturating_mul(1_000_000);
+    format!("{} UTC", clock(nanoseconds))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

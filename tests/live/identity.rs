@@ -26,13 +26,13 @@ time.sleep(600)
 "#;
 
 /// A leaking script, which is killed in the end.
-struct Script {
-    process: Child,
-    port: u16,
+pub struct Script {
+    pub process: Child,
+    pub port: u16,
 }
 
 impl Script {
-    fn start(dir: &Path, args: &[&str]) -> Script {
+    pub fn start(dir: &Path, args: &[&str]) -> Script {
         let mut process = Command::new("python3")
             .args(args)
             .arg("--password=secret")

@@ -26,6 +26,7 @@ mod mptcp;
 mod names;
 mod namespaces;
 mod nobody;
+mod origin;
 mod owners;
 mod placement;
 mod pools;

@@ -22,6 +22,8 @@ use super::syntax;
 const SAMPLE_MS: u64 = 200;
 /// The age of a process without one in the scenario: older than anything that wraps.
 const OLD_MS: u64 = 100 * 86_400_000;
+/// When the sockets are read, in milliseconds since 1970: 2023-11-14 22:13:20 UTC.
+const TAKEN_AT_MS: u64 = 1_700_000_000_000;
 /// Processes that hold no socket.
 const BYSTANDERS: u32 = 100;
 
@@ -79,7 +81,7 @@ pub fn snapshot(scenario: &Scenario) -> Result<Snapshot, String> {
             },
             settings: settings(&scenario.host)?,
         }],
-        taken_at_ns: 1_700_000_000_000_000_000,
+        taken_at_ns: i128::from(TAKEN_AT_MS) * 1_000_000,
         reading_ms: Some(1),
         sockets: seen.sockets,
         subflows: Vec::new(),
@@ -245,6 +247,7 @@ pub fn evidence(process: &file::Process, pid: Pid) -> Result<Evidence, String> {
         }),
         polled: (process.polled.iter().map(|text| polled(text))).collect::<Result<_, String>>()?,
         inside: process.inside.clone(),
+        origin: process.origin.origin(TAKEN_AT_MS)?,
         command: process.command.as_deref().and_then(|line| {
             let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
             Command::of(&words)

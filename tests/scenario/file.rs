@@ -9,6 +9,7 @@ use closewait::model::{Inside, Tools};
 use serde::Deserialize;
 
 use super::halt::Halted;
+use super::origin::Origins;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -132,6 +133,9 @@ pub struct Process {
     pub polled: Vec<String>,
     #[serde(default)]
     pub inside: Inside,
+    /// When its files and what runs it came to be.
+    #[serde(default)]
+    pub origin: Origins,
     #[serde(default)]
     pub unread: Vec<String>,
 }

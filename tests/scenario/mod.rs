@@ -5,6 +5,7 @@ pub mod file;
 pub mod halt;
 pub mod judge;
 pub mod lines;
+mod origin;
 pub mod syntax;
 
 use std::fs;

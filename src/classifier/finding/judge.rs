@@ -3,6 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use super::{DETAILED, Finding, Findings, SUSPECTS_MAX, Sum, Suspects};
+use crate::classifier::beginning::Beginning;
 use crate::classifier::chain::chain;
 use crate::classifier::culprit::Culprit;
 use crate::classifier::dead_descriptors;
@@ -218,6 +219,10 @@ fn judge(
         }
         _ => Vec::new(),
     };
+    let beginnings = evidence
+        .iter()
+        .filter_map(|evidence| Beginning::of(report, &set, evidence))
+        .collect();
     Finding {
         severity: severity(&weight, thresholds),
         halted: match culprit {
@@ -231,6 +236,7 @@ fn judge(
         set,
         queue,
         evidence,
+        beginnings,
         workers,
         fd_percent,
         dead: 0,

@@ -8,6 +8,7 @@
 mod judge;
 
 pub use self::judge::{findings, suspects};
+use crate::classifier::beginning::Beginning;
 use crate::classifier::chain::Hop;
 use crate::classifier::change::SetGrowth;
 use crate::classifier::culprit::{self, Culprit};
@@ -46,6 +47,8 @@ pub struct Finding {
     pub queue: Option<Queue>,
     /// Evidence of at most two owners.
     pub evidence: Vec<Evidence>,
+    /// For each of these, with what its oldest socket began.
+    pub beginnings: Vec<Beginning>,
     /// By what its owners are recognized beside their names.
     pub identities: Identities,
     /// What all owners wait for.
@@ -110,6 +113,12 @@ impl Finding {
     /// Whether one of its owners is stopped.
     pub fn is_stopped(&self) -> bool {
         self.evidence.iter().any(is_halted)
+    }
+
+    /// With what the oldest socket of one of its processes began; `None` if that is unknown.
+    pub fn beginning(&self, pid: Pid) -> Option<&Beginning> {
+        let mut all = self.beginnings.iter();
+        all.find(|beginning| beginning.pid == pid)
     }
 
     /// How many FIN_WAIT2 sockets wait too long for a remote end.

@@ -1,5 +1,7 @@
 //! Builds one set from its sockets.
 
+use std::collections::BTreeMap;
+
 use rustc_hash::FxHashMap;
 
 use super::key::Key;
@@ -29,6 +31,7 @@ pub(super) fn gather(
     let mut ages = Vec::new();
     let mut bounds = Vec::new();
     let mut waits = Vec::new();
+    let mut oldest = Oldest::default();
     for row in positions.iter().map(|at| report.row(*at as usize)) {
         let wait = report.wait(&row);
         // A FIN_WAIT2 lasts as long as nothing comes from its remote end.
@@ -42,7 +45,9 @@ pub(super) fn gather(
             None => waits.extend(patience::of_row(&row, report.snapshot.host.tick)),
         }
         if let (Some(idle), None) = (row.idle, wait) {
-            bounds.push(bounded(report, &row, idle));
+            let age = bounded(report, &row, idle);
+            oldest.add(&row, age);
+            bounds.push(age);
         }
         let age = row.idle.map(|idle| u32::try_from(idle.at_least_ms));
         ages.extend(age.and_then(Result::ok));
@@ -57,6 +62,7 @@ pub(super) fn gather(
     set.idle = Spread::of(&mut ages);
     if set.is_suspicious() {
         set.arrivals = Arrivals::of(&bounds, report.grace_ms());
+        set.oldest = oldest.0.into_iter().collect();
     }
     set.patience = Patience::of(&mut waits);
     finish(&mut set, report, key, positions);
@@ -72,6 +78,19 @@ fn bounded(report: &Report<'_>, row: &Row<'_>, idle: Idle) -> Idle {
             at_most_ms: Some(idle.at_least_ms),
             ..idle
         },
+    }
+}
+
+/// The bounds of the age of the oldest socket of each holder.
+#[derive(Default)]
+struct Oldest(BTreeMap<Pid, Idle>);
+
+impl Oldest {
+    fn add(&mut self, row: &Row<'_>, age: Idle) {
+        for holder in row.owner.holders() {
+            let oldest = self.0.entry(holder.pid).or_insert(age);
+            *oldest = oldest.longest(age);
+        }
     }
 }
 
@@ -132,6 +151,7 @@ fn empty(key: &Key, sockets: u64) -> SocketSet {
         unmeasured: false,
         idle: None,
         arrivals: None,
+        oldest: Vec::new(),
         at_most_ms: Some(0),
         patience: None,
         keepalive: 0,

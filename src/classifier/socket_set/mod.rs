@@ -28,7 +28,7 @@ use crate::classifier::row::Row;
 use crate::classifier::send_progress::HalfClosed;
 use crate::classifier::service::{Service, ServiceEnd};
 use crate::classifier::waiting::Waiting;
-use crate::model::{Cause, Evidence, Missing, Pid, Side, StateSet};
+use crate::model::{Cause, Evidence, Idle, Missing, Pid, Side, StateSet};
 
 /// CLOSE_WAIT sockets with the same service, owner and cause, or FIN_WAIT2 sockets that processes
 /// hold.
@@ -65,6 +65,8 @@ pub struct SocketSet {
     pub idle: Option<Spread>,
     /// When CLOSE_WAIT sockets that linger came; `None` for a few.
     pub arrivals: Option<Arrivals>,
+    /// The bounds of the age of the oldest CLOSE_WAIT socket of each holder, ordered by process.
+    pub oldest: Vec<(Pid, Idle)>,
     /// The largest upper bound of their ages; `None` if one has none.
     pub at_most_ms: Option<u64>,
     pub patience: Option<Patience>,

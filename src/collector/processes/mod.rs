@@ -13,6 +13,8 @@ mod halt;
 mod inside;
 mod locks;
 mod manager;
+mod origin;
+mod package;
 mod runtime;
 mod threads;
 mod titles;
@@ -34,11 +36,12 @@ use crate::collector::processes::command::command;
 use crate::collector::processes::epoll::EpollSets;
 use crate::collector::processes::halt::{FirstReading, Hierarchies, Readings};
 use crate::collector::processes::inside::inside;
+use crate::collector::processes::origin::Origins;
 use crate::collector::processes::runtime::runtime;
 use crate::collector::processes::threads::{Ticks, cpu, lasting, ticks};
 use crate::collector::procfs::{TICK_MS, open_process};
 use crate::collector::stacks::{self, Budget};
-use crate::model::{Evidence, FdLimit, Halt, Pid, Scanned, Socket};
+use crate::model::{Evidence, FdLimit, Halt, Origin, Pid, Scanned, Socket};
 
 pub(crate) use crate::collector::processes::dead::has_unmatched_tcp;
 
@@ -150,6 +153,12 @@ pub fn examine(
     let stats = open.iter().map(|process| stat(process.as_ref()?));
     let all_evidence = all_facts.iter_mut().map(ProcessFacts::evidence_mut);
     titles::add_siblings(proc_root, all_evidence.zip(stats));
+    let mut origins = Origins::new(proc_root, uptime_ms);
+    for (facts, process) in all_facts.iter_mut().zip(&open) {
+        if process.is_some() {
+            facts.evidence.origin = origins.of(&facts.evidence);
+        }
+    }
     let after = (!sample.is_zero() && !suspects.is_empty()).then(|| {
         thread::sleep(sample.saturating_sub(start.elapsed()));
         read_ticks()
@@ -288,6 +297,7 @@ impl Reader<'_> {
             epoll: None,
             polled: Vec::new(),
             inside: inside(&self.root),
+            origin: Origin::default(),
             command: command(&self.root, stat.as_ref()),
             title: stat.as_ref().and_then(|stat| titles::of(&self.root, stat)),
             siblings: Vec::new(),

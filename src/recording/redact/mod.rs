@@ -131,6 +131,13 @@ impl Masks {
         for path in [&mut inside.exe, &mut inside.jcmd].into_iter().flatten() {
             *path = self.name("file", path);
         }
+        let origin = &mut evidence.origin;
+        for library in &mut origin.old_libraries {
+            library.name = self.name("file", &library.name);
+        }
+        if let Some(package) = &mut origin.package {
+            package.name = self.name("package", &package.name);
+        }
         if let Some(command) = &mut evidence.command {
             command.program = self.name("program", &command.program);
             command.runs = self.name("script", &command.runs);

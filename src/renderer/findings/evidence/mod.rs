@@ -2,6 +2,7 @@
 
 mod bytes;
 mod growth;
+mod origin;
 mod peers;
 mod process;
 mod queue;

@@ -4,11 +4,12 @@ use crate::classifier::Report;
 use crate::classifier::finding::Finding;
 use crate::classifier::process::Descriptors;
 use crate::classifier::process::HaltReason;
-use crate::model::{Cause, Evidence, FdLimit, Runtime};
+use crate::model::{Cause, Evidence, FdLimit};
 use crate::renderer::findings::epoll::epoll_line;
+use crate::renderer::findings::evidence::origin;
 use crate::renderer::findings::lines::{Lines, Rank};
 use crate::renderer::findings::{halt, spin};
-use crate::renderer::names::{self, process};
+use crate::renderer::names::process;
 use crate::renderer::units::{self, plural};
 
 pub(super) fn lines(
@@ -31,14 +32,7 @@ pub(super) fn lines(
         };
         lines.add(Rank::Telling, format!("epoll{whose}: {words}"));
     }
-    if let Some(age) = evidence.age_ms {
-        let runtime = match evidence.runtime {
-            Runtime::Native => String::new(),
-            runtime => format!(" ({})", names::runtime(runtime)),
-        };
-        let age = units::duration(age);
-        lines.add(Rank::Plain, format!("{name} started {age} ago{runtime}"));
-    }
+    origin::lines(report, finding, evidence, lines);
     for unread in &evidence.unread {
         lines.add(Rank::Plain, format!("unknown about {name}: {unread}"));
     }

@@ -119,7 +119,7 @@ impl<'a> Context<'a> {
             processes: hop
                 .evidence
                 .iter()
-                .map(|evidence| self.evidence(evidence))
+                .map(|evidence| self.evidence(evidence, None))
                 .collect(),
         }
     }

@@ -148,7 +148,7 @@ impl<'a> Context<'a> {
             processes: finding
                 .evidence
                 .iter()
-                .map(|evidence| self.evidence(evidence))
+                .map(|evidence| self.evidence(evidence, finding.beginning(evidence.pid)))
                 .collect(),
             growth: SetGrowthJson::of(finding),
         }

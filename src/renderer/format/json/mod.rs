@@ -13,6 +13,7 @@ mod growth;
 mod halt;
 mod legs;
 mod limits;
+mod origin;
 mod process;
 mod reading;
 mod row;

@@ -2,9 +2,11 @@
 
 use serde::Serialize;
 
+use crate::classifier::beginning::Beginning;
 use crate::model::{Evidence, FdLimit, Resolved, Wait, Words};
 use crate::renderer::format::json::context::{Context, NameJson};
 use crate::renderer::format::json::halt::HaltJson;
+use crate::renderer::format::json::origin::OriginJson;
 use crate::renderer::format::json::stacks::{self, MissingJson, StackJson};
 use crate::renderer::format::json::target::TargetJson;
 use crate::renderer::names;
@@ -27,6 +29,7 @@ pub(super) struct EvidenceJson<'a> {
     stacks_missing: Option<MissingJson<'a>>,
     halt: HaltJson<'a>,
     epoll: Option<EpollJson>,
+    origin: OriginJson<'a>,
     says: Option<NameJson<'a>>,
     unread: &'a [Words],
 }
@@ -68,7 +71,11 @@ pub(super) struct EpollJson {
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn evidence(&self, evidence: &'a Evidence) -> EvidenceJson<'a> {
+    pub(super) fn evidence(
+        &self,
+        evidence: &'a Evidence,
+        beginning: Option<&Beginning>,
+    ) -> EvidenceJson<'a> {
         let stacks = evidence.stacks.as_ref();
         EvidenceJson {
             pid: evidence.pid.0,
@@ -110,6 +117,7 @@ impl<'a> Context<'a> {
                 muted: epoll.muted,
                 absent: epoll.absent,
             }),
+            origin: OriginJson::of(&evidence.origin, beginning),
             says: evidence.title.as_ref().map(|title| NameJson(&title.says)),
             unread: &evidence.unread,
         }
