@@ -122,7 +122,8 @@ mod tests {
         let (sender, hanging_path) = mpsc::channel();
         let hangs = Pending::on("/nfs/hangs");
         let wanted = |path: &Path| path == Path::new("/nfs/hangs");
-        watch(Duration::from_millis(4), move |path| {
+        // Long enough that no file which another test reads meanwhile takes it.
+        watch(Duration::from_millis(400), move |path| {
             let _ = sender.send(path.to_owned());
         });
         assert!(wanted(&hanging_path.recv().unwrap()));
