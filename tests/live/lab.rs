@@ -271,7 +271,8 @@ pub struct Program {
 }
 
 impl Program {
-    fn start(command: &mut Command) -> Program {
+    /// Starts a program that prints what it knows as its first line, in JSON.
+    pub fn start(command: &mut Command) -> Program {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
