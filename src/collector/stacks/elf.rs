@@ -11,7 +11,7 @@ use object::endian::LittleEndian;
 use object::read::elf::{
     FileHeader, ProgramHeader, SectionHeader, SectionTable, Sym, SymbolTable as Symbols,
 };
-use object::read::{ReadCache, ReadRef};
+use object::read::{ReadCache, ReadRef, SectionIndex};
 
 use super::maps::{Mapping, Mappings};
 use super::memory::Memory;
@@ -191,12 +191,39 @@ impl Elf {
         table(elf::SHT_SYMTAB).or_else(|| table(elf::SHT_DYNSYM))
     }
 
+    /// The names of symbols, each of which ends with a zero byte.
+    pub(super) fn strings<'a>(
+        &'a self,
+        symbols: &Symbols<'a, Header, Capped<'a>>,
+    ) -> Option<&'a [u8]> {
+        let sections = self.sections()?;
+        let section = sections.section(symbols.string_section()).ok()?;
+        section.data(LittleEndian, self.data()).ok()
+    }
+
+    /// Whether an address of the file is in the section of a symbol.
+    pub(super) fn is_in_section_of(&self, symbol: &Sym64<LittleEndian>, address: u64) -> bool {
+        let number = SectionIndex(symbol.st_shndx(LittleEndian).into());
+        let sections = self.sections();
+        let section = sections.and_then(|sections| sections.section(number).ok());
+        section.is_some_and(|section| {
+            let start = section.sh_addr(LittleEndian);
+            let offset = address.checked_sub(start);
+            offset.is_some_and(|offset| offset < section.sh_size(LittleEndian))
+        })
+    }
+
     /// The address of a symbol in the process.
     pub(super) fn symbol(&self, name: &str) -> Option<u64> {
         let symbols = self.symbols()?;
+        // At once, because each access to a part of the file reads it.
+        let strings = self.strings(&symbols)?;
         let is_it = |symbol: &&Sym64<LittleEndian>| {
             let is_defined = symbol.st_shndx(LittleEndian) != elf::SHN_UNDEF;
-            is_defined && symbol.name(LittleEndian, symbols.strings()) == Ok(name.as_bytes())
+            let start = symbol.st_name(LittleEndian) as usize;
+            let rest = strings.get(start..).unwrap_or_default();
+            let is_named = rest.strip_prefix(name.as_bytes());
+            is_defined && is_named.is_some_and(|rest| rest.first() == Some(&0))
         };
         let symbol = symbols.iter().find(is_it)?;
         Some(symbol.st_value(LittleEndian).wrapping_add(self.bias))

@@ -1,7 +1,7 @@
 //! The threads of a process that wait, as they were read: where each is in its code, and what it waits
 //! for. See proc_pid_syscall(5).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::collector::file;
 use crate::model::{Name, Pid, WaitKind, WaitTarget};
@@ -33,8 +33,20 @@ impl Waiting {
     /// Whether the thread is still in the same call, at the same place. Its stack has not changed then,
     /// unless it returned meanwhile and came back.
     pub(super) fn is_still(&self, root: &Path) -> bool {
-        let task = root.join("task").join(self.thread.to_string());
-        file::text(&task.join("syscall")).is_ok_and(|text| text == self.text)
+        file::text(&self.task(root).join("syscall")).is_ok_and(|text| text == self.text)
+    }
+
+    /// How often the thread has begun to run on a processor. `None` if the kernel does not count it, see
+    /// `sched_info_arrive` in kernel/sched/stats.h. If the number is the same before a look at a waiting
+    /// thread and later, it has not run in between.
+    pub(super) fn runs(&self, root: &Path) -> Option<u64> {
+        let text = file::text(&self.task(root).join("schedstat")).ok()?;
+        let runs = text.split_ascii_whitespace().nth(2)?.parse().ok()?;
+        (runs > 0).then_some(runs)
+    }
+
+    fn task(&self, root: &Path) -> PathBuf {
+        root.join("task").join(self.thread.to_string())
     }
 }
 

@@ -3,7 +3,10 @@
 use std::process::Command;
 
 use crate::lab::Lab;
-use crate::stacks::{Blocked, compile, source};
+use crate::stacks::{Blocked, check_chain, compile, only_within, source};
+
+/// How a handler of the C program got to where it waits.
+const CHAIN: [&str; 5] = ["recv", "query_db", "load_user", "handle_checkout", "worker"];
 
 /// Compiles the C program with these options, into a directory of its own.
 fn c_program(options: &[&str]) -> Option<(tempfile::TempDir, Command)> {
@@ -28,10 +31,9 @@ fn handlers_in_one_function_are_one_group_that_names_their_remote() {
     };
     let blocked = Blocked::start(&lab, &mut command, 6);
     let stacks = blocked.stacks(&lab);
-    let waits = |group: &&serde_json::Value| group["targets"][0]["remote"].is_object();
-    let [group] = stacks.iter().filter(waits).collect::<Vec<_>>()[..] else {
-        panic!("one group: {stacks:#?}");
-    };
+    let group = only_within(&stacks, "query_db");
+    check_chain(group, &CHAIN);
     assert_eq!(group["count"], 6, "{group:#}");
+    assert_eq!(group["complete"], true, "{group:#}");
     blocked.check_remote(group);
 }

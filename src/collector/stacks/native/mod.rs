@@ -1,40 +1,159 @@
-//! The stacks of threads that run machine code: C, C++, Rust, and the runtimes of other languages.
+//! The stacks of threads that run machine code: C, C++, Rust, and the runtimes of other languages. They
+//! are unwound by the tables that compilers write for exceptions.
 
+mod code;
+mod frame_pointer;
+mod machine;
+mod module;
+mod names;
+mod pages;
+mod row;
+mod symbols;
+mod walk;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use self::code::Code;
+use self::machine::Machine;
+use self::module::Module;
+use self::pages::Pages;
+use self::walk::{Trace, walk};
+use super::budget::Limit;
 use super::group::{Found, Stack, WaitsOn};
+use super::memory::Memory;
 use super::{Process, Waiting};
 use crate::model::{Frame, Name, StackOf, WaitKind, Words};
+
+/// How often a thread that ran meanwhile is tried.
+const TRIES: u32 = 3;
 
 /// The stacks of all waiting threads.
 pub(super) fn stacks(process: &Process<'_>) -> Result<Found, Words> {
     let mut found = Found::default();
+    let (root, mappings) = (process.root, process.mappings);
+    let mut code = Code::new(root, mappings, process.memory, Machine::native());
+    let mut traces: Vec<(&Waiting, Trace)> = Vec::new();
     for waiting in process.waiting {
         if process.limit.is_reached() {
             found.left_out += 1;
             continue;
         }
-        let frames = frames(process, waiting);
-        // Otherwise the copy may mix two moments.
-        if waiting.is_still(process.root) {
-            found.stacks.push(stack(waiting, frames, false));
-        } else {
-            found.moved += 1;
+        match trace(process, &mut code, waiting) {
+            Some(trace) => traces.push((waiting, trace)),
+            None => found.moved += 1,
         }
+    }
+    let all: BTreeSet<u64> = traces
+        .iter()
+        .flat_map(|(_, trace)| &trace.places)
+        .copied()
+        .collect();
+    let frames = frames(&mut code, &all, process.limit, &mut found.unread);
+    // Threads of a pool mostly have the same.
+    let mut known: FxHashMap<Trace, Arc<[Frame]>> = FxHashMap::default();
+    for (waiting, trace) in traces {
+        let of_trace = || {
+            trace
+                .places
+                .iter()
+                .filter_map(|place| frames.get(place))
+                .cloned()
+        };
+        let frames = known
+            .entry(trace.clone())
+            .or_insert_with(|| of_trace().collect());
+        found
+            .stacks
+            .push(stack(waiting, frames.clone(), trace.complete));
     }
     Ok(found)
 }
 
-fn frames(process: &Process<'_>, waiting: &Waiting) -> Vec<Frame> {
-    let Some((_, at)) = waiting.registers() else {
-        return Vec::new();
-    };
-    let module = process.mappings.find(at);
-    vec![Frame {
-        module: module.and_then(|module| module.path.clone()),
-        ..Frame::default()
-    }]
+/// The functions of a thread. `None` if it ran meanwhile: what was copied may mix two moments.
+fn trace(
+    process: &Process<'_>,
+    code: &mut Code<'_, impl Memory>,
+    waiting: &Waiting,
+) -> Option<Trace> {
+    let registers = waiting.registers()?;
+    for _ in 0..TRIES {
+        let runs = waiting.runs(process.root);
+        if !waiting.is_still(process.root) {
+            return None;
+        }
+        let stack = Pages::new(process.memory);
+        let trace = walk(code, &stack, registers, process.limit);
+        let has_run = match runs {
+            Some(_) => waiting.runs(process.root) != runs,
+            None => !waiting.is_still(process.root),
+        };
+        if !has_run {
+            return Some(trace);
+        }
+    }
+    None
 }
 
-fn stack(waiting: &Waiting, frames: Vec<Frame>, complete: bool) -> Stack {
+/// What is known of places in the code. Each module that one is in is read once.
+fn frames(
+    code: &mut Code<'_, impl Memory>,
+    places: &BTreeSet<u64>,
+    limit: Limit,
+    unread: &mut Vec<Words>,
+) -> BTreeMap<u64, Frame> {
+    let mut frames = BTreeMap::new();
+    let mut by_module: BTreeMap<*const Module, (Rc<Module>, Vec<u64>)> = BTreeMap::new();
+    for place in places {
+        // Code without a module was made at run time.
+        frames.insert(*place, Frame::default());
+        if let Some(module) = code.module(*place) {
+            let of_it = by_module.entry(Rc::as_ptr(&module));
+            of_it.or_insert_with(|| (module, Vec::new())).1.push(*place);
+        }
+    }
+    for (module, places) in by_module.into_values() {
+        let Some(bias) = module.bias else {
+            continue;
+        };
+        let mut offsets: Vec<u64> = places
+            .iter()
+            .map(|place| place.wrapping_sub(bias))
+            .collect();
+        offsets.sort_unstable();
+        let functions = match module.file(code.root, code.mappings, &code.memory) {
+            _ if limit.is_reached() => BTreeMap::new(),
+            Ok(elf) => symbols::functions(elf, &offsets, limit),
+            Err(why) => {
+                if let Some(path) = &module.path {
+                    unread.push(
+                        format!("the functions of {path} are unknown: the file {why}").into(),
+                    );
+                }
+                BTreeMap::new()
+            }
+        };
+        for place in places {
+            let offset = place.wrapping_sub(bias);
+            let frame = Frame {
+                function: functions.get(&offset).cloned(),
+                module: module.path.clone(),
+                offset: Some(offset),
+                ..Frame::default()
+            };
+            frames.insert(place, frame);
+        }
+    }
+    if limit.is_reached() {
+        unread.push("some functions are unknown: the time for one process was used up".into());
+    }
+    frames
+}
+
+fn stack(waiting: &Waiting, frames: Arc<[Frame]>, complete: bool) -> Stack {
     let lock = (waiting.kind == WaitKind::Lock).then_some(waiting.arguments[0]);
     Stack {
         of: StackOf::Threads,
@@ -47,7 +166,7 @@ fn stack(waiting: &Waiting, frames: Vec<Frame>, complete: bool) -> Stack {
             Some(target) => WaitsOn::Target(target.clone()),
             None => WaitsOn::Unknown,
         },
-        frames: frames.into(),
+        frames,
         complete,
     }
 }
