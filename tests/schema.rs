@@ -248,6 +248,30 @@ fn a_finding_with_evidence_from_its_process_is_by_the_schema() {
 }
 
 #[test]
+fn a_finding_with_unread_bytes_is_by_the_schema() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let to = listener.local_addr().unwrap();
+    let mut client = TcpStream::connect(to).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    client.write_all(b"GET /a?b HTTP/1.1\r\n\r\n").unwrap();
+    drop(client);
+    await_close_waits(to.port(), 1);
+    let port = to.port().to_string();
+    let arguments = [
+        "--json", "--grace", "0", "--sample", "0", "--peek", "--port", &port,
+    ];
+    for _ in 0..200 {
+        let document = document(&arguments);
+        if let Some(peeked) = document["findings"][0].get("peeked") {
+            assert_eq!(peeked["unread"][0]["path"], "/a");
+            return drop(server);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    panic!("no finding with unread bytes");
+}
+
+#[test]
 fn a_list_writes_a_document_with_sockets_by_the_schema() {
     let loopback = Loopback::new(Ipv6Addr::LOCALHOST);
     let list = document(&["list", "-a", "--json", "--port", &loopback.port()]);

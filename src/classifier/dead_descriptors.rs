@@ -60,6 +60,7 @@ pub(super) fn findings(
             queue: None,
             evidence: processes.into_iter().take(DETAILED).cloned().collect(),
             workers: Workers::default(),
+            peeks: None,
             culprit: None,
             halted: None,
             chain: Vec::new(),

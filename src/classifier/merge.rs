@@ -67,6 +67,10 @@ fn absorb(kept: &mut Finding, mut other: Finding) {
         kept.sum = other.sum;
     }
     kept.queue = kept.queue.take().or(other.queue);
+    kept.peeks = match (kept.peeks.take(), other.peeks) {
+        (Some(kept), Some(other)) => Some(kept.with(other)),
+        (kept, other) => kept.or(other),
+    };
     kept.parts.push(Part {
         cause: other.set.cause,
         sockets: other.set.sockets,

@@ -29,6 +29,7 @@ mod other_legs;
 pub mod owner;
 pub mod pairs;
 pub mod patience;
+pub mod peeked;
 pub mod pool;
 pub mod process;
 pub mod program;

@@ -117,6 +117,19 @@ pub struct Memory {
     pub no_stacks: bool,
 }
 
+/// What is read of the contents of connections.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Peek {
+    /// Show what the unread bytes of findings ask for
+    ///
+    /// Looks at the first 2 KiB that a program has not read, on a few connections of each finding. Shows
+    /// the method and path of an HTTP request, its user agent, the status of an answer, or the server
+    /// name of a TLS client. Never shows queries, other headers or bodies. Nothing is consumed. Needs
+    /// root, or the user of the program. Off by default.
+    #[arg(long, conflicts_with_all = ["from", "no_evidence", "proc"], help_heading = "Reading")]
+    pub peek: bool,
+}
+
 /// How an incomplete reading ends, and what is reported about the reading.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Report {

@@ -19,6 +19,7 @@ mod mountinfo;
 pub mod names;
 pub mod namespaces;
 mod owners;
+pub mod peek;
 pub mod placement;
 pub mod processes;
 mod procfs;

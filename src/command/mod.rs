@@ -490,6 +490,16 @@ mod tests {
                 "cannot be used with",
             ),
             (
+                "closewait record x --from y --redact --peek",
+                "cannot be used with",
+            ),
+            ("closewait check --peek", "`closewait check` has no option"),
+            ("closewait list --peek", "`closewait list` has no option"),
+            ("closewait watch --peek", "`closewait watch` has no option"),
+            ("closewait --prometheus --peek", "cannot be used with"),
+            ("closewait --no-evidence --peek", "cannot be used with"),
+            ("closewait --from x --peek", "cannot be used with"),
+            (
                 "closewait diff a b --columns age",
                 "use it with `closewait list`",
             ),

@@ -11,14 +11,15 @@ use clap::Args;
 
 use super::UsageError;
 use super::inspection::place::Place;
-use super::inspection::{SAMPLE, Source, not_asked, report_gaps};
+use super::inspection::{SAMPLE, Source, add_peeked, not_asked, report_gaps};
 use crate::classifier::age::Sightings;
 use crate::classifier::cause::GRACE_MS;
 use crate::classifier::rules::Thresholds;
-use crate::classifier::{Rules, finding, queue};
+use crate::classifier::{Rules, finding, peeked, queue};
 use crate::cli::reading::{self, Host, OF_THIS_HOST, Recorded, Report};
 use crate::collector::evidence;
 use crate::collector::holders::Progress;
+use crate::collector::peek::{self, Peeks};
 use crate::collector::processes::{ProcessFacts, Suspect};
 use crate::collector::request::Request;
 use crate::env::Terminal;
@@ -33,13 +34,14 @@ use crate::{classifier, collector, output, progress};
 
 #[derive(Debug, Clone, Args)]
 #[command(mut_arg("from", |from| from.conflicts_with_all(OF_THIS_HOST)
-    .conflicts_with_all(["no_evidence", "no_stacks", "sample"])))]
+    .conflicts_with_all(["no_evidence", "no_stacks", "sample", "peek"])))]
 pub struct Options {
     /// File to write, readable only by its owner; - is stdout
     pub file: PathBuf,
     /// Replace addresses and names with others
     ///
-    /// Masks addresses and the names of hosts, users, programs, units, containers and namespaces.
+    /// Masks addresses and the names of hosts, users, programs, units, containers and namespaces, and
+    /// what --peek shows.
     /// With --from, it masks an older recording.
     #[arg(long, help_heading = "Recording")]
     pub redact: bool,
@@ -54,6 +56,8 @@ pub struct Options {
     pub evidence: reading::Evidence,
     #[command(flatten)]
     pub memory: reading::Memory,
+    #[command(flatten)]
+    pub peek: reading::Peek,
     #[command(flatten)]
     pub report: Report,
     /// A filter is accepted here only to explain that it belongs to --from.
@@ -78,6 +82,8 @@ pub struct Record {
     pub force: bool,
     /// Examine processes for evidence.
     pub evidence: bool,
+    /// Look at the first unread bytes of sockets that a finding is about.
+    pub peek: bool,
     /// The time between two readings of CPU use.
     pub sample: Duration,
     pub strict: bool,
@@ -135,6 +141,7 @@ impl Options {
             redact: self.redact,
             force: self.force,
             evidence: !self.evidence.no_evidence,
+            peek: self.peek.peek,
             sample: self.evidence.sample.unwrap_or(SAMPLE),
             strict: self.report.strict,
             verbose: self.report.verbose > 0,
@@ -203,11 +210,26 @@ fn read(plan: &Record, err: &mut impl Write) -> anyhow::Result<(Snapshot, Record
             suspects.push(Suspect { pid, stuck });
         }
     }
+    let peeks = if plan.peek {
+        let report = classifier::classify(&snapshot, &plan.rules);
+        let sets = finding::sets(&report);
+        let peeks = peek::peek(
+            &plan.request.proc_root,
+            &peeked::sockets_to_peek_at(&report, &sets),
+        );
+        let peeked::Unreachable { hidden, unaccepted } = peeked::Unreachable::of(&sets);
+        snapshot.gaps.extend(peeks.gaps(hidden, unaccepted));
+        peeks
+    } else {
+        Peeks::default()
+    };
     let mut evidence = Vec::new();
     if plan.evidence && !suspects.is_empty() {
         let (examined, step) =
             evidence::of_suspects(&plan.request, &snapshot, &suspects, plan.sample);
         evidence = examined;
+        let of_each = evidence.iter_mut().map(ProcessFacts::evidence_mut);
+        add_peeked(peeks, of_each);
         steps.push(step);
         evidence.extend(behind(plan, &snapshot, &evidence));
         if left_out > 0 {

@@ -6,10 +6,11 @@ use super::UsageError;
 use super::inspection::{Ask, Asked, Inspection, Wanted};
 use crate::cli::common::Common;
 use crate::cli::output::{Counted, Findings, Metrics};
-use crate::cli::reading::Memory;
+use crate::cli::reading::{Memory, Peek};
 use crate::env::Terminal;
 
 #[derive(Debug, Clone, Default, Args)]
+#[command(mut_arg("peek", |peek| peek.conflicts_with_all(["by", "continuous", "no_owners", "prometheus", "quiet"])))]
 pub struct Options {
     #[command(flatten)]
     pub common: Common,
@@ -21,6 +22,8 @@ pub struct Options {
     pub findings: Findings,
     #[command(flatten)]
     pub memory: Memory,
+    #[command(flatten)]
+    pub peek: Peek,
 }
 
 impl Options {
@@ -34,6 +37,7 @@ impl Options {
             metrics: self.metrics,
             findings: self.findings,
             memory: self.memory,
+            peek: self.peek,
             ..self.common.into()
         }
     }

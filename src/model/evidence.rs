@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Command, Container, Endpoint, FdLimit, Halt, Name, Origin, Pid, Sibling, Stacks, Title, Words,
+    Command, Container, Endpoint, FdLimit, Halt, Name, Origin, Peeked, Pid, Sibling, Stacks, Title,
+    Words,
 };
 
 /// Facts about one process. They are read only for processes that hold suspicious sockets.
@@ -57,6 +58,9 @@ pub struct Evidence {
     /// Titles of the other children of its parent; kept for one process of each parent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub siblings: Vec<Sibling>,
+    /// What was seen of the unread bytes of some of its sockets; only with `--peek`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peeked: Vec<Peeked>,
     /// What could not be read, in words.
     pub unread: Vec<Words>,
 }

@@ -88,6 +88,15 @@ impl Socket {
         (self.inode != 0).then_some(self.uid)
     }
 
+    /// How many bytes the program has not read; for MPTCP, about how much memory they take.
+    pub fn unread(&self) -> u32 {
+        let fin = self.state == State::CloseWait && self.protocol != Protocol::Mptcp;
+        match self.state {
+            State::Listen => 0,
+            _ => self.recv_q.saturating_sub(u32::from(fin)),
+        }
+    }
+
     /// Whether this end closed first and waits for the other.
     pub fn closed_first(&self) -> bool {
         StateSet::CLOSED_FIRST.contains(self.state)

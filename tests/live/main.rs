@@ -28,6 +28,7 @@ mod namespaces;
 mod nobody;
 mod origin;
 mod owners;
+mod peek;
 mod placement;
 mod pools;
 mod prepared;

@@ -15,6 +15,7 @@ mod relay;
 mod server;
 mod settings;
 mod states;
+mod unread;
 mod wire;
 mod workers;
 
@@ -109,6 +110,7 @@ fn play(role: &str, settings: &mut Settings) -> Result<Ready> {
         "churn" => server::churn(settings),
         "silent" => server::silent(settings),
         "closer" => server::closer(settings),
+        "unread" => unread::unread(settings),
         "queue" => queue::queue(settings),
         "pool" => client::pool(settings),
         "drip" => client::drip(settings),

@@ -261,6 +261,7 @@ pub fn evidence(process: &file::Process, pid: Pid) -> Result<Evidence, String> {
             .iter()
             .map(|text| sibling(text).ok_or_else(|| format!("{text:?}: NUMBER TITLE")))
             .collect::<Result<_, String>>()?,
+        peeked: Vec::new(),
         unread: process.unread.iter().cloned().map(Into::into).collect(),
     })
 }

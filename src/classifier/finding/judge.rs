@@ -10,6 +10,7 @@ use crate::classifier::dead_descriptors;
 use crate::classifier::halt::HaltedShare;
 use crate::classifier::identity::Identities;
 use crate::classifier::merge::{by_fullness, merge};
+use crate::classifier::peeked::Peeks;
 use crate::classifier::pool::PoolVerdict;
 use crate::classifier::process::{Descriptors, descriptors, is_halted};
 use crate::classifier::queue::Queue;
@@ -231,6 +232,7 @@ fn judge(
         },
         culprit,
         chain,
+        peeks: Peeks::of(&set, all_evidence),
         old_workers: OldWorkers::of(report, &set, all_evidence),
         identities: Identities::of(report, &set, all_evidence),
         set,

@@ -15,6 +15,7 @@ use crate::classifier::culprit::{self, Culprit};
 use crate::classifier::halt::HaltedShare;
 use crate::classifier::identity::Identities;
 use crate::classifier::owner::GroupOwner;
+use crate::classifier::peeked::Peeks;
 use crate::classifier::process::is_halted;
 use crate::classifier::queue::Queue;
 use crate::classifier::reload::OldWorkers;
@@ -53,6 +54,8 @@ pub struct Finding {
     pub identities: Identities,
     /// What all owners wait for.
     pub workers: Workers,
+    /// What was seen of unread bytes; `None` if nothing was.
+    pub peeks: Option<Peeks>,
     /// Who must act, if the facts point to someone other than the program that holds the sockets.
     pub culprit: Option<Culprit>,
     /// If that is a process that cannot run, its share of the workers.

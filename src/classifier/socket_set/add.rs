@@ -18,6 +18,7 @@ impl SocketSet {
         }
         self.recv_q.add(socket.recv_q);
         self.recv_q_min = self.recv_q_min.min(socket.recv_q);
+        self.unread += u64::from(socket.unread() > 0);
         let facts = report.facts(row);
         self.uncounted_fins += u64::from(!facts.counts_fin);
         self.send_q_max = self.send_q_max.max(socket.send_q);

@@ -146,6 +146,7 @@ fn empty(key: &Key, sockets: u64) -> SocketSet {
         sockets,
         recv_q: RecvQ::default(),
         recv_q_min: u32::MAX,
+        unread: 0,
         uncounted_fins: 0,
         send_q_max: 0,
         unmeasured: false,

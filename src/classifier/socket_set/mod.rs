@@ -56,6 +56,8 @@ pub struct SocketSet {
     pub sockets: u64,
     pub recv_q: RecvQ,
     pub recv_q_min: u32,
+    /// Sockets with unread bytes.
+    pub unread: u64,
     /// Sockets whose Recv-Q does not count a FIN: MPTCP connections, and possible subflows.
     pub uncounted_fins: u64,
     pub send_q_max: u32,

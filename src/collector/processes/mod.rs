@@ -301,6 +301,7 @@ impl Reader<'_> {
             command: command(&self.root, stat.as_ref()),
             title: stat.as_ref().and_then(|stat| titles::of(&self.root, stat)),
             siblings: Vec::new(),
+            peeked: Vec::new(),
             unread,
         }
     }

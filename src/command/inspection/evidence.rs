@@ -1,11 +1,14 @@
 //! Gathers evidence for findings: from the processes they name, and from those that these wait for.
 
+use std::collections::BTreeMap;
+
 use super::Inspection;
 use crate::classifier::Report;
 use crate::classifier::finding::{self, Findings};
-use crate::classifier::queue;
+use crate::classifier::{peeked, queue};
+use crate::collector::peek::Peeks;
 use crate::collector::processes::Suspect;
-use crate::model::{Gap, GapKind, Snapshot, Step};
+use crate::model::{Evidence, Gap, GapKind, Peeked, Pid, Snapshot, Step};
 use crate::renderer;
 
 /// Findings, if the page shows them, with evidence from the processes they name.
@@ -49,6 +52,15 @@ pub(in crate::command) fn find(
             suspects.push(Suspect { pid: *pid, stuck });
         }
     }
+    let peeks = if plan.peek {
+        let sockets = peeked::sockets_to_peek_at(report, &sets);
+        let peeks = plan.source.peek(&plan.request, &sockets);
+        let peeked::Unreachable { hidden, unaccepted } = peeked::Unreachable::of(&sets);
+        report.gaps.extend(peeks.gaps(hidden, unaccepted));
+        peeks
+    } else {
+        Peeks::default()
+    };
     let asked = suspects.len();
     let (evidence, step) = if suspects.is_empty() || !plan.evidence {
         (Vec::new(), None)
@@ -83,6 +95,7 @@ pub(in crate::command) fn find(
         });
     }
     let mut evidence = evidence;
+    add_peeked(peeks, evidence.iter_mut());
     loop {
         let (sets, queues) = (sets.clone(), queues.clone());
         let found = finding::findings(report, sets, queues, &evidence, thresholds);
@@ -96,6 +109,22 @@ pub(in crate::command) fn find(
             return (found, step);
         }
         evidence.extend(followed);
+    }
+}
+
+/// Adds what was seen of unread bytes to the evidence of the processes that hold the sockets.
+pub(in crate::command) fn add_peeked<'a>(
+    peeks: Peeks,
+    evidence: impl Iterator<Item = &'a mut Evidence>,
+) {
+    let mut of_each: BTreeMap<Pid, Vec<Peeked>> = BTreeMap::new();
+    for (pid, peeked) in peeks.seen {
+        of_each.entry(pid).or_default().push(peeked);
+    }
+    for evidence in evidence {
+        if let Some(peeked) = of_each.remove(&evidence.pid) {
+            evidence.peeked = peeked;
+        }
     }
 }
 

@@ -14,7 +14,7 @@ mod selection;
 mod source;
 mod twice;
 
-pub(super) use self::evidence::{find, not_asked};
+pub(super) use self::evidence::{add_peeked, find, not_asked};
 use self::place::Place;
 pub use self::run::run;
 pub(super) use self::run::{name, report_gaps, report_the_rest};
@@ -34,7 +34,7 @@ use crate::cli::letters::{Details, Letters};
 use crate::cli::output::{
     ColorChoice, Counted, Findings, Form, Metrics, Order, Printed, Quiet, Resolved,
 };
-use crate::cli::reading::{Evidence, Host, Memory, Owners, Recorded, Report, Twice};
+use crate::cli::reading::{Evidence, Host, Memory, Owners, Peek, Recorded, Report, Twice};
 use crate::cli::selection::{self as conditions, Selection};
 use crate::collector::request::{NetnsChoice, Request};
 use crate::env::Terminal;
@@ -66,6 +66,8 @@ pub struct Inspection {
     pub strict: bool,
     /// Examine the processes named in findings.
     pub evidence: bool,
+    /// Look at the first unread bytes of sockets in findings.
+    pub peek: bool,
     /// The time between two readings of CPU use; zero for one reading.
     pub sample: Duration,
     pub verbose: bool,
@@ -111,6 +113,7 @@ pub(super) struct Ask {
     pub owners: Owners,
     pub evidence: Evidence,
     pub memory: Memory,
+    pub peek: Peek,
     pub grace: Grace,
     pub severity: Severity,
     pub form: Form,
@@ -336,6 +339,7 @@ impl Asked {
             quiet: ask.quiet.quiet,
             strict: ask.report.strict,
             evidence,
+            peek: ask.peek.peek && evidence,
             sample: ask.evidence.sample.unwrap_or(SAMPLE),
             verbose: ask.report.verbose > 0,
             between: ask.twice.between,

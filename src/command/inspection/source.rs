@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use crate::collector::holders::Progress;
+use crate::collector::peek::{self, Peeks};
 use crate::collector::processes::{ProcessFacts, Suspect};
 use crate::collector::request::Request;
 use crate::collector::{self, evidence};
-use crate::model::{Evidence, Pid, Snapshot, Step};
+use crate::model::{Evidence, Pid, Snapshot, Step, Unread};
 use crate::recording::Recording;
 
 /// The host that closewait runs on, or a recording.
@@ -66,6 +67,14 @@ impl Source {
                 };
                 (evidence, step)
             }
+        }
+    }
+
+    /// What the unread bytes of these sockets begin with. A recording has that in its evidence.
+    pub(super) fn peek(&self, request: &Request, sockets: &[Unread]) -> Peeks {
+        match self {
+            Source::Host => peek::peek(&request.proc_root, sockets),
+            Source::Recording(_) => Peeks::default(),
         }
     }
 

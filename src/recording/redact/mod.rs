@@ -7,9 +7,16 @@ mod masks;
 use self::masks::Masks;
 use super::{Recording, RecordingError, facts_of};
 use crate::model::{
-    BlindSpot, Cgroup, Container, Evidence, Halt, Manager, Name, NamedThreads, Namespace, Title,
-    Users, WaitTarget,
+    BlindSpot, Cgroup, Container, Content, Evidence, Halt, Manager, Name, NamedThreads, Namespace,
+    Title, Users, WaitTarget,
 };
+
+/// Methods of HTTP that say nothing of a program.
+const METHODS: [&str; 9] = [
+    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
+];
+/// Protocols that TLS clients usually offer.
+const PROTOCOLS: [&str; 3] = ["h2", "http/1.1", "http/1.0"];
 
 impl Recording {
     /// A copy with masked addresses and masked names of hosts, users, programs, units, containers, control
@@ -162,12 +169,50 @@ impl Masks {
             self.target(wait.target.as_mut());
         }
         self.thread_names(&mut evidence.thread_names);
+        for peeked in &mut evidence.peeked {
+            self.content(&mut peeked.content);
+        }
         for lock in &mut evidence.locks {
             self.thread_names(&mut lock.thread_names);
             if let Some(held_by) = &mut lock.held_by {
                 held_by.name = held_by.name.as_ref().map(|name| self.name("program", name));
                 self.target(held_by.target.as_mut());
             }
+        }
+    }
+
+    fn content(&mut self, content: &mut Content) {
+        match content {
+            Content::Request {
+                method,
+                path,
+                user_agent,
+            } => {
+                if !METHODS.iter().any(|known| *method == **known) {
+                    *method = self.name("method", method);
+                }
+                *path = format!("/{}", self.mask("path", path.bytes())).into();
+                *user_agent = user_agent.as_ref().map(|name| self.name("agent", name));
+            }
+            Content::Hello { server_name, alpn } => {
+                *server_name = server_name.as_ref().map(|name| self.name("server", name));
+                for protocol in alpn {
+                    if !PROTOCOLS.iter().any(|known| *protocol == **known) {
+                        *protocol = self.name("protocol", protocol);
+                    }
+                }
+            }
+            // A command may be any text in a recording that was altered.
+            Content::Redis(command) => *command = self.name("command", command),
+            Content::Response(_)
+            | Content::Http2
+            | Content::Goaway
+            | Content::Tls(_)
+            | Content::Ssh
+            | Content::Postgres
+            | Content::Amqp
+            | Content::Unknown
+            | Content::Left(_) => {}
         }
     }
 

@@ -3,6 +3,7 @@
 mod bytes;
 mod growth;
 mod origin;
+mod peeked;
 mod peers;
 mod process;
 mod queue;
@@ -34,6 +35,7 @@ pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
     } else if set.cause != Cause::DeadDescriptors {
         bytes::queues(finding, &mut lines);
     }
+    peeked::lines(finding, &mut lines);
     if set.cause == Cause::Inherited {
         lines.add(Rank::Decisive, holders_line(report, set));
     }

@@ -14,6 +14,7 @@ use crate::renderer::format::json::context::{Context, EndpointJson, NameJson, Pr
 use crate::renderer::format::json::group::{RecvQJson, SpreadJson};
 use crate::renderer::format::json::growth::SetGrowthJson;
 use crate::renderer::format::json::legs::{self, LegsJson, WaitingJson};
+use crate::renderer::format::json::peeked::PeeksJson;
 use crate::renderer::format::json::process::EvidenceJson;
 use crate::renderer::format::json::workers::{self, WorkersJson};
 
@@ -50,6 +51,8 @@ pub(super) struct FindingJson<'a> {
     fd_percent: Option<u64>,
     workers: WorkersJson<'a>,
     processes: Vec<EvidenceJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peeked: Option<PeeksJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     growth: Option<SetGrowthJson>,
 }
@@ -150,6 +153,7 @@ impl<'a> Context<'a> {
                 .iter()
                 .map(|evidence| self.evidence(evidence, finding.beginning(evidence.pid)))
                 .collect(),
+            peeked: finding.peeks.as_ref().map(Into::into),
             growth: SetGrowthJson::of(finding),
         }
     }

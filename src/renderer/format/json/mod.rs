@@ -14,6 +14,7 @@ mod halt;
 mod legs;
 mod limits;
 mod origin;
+mod peeked;
 mod process;
 mod reading;
 mod row;
