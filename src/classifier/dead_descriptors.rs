@@ -9,6 +9,7 @@ use super::report::Report;
 use super::rules::Thresholds;
 use super::severity::{Severity, Weight, severity};
 use super::socket_set;
+use super::stacks::SharedStacks;
 use super::workers::Workers;
 use crate::model::{Cause, Evidence, FdLimit, Name, Pid};
 
@@ -61,6 +62,7 @@ pub(super) fn findings(
             evidence: processes.into_iter().take(DETAILED).cloned().collect(),
             workers: Workers::default(),
             peeks: None,
+            stacks: SharedStacks::default(),
             culprit: None,
             halted: None,
             chain: Vec::new(),

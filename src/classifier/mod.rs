@@ -49,6 +49,7 @@ mod side;
 pub mod silent;
 pub mod socket_set;
 pub mod spin;
+pub mod stacks;
 mod state_counts;
 pub mod tally;
 pub mod time_pattern;

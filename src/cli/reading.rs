@@ -117,6 +117,18 @@ pub struct Memory {
     pub no_stacks: bool,
 }
 
+/// Of which findings it is read.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Stacks {
+    #[command(flatten)]
+    pub memory: Memory,
+    /// Read it for all findings, and in `watch`
+    ///
+    /// Without this or -v, only for warning and critical findings.
+    #[arg(long, conflicts_with_all = ["no_stacks", "no_evidence"], help_heading = "Reading")]
+    pub stacks: bool,
+}
+
 /// What is read of the contents of connections.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Peek {

@@ -70,6 +70,7 @@ pub fn of_processes(request: &Request, snapshot: &Snapshot, pids: &[Pid]) -> Vec
     let suspect = |pid: &Pid| Suspect {
         pid: *pid,
         stuck: Vec::new(),
+        stacks: false,
     };
     let suspects: Vec<Suspect> = pids.iter().map(suspect).collect();
     let (root, sockets) = (&request.proc_root, &snapshot.sockets);

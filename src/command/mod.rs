@@ -533,6 +533,89 @@ mod tests {
         }
     }
 
+    /// Whether a command line reads the memory of processes.
+    fn takes_stacks(line: &str) -> bool {
+        let terminal = Terminal::default();
+        match Plan::new(read(line).unwrap(), terminal).unwrap() {
+            Plan::Inspect(plan) => plan.request.stacks,
+            Plan::Check(plan) => plan.inspection.request.stacks,
+            Plan::Record(plan) => plan.request.stacks,
+            Plan::Watch(plan) => plan.inspection.request.stacks,
+            Plan::Explain(_) | Plan::Diff(_) | Plan::Columns | Plan::Completions(_) | Plan::Man => {
+                false
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_triage_for_people_and_a_recording_read_the_memory_of_processes() {
+        for line in [
+            "closewait",
+            "closewait triage --json",
+            "closewait --for 1s",
+            "closewait -v",
+            "closewait --stacks",
+            "closewait record x",
+            "closewait watch --stacks",
+            "closewait -c --stacks",
+        ] {
+            assert!(takes_stacks(line), "{line}");
+        }
+        for line in [
+            "closewait --no-stacks",
+            "closewait --no-evidence",
+            "closewait -q",
+            "closewait --by port",
+            "closewait --by port --json",
+            "closewait --prometheus",
+            "closewait list",
+            "closewait list --json",
+            "closewait -tn",
+            "closewait check",
+            "closewait check -v",
+            "closewait explain",
+            "closewait watch",
+            "closewait watch list",
+            "closewait watch --jsonl",
+            "closewait -c",
+            "closewait record x --no-stacks",
+            "closewait record x --no-evidence",
+        ] {
+            assert!(!takes_stacks(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn asking_for_stacks_where_none_are_shown_is_a_mistake() {
+        for line in ["--by port", "--prometheus"] {
+            let command = read(&format!("closewait --stacks {line}")).unwrap();
+            let error = Plan::new(command, Terminal::default()).unwrap_err();
+            assert!(
+                error.to_string().contains("--stacks is for findings"),
+                "{line}: {error}"
+            );
+        }
+        for (line, reason) in [
+            ("closewait --stacks --no-stacks", "cannot be used with"),
+            ("closewait --stacks --no-evidence", "cannot be used with"),
+            (
+                "closewait check --stacks",
+                "`closewait check` has no option --stacks",
+            ),
+            (
+                "closewait list --stacks",
+                "`closewait list` has no option --stacks",
+            ),
+            (
+                "closewait record x --stacks",
+                "`closewait record` has no option --stacks",
+            ),
+        ] {
+            let said = refusal(line);
+            assert!(said.contains(reason), "{line}: {said}");
+        }
+    }
+
     #[test]
     fn every_command_that_an_explanation_prints_is_valid_today() {
         use crate::explain::{Topic, text};

@@ -133,7 +133,7 @@ impl Options {
                 findings: false,
                 details: DetailSet::ALL,
                 limits: true,
-                stacks: !self.memory.no_stacks,
+                stacks: !(self.memory.no_stacks || self.evidence.no_evidence),
                 captured: true,
                 others: true,
             },
@@ -206,8 +206,11 @@ fn read(plan: &Record, err: &mut impl Write) -> anyhow::Result<(Snapshot, Record
     snapshot.gaps.extend(not_asked(left_aside));
     for pid in with_dead_sockets {
         if !suspects.iter().any(|suspect| suspect.pid == pid) {
-            let stuck = Vec::new();
-            suspects.push(Suspect { pid, stuck });
+            suspects.push(Suspect {
+                pid,
+                stuck: Vec::new(),
+                stacks: false,
+            });
         }
     }
     let peeks = if plan.peek {
@@ -299,8 +302,8 @@ fn suspects(snapshot: &Snapshot) -> (Vec<Suspect>, u64) {
     let left_out = suspected.len().saturating_sub(SUSPECTS_MAX) as u64;
     suspected.truncate(SUSPECTS_MAX);
     let mut stuck: BTreeMap<Pid, Vec<u32>> = suspected
-        .into_iter()
-        .map(|(pid, _)| (pid, Vec::new()))
+        .iter()
+        .map(|(pid, _)| (*pid, Vec::new()))
         .collect();
     // Holders are ordered by inode.
     for holder in holders.all() {
@@ -308,9 +311,14 @@ fn suspects(snapshot: &Snapshot) -> (Vec<Suspect>, u64) {
             inodes.push(holder.inode);
         }
     }
-    let suspect = |(pid, mut stuck): (Pid, Vec<u32>)| {
+    let suspect = |(pid, _): (Pid, u64)| {
+        let mut stuck = stuck.remove(&pid).unwrap_or_default();
         stuck.dedup();
-        Suspect { pid, stuck }
+        Suspect {
+            pid,
+            stuck,
+            stacks: true,
+        }
     };
-    (stuck.into_iter().map(suspect).collect(), left_out)
+    (suspected.into_iter().map(suspect).collect(), left_out)
 }

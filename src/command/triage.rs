@@ -6,7 +6,7 @@ use super::UsageError;
 use super::inspection::{Ask, Asked, Inspection, Wanted};
 use crate::cli::common::Common;
 use crate::cli::output::{Counted, Findings, Metrics};
-use crate::cli::reading::{Memory, Peek};
+use crate::cli::reading::{Peek, Stacks};
 use crate::env::Terminal;
 
 #[derive(Debug, Clone, Default, Args)]
@@ -21,7 +21,7 @@ pub struct Options {
     #[command(flatten)]
     pub findings: Findings,
     #[command(flatten)]
-    pub memory: Memory,
+    pub stacks: Stacks,
     #[command(flatten)]
     pub peek: Peek,
 }
@@ -36,7 +36,7 @@ impl Options {
             counted: self.counted,
             metrics: self.metrics,
             findings: self.findings,
-            memory: self.memory,
+            stacks: self.stacks,
             peek: self.peek,
             ..self.common.into()
         }

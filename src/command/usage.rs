@@ -85,6 +85,8 @@ pub enum UsageError {
     WatchCsv,
     #[error("--prometheus cannot be combined with --by or -u")]
     NoMetrics,
+    #[error("--stacks is for findings: drop --by, --prometheus and `list`, which show none")]
+    NoFindings,
     #[error(transparent)]
     Filter(#[from] ParseError),
     #[error("--by {name:?}: {hint}")]

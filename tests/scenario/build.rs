@@ -16,6 +16,7 @@ use closewait::model::{
 
 use super::file::{self, Limit, Scenario, Source};
 use super::lines::{self, Line};
+use super::stacks;
 use super::syntax;
 
 /// How long processes are watched for their use of the processor.
@@ -237,7 +238,7 @@ pub fn evidence(process: &file::Process, pid: Pid) -> Result<Evidence, String> {
         halt: process.halt.halt(pid)?,
         waits: waits.transpose()?,
         thread_names: process.names.iter().map(|text| thread_name(text)).collect(),
-        stacks: None,
+        stacks: stacks::stacks(process)?,
         locks: locks(&process.locks)?,
         epoll: process.epoll.map(|epoll| Epoll {
             watched: epoll.watched,

@@ -120,6 +120,15 @@ pub struct Process {
     pub names: Vec<String>,
     #[serde(default)]
     pub locks: Vec<String>,
+    /// Where in its code it waits.
+    pub stacks: Option<Vec<String>>,
+    /// How many stacks moved, or were left out.
+    #[serde(default)]
+    pub stacks_moved: u32,
+    #[serde(default)]
+    pub stacks_left_out: u32,
+    #[serde(default)]
+    pub stacks_unread: Vec<String>,
     pub epoll: Option<Epoll>,
     /// The command line of an interpreter.
     pub command: Option<String>,

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use closewait::classifier::finding::{self, Finding};
 use closewait::classifier::service::ServedAt;
 use closewait::classifier::service::ServiceEnd;
+use closewait::classifier::severity::Severity;
 use closewait::classifier::{self, Report, queue};
 use closewait::model::{Evidence, Pid};
 use closewait::renderer::{findings, names};
@@ -53,13 +54,14 @@ pub fn run(scenario: &Scenario) -> Result<Found, String> {
     }
     let found = loop {
         let (sets, queues) = (sets.clone(), queues.clone());
-        let found = finding::findings(&report, sets, queues, &evidence, &rules.thresholds);
+        let mut found = finding::findings(&report, sets, queues, &evidence, &rules.thresholds);
         let behind = found.not_yet_read();
         let told = behind
             .iter()
             .filter_map(|pid| Some(build::evidence(described(scenario, *pid)?, *pid)));
         let told: Vec<Evidence> = told.collect::<Result<_, _>>()?;
         if told.is_empty() {
+            found.keep_stacks(Severity::Warning);
             break found;
         }
         evidence.extend(told);

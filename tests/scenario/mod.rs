@@ -6,6 +6,7 @@ pub mod halt;
 pub mod judge;
 pub mod lines;
 mod origin;
+pub mod stacks;
 pub mod syntax;
 
 use std::fs;

@@ -17,23 +17,44 @@ use crate::classifier::queue::Queue;
 use crate::classifier::reload::OldWorkers;
 use crate::classifier::report::Report;
 use crate::classifier::rules::Thresholds;
-use crate::classifier::severity::{Weight, of_count, severity};
+use crate::classifier::severity::{Severity, Weight, of_count, severity};
 use crate::classifier::socket_set::SocketSet;
 use crate::classifier::socket_set::unaccepted;
+use crate::classifier::stacks::SharedStacks;
 use crate::classifier::workers::{Connections, Workers};
 use crate::model::{Cause, Evidence, FdLimit, Pid};
 
 /// The most processes of one finding whose waits are read: all workers of most services.
 const PER_FINDING: usize = 128;
 
-/// The owners of suspicious sets, the largest first, and of full accept queues.
+/// With fewer sockets than this, the share of a limit of open files makes no warning.
+const FEW: u64 = 16;
+
+/// The owners of suspicious sets, the largest first, and of full accept queues. Those with the most
+/// sockets of each set come before all others.
 pub fn suspects(sets: &[SocketSet], queues: &[Queue], thresholds: &Thresholds) -> Suspects {
     let mut suspects = Suspects::default();
-    for set in sets.iter().filter(|set| set.is_asked_about()) {
-        for (at, pid) in set.by_weight.iter().take(PER_FINDING).enumerate() {
-            let held = set.holds(*pid).iter().filter(|_| at < DETAILED);
+    let asked = || sets.iter().filter(|set| set.is_asked_about());
+    for set in asked() {
+        for pid in set.by_weight.iter().take(DETAILED) {
+            let held = set.holds(*pid).iter();
             suspects.add(*pid, held.map(|(_, inode)| *inode));
         }
+    }
+    for set in asked() {
+        for pid in set.by_weight.iter().take(PER_FINDING).skip(DETAILED) {
+            suspects.add(*pid, std::iter::empty());
+        }
+    }
+    let sums = sums(sets, thresholds);
+    let may_warn = |(at, set): &(usize, &SocketSet)| {
+        let count = of_count(set.sockets.max(set.fin_wait2()), thresholds);
+        let is_many = count > Severity::Info || set.sockets >= FEW || sums.contains_key(at);
+        set.is_asked_about() && (is_many || set.cause == Cause::StalePool)
+    };
+    for (_, set) in sets.iter().enumerate().filter(may_warn) {
+        let pids = set.by_weight.iter().take(PER_FINDING);
+        suspects.pressing.extend(pids);
     }
     for queue in queues
         .iter()
@@ -41,8 +62,11 @@ pub fn suspects(sets: &[SocketSet], queues: &[Queue], thresholds: &Thresholds) -
     {
         for pid in queue.by_weight().take(PER_FINDING) {
             suspects.add(pid, std::iter::empty());
+            suspects.pressing.push(pid);
         }
     }
+    suspects.pressing.sort_unstable();
+    suspects.pressing.dedup();
     for (_, stuck) in &mut suspects.asked {
         stuck.sort_unstable();
         stuck.dedup();
@@ -72,7 +96,8 @@ pub fn findings(
         let of_set = evidence_of(set, evidence);
         let workers = Workers::of(report, set, &of_set, &connections);
         set.pool_verdict = PoolVerdict::of(report, set, &of_set, &workers, thresholds);
-        all_workers.push(workers);
+        let stacks = SharedStacks::of(set, &of_set, &connections);
+        all_workers.push((workers, stacks));
     }
     let dead = dead_descriptors::findings(report, evidence, thresholds);
     let mut sums = sums(&sets, thresholds);
@@ -80,9 +105,10 @@ pub fn findings(
         .into_iter()
         .zip(all_workers)
         .enumerate()
-        .map(|(at, (set, workers))| {
+        .map(|(at, (set, (workers, stacks)))| {
             let sum = sums.remove(&at);
-            judge(report, set, sum, &queues, evidence, workers, thresholds)
+            let finding = judge(report, set, sum, &queues, evidence, workers, thresholds);
+            Finding { stacks, ..finding }
         })
         .collect();
     dead_descriptors::add_to(dead, &mut findings, thresholds);
@@ -240,6 +266,7 @@ fn judge(
         evidence,
         beginnings,
         workers,
+        stacks: SharedStacks::default(),
         fd_percent,
         dead: 0,
         sum,

@@ -22,6 +22,7 @@ use crate::classifier::reload::OldWorkers;
 use crate::classifier::severity::Severity;
 pub use crate::classifier::socket_set::sets;
 use crate::classifier::socket_set::{SocketSet, SumKey};
+use crate::classifier::stacks::SharedStacks;
 use crate::classifier::workers::Workers;
 use crate::model::{Cause, Evidence, Pid};
 
@@ -56,6 +57,8 @@ pub struct Finding {
     pub workers: Workers,
     /// What was seen of unread bytes; `None` if nothing was.
     pub peeks: Option<Peeks>,
+    /// Where in their code they wait.
+    pub stacks: SharedStacks,
     /// Who must act, if the facts point to someone other than the program that holds the sockets.
     pub culprit: Option<Culprit>,
     /// If that is a process that cannot run, its share of the workers.
@@ -96,11 +99,24 @@ pub struct Sum {
 pub struct Suspects {
     /// The processes, each with the inodes of its sockets in findings, ordered.
     pub asked: Vec<(Pid, Vec<u32>)>,
+    /// Those that a warning may name, in ascending order.
+    pub pressing: Vec<Pid>,
     /// How many more processes there are.
     pub left_out: u64,
 }
 
 impl Findings {
+    /// Drops the stacks of findings that are less severe than this.
+    pub fn keep_stacks(&mut self, from: Severity) {
+        let less = self.findings.iter_mut();
+        for finding in less.filter(|finding| finding.severity < from) {
+            finding.stacks = SharedStacks::default();
+            for evidence in &mut finding.evidence {
+                evidence.stacks = None;
+            }
+        }
+    }
+
     /// The processes of awaited services whose evidence was not read yet, each once.
     pub fn not_yet_read(&self) -> Vec<Pid> {
         let hops = self.findings.iter().flat_map(|finding| &finding.chain);

@@ -6,7 +6,7 @@ use super::WaitsFor;
 use crate::classifier::listeners::Bound;
 use crate::classifier::report::Report;
 use crate::classifier::socket_set::SocketSet;
-use crate::model::{Endpoint, Evidence, Pid, Side, State, Wait, WaitTarget};
+use crate::model::{Endpoint, Evidence, Pid, Side, State, WaitTarget};
 
 /// What the whole table shows about the processes with evidence.
 #[derive(Debug, Default)]
@@ -23,7 +23,11 @@ impl Connections {
         let mut found = Connections::default();
         let waits = evidence.iter().flat_map(|evidence| evidence.waits.iter());
         let targets = waits.flatten().filter_map(|wait| wait.target.as_ref());
+        let stacks = evidence.iter().filter_map(|of| of.stacks.as_ref());
+        let groups = stacks.flat_map(|stacks| &stacks.groups);
+        let of_stacks = groups.flat_map(|group| &group.targets).map(|of| &of.target);
         let remotes: FxHashSet<Endpoint> = targets
+            .chain(of_stacks)
             .filter_map(|target| match target {
                 WaitTarget::Remote(remote) => Some(*remote),
                 _ => None,
@@ -66,8 +70,9 @@ impl Connections {
         !set.holds(pid).is_empty() || serving.is_some_and(|serving| serving.contains(&pid))
     }
 
-    pub(super) fn on(&self, wait: &Wait) -> WaitsFor {
-        match &wait.target {
+    /// What a descriptor is to the processes.
+    pub(in crate::classifier) fn on(&self, target: Option<&WaitTarget>) -> WaitsFor {
+        match target {
             Some(WaitTarget::Remote(remote)) if self.clients.contains(remote) => WaitsFor::Clients,
             Some(WaitTarget::Remote(remote)) => WaitsFor::Service(*remote),
             Some(WaitTarget::Listener(local)) => WaitsFor::Listener(*local),

@@ -7,6 +7,7 @@ mod connections;
 mod sum;
 
 pub use self::connections::Connections;
+pub(super) use self::sum::join;
 use crate::model::{Endpoint, LockOwner, LockPlace, Name, NamedThreads, Pid, WaitKind, WaitTarget};
 
 /// The processes that serve the sockets of a set, or should.

@@ -72,7 +72,7 @@ impl Workers {
             join(&mut self.thread_names, &evidence.thread_names);
             let mut seen: FxHashSet<(WaitsFor, WaitKind, &[u8])> = FxHashSet::default();
             for wait in evidence.waits.iter().flatten() {
-                let on = match connections.on(wait) {
+                let on = match connections.on(wait.target.as_ref()) {
                     WaitsFor::File(name) if asked.len() > 1 => WaitsFor::File(kind_of(name)),
                     on => on,
                 };
@@ -152,7 +152,7 @@ impl ContendedLock {
 }
 
 /// Adds named threads to others, the most frequent first.
-fn join(thread_names: &mut Vec<NamedThreads>, more: &[NamedThreads]) {
+pub(in crate::classifier) fn join(thread_names: &mut Vec<NamedThreads>, more: &[NamedThreads]) {
     for thread_name in more {
         match thread_names
             .iter_mut()

@@ -51,6 +51,8 @@ pub struct Suspect {
     pub pid: Pid,
     /// The inodes of its sockets that a finding is about, in ascending order.
     pub stuck: Vec<u32>,
+    /// Read its stacks, if any are read.
+    pub stacks: bool,
 }
 
 /// What was read of one process.
@@ -94,7 +96,8 @@ impl ProcessFacts {
 }
 
 /// Examines the suspects. Processor use takes two readings, `sample` apart; the rest is read between
-/// them. With a zero `sample` there is one reading and no processor use. Stacks are read if `stacks` says so.
+/// them. With a zero `sample` there is one reading and no processor use. Stacks are read if `stacks` says so,
+/// of the suspects that ask for it, as long as there is time.
 pub fn examine(
     proc_root: &Path,
     suspects: &[Suspect],
@@ -138,7 +141,8 @@ pub fn examine(
                     scanned,
                     sockets: &sockets,
                 };
-                reader.facts(process, before, uptime_ms, budget.as_mut())
+                let budget = budget.as_mut().filter(|_| suspect.stacks);
+                reader.facts(process, before, uptime_ms, budget)
             }
             None => ProcessFacts {
                 evidence: Evidence {
@@ -334,6 +338,7 @@ mod tests {
         let suspect = Suspect {
             pid,
             stuck: Vec::new(),
+            stacks: true,
         };
         let sample = Duration::from_millis(1);
         let found = examine(Path::new("/proc"), &[suspect], &[], &[], sample, true);

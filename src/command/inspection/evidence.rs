@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::Inspection;
 use crate::classifier::Report;
 use crate::classifier::finding::{self, Findings};
+use crate::classifier::severity::Severity;
 use crate::classifier::{peeked, queue};
 use crate::collector::peek::Peeks;
 use crate::collector::processes::Suspect;
@@ -32,12 +33,16 @@ pub(in crate::command) fn find(
             hint: "select with --pid or --port".into(),
         });
     }
-    let suspects: Vec<Suspect> = named
-        .asked
-        .into_iter()
-        .map(|(pid, stuck)| Suspect { pid, stuck })
+    let is_pressing =
+        |pid: Pid| plan.stacks_from == Severity::Info || named.pressing.binary_search(&pid).is_ok();
+    let asked = named.asked.into_iter();
+    let mut suspects: Vec<Suspect> = asked
+        .map(|(pid, stuck)| Suspect {
+            pid,
+            stuck,
+            stacks: is_pressing(pid),
+        })
         .collect();
-    let mut suspects = suspects;
     let (with_dead_sockets, left_out) = if plan.evidence {
         let is_meant = |pid| report.asks_about_dead(pid);
         plan.source
@@ -48,8 +53,11 @@ pub(in crate::command) fn find(
     report.gaps.extend(not_asked(left_out));
     for pid in &with_dead_sockets {
         if !suspects.iter().any(|suspect| suspect.pid == *pid) {
-            let stuck = Vec::new();
-            suspects.push(Suspect { pid: *pid, stuck });
+            suspects.push(Suspect {
+                pid: *pid,
+                stuck: Vec::new(),
+                stacks: false,
+            });
         }
     }
     let peeks = if plan.peek {
@@ -98,7 +106,7 @@ pub(in crate::command) fn find(
     add_peeked(peeks, evidence.iter_mut());
     loop {
         let (sets, queues) = (sets.clone(), queues.clone());
-        let found = finding::findings(report, sets, queues, &evidence, thresholds);
+        let mut found = finding::findings(report, sets, queues, &evidence, thresholds);
         let behind = if plan.evidence {
             found.not_yet_read()
         } else {
@@ -106,6 +114,7 @@ pub(in crate::command) fn find(
         };
         let followed = plan.source.follow(&plan.request, snapshot, &behind);
         if followed.is_empty() {
+            found.keep_stacks(plan.stacks_from);
             return (found, step);
         }
         evidence.extend(followed);

@@ -27,6 +27,7 @@ use crate::classifier::Rules;
 use crate::classifier::age::Sightings;
 use crate::classifier::cause::GRACE_MS;
 use crate::classifier::rules::Thresholds;
+use crate::classifier::severity;
 use crate::classifier::tally::Dimension;
 use crate::cli::common::Common;
 use crate::cli::judgement::{Grace, Severity};
@@ -34,7 +35,7 @@ use crate::cli::letters::{Details, Letters};
 use crate::cli::output::{
     ColorChoice, Counted, Findings, Form, Metrics, Order, Printed, Quiet, Resolved,
 };
-use crate::cli::reading::{Evidence, Host, Memory, Owners, Peek, Recorded, Report, Twice};
+use crate::cli::reading::{Evidence, Host, Owners, Peek, Recorded, Report, Stacks, Twice};
 use crate::cli::selection::{self as conditions, Selection};
 use crate::collector::request::{NetnsChoice, Request};
 use crate::env::Terminal;
@@ -68,6 +69,8 @@ pub struct Inspection {
     pub evidence: bool,
     /// Look at the first unread bytes of sockets in findings.
     pub peek: bool,
+    /// The least severe findings whose stacks are read and shown.
+    pub stacks_from: severity::Severity,
     /// The time between two readings of CPU use; zero for one reading.
     pub sample: Duration,
     pub verbose: bool,
@@ -112,7 +115,7 @@ pub(super) struct Ask {
     pub repeated: bool,
     pub owners: Owners,
     pub evidence: Evidence,
-    pub memory: Memory,
+    pub stacks: Stacks,
     pub peek: Peek,
     pub grace: Grace,
     pub severity: Severity,
@@ -297,12 +300,10 @@ impl Asked {
         };
         // A check counts too, but still judges findings.
         let evidence = !ask.evidence.no_evidence && !matches!(view.page, Page::Tally(_));
-        // What runs every minute must not read the memory of programs.
-        let is_read_by_people = is_triage && !matches!(format, Format::Prometheus { .. });
-        let stacks = is_read_by_people
-            && view.page == Page::Triage
-            && !ask.repeated
-            && !ask.memory.no_stacks;
+        let stacks_from = match ask.stacks.stacks || ask.report.verbose > 0 {
+            true => severity::Severity::Info,
+            false => severity::Severity::Warning,
+        };
         Ok(Inspection {
             source: place.source,
             request: Request {
@@ -319,7 +320,7 @@ impl Asked {
                 findings: view.has_findings() && !ask.quiet.quiet,
                 details: needs.details,
                 limits: false,
-                stacks,
+                stacks: takes_stacks(&ask, &view, is_triage),
                 captured: false,
                 others,
             },
@@ -340,6 +341,7 @@ impl Asked {
             strict: ask.report.strict,
             evidence,
             peek: ask.peek.peek && evidence,
+            stacks_from,
             sample: ask.evidence.sample.unwrap_or(SAMPLE),
             verbose: ask.report.verbose > 0,
             between: ask.twice.between,
@@ -350,6 +352,18 @@ impl Asked {
             }),
         })
     }
+}
+
+/// Whether the stacks of processes are read: for people, and not again and again unless they ask for it.
+/// What runs every minute must not read the memory of programs.
+fn takes_stacks(ask: &Ask, view: &View, is_triage: bool) -> bool {
+    let is_for_people =
+        is_triage && view.page == Page::Triage && !matches!(view.format, Format::Prometheus { .. });
+    let is_asked = match ask.repeated {
+        true => ask.stacks.stacks,
+        false => !ask.stacks.memory.no_stacks,
+    };
+    is_for_people && is_asked && !ask.evidence.no_evidence && !ask.quiet.quiet
 }
 
 /// How much is shown of the findings: everything in a pipe and with -v.
@@ -425,6 +439,10 @@ fn cross_check(
     let of_triage = *command == Wanted::Triage && ask.counted.by.is_empty() && !ask.letters.udp;
     if matches!(format, Format::Prometheus { .. }) && !of_triage {
         return Err(UsageError::NoMetrics);
+    }
+    let shows_findings = *command == Wanted::Triage && ask.counted.by.is_empty();
+    if ask.stacks.stacks && (!shows_findings || matches!(format, Format::Prometheus { .. })) {
+        return Err(UsageError::NoFindings);
     }
     if ask.owners.no_owners {
         if ask

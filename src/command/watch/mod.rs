@@ -13,7 +13,7 @@ use crate::classifier::tally::Dimension;
 use crate::cli::judgement::{Grace, Severity};
 use crate::cli::letters::{Details, Letters};
 use crate::cli::output::{Counted, Findings, Form, Order, Printed, Resolved};
-use crate::cli::reading::{Evidence, Host, Owners, Report};
+use crate::cli::reading::{Evidence, Host, Owners, Report, Stacks};
 use crate::cli::selection::{Selection, Words};
 use crate::env::Terminal;
 use crate::filter::duration;
@@ -63,6 +63,8 @@ pub struct Options {
     pub owners: Owners,
     #[command(flatten)]
     pub evidence: Evidence,
+    #[command(flatten)]
+    pub stacks: Stacks,
     #[command(flatten)]
     pub report: Report,
     #[command(flatten)]
@@ -257,6 +259,7 @@ impl From<Options> for Ask {
             host,
             owners,
             evidence,
+            stacks,
             report,
             grace,
             severity,
@@ -275,6 +278,7 @@ impl From<Options> for Ask {
             host,
             owners,
             evidence,
+            stacks,
             report,
             grace,
             severity,

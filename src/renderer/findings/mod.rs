@@ -5,6 +5,7 @@
 mod backends;
 mod epoll;
 mod evidence;
+mod functions;
 mod halt;
 mod lines;
 mod meaning;
@@ -14,6 +15,7 @@ mod reload;
 mod requests;
 mod set;
 mod spin;
+mod stacks;
 mod steps;
 mod summary;
 mod waiting;

@@ -3,6 +3,7 @@
 use crate::classifier::process::spinning;
 use crate::classifier::spin::Spin;
 use crate::model::{Cpu, Evidence};
+use crate::renderer::findings::stacks;
 
 /// The difference between runnable and running time that is worth a remark, in percent.
 const WAITED_PERCENT: f64 = 5.0;
@@ -51,8 +52,12 @@ pub(super) fn line(name: &str, evidence: &Evidence, cpu: &Cpu) -> (bool, String)
         0 | 1 => String::new(),
         threads => format!(", one of {threads} such threads"),
     };
+    let code = match stacks::of_thread(evidence, thread) {
+        Some(code) => format!("; it was met in {code}"),
+        None => String::new(),
+    };
     (
         true,
-        format!("thread {thread} of {name} {how}: it never sleeps{others}"),
+        format!("thread {thread} of {name} {how}: it never sleeps{others}{code}"),
     )
 }

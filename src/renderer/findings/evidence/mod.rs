@@ -16,7 +16,7 @@ use crate::model::{Cause, Side, State};
 use crate::renderer::findings::lines::{Lines, Rank};
 use crate::renderer::findings::set::end;
 use crate::renderer::findings::waits::wait_lines;
-use crate::renderer::findings::{backends, owner, reload, waiting};
+use crate::renderer::findings::{backends, owner, reload, stacks, waiting};
 use crate::renderer::names::{self, process};
 use crate::renderer::units;
 
@@ -59,6 +59,7 @@ pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
     if let Some(line) = owner::line(report, finding) {
         lines.add(Rank::Decisive, line);
     }
+    stacks::lines(report, finding, &mut lines);
     wait_lines(report, finding, &mut lines);
     backends::lines(report, finding, &mut lines);
     reload::lines(report, finding, &mut lines);

@@ -113,7 +113,7 @@ pub(super) fn never_closed(finding: &Finding) -> &'static str {
         return "The peers closed one direction only and wait: consistent with answers that are \
                 still being worked on, or with a leak.";
     }
-    if finding.workers.are_all_idle() {
+    if finding.workers.are_all_idle() || finding.stacks.nobody_works {
         return "End-of-file was read, close() was never called, and no thread works on these sockets: \
              consistent with a leak, such as an error path that does not close.";
     }
@@ -121,9 +121,15 @@ pub(super) fn never_closed(finding: &Finding) -> &'static str {
         (Some(Side::Server), Some(unanswered))
             if unanswered == set.sockets && is_of(finding, Runtime::Go) =>
         {
-            "The peers left while their request was being worked on, and the handlers have neither \
-             answered nor returned: consistent with handlers that wait for a lock or for another \
-             service, or with a leak. The stacks of their goroutines show which."
+            if finding.stacks.main().is_some() {
+                "The peers left while their request was being worked on, and the handlers have \
+                 neither answered nor returned: consistent with handlers that wait for a lock or \
+                 for another service, or with a leak."
+            } else {
+                "The peers left while their request was being worked on, and the handlers have \
+                 neither answered nor returned: consistent with handlers that wait for a lock or \
+                 for another service, or with a leak. The stacks of their goroutines show which."
+            }
         }
         (Some(Side::Server), Some(unanswered)) if unanswered == set.sockets => {
             "End-of-file was read and close() was not called. Nothing was sent since the last byte \

@@ -73,8 +73,12 @@ pub(super) fn words(finding: &Finding, cause: Cause, culprit: Culprit) -> Option
         ),
         Culprit::Exhausted(end) => format!(
             "{facts}, and the program has no open connection {} left: consistent with an exhausted \
-             pool. The stacks of the waiting threads show whether it is.",
-            end_on(end, "")
+             pool.{}",
+            end_on(end, ""),
+            match finding.stacks.main() {
+                Some(_) => "",
+                None => " The stacks of the waiting threads show whether it is.",
+            }
         ),
         Culprit::Spinning(_, spin) => spin::meaning(facts, spin),
         Culprit::Sleepers if is_helper(finding) => {

@@ -10,7 +10,7 @@ use crate::classifier::finding::Finding;
 use crate::classifier::spin::Spin;
 use crate::model::{Cause, Missing};
 use crate::renderer::findings::set::all_silent;
-use crate::renderer::findings::{halt, pool, reload, spin, waiting};
+use crate::renderer::findings::{halt, pool, reload, spin, stacks, waiting};
 use crate::renderer::units;
 
 /// What the cause means, in a sentence or two.
@@ -21,10 +21,11 @@ pub fn meaning(finding: &Finding) -> String {
     match finding.set.missing.as_slice() {
         [] => {
             let words = of_cause(finding, finding.set.cause);
-            match reload::meaning(finding) {
-                Some(more) => format!("{words} {more}"),
-                None => words,
-            }
+            let where_it_waits = stacks::sentence(finding).filter(|_| is_at_work(finding));
+            let of_reload = reload::meaning(finding).map(str::to_owned);
+            let more = [where_it_waits, of_reload];
+            let sentences = [Some(words)].into_iter().chain(more).flatten();
+            sentences.collect::<Vec<String>>().join(" ")
         }
         // A process that cannot run does nothing, whatever else is unknown.
         _ if !finding.set.is_age_missing()
@@ -38,6 +39,18 @@ pub fn meaning(finding: &Finding) -> String {
             spin::meaning("The program no longer reads these connections", Spin::Idle)
         }
         missing => unclear(finding, missing),
+    }
+}
+
+/// Whether the cause is about work that is not done, so that it matters where the work waits.
+fn is_at_work(finding: &Finding) -> bool {
+    match finding.set.cause {
+        Cause::SlowHandler | Cause::NotAccepted | Cause::NotReading => true,
+        // A handler may still be at work on them.
+        Cause::NeverClosed => finding.set.unanswered == Some(finding.set.sockets),
+        // Or all of its connections are in use.
+        Cause::StalePool => matches!(finding.culprit, Some(Culprit::Exhausted(_))),
+        _ => false,
     }
 }
 

@@ -7,6 +7,7 @@ use crate::classifier::process::HaltReason;
 use crate::classifier::service::ServedAt;
 use crate::classifier::service::ServiceEnd;
 use crate::model::{Endpoint, Evidence, Pid, Runtime};
+use crate::renderer::findings::stacks;
 use crate::renderer::findings::steps::halt;
 use crate::renderer::findings::steps::step::Step;
 
@@ -36,9 +37,17 @@ pub(super) fn steps(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
                 .chain(limits)
                 .collect();
         }
-        Some(Culprit::Lock(thread)) => Step::advice(format!(
-            "look for thread {thread} in the stacks: it holds the lock"
-        )),
+        Some(Culprit::Lock(thread)) => {
+            let mut evidence = finding.evidence.iter();
+            Step::advice(
+                match evidence.find_map(|evidence| stacks::of_thread(evidence, thread)) {
+                    Some(code) => {
+                        format!("look at thread {thread}: it holds the lock, and is in {code}")
+                    }
+                    None => format!("look for thread {thread} in the stacks: it holds the lock"),
+                },
+            )
+        }
         Some(Culprit::FarEnd(ServiceEnd::One(service))) => match service.at {
             ServedAt::Remote(remote) if goes_on(finding) => {
                 return of_chain(report, finding, remote);

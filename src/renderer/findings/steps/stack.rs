@@ -2,18 +2,22 @@
 
 use crate::classifier::culprit::Culprit;
 use crate::classifier::process::Descriptors;
+use crate::classifier::stacks::are_told;
 use crate::model::endpoint::is_wildcard;
-use crate::model::{Cause, Endpoint, Runtime, Side, State, Tool, WaitKind};
+use crate::model::{Cause, Endpoint, Frame, Runtime, Side, StackOf, State, Tool, WaitKind};
+use crate::renderer::findings::stacks;
 use crate::renderer::findings::steps::place::{Place, first, has};
 use crate::renderer::findings::steps::step::{Step, word};
 
 /// More of its listeners are not asked for profiles.
 const PPROF_MAX: usize = 2;
 
-/// What to ask a process.
+/// What to ask a process, as far as its stacks do not show it already.
 pub(super) fn stack(place: &Place<'_>) -> Vec<Step> {
+    let is_told = is_told(place);
     match place.runtime() {
         Runtime::Java => java(place),
+        Runtime::Python | Runtime::Go if is_told => Vec::new(),
         Runtime::Python => {
             vec![place.host(Tool::PySpy, &format!("dump --pid {}", place.pid))]
         }
@@ -31,8 +35,31 @@ pub(super) fn stack(place: &Place<'_>) -> Vec<Step> {
             steps
         }
         Runtime::Nginx => log(place),
-        Runtime::Native => native(place),
+        Runtime::Native => native(place, is_told),
     }
+}
+
+/// Whether the stacks that were read show what a debugger would. Of the runtimes that have frames of
+/// their own, these must have been read.
+fn is_told(place: &Place<'_>) -> bool {
+    let Some(evidence) = place.evidence.filter(|evidence| are_told(evidence)) else {
+        return false;
+    };
+    let mut groups = evidence.stacks.iter().flat_map(|stacks| &stacks.groups);
+    let has_frames = match evidence.runtime {
+        Runtime::Go => groups.any(|group| group.of == StackOf::Goroutines),
+        Runtime::Python => {
+            let is_of_script = |frame: &Frame| frame.file.is_some() && frame.offset.is_none();
+            groups.any(|group| group.frames.iter().any(is_of_script))
+        }
+        _ => true,
+    };
+    // A thread that runs has no stack, except if it was met in a call.
+    has_frames
+        && match place.finding.culprit {
+            Some(Culprit::Spinning(thread, _)) => stacks::of_thread(evidence, thread).is_some(),
+            _ => true,
+        }
 }
 
 /// Whether the connections are probably in use by no thread: they were answered, or it is unknown
@@ -176,7 +203,7 @@ fn node(place: &Place<'_>) -> Step {
 }
 
 /// A stack is useless for a program that only waits for events.
-fn native(place: &Place<'_>) -> Vec<Step> {
+fn native(place: &Place<'_>, is_told: bool) -> Vec<Step> {
     let waits = place
         .evidence
         .and_then(|evidence| evidence.waits.as_deref());
@@ -185,7 +212,9 @@ fn native(place: &Place<'_>) -> Vec<Step> {
     });
     let spins = matches!(place.finding.culprit, Some(Culprit::Spinning(..)));
     let mut steps = Vec::new();
-    if !idles || spins {
+    if is_told && !idles {
+        // Nothing is left to ask.
+    } else if !idles || spins {
         let all = format!("-p {} -batch -ex 'thread apply all bt'", place.pid);
         steps.push(place.host(Tool::Gdb, &all));
     } else if is_forgotten(place) && place.finding.culprit.is_none() {

@@ -1,0 +1,240 @@
+//! Where in their code the threads, goroutines and tasks of a finding wait.
+
+use crate::classifier::Report;
+use crate::classifier::culprit::Culprit;
+use crate::classifier::finding::Finding;
+use crate::classifier::stacks::{Doing, LockKind, SharedStack};
+use crate::classifier::workers::WaitsFor;
+use crate::model::{Evidence, Name, NamedThreads, Pid, StackOf};
+use crate::renderer::findings::functions::function;
+use crate::renderer::findings::lines::{Lines, Rank};
+use crate::renderer::names::process;
+use crate::renderer::units::{self, plural};
+
+/// The most stacks with a line of their own.
+const EACH: usize = 3;
+/// The most names of threads, and of remote ends, in one line.
+const NAMES: usize = 3;
+/// Missing stacks are told from this share of all on, in percent.
+const MISSING_PERCENT: u64 = 10;
+
+pub(super) fn lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
+    let shared = &finding.stacks;
+    let mut telling = shared.telling();
+    for stack in telling.by_ref().take(EACH) {
+        let rank = match stack.doing {
+            Doing::Awaits | Doing::Locked | Doing::Works => Rank::Decisive,
+            Doing::Parks | Doing::Idles | Doing::Apart => Rank::Plain,
+        };
+        lines.add(rank, line(finding, stack));
+    }
+    let (mut more, mut places) = (0, 0);
+    let mut of = StackOf::Threads;
+    for stack in telling {
+        (more, places, of) = (more + stack.count, places + stack.places, stack.of);
+    }
+    if more > 0 {
+        let (noun, s) = (noun(of), plural(more));
+        let (are, others) = (if more == 1 { "is" } else { "are" }, plural(places));
+        lines.add(
+            Rank::Plain,
+            format!("{more} more {noun}{s} {are} in {places} other place{others} (--json has all)"),
+        );
+    }
+    if shared.nobody_works {
+        let (of, count) = match shared.total(StackOf::Goroutines) {
+            0 => (StackOf::Threads, shared.total(StackOf::Threads)),
+            count => (StackOf::Goroutines, count),
+        };
+        let noun = noun(of);
+        let all = match count {
+            1 => format!("the only {noun} waits"),
+            _ => format!("all {} {noun}s wait", units::count(count)),
+        };
+        lines.add(
+            Rank::Decisive,
+            format!("no {noun} is in a handler: {all} for connections or events"),
+        );
+    }
+    missing(report, finding, lines);
+}
+
+/// What is missing from the stacks, if that may matter.
+fn missing(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
+    let shared = &finding.stacks;
+    for (pid, why) in shared.unread.iter().take(EACH) {
+        let name = process(report, *pid);
+        lines.add(Rank::Plain, format!("unknown about {name}: {why}"));
+    }
+    let all = [StackOf::Threads, StackOf::Goroutines, StackOf::Tasks];
+    let all: u64 = all.map(|of| shared.total(of)).iter().sum();
+    for (count, why) in [
+        (shared.moved, "moved meanwhile"),
+        (shared.left_out, "would have taken too long"),
+    ] {
+        if count.saturating_mul(100) >= all.saturating_mul(MISSING_PERCENT).max(1) {
+            let line = match count {
+                1 => format!("1 stack was not read: it {why}"),
+                _ => format!("{} stacks were not read: they {why}", units::count(count)),
+            };
+            lines.add(Rank::Plain, line);
+        }
+    }
+}
+
+/// `31 of 32 threads: recv ← mysql_read ← query_db (worker-*) → 10.0.0.5:3306`.
+fn line(finding: &Finding, stack: &SharedStack) -> String {
+    let who = who(finding, stack);
+    let how = match (stack.doing, stack.lock) {
+        (Doing::Locked, Some(LockKind::Lock)) if stack.of == StackOf::Threads => " on one lock",
+        (Doing::Locked, _) if stack.of == StackOf::Threads => " on one lock or condition",
+        _ => "",
+    };
+    let places = match stack.places {
+        0 | 1 => String::new(),
+        places => format!(" in {places} places, most"),
+    };
+    let state = state(stack);
+    let code = code(stack);
+    let names = thread_names(&stack.thread_names, &finding.workers.thread_names);
+    let target = targets(stack);
+    format!("{who}{how}{state}{places}: {code}{names}{target}")
+}
+
+/// `31 of 32 threads`, `7 of 8 workers`.
+fn who(finding: &Finding, stack: &SharedStack) -> String {
+    let shared = &finding.stacks;
+    let total = shared.total(stack.of).max(stack.count);
+    let noun = noun(stack.of);
+    if stack.of == StackOf::Threads && shared.processes > 1 && total == shared.processes {
+        return format!("{} of {total} processes", stack.count);
+    }
+    let of = match shared.processes {
+        0 | 1 => String::new(),
+        processes => format!(" of {processes} processes"),
+    };
+    let (count, s) = (units::count(stack.count), plural(total));
+    format!("{count} of {} {noun}{s}{of}", units::count(total))
+}
+
+fn noun(of: StackOf) -> &'static str {
+    match of {
+        StackOf::Threads => "thread",
+        StackOf::Goroutines => "goroutine",
+        StackOf::Tasks => "task",
+    }
+}
+
+/// `, IO wait for 3m–5m`. The call of a thread is its first function.
+fn state(stack: &SharedStack) -> String {
+    let waited = stack.waited_ms.map(|(least, most)| {
+        let (least, most) = (units::duration(least), units::duration(most));
+        match least == most {
+            true => format!(" for {least}"),
+            false => format!(" for {least}–{most}"),
+        }
+    });
+    let waited = waited.unwrap_or_default();
+    match (&stack.state, stack.of) {
+        (Some(state), StackOf::Goroutines | StackOf::Tasks) => format!(", {state}{waited}"),
+        _ if waited.is_empty() => String::new(),
+        _ => format!(",{waited}"),
+    }
+}
+
+/// `recv ← mysql_read ← query_db`.
+fn code(stack: &SharedStack) -> String {
+    let frames = stack.folded.frames.iter();
+    let mut functions: Vec<String> = Vec::new();
+    // Scripts make system calls in functions of their interpreter.
+    let is_script = frames
+        .clone()
+        .next()
+        .is_some_and(|(_, frame)| frame.file.is_some());
+    if let Some(state) =
+        (stack.state.as_ref()).filter(|_| is_script && stack.of == StackOf::Threads)
+    {
+        functions.push(state.to_string());
+    }
+    functions.extend(frames.map(|(part, frame)| function(*part, frame, stack.of)));
+    // A recursion is told once.
+    functions.dedup();
+    if stack.folded.is_cut {
+        functions.push("…".to_owned());
+    }
+    if functions.is_empty() {
+        // No function has a name.
+        return stack.state.as_ref().map_or("?".to_owned(), Name::to_string);
+    }
+    functions.join(" ← ")
+}
+
+/// ` (worker-*)`.
+fn thread_names(thread_names: &[NamedThreads], all: &[NamedThreads]) -> String {
+    let name = |named: &NamedThreads| {
+        let known = all.iter().find(|known| known.name == named.name);
+        let total = known.map_or(named.threads, |known| known.threads);
+        let star = if total > 1 { "*" } else { "" };
+        format!("{}{star}", named.name)
+    };
+    let shown: Vec<String> = thread_names.iter().take(NAMES).map(name).collect();
+    let more = if thread_names.len() > NAMES {
+        ", …"
+    } else {
+        ""
+    };
+    match shown.is_empty() {
+        true => String::new(),
+        false => format!(" ({}{more})", shown.join(", ")),
+    }
+}
+
+/// ` → 10.0.0.5:3306`.
+fn targets(stack: &SharedStack) -> String {
+    let named = |(on, _): &(WaitsFor, u64)| match on {
+        WaitsFor::Service(remote) => Some(remote.to_string()),
+        WaitsFor::File(file) => Some(file.to_string()),
+        WaitsFor::Listener(_) | WaitsFor::Clients | WaitsFor::Nothing => None,
+    };
+    let all: Vec<String> = stack.targets.iter().filter_map(named).collect();
+    let more = if all.len() > NAMES { ", …" } else { "" };
+    let shown = all.get(..NAMES).unwrap_or(&all).join(", ");
+    match shown.is_empty() {
+        true => String::new(),
+        false => format!(" → {shown}{more}"),
+    }
+}
+
+/// Where the work waits, in a sentence: `31 of 32 threads are in query_db, and wait for 10.0.0.5:3306.`
+pub(super) fn sentence(finding: &Finding) -> Option<String> {
+    let stack = finding.stacks.main()?;
+    let (part, frame) = stack.folded.own()?;
+    let own = function(*part, frame, stack.of);
+    let who = who(finding, stack);
+    let are = if stack.count == 1 { "is" } else { "are" };
+    let and_waits = |on: &str| {
+        let wait = if stack.count == 1 { "waits" } else { "wait" };
+        format!(", and {wait} for {on}")
+    };
+    let on = match (stack.doing, stack.targets.first()) {
+        (Doing::Awaits, Some((WaitsFor::Service(remote), _)))
+            if finding.culprit == Some(Culprit::Backend(*remote)) =>
+        {
+            let wait = if stack.count == 1 { "waits" } else { "wait" };
+            return Some(format!("{who} {wait} for it in {own}."));
+        }
+        (Doing::Awaits, Some((WaitsFor::Service(remote), _))) => and_waits(&remote.to_string()),
+        (Doing::Awaits, Some((WaitsFor::File(file), _))) => and_waits(&file.to_string()),
+        (Doing::Locked, _) if stack.lock == Some(LockKind::Lock) => and_waits("a lock"),
+        (Doing::Locked, _) => and_waits("a lock or a condition"),
+        _ => String::new(),
+    };
+    Some(format!("{who} {are} in {own}{on}."))
+}
+
+/// The functions of one thread: `flush_cache ← cleaner`.
+pub(super) fn of_thread(evidence: &Evidence, thread: Pid) -> Option<String> {
+    let stack = SharedStack::of_thread(evidence, thread)?;
+    stack.folded.own()?;
+    Some(code(&stack))
+}
