@@ -13,6 +13,7 @@ use crate::collector::sockets::mptcp;
 use crate::collector::sockets::sock_diag::reader::Known;
 use crate::collector::sockets::sock_diag::wire::{self, Query, Reply};
 use crate::collector::sockets::sock_diag::{Dump, Dumped};
+use crate::collector::stacks::go;
 use crate::collector::{host, names};
 use crate::model::socket::u32_at;
 use crate::model::{Resolved, Users};
@@ -93,4 +94,10 @@ pub fn btf(bytes: &[u8]) -> bool {
         program::assemble(&parts)
     });
     program.is_ok_and(|program| !program.is_empty())
+}
+
+/// The goroutines of a made-up program of `go1.MINOR`, after changes of its memory: each the number of a
+/// piece, an offset in it, and a value. How many stacks were read, if any could be.
+pub fn goroutines(minor: u32, edits: &[(u8, u16, u64)]) -> Option<usize> {
+    go::made::edited(minor, edits)
 }

@@ -26,7 +26,7 @@ mod procfs;
 pub mod request;
 pub mod resolve;
 pub mod sockets;
-mod stacks;
+pub(crate) mod stacks;
 mod steps;
 pub mod syscalls;
 mod tables;

@@ -262,7 +262,7 @@ impl Nobody {
     }
 }
 
-/// A running role of misbehave. It is killed when this is dropped, and ends with the test in any case.
+/// A running role of misbehave, or a program like it. It is killed when this is dropped, and ends with the test in any case.
 pub struct Program {
     child: Child,
     leash: Option<ChildStdin>,
@@ -271,7 +271,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts a program that prints what it knows as its first line, in JSON.
+    /// Starts a program that prints its facts as its first line, in JSON, and ends when its input does.
     pub fn start(command: &mut Command) -> Program {
         let mut child = command
             .stdin(Stdio::piped())

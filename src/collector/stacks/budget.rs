@@ -41,6 +41,11 @@ impl Limit {
         Limit(Instant::now() + Duration::from_secs(3600))
     }
 
+    #[cfg(test)]
+    pub(super) fn reached() -> Limit {
+        Limit(Instant::now())
+    }
+
     pub(super) fn is_reached(self) -> bool {
         Instant::now() >= self.0
     }

@@ -8,6 +8,7 @@
 
 mod budget;
 mod elf;
+pub(crate) mod go;
 mod group;
 mod maps;
 mod memory;
@@ -59,7 +60,7 @@ pub(in crate::collector) fn of(
     grouped(found, target)
 }
 
-fn read(root: &Path, waiting: &[Waiting], _: Runtime, limit: Limit) -> Result<Found, Words> {
+fn read(root: &Path, waiting: &[Waiting], runtime: Runtime, limit: Limit) -> Result<Found, Words> {
     let refused = "its memory may not be read (needs root, or its user)";
     let mappings = Mappings::read(root).ok_or(refused)?;
     let memory = ProcessMemory::open(root, &mappings).ok_or(refused)?;
@@ -70,7 +71,16 @@ fn read(root: &Path, waiting: &[Waiting], _: Runtime, limit: Limit) -> Result<Fo
         waiting,
         limit,
     };
-    native::stacks(&process)
+    // The goroutines of a Go program say more than its threads, which run any of them.
+    match (runtime == Runtime::Go).then(|| go::stacks(&process)) {
+        Some(Ok(found)) => Ok(found),
+        Some(Err(why)) => {
+            let mut found = native::stacks(&process)?;
+            found.unread.insert(0, why);
+            Ok(found)
+        }
+        None => native::stacks(&process),
+    }
 }
 
 /// A process whose stacks are read.

@@ -8,6 +8,7 @@
 // Each runtime's tests use some of this.
 #![allow(dead_code)]
 
+mod go;
 mod native;
 
 use std::io::Write;
