@@ -13,7 +13,7 @@ use crate::collector::sockets::mptcp;
 use crate::collector::sockets::sock_diag::reader::Known;
 use crate::collector::sockets::sock_diag::wire::{self, Query, Reply};
 use crate::collector::sockets::sock_diag::{Dump, Dumped};
-use crate::collector::stacks::go;
+use crate::collector::stacks::{go, python};
 use crate::collector::{host, names};
 use crate::model::socket::u32_at;
 use crate::model::{Resolved, Users};
@@ -100,4 +100,9 @@ pub fn btf(bytes: &[u8]) -> bool {
 /// piece, an offset in it, and a value. How many stacks were read, if any could be.
 pub fn goroutines(minor: u32, edits: &[(u8, u16, u64)]) -> Option<usize> {
     go::made::edited(minor, edits)
+}
+
+/// What is in the memory of a Python program: its threads and tasks, and how many of them have stacks.
+pub fn python(memory: &[u8]) -> usize {
+    python::made_up::told(memory).map_or(0, |stacks| stacks.len())
 }

@@ -55,6 +55,17 @@ pub struct Found {
     pub(super) unread: Vec<Words>,
 }
 
+impl Found {
+    /// Adds what was read of other threads of the process.
+    pub(super) fn add(&mut self, other: Found) {
+        self.stacks.extend(other.stacks);
+        self.moved = self.moved.saturating_add(other.moved);
+        self.left_out = self.left_out.saturating_add(other.left_out);
+        self.version = self.version.take().or(other.version);
+        self.unread.extend(other.unread);
+    }
+}
+
 /// What is equal in a group.
 type Key = (StackOf, Option<Name>, Option<u64>, Arc<[Frame]>, bool);
 

@@ -13,6 +13,7 @@ mod group;
 mod maps;
 mod memory;
 mod native;
+pub(crate) mod python;
 mod threads;
 
 use std::io;
@@ -38,10 +39,6 @@ pub(in crate::collector) fn of(
     budget: &mut Budget,
     target: impl FnMut(u32) -> Option<WaitTarget>,
 ) -> Stacks {
-    let unread = |why: Words| Found {
-        unread: vec![why],
-        ..Found::default()
-    };
     let found = match budget.of_a_process() {
         None => unread("its stacks were not read: the time for all processes was used up".into()),
         Some(limit) => {
@@ -60,6 +57,13 @@ pub(in crate::collector) fn of(
     grouped(found, target)
 }
 
+fn unread(why: Words) -> Found {
+    Found {
+        unread: vec![why],
+        ..Found::default()
+    }
+}
+
 fn read(root: &Path, waiting: &[Waiting], runtime: Runtime, limit: Limit) -> Result<Found, Words> {
     let refused = "its memory may not be read (needs root, or its user)";
     let mappings = Mappings::read(root).ok_or(refused)?;
@@ -71,16 +75,28 @@ fn read(root: &Path, waiting: &[Waiting], runtime: Runtime, limit: Limit) -> Res
         waiting,
         limit,
     };
-    // The goroutines of a Go program say more than its threads, which run any of them.
-    match (runtime == Runtime::Go).then(|| go::stacks(&process)) {
-        Some(Ok(found)) => Ok(found),
-        Some(Err(why)) => {
-            let mut found = native::stacks(&process)?;
-            found.unread.insert(0, why);
+    if runtime == Runtime::Go {
+        // The goroutines of a Go program say more than its threads, which run any of them.
+        return go::stacks(&process).or_else(|why| {
+            let mut found = unread(why);
+            found.add(native::stacks(&process)?);
             Ok(found)
-        }
-        None => native::stacks(&process),
+        });
     }
+    let Some(read) = python::stacks(&process, runtime) else {
+        return native::stacks(&process);
+    };
+    let python::Read { mut found, others } = read.unwrap_or_else(|why| python::Read {
+        found: unread(why),
+        others: waiting.to_vec(),
+    });
+    // Threads that are not Python's.
+    let rest = Process {
+        waiting: &others,
+        ..process
+    };
+    found.add(native::stacks(&rest)?);
+    Ok(found)
 }
 
 /// A process whose stacks are read.
