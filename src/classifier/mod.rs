@@ -11,6 +11,7 @@ pub mod close_notify;
 mod context;
 pub mod culprit;
 mod dead_descriptors;
+pub mod defaults;
 pub mod diff;
 pub mod facts;
 pub mod fin_wait2;

@@ -17,6 +17,7 @@ const TIMEOUT_LEAST_MS: u32 = 200;
 pub struct Patience {
     /// The number of sockets for which it is known.
     pub sockets: u64,
+    pub p10_ms: u32,
     pub p50_ms: u32,
     pub p90_ms: u32,
     /// The timeout that most of them share, if there is one.
@@ -35,6 +36,7 @@ impl Patience {
             values.len() >= CLUSTER_LEAST && p50 >= TIMEOUT_LEAST_MS && p90 - p10 <= width;
         Some(Patience {
             sockets: values.len() as u64,
+            p10_ms: p10,
             p50_ms: p50,
             p90_ms: p90,
             cluster_ms: clustered.then_some(p50),

@@ -39,6 +39,7 @@ mod sources;
 mod stacks;
 mod steps;
 mod text;
+mod timeouts;
 mod udp;
 mod view;
 mod waiting;

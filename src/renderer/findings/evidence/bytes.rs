@@ -1,5 +1,7 @@
 //! What lies in the queues of bytes, and how long peers waited.
 
+use crate::classifier::Report;
+use crate::classifier::defaults::{self, Setting};
 use crate::classifier::finding::Finding;
 use crate::classifier::socket_set::SocketSet;
 use crate::model::{Cause, Side};
@@ -7,6 +9,9 @@ use crate::renderer::findings::epoll::read_ahead;
 use crate::renderer::findings::lines::{Lines, Rank};
 use crate::renderer::findings::set::all_silent;
 use crate::renderer::units::{self, plural};
+
+/// The most settings whose default a time equals that are named.
+const SETTINGS: usize = 3;
 
 pub(super) fn queues(finding: &Finding, lines: &mut Lines) {
     let set = &finding.set;
@@ -113,7 +118,7 @@ pub(super) fn half_closed(set: &SocketSet, lines: &mut Lines) {
     }
 }
 
-pub(super) fn patience(set: &SocketSet, lines: &mut Lines) {
+pub(super) fn patience(report: &Report<'_>, set: &SocketSet, lines: &mut Lines) {
     if set.half_closed.unanswered == set.sockets {
         // A peer that sent a request and waits did not hang up.
         return;
@@ -141,8 +146,32 @@ pub(super) fn patience(set: &SocketSet, lines: &mut Lines) {
     match patience.cluster_ms.map(seconds) {
         Some(cluster) => lines.add(
             Rank::Decisive,
-            format!("{distribution}; clustered at {cluster}, consistent with {timeout}"),
+            format!(
+                "{distribution}; clustered at {cluster}, consistent with {timeout}{}",
+                equal(report, set)
+            ),
         ),
         None => lines.add(Rank::Plain, distribution),
     }
+}
+
+/// The settings whose default the timeout equals: `; 60 s equals the default of nginx
+/// proxy_read_timeout`.
+fn equal(report: &Report<'_>, set: &SocketSet) -> String {
+    let settings = defaults::equal(report, set);
+    let Some(Setting { milliseconds, .. }) = settings.first() else {
+        return String::new();
+    };
+    let names: Vec<&str> = settings
+        .iter()
+        .take(SETTINGS)
+        .map(|setting| setting.name)
+        .collect();
+    let seconds = units::count(u64::from(*milliseconds) / 1_000);
+    let more = match settings.len().saturating_sub(names.len()) {
+        0 => String::new(),
+        more => format!(" +{more}"),
+    };
+    let names = names.join(", ");
+    format!("; {seconds} s equals the default of {names}{more}")
 }

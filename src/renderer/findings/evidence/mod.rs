@@ -65,7 +65,7 @@ pub fn evidence(report: &Report<'_>, finding: &Finding) -> Vec<String> {
     reload::lines(report, finding, &mut lines);
     bytes::half_closed(set, &mut lines);
     parts_line(report, finding, &mut lines);
-    bytes::patience(set, &mut lines);
+    bytes::patience(report, set, &mut lines);
     crate::renderer::findings::pool::lines(set, &mut lines);
     for evidence in &finding.evidence {
         self::process::lines(report, finding, evidence, &mut lines);

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::classifier::arrivals::Arrivals;
+use crate::classifier::defaults::{self, Setting};
 use crate::classifier::finding::Finding;
 use crate::classifier::pool::PoolVerdict;
 use crate::classifier::send_progress::HalfClosed;
@@ -122,6 +123,10 @@ impl<'a> Context<'a> {
                 p50: patience.p50_ms,
                 p90: patience.p90_ms,
                 cluster: patience.cluster_ms,
+                equals: defaults::equal(self.report, set)
+                    .into_iter()
+                    .map(SettingJson::from)
+                    .collect(),
             }),
             pool: set.pool.map(|pool| PoolJson {
                 story: set.pool_verdict.map(PoolVerdict::name),
@@ -193,6 +198,28 @@ pub(super) struct PatienceJson {
     p90: u32,
     /// The timeout that they share, if they do.
     cluster: Option<u32>,
+    /// The settings whose default it equals.
+    equals: Vec<SettingJson>,
+}
+
+/// A setting with a default timeout.
+#[derive(Serialize)]
+struct SettingJson {
+    name: &'static str,
+    default_ms: u32,
+    source: &'static str,
+    checked: &'static str,
+}
+
+impl From<&Setting> for SettingJson {
+    fn from(setting: &Setting) -> SettingJson {
+        SettingJson {
+            name: setting.name,
+            default_ms: setting.milliseconds,
+            source: setting.source,
+            checked: setting.checked,
+        }
+    }
 }
 
 /// The connections of a program to a service that closed some of them.
