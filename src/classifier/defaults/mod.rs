@@ -78,7 +78,7 @@ pub fn equal(report: &Report<'_>, set: &SocketSet) -> Vec<&'static Setting> {
     let peers = set.peers.pids.iter();
     let peers: Vec<String> = peers
         .filter_map(|pid| report.holders().name(*pid))
-        .map(|name| name.lossy().into_owned())
+        .map(ToString::to_string)
         .collect();
     TABLE
         .iter()

@@ -11,6 +11,7 @@ mod cursor;
 mod descriptor;
 mod functions;
 mod goroutine;
+mod header;
 mod layout;
 #[cfg(any(test, fuzzing))]
 pub mod made;
@@ -28,8 +29,9 @@ use rustc_hash::FxHashMap;
 
 use self::build::Build;
 use self::descriptor::Polled;
-use self::functions::{Functions, Header};
+use self::functions::Functions;
 use self::goroutine::{Entry, Goroutine, Status};
+use self::header::Header;
 use self::layout::Layout;
 use self::walk::{Trace, Walker};
 use super::Process;

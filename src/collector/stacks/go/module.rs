@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::functions::Header;
+use super::header::Header;
 use super::layout::Layout;
 use crate::collector::stacks::budget::Limit;
 use crate::collector::stacks::memory::Memory;
