@@ -28,7 +28,7 @@ use crate::filter::{Filter, Term};
 use crate::model::{
     DetailSet, Evidence, Families, Gap, GapKind, Pid, Protocols, Snapshot, State, StateSet,
 };
-use crate::recording::Recording;
+use crate::recording::{Functions, Recording};
 use crate::renderer::{escape, units};
 use crate::{classifier, collector, output, progress};
 
@@ -45,6 +45,12 @@ pub struct Options {
     /// With --from, it masks an older recording.
     #[arg(long, help_heading = "Recording")]
     pub redact: bool,
+    /// Redact, and replace names of functions too
+    ///
+    /// As --redact, which masks the paths of the files that functions are in. This masks the functions of the
+    /// program and its libraries as well.
+    #[arg(long, help_heading = "Recording")]
+    pub redact_functions: bool,
     /// Overwrite an existing file
     #[arg(long, help_heading = "Recording")]
     pub force: bool,
@@ -76,8 +82,8 @@ pub struct Record {
     pub rules: Rules,
     /// `-` is stdout.
     pub file: PathBuf,
-    /// Mask addresses and names.
-    pub redact: bool,
+    /// Mask addresses and names, and whether functions too.
+    pub redact: Option<Functions>,
     /// Overwrite an existing file.
     pub force: bool,
     /// Examine processes for evidence.
@@ -98,7 +104,12 @@ impl Options {
         if !self.conditions.is_empty() {
             return Err(UsageError::RecordsAll);
         }
-        if self.recorded.from.is_some() && !self.redact {
+        let redact = match (self.redact_functions, self.redact) {
+            (true, _) => Some(Functions::Masked),
+            (false, true) => Some(Functions::Kept),
+            (false, false) => None,
+        };
+        if self.recorded.from.is_some() && redact.is_none() {
             return Err(UsageError::NothingToRecord);
         }
         let (source, scan) = (self.host.source(), self.host.scan()?);
@@ -138,7 +149,7 @@ impl Options {
                 others: true,
             },
             file: self.file,
-            redact: self.redact,
+            redact,
             force: self.force,
             evidence: !self.evidence.no_evidence,
             peek: self.peek.peek,
@@ -169,8 +180,8 @@ pub fn run(plan: &Record, out: &mut impl Write, err: &mut impl Write) -> anyhow:
         }
         None => read(plan, err)?,
     };
-    if plan.redact {
-        recording = recording.redacted()?;
+    if let Some(functions) = plan.redact {
+        recording = recording.redacted(functions)?;
     }
     if is_stdout {
         recording

@@ -28,6 +28,7 @@ pub use crate::recording::error::RecordingError;
 use crate::recording::format::{Tag, Writer};
 pub use crate::recording::names::RecordedNames;
 use crate::recording::owners::{Groups, Owners};
+pub use crate::recording::redact::Functions;
 
 /// The most bytes that all dumps of a recording may unpack to: two million sockets.
 const DUMPS_MAX: u64 = 1 << 30;

@@ -74,7 +74,7 @@ fn look(bytes: &[u8]) {
     let Ok(recording) = Recording::read(bytes) else {
         return;
     };
-    let _ = recording.redacted();
+    let _ = recording.redacted(Functions::Masked);
     let _ = recording.collect(&request());
 }
 
@@ -127,7 +127,7 @@ fn a_recording_of_the_other_byte_order_is_not_read() {
 #[test]
 fn masked_twice_it_says_what_it_says_masked_once() {
     let once = Recording::read(FIXTURE).unwrap();
-    let twice = once.redacted().unwrap();
+    let twice = once.redacted(Functions::Masked).unwrap();
     assert_eq!(once.facts.host.name, twice.facts.host.name);
     assert_eq!(once.owners.holders, twice.owners.holders);
 }
@@ -177,7 +177,11 @@ fn masked_it_has_as_many_rows_that_are_not_understood() {
     let bytes = with_texts(|text| format!("{text}sl 3\n10.214.77.93 secret\n"));
     let recording = Recording::read(&bytes).unwrap();
     let mut masked = Vec::new();
-    recording.redacted().unwrap().write(&mut masked).unwrap();
+    recording
+        .redacted(Functions::Masked)
+        .unwrap()
+        .write(&mut masked)
+        .unwrap();
     let masked = Recording::read(&masked).unwrap();
     let malformed = |recording: Recording| {
         let snapshot = recording.collect(&request()).unwrap();

@@ -19,7 +19,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use closewait::command::{self, Plan};
 use closewait::env::Terminal;
-use closewait::model::Charset;
+use closewait::model::{Charset, Evidence, Part, StackOf};
 use serde_json::Value;
 
 use attacks::{NAMES, fault};
@@ -236,6 +236,56 @@ fn errors_about_a_recording_tell_a_terminal_nothing() {
         tell(&["--from", file.to_str().unwrap()]);
     }
     assert!(garbled > 3);
+}
+
+/// What stacks have of a program: its functions if `functions`, and the paths and packages that they are in.
+fn of_program(evidence: &Evidence, functions: bool) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let groups = evidence.stacks.iter().flat_map(|stacks| &stacks.groups);
+    for group in groups {
+        for frame in &group.frames {
+            let part = frame.part(group.of, evidence.runtime, group.state.as_ref());
+            let is_shared = matches!(part, Part::System | Part::Runtime);
+            let function = frame.function.as_ref().filter(|_| functions && !is_shared);
+            let is_std = group.of == StackOf::Goroutines && (is_shared || part == Part::Own);
+            let module = frame.module.as_ref().filter(|_| !is_std);
+            let names = [function, module, frame.file.as_ref()];
+            found.extend(
+                names
+                    .into_iter()
+                    .flatten()
+                    .map(|name| name.lossy().into_owned()),
+            );
+        }
+    }
+    // Every program has one.
+    found.remove("main");
+    found
+}
+
+#[test]
+fn no_path_and_no_function_of_a_program_is_in_a_redacted_recording() {
+    let mut seen = 0;
+    for recording in Recording::fuller("leak.cw") {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), recording.bytes()).unwrap();
+        for (flag, functions) in [("--redact", false), ("--redact-functions", true)] {
+            let output = Command::new(env!("CARGO_BIN_EXE_closewait"))
+                .args(["record", "-", flag, "--from", file.path().to_str().unwrap()])
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{output:?}");
+            let mut masked = Recording::taken_apart(&output.stdout);
+            let masked: BTreeSet<String> = masked.strings("evidence");
+            for evidence in recording.clone().evidence() {
+                let secret = of_program(&evidence, functions);
+                let left: Vec<&String> = secret.intersection(&masked).collect();
+                assert!(left.is_empty(), "{flag}: {left:?}");
+                seen += secret.len();
+            }
+        }
+    }
+    assert!(seen > 20, "{seen}");
 }
 
 /// Commands that fail because of a file, of one that is cut off, or of a word.

@@ -1,5 +1,6 @@
 //! Recordings as somebody may have changed them: any string, any number, and a checksum that fits.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 
 use flate2::read::GzDecoder;
@@ -35,7 +36,10 @@ pub enum Step {
 impl Recording {
     pub fn open(name: &str) -> Recording {
         let path = format!("{}/fixtures/recordings/{name}", env!("CARGO_MANIFEST_DIR"));
-        let bytes = std::fs::read(path).unwrap();
+        Recording::taken_apart(&std::fs::read(path).unwrap())
+    }
+
+    pub fn taken_apart(bytes: &[u8]) -> Recording {
         let end = 1 + bytes.iter().position(|byte| *byte == b'\n').unwrap();
         let (line, mut rest) = bytes.split_at(end);
         let mut sections = Vec::new();
@@ -108,6 +112,30 @@ impl Recording {
             Body::Json(value) => value,
             Body::Dump(_) => panic!("{tag} is a dump"),
         }
+    }
+
+    /// All strings of a section.
+    pub fn strings(&mut self, tag: &str) -> BTreeSet<String> {
+        fn add(value: &Value, found: &mut BTreeSet<String>) {
+            match value {
+                Value::String(text) => {
+                    found.insert(text.clone());
+                }
+                Value::Array(list) => list.iter().for_each(|value| add(value, found)),
+                Value::Object(map) => map.values().for_each(|value| add(value, found)),
+                _ => {}
+            }
+        }
+        let mut found = BTreeSet::new();
+        add(self.json(tag), &mut found);
+        found
+    }
+
+    /// The evidence of its processes.
+    pub fn evidence(&mut self) -> Vec<closewait::model::Evidence> {
+        let all = self.json("evidence").as_array().unwrap();
+        let evidence = |facts: &Value| serde_json::from_value(facts["evidence"].clone()).unwrap();
+        all.iter().map(evidence).collect()
     }
 
     /// Its bytes, with the checksum of a file that nobody changed.

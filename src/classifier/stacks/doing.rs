@@ -1,7 +1,6 @@
 //! What a stack shows of the work.
 
 use super::fold::Folded;
-use super::parts::contains;
 use crate::classifier::workers::WaitsFor;
 use crate::model::{Name, StackGroup, StackOf};
 
@@ -119,4 +118,8 @@ impl Doing {
             _ => Doing::Works,
         }
     }
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
 }

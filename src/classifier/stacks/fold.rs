@@ -1,7 +1,6 @@
 //! A stack without what says nothing: the call that the program is in, and the functions that led to it.
 
-use super::parts::{Part, part};
-use crate::model::{Frame, Name, Runtime, StackGroup, StackOf};
+use crate::model::{Frame, Name, Part, Runtime, StackGroup, StackOf};
 
 /// The most functions that are kept of a stack.
 pub const SHOWN: usize = 6;
@@ -24,7 +23,7 @@ impl Folded {
         let state = group.state.as_ref();
         let frames = group.frames.iter();
         let parts: Vec<(Part, &Frame)> = frames
-            .map(|frame| (part(frame, group.of, runtime, state), frame))
+            .map(|frame| (frame.part(group.of, runtime, state), frame))
             .collect();
         let says = |(part, _): &(Part, &Frame)| matches!(part, Part::Library | Part::Own);
         let Some(first) = parts.iter().position(says) else {

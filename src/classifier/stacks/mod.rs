@@ -3,14 +3,12 @@
 
 mod doing;
 mod fold;
-mod parts;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 pub use self::doing::{Doing, LockKind};
 pub use self::fold::Folded;
-pub use self::parts::Part;
 use crate::classifier::process::spinning;
 use crate::classifier::socket_set::SocketSet;
 use crate::classifier::workers::{Connections, WaitsFor, join};

@@ -3,8 +3,10 @@
 
 mod dumps;
 mod masks;
+mod stacks;
 
 use self::masks::Masks;
+pub use self::stacks::Functions;
 use super::{Recording, RecordingError, facts_of};
 use crate::model::{
     BlindSpot, Cgroup, Container, Content, Evidence, Halt, Manager, Name, NamedThreads, Namespace,
@@ -20,12 +22,12 @@ const PROTOCOLS: [&str; 3] = ["h2", "http/1.1", "http/1.0"];
 
 impl Recording {
     /// A copy with masked addresses and masked names of hosts, users, programs, units, containers, control
-    /// groups and namespaces. Ports, numbers and times stay, and so do the addresses that every host has:
-    /// loopback and unspecified.
+    /// groups, namespaces and files, and of the program's functions if that is asked for. Ports, numbers and
+    /// times stay, and so do the addresses that every host has: loopback and unspecified.
     ///
     /// # Errors
     /// When a dump cannot be read.
-    pub fn redacted(&self) -> Result<Recording, RecordingError> {
+    pub fn redacted(&self, functions: Functions) -> Result<Recording, RecordingError> {
         let mut masks = Masks::new(self)?;
         let mut recording = self.clone();
         recording.dumps = self.redacted_dumps(&mut masks)?;
@@ -72,7 +74,7 @@ impl Recording {
             masks.cgroup(cgroup);
         }
         for facts in &mut recording.evidence {
-            masks.evidence(facts.evidence_mut());
+            masks.evidence(facts.evidence_mut(), functions);
         }
         Ok(recording)
     }
@@ -132,7 +134,7 @@ impl Masks {
         }
     }
 
-    fn evidence(&mut self, evidence: &mut Evidence) {
+    fn evidence(&mut self, evidence: &mut Evidence, functions: Functions) {
         self.halt(&mut evidence.halt);
         let inside = &mut evidence.inside;
         for path in [&mut inside.exe, &mut inside.jcmd].into_iter().flatten() {
@@ -171,6 +173,9 @@ impl Masks {
         self.thread_names(&mut evidence.thread_names);
         for peeked in &mut evidence.peeked {
             self.content(&mut peeked.content);
+        }
+        if let Some(stacks) = &mut evidence.stacks {
+            self.stacks(stacks, evidence.runtime, functions);
         }
         for lock in &mut evidence.locks {
             self.thread_names(&mut lock.thread_names);

@@ -1,7 +1,6 @@
 //! What a function is called in text: without parameters, and without what compilers add.
 
-use crate::classifier::stacks::Part;
-use crate::model::{Frame, Name, StackOf};
+use crate::model::{Frame, Name, Part, StackOf};
 
 /// The longest name of a function that is shown whole.
 const NAME_MAX: usize = 80;

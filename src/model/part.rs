@@ -1,7 +1,7 @@
-//! Which functions of a stack say something: those of the program and of the libraries that it calls, and
-//! not what every program has below and above them.
+//! What a function of a stack belongs to: the program, a library that it calls, or what every program has
+//! below and above them.
 
-use crate::model::{Frame, Name, Runtime, StackOf};
+use super::{Frame, Name, Runtime, StackOf};
 
 /// What a function belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,21 +16,23 @@ pub enum Part {
     Own,
 }
 
-/// By what a rule recognizes a function.
-enum By {
-    /// The start of the file name of its module.
-    Module(&'static [&'static str]),
+/// By what a function is recognized.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// The start of the file name of its module, or of the directory that this is in.
+    Module,
     /// The start of its name, wherever it is linked in.
-    Function(&'static [&'static str]),
-    /// The start of the path of a Go package: the whole of it, or up to a slash.
-    Package(&'static [&'static str]),
+    Function,
+    /// The first part of the path of a Go package.
+    Package,
     /// A part of the path of a Python file.
-    File(&'static [&'static str]),
+    File,
 }
 
 /// A rule: which functions, and whose they are.
 struct Rule {
     by: By,
+    texts: &'static [&'static str],
     part: Part,
 }
 
@@ -38,7 +40,8 @@ struct Rule {
 const RULES: [Rule; 14] = [
     // Glibc and musl: their functions are how every program waits and starts threads.
     Rule {
-        by: By::Module(&[
+        by: By::Module,
+        texts: &[
             "libc.so",
             "libc-2.",
             "libc.musl",
@@ -53,12 +56,13 @@ const RULES: [Rule; 14] = [
             "libresolv",
             "libnss_",
             "[vdso]",
-        ]),
+        ],
         part: Part::System,
     },
     // The same in a program that is linked statically.
     Rule {
-        by: By::Function(&[
+        by: By::Function,
+        texts: &[
             "__libc_",
             "__GI_",
             "__pthread_",
@@ -73,17 +77,19 @@ const RULES: [Rule; 14] = [
             "start_thread",
             "clone3",
             "__clone",
-        ]),
+        ],
         part: Part::System,
     },
     // The standard library of C++, and what GCC adds.
     Rule {
-        by: By::Module(&["libstdc++", "libc++", "libgcc_s", "libatomic", "libgomp"]),
+        by: By::Module,
+        texts: &["libstdc++", "libc++", "libgcc_s", "libatomic", "libgomp"],
         part: Part::Runtime,
     },
     // The standard libraries of Rust and C++, and the event loop of tokio.
     Rule {
-        by: By::Function(&[
+        by: By::Function,
+        texts: &[
             "core::",
             "<core::",
             "std::",
@@ -101,12 +107,13 @@ const RULES: [Rule; 14] = [
             "bool std::",
             "decltype ",
             "__cxa_",
-        ]),
+        ],
         part: Part::Runtime,
     },
     // The Java virtual machine: threads of any Java program wait in it.
     Rule {
-        by: By::Module(&[
+        by: By::Module,
+        texts: &[
             "libjvm",
             "libnio",
             "libnet.so",
@@ -114,22 +121,25 @@ const RULES: [Rule; 14] = [
             "libjli",
             "libextnet",
             "libzip.so",
-        ]),
+        ],
         part: Part::Runtime,
     },
     // Event loops, and the engine of Node.js.
     Rule {
-        by: By::Module(&["libuv", "libnode", "libv8", "libev.", "libev-", "libevent"]),
+        by: By::Module,
+        texts: &["libuv", "libnode", "libv8", "libev.", "libev-", "libevent"],
         part: Part::Runtime,
     },
     // The same, linked into the program.
     Rule {
-        by: By::Function(&["uv_", "uv__", "v8::", "node::"]),
+        by: By::Function,
+        texts: &["uv_", "uv__", "v8::", "node::"],
         part: Part::Runtime,
     },
     // Interpreters: the functions of the program are in what they interpret.
     Rule {
-        by: By::Module(&[
+        by: By::Module,
+        texts: &[
             "libpython",
             "libruby",
             "libphp",
@@ -140,12 +150,13 @@ const RULES: [Rule; 14] = [
             "libSystem.Native",
             "libperl",
             "libmono",
-        ]),
+        ],
         part: Part::Runtime,
     },
     // The same, linked into the program.
     Rule {
-        by: By::Function(&[
+        by: By::Function,
+        texts: &[
             "_Py",
             "Py_",
             "PyEval_",
@@ -154,12 +165,13 @@ const RULES: [Rule; 14] = [
             "pymain_",
             "rb_",
             "zend_",
-        ]),
+        ],
         part: Part::Runtime,
     },
     // The runtime and the standard library of Go.
     Rule {
-        by: By::Package(&[
+        by: By::Package,
+        texts: &[
             "runtime",
             "internal",
             "syscall",
@@ -197,104 +209,101 @@ const RULES: [Rule; 14] = [
             "math",
             "unique",
             "weak",
-        ]),
+        ],
         part: Part::Runtime,
     },
     // A Go program's own package.
     Rule {
-        by: By::Package(&["main"]),
+        by: By::Package,
+        texts: &["main"],
         part: Part::Own,
     },
     // Where packages of Python are installed.
     Rule {
-        by: By::File(&["/site-packages/", "/dist-packages/"]),
+        by: By::File,
+        texts: &["/site-packages/", "/dist-packages/"],
         part: Part::Library,
     },
     // The standard library of Python: sockets, threads, asyncio.
     Rule {
-        by: By::File(&[
+        by: By::File,
+        texts: &[
             "/lib/python2",
             "/lib/python3",
             "/lib64/python3",
             "<frozen ",
             "python3.zip/",
-        ]),
+        ],
         part: Part::Runtime,
     },
     // The same, in C.
     Rule {
-        by: By::Module(&["lib-dynload"]),
+        by: By::Module,
+        texts: &["lib-dynload"],
         part: Part::Runtime,
     },
 ];
 
-/// What a function belongs to. `state` is the system call of a thread.
-pub fn part(frame: &Frame, of: StackOf, runtime: Runtime, state: Option<&Name>) -> Part {
-    if let Some(rule) = RULES.iter().find(|rule| rule.by.fits(frame, of)) {
-        return rule.part;
-    }
-    let function = frame.function.as_ref().map(Name::bytes);
-    let is_go = of == StackOf::Goroutines;
-    // A wrapper of its own system call, in a program that is linked statically.
-    if let Some((function, state)) = function.zip(state)
-        && of == StackOf::Threads
-        && is_wrapper(function, state.bytes())
-    {
-        return Part::System;
-    }
-    match &frame.module {
-        Some(package) if is_go => match package.bytes().contains(&b'.') {
-            true => Part::Library,
-            false => Part::Own,
-        },
-        Some(_) | None if frame.file.is_some() => Part::Own,
-        Some(module) if is_library(module) => Part::Library,
-        // The executable of an interpreter is the interpreter.
-        Some(_) if is_interpreted(runtime) => Part::Runtime,
-        Some(_) => Part::Own,
-        // A map of compiled functions has the program's names.
-        None if function.is_some() => Part::Own,
-        // Compiled while it ran: nothing is known about it.
-        None => Part::Runtime,
-    }
-}
-
-impl By {
-    fn fits(&self, frame: &Frame, of: StackOf) -> bool {
-        let has_start = |text: &[u8], starts: &[&str]| {
-            let mut starts = starts.iter();
-            starts.any(|start| text.starts_with(start.as_bytes()))
-        };
-        let is_native = of == StackOf::Threads && frame.file.is_none();
-        match self {
-            By::Module(starts) => {
-                let module = frame.module.as_ref().filter(|_| is_native);
-                module.is_some_and(|module| {
-                    has_start(base(module.bytes()), starts)
-                        || has_start(directory(module.bytes()), starts)
-                })
-            }
-            By::Function(starts) => {
-                let function = frame.function.as_ref().filter(|_| is_native);
-                function.is_some_and(|function| has_start(function.bytes(), starts))
-            }
-            By::Package(paths) => {
-                let package = frame.module.as_ref();
-                let package = package.filter(|_| of == StackOf::Goroutines);
-                package.is_some_and(|package| {
-                    let first = package.bytes().split(|byte| *byte == b'/').next();
-                    let mut paths = paths.iter();
-                    paths.any(|path| first == Some(path.as_bytes()))
-                })
-            }
-            By::File(parts) => {
-                let file = frame.file.as_ref().filter(|_| of != StackOf::Goroutines);
-                file.is_some_and(|file| {
-                    let mut parts = parts.iter();
-                    parts.any(|part| contains(file.bytes(), part.as_bytes()))
-                })
-            }
+impl Frame {
+    /// What it belongs to. `state` is the system call of a thread.
+    pub fn part(&self, of: StackOf, runtime: Runtime, state: Option<&Name>) -> Part {
+        if let Some(rule) = self.rule(of) {
+            return rule.0;
         }
+        let function = self.function.as_ref().map(Name::bytes);
+        // A wrapper of its own system call, in a program that is linked statically.
+        if let Some((function, state)) = function.zip(state)
+            && of == StackOf::Threads
+            && is_wrapper(function, state.bytes())
+        {
+            return Part::System;
+        }
+        match &self.module {
+            Some(package) if of == StackOf::Goroutines => match package.bytes().contains(&b'.') {
+                true => Part::Library,
+                false => Part::Own,
+            },
+            _ if self.file.is_some() => Part::Own,
+            Some(module) if is_library(module) => Part::Library,
+            // The executable of an interpreter is the interpreter.
+            Some(_) if is_interpreted(runtime) => Part::Runtime,
+            Some(_) => Part::Own,
+            // A map of compiled functions has the program's names.
+            None if function.is_some() => Part::Own,
+            // Compiled while it ran: nothing is known about it.
+            None => Part::Runtime,
+        }
+    }
+
+    /// What many programs have, by the first rule that fits: what it belongs to, and by which text it is
+    /// recognized.
+    pub fn rule(&self, of: StackOf) -> Option<(Part, By, &'static str)> {
+        RULES.iter().find_map(|rule| {
+            let text = self.recognized(rule.by, rule.texts, of)?;
+            Some((rule.part, rule.by, text))
+        })
+    }
+
+    fn recognized(&self, by: By, texts: &[&'static str], of: StackOf) -> Option<&'static str> {
+        let is_goroutine = of == StackOf::Goroutines;
+        let is_native = of == StackOf::Threads && self.file.is_none();
+        let (name, applies) = match by {
+            By::Module => (&self.module, is_native),
+            By::Function => (&self.function, is_native),
+            By::Package => (&self.module, is_goroutine),
+            By::File => (&self.file, !is_goroutine),
+        };
+        let name = name.as_ref().filter(|_| applies)?.bytes();
+        let fits = |text: &&&str| {
+            let text = text.as_bytes();
+            match by {
+                By::Module => base(name).starts_with(text) || directory(name).starts_with(text),
+                By::Function => name.starts_with(text),
+                By::Package => name.split(|byte| *byte == b'/').next() == Some(text),
+                By::File => contains(name, text),
+            }
+        };
+        texts.iter().find(fits).copied()
     }
 }
 
@@ -306,7 +315,7 @@ fn is_wrapper(function: &[u8], call: &[u8]) -> bool {
 }
 
 /// Whether a module is a shared library: `libmysqlclient.so.21`.
-fn is_library(module: &Name) -> bool {
+pub fn is_library(module: &Name) -> bool {
     let base = base(module.bytes());
     base.ends_with(b".so") || contains(base, b".so.")
 }
@@ -328,7 +337,7 @@ fn directory(path: &[u8]) -> &[u8] {
     path.rsplit(|byte| *byte == b'/').nth(1).unwrap_or_default()
 }
 
-pub(super) fn contains(text: &[u8], part: &[u8]) -> bool {
+fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 
@@ -343,12 +352,7 @@ mod tests {
             offset: Some(1),
             ..Frame::default()
         };
-        part(
-            &frame,
-            StackOf::Threads,
-            Runtime::Native,
-            Some(&"recvfrom".into()),
-        )
+        frame.part(StackOf::Threads, Runtime::Native, Some(&"recvfrom".into()))
     }
 
     #[test]
@@ -413,7 +417,7 @@ mod tests {
             module: Some("/usr/bin/python3.11".into()),
             ..Frame::default()
         };
-        let of = |runtime| part(&frame, StackOf::Threads, runtime, None);
+        let of = |runtime| frame.part(StackOf::Threads, runtime, None);
         assert_eq!(
             (of(Runtime::Python), of(Runtime::Native)),
             (Part::Runtime, Part::Own)
@@ -437,7 +441,7 @@ mod tests {
                 file: Some("/src/net/x.go".into()),
                 ..Frame::default()
             };
-            let part = part(&frame, StackOf::Goroutines, Runtime::Go, None);
+            let part = frame.part(StackOf::Goroutines, Runtime::Go, None);
             assert_eq!(part, expected, "{package}");
         }
     }
@@ -464,7 +468,7 @@ mod tests {
                 line: Some(3),
                 ..Frame::default()
             };
-            let part = part(&frame, StackOf::Tasks, Runtime::Python, None);
+            let part = frame.part(StackOf::Tasks, Runtime::Python, None);
             assert_eq!(part, expected, "{file}");
         }
     }
