@@ -9,6 +9,7 @@ mod scenario;
 use std::collections::BTreeSet;
 
 use closewait::model::Cause;
+use unicode_width::UnicodeWidthStr;
 
 use scenario::{Scenario, judge};
 
@@ -58,6 +59,33 @@ fn every_finding_is_put_in_words() {
             assert!(told.words.lines().count() >= 2, "{name}: {}", told.head);
         }
     }
+}
+
+#[test]
+fn stacks_are_shown_on_lines_that_fit() {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("snapshots/scenarios");
+    settings.set_prepend_module_to_snapshot(false);
+    let mut shown = 0;
+    for (name, scenario) in scenario::all() {
+        let scenario = scenario.unwrap();
+        if !(scenario.process.iter()).any(|process| process.stacks.is_some()) {
+            continue;
+        }
+        shown += 1;
+        let found = judge::run(&scenario).unwrap();
+        let screens = found.findings.iter().map(|told| {
+            for (screen, width) in told.screens.iter().zip([80, 160]) {
+                let longest = screen.lines().map(UnicodeWidthStr::width).max();
+                assert!(longest <= Some(width), "{name}: {screen}");
+            }
+            told.screens.join("\n")
+        });
+        let text: Vec<String> = screens.collect();
+        let file = name.trim_end_matches(".toml");
+        settings.bind(|| insta::assert_snapshot!(file, text.join("\n\n")));
+    }
+    assert!(shown > 5, "{shown}");
 }
 
 #[test]

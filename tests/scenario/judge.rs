@@ -8,7 +8,8 @@ use closewait::classifier::service::ServedAt;
 use closewait::classifier::service::ServiceEnd;
 use closewait::classifier::severity::Severity;
 use closewait::classifier::{self, Report, queue};
-use closewait::model::{Evidence, Pid};
+use closewait::model::{Charset, Evidence, Pid};
+use closewait::renderer::style::Look;
 use closewait::renderer::{findings, names};
 
 use super::build;
@@ -30,6 +31,8 @@ pub struct Told {
     pub head: String,
     /// Summary, meaning, evidence and next steps; one a line.
     pub words: String,
+    /// The finding in full on terminals of 80 and of 160 columns.
+    pub screens: [String; 2],
 }
 
 /// Collects from the file, classifies, and puts it in words.
@@ -119,6 +122,19 @@ fn told(report: &Report<'_>, finding: &Finding) -> Told {
             names::owner_of(report, &set.owner)
         ),
         words: words.join("\n"),
+        screens: [80, 160].map(|width| {
+            let look = Look {
+                colour: false,
+                marks: true,
+                width: Some(width),
+                terminal: true,
+                charset: Charset::Utf8,
+            };
+            let mut out = Vec::new();
+            // Writing to a Vec does not fail.
+            let _ = findings::Block::new(report, finding, None, look).write(&mut out);
+            String::from_utf8_lossy(&out).into_owned()
+        }),
     }
 }
 
