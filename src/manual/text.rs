@@ -103,12 +103,19 @@ pub const CONDITIONS: [Entry; 14] = [
 ];
 
 /// What a user of the binary alone needs to know.
-pub const NOTES: [Entry; 4] = [
+pub const NOTES: [Entry; 5] = [
     (
         "Privileges",
         "Reading sockets needs none. Owners of other users' sockets need root, or CAP_SYS_PTRACE \
          and CAP_DAC_READ_SEARCH. closewait writes only the files named by record and --output, \
          and sends no signals.",
+    ),
+    (
+        "Memory of programs",
+        "Triage and record copy parts of the memory of the processes named in findings, to show where \
+         in their code they wait. This needs what ptrace(2) needs: root, or the same user. Nothing is \
+         attached, stopped, signalled or written. check, list and --prometheus never do it, watch only \
+         with --stacks; --no-stacks turns it off.",
     ),
     (
         "Gaps",
