@@ -5,7 +5,7 @@ use crate::classifier::culprit::Culprit;
 use crate::classifier::finding::Finding;
 use crate::classifier::stacks::{Doing, LockKind, SharedStack};
 use crate::classifier::workers::WaitsFor;
-use crate::model::{Evidence, Name, NamedThreads, Pid, StackOf};
+use crate::model::{Evidence, Name, NamedThreads, Part, Pid, StackOf};
 use crate::renderer::findings::functions::function;
 use crate::renderer::findings::lines::{Lines, Rank};
 use crate::renderer::names::process;
@@ -15,26 +15,38 @@ use crate::renderer::units::{self, plural};
 const EACH: usize = 3;
 /// The most names of threads, and of remote ends, in one line.
 const NAMES: usize = 3;
+/// From so many threads on, what a single one does is no fact about the program.
+const MANY: u64 = 8;
 /// Missing stacks are told from this share of all on, in percent.
 const MISSING_PERCENT: u64 = 10;
 
 pub(super) fn lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
     let shared = &finding.stacks;
-    let mut telling = shared.telling();
-    for stack in telling.by_ref().take(EACH) {
+    // What one thread of many does is chance.
+    let is_chance = |stack: &&SharedStack| {
+        let is_waited_for = matches!(stack.doing, Doing::Awaits | Doing::Locked);
+        stack.count < 2 && shared.total(stack.of) >= MANY && !is_waited_for
+    };
+    let (chance, told): (Vec<&SharedStack>, Vec<&SharedStack>) =
+        shared.telling().partition(is_chance);
+    for stack in told.iter().take(EACH) {
         let rank = match stack.doing {
             Doing::Awaits | Doing::Locked | Doing::Works => Rank::Decisive,
             Doing::Parks | Doing::Idles | Doing::Apart => Rank::Plain,
         };
         lines.add(rank, line(finding, stack));
     }
-    let (mut more, mut places) = (0, 0);
-    let mut of = StackOf::Threads;
-    for stack in telling {
-        (more, places, of) = (more + stack.count, places + stack.places, stack.of);
-    }
-    if more > 0 {
-        let (noun, s) = (noun(of), plural(more));
+    let others = told.get(EACH..).unwrap_or_default();
+    if let Some(first) = others.first() {
+        let rest = || {
+            others
+                .iter()
+                .chain(&chance)
+                .filter(|stack| stack.of == first.of)
+        };
+        let more: u64 = rest().map(|stack| stack.count).sum();
+        let places: u64 = rest().map(|stack| stack.places).sum();
+        let (noun, s) = (noun(first.of), plural(more));
         let (are, others) = (if more == 1 { "is" } else { "are" }, plural(places));
         lines.add(
             Rank::Plain,
@@ -146,13 +158,12 @@ fn state(stack: &SharedStack) -> String {
 fn code(stack: &SharedStack) -> String {
     let frames = stack.folded.frames.iter();
     let mut functions: Vec<String> = Vec::new();
-    // Scripts make system calls in functions of their interpreter.
-    let is_script = frames
-        .clone()
-        .next()
-        .is_some_and(|(_, frame)| frame.file.is_some());
+    // Scripts make system calls in functions of their interpreter, and a call may have no name.
+    let has_call = (frames.clone().next()).is_some_and(|(part, frame)| {
+        matches!(part, Part::System | Part::Runtime) && frame.file.is_none()
+    });
     if let Some(state) =
-        (stack.state.as_ref()).filter(|_| is_script && stack.of == StackOf::Threads)
+        (stack.state.as_ref()).filter(|_| !has_call && stack.of == StackOf::Threads)
     {
         functions.push(state.to_string());
     }
@@ -171,6 +182,10 @@ fn code(stack: &SharedStack) -> String {
 
 /// ` (worker-*)`.
 fn thread_names(thread_names: &[NamedThreads], all: &[NamedThreads]) -> String {
+    // If all threads have one name, it is that of the program.
+    if all.len() < 2 {
+        return String::new();
+    }
     let name = |named: &NamedThreads| {
         let known = all.iter().find(|known| known.name == named.name);
         let total = known.map_or(named.threads, |known| known.threads);
