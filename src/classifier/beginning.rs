@@ -45,6 +45,8 @@ pub enum Moment {
     Executable,
     /// A library that it uses was replaced.
     Libraries,
+    /// The script that it runs was changed.
+    Script,
 }
 
 impl Moment {
@@ -56,6 +58,7 @@ impl Moment {
             Moment::Process => "process",
             Moment::Executable => "executable",
             Moment::Libraries => "libraries",
+            Moment::Script => "script",
         }
     }
 
@@ -67,6 +70,8 @@ impl Moment {
 /// What shows that an executable was new when its process started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NewFile {
+    /// The script that it runs was written then.
+    Script { at_ms: u64 },
     /// It was written then.
     Written { at_ms: u64 },
     /// Its package was installed then.
@@ -119,6 +124,7 @@ struct Times {
     container: Option<u64>,
     executable: Option<u64>,
     libraries: Option<u64>,
+    script: Option<u64>,
     written: Option<u64>,
     installed: Option<u64>,
     now_ms: u64,
@@ -139,6 +145,7 @@ impl Times {
             container: origin.container_age_ms.filter(since),
             executable: executable.and_then(ago),
             libraries: libraries_at(evidence, now_ms).and_then(ago),
+            script: origin.script_modified_ms.and_then(ago),
             written: match origin.executable {
                 Some(Executable::Current { modified_ms }) => ago(modified_ms),
                 Some(Executable::Replaced { .. } | Executable::Deleted) | None => None,
@@ -157,12 +164,14 @@ impl Times {
             let age = self.process.unwrap_or_default();
             ago.abs_diff(age) <= near(age)
         };
+        let after_start = |ago: &u64| self.process.is_some_and(|age| *ago <= age);
         let all = [
             (Moment::Container, self.container.filter(with_process)),
             (Moment::Service, self.service.filter(with_process)),
             (Moment::Process, self.process),
             (Moment::Executable, self.executable),
             (Moment::Libraries, self.libraries),
+            (Moment::Script, self.script.filter(after_start)),
         ];
         let moments: Vec<(Moment, u64)> = all
             .into_iter()
@@ -185,10 +194,12 @@ impl Times {
         let is_new =
             |ago: &u64| ago.saturating_add(SLACK_MS) >= age && *ago <= age.saturating_add(NEAR_MS);
         let at_ms = |ago: u64| self.now_ms.saturating_sub(ago);
+        let script = self.script.filter(is_new).map(at_ms);
         let written = self.written.filter(is_new).map(at_ms);
         let installed = self.installed.filter(is_new).map(at_ms);
-        written
-            .map(|at_ms| NewFile::Written { at_ms })
+        script
+            .map(|at_ms| NewFile::Script { at_ms })
+            .or(written.map(|at_ms| NewFile::Written { at_ms }))
             .or(installed.map(|at_ms| NewFile::Installed { at_ms }))
     }
 }
@@ -207,6 +218,14 @@ pub fn libraries_at(evidence: &Evidence, now_ms: u64) -> Option<u64> {
     let Origin { old_libraries, .. } = &evidence.origin;
     let last = old_libraries.iter().map(|library| library.by_ms).max()?;
     after_start(evidence, last, now_ms)
+}
+
+/// When the script was changed after the start, as [`replaced_at`].
+pub fn script_at(evidence: &Evidence, now_ms: u64) -> Option<u64> {
+    let started_ms = now_ms.checked_sub(evidence.age_ms?)?;
+    let at_ms = evidence.origin.script_modified_ms?;
+    let is_after = at_ms > started_ms.saturating_add(SLACK_MS);
+    (is_after && at_ms <= now_ms.saturating_add(SLACK_MS)).then_some(at_ms)
 }
 
 fn after_start(evidence: &Evidence, at_ms: u64, now_ms: u64) -> Option<u64> {
@@ -344,6 +363,27 @@ mod tests {
         assert_eq!(of(Some(2 * HOUR), None), None);
         // Changed after the start: this is not how it started.
         assert_eq!(of(Some(HOUR / 2), None), None);
+    }
+
+    #[test]
+    fn a_script_is_new_before_the_start_and_changed_after_it() {
+        let of = |script| {
+            let times = Times {
+                process: Some(HOUR),
+                script: Some(script),
+                now_ms: 10 * HOUR,
+                ..Times::default()
+            };
+            times.beginning(Pid(1), exact(HOUR - 1_000))
+        };
+        let before = of(HOUR + MINUTE);
+        let at_ms = 9 * HOUR - MINUTE;
+        assert_eq!(before.moments, [Moment::Process]);
+        assert_eq!(before.new_file, Some(NewFile::Script { at_ms }));
+        let after = of(HOUR - 500);
+        assert_eq!(after.moments, [Moment::Process, Moment::Script]);
+        assert_eq!(after.start(), None);
+        assert_eq!(of(HOUR / 2).moments, [Moment::Process]);
     }
 
     #[test]

@@ -16,6 +16,10 @@ pub struct Origin {
     /// The package that has the file, by the database of dpkg in the process's own file system.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub package: Option<Package>,
+    /// When the content of the script or archive that it runs was last changed, if it is an
+    /// interpreter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub script_modified_ms: Option<u64>,
     /// Libraries that it has loaded and that have been replaced since: a few.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub old_libraries: Vec<Library>,

@@ -126,6 +126,7 @@ fn a_leak_that_began_long_after_the_start_did_not_begin_with_it() {
     let origin = &finding["processes"][0]["origin"];
     assert_eq!(origin["coincides"], serde_json::json!([]), "{finding:#}");
     assert!(says(&finding, "ago (python)"), "{finding:#}");
+    assert!(origin["script_modified_at"].is_string(), "{finding:#}");
     assert!(!says(&finding, "oldest socket here"), "{finding:#}");
     let maps = fs::read_to_string(format!("/proc/{}/maps", late.process.id()));
     if !maps.unwrap().contains("libcopy.so.1 (deleted)") {

@@ -13,6 +13,8 @@ pub struct Origins {
     executable: Option<String>,
     /// `nginx-core 41m`.
     package: Option<String>,
+    /// Of an interpreter.
+    script: Option<String>,
     /// `libssl.so.3 41m`.
     #[serde(default)]
     libraries: Vec<String>,
@@ -55,6 +57,7 @@ impl Origins {
                     Some(Package { name, installed_ms })
                 }
             },
+            script_modified_ms: self.script.as_deref().map(before).transpose()?,
             old_libraries: self
                 .libraries
                 .iter()

@@ -1,10 +1,11 @@
 //! When the files of a process, and what runs it, came to be: its executable and what is at that path
-//! now, libraries that were replaced after it had loaded them, the package, the service and the
+//! now, the script of an interpreter, libraries that were replaced after it had loaded them, the package, the service and the
 //! container. See proc_pid_exe(5) and proc_pid_maps(5).
 //!
 //! The files are those of its own root directory, and their file system may not answer.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -19,7 +20,7 @@ use crate::collector::processes::package;
 use crate::collector::procfs::{TICK_MS, is_ours, status_numbers};
 use crate::collector::watchdog;
 use crate::model::{
-    Evidence, Executable, Library, Manager, Name, Origin, Package, Pid, ServiceManager,
+    Command, Evidence, Executable, Library, Manager, Name, Origin, Package, Pid, ServiceManager,
 };
 
 /// What the kernel appends to the path of a file that has been deleted (`fs/d_path.c`).
@@ -63,7 +64,7 @@ impl<'a> Origins<'a> {
             Some(Manager::Service { name, of }) => self.service(&root, name, *of),
             Some(Manager::Container(_)) | None => None,
         };
-        let files = self.files(&root);
+        let files = self.files(&root, evidence.command.as_ref());
         Origin {
             service_at_ms,
             container_age_ms: inside.pid.and_then(|_| self.container_age_ms(evidence.pid)),
@@ -72,7 +73,7 @@ impl<'a> Origins<'a> {
     }
 
     /// What its executable, package and libraries tell; `None` if their file system does not answer.
-    fn files(&mut self, root: &Path) -> Option<Origin> {
+    fn files(&mut self, root: &Path, command: Option<&Command>) -> Option<Origin> {
         // A process that waits for a disk may wait for these files, and holds up who reads its maps.
         let stat: Stat = file::parsed_at(CWD, &root.join("stat"))?;
         if stat.state == 'D' {
@@ -80,9 +81,11 @@ impl<'a> Origins<'a> {
         }
         let known = self.packages.clone();
         let root = root.to_owned();
+        let script = command.map(|command| command.runs.bytes().to_vec());
         let may_search = known.len() < SEARCHES_MAX;
         let (origin, place) =
-            watchdog::with_timeout(move || files(&root, &known, may_search)).ok()?;
+            watchdog::with_timeout(move || files(&root, script.as_deref(), &known, may_search))
+                .ok()?;
         if let Some(place) = place {
             self.packages.insert(place, origin.package.clone());
         }
@@ -148,6 +151,7 @@ impl<'a> Origins<'a> {
 /// searched.
 fn files(
     root: &Path,
+    script: Option<&[u8]>,
     known: &HashMap<Place, Option<Package>>,
     may_search: bool,
 ) -> io::Result<(Origin, Option<Place>)> {
@@ -173,6 +177,7 @@ fn files(
     let origin = Origin {
         executable: Some(executable),
         package,
+        script_modified_ms: script.and_then(|script| script_modified_ms(root, &tree, script)),
         old_libraries,
         more_libraries,
         ..Origin::default()
@@ -193,7 +198,7 @@ fn executable(root: &Path, tree: &Tree) -> Option<(Executable, Option<PathBuf>)>
         let modified_ms = Time::Modified.of(&file)?;
         return Some((Executable::Current { modified_ms }, Some(link)));
     };
-    let path = Path::new(std::ffi::OsStr::from_bytes(path));
+    let path = Path::new(OsStr::from_bytes(path));
     let other = at(path)
         .ok()
         .filter(|there| there.is_file() && !is_it(there));
@@ -209,6 +214,15 @@ fn executable(root: &Path, tree: &Tree) -> Option<(Executable, Option<PathBuf>)>
         ),
         None => (Executable::Deleted, None),
     })
+}
+
+/// When a script was last changed, if what an interpreter runs is a file: a module or a class is none. A
+/// relative path counts from where the process is now, which is where most were started.
+fn script_modified_ms(root: &Path, tree: &Tree, script: &[u8]) -> Option<u64> {
+    let place = file::link(&root.join("cwd")).ok()?;
+    let script = place.join(OsStr::from_bytes(script));
+    let script = tree.metadata(&script, Follow::Yes).ok();
+    Time::Modified.of(&script.filter(Metadata::is_file)?)
 }
 
 /// The libraries that are mapped, deleted, and have another file at their path; the last replaced first.
@@ -281,7 +295,7 @@ mod tests {
 
     #[test]
     fn this_process_runs_the_file_at_its_path() {
-        let (origin, _) = files(Path::new("/proc/self"), &HashMap::new(), true).unwrap();
+        let (origin, _) = files(Path::new("/proc/self"), None, &HashMap::new(), true).unwrap();
         let exe = std::fs::metadata(std::env::current_exe().unwrap()).unwrap();
         let modified_ms = Time::Modified.of(&exe).unwrap();
         assert_eq!(origin.executable, Some(Executable::Current { modified_ms }));

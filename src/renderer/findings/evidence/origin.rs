@@ -8,10 +8,12 @@ use crate::model::{Evidence, Executable, Manager, Runtime};
 use crate::renderer::findings::halt::short;
 use crate::renderer::findings::lines::{Lines, Rank};
 use crate::renderer::names::{self, process};
-use crate::renderer::units;
+use crate::renderer::{style, units};
 
 /// The most libraries that are named.
 const LIBRARIES: usize = 3;
+/// The most columns of the name of a script.
+const SCRIPT: usize = 40;
 /// Differences below this, in milliseconds, are not told apart: the clocks are not that exact.
 const LEAST_MS: u64 = 1_000;
 
@@ -24,6 +26,7 @@ pub(super) fn lines(
     started(report, finding, evidence, lines);
     executable(report, finding, evidence, lines);
     libraries(report, finding, evidence, lines);
+    script(report, finding, evidence, lines);
 }
 
 /// When it started, and with what.
@@ -53,6 +56,13 @@ fn started(report: &Report<'_>, finding: &Finding, evidence: &Evidence, lines: &
     };
     let package = evidence.origin.package.as_ref();
     let new_file = match (beginning.new_file, package) {
+        (Some(NewFile::Script { at_ms }), _) => {
+            format!(
+                "; {} is of {}",
+                script_name(evidence),
+                units::clock_of(at_ms)
+            )
+        }
         (Some(NewFile::Written { at_ms }), _) => {
             format!("; its executable is of {}", units::clock_of(at_ms))
         }
@@ -128,6 +138,28 @@ fn libraries(report: &Report<'_>, finding: &Finding, evidence: &Evidence, lines:
         rank,
         format!("{name} still uses the old {old} {first}{more}{at}{oldest}"),
     );
+}
+
+/// That the script that it runs was changed since.
+fn script(report: &Report<'_>, finding: &Finding, evidence: &Evidence, lines: &mut Lines) {
+    if let Some(at) = beginning::script_at(evidence, now_ms(report)) {
+        let (rank, oldest) = oldest(finding, evidence, Moment::Script);
+        let name = process(report, evidence.pid);
+        let (script, at) = (script_name(evidence), units::clock_of(at));
+        let line = format!("{script} was changed {at}, after {name} had started{oldest}");
+        lines.add(rank, line);
+    }
+}
+
+/// `app.py` of `/srv/app.py`.
+fn script_name(evidence: &Evidence) -> String {
+    let runs = evidence.command.as_ref().map(|command| &command.runs);
+    let mut name = runs.map_or("its script".to_owned(), |runs| runs.to_string());
+    style::cut_start(&mut name, SCRIPT);
+    match name.rsplit_once('/') {
+        Some((_, name)) => name.to_owned(),
+        None => name,
+    }
 }
 
 /// That the oldest socket came with the replacement of a file.

@@ -12,6 +12,7 @@ use crate::renderer::units;
 pub(super) struct OriginJson<'a> {
     executable: Option<ExecutableJson>,
     package: Option<PackageJson<'a>>,
+    script_modified_at: Option<String>,
     old_libraries: Vec<LibraryJson<'a>>,
     old_library_count: u64,
     service_started_at: Option<String>,
@@ -46,6 +47,7 @@ impl<'a> OriginJson<'a> {
         OriginJson {
             executable: origin.executable.map(ExecutableJson::from),
             package: origin.package.as_ref().map(PackageJson::from),
+            script_modified_at: origin.script_modified_ms.and_then(time),
             old_libraries: origin.old_libraries.iter().map(LibraryJson::from).collect(),
             old_library_count: named.saturating_add(origin.more_libraries.into()),
             service_started_at: origin.service_at_ms.and_then(time),
