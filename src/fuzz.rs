@@ -13,10 +13,10 @@ use crate::collector::sockets::mptcp;
 use crate::collector::sockets::sock_diag::reader::Known;
 use crate::collector::sockets::sock_diag::wire::{self, Query, Reply};
 use crate::collector::sockets::sock_diag::{Dump, Dumped};
-use crate::collector::stacks::{go, python};
+use crate::collector::stacks::{go, native, python};
 use crate::collector::{host, names};
 use crate::model::socket::u32_at;
-use crate::model::{Resolved, Users};
+use crate::model::{Name, Resolved, Users};
 
 /// Datagrams as answers to a query, to the end of the dump or to what breaks it off. Which number
 /// and port are ours the first one says.
@@ -105,4 +105,19 @@ pub fn goroutines(minor: u32, edits: &[(u8, u16, u64)]) -> Option<usize> {
 /// What is in the memory of a Python program: its threads and tasks, and how many of them have stacks.
 pub fn python(memory: &[u8]) -> usize {
     python::made_up::told(memory).map_or(0, |stacks| stacks.len())
+}
+
+/// The functions of an executable in which these addresses are.
+pub fn functions(bytes: &[u8], places: &[u64]) -> Vec<Name> {
+    native::functions_of(bytes, places)
+}
+
+/// The places on the stack of a thread. Code and stack come with their first addresses.
+pub fn unwind(
+    is_arm: bool,
+    code: (u64, &[u8]),
+    stack: (u64, &[u8]),
+    program_counter: u64,
+) -> Vec<u64> {
+    native::unwound(is_arm, code, stack, program_counter)
 }

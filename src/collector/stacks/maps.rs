@@ -53,7 +53,7 @@ impl Mappings {
         Mappings::parse(&file::read(&root.join("maps"), TEXT_MAX).ok()?)
     }
 
-    fn parse(text: &[u8]) -> Option<Mappings> {
+    pub(super) fn parse(text: &[u8]) -> Option<Mappings> {
         let maps = panics::caught(|| MemoryMaps::from_buf_read(text))?.ok()?;
         let mut mappings: Vec<Mapping> = maps.into_iter().map(mapping).collect();
         mappings.sort_by_key(|mapping| mapping.start);

@@ -12,7 +12,7 @@ pub(crate) mod go;
 mod group;
 mod maps;
 mod memory;
-mod native;
+pub(crate) mod native;
 pub(crate) mod python;
 mod threads;
 

@@ -9,6 +9,8 @@ mod names;
 mod pages;
 mod row;
 mod symbols;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -151,6 +153,46 @@ fn frames(
         unread.push("some functions are unknown: the time for one process was used up".into());
     }
     frames
+}
+
+/// The functions of an ELF file of these bytes in which these addresses of it are.
+#[cfg(fuzzing)]
+pub(crate) fn functions_of(bytes: &[u8], places: &[u64]) -> Vec<Name> {
+    let elf = super::elf::Elf::of_bytes(bytes.to_vec(), 0);
+    let found = elf.map(|elf| {
+        elf.symbol("main");
+        elf.section(".eh_frame");
+        symbols::functions(&elf, places, Limit::none())
+    });
+    found.into_iter().flat_map(BTreeMap::into_values).collect()
+}
+
+/// The places on a stack, in made-up code and on a made-up stack, each with its first address.
+#[cfg(fuzzing)]
+pub(crate) fn unwound(
+    is_arm: bool,
+    (code_at, code): (u64, &[u8]),
+    (stack_at, stack): (u64, &[u8]),
+    program_counter: u64,
+) -> Vec<u64> {
+    let text = format!(
+        "{code_at:x}-{:x} r-xp 00000000 fe:01 12 /app\n{stack_at:x}-{:x} rw-p 00000000 00:00 0 \n",
+        code_at.saturating_add(code.len() as u64),
+        stack_at.saturating_add(stack.len() as u64),
+    );
+    let mappings = super::maps::Mappings::parse(text.as_bytes()).unwrap_or_default();
+    let memory = super::memory::Pieces(vec![(code_at, code.to_vec()), (stack_at, stack.to_vec())]);
+    let machine = if is_arm { Machine::Arm } else { Machine::X86 };
+    let nowhere = std::path::Path::new("/proc/0");
+    let mut code = Code::new(nowhere, &mappings, &memory, machine);
+    let stack = Pages::new(&memory);
+    walk(
+        &mut code,
+        &stack,
+        (stack_at, program_counter),
+        Limit::none(),
+    )
+    .places
 }
 
 fn stack(waiting: &Waiting, frames: Arc<[Frame]>, complete: bool) -> Stack {

@@ -132,3 +132,26 @@ fn name<'a>(symbol: &Sym64<LittleEndian>, strings: &'a [u8]) -> Option<&'a [u8]>
     let name = name.get(..end.unwrap_or(name.len()))?;
     (!name.is_empty()).then_some(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_are_found_by_their_places_in_this_program_and_in_a_stripped_one() {
+        let bytes = std::fs::read("/proc/self/exe").unwrap();
+        let elf = Elf::of_bytes(bytes, 0).unwrap();
+        let main = elf.symbol("main").unwrap();
+        let places = [main, main + 1, u64::MAX];
+        let found = functions(&elf, &places, Limit::none());
+        assert_eq!(found.get(&main).unwrap().bytes(), b"main");
+        assert_eq!(found.get(&(main + 1)).unwrap().bytes(), b"main");
+        assert_eq!(found.len(), 2, "{found:?}");
+        // A stripped program, whose table has only what it exports.
+        let bytes = std::fs::read("/bin/true").unwrap();
+        let elf = Elf::of_bytes(bytes, 0).unwrap();
+        let code = elf.range(".text").unwrap();
+        let places: Vec<u64> = code.step_by(64).collect();
+        assert_eq!(functions(&elf, &places, Limit::none()), BTreeMap::new());
+    }
+}
