@@ -231,15 +231,17 @@ impl Elf {
 }
 
 /// Where the file of a mapping may be opened: at its path in the process's mount namespace, or without a
-/// path, which needs CAP_CHECKPOINT_RESTORE (proc_pid_map_files(5)).
-fn candidates(root: &Path, mapping: &Mapping, path: &Name) -> [PathBuf; 3] {
-    let path = std::ffi::OsStr::from_bytes(path.bytes());
-    let below = Path::new(path).strip_prefix("/").unwrap_or(Path::new(path));
+/// path, which needs CAP_CHECKPOINT_RESTORE (proc_pid_map_files(5)). The path of a file on a mount that
+/// this program sees too is that seen from here, even if the process is in a chroot.
+fn candidates(root: &Path, mapping: &Mapping, path: &Name) -> [PathBuf; 4] {
+    let path = Path::new(std::ffi::OsStr::from_bytes(path.bytes()));
+    let below = path.strip_prefix("/").unwrap_or(path);
     let range = format!("map_files/{:x}-{:x}", mapping.start, mapping.end);
     [
         root.join("root").join(below),
         root.join(range),
         root.join("exe"),
+        path.to_owned(),
     ]
 }
 
@@ -291,14 +293,14 @@ mod tests {
         let root = Path::new("/proc/self");
         let (mappings, mut code) = ours();
         let memory = ProcessMemory::open(root, &mappings).unwrap();
-        code.path = Some(Name::new(*b"/bin/sh"));
+        code.path = Some(Name::new(*b"/bin of this test/sh"));
         code.inode += 1;
         code.start += 1;
         let dir = tempfile::tempdir().unwrap();
         let error = Elf::open(dir.path(), &mappings, &code, &memory).err();
         assert_eq!(error.unwrap().raw(), "cannot be opened");
-        std::fs::create_dir_all(dir.path().join("root/bin")).unwrap();
-        std::fs::write(dir.path().join("root/bin/sh"), b"\x7fELF").unwrap();
+        std::fs::create_dir_all(dir.path().join("root/bin of this test")).unwrap();
+        std::fs::write(dir.path().join("root/bin of this test/sh"), b"\x7fELF").unwrap();
         let error = Elf::open(dir.path(), &mappings, &code, &memory).err();
         assert_eq!(error.unwrap().raw(), "has been replaced");
     }

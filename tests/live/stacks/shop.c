@@ -1,7 +1,12 @@
 // Its workers handle requests: each asks a remote service and waits for the answer. The last
 // argument is that service's port. With LOCKED set, all but one wait for the lock that this one holds.
+// A request that starts with E is echoed. It ends with its stdin, and prints how many calls were
+// interrupted.
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <arpa/inet.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,13 +21,16 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int is_locked;
 /* What a function writes here after a call keeps the call from being its last instruction. */
 static volatile int done;
+static volatile int interrupted;
 
 NOT_INLINED int query_db(int remote)
 {
     char answer[512];
     if (send(remote, "SELECT 1\n", 9, 0) != 9)
         return -1;
-    int length = recv(remote, answer, sizeof answer, 0);
+    int length;
+    while ((length = recv(remote, answer, sizeof answer, 0)) < 0 && errno == EINTR)
+        interrupted++;
     done = length;
     return length + answer[0];
 }
@@ -42,7 +50,8 @@ NOT_INLINED int handle_checkout(int client)
     char request[4096];
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int remote = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (recv(client, request, sizeof request, 0) < 0 || connect(remote, (void *)&to, sizeof to) < 0)
+    if (recv(client, request, sizeof request, 0) < 0 ||
+        connect(remote, (struct sockaddr *)&to, sizeof to) < 0)
         return -1;
     int user = load_user(remote, client);
     done = user;
@@ -51,16 +60,35 @@ NOT_INLINED int handle_checkout(int client)
 
 NOT_INLINED int take_turn(int client)
 {
+    char request[512];
+    recv(client, request, sizeof request, 0);
     pthread_mutex_lock(&lock);
     int status = handle_checkout(client);
     pthread_mutex_unlock(&lock);
-    return status;
+    return status + request[0];
+}
+
+NOT_INLINED int echo(int client)
+{
+    char byte;
+    for (;;) {
+        int length = recv(client, &byte, 1, 0);
+        if (length == 1)
+            length = send(client, &byte, 1, 0);
+        if (length < 0 && errno == EINTR)
+            interrupted++;
+        else if (length != 1)
+            break;
+    }
+    return 0;
 }
 
 static void *worker(void *argument)
 {
     int client = (int)(long)argument;
-    int status = is_locked ? take_turn(client) : handle_checkout(client);
+    char first = 0;
+    recv(client, &first, 1, MSG_PEEK);
+    int status = first == 'E' ? echo(client) : is_locked ? take_turn(client) : handle_checkout(client);
     done = status;
     return NULL;
 }
@@ -70,6 +98,8 @@ static void *leash(void *argument)
     char byte;
     while (read(0, &byte, 1) > 0)
         ;
+    printf("{\"count\": %d}\n", interrupted);
+    fflush(stdout);
     _exit(0);
     return argument;
 }
@@ -84,9 +114,9 @@ int main(int count, char **arguments)
     is_locked = getenv("LOCKED") != NULL;
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (bind(listener, (void *)&at, sizeof at) < 0 || listen(listener, 1024) < 0)
+    if (bind(listener, (struct sockaddr *)&at, sizeof at) < 0 || listen(listener, 1024) < 0)
         return 1;
-    getsockname(listener, (void *)&at, &length);
+    getsockname(listener, (struct sockaddr *)&at, &length);
     printf("{\"port\": %d}\n", ntohs(at.sin_port));
     fflush(stdout);
     pthread_attr_init(&small);
