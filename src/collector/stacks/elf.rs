@@ -191,6 +191,34 @@ impl Elf {
         table(elf::SHT_SYMTAB).or_else(|| table(elf::SHT_DYNSYM))
     }
 
+    /// The separate file with the symbols that were stripped from this one, where a package of the
+    /// distribution has put it in the process's file system (gdb, "Separate Debug Files").
+    pub(super) fn debug_file(&self, root: &Path) -> Option<Elf> {
+        let id = self.build_id()?;
+        let (first, rest) = id.split_first()?;
+        let hex = |bytes: &[u8]| {
+            bytes
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<String>()
+        };
+        let name = format!("{:02x}/{}.debug", first, hex(rest));
+        let path = root.join("root/usr/lib/debug/.build-id").join(name);
+        let file = file::open(&path).ok()?;
+        let elf = Elf::of_source(Box::new(file), None, |_| Some(self.bias))?;
+        (elf.build_id()? == id).then_some(elf)
+    }
+
+    /// What identifies the build of a file.
+    fn build_id(&self) -> Option<&[u8]> {
+        /// The sizes of name and content, the type, and the name `GNU`.
+        const HEADER: usize = 16;
+        /// As SHA-1 has.
+        const SIZE: usize = 20;
+        let note = self.section(".note.gnu.build-id")?.bytes;
+        note.get(HEADER..HEADER + SIZE)
+    }
+
     /// The names of symbols, each of which ends with a zero byte.
     pub(super) fn strings<'a>(
         &'a self,

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::collector::file;
+use crate::collector::{file, syscalls};
 use crate::model::{Name, Pid, WaitKind, WaitTarget};
 
 /// A thread that waits.
@@ -24,16 +24,26 @@ pub(in crate::collector) struct Waiting {
 impl Waiting {
     /// The stack pointer and the program counter.
     pub(super) fn registers(&self) -> Option<(u64, u64)> {
-        let mut last = self.text.split_ascii_whitespace().rev();
-        let mut register = || u64::from_str_radix(last.next()?.strip_prefix("0x")?, 16).ok();
-        let program_counter = register()?;
-        Some((register()?, program_counter))
+        registers(&self.text)
     }
 
     /// Whether the thread is still in the same call, at the same place. Its stack has not changed then,
     /// unless it returned meanwhile and came back.
     pub(super) fn is_still(&self, root: &Path) -> bool {
-        file::text(&self.task(root).join("syscall")).is_ok_and(|text| text == self.text)
+        self.now(root).is_some_and(|text| text == self.text)
+    }
+
+    /// The stack pointer and the program counter as they are now, if the thread waits in the same call for
+    /// the same thing: it may have done something in between.
+    pub(super) fn registers_now(&self, root: &Path) -> Option<(u64, u64)> {
+        let text = self.now(root)?;
+        let waits_for = |text| syscalls::parse(text).map(|(call, [first, ..])| (call, first));
+        let is_same = waits_for(&text).is_some_and(|now| Some(now) == waits_for(&self.text));
+        registers(&text).filter(|_| is_same)
+    }
+
+    fn now(&self, root: &Path) -> Option<String> {
+        file::text(&self.task(root).join("syscall")).ok()
     }
 
     /// How often the thread has begun to run on a processor. `None` if the kernel does not count it, see
@@ -48,6 +58,14 @@ impl Waiting {
     fn task(&self, root: &Path) -> PathBuf {
         root.join("task").join(self.thread.to_string())
     }
+}
+
+/// The last two numbers of a `syscall` text.
+fn registers(text: &str) -> Option<(u64, u64)> {
+    let mut last = text.split_ascii_whitespace().rev();
+    let mut register = || u64::from_str_radix(last.next()?.strip_prefix("0x")?, 16).ok();
+    let program_counter = register()?;
+    Some((register()?, program_counter))
 }
 
 #[cfg(test)]

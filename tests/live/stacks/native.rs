@@ -369,14 +369,17 @@ fn the_same_user_sees_stacks_without_root_and_others_do_not() {
     assert_eq!(document["complete"], false);
 }
 
-#[test]
-fn a_program_whose_files_are_in_its_own_mount_namespace_is_read_there() {
+/// The identification of the build that has a separate file with its symbols.
+const BUILD_ID: &str = "0123456789abcdef0123456789abcdef01234567";
+
+/// Checks a program that runs in a file system of its own, after some more commands there.
+fn check_in_own_root(options: &[&str], then: &str) {
     let lab = Lab::new();
     if !lab.is_private() {
         left_out(Lack::Namespace);
         return;
     }
-    let Some(built) = Built::with(&PLAIN) else {
+    let Some(built) = Built::with(&[&PLAIN, options].concat()) else {
         return;
     };
     let root = built.in_dir("root");
@@ -392,12 +395,14 @@ fn a_program_whose_files_are_in_its_own_mount_namespace_is_read_there() {
         done
         mkdir "$1/old"
         cd "$1"
+        THEN
         pivot_root . old
-        exec chroot . /shop "$3"
+        exec /shop "$3"
     "#;
+    let script = script.replace("THEN", then);
     let mut command = Command::new("unshare");
     command
-        .args(["-m", "sh", "-c", script, "sh"])
+        .args(["-m", "sh", "-c", &script, "sh"])
         .arg(&root)
         .arg(built.path());
     let blocked = Blocked::start(&lab, &mut command, 4);
@@ -406,6 +411,21 @@ fn a_program_whose_files_are_in_its_own_mount_namespace_is_read_there() {
     check_handlers(&blocked, &stacks, &CHAIN, 4);
     let group = only_within(&stacks, "query_db");
     assert_eq!(group["frames"][1]["module"], "/shop", "{group:#}");
+}
+
+#[test]
+fn a_program_whose_files_are_in_its_own_mount_namespace_is_read_there() {
+    check_in_own_root(&[], "");
+}
+
+#[test]
+fn functions_of_a_stripped_program_are_in_the_separate_file_of_its_build() {
+    let (first, rest) = BUILD_ID.split_at(2);
+    let id = format!("-Wl,--build-id=0x{BUILD_ID}");
+    let dir = format!("usr/lib/debug/.build-id/{first}");
+    let strip =
+        format!("mkdir -p {dir}; objcopy --only-keep-debug shop {dir}/{rest}.debug; strip shop");
+    check_in_own_root(&[&id], &strip);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::machine::Machine;
 use super::module::Module;
 use super::pages::Pages;
 use super::row::Row;
+use crate::collector::stacks::budget::Limit;
 use crate::collector::stacks::maps::{Mapping, Mappings};
 use crate::collector::stacks::memory::Memory;
 
@@ -25,6 +26,7 @@ pub(super) struct Code<'a, M> {
     pub(super) mappings: &'a Mappings,
     pub(super) memory: Pages<'a, M>,
     pub(super) machine: Machine,
+    pub(super) limit: Limit,
     /// By the start of the mapping.
     modules: BTreeMap<u64, Rc<Module>>,
     rows: FxHashMap<u64, Option<Rc<Row>>>,
@@ -36,13 +38,14 @@ impl<'a, M: Memory> Code<'a, M> {
         root: &'a Path,
         mappings: &'a Mappings,
         memory: &'a M,
-        machine: Machine,
+        limit: Limit,
     ) -> Code<'a, M> {
         Code {
             root,
             mappings,
             memory: Pages::new(memory),
-            machine,
+            machine: Machine::native(),
+            limit,
             modules: BTreeMap::new(),
             rows: FxHashMap::default(),
             context: UnwindContext::new(),
@@ -64,7 +67,7 @@ impl<'a, M: Memory> Code<'a, M> {
         if self.modules.len() >= MODULES_MAX {
             return None;
         }
-        let module = Module::of(self.root, self.mappings, mapping, &self.memory);
+        let module = Module::of(self, mapping);
         let module = Rc::new(module);
         self.modules.insert(mapping.start, module.clone());
         Some(module)

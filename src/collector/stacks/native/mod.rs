@@ -14,17 +14,18 @@ mod tests;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
 use self::code::Code;
-use self::machine::Machine;
 use self::module::Module;
 use self::pages::Pages;
 use self::walk::{Trace, walk};
 use super::budget::Limit;
+use super::elf::Elf;
 use super::group::{Found, Stack, WaitsOn};
 use super::memory::Memory;
 use super::{Process, Waiting};
@@ -37,7 +38,7 @@ const TRIES: u32 = 3;
 pub(super) fn stacks(process: &Process<'_>) -> Result<Found, Words> {
     let mut found = Found::default();
     let (root, mappings) = (process.root, process.mappings);
-    let mut code = Code::new(root, mappings, process.memory, Machine::native());
+    let mut code = Code::new(root, mappings, process.memory, process.limit);
     let mut traces: Vec<(&Waiting, Trace)> = Vec::new();
     for waiting in process.waiting {
         if process.limit.is_reached() {
@@ -54,7 +55,7 @@ pub(super) fn stacks(process: &Process<'_>) -> Result<Found, Words> {
         .flat_map(|(_, trace)| &trace.places)
         .copied()
         .collect();
-    let frames = frames(&mut code, &all, process.limit, &mut found.unread);
+    let frames = frames(&mut code, &all, &mut found.unread);
     // Threads of a pool mostly have the same.
     let mut known: FxHashMap<Trace, Arc<[Frame]>> = FxHashMap::default();
     for (waiting, trace) in traces {
@@ -81,14 +82,11 @@ fn trace(
     code: &mut Code<'_, impl Memory>,
     waiting: &Waiting,
 ) -> Option<Trace> {
-    let registers = waiting.registers()?;
     for _ in 0..TRIES {
         let runs = waiting.runs(process.root);
-        if !waiting.is_still(process.root) {
-            return None;
-        }
+        let registers = waiting.registers_now(process.root)?;
         let stack = Pages::new(process.memory);
-        let trace = walk(code, &stack, registers, process.limit);
+        let trace = walk(code, &stack, registers);
         let has_run = match runs {
             Some(_) => waiting.runs(process.root) != runs,
             None => !waiting.is_still(process.root),
@@ -104,9 +102,9 @@ fn trace(
 fn frames(
     code: &mut Code<'_, impl Memory>,
     places: &BTreeSet<u64>,
-    limit: Limit,
     unread: &mut Vec<Words>,
 ) -> BTreeMap<u64, Frame> {
+    let limit = code.limit;
     let mut frames = BTreeMap::new();
     let mut by_module: BTreeMap<*const Module, (Rc<Module>, Vec<u64>)> = BTreeMap::new();
     for place in places {
@@ -126,9 +124,9 @@ fn frames(
             .map(|place| place.wrapping_sub(bias))
             .collect();
         offsets.sort_unstable();
-        let functions = match module.file(code.root, code.mappings, &code.memory) {
+        let functions = match module.file(code) {
             _ if limit.is_reached() => BTreeMap::new(),
-            Ok(elf) => symbols::functions(elf, &offsets, limit),
+            Ok(elf) => functions(code.root, elf, &offsets, limit),
             Err(why) => {
                 if let Some(path) = &module.path {
                     unread.push(
@@ -155,10 +153,21 @@ fn frames(
     frames
 }
 
+/// The functions of a file, or of the separate file with what was stripped from it.
+fn functions(root: &Path, elf: &Elf, places: &[u64], limit: Limit) -> BTreeMap<u64, Name> {
+    let mut functions = symbols::functions(elf, places, limit);
+    if functions.len() < places.len()
+        && let Some(debug) = elf.debug_file(root)
+    {
+        functions.extend(symbols::functions(&debug, places, limit));
+    }
+    functions
+}
+
 /// The functions of an ELF file of these bytes in which these addresses of it are.
 #[cfg(fuzzing)]
 pub(crate) fn functions_of(bytes: &[u8], places: &[u64]) -> Vec<Name> {
-    let elf = super::elf::Elf::of_bytes(bytes.to_vec(), 0);
+    let elf = Elf::of_bytes(bytes.to_vec(), 0);
     let found = elf.map(|elf| {
         elf.symbol("main");
         elf.section(".eh_frame");
@@ -182,7 +191,11 @@ pub(crate) fn unwound(
     );
     let mappings = super::maps::Mappings::parse(text.as_bytes()).unwrap_or_default();
     let memory = super::memory::Pieces(vec![(code_at, code.to_vec()), (stack_at, stack.to_vec())]);
-    let machine = if is_arm { Machine::Arm } else { Machine::X86 };
+    let machine = if is_arm {
+        machine::Machine::Arm
+    } else {
+        machine::Machine::X86
+    };
     let nowhere = std::path::Path::new("/proc/0");
     let mut code = Code::new(nowhere, &mappings, &memory, machine);
     let stack = Pages::new(&memory);

@@ -2,13 +2,14 @@
 //! See elf(5), and ".eh_frame_hdr" in the Linux Standard Base.
 
 use std::cell::OnceCell;
-use std::path::Path;
 
 use gimli::{BaseAddresses, CieOrFde, EhFrame, EndianSlice, LittleEndian, UnwindSection};
 use object::elf::{self, FileHeader64, ProgramHeader64};
 use object::endian::LittleEndian as Little;
 use object::read::elf::{FileHeader, ProgramHeader};
 
+use super::code::Code;
+use crate::collector::stacks::budget::Limit;
 use crate::collector::stacks::elf::Elf;
 use crate::collector::stacks::maps::{Mapping, Mappings};
 use crate::collector::stacks::memory::Memory;
@@ -22,6 +23,8 @@ const PAGE: u64 = 4096;
 const UNINDEXED_MAX: u64 = 16 << 20;
 /// The most entries of such a table.
 const ENTRIES_MAX: usize = 200_000;
+/// After so many entries the time is checked.
+const BATCH: usize = 256;
 
 /// Code that came from one file, or from the kernel.
 pub(super) struct Module {
@@ -45,12 +48,7 @@ enum Table {
 }
 
 impl Module {
-    pub(super) fn of(
-        root: &Path,
-        mappings: &Mappings,
-        mapping: &Mapping,
-        memory: &impl Memory,
-    ) -> Module {
+    pub(super) fn of(code: &Code<'_, impl Memory>, mapping: &Mapping) -> Module {
         let mut module = Module {
             path: mapping.path.clone(),
             bias: None,
@@ -58,25 +56,20 @@ impl Module {
             table: None,
             file: OnceCell::new(),
         };
-        if let Some((bias, header)) = headers(mappings, mapping, memory) {
+        if let Some((bias, header)) = headers(code.mappings, mapping, &code.memory) {
             module.bias = Some(bias);
             module.table = match header {
-                Some(header) => indexed(memory, header),
+                Some(header) => indexed(&code.memory, header),
                 // Static programs often have no index.
-                None => module.listed(root, mappings, memory, bias),
+                None => module.listed(code, bias),
             };
         }
         module
     }
 
     /// The file of the module.
-    pub(super) fn file(
-        &self,
-        root: &Path,
-        mappings: &Mappings,
-        memory: &impl Memory,
-    ) -> Result<&Elf, Words> {
-        let open = || Elf::open(root, mappings, &self.mapping, memory);
+    pub(super) fn file(&self, code: &Code<'_, impl Memory>) -> Result<&Elf, Words> {
+        let open = || Elf::open(code.root, code.mappings, &self.mapping, &code.memory);
         self.file.get_or_init(open).as_ref().map_err(Clone::clone)
     }
 
@@ -116,14 +109,8 @@ impl Module {
         }
     }
 
-    fn listed(
-        &self,
-        root: &Path,
-        mappings: &Mappings,
-        memory: &impl Memory,
-        bias: u64,
-    ) -> Option<Table> {
-        let elf = self.file(root, mappings, memory).ok()?;
+    fn listed(&self, code: &Code<'_, impl Memory>, bias: u64) -> Option<Table> {
+        let elf = self.file(code).ok()?;
         let range = elf.range(".eh_frame")?;
         let size = range.end.checked_sub(range.start)?;
         if size > UNINDEXED_MAX {
@@ -131,8 +118,8 @@ impl Module {
         }
         let start = range.start.wrapping_add(bias);
         let mut bytes = vec![0; usize::try_from(size).ok()?];
-        memory.exact(start, &mut bytes)?;
-        Some(Table::Listed(list(&bytes, start)))
+        code.memory.exact(start, &mut bytes)?;
+        Some(Table::Listed(list(&bytes, start, code.limit)))
     }
 }
 
@@ -195,14 +182,15 @@ fn indexed(memory: &impl Memory, header: u64) -> Option<Table> {
 }
 
 /// The functions of a table that lies at `start`, in ascending order.
-fn list(bytes: &[u8], start: u64) -> Vec<(u64, u64, u64)> {
+fn list(bytes: &[u8], start: u64, limit: Limit) -> Vec<(u64, u64, u64)> {
     let mut table = EhFrame::new(bytes, LittleEndian);
     table.set_address_size(8);
     let bases = BaseAddresses::default().set_eh_frame(start);
     let mut entries = table.entries(&bases);
     let mut found = Vec::new();
     while let Ok(Some(entry)) = entries.next() {
-        if found.len() >= ENTRIES_MAX {
+        let is_over = found.len() % BATCH == 0 && limit.is_reached();
+        if found.len() >= ENTRIES_MAX || is_over {
             break;
         }
         let CieOrFde::Fde(entry) = entry else {

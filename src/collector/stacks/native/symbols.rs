@@ -16,7 +16,7 @@ const SYMBOLS_MAX: usize = 2_000_000;
 /// The most bytes of a name.
 const NAME_MAX: usize = 4096;
 /// After so many symbols the time is checked.
-const BATCH: usize = 16_384;
+const BATCH: usize = 1024;
 
 /// The symbol that fits a place best so far.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +46,9 @@ pub(super) fn functions(elf: &Elf, places: &[u64], limit: Limit) -> BTreeMap<u64
         }
     }
     for (place, best) in places.iter().zip(best) {
+        if limit.is_reached() {
+            break;
+        }
         // Assembly often has no sizes: there a function ends where the next one or its section does.
         let has_no_size = |best: &Best<'_>| best.symbol.st_size(LittleEndian) == 0;
         let within = |best: &Best<'_>| {

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::super::maps::Mappings;
 use super::super::memory::{Pieces, ProcessMemory};
+use super::machine::Machine;
 use super::*;
 use crate::model::Pid;
 
@@ -190,8 +191,9 @@ impl File {
         let bytes = stack.iter().flat_map(|word| word.to_le_bytes()).collect();
         let memory = Pieces(vec![(CODE, self.bytes.clone()), (STACK, bytes)]);
         let nowhere = Path::new("/proc/0");
-        let mut code = Code::new(nowhere, &mappings, &memory, Machine::X86);
-        walk(&mut code, &memory, (STACK, place), Limit::none())
+        let mut code = Code::new(nowhere, &mappings, &memory, Limit::none());
+        code.machine = Machine::X86;
+        walk(&mut code, &memory, (STACK, place))
     }
 }
 

@@ -4,7 +4,6 @@ use super::code::Code;
 use super::frame_pointer::{self, Proof};
 use super::machine::Registers;
 use super::row::Caller;
-use crate::collector::stacks::budget::Limit;
 use crate::collector::stacks::memory::Memory;
 
 /// The most functions of a stack that are kept.
@@ -35,7 +34,6 @@ pub(super) fn walk(
     code: &mut Code<'_, impl Memory>,
     stack: &impl Memory,
     (stack_pointer, program_counter): (u64, u64),
-    limit: Limit,
 ) -> Trace {
     let mut registers = Registers::none();
     registers.set(code.machine.stack_pointer(), Some(stack_pointer));
@@ -48,7 +46,7 @@ pub(super) fn walk(
     // How many functions are beyond doubt, once one is in doubt.
     let mut certain = None;
     let mut signals = 0;
-    while trace.places.len() < FRAMES_MAX && !limit.is_reached() {
+    while trace.places.len() < FRAMES_MAX && !code.limit.is_reached() {
         let place = position.next.wrapping_sub(u64::from(position.has_called));
         if code.mapping(place).is_none() {
             break;
