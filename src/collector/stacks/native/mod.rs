@@ -191,21 +191,14 @@ pub(crate) fn unwound(
     );
     let mappings = super::maps::Mappings::parse(text.as_bytes()).unwrap_or_default();
     let memory = super::memory::Pieces(vec![(code_at, code.to_vec()), (stack_at, stack.to_vec())]);
-    let machine = if is_arm {
+    let mut code = Code::new(Path::new("/proc/0"), &mappings, &memory, Limit::none());
+    code.machine = if is_arm {
         machine::Machine::Arm
     } else {
         machine::Machine::X86
     };
-    let nowhere = std::path::Path::new("/proc/0");
-    let mut code = Code::new(nowhere, &mappings, &memory, machine);
     let stack = Pages::new(&memory);
-    walk(
-        &mut code,
-        &stack,
-        (stack_at, program_counter),
-        Limit::none(),
-    )
-    .places
+    walk(&mut code, &stack, (stack_at, program_counter)).places
 }
 
 fn stack(waiting: &Waiting, frames: Arc<[Frame]>, complete: bool) -> Stack {
