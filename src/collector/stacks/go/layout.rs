@@ -2,9 +2,9 @@
 //! texts.
 //!
 //! The numbers are those of x86-64. They are from the DWARF of programs built by Go 1.19.8, 1.21.13,
-//! 1.22.10, 1.23.9, 1.24.11, 1.25.5, 1.26.6 and 1.27.3, and the texts from their data; 1.18 and 1.20
-//! are as src/runtime/runtime2.go has them, tried with programs that were built by 1.18.3 and 1.20.7.
-//! `tests/runtimes/go` compares all of it with what a toolchain builds.
+//! 1.22.10, 1.23.9, 1.24.11, 1.25.5, 1.26.6 and 1.27.3, and the texts from their data. Programs built by
+//! 1.18.3, 1.20.3 and 1.20.7 have no DWARF: their goroutines were compared with what the runtime writes
+//! itself. `tests/runtimes/go` compares that for any toolchain.
 
 use super::reasons::Reasons;
 use crate::model::Words;

@@ -273,7 +273,6 @@ fn put(bytes: &mut [u8], offset: u64, value: u64) {
 
 /// Changes words of a program's memory, each given by the number of a piece, an offset in it and a value, and
 /// reads its goroutines. Returns how many stacks there are, if they could be read.
-#[cfg(fuzzing)]
 pub fn edited(minor: u32, edits: &[(u8, u16, u64)]) -> Option<usize> {
     use crate::collector::stacks::budget::Limit;
     let goroutines = [READS, RECEIVES, SWEEPS, READS];

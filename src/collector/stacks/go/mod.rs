@@ -155,9 +155,7 @@ pub fn read(
     let module = module.ok_or_else(|| missing("its runtime was not found"))?;
     let variables = module.variables.clone();
     let found = all::addresses(memory, variables, program.all, &layout, limit);
-    let (mut addresses, more) = found.map_err(missing)?;
-    addresses.sort_unstable();
-    addresses.dedup();
+    let (addresses, more) = found.map_err(missing)?;
     let functions = Functions::new(memory, header, module, layout.table);
     let mut reader = Reader::new(memory, layout, functions, now);
     reader.read_all(&addresses, limit);
@@ -218,7 +216,9 @@ impl<'m, M: Memory> Reader<'m, M> {
                 return;
             }
             if self.found.stacks.len() >= STACKS_MAX {
-                let entries = self.entries(batch);
+                let mut batch = batch.to_vec();
+                batch.sort_unstable();
+                let entries = self.entries(&batch);
                 let rest = entries
                     .iter()
                     .filter(|entry| **entry != Entry::Unused)
@@ -231,13 +231,17 @@ impl<'m, M: Memory> Reader<'m, M> {
     }
 
     fn read_batch(&mut self, batch: &[u64]) {
-        let before = self.entries(batch);
+        // Those that were made together often lie together.
+        let mut batch = batch.to_vec();
+        batch.sort_unstable();
+        batch.dedup();
+        let before = self.entries(&batch);
         let walk = |entry: &Entry| match entry {
             Entry::Still(goroutine) => Some(self.walk(goroutine)),
             _ => None,
         };
         let walks: Vec<_> = before.iter().map(walk).collect();
-        let after = self.entries(batch);
+        let after = self.entries(&batch);
         for ((before, after), walk) in before.into_iter().zip(after).zip(walks) {
             match (before, walk) {
                 (Entry::Still(goroutine), Some((trace, polled))) => {

@@ -244,3 +244,36 @@ fn reader<'m>(memory: &'m Pieces, program: &Program) -> Reader<'m, Pieces> {
     let functions = Functions::new(memory, header, module, layout.table);
     Reader::new(memory, layout, functions, None)
 }
+
+#[test]
+fn memory_that_does_not_fit_is_an_error_or_fewer_stacks_and_never_a_panic() {
+    let mut state = 1_u64;
+    let mut random = || {
+        state = state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        state >> 20
+    };
+    let (mut whole, mut less, mut none) = (0, 0, 0);
+    for nth in 0..2_000 {
+        let count = 1 + nth % 3;
+        let edits: Vec<(u8, u16, u64)> = (0..count)
+            .map(|_| {
+                // Small numbers, addresses of the program, and anything.
+                let value = match random() % 4 {
+                    0 => random() % 16,
+                    1 => 0x50_0000 + random() % 0x1000,
+                    2 => 0xc0_0002_0000 + random() % 0x1000,
+                    _ => random() << 20 | random(),
+                };
+                ((random() % 256) as u8, (random() % 65536) as u16, value)
+            })
+            .collect();
+        match made::edited(18 + (nth as u32) % 10, &edits) {
+            Some(3) => whole += 1,
+            Some(_) => less += 1,
+            None => none += 1,
+        }
+    }
+    assert!(whole > 0 && less > 0 && none > 0, "{whole} {less} {none}");
+}
