@@ -11,6 +11,7 @@ mod coroutine;
 mod debug_offsets;
 mod dictionary;
 mod frames;
+mod image;
 mod layout;
 mod lines;
 #[cfg(any(test, fuzzing))]
@@ -21,23 +22,19 @@ mod threads;
 mod version;
 
 use std::collections::BTreeMap;
-use std::os::unix::ffi::OsStrExt;
 
 use self::frames::Frames;
-use self::layout::Layout;
+use self::image::{Root, recognized};
 use self::object::Objects;
 use self::tasks::DebugOffsets;
 use self::threads::{Numbers, Running};
 use self::version::Version;
 use super::Process;
-use super::budget::Limit;
 use super::elf::Elf;
 use super::group::{Found, Stack, WaitsOn};
-use super::maps::Mapping;
 use super::memory::Memory;
 use super::threads::Waiting;
-use crate::collector::file;
-use crate::model::{Name, Pid, Runtime, StackOf, WaitKind, Words};
+use crate::model::{Pid, Runtime, StackOf, WaitKind, Words};
 
 /// What was read of a Python program.
 pub(super) struct Read {
@@ -51,60 +48,21 @@ pub(super) struct Read {
 /// # Errors
 /// Why they cannot be read.
 pub(super) fn stacks(process: &Process<'_>, runtime: Runtime) -> Option<Result<Read, Words>> {
-    let image = image(process, runtime)?;
+    let image = image::of(process, runtime)?;
     let opened = Elf::open(process.root, process.mappings, image, process.memory);
     let elf = match opened {
         Ok(elf) => elf,
-        Err(why) => return Some(Err(format!("{} {}", file_name(image), why.raw()).into())),
+        Err(why) => {
+            let name = image::file_name(image);
+            return Some(Err(format!("{name} {}", why.raw()).into()));
+        }
     };
-    let (address, first) = root(&elf)?;
-    Some(read(process, &elf, address, first))
-}
-
-/// The mapping of the interpreter.
-fn image<'a>(process: &Process<'a>, runtime: Runtime) -> Option<&'a Mapping> {
-    let code = || process.mappings.iter().filter(|mapping| mapping.executable);
-    let is_library = |mapping: &&Mapping| file_name(mapping).lossy().starts_with("libpython3");
-    code().find(is_library).or_else(|| {
-        let executable = file::link(&process.root.join("exe")).ok()?;
-        let path = executable.as_os_str().as_bytes();
-        let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
-        let is_it = |mapping: &&Mapping| mapping.path.as_ref().is_some_and(|it| it.bytes() == path);
-        let found = code().find(is_it)?;
-        let name = file_name(found);
-        let may_be = ["python", "uwsgi"]
-            .iter()
-            .any(|word| name.lossy().contains(word));
-        (runtime == Runtime::Python || may_be).then_some(found)
-    })
-}
-
-fn file_name(mapping: &Mapping) -> Name {
-    let path = mapping.path.as_ref().map_or(&b""[..], Name::bytes);
-    Name::new(path.rsplit(|byte| *byte == b'/').next().unwrap_or_default())
+    let (address, root) = image::root(&elf, process.memory, process.limit)?;
+    Some(read(process, &elf, address, root))
 }
 
 /// Why something was not read.
 const LATE: &str = "its Python stacks were not read: the time for one process was used up";
-
-/// What the state of the interpreter begins with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Root {
-    /// `_PyRuntime`.
-    Runtime,
-    /// `interp_head`: 3.6.
-    Interpreter,
-}
-
-/// The address of the state of the interpreter.
-fn root(elf: &Elf) -> Option<(u64, Root)> {
-    // The section has nothing else in it. It exists since 3.10.
-    if let Some(range) = elf.range(".PyRuntime") {
-        return Some((range.start.wrapping_add(elf.bias), Root::Runtime));
-    }
-    let symbol = |name, root| elf.symbol(name).map(|address| (address, root));
-    symbol("_PyRuntime", Root::Runtime).or_else(|| symbol("interp_head", Root::Interpreter))
-}
 
 fn read(process: &Process<'_>, elf: &Elf, address: u64, root: Root) -> Result<Read, Words> {
     let (layout, version) = match recognized(process.memory, address, root, process.limit) {
@@ -123,57 +81,14 @@ fn read(process: &Process<'_>, elf: &Elf, address: u64, root: Root) -> Result<Re
     let running = threads::running(&frames.objects, address);
     let running = running.ok_or("it has no threads of Python")?;
     let mut read = of_threads(process, &mut frames, &running);
-    let offsets = asyncio_offsets(process, elf);
+    let offsets = image::asyncio(process, elf);
+    let offsets = offsets.and_then(|address| DebugOffsets::read(process.memory, address));
     let tasks = tasks::tasks(&mut frames, &running, offsets);
     read.found.stacks.extend(tasks.stacks);
     read.found.moved = read.found.moved.saturating_add(tasks.moved);
     read.found.unread.extend(tasks.unread);
     read.found.version = Some(version.name());
     Ok(read)
-}
-
-/// The layout of the structures, and the version that says it has it.
-///
-/// `None` if it is none of those that are known; an error if it tells its version.
-fn recognized(
-    memory: &impl Memory,
-    address: u64,
-    root: Root,
-    limit: Limit,
-) -> Option<Result<(Layout, Version), Words>> {
-    let candidates: &[Layout] = match root {
-        Root::Interpreter => &[layout::LAYOUT_3_6],
-        Root::Runtime => match debug_offsets::layout(memory, address) {
-            Some(found) => return Some(found),
-            None => &layout::TABLE,
-        },
-    };
-    candidates.iter().find_map(|layout| {
-        let mut objects = Objects::new(memory, layout, limit);
-        let interpreter = objects.pointer(address, layout.interpreters)?;
-        let system = objects.pointer(interpreter, layout.interpreter.system)?;
-        let version = objects.lookup(system, "hexversion")?;
-        let version = Version::from_hex(objects.number(version)?.into())?;
-        let is_it = version.minor == layout.minor && version.is_final();
-        is_it.then_some(Ok((*layout, version)))
-    })
-}
-
-/// The offsets of the C module of asyncio, which may be part of the interpreter.
-fn asyncio_offsets(process: &Process<'_>, elf: &Elf) -> Option<DebugOffsets> {
-    let address = |elf: &Elf| {
-        let range = elf.range(".AsyncioDebug")?;
-        Some(range.start.wrapping_add(elf.bias))
-    };
-    let address = address(elf).or_else(|| {
-        let is_it = |mapping: &&Mapping| {
-            mapping.executable && file_name(mapping).lossy().starts_with("_asyncio.")
-        };
-        let module = process.mappings.iter().find(is_it)?;
-        let elf = Elf::open(process.root, process.mappings, module, process.memory).ok()?;
-        address(&elf)
-    })?;
-    DebugOffsets::read(process.memory, address)
 }
 
 /// The stacks of the threads that wait.

@@ -1,15 +1,16 @@
 //! Made-up programs, for tests and the fuzz target.
 
-mod image;
+mod memory;
 
 use std::sync::Arc;
 
-use self::image::{ASYNCIO, Image, START};
+use self::memory::{ASYNCIO, Image, START};
 use super::frames::Frames;
+use super::image::{Root, recognized};
 use super::object::Objects;
 use super::tasks::DebugOffsets;
 use super::threads::Numbers;
-use super::{Root, recognized, tasks, threads};
+use super::{tasks, threads};
 use crate::collector::stacks::budget::Limit;
 use crate::model::{Frame, Pid};
 

@@ -4,9 +4,10 @@ mod program;
 
 use self::program::{CALL, Program};
 use super::super::layout::{self, Layout};
-use super::super::{debug_offsets, frames};
-use super::image::START;
+use super::super::{debug_offsets, frames, image};
+use super::memory::{Image, START};
 use super::told;
+use crate::collector::stacks::budget::Limit;
 use crate::collector::stacks::memory::Pieces;
 use crate::model::{Frame, Name};
 
@@ -173,4 +174,19 @@ fn a_version_that_it_does_not_say_itself_is_not_assumed() {
         shop.program.finish(layout.minor + 10);
         assert_eq!(told(&shop.program.written), None, "3.{}", layout.minor);
     }
+}
+
+#[test]
+fn the_interpreter_of_3_6_is_found_among_its_variables() {
+    let shop = shop(layout::LAYOUT_3_6);
+    let mut memory = Image::of(&shop.program.written[1..]);
+    let found = |memory: &Image| image::searched(memory, START, 0x100, Limit::none());
+    assert_eq!(found(&memory), Some(START));
+    // Another variable points to something else.
+    let frame = shop.frames[0].to_le_bytes();
+    memory.write(0, &frame).unwrap();
+    assert_eq!(found(&memory), None);
+    let interpreter = shop.program.interpreter.to_le_bytes();
+    memory.write(0x40, &interpreter).unwrap();
+    assert_eq!(found(&memory), Some(START + 0x40));
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::image::{ASYNCIO, SIZE, START};
+use super::super::memory::{ASYNCIO, SIZE, START};
 use crate::collector::stacks::python::debug_offsets;
 use crate::collector::stacks::python::layout::{
     Attributes, CoroutineFrame, FrameKind, Innermost, Instructions, Keys, Layout, LineFormat,

@@ -33,7 +33,7 @@ impl Image {
     }
 
     /// `None` if they do not fit.
-    fn write(&mut self, offset: u16, bytes: &[u8]) -> Option<()> {
+    pub(super) fn write(&mut self, offset: u16, bytes: &[u8]) -> Option<()> {
         let rest = self.0.get_mut(offset.into()..)?;
         rest.get_mut(..bytes.len())?.copy_from_slice(bytes);
         Some(())
