@@ -10,6 +10,7 @@
 
 mod go;
 mod native;
+mod python;
 
 use std::io::Write;
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
