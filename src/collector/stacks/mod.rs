@@ -91,11 +91,10 @@ fn read(root: &Path, waiting: &[Waiting], runtime: Runtime, limit: Limit) -> Res
         others: waiting.to_vec(),
     });
     // Threads that are not Python's.
-    let rest = Process {
-        waiting: &others,
-        ..process
-    };
-    found.add(native::stacks(&rest)?);
+    if !others.is_empty() {
+        let waiting = &others;
+        found.add(native::stacks(&Process { waiting, ..process })?);
+    }
     Ok(found)
 }
 
