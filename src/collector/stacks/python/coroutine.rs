@@ -1,7 +1,7 @@
 //! What a suspended coroutine awaits: the chain of coroutines from that of a task down to the future that
 //! all of them wait for (`_PyGen_yf` in CPython's `Objects/genobject.c`).
 
-use super::frames::{Call, Frames, Raw};
+use super::frames::{Frames, Raw};
 use super::layout::{Awaiting, CoroutineFrame, Top};
 use super::object::Kind;
 use crate::collector::stacks::memory::Memory;
@@ -41,10 +41,12 @@ pub(super) struct Chain {
 impl Chain {
     /// Whether nothing has moved between two readings.
     pub(super) fn is_equal(&self, other: &Chain) -> bool {
-        let place = |frame: &Raw| (frame.address, frame.call.as_ref().map(Call::place));
-        let (ours, theirs) = (self.frames.iter(), other.frames.iter());
+        let calls = |frames: &[Raw]| -> Vec<_> {
+            let calls = frames.iter().map(|frame| frame.call.clone());
+            calls.collect()
+        };
         (self.progress, self.has_future) == (other.progress, other.has_future)
-            && ours.map(place).eq(theirs.map(place))
+            && calls(&self.frames) == calls(&other.frames)
     }
 }
 

@@ -30,6 +30,7 @@ pub(super) struct Raw {
 /// A function in progress.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
+    frame: u64,
     code_address: u64,
     pub(super) code: Arc<Code>,
     /// The offset of its instruction, in bytes.
@@ -45,7 +46,7 @@ pub(super) struct Frames<'a, M> {
 }
 
 /// The functions that a thread is in, innermost first.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Calls {
     pub(super) calls: Vec<Call>,
     /// Whether they reach the first one.
@@ -109,6 +110,7 @@ impl<'a, M: Memory> Frames<'a, M> {
                 let code_address = word(layout.code)?;
                 let code = self.codes.at(&mut self.objects, code_address)?;
                 Some(Call {
+                    frame: address,
                     code_address,
                     code,
                     offset: i64::from(index.cast_signed()) * unit,
@@ -123,6 +125,7 @@ impl<'a, M: Memory> Frames<'a, M> {
                         let code = self.codes.at(&mut self.objects, code_address)?;
                         let offset = word(layout.place)?.wrapping_sub(code.start);
                         Some(Call {
+                            frame: address,
                             code_address,
                             code,
                             offset: offset.cast_signed(),
@@ -154,6 +157,12 @@ impl<'a, M: Memory> Frames<'a, M> {
         let offset = self.objects.layout.frame.locals.checked_add(number * 8)?;
         let value = self.objects.pointer(frame, offset)? & !FLAGS;
         (value != 0).then_some(value)
+    }
+}
+
+impl PartialEq for Call {
+    fn eq(&self, other: &Call) -> bool {
+        (self.frame, self.place()) == (other.frame, other.place())
     }
 }
 

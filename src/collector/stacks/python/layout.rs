@@ -5,6 +5,8 @@
 //! 3.13 the interpreter itself tells most of them: see `debug_offsets.rs`. A version that is not here is
 //! not read.
 
+use super::version::Version;
+
 /// The structures of one minor version.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Layout {
@@ -227,6 +229,12 @@ pub(super) const TABLE: [Layout; 6] = [
     LAYOUT_3_8,
     LAYOUT_3_7,
 ];
+
+/// Whether the layout of a version is in the table.
+pub(super) fn is_known(version: Version) -> bool {
+    let is_it = |layout: &Layout| layout.minor == version.minor;
+    version.is_final() && TABLE.iter().any(is_it)
+}
 
 /// The layout of 3.6, which has no `_PyRuntimeState`: `interpreters` counts from the variable
 /// `interp_head` (`Python/pystate.c`).

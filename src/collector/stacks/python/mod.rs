@@ -68,13 +68,7 @@ fn read(process: &Process<'_>, elf: &Elf, address: u64, root: Root) -> Result<Re
     let (layout, version) = match recognized(process.memory, address, root, process.limit) {
         Some(found) => found?,
         None if process.limit.is_reached() => return Err(LATE.into()),
-        None => {
-            let recorded = elf.symbol("Py_Version");
-            let version = recorded.and_then(|address| process.memory.u32_at(address));
-            let version = version.and_then(|hex| Version::from_hex(hex.into()));
-            let name = version.map_or_else(|| "this CPython".into(), |it| it.name().to_string());
-            return Err(format!("{name} is not known to this version of closewait").into());
-        }
+        None => return Err(unrecognized(process, elf)),
     };
     let objects = Objects::new(process.memory, &layout, process.limit);
     let mut frames = Frames::new(objects);
@@ -89,6 +83,24 @@ fn read(process: &Process<'_>, elf: &Elf, address: u64, root: Root) -> Result<Re
     read.found.unread.extend(tasks.unread);
     read.found.version = Some(version.name());
     Ok(read)
+}
+
+/// Why the version could not be told.
+fn unrecognized(process: &Process<'_>, elf: &Elf) -> Words {
+    let recorded = elf.symbol("Py_Version");
+    let recorded = recorded.and_then(|address| process.memory.u32_at(address));
+    match recorded.and_then(|hex| Version::from_hex(hex.into())) {
+        // It has no modules yet, or no more.
+        Some(version) if layout::is_known(version) => {
+            format!("{} is just starting or ending", version.name()).into()
+        }
+        Some(version) => format!(
+            "{} is not known to this version of closewait",
+            version.name()
+        )
+        .into(),
+        None => "its version of CPython could not be told".into(),
+    }
 }
 
 /// The stacks of the threads that wait.
@@ -113,13 +125,15 @@ fn of_threads<M: Memory>(
             continue;
         }
         let calls = frames.of_thread(state.address);
+        // It may have returned and come to the same call again while they were read.
+        let again = frames.of_thread(state.address);
+        if calls != again || !waiting.is_still(process.root) {
+            found.moved = found.moved.saturating_add(1);
+            continue;
+        }
         if calls.as_ref().is_some_and(|calls| calls.calls.is_empty()) {
             // A thread of C code that called Python before.
             others.insert(waiting.thread, waiting);
-            continue;
-        }
-        if !waiting.is_still(process.root) {
-            found.moved = found.moved.saturating_add(1);
             continue;
         }
         let told = calls.and_then(|calls| Some((frames.tell(&calls.calls)?, calls.complete)));
