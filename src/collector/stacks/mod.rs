@@ -10,9 +10,11 @@ mod budget;
 mod elf;
 pub(crate) mod go;
 mod group;
+pub(crate) mod jvm;
 mod maps;
 mod memory;
 pub(crate) mod native;
+pub(crate) mod perf_map;
 pub(crate) mod python;
 mod threads;
 
@@ -84,7 +86,11 @@ fn read(root: &Path, waiting: &[Waiting], runtime: Runtime, limit: Limit) -> Res
         });
     }
     let Some(read) = python::stacks(&process, runtime) else {
-        return native::stacks(&process);
+        let mut found = native::stacks(&process)?;
+        if runtime == Runtime::Java {
+            found.version = jvm::version(&mappings, &memory);
+        }
+        return Ok(found);
     };
     let python::Read { mut found, others } = read.unwrap_or_else(|why| python::Read {
         found: unread(why),
