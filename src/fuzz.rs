@@ -13,7 +13,8 @@ use crate::collector::sockets::mptcp;
 use crate::collector::sockets::sock_diag::reader::Known;
 use crate::collector::sockets::sock_diag::wire::{self, Query, Reply};
 use crate::collector::sockets::sock_diag::{Dump, Dumped};
-use crate::collector::stacks::{go, native, python};
+use crate::collector::stacks::perf_map::PerfMap;
+use crate::collector::stacks::{go, jvm, native, python};
 use crate::collector::{host, names};
 use crate::model::socket::u32_at;
 use crate::model::{Name, Resolved, Users};
@@ -120,4 +121,15 @@ pub fn unwind(
     program_counter: u64,
 ) -> Vec<u64> {
     native::unwound(is_arm, code, stack, program_counter)
+}
+
+/// What a Java virtual machine says of itself in its counters.
+pub fn counters(bytes: &[u8]) -> Option<String> {
+    jvm::said(bytes).map(|said| said.to_string())
+}
+
+/// The name of the code at an address, in a map for perf(1).
+pub fn perf_map(text: &[u8], address: u64) -> Option<usize> {
+    let name = PerfMap::of(text.to_vec()).name(address)?;
+    Some(name.bytes().len())
 }

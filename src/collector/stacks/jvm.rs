@@ -5,6 +5,7 @@
 //! Their form: `PerfDataPrologue` and `PerfDataEntry` of `src/hotspot/share/runtime/perfMemory.hpp`, in
 //! version 2.0 since JDK 5.
 
+use super::group::Stack;
 use super::maps::{Mapping, Mappings};
 use super::memory::Memory;
 use crate::model::Name;
@@ -29,6 +30,15 @@ pub(super) fn version(mappings: &Mappings, memory: &impl Memory) -> Option<Name>
     said(&bytes)
 }
 
+/// Removes the addresses of locks. Whatever a thread of HotSpot waits for, it waits on a condition variable
+/// of its own (`ParkEvent` and `Parker` of `src/hotspot/share/runtime/park.hpp`), so its address tells
+/// nothing, and would keep threads apart that wait for the same monitor.
+pub(super) fn forget_locks(stacks: &mut [Stack]) {
+    for stack in stacks {
+        stack.lock = None;
+    }
+}
+
 /// Whether a mapping is of a file such as `/tmp/hsperfdata_root/4711`.
 fn has_counters(mapping: &Mapping) -> bool {
     let path = mapping.path.as_ref().map_or(&b""[..], Name::bytes);
@@ -43,7 +53,7 @@ fn has_counters(mapping: &Mapping) -> bool {
 }
 
 /// The version and the main class in the counters.
-pub(super) fn said(counters: &[u8]) -> Option<Name> {
+pub(crate) fn said(counters: &[u8]) -> Option<Name> {
     let (mut version, mut machine, mut command) = (None, None, None);
     for (name, value) in texts(counters)? {
         let wanted = match name {

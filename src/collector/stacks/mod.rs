@@ -89,6 +89,7 @@ fn read(root: &Path, waiting: &[Waiting], runtime: Runtime, limit: Limit) -> Res
         let mut found = native::stacks(&process)?;
         if runtime == Runtime::Java {
             found.version = jvm::version(&mappings, &memory);
+            jvm::forget_locks(&mut found.stacks);
         }
         return Ok(found);
     };

@@ -9,6 +9,7 @@
 #![allow(dead_code)]
 
 mod go;
+mod java;
 mod native;
 mod python;
 

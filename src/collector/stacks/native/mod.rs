@@ -28,6 +28,7 @@ use super::budget::Limit;
 use super::elf::Elf;
 use super::group::{Found, Stack, WaitsOn};
 use super::memory::Memory;
+use super::perf_map::PerfMap;
 use super::{Process, Waiting};
 use crate::model::{Frame, Name, StackOf, WaitKind, Words};
 
@@ -107,13 +108,22 @@ fn frames(
     let limit = code.limit;
     let mut frames = BTreeMap::new();
     let mut by_module: BTreeMap<*const Module, (Rc<Module>, Vec<u64>)> = BTreeMap::new();
+    // Code without a module was made at run time. Its runtime may write down the names.
+    let mut made_code = None;
+    let root = code.root;
     for place in places {
-        // Code without a module was made at run time.
-        frames.insert(*place, Frame::default());
-        if let Some(module) = code.module(*place) {
-            let of_it = by_module.entry(Rc::as_ptr(&module));
-            of_it.or_insert_with(|| (module, Vec::new())).1.push(*place);
+        let mut frame = Frame::default();
+        match code.module(*place) {
+            Some(module) => {
+                let of_it = by_module.entry(Rc::as_ptr(&module));
+                of_it.or_insert_with(|| (module, Vec::new())).1.push(*place);
+            }
+            None => {
+                let names = made_code.get_or_insert_with(|| PerfMap::read(root));
+                frame.function = names.as_ref().and_then(|names| names.name(*place));
+            }
         }
+        frames.insert(*place, frame);
     }
     for (module, places) in by_module.into_values() {
         let Some(bias) = module.bias else {
