@@ -17,7 +17,7 @@ use crate::collector::stacks::perf_map::PerfMap;
 use crate::collector::stacks::{go, jvm, native, python};
 use crate::collector::{host, names};
 use crate::model::socket::u32_at;
-use crate::model::{Name, Resolved, Users};
+use crate::model::{Frame, Name, Resolved, Users};
 
 /// Datagrams as answers to a query, to the end of the dump or to what breaks it off. Which number
 /// and port are ours the first one says.
@@ -128,8 +128,7 @@ pub fn counters(bytes: &[u8]) -> Option<String> {
     jvm::said(bytes).map(|said| said.to_string())
 }
 
-/// The name of the code at an address, in a map for perf(1).
-pub fn perf_map(text: &[u8], address: u64) -> Option<usize> {
-    let name = PerfMap::of(text.to_vec()).name(address)?;
-    Some(name.bytes().len())
+/// The code at an address, in a map for perf(1).
+pub fn perf_map(text: &[u8], address: u64) -> Option<Frame> {
+    PerfMap::of(text.to_vec()).frame(address)
 }

@@ -11,7 +11,9 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(said.len() <= 300, "{said}");
     }
     for address in [0, 0x1000, u64::MAX] {
-        let name = fuzz::perf_map(bytes, address);
-        assert!(name.is_none_or(|length| length <= 256));
+        let frame = fuzz::perf_map(bytes, address).unwrap_or_default();
+        for text in [frame.function, frame.file].iter().flatten() {
+            assert!(text.bytes().len() <= 256, "{text}");
+        }
     }
 });

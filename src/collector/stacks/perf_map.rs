@@ -10,7 +10,7 @@ use std::path::Path;
 
 use crate::collector::file;
 use crate::collector::procfs::numbers_in;
-use crate::model::Name;
+use crate::model::{Frame, Name};
 
 /// The most bytes of a map. Of a longer one nothing is used: later lines replace earlier ones.
 const SIZE_MAX: u64 = 8 << 20;
@@ -58,12 +58,51 @@ impl PerfMap {
         PerfMap { text, entries }
     }
 
-    /// The name of the code at an address: that of the last line, because code replaces older code.
-    pub fn name(&self, address: u64) -> Option<Name> {
+    /// The code at an address, by the last line about it, because code replaces older code.
+    pub fn frame(&self, address: u64) -> Option<Frame> {
         let mut latest = self.entries.iter().rev();
         let (.., name) = latest.find(|(first, last, _)| (*first..=*last).contains(&address))?;
-        Some(Name::new(self.text.get(name.clone())?))
+        Some(frame(self.text.get(name.clone())?))
     }
+}
+
+/// Function, file and line of a name: `JS:~query /srv/app.js:3:23` of V8, where a sign tells how the code
+/// was compiled, or `py::query:/srv/app.py` of CPython. Of another form, all of it is the function.
+fn frame(name: &[u8]) -> Frame {
+    let text = |bytes: &[u8]| (!bytes.is_empty()).then(|| Name::new(bytes));
+    let of_v8 = || {
+        let kinds: [&[u8]; 5] = [b"JS:", b"LazyCompile:", b"Function:", b"Eval:", b"Script:"];
+        let rest = kinds.iter().find_map(|kind| name.strip_prefix(*kind))?;
+        let rest = match rest.split_first() {
+            Some((b'~' | b'^' | b'+' | b'*', rest)) => rest,
+            _ => rest,
+        };
+        let blank = rest.iter().position(|byte| *byte == b' ')?;
+        let (function, place) = rest.split_at(blank);
+        let place = place.strip_prefix(b" ")?;
+        // The column, the line, and the file, which may contain colons.
+        let mut parts = place.rsplitn(3, |byte| *byte == b':').skip(1);
+        let line = std::str::from_utf8(parts.next()?).ok()?.parse().ok()?;
+        Some(Frame {
+            function: text(function),
+            file: text(parts.next()?),
+            line: Some(line),
+            ..Frame::default()
+        })
+    };
+    let of_python = || {
+        let rest = name.strip_prefix(b"py::")?;
+        let (function, file) = rest.split_at(rest.iter().position(|byte| *byte == b':')?);
+        Some(Frame {
+            function: text(function),
+            file: text(file.strip_prefix(b":")?),
+            ..Frame::default()
+        })
+    };
+    of_v8().or_else(of_python).unwrap_or_else(|| Frame {
+        function: text(name),
+        ..Frame::default()
+    })
 }
 
 /// Whether a path ends in `/perf-NUMBER.map`.
@@ -110,13 +149,54 @@ mod tests {
     #[test]
     fn code_is_named_by_the_last_line_about_its_address() {
         let map = PerfMap::of(MAP.to_vec());
-        let name = |address| map.name(address).map(|name| name.to_string());
-        assert_eq!(name(0x7f084f7c5c9b).unwrap(), "JS:^hot /srv/app.js:1:13");
+        let name = |address| map.frame(address)?.function.map(|name| name.to_string());
+        assert_eq!(name(0x7f084f7c5c9b).unwrap(), "hot");
         assert_eq!(name(0x7f084f7c5c9c), None);
         assert_eq!(name(0x1007).unwrap(), "void Main::run()");
         assert_eq!(name(0x1008).unwrap(), "newer");
         for unknown in [0, 0x1010, 0x2000, 0x3000, u64::MAX] {
             assert_eq!(name(unknown), None, "{unknown:x}");
+        }
+    }
+
+    #[test]
+    fn a_name_may_tell_the_file_and_the_line() {
+        for (name, function, file, line) in [
+            (
+                "JS:~query /srv/a b:c.js:3:23",
+                Some("query"),
+                Some("/srv/a b:c.js"),
+                Some(3),
+            ),
+            (
+                "LazyCompile:*get app.js:7:1",
+                Some("get"),
+                Some("app.js"),
+                Some(7),
+            ),
+            ("JS:^ /srv/app.js:3:23", None, Some("/srv/app.js"), Some(3)),
+            (
+                "py::query:/srv/app.py",
+                Some("query"),
+                Some("/srv/app.py"),
+                None,
+            ),
+            (
+                "BytecodeHandler:Call",
+                Some("BytecodeHandler:Call"),
+                None,
+                None,
+            ),
+            ("JS:~odd", Some("JS:~odd"), None, None),
+            ("JS:~odd /a:x:y", Some("JS:~odd /a:x:y"), None, None),
+        ] {
+            let expected = Frame {
+                function: function.map(Name::from),
+                file: file.map(Name::from),
+                line,
+                ..Frame::default()
+            };
+            assert_eq!(frame(name.as_bytes()), expected, "{name}");
         }
     }
 
@@ -130,7 +210,7 @@ mod tests {
         assert!(PerfMap::read(root.path()).is_none());
         std::os::unix::fs::symlink(&path, root.path().join("fd/19")).unwrap();
         let map = PerfMap::read(root.path()).unwrap();
-        assert!(map.name(0x1000).is_some());
+        assert!(map.frame(0x1000).is_some());
         let long = File::options().write(true).open(&path).unwrap();
         long.set_len(SIZE_MAX + 1).unwrap();
         assert!(PerfMap::read(root.path()).is_none());

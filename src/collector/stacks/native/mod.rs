@@ -108,22 +108,20 @@ fn frames(
     let limit = code.limit;
     let mut frames = BTreeMap::new();
     let mut by_module: BTreeMap<*const Module, (Rc<Module>, Vec<u64>)> = BTreeMap::new();
-    // Code without a module was made at run time. Its runtime may write down the names.
-    let mut made_code = None;
-    let root = code.root;
+    let (root, mut named) = (code.root, None);
     for place in places {
-        let mut frame = Frame::default();
         match code.module(*place) {
-            Some(module) => {
+            Some(module) if module.bias.is_some() => {
                 let of_it = by_module.entry(Rc::as_ptr(&module));
                 of_it.or_insert_with(|| (module, Vec::new())).1.push(*place);
             }
-            None => {
-                let names = made_code.get_or_insert_with(|| PerfMap::read(root));
-                frame.function = names.as_ref().and_then(|names| names.name(*place));
+            // Code of no ELF file was made at run time. The runtime may write down its names.
+            _ => {
+                let map = named.get_or_insert_with(|| PerfMap::read(root));
+                let frame = map.as_ref().and_then(|map| map.frame(*place));
+                frames.insert(*place, frame.unwrap_or_default());
             }
         }
-        frames.insert(*place, frame);
     }
     for (module, places) in by_module.into_values() {
         let Some(bias) = module.bias else {
