@@ -147,7 +147,8 @@ fn of_threads<M: Memory>(
         }
     }
     if odd > 0 {
-        let text = format!("the Python stacks of {odd} threads make no sense");
+        let s = if odd == 1 { "" } else { "s" };
+        let text = format!("the Python frames of {odd} thread{s} could not be understood");
         found.unread.push(text.into());
     }
     let others = others.into_values().cloned().collect();
