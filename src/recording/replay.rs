@@ -101,6 +101,7 @@ impl Recording {
             let mut evidence = ProcessFacts::about(facts, &suspect.stuck);
             // Only a request for all sockets can tell which are in no table.
             evidence.dead_sockets = evidence.dead_sockets.filter(|_| request.sees_all());
+            evidence.stacks = evidence.stacks.filter(|_| request.stacks && suspect.stacks);
             Some(evidence)
         };
         suspects.iter().filter_map(recorded).collect()

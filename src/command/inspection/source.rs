@@ -93,6 +93,7 @@ impl Source {
         let first_reading = |facts: &ProcessFacts| Evidence {
             cpu: None,
             dead_sockets: None,
+            stacks: None,
             ..facts.about(&[])
         };
         facts.iter().map(first_reading).collect()
