@@ -271,7 +271,9 @@ fn compared(lab: &Lab, view: &str, file: &str) -> Result<(), String> {
         _ => &["--sample", "0"],
     };
     // How many stacks there is time for differs from run to run: tests/live/stacks compares them.
-    let is_triage = !["explain", "list", "check"].iter().any(|command| view.starts_with(command));
+    let is_triage = !["explain", "list", "check"]
+        .iter()
+        .any(|command| view.starts_with(command));
     let stacks: &[&str] = if is_triage { &["--no-stacks"] } else { &[] };
     let words = [words.as_slice(), stacks].concat();
     let live = lab.closewait(&[sample, words.as_slice()].concat());

@@ -67,7 +67,7 @@ impl<'a, M: Memory> Code<'a, M> {
         if self.modules.len() >= MODULES_MAX {
             return None;
         }
-        let module = Module::of(self, mapping);
+        let module = Module::of(self.root, self.mappings, mapping, &self.memory, self.limit);
         let module = Rc::new(module);
         self.modules.insert(mapping.start, module.clone());
         Some(module)

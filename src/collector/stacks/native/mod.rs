@@ -9,8 +9,6 @@ mod names;
 mod pages;
 mod row;
 mod symbols;
-#[cfg(test)]
-mod tests;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -132,7 +130,7 @@ fn frames(
             .map(|place| place.wrapping_sub(bias))
             .collect();
         offsets.sort_unstable();
-        let functions = match module.file(code) {
+        let functions = match module.file(code.root, code.mappings, &code.memory) {
             _ if limit.is_reached() => BTreeMap::new(),
             Ok(elf) => functions(code.root, elf, &offsets, limit),
             Err(why) => {
@@ -226,3 +224,6 @@ fn stack(waiting: &Waiting, frames: Arc<[Frame]>, complete: bool) -> Stack {
         complete,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,13 +2,13 @@
 //! See elf(5), and ".eh_frame_hdr" in the Linux Standard Base.
 
 use std::cell::OnceCell;
+use std::path::Path;
 
 use gimli::{BaseAddresses, CieOrFde, EhFrame, EndianSlice, LittleEndian, UnwindSection};
 use object::elf::{self, FileHeader64, ProgramHeader64};
 use object::endian::LittleEndian as Little;
 use object::read::elf::{FileHeader, ProgramHeader};
 
-use super::code::Code;
 use crate::collector::stacks::budget::Limit;
 use crate::collector::stacks::elf::Elf;
 use crate::collector::stacks::maps::{Mapping, Mappings};
@@ -48,7 +48,13 @@ enum Table {
 }
 
 impl Module {
-    pub(super) fn of(code: &Code<'_, impl Memory>, mapping: &Mapping) -> Module {
+    pub(super) fn of(
+        root: &Path,
+        mappings: &Mappings,
+        mapping: &Mapping,
+        memory: &impl Memory,
+        limit: Limit,
+    ) -> Module {
         let mut module = Module {
             path: mapping.path.clone(),
             bias: None,
@@ -56,20 +62,28 @@ impl Module {
             table: None,
             file: OnceCell::new(),
         };
-        if let Some((bias, header)) = headers(code.mappings, mapping, &code.memory) {
+        if let Some((bias, header)) = headers(mappings, mapping, memory) {
             module.bias = Some(bias);
             module.table = match header {
-                Some(header) => indexed(&code.memory, header),
+                Some(header) => indexed(memory, header),
                 // Static programs often have no index.
-                None => module.listed(code, bias),
+                None => {
+                    let elf = module.file(root, mappings, memory).ok();
+                    elf.and_then(|elf| listed(elf, memory, bias, limit))
+                }
             };
         }
         module
     }
 
     /// The file of the module.
-    pub(super) fn file(&self, code: &Code<'_, impl Memory>) -> Result<&Elf, Words> {
-        let open = || Elf::open(code.root, code.mappings, &self.mapping, &code.memory);
+    pub(super) fn file(
+        &self,
+        root: &Path,
+        mappings: &Mappings,
+        memory: &impl Memory,
+    ) -> Result<&Elf, Words> {
+        let open = || Elf::open(root, mappings, &self.mapping, memory);
         self.file.get_or_init(open).as_ref().map_err(Clone::clone)
     }
 
@@ -108,19 +122,19 @@ impl Module {
             }
         }
     }
+}
 
-    fn listed(&self, code: &Code<'_, impl Memory>, bias: u64) -> Option<Table> {
-        let elf = self.file(code).ok()?;
-        let range = elf.range(".eh_frame")?;
-        let size = range.end.checked_sub(range.start)?;
-        if size > UNINDEXED_MAX {
-            return None;
-        }
-        let start = range.start.wrapping_add(bias);
-        let mut bytes = vec![0; usize::try_from(size).ok()?];
-        code.memory.exact(start, &mut bytes)?;
-        Some(Table::Listed(list(&bytes, start, code.limit)))
+/// The table of a file that has no index.
+fn listed(elf: &Elf, memory: &impl Memory, bias: u64, limit: Limit) -> Option<Table> {
+    let range = elf.range(".eh_frame")?;
+    let size = range.end.checked_sub(range.start)?;
+    if size > UNINDEXED_MAX {
+        return None;
     }
+    let start = range.start.wrapping_add(bias);
+    let mut bytes = vec![0; usize::try_from(size).ok()?];
+    memory.exact(start, &mut bytes)?;
+    Some(Table::Listed(list(&bytes, start, limit)))
 }
 
 /// What a file's headers in memory tell: its bias, and where the index of its unwind table is.
