@@ -36,15 +36,6 @@ pub struct Elf {
     cache: ReadCache<Box<dyn Source>>,
     /// What must be added to an address of the file, to give that in the process. It wraps around.
     pub(super) bias: u64,
-    /// Its path, in the mount namespace of the process.
-    pub(super) path: Option<Name>,
-}
-
-/// A section in memory: its address in the file, and its bytes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Section<'a> {
-    pub(super) address: u64,
-    pub(super) bytes: &'a [u8],
 }
 
 /// Reads no part that is too large.
@@ -93,25 +84,20 @@ impl Elf {
             }
             found = Err("has been replaced".into());
         }
-        Elf::of_source(Box::new(found?), Some(path), |elf| elf.bias_of(mapping))
+        Elf::of_source(Box::new(found?), |elf| elf.bias_of(mapping))
             .ok_or_else(|| "is no ELF file that can be read".into())
     }
 
     /// An ELF file from its bytes, as if it were mapped with this bias.
     #[cfg(any(test, fuzzing))]
     pub fn of_bytes(bytes: Vec<u8>, bias: u64) -> Option<Elf> {
-        Elf::of_source(Box::new(std::io::Cursor::new(bytes)), None, |_| Some(bias))
+        Elf::of_source(Box::new(std::io::Cursor::new(bytes)), |_| Some(bias))
     }
 
-    fn of_source(
-        source: Box<dyn Source>,
-        path: Option<Name>,
-        bias: impl FnOnce(&Elf) -> Option<u64>,
-    ) -> Option<Elf> {
+    fn of_source(source: Box<dyn Source>, bias: impl FnOnce(&Elf) -> Option<u64>) -> Option<Elf> {
         let mut elf = Elf {
             cache: ReadCache::new(source),
             bias: 0,
-            path,
         };
         elf.header()?;
         elf.bias = bias(&elf)?;
@@ -125,11 +111,6 @@ impl Elf {
     fn header(&self) -> Option<&Header> {
         let header = Header::parse(self.data()).ok()?;
         header.endian().ok().map(|_| header)
-    }
-
-    /// The instruction set, such as `EM_X86_64`.
-    pub(super) fn machine(&self) -> Option<u16> {
-        Some(self.header()?.e_machine(LittleEndian))
     }
 
     fn bias_of(&self, mapping: &Mapping) -> Option<u64> {
@@ -162,16 +143,13 @@ impl Elf {
         Some(section)
     }
 
-    /// A section by its name. `None` also if it is compressed, or too large.
-    pub(super) fn section(&self, name: &str) -> Option<Section<'_>> {
+    /// The bytes of a section. `None` also if it is compressed, or too large.
+    pub(super) fn section(&self, name: &str) -> Option<&[u8]> {
         let section = self.header_of(name)?;
         if section.sh_flags(LittleEndian) & u64::from(elf::SHF_COMPRESSED) != 0 {
             return None;
         }
-        Some(Section {
-            address: section.sh_addr(LittleEndian),
-            bytes: section.data(LittleEndian, self.data()).ok()?,
-        })
+        section.data(LittleEndian, self.data()).ok()
     }
 
     /// The addresses of a section in the file, whatever it contains: `.bss` has no bytes there.
@@ -205,7 +183,7 @@ impl Elf {
         let name = format!("{:02x}/{}.debug", first, hex(rest));
         let path = root.join("root/usr/lib/debug/.build-id").join(name);
         let file = file::open(&path).ok()?;
-        let elf = Elf::of_source(Box::new(file), None, |_| Some(self.bias))?;
+        let elf = Elf::of_source(Box::new(file), |_| Some(self.bias))?;
         (elf.build_id()? == id).then_some(elf)
     }
 
@@ -215,7 +193,7 @@ impl Elf {
         const HEADER: usize = 16;
         /// As SHA-1 has.
         const SIZE: usize = 20;
-        let note = self.section(".note.gnu.build-id")?.bytes;
+        let note = self.section(".note.gnu.build-id")?;
         note.get(HEADER..HEADER + SIZE)
     }
 
@@ -311,8 +289,9 @@ mod tests {
         let elf = Elf::open(root, &mappings, &code, &memory).unwrap();
         assert!(elf.symbol("main").is_some());
         let frames = elf.section(".eh_frame").unwrap();
-        let there = memory.bytes(frames.address.wrapping_add(elf.bias), 64);
-        assert_eq!(there.as_deref(), frames.bytes.get(..64));
+        let address = elf.range(".eh_frame").unwrap().start;
+        let there = memory.bytes(address.wrapping_add(elf.bias), 64);
+        assert_eq!(there.as_deref(), frames.get(..64));
         assert!(elf.symbol("closewait has no such function").is_none());
     }
 

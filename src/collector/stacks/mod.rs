@@ -4,8 +4,6 @@
 //! the same user where Yama allows it (ptrace(2), "Ptrace access mode checking"). Everything read is
 //! hostile: addresses lead anywhere, lists have no end, files change meanwhile.
 
-#![allow(dead_code)]
-
 mod budget;
 mod elf;
 pub(crate) mod go;

@@ -22,11 +22,6 @@ pub(in crate::collector) struct Waiting {
 }
 
 impl Waiting {
-    /// The stack pointer and the program counter.
-    pub(super) fn registers(&self) -> Option<(u64, u64)> {
-        registers(&self.text)
-    }
-
     /// Whether the thread is still in the same call, at the same place. Its stack has not changed then,
     /// unless it returned meanwhile and came back.
     pub(super) fn is_still(&self, root: &Path) -> bool {
@@ -87,9 +82,9 @@ mod tests {
     #[test]
     fn the_last_two_numbers_are_stack_pointer_and_program_counter() {
         let text = "0 0x3 0x7ffe 0x1000 0x0 0x0 0x0 0x7ffe10 0x7f01\n";
-        assert_eq!(waiting(text).registers(), Some((0x7ffe10, 0x7f01)));
-        assert_eq!(waiting("running\n").registers(), None);
-        assert_eq!(waiting("0x1").registers(), None);
+        assert_eq!(registers(text), Some((0x7ffe10, 0x7f01)));
+        assert_eq!(registers("running\n"), None);
+        assert_eq!(registers("0x1"), None);
         assert!(!waiting(text).is_still(Path::new("/proc/self")));
     }
 }

@@ -5,9 +5,6 @@
 //! thread (or goroutine, or task) that connects to the remote service and waits for an answer that
 //! never comes, so the client hangs up and its connection stays in CLOSE_WAIT. It ends with its stdin.
 
-// Each runtime's tests use some of this.
-#![allow(dead_code)]
-
 mod go;
 mod java;
 mod native;

@@ -35,9 +35,12 @@ const FUNCTIONS: &[(&str, u32, u32)] = &[
 const INLINED: &str = "main.(*Rows).next";
 
 /// Statuses of goroutines.
+#[cfg(test)]
 pub(super) const RUNNABLE: u32 = 1;
+#[cfg(test)]
 pub(super) const RUNNING: u32 = 2;
 pub(super) const WAITING: u32 = 4;
+#[cfg(test)]
 pub(super) const DEAD: u32 = 6;
 
 /// A goroutine to make: its status, its wait reason, and its functions, the innermost first.

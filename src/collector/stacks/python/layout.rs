@@ -142,7 +142,7 @@ pub(super) enum Keys {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Attributes {
     /// In a dictionary, at the offset that its type tells.
-    Dictionary { keys: u64 },
+    Dictionary,
     /// In a dictionary before the object, or in an array before that.
     Array { keys: u64 },
     /// In an array or a dictionary before the object; the last bit tells which.
@@ -291,7 +291,7 @@ const LAYOUT_3_7: Layout = Layout {
         compact: 72,
     },
     keys: Keys::Sized,
-    attributes: Attributes::Dictionary { keys: 856 },
+    attributes: Attributes::Dictionary,
     coroutine: Coroutine {
         frame: CoroutineFrame::Pointer(16),
         awaiting: Awaiting::YieldFrom,
@@ -316,7 +316,7 @@ const LAYOUT_3_8: Layout = Layout {
         instructions: Instructions::Object(48),
         ..LAYOUT_3_7.code
     },
-    attributes: Attributes::Dictionary { keys: 872 },
+    attributes: Attributes::Dictionary,
     tasks: Tasks::Sets { coroutine: 112 },
     ..LAYOUT_3_7
 };
@@ -328,7 +328,7 @@ const LAYOUT_3_9: Layout = Layout {
         system: 872,
         ..LAYOUT_3_7.interpreter
     },
-    attributes: Attributes::Dictionary { keys: 864 },
+    attributes: Attributes::Dictionary,
     tasks: Tasks::Sets { coroutine: 152 },
     ..LAYOUT_3_8
 };
@@ -346,7 +346,7 @@ const LAYOUT_3_10: Layout = Layout {
         format: LineFormat::Ranges,
         ..LAYOUT_3_8.code
     },
-    attributes: Attributes::Dictionary { keys: 872 },
+    attributes: Attributes::Dictionary,
     tasks: Tasks::Sets { coroutine: 160 },
     ..LAYOUT_3_9
 };

@@ -184,7 +184,7 @@ impl Program {
             array
         };
         match self.layout.attributes {
-            Attributes::Dictionary { .. } => {
+            Attributes::Dictionary => {
                 let dictionary = self.dictionary(attributes);
                 self.word(class + 288, 16);
                 self.word(object + 16, dictionary);
