@@ -247,6 +247,9 @@ const RULES: [Rule; 14] = [
 impl Frame {
     /// What it belongs to. `state` is the system call of a thread.
     pub fn part(&self, of: StackOf, runtime: Runtime, state: Option<&Name>) -> Part {
+        if self.own {
+            return Part::Own;
+        }
         if let Some(rule) = self.rule(of) {
             return rule.0;
         }
@@ -443,6 +446,9 @@ mod tests {
             };
             let part = frame.part(StackOf::Goroutines, Runtime::Go, None);
             assert_eq!(part, expected, "{package}");
+            let own = Frame { own: true, ..frame };
+            let part = own.part(StackOf::Goroutines, Runtime::Go, None);
+            assert_eq!(part, Part::Own, "{package}");
         }
     }
 

@@ -96,4 +96,7 @@ pub struct Frame {
     pub file: Option<Name>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
+    /// The program says that it is its own: a package of its Go module.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub own: bool,
 }

@@ -39,7 +39,7 @@ impl Masks {
     }
 
     fn frame(&mut self, frame: &mut Frame, of: StackOf, part: Part, functions: Functions) {
-        let rule = frame.rule(of);
+        let rule = frame.rule(of).filter(|_| !frame.own);
         let masks = functions == Functions::Masked;
         frame.function = frame.function.take().map(|function| match rule {
             // A function of the standard library may be made for a type of the program.
@@ -73,24 +73,25 @@ impl Masks {
                 Some((_, By::File, part)) => part,
                 _ => "/",
             };
-            let end = if of == StackOf::Goroutines {
-                "go"
-            } else {
-                "py"
-            };
-            format!("{root}{}.{end}", self.mask("file", file.bytes())).into()
+            let known = ["go", "py", "js", "ts", "java", "kt", "rb", "php"];
+            let end = file.bytes().rsplit(|byte| *byte == b'.').next();
+            let end = known.iter().find(|known| Some(known.as_bytes()) == end);
+            let end = end.map(|end| format!(".{end}")).unwrap_or_default();
+            format!("{root}{}{end}", self.mask("file", file.bytes())).into()
         });
     }
 
-    /// `go1.22.1` and `CPython 3.11.2` stay.
+    /// `go1.22.1`, `CPython 3.11.2` and `OpenJDK 17.0.15` stay, but not the program behind the comma.
     fn version(&mut self, version: &Name) -> Name {
         let bytes = version.bytes();
-        let starts: [&[u8]; 3] = [b"go", b"CPython ", b"PyPy "];
-        let number = starts.iter().find_map(|start| bytes.strip_prefix(*start));
+        let comma = bytes.iter().position(|byte| *byte == b',');
+        let runtime = bytes.get(..comma.unwrap_or(bytes.len())).unwrap_or(bytes);
+        let starts: [&[u8]; 4] = [b"go", b"CPython ", b"PyPy ", b"OpenJDK "];
+        let number = starts.iter().find_map(|start| runtime.strip_prefix(*start));
         let is_number = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
         let harmless = number.is_some_and(|number| number.iter().all(is_number));
         match harmless {
-            true => version.clone(),
+            true => Name::new(runtime),
             false => self.name("version", version),
         }
     }
@@ -267,6 +268,8 @@ mod tests {
     #[test]
     fn a_version_stays_if_it_is_nothing_else() {
         let mut masks = Masks::default();
+        let java = masks.version(&"OpenJDK 17.0.15, com.acme.Shop".into());
+        assert_eq!(java, *"OpenJDK 17.0.15");
         for version in ["go1.22.1", "CPython 3.11.2"] {
             assert_eq!(masks.version(&version.into()), *version);
         }

@@ -18,7 +18,7 @@ const MODULES_MAX: u64 = 2048;
 const MARK: u64 = 16;
 
 /// How a program was built.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Build {
     /// As in `go1.22.1`.
     pub(super) version: String,
@@ -55,6 +55,16 @@ impl Build {
             version: text(memory, version, VERSION_MAX)?,
             module: module(memory, modules),
         })
+    }
+
+    /// Whether a package is of the main module.
+    pub(super) fn owns(&self, package: &[u8]) -> bool {
+        let module = self
+            .module
+            .as_ref()
+            .and_then(|module| module.split(' ').next());
+        let below = module.and_then(|module| package.strip_prefix(module.as_bytes()));
+        below.is_some_and(|below| below.is_empty() || below.starts_with(b"/"))
     }
 
     /// As in `go1.22.1, example.com/shop v1.4.0`.
@@ -116,6 +126,12 @@ mod tests {
         let build = read(inline("go1.22.1", MODULES)).unwrap();
         assert_eq!(build.version, "go1.22.1");
         assert_eq!(build.name(), *"go1.22.1, example.com/shop v1.4.0");
+        for own in ["example.com/shop", "example.com/shop/db"] {
+            assert!(build.owns(own.as_bytes()), "{own}");
+        }
+        for other in ["example.com/shopping", "example.com", "net", ""] {
+            assert!(!build.owns(other.as_bytes()), "{other}");
+        }
         let build = read(inline("go1.22.1", &MODULES.replace("mod\t", "mad\t"))).unwrap();
         assert_eq!(build.name(), *"go1.22.1, example.com/shop/cmd");
         let build = read(inline("go1.22.1", "")).unwrap();

@@ -2,6 +2,7 @@
 //! code its function, source line and the calls that were inlined there, and the size of its stack frame.
 //! See src/runtime/symtab.go and src/internal/abi/symtab.go.
 
+use super::build::Build;
 use super::cursor::Cursor;
 use super::header::Header;
 use super::layout::Table;
@@ -33,15 +34,24 @@ pub(super) struct Functions<'m, M> {
     memory: Pages<'m, M>,
     header: Header,
     module: Module,
+    /// It tells which packages are the program's own.
+    build: Build,
     table: Table,
 }
 
 impl<'m, M: Memory> Functions<'m, M> {
-    pub(super) fn new(memory: &'m M, header: Header, module: Module, table: Table) -> Self {
+    pub(super) fn new(
+        memory: &'m M,
+        header: Header,
+        module: Module,
+        build: Build,
+        table: Table,
+    ) -> Self {
         Functions {
             memory: Pages::new(memory),
             header,
             module,
+            build,
             table,
         }
     }
@@ -105,7 +115,7 @@ impl<'m, M: Memory> Functions<'m, M> {
                 Some((name, _)) => self.name_at(name),
                 None => self.name(function),
             };
-            frames.push(frame(name, file, line));
+            frames.push(self.frame(name, file, line));
             match call.and_then(|(_, place)| function.entry.checked_add(place.into())) {
                 Some(call) => pc = call,
                 None => break,
@@ -194,19 +204,23 @@ impl<'m, M: Memory> Functions<'m, M> {
         self.text(self.header.names.checked_add(offset.into())?)
     }
 
+    fn frame(&self, name: Option<Name>, file: Option<Name>, line: Option<u32>) -> Frame {
+        let package = name.as_ref().and_then(|name| package(name.bytes()));
+        Frame {
+            own: package
+                .as_ref()
+                .is_some_and(|package| self.build.owns(package.bytes())),
+            module: package,
+            function: name.map(without_types),
+            offset: None,
+            file,
+            line,
+        }
+    }
+
     fn text(&self, address: u64) -> Option<Name> {
         let text = self.memory.c_string(address, TEXT_MAX)?;
         (!text.is_empty()).then(|| Name::new(text))
-    }
-}
-
-fn frame(name: Option<Name>, file: Option<Name>, line: Option<u32>) -> Frame {
-    Frame {
-        module: name.as_ref().and_then(|name| package(name.bytes())),
-        function: name.map(without_types),
-        offset: None,
-        file,
-        line,
     }
 }
 

@@ -156,7 +156,7 @@ pub fn read(
     let variables = module.variables.clone();
     let found = all::addresses(memory, variables, program.all, &layout, limit);
     let (addresses, more) = found.map_err(missing)?;
-    let functions = Functions::new(memory, header, module, layout.table);
+    let functions = Functions::new(memory, header, module, build.clone(), layout.table);
     let mut reader = Reader::new(memory, layout, functions, now);
     reader.read_all(&addresses, limit);
     reader.found.left_out = reader.found.left_out.saturating_add(count(more));

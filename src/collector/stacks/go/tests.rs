@@ -1,5 +1,6 @@
 //! Made-up programs: what is read of them, and what is not when something in them does not fit.
 
+use super::build::Build;
 use super::made::{self, DEAD, Made, READS, RECEIVES, RUNNABLE, RUNNING, SWEEPS};
 use super::*;
 use crate::collector::stacks::memory::Pieces;
@@ -241,7 +242,7 @@ fn reader<'m>(memory: &'m Pieces, program: &Program) -> Reader<'m, Pieces> {
     let layout = Layout::of("go1.22.1").unwrap();
     let header = Header::read(memory, program.functions.unwrap(), layout.table).unwrap();
     let module = module::find(memory, &program.data, &header, &layout, Limit::none()).unwrap();
-    let functions = Functions::new(memory, header, module, layout.table);
+    let functions = Functions::new(memory, header, module, Build::default(), layout.table);
     Reader::new(memory, layout, functions, None)
 }
 

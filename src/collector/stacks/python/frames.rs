@@ -178,6 +178,7 @@ impl Call {
             offset: None,
             file: Some(self.code.file.clone()),
             line: self.code.line(self.offset)?,
+            own: false,
         })
     }
 }
