@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use closewait::model::Charset;
+
 #[path = "architecture/circles.rs"]
 mod circles;
 
@@ -330,6 +332,20 @@ fn foreign_text_leaves_its_type_only_where_something_else_escapes_it() {
         }
     }
     assert!(raw.is_empty(), "{raw:?}");
+}
+
+#[test]
+fn every_sign_of_our_own_text_has_an_ascii_form() {
+    let signs: BTreeSet<char> = sources()
+        .into_iter()
+        .filter(|source| ["renderer", "classifier"].contains(&source.stage().as_str()))
+        .flat_map(|source| source.code.chars().collect::<Vec<_>>())
+        // Chinese has signs of its own, which mean nothing without their text.
+        .filter(|c| !c.is_ascii() && !c.is_alphabetic() && !"。（），：".contains(*c))
+        .collect();
+    let escaped = |sign: &char| Charset::Ascii.text(&sign.to_string()).contains("\\u{");
+    let without: Vec<char> = signs.iter().copied().filter(escaped).collect();
+    assert!(without.is_empty() && signs.contains(&'←'), "{without:?}");
 }
 
 #[test]

@@ -78,6 +78,7 @@ fn sign(c: char) -> Option<&'static str> {
         '≈' => "~",
         '–' | '—' | '−' | '─' | '·' => "-",
         '→' => "->",
+        '←' => "<-",
         '…' => "...",
         '×' => "x",
         '│' => "|",
@@ -114,11 +115,11 @@ mod tests {
 
     #[test]
     fn signs_become_ascii_and_letters_are_escaped() {
-        let text = "≥5.2s – 12m… → █▎ café\\xff";
+        let text = "≥5.2s – 12m… → ← █▎ café\\xff";
         assert_eq!(Charset::Utf8.text(text), text);
         assert_eq!(
             Charset::Ascii.text(text),
-            ">=5.2s - 12m... -> #. caf\\u{e9}\\xff"
+            ">=5.2s - 12m... -> <- #. caf\\u{e9}\\xff"
         );
         for text in [
             text,
