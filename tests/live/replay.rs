@@ -271,9 +271,9 @@ fn compared(lab: &Lab, view: &str, file: &str) -> Result<(), String> {
         _ => &["--sample", "0"],
     };
     // How many stacks there is time for differs from run to run: tests/live/stacks compares them.
-    let is_triage = !["explain", "list", "check"]
-        .iter()
-        .any(|command| view.starts_with(command));
+    // `-4` and `-6` list, as they do in ss.
+    let other_pages = ["explain", "list", "check", "-4", "-6"];
+    let is_triage = !words.iter().any(|word| other_pages.contains(word));
     let stacks: &[&str] = if is_triage { &["--no-stacks"] } else { &[] };
     let words = [words.as_slice(), stacks].concat();
     let live = lab.closewait(&[sample, words.as_slice()].concat());
@@ -356,15 +356,21 @@ fn timeless(text: &str) -> Vec<String> {
         BLANKS.replace_all(&line, " ").into_owned()
     };
     let evidence = |line: &str| line.contains(" · ") && is_of_the_tests(line);
-    let lines = text
-        .lines()
-        .filter(|line| line.starts_with('{') || !(evidence(line) || saves_evidence(line)));
+    let lines = text.lines().filter(|line| {
+        let passes = evidence(line) || saves_evidence(line) || depends_on_rounding(line);
+        line.starts_with('{') || !passes
+    });
     lines.map(line).collect()
 }
 
 /// Whether a text is the step that records, which a recording lacks.
 fn saves_evidence(text: &str) -> bool {
     text.contains("closewait record /tmp/incident-")
+}
+
+/// Whether a line is there or not depends on whether two ages print alike.
+fn depends_on_rounding(text: &str) -> bool {
+    text.contains("the oldest has been in ")
 }
 
 /// Whether a text is about this process, which runs other tests meanwhile.
@@ -414,7 +420,9 @@ fn timeless_json(value: Value) -> Value {
             .collect(),
         Value::Array(values) => {
             let passes = |value: &Value| match value {
-                Value::String(text) => is_of_the_tests(text) || saves_evidence(text),
+                Value::String(text) => {
+                    is_of_the_tests(text) || saves_evidence(text) || depends_on_rounding(text)
+                }
                 other if other["command"].as_str().is_some_and(saves_evidence) => true,
                 other => !other["threads"].is_null() && other["pid"] == std::process::id(),
             };

@@ -65,7 +65,7 @@ fn a_server_that_closes_after_a_default_idle_time_is_said_to() {
 
 #[test]
 fn a_timeout_that_is_no_default_is_only_a_timeout() {
-    let (lab, slow) = prepared("slow");
+    let (lab, slow) = prepared("impatient");
     let (finding, names) = found(&lab, slow.port().into(), slow.connections());
     assert_eq!(names, Vec::<String>::new(), "{finding:#}");
     assert!(says(&finding, "clustered at 1.5 s"), "{finding:#}");
