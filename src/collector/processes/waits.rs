@@ -2,6 +2,7 @@
 //! thread's name. See proc_pid_syscall(5).
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 
 use crate::collector::processes::by_inode::SocketsByInode;
@@ -22,6 +23,8 @@ pub(super) struct Waits {
     pub(super) locks: Vec<Lock>,
     /// The threads one by one, in ascending order.
     pub(super) threads: Vec<Waiting>,
+    /// How many more there are: they run, are blocked outside a system call, or could not be read.
+    pub(super) others: u32,
 }
 
 /// The call, its kind, and what it waits for.
@@ -35,13 +38,18 @@ pub(super) fn of(root: &Path, threads: &[Pid], sockets: &SocketsByInode<'_>) -> 
     }
     let process = Process::open(root, sockets);
     let mut readable = false;
+    let mut others = 0_u32;
     let mut thread_names: BTreeMap<Name, u32> = BTreeMap::new();
     let mut in_calls: Vec<Waiting> = Vec::new();
     let mut counts: BTreeMap<WaitKey, BTreeMap<Option<Name>, u32>> = BTreeMap::new();
     for thread in threads {
         let task = root.join("task").join(thread.to_string());
-        let Ok(text) = file::text(&task.join("syscall")) else {
-            continue;
+        let text = match file::text(&task.join("syscall")) {
+            Ok(text) => text,
+            Err(error) => {
+                others += u32::from(!has_ended(&error));
+                continue;
+            }
         };
         readable = true;
         // The name of a single thread is that of the process.
@@ -50,6 +58,7 @@ pub(super) fn of(root: &Path, threads: &[Pid], sockets: &SocketsByInode<'_>) -> 
             *thread_names.entry(thread_name.clone()).or_default() += 1;
         }
         let Some((number, arguments)) = syscalls::parse(&text) else {
+            others += 1;
             continue;
         };
         let call = syscalls::call(number);
@@ -85,5 +94,12 @@ pub(super) fn of(root: &Path, threads: &[Pid], sockets: &SocketsByInode<'_>) -> 
         thread_names: most_frequent(thread_names),
         locks: locks::of(&process, threads, &in_calls),
         threads: in_calls,
+        others,
     })
+}
+
+/// Whether a thread is no more: there is no such file, or no such thread any more.
+fn has_ended(error: &io::Error) -> bool {
+    let gone = rustix::io::Errno::SRCH.raw_os_error();
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(gone)
 }

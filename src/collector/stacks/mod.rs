@@ -28,13 +28,13 @@ use crate::collector::watchdog;
 use crate::model::{Runtime, Stacks, WaitTarget, Words};
 
 pub(in crate::collector) use self::budget::Budget;
-pub(in crate::collector) use self::threads::Waiting;
+pub(in crate::collector) use self::threads::{Threads, Waiting};
 
-/// Reads the stacks of a process, from its directory in /proc and its waiting threads. `target` tells
+/// Reads the stacks of a process, from its directory in /proc and its threads. `target` tells
 /// what one of its descriptors refers to.
 pub(in crate::collector) fn of(
     root: &Path,
-    waiting: Vec<Waiting>,
+    threads: Threads,
     runtime: Runtime,
     budget: &mut Budget,
     target: impl FnMut(u32) -> Option<WaitTarget>,
@@ -44,7 +44,7 @@ pub(in crate::collector) fn of(
         Some(limit) => {
             let start = Instant::now();
             let root = root.to_owned();
-            let read = move || Ok::<_, io::Error>(read(&root, &waiting, runtime, limit));
+            let read = move || Ok::<_, io::Error>(read(&root, &threads, runtime, limit));
             let found = watchdog::with_timeout(read);
             budget.spend(start);
             match found {
@@ -64,7 +64,7 @@ fn unread(why: Words) -> Found {
     }
 }
 
-fn read(root: &Path, waiting: &[Waiting], runtime: Runtime, limit: Limit) -> Result<Found, Words> {
+fn read(root: &Path, threads: &Threads, runtime: Runtime, limit: Limit) -> Result<Found, Words> {
     let refused = "its memory may not be read (needs root, or its user)";
     let mappings = Mappings::read(root).ok_or(refused)?;
     let memory = ProcessMemory::open(root, &mappings).ok_or(refused)?;
@@ -72,7 +72,7 @@ fn read(root: &Path, waiting: &[Waiting], runtime: Runtime, limit: Limit) -> Res
         root,
         mappings: &mappings,
         memory: &memory,
-        waiting,
+        waiting: &threads.waiting,
         limit,
     };
     if runtime == Runtime::Go {
@@ -80,26 +80,35 @@ fn read(root: &Path, waiting: &[Waiting], runtime: Runtime, limit: Limit) -> Res
         return go::stacks(&process).or_else(|why| {
             let mut found = unread(why);
             found.add(native::stacks(&process)?);
+            found.moved = found.moved.saturating_add(threads.others);
             Ok(found)
         });
     }
     let Some(read) = python::stacks(&process, runtime) else {
         let mut found = native::stacks(&process)?;
+        found.moved = found.moved.saturating_add(threads.others);
         if runtime == Runtime::Java {
             found.version = jvm::version(&mappings, &memory);
             jvm::forget_locks(&mut found.stacks);
         }
         return Ok(found);
     };
-    let python::Read { mut found, others } = read.unwrap_or_else(|why| python::Read {
+    let python::Read {
+        mut found,
+        absent,
+        others,
+    } = read.unwrap_or_else(|why| python::Read {
         found: unread(why),
-        others: waiting.to_vec(),
+        absent: 0,
+        others: threads.waiting.clone(),
     });
     // Threads that are not Python's.
     if !others.is_empty() {
         let waiting = &others;
         found.add(native::stacks(&Process { waiting, ..process })?);
     }
+    // A thread of Python that does not wait is among those that run.
+    found.moved = found.moved.saturating_add(absent.max(threads.others));
     Ok(found)
 }
 

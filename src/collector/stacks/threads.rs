@@ -6,6 +6,15 @@ use std::path::{Path, PathBuf};
 use crate::collector::{file, syscalls};
 use crate::model::{Name, Pid, WaitKind, WaitTarget};
 
+/// All threads of a process.
+#[derive(Debug, Clone, Default)]
+pub(in crate::collector) struct Threads {
+    /// In ascending order.
+    pub(in crate::collector) waiting: Vec<Waiting>,
+    /// How many more there are. They run, or it is unknown where they are: they have no stack.
+    pub(in crate::collector) others: u32,
+}
+
 /// A thread that waits.
 #[derive(Debug, Clone)]
 pub(in crate::collector) struct Waiting {

@@ -81,7 +81,7 @@ fn missing(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
     let all = [StackOf::Threads, StackOf::Goroutines, StackOf::Tasks];
     let all: u64 = all.map(|of| shared.total(of)).iter().sum();
     for (count, why) in [
-        (shared.moved, "moved meanwhile"),
+        (shared.moved, "ran or moved meanwhile"),
         (shared.left_out, "would have taken too long"),
     ] {
         if count.saturating_mul(100) >= all.saturating_mul(MISSING_PERCENT).max(1) {

@@ -39,6 +39,8 @@ use crate::model::{Pid, Runtime, StackOf, WaitKind, Words};
 /// What was read of a Python program.
 pub(super) struct Read {
     pub(super) found: Found,
+    /// How many threads of Python do not wait: they run, or ended meanwhile. `found` does not count them.
+    pub(super) absent: u32,
     /// The waiting threads whose stacks are not among it: they are no threads of Python.
     pub(super) others: Vec<Waiting>,
 }
@@ -113,11 +115,10 @@ fn of_threads<M: Memory>(
     let waiting = process.waiting.iter().map(|it| (it.thread, it));
     let mut others: BTreeMap<Pid, &Waiting> = waiting.collect();
     let mut found = Found::default();
-    let mut odd = 0_u32;
+    let (mut absent, mut odd) = (0_u32, 0_u32);
     for (state, number) in running.threads.iter().zip(numbers) {
         let Some(waiting) = number.and_then(|number| others.remove(&number)) else {
-            // It runs, or ended meanwhile.
-            found.moved = found.moved.saturating_add(1);
+            absent = absent.saturating_add(1);
             continue;
         };
         if process.limit.is_reached() {
@@ -152,7 +153,11 @@ fn of_threads<M: Memory>(
         found.unread.push(text.into());
     }
     let others = others.into_values().cloned().collect();
-    Read { found, others }
+    Read {
+        found,
+        absent,
+        others,
+    }
 }
 
 fn stack(waiting: &Waiting) -> Stack {

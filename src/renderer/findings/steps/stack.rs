@@ -1,7 +1,7 @@
 //! The commands that show what a process does, by its runtime.
 
 use crate::classifier::culprit::Culprit;
-use crate::classifier::process::Descriptors;
+use crate::classifier::process::{Descriptors, spinning};
 use crate::classifier::stacks::are_told;
 use crate::model::endpoint::is_wildcard;
 use crate::model::{Cause, Endpoint, Frame, Runtime, Side, StackOf, State, Tool, WaitKind};
@@ -19,7 +19,8 @@ pub(super) fn stack(place: &Place<'_>) -> Vec<Step> {
         Runtime::Java => java(place),
         Runtime::Python | Runtime::Go if is_told => Vec::new(),
         Runtime::Python => {
-            vec![place.host(Tool::PySpy, &format!("dump --pid {}", place.pid))]
+            let dump = place.host(Tool::PySpy, &format!("dump --pid {}", place.pid));
+            vec![of_those_that_ran(place, dump)]
         }
         Runtime::Ruby => {
             vec![place.host(Tool::Rbspy, &format!("snapshot --pid {}", place.pid))]
@@ -56,10 +57,30 @@ fn is_told(place: &Place<'_>) -> bool {
     };
     // A thread that runs has no stack, except if it was met in a call.
     has_frames
+        && ran(place) == 0
         && match place.finding.culprit {
             Some(Culprit::Spinning(thread, _)) => stacks::of_thread(evidence, thread).is_some(),
             _ => true,
         }
+}
+
+/// How many threads, goroutines or tasks have no stack, because they ran while the stacks were read.
+fn ran(place: &Place<'_>) -> u32 {
+    let stacks = place.evidence.and_then(|evidence| evidence.stacks.as_ref());
+    stacks.map_or(0, |stacks| stacks.moved)
+}
+
+/// A step that shows the stacks of those that ran, and why it is needed though others are known.
+fn of_those_that_ran(place: &Place<'_>, step: Step) -> Step {
+    let others_are_told = place.evidence.is_some_and(are_told);
+    match ran(place) {
+        _ if !others_are_told => step,
+        0 => step,
+        1 => step.with("1 ran meanwhile: its stack is missing above"),
+        many => step.with(format!(
+            "{many} ran meanwhile: their stacks are missing above"
+        )),
+    }
 }
 
 /// Whether the connections are probably in use by no thread: they were answered, or it is unknown
@@ -210,13 +231,14 @@ fn native(place: &Place<'_>, is_told: bool) -> Vec<Step> {
     let idles = waits.is_some_and(|waits| {
         !waits.is_empty() && waits.iter().all(|wait| wait.kind == WaitKind::Events)
     });
-    let spins = matches!(place.finding.culprit, Some(Culprit::Spinning(..)));
+    let spins = matches!(place.finding.culprit, Some(Culprit::Spinning(..)))
+        || place.evidence.and_then(spinning).is_some();
     let mut steps = Vec::new();
     if is_told && !idles {
         // Nothing is left to ask.
     } else if !idles || spins {
         let all = format!("-p {} -batch -ex 'thread apply all bt'", place.pid);
-        steps.push(place.host(Tool::Gdb, &all));
+        steps.push(of_those_that_ran(place, place.host(Tool::Gdb, &all)));
     } else if is_forgotten(place) && place.finding.culprit.is_none() {
         let calls = "read,readv,recvfrom,recvmsg,shutdown,close";
         let watch = format!("10 strace -f -p {} -e trace={calls}", place.pid);
