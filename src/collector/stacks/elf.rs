@@ -5,6 +5,7 @@ use std::io::{Read, Seek};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use object::elf::{self, FileHeader64, SectionHeader64, Sym64};
 use object::endian::LittleEndian;
@@ -24,6 +25,11 @@ const PART_MAX: u64 = 96 << 20;
 const HEAD: usize = 4096;
 /// Pages are at least this large.
 const PAGE: u64 = 4096;
+
+/// Why a file is not read that is no longer what the process began to run.
+pub(super) const CHANGED: &str = "was changed after the program had started";
+/// How much later a file must have been changed: the times of processes and files differ a little.
+const TOLERANCE: Duration = Duration::from_secs(1);
 
 /// Anything that an ELF file can be read from.
 trait Source: Read + Seek {}
@@ -84,7 +90,14 @@ impl Elf {
             }
             found = Err("has been replaced".into());
         }
-        Elf::of_source(Box::new(found?), |elf| elf.bias_of(mapping))
+        let file = found?;
+        if mappings
+            .started
+            .is_some_and(|started| is_changed_since(&file, root, started))
+        {
+            return Err(CHANGED.into());
+        }
+        Elf::of_source(Box::new(file), |elf| elf.bias_of(mapping))
             .ok_or_else(|| "is no ELF file that can be read".into())
     }
 
@@ -270,6 +283,28 @@ fn is_mapped(file: &Opened, mapping: &Mapping, head: Option<&[u8]>) -> bool {
     }
 }
 
+/// Whether the content of a file may have been changed after the process started (inode(7)). Its pages are
+/// shared with the process, so that they do not show it.
+///
+/// A copy may keep the time of modification of its source, so the time of the last status change counts,
+/// too. But another name that is removed or added also sets that; and the content of the executable cannot
+/// change, but it may be moved aside.
+fn is_changed_since(file: &Opened, root: &Path, started: SystemTime) -> bool {
+    let Ok(found) = file.metadata() else {
+        return false;
+    };
+    let limit = started.checked_add(TOLERANCE);
+    let limit = limit.and_then(|limit| limit.duration_since(UNIX_EPOCH).ok());
+    let Some(limit) = limit.and_then(|limit| i64::try_from(limit.as_secs()).ok()) else {
+        return false;
+    };
+    let is_executable = || {
+        file::metadata(&root.join("exe"))
+            .is_ok_and(|exe| (exe.dev(), exe.ino()) == (found.dev(), found.ino()))
+    };
+    found.mtime() > limit || (found.ctime() > limit && found.nlink() == 1 && !is_executable())
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::memory::ProcessMemory;
@@ -310,6 +345,47 @@ mod tests {
         std::fs::write(dir.path().join("root/bin of this test/sh"), b"\x7fELF").unwrap();
         let error = Elf::open(dir.path(), &mappings, &code, &memory).err();
         assert_eq!(error.unwrap().raw(), "has been replaced");
+    }
+
+    #[test]
+    fn a_file_that_was_changed_after_the_start_is_not_read() {
+        let root = Path::new("/proc/self");
+        let (mapped, code) = ours();
+        let memory = ProcessMemory::open(root, &mapped).unwrap();
+        let mut mappings = mapped.clone();
+        let of_file = file::metadata(Path::new("/proc/self/exe")).unwrap();
+        let modified = of_file.modified().unwrap();
+        assert!(mappings.started.unwrap() <= SystemTime::now());
+        // As if this program had been built while it ran.
+        mappings.started = modified.checked_sub(TOLERANCE * 3);
+        let error = Elf::open(root, &mappings, &code, &memory).err();
+        assert_eq!(error.unwrap().raw(), CHANGED);
+        mappings.started = modified.checked_add(TOLERANCE * 3);
+        assert!(Elf::open(root, &mappings, &code, &memory).is_ok());
+    }
+
+    #[test]
+    fn a_copy_that_keeps_its_time_and_a_file_without_a_name_are_told_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lib.so");
+        std::fs::write(&path, b"new").unwrap();
+        let old = SystemTime::now() - Duration::from_secs(1000);
+        let started = SystemTime::now() - Duration::from_secs(100);
+        std::fs::File::options()
+            .write(true)
+            .open(&path)
+            .and_then(|file| file.set_modified(old))
+            .unwrap();
+        let file = file::open(&path).unwrap();
+        let is_changed = || is_changed_since(&file, dir.path(), started);
+        assert!(is_changed());
+        // It is the executable, perhaps moved aside.
+        std::os::unix::fs::symlink(&path, dir.path().join("exe")).unwrap();
+        assert!(!is_changed());
+        std::fs::remove_file(dir.path().join("exe")).unwrap();
+        // A package took its place.
+        std::fs::remove_file(&path).unwrap();
+        assert!(!is_changed());
     }
 
     #[test]

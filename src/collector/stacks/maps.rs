@@ -2,11 +2,14 @@
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use procfs::FromBufRead;
-use procfs::process::{MMPermissions, MMapPath, MemoryMap, MemoryMaps};
+use procfs::process::{MMPermissions, MMapPath, MemoryMap, MemoryMaps, Stat};
+use rustix::fs::CWD;
 
 use crate::collector::file;
+use crate::collector::procfs::TICK_MS;
 use crate::model::Name;
 use crate::panics;
 
@@ -45,30 +48,36 @@ impl Mapping {
 
 /// The mappings of a process, in the order of their addresses.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Mappings(Vec<Mapping>);
+pub(super) struct Mappings {
+    all: Vec<Mapping>,
+    /// When the process started. A file that was changed later may not be what was mapped.
+    pub(super) started: Option<SystemTime>,
+}
 
 impl Mappings {
     /// Reads them from the directory of a process. `None` if that is not permitted.
     pub(super) fn read(root: &Path) -> Option<Mappings> {
-        Mappings::parse(&file::read(&root.join("maps"), TEXT_MAX).ok()?)
+        let mut mappings = Mappings::parse(&file::read(&root.join("maps"), TEXT_MAX).ok()?)?;
+        mappings.started = started(root);
+        Some(mappings)
     }
 
     pub(super) fn parse(text: &[u8]) -> Option<Mappings> {
         let maps = panics::caught(|| MemoryMaps::from_buf_read(text))?.ok()?;
-        let mut mappings: Vec<Mapping> = maps.into_iter().map(mapping).collect();
-        mappings.sort_by_key(|mapping| mapping.start);
-        Some(Mappings(mappings))
+        let mut all: Vec<Mapping> = maps.into_iter().map(mapping).collect();
+        all.sort_by_key(|mapping| mapping.start);
+        Some(Mappings { all, started: None })
     }
 
     /// The mapping that contains an address.
     pub(super) fn find(&self, address: u64) -> Option<&Mapping> {
-        let after = self.0.partition_point(|mapping| mapping.start <= address);
-        let found = self.0.get(after.checked_sub(1)?)?;
+        let after = self.all.partition_point(|mapping| mapping.start <= address);
+        let found = self.all.get(after.checked_sub(1)?)?;
         (address < found.end).then_some(found)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Mapping> {
-        self.0.iter()
+        self.all.iter()
     }
 
     /// The mappings of the file of this one.
@@ -76,8 +85,17 @@ impl Mappings {
         let of_it = |other: &&Mapping| {
             (other.device, other.inode, &other.path) == (one.device, one.inode, &one.path)
         };
-        self.0.iter().filter(of_it)
+        self.all.iter().filter(of_it)
     }
+}
+
+/// When a process started, by the clock of the host: `starttime` in proc_pid_stat(5) counts from the boot.
+fn started(root: &Path) -> Option<SystemTime> {
+    let stat: Stat = file::parsed_at(CWD, &root.join("stat"))?;
+    let uptime = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let uptime = Duration::try_from(uptime).ok()?;
+    let start = Duration::from_millis(stat.starttime.checked_mul(TICK_MS)?);
+    SystemTime::now().checked_sub(uptime.checked_sub(start)?)
 }
 
 fn mapping(map: MemoryMap) -> Mapping {

@@ -107,6 +107,7 @@ fn frames(
     let mut frames = BTreeMap::new();
     let mut by_module: BTreeMap<*const Module, (Rc<Module>, Vec<u64>)> = BTreeMap::new();
     let (root, mut named) = (code.root, None);
+    let mut reported = BTreeSet::new();
     for place in places {
         match code.module(*place) {
             Some(module) if module.bias.is_some() => {
@@ -114,9 +115,16 @@ fn frames(
                 of_it.or_insert_with(|| (module, Vec::new())).1.push(*place);
             }
             // Code of no ELF file was made at run time. The runtime may write down its names.
-            _ => {
+            module => {
                 let map = named.get_or_insert_with(|| PerfMap::read(root));
                 let frame = map.as_ref().and_then(|map| map.frame(*place));
+                if let (None, Some(module)) = (&frame, module)
+                    && module.is_file()
+                    && reported.insert(module.path.clone())
+                    && let Err(why) = module.file(code.root, code.mappings, &code.memory)
+                {
+                    unread.extend(unknown(&module, &why));
+                }
                 frames.insert(*place, frame.unwrap_or_default());
             }
         }
@@ -134,11 +142,7 @@ fn frames(
             _ if limit.is_reached() => BTreeMap::new(),
             Ok(elf) => functions(code.root, elf, &offsets, limit),
             Err(why) => {
-                if let Some(path) = &module.path {
-                    unread.push(
-                        format!("the functions of {path} are unknown: the file {why}").into(),
-                    );
-                }
+                unread.extend(unknown(&module, &why));
                 BTreeMap::new()
             }
         };
@@ -157,6 +161,12 @@ fn frames(
         unread.push("some functions are unknown: the time for one process was used up".into());
     }
     frames
+}
+
+/// Why the functions of a module have no names, in words.
+fn unknown(module: &Module, why: &Words) -> Option<Words> {
+    let path = module.path.as_ref()?;
+    Some(format!("the functions of {path} are unknown: the file {why}").into())
 }
 
 /// The functions of a file, or of the separate file with what was stripped from it.

@@ -10,7 +10,7 @@ use object::endian::LittleEndian as Little;
 use object::read::elf::{FileHeader, ProgramHeader};
 
 use crate::collector::stacks::budget::Limit;
-use crate::collector::stacks::elf::Elf;
+use crate::collector::stacks::elf::{CHANGED, Elf};
 use crate::collector::stacks::maps::{Mapping, Mappings};
 use crate::collector::stacks::memory::Memory;
 use crate::model::{Name, Words};
@@ -64,6 +64,10 @@ impl Module {
         };
         if let Some((bias, header)) = headers(mappings, mapping, memory) {
             module.bias = Some(bias);
+            // A table of other code would lead to functions that were never called.
+            if module.is_changed(root, mappings, memory) {
+                return module;
+            }
             module.table = match header {
                 Some(header) => indexed(memory, header),
                 // Static programs often have no index.
@@ -74,6 +78,17 @@ impl Module {
             };
         }
         module
+    }
+
+    /// Whether its file is no longer what the process began to run.
+    fn is_changed(&self, root: &Path, mappings: &Mappings, memory: &impl Memory) -> bool {
+        self.is_file() && (self.file(root, mappings, memory)).is_err_and(|why| why.raw() == CHANGED)
+    }
+
+    /// Whether it should be a file on disk.
+    pub(super) fn is_file(&self) -> bool {
+        let path = self.path.as_ref().map_or(&b""[..], Name::bytes);
+        path.starts_with(b"/") && !path.starts_with(b"/memfd:") && !path.starts_with(b"/dev/")
     }
 
     /// The file of the module.
