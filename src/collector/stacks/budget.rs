@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 const SLOWNESS: u64 = if cfg!(debug_assertions) { 15 } else { 1 };
 /// The most time for one process.
 const PROCESS_MAX: Duration = Duration::from_millis(100 * SLOWNESS);
+/// The most time to look up what descriptors of a process refer to. Reading its stacks may have used up its own.
+const LOOKUPS_MAX: Duration = Duration::from_millis(20 * SLOWNESS);
 /// The most time for all processes of a run.
 const RUN_MAX: Duration = Duration::from_millis(300 * SLOWNESS);
 
@@ -41,6 +43,11 @@ impl Limit {
     #[cfg(any(test, fuzzing))]
     pub fn none() -> Limit {
         Limit(Instant::now() + Duration::from_secs(3600))
+    }
+
+    /// The time limit for looking up descriptors, from now on.
+    pub(super) fn of_lookups() -> Limit {
+        Limit(Instant::now() + LOOKUPS_MAX)
     }
 
     #[cfg(test)]

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
+use super::budget::Limit;
 use crate::collector::thread_names::most_frequent;
 use crate::model::{Frame, Name, StackGroup, StackOf, StackTarget, Stacks, WaitTarget, Words};
 
@@ -12,6 +15,9 @@ const GROUPS_MAX: usize = 32;
 const IDS_MAX: usize = 16;
 /// The most remote ends that are kept of a group.
 const TARGETS_MAX: usize = 8;
+
+/// The most descriptors that are looked up.
+const DESCRIPTORS_MAX: usize = 2_000;
 
 /// The stack of one thread, goroutine or task.
 #[derive(Debug, Clone, Default)]
@@ -66,11 +72,45 @@ impl Found {
     }
 }
 
+/// What the descriptors of a process refer to, each looked up once.
+struct Targets<L> {
+    lookup: L,
+    known: FxHashMap<u32, Option<WaitTarget>>,
+    until: Limit,
+    /// Some were not looked up.
+    is_cut: bool,
+}
+
+impl<L: FnMut(u32) -> Option<WaitTarget>> Targets<L> {
+    fn of(&mut self, fd: u32) -> Option<WaitTarget> {
+        if let Some(known) = self.known.get(&fd) {
+            return known.clone();
+        }
+        if self.known.len() >= DESCRIPTORS_MAX || self.until.is_reached() {
+            self.is_cut = true;
+            return None;
+        }
+        let target = (self.lookup)(fd);
+        self.known.insert(fd, target.clone());
+        target
+    }
+}
+
 /// What is equal in a group.
 type Key = (StackOf, Option<Name>, Option<u64>, Arc<[Frame]>, bool);
 
-/// Puts equal stacks together. `target` tells what a descriptor refers to.
-pub(super) fn grouped(found: Found, mut target: impl FnMut(u32) -> Option<WaitTarget>) -> Stacks {
+/// Puts equal stacks together. `target` tells what a descriptor refers to; it is asked until the limit.
+pub(super) fn grouped(
+    found: Found,
+    until: Limit,
+    target: impl FnMut(u32) -> Option<WaitTarget>,
+) -> Stacks {
+    let mut targets = Targets {
+        lookup: target,
+        known: FxHashMap::default(),
+        until,
+        is_cut: false,
+    };
     let mut by_key: BTreeMap<Key, Vec<Stack>> = BTreeMap::new();
     for stack in found.stacks {
         let key = (
@@ -86,15 +126,20 @@ pub(super) fn grouped(found: Found, mut target: impl FnMut(u32) -> Option<WaitTa
     groups.sort_by_key(|(_, stacks)| std::cmp::Reverse(stacks.len()));
     let beyond = groups.split_off(groups.len().min(GROUPS_MAX));
     let beyond: usize = beyond.iter().map(|(_, stacks)| stacks.len()).sum();
-    let groups = groups.into_iter();
+    let groups = groups
+        .into_iter()
+        .map(|(key, stacks)| group(key, &stacks, &mut |fd| targets.of(fd)))
+        .collect();
+    let mut unread = found.unread;
+    if targets.is_cut {
+        unread.push("what some of its descriptors refer to is unknown: they were too many to look up in time".into());
+    }
     Stacks {
-        groups: groups
-            .map(|(key, stacks)| group(key, &stacks, &mut target))
-            .collect(),
+        groups,
         moved: found.moved,
         left_out: found.left_out.saturating_add(count(beyond)),
         version: found.version,
-        unread: found.unread,
+        unread,
     }
 }
 
@@ -179,7 +224,7 @@ mod tests {
         };
         let file =
             |fd: u32| (fd != 9).then(|| WaitTarget::File(Name::new(fd.to_string().into_bytes())));
-        let stacks = grouped(found, file);
+        let stacks = grouped(found, Limit::none(), file);
         let [a, b] = &stacks.groups[..] else {
             panic!("{stacks:?}");
         };
@@ -200,7 +245,28 @@ mod tests {
             left_out: 5,
             ..Found::default()
         };
-        let stacks = grouped(found, |_| None);
+        let stacks = grouped(found, Limit::none(), |_| None);
         assert_eq!((stacks.groups.len(), stacks.left_out), (32, 73));
+    }
+
+    #[test]
+    fn each_descriptor_is_looked_up_once_and_not_all_of_too_many() {
+        let looked_up = |fds: u32, until| {
+            let stacks = (0..6000).map(|n| stack(n, "a", n as u32 % fds)).collect();
+            let found = Found {
+                stacks,
+                ..Found::default()
+            };
+            let mut asked = 0;
+            let stacks = grouped(found, until, |_| {
+                asked += 1;
+                Some(WaitTarget::File(Name::new(*b"file")))
+            });
+            let known = stacks.groups[0].targets.first().map_or(0, |it| it.count);
+            (asked, known, stacks.unread.len())
+        };
+        assert_eq!(looked_up(10, Limit::none()), (10, 6000, 0));
+        assert_eq!(looked_up(3000, Limit::none()), (2000, 4000, 1));
+        assert_eq!(looked_up(10, Limit::reached()), (0, 0, 1));
     }
 }

@@ -39,14 +39,13 @@ pub(in crate::collector) fn of(
     budget: &mut Budget,
     target: impl FnMut(u32) -> Option<WaitTarget>,
 ) -> Stacks {
+    let start = Instant::now();
     let found = match budget.of_a_process() {
         None => unread("its stacks were not read: the time for all processes was used up".into()),
         Some(limit) => {
-            let start = Instant::now();
             let root = root.to_owned();
             let read = move || Ok::<_, io::Error>(read(&root, &threads, runtime, limit));
             let found = watchdog::with_timeout(read);
-            budget.spend(start);
             match found {
                 Ok(Ok(found)) => found,
                 Ok(Err(why)) => unread(why),
@@ -54,7 +53,9 @@ pub(in crate::collector) fn of(
             }
         }
     };
-    grouped(found, target)
+    let stacks = grouped(found, Limit::of_lookups(), target);
+    budget.spend(start);
+    stacks
 }
 
 fn unread(why: Words) -> Found {
