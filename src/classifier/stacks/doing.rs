@@ -106,9 +106,8 @@ impl Doing {
             Some(LockKind::Lock | LockKind::Either) if folded.says() => return Doing::Locked,
             _ => {}
         }
-        let state = group.state.as_ref().map_or(b"".as_slice(), Name::bytes);
-        let is_loop = state.starts_with(b"epoll_") || state == b"io_uring_enter";
-        let is_poll = state.starts_with(b"poll") || state == b"ppoll" || contains(state, b"select");
+        let state = state_of(group);
+        let (is_loop, is_poll) = (is_loop(state), is_poll(state));
         let accepts = state.starts_with(b"accept");
         match group.of {
             StackOf::Threads if is_loop || accepts => Doing::Idles,
@@ -118,6 +117,24 @@ impl Doing {
             _ => Doing::Works,
         }
     }
+}
+
+/// Whether it waits for one of several descriptors.
+pub(super) fn waits_for_events(group: &StackGroup) -> bool {
+    let state = state_of(group);
+    is_loop(state) || is_poll(state)
+}
+
+fn state_of(group: &StackGroup) -> &[u8] {
+    group.state.as_ref().map_or(b"".as_slice(), Name::bytes)
+}
+
+fn is_loop(state: &[u8]) -> bool {
+    state.starts_with(b"epoll_") || state == b"io_uring_enter"
+}
+
+fn is_poll(state: &[u8]) -> bool {
+    state.starts_with(b"poll") || state == b"ppoll" || contains(state, b"select")
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {

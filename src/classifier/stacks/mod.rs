@@ -29,7 +29,8 @@ pub struct SharedStacks {
     pub left_out: u64,
     /// What could not be read, and of which process.
     pub unread: Vec<(Pid, Words)>,
-    /// Every stack was read to its first function, and each waits for a connection or for events.
+    /// Every stack was read to its first function, and each waits for a connection. In an event loop this
+    /// stays `false`: no stack shows what its handlers await.
     pub nobody_works: bool,
     totals: BTreeMap<StackOf, u64>,
 }
@@ -93,6 +94,7 @@ impl SharedStacks {
                 let waiters = waiters(stacks, group.lock);
                 let stack = SharedStack::of(group, waiters, evidence, targets);
                 all_idle &= matches!(stack.doing, Doing::Idles | Doing::Apart);
+                all_idle &= !is_loop(group) || is_of_goroutines(stacks);
                 let key = match (stack.doing, group.lock) {
                     (Doing::Locked, Some(lock)) => Key::Lock(evidence.pid, lock),
                     (doing, _) => {
@@ -116,7 +118,9 @@ impl SharedStacks {
             .stacks
             .iter()
             .any(|stack| stack.doing == Doing::Idles);
-        shared.nobody_works = all_idle && some_idle;
+        // Whoever asked a service and has no answer may be a handler.
+        let awaits = set.requests.iter().any(|requests| requests.unanswered > 0);
+        shared.nobody_works = all_idle && some_idle && !awaits;
         shared
     }
 
@@ -251,15 +255,31 @@ fn is_whole(evidence: &Evidence, stacks: &Stacks) -> bool {
         .filter(|group| group.of == StackOf::Threads)
         .map(|group| u64::from(group.count))
         .sum();
-    let has_goroutines = groups.clone().any(|group| group.of == StackOf::Goroutines);
+    let has_goroutines = is_of_goroutines(stacks);
+    // Handlers of the others need no thread and no stack of their own.
+    let has_visible = matches!(
+        evidence.runtime,
+        Runtime::Native | Runtime::Nginx | Runtime::Go | Runtime::Python
+    );
     let all = evidence.threads.map(|threads| u64::from(threads.total));
-    stacks.moved == 0
+    has_visible
+        && stacks.moved == 0
         && stacks.left_out == 0
         && stacks.unread.is_empty()
         && evidence.threads.is_some_and(|threads| threads.running == 0)
         && spinning(evidence).is_none()
         && (has_goroutines || all == Some(threads))
         && (groups.clone()).all(|group| group.complete && group.frames.iter().all(is_known))
+}
+
+fn is_of_goroutines(stacks: &Stacks) -> bool {
+    let mut groups = stacks.groups.iter();
+    groups.any(|group| group.of == StackOf::Goroutines)
+}
+
+/// Whether threads wait for events, such as of an event loop: its handlers have no stacks.
+fn is_loop(group: &StackGroup) -> bool {
+    group.of == StackOf::Threads && doing::waits_for_events(group)
 }
 
 fn has_name(frame: &Frame) -> bool {

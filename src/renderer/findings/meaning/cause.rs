@@ -113,7 +113,9 @@ pub(super) fn never_closed(finding: &Finding) -> &'static str {
         return "The peers closed one direction only and wait: consistent with answers that are \
                 still being worked on, or with a leak.";
     }
-    if finding.workers.are_all_idle() || finding.stacks.nobody_works {
+    let is_awaited = set.requests.iter().any(|requests| requests.unanswered > 0);
+    let all_idle = finding.workers.are_all_idle() && !is_awaited && !is_of(finding, Runtime::Node);
+    if all_idle || finding.stacks.nobody_works {
         return "End-of-file was read, close() was never called, and no thread works on these sockets: \
              consistent with a leak, such as an error path that does not close.";
     }
