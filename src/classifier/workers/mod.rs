@@ -37,8 +37,9 @@ pub struct Workers {
 /// A wait that threads of one or several processes share.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SharedWait {
-    /// The system call of most of these threads.
+    /// The system call of some of these threads, and whether it is that of all.
     pub call: Name,
+    pub is_one_call: bool,
     pub kind: WaitKind,
     pub on: WaitsFor,
     /// The number of processes and of threads.

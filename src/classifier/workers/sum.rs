@@ -84,6 +84,7 @@ impl Workers {
                 let key = (on, wait.kind, call);
                 let common = waits.entry(key.clone()).or_insert_with(|| SharedWait {
                     call: wait.call.clone(),
+                    is_one_call: true,
                     kind: wait.kind,
                     on: key.0.clone(),
                     workers: 0,
@@ -91,6 +92,7 @@ impl Workers {
                     pid: evidence.pid,
                     thread_names: Vec::new(),
                 });
+                common.is_one_call &= common.call == wait.call;
                 common.workers += u64::from(seen.insert(key));
                 common.threads += u64::from(wait.threads);
                 join(&mut common.thread_names, &wait.thread_names);

@@ -204,14 +204,18 @@ impl Waits<'_> {
             common.pid,
             &common.thread_names,
         );
-        let call = &common.call;
+        // All ways of waiting for a service are one wait.
+        let (call, on) = match common.is_one_call {
+            true => (format!(" in {}", common.call), "on"),
+            false => (String::new(), "for"),
+        };
         let on = match &common.on {
             WaitsFor::Service(remote) => {
-                format!(" on {remote}{}", requests::since(self.finding, *remote))
+                format!(" {on} {remote}{}", requests::since(self.finding, *remote))
             }
             WaitsFor::File(file) => format!(" on {file}"),
             WaitsFor::Listener(local) => format!(" on the listener {local}: nothing to do"),
-            WaitsFor::Clients => " on clients".to_owned(),
+            WaitsFor::Clients => format!(" {on} clients"),
             WaitsFor::Nothing => match common.kind {
                 WaitKind::Lock if self.parks => ": a lock, or nothing to do".to_owned(),
                 WaitKind::Lock => ": a lock or a condition".to_owned(),
@@ -220,7 +224,7 @@ impl Waits<'_> {
                 _ => String::new(),
             },
         };
-        format!("{who} in {call}{on}")
+        format!("{who}{call}{on}")
     }
 
     fn contended_lock(&self, contended_lock: &ContendedLock) -> String {
