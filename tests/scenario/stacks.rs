@@ -59,7 +59,13 @@ fn group(line: &str) -> Result<StackGroup, String> {
                 group.waited_ms = Some((syntax::duration(least)?, syntax::duration(most)?));
             }
             "on" => {
-                let target = match value()? {
+                let first = value()?;
+                // `on 4x 10.0.0.5:3306`, if not all of them.
+                let (count, first) = match first.strip_suffix('x').map(str::parse) {
+                    Some(Ok(some)) => (some, value()?),
+                    _ => (count, first),
+                };
+                let target = match first {
                     "listener" => WaitTarget::Listener(syntax::endpoint(value()?)?),
                     "file" => WaitTarget::File(value()?.into()),
                     end => WaitTarget::Remote(syntax::endpoint(end)?),

@@ -96,7 +96,7 @@ fn missing(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
 
 /// `31 of 32 threads: recv ← mysql_read ← query_db (worker-*) → 10.0.0.5:3306`.
 fn line(finding: &Finding, stack: &SharedStack) -> String {
-    let who = who(finding, stack);
+    let who = who(finding, stack, stack.count);
     let how = match (stack.doing, stack.lock) {
         (Doing::Locked, Some(LockKind::Lock)) if stack.of == StackOf::Threads => " on one lock",
         (Doing::Locked, _) if stack.of == StackOf::Threads => " on one lock or condition",
@@ -114,18 +114,18 @@ fn line(finding: &Finding, stack: &SharedStack) -> String {
 }
 
 /// `31 of 32 threads`, `7 of 8 workers`.
-fn who(finding: &Finding, stack: &SharedStack) -> String {
+fn who(finding: &Finding, stack: &SharedStack, count: u64) -> String {
     let shared = &finding.stacks;
     let total = shared.total(stack.of).max(stack.count);
     let noun = noun(stack.of);
     if stack.of == StackOf::Threads && shared.processes > 1 && total == shared.processes {
-        return format!("{} of {total} processes", stack.count);
+        return format!("{count} of {total} processes");
     }
     let of = match shared.processes {
         0 | 1 => String::new(),
         processes => format!(" of {processes} processes"),
     };
-    let (count, s) = (units::count(stack.count), plural(total));
+    let (count, s) = (units::count(count), plural(total));
     format!("{count} of {} {noun}{s}{of}", units::count(total))
 }
 
@@ -204,20 +204,31 @@ fn thread_names(thread_names: &[NamedThreads], all: &[NamedThreads]) -> String {
     }
 }
 
-/// ` → 10.0.0.5:3306`.
+/// ` → 10.0.0.5:3306`; with counts, if not all wait for it: ` → 4 × 10.0.0.5:3306, 2 × 10.0.0.6:3306`.
 fn targets(stack: &SharedStack) -> String {
-    let named = |(on, _): &(WaitsFor, u64)| match on {
-        WaitsFor::Service(remote) => Some(remote.to_string()),
-        WaitsFor::File(file) => Some(file.to_string()),
-        WaitsFor::Listener(_) | WaitsFor::Clients | WaitsFor::Nothing => None,
-    };
-    let all: Vec<String> = stack.targets.iter().filter_map(named).collect();
+    let all = named_targets(stack);
+    let is_all = matches!(all.as_slice(), [(_, count)] if *count == stack.count);
+    let shown: Vec<String> = (all.iter().take(NAMES))
+        .map(|(name, count)| match is_all {
+            true => name.clone(),
+            false => format!("{} × {name}", units::count(*count)),
+        })
+        .collect();
     let more = if all.len() > NAMES { ", …" } else { "" };
-    let shown = all.get(..NAMES).unwrap_or(&all).join(", ");
     match shown.is_empty() {
         true => String::new(),
-        false => format!(" → {shown}{more}"),
+        false => format!(" → {}{more}", shown.join(", ")),
     }
+}
+
+/// The services and files that are waited for, each with how many wait for it.
+fn named_targets(stack: &SharedStack) -> Vec<(String, u64)> {
+    let named = |(on, count): &(WaitsFor, u64)| match on {
+        WaitsFor::Service(remote) => Some((remote.to_string(), *count)),
+        WaitsFor::File(file) => Some((file.to_string(), *count)),
+        WaitsFor::Listener(_) | WaitsFor::Clients | WaitsFor::Nothing => None,
+    };
+    stack.targets.iter().filter_map(named).collect()
 }
 
 /// Where the work waits, in a sentence: `31 of 32 threads are in query_db, and wait for 10.0.0.5:3306.`
@@ -225,26 +236,47 @@ pub(super) fn sentence(finding: &Finding) -> Option<String> {
     let stack = finding.stacks.main()?;
     let (part, frame) = stack.folded.own()?;
     let own = function(*part, frame, stack.of);
-    let who = who(finding, stack);
-    let are = if stack.count == 1 { "is" } else { "are" };
-    let and_waits = |on: &str| {
-        let wait = if stack.count == 1 { "waits" } else { "wait" };
-        format!(", and {wait} for {on}")
-    };
-    let on = match (stack.doing, stack.targets.first()) {
-        (Doing::Awaits, Some((WaitsFor::Service(remote), _)))
-            if finding.culprit == Some(Culprit::Backend(*remote)) =>
-        {
-            let wait = if stack.count == 1 { "waits" } else { "wait" };
-            return Some(format!("{who} {wait} for it in {own}."));
+    let wait = |count: u64| if count == 1 { "waits" } else { "wait" };
+    if let (Doing::Awaits, Some(Culprit::Backend(remote))) = (stack.doing, finding.culprit) {
+        let mut targets = stack.targets.iter();
+        let of_it = targets.find(|(on, _)| *on == WaitsFor::Service(remote));
+        if let Some(count) = of_it.map(|(_, count)| (*count).min(stack.count)) {
+            let who = who(finding, stack, count);
+            return Some(format!("{who} {} for it in {own}.", wait(count)));
         }
-        (Doing::Awaits, Some((WaitsFor::Service(remote), _))) => and_waits(&remote.to_string()),
-        (Doing::Awaits, Some((WaitsFor::File(file), _))) => and_waits(&file.to_string()),
-        (Doing::Locked, _) if stack.lock == Some(LockKind::Lock) => and_waits("a lock"),
-        (Doing::Locked, _) => and_waits("a lock or a condition"),
+    }
+    let who = who(finding, stack, stack.count);
+    let are = if stack.count == 1 { "is" } else { "are" };
+    let and_waits = |on: &str| format!(", and {} for {on}", wait(stack.count));
+    let on = match stack.doing {
+        Doing::Awaits => and_waits(&each_target(stack)),
+        Doing::Locked if stack.lock == Some(LockKind::Lock) => and_waits("a lock"),
+        Doing::Locked => and_waits("a lock or a condition"),
         _ => String::new(),
     };
     Some(format!("{who} {are} in {own}{on}."))
+}
+
+/// `10.0.0.5:3306`; if not all wait for it, `10.0.0.5:3306 (4) and 10.0.0.6:3306 (2)`.
+fn each_target(stack: &SharedStack) -> String {
+    let all = named_targets(stack);
+    match all.as_slice() {
+        [(name, count)] if *count == stack.count => name.clone(),
+        several => {
+            let counted = several.iter().take(NAMES);
+            let mut each: Vec<String> = counted
+                .map(|(name, count)| format!("{name} ({})", units::count(*count)))
+                .collect();
+            if several.len() > NAMES {
+                each.push("others".to_owned());
+            }
+            let last = each.pop().unwrap_or_default();
+            match each.is_empty() {
+                true => last,
+                false => format!("{} and {last}", each.join(", ")),
+            }
+        }
+    }
 }
 
 /// The functions of one thread: `flush_cache ← cleaner`.
