@@ -12,7 +12,8 @@ use super::process::{HaltReason, rests, throttled};
 use super::service::{ServedAt, ServiceEnd};
 use super::socket_set::SocketSet;
 use super::spin::Spin;
-use super::workers::{SharedWait, Workers};
+use super::stacks::SharedStacks;
+use super::workers::Workers;
 use crate::model::{Cause, Endpoint, Evidence, Pid, Wait, WaitKind};
 
 /// What happens to a single process counts only if it is among this many with the most sockets.
@@ -56,6 +57,7 @@ impl Culprit {
         set: &SocketSet,
         evidence: &[Evidence],
         workers: &Workers,
+        stacks: &SharedStacks,
     ) -> Option<Culprit> {
         if matches!(set.cause, Cause::Transient | Cause::DeadDescriptors) {
             return None;
@@ -82,7 +84,7 @@ impl Culprit {
         }
         // A pool is idle whatever its owner waits for.
         let is_at_rest = set.cause == Cause::StalePool;
-        if let Some(remote) = backend(set, evidence, workers).filter(|_| !is_at_rest) {
+        if let Some(remote) = backend(set, evidence, workers, stacks).filter(|_| !is_at_rest) {
             return Some(Culprit::Backend(remote));
         }
         if let Some(waiting) = workers.locked_out().filter(|_| !is_at_rest) {
@@ -171,7 +173,12 @@ impl Culprit {
 
 /// The remote end that owes an answer: to the other legs of a proxy, to the working threads, or to
 /// requests that were sent for the peers who hung up.
-fn backend(set: &SocketSet, evidence: &[Evidence], workers: &Workers) -> Option<Endpoint> {
+fn backend(
+    set: &SocketSet,
+    evidence: &[Evidence],
+    workers: &Workers,
+    stacks: &SharedStacks,
+) -> Option<Endpoint> {
     let of_legs = match set.all_pair() {
         Some((LegState::Unanswered, ServiceEnd::One(service))) => match service.at {
             ServedAt::Remote(remote) => Some(remote),
@@ -179,16 +186,16 @@ fn backend(set: &SocketSet, evidence: &[Evidence], workers: &Workers) -> Option<
         },
         _ => None,
     };
+    let is_of_before = |remote| {
+        let mut requests = set.requests.iter();
+        requests.any(|of| of.remote == remote && of.is_from_before)
+    };
     let of_threads = || {
         let backend = workers.backend();
-        let is_of_before = |remote| {
-            let mut requests = set.requests.iter();
-            requests.any(|of| of.remote == remote && of.is_from_before)
-        };
         let backend = backend.filter(|(remote, common)| {
             let is_of_before = is_of_before(*remote);
             match set.cause {
-                Cause::NeverClosed => may_hold(set, workers, common) && !is_of_before,
+                Cause::NeverClosed => may_hold(set, workers, common.threads) && !is_of_before,
                 // If no other thread works, none is left to serve.
                 _ => !is_of_before || workers.others(common) < OTHERS_LEAST,
             }
@@ -196,6 +203,12 @@ fn backend(set: &SocketSet, evidence: &[Evidence], workers: &Workers) -> Option<
         backend.map(|(remote, _)| remote)
     };
     let of_requests = || set.awaited(evidence).next().map(|requests| requests.remote);
+    // Threads of an event loop, and those of Go, do not show what the work waits for.
+    let of_stacks = || {
+        let (remote, count) = stacks.backend()?;
+        let holds = set.cause != Cause::NeverClosed || may_hold(set, workers, count);
+        (holds && !is_of_before(remote)).then_some(remote)
+    };
     // One fetch for all who ask for the same thing, as in a cache.
     let of_first = || {
         let mut requests = set.requests.iter();
@@ -205,14 +218,15 @@ fn backend(set: &SocketSet, evidence: &[Evidence], workers: &Workers) -> Option<
     of_legs
         .or_else(of_threads)
         .or_else(of_requests)
+        .or_else(of_stacks)
         .or_else(of_first)
 }
 
-/// Whether threads that wait for a service may be the ones that serve the sockets of a set. Once
-/// end-of-file was read, each socket has its own thread, or none.
-fn may_hold(set: &SocketSet, workers: &Workers, waiting: &SharedWait) -> bool {
+/// Whether so many threads, goroutines or tasks that wait for a service may be the ones that serve the
+/// sockets of a set. Once end-of-file was read, each socket has its own, or none.
+fn may_hold(set: &SocketSet, workers: &Workers, waiting: u64) -> bool {
     // Assume as many waiting threads in the processes that were not read.
-    let all = waiting.threads.saturating_mul(workers.total);
+    let all = waiting.saturating_mul(workers.total);
     let sockets = set.sockets.saturating_mul(workers.asked.max(1));
     all.saturating_mul(2) >= sockets
 }

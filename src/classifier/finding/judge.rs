@@ -95,8 +95,8 @@ pub fn findings(
     for set in &mut sets {
         let of_set = evidence_of(set, evidence);
         let workers = Workers::of(report, set, &of_set, &connections);
-        set.pool_verdict = PoolVerdict::of(report, set, &of_set, &workers, thresholds);
         let stacks = SharedStacks::of(set, &of_set, &connections);
+        set.pool_verdict = PoolVerdict::of(report, set, &of_set, &workers, &stacks, thresholds);
         all_workers.push((workers, stacks));
     }
     let dead = dead_descriptors::findings(report, evidence, thresholds);
@@ -107,8 +107,8 @@ pub fn findings(
         .enumerate()
         .map(|(at, (set, (workers, stacks)))| {
             let sum = sums.remove(&at);
-            let finding = judge(report, set, sum, &queues, evidence, workers, thresholds);
-            Finding { stacks, ..finding }
+            let shared = (workers, stacks);
+            judge(report, set, sum, &queues, evidence, shared, thresholds)
         })
         .collect();
     dead_descriptors::add_to(dead, &mut findings, thresholds);
@@ -207,7 +207,7 @@ fn judge(
     sum: Option<Sum>,
     queues: &[Queue],
     all_evidence: &[Evidence],
-    workers: Workers,
+    (workers, stacks): (Workers, SharedStacks),
     thresholds: &Thresholds,
 ) -> Finding {
     let mut evidence = evidence_of(&set, all_evidence);
@@ -229,7 +229,7 @@ fn judge(
         stopped: lingers && set.waiting.is_none() && first.iter().any(is_halted),
         out_of_fds: descriptors(first) == Descriptors::Gone,
     };
-    let culprit = Culprit::of(report, &set, &evidence, &workers);
+    let culprit = Culprit::of(report, &set, &evidence, &workers, &stacks);
     let first = culprit.and_then(Culprit::pid).or(workers.example());
     let thread = |evidence: &Evidence| evidence.cpu.as_ref()?.busiest.map(|(thread, _)| thread);
     evidence.sort_by_key(|evidence| {
@@ -266,7 +266,7 @@ fn judge(
         evidence,
         beginnings,
         workers,
-        stacks: SharedStacks::default(),
+        stacks,
         fd_percent,
         dead: 0,
         sum,

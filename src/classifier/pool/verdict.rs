@@ -6,6 +6,7 @@ use crate::classifier::Report;
 use crate::classifier::culprit::Culprit;
 use crate::classifier::rules::Thresholds;
 use crate::classifier::socket_set::SocketSet;
+use crate::classifier::stacks::SharedStacks;
 use crate::classifier::time_pattern::Pattern;
 use crate::classifier::workers::Workers;
 use crate::model::{Cause, Evidence};
@@ -22,10 +23,11 @@ impl PoolVerdict {
         set: &SocketSet,
         evidence: &[Evidence],
         workers: &Workers,
+        stacks: &SharedStacks,
         thresholds: &Thresholds,
     ) -> Option<PoolVerdict> {
         let pool = set.pool?;
-        if Culprit::of(report, set, evidence, workers).is_some() {
+        if Culprit::of(report, set, evidence, workers, stacks).is_some() {
             return None;
         }
         let callers = pool.callers.unwrap_or_default();

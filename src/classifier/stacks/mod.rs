@@ -13,8 +13,8 @@ use crate::classifier::process::spinning;
 use crate::classifier::socket_set::SocketSet;
 use crate::classifier::workers::{Connections, WaitsFor, join};
 use crate::model::{
-    Evidence, Frame, Name, NamedThreads, Pid, Runtime, StackGroup, StackOf, StackTarget, Stacks,
-    Words,
+    Endpoint, Evidence, Frame, Name, NamedThreads, Part, Pid, Runtime, StackGroup, StackOf,
+    StackTarget, Stacks, Words,
 };
 
 /// The stacks of the processes of a finding.
@@ -160,6 +160,35 @@ impl SharedStacks {
         self.stacks.iter().filter(|stack| stack.is_telling())
     }
 
+    /// The service that most goroutines or tasks that may be working wait for, in functions of the program,
+    /// and how many do. A library may read a connection that nobody waits for.
+    pub fn backend(&self) -> Option<(Endpoint, u64)> {
+        let of = [StackOf::Goroutines, StackOf::Tasks];
+        of.into_iter().find_map(|of| self.backend_of(of))
+    }
+
+    fn backend_of(&self, of: StackOf) -> Option<(Endpoint, u64)> {
+        let telling = || self.telling().filter(|stack| stack.of == of);
+        let mut by_remote: BTreeMap<Endpoint, u64> = BTreeMap::new();
+        for stack in telling().filter(|stack| stack.is_own()) {
+            for (remote, count) in stack.services() {
+                *by_remote.entry(remote).or_default() += count;
+            }
+        }
+        let (remote, count) = by_remote.into_iter().max_by_key(|(_, count)| *count)?;
+        let known: u64 = telling().map(|stack| stack.count).sum();
+        let working = known
+            .saturating_add(self.moved)
+            .saturating_add(self.left_out);
+        (count > 1 && count.saturating_mul(2) > working).then_some((remote, count))
+    }
+
+    /// Whether any thread, goroutine or task waits for a service.
+    pub fn await_a_service(&self) -> bool {
+        let mut stacks = self.stacks.iter();
+        stacks.any(|stack| stack.services().next().is_some())
+    }
+
     /// Where the work waits: the most telling stack, if it is in functions with names.
     pub fn main(&self) -> Option<&SharedStack> {
         let first = self.telling().next()?;
@@ -229,6 +258,21 @@ impl SharedStack {
             }
         }
         self.targets.sort_by_key(|(_, count)| Reverse(*count));
+    }
+
+    /// The services that are waited for, each with how many wait for it.
+    pub fn services(&self) -> impl Iterator<Item = (Endpoint, u64)> {
+        let targets = self.targets.iter();
+        targets.filter_map(|(on, count)| match on {
+            WaitsFor::Service(remote) => Some((*remote, *count)),
+            _ => None,
+        })
+    }
+
+    /// Whether any function is of the program itself.
+    fn is_own(&self) -> bool {
+        let mut frames = self.folded.frames.iter();
+        frames.any(|(part, _)| *part == Part::Own)
     }
 
     fn is_telling(&self) -> bool {

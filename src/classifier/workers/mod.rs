@@ -157,6 +157,18 @@ impl Workers {
             && self.waits.iter().all(accepts)
     }
 
+    /// Whether all workers are known, and each thread waits for a connection or for events.
+    pub fn all_watch(&self) -> bool {
+        let known: u64 = self.waits.iter().map(|common| common.threads).sum();
+        let watches = |common: &SharedWait| {
+            matches!(common.on, WaitsFor::Listener(_)) || common.kind == WaitKind::Events
+        };
+        known > 0
+            && self.asked == self.total
+            && known == self.threads
+            && self.waits.iter().all(watches)
+    }
+
     /// The lock that most working threads wait for, if its holder is known. Workers that take turns
     /// at accept(2) do not count.
     pub fn contended_lock(&self) -> Option<(&ContendedLock, &LockOwner)> {

@@ -5,7 +5,7 @@ use crate::classifier::culprit::Culprit;
 use crate::classifier::finding::Finding;
 use crate::classifier::stacks::{Doing, LockKind, SharedStack};
 use crate::classifier::workers::WaitsFor;
-use crate::model::{Evidence, Name, NamedThreads, Part, Pid, StackOf};
+use crate::model::{Endpoint, Evidence, Name, NamedThreads, Part, Pid, StackOf};
 use crate::renderer::findings::functions::function;
 use crate::renderer::findings::lines::{Lines, Rank};
 use crate::renderer::names::process;
@@ -277,6 +277,32 @@ fn each_target(stack: &SharedStack) -> String {
             }
         }
     }
+}
+
+/// The service that the most telling stack waits for, and who waits: `8 goroutines wait for it`.
+pub(super) fn awaited(finding: &Finding) -> Option<(Endpoint, String)> {
+    let main = finding.stacks.main()?;
+    let (remote, _) = main.services().next()?;
+    let count = count_on(finding, main.of, remote);
+    let words = format!("{} {}s wait for it", units::count(count), noun(main.of));
+    (count > 1).then_some((remote, words))
+}
+
+/// How many goroutines or tasks of a finding wait for this service, in words.
+pub(super) fn who_awaits(finding: &Finding, remote: Endpoint) -> Option<String> {
+    let of = [StackOf::Goroutines, StackOf::Tasks];
+    let counts = of.map(|of| (of, count_on(finding, of, remote)));
+    let (of, count) = counts.into_iter().find(|(_, count)| *count > 1)?;
+    Some(format!("{} {}s wait for it", units::count(count), noun(of)))
+}
+
+fn count_on(finding: &Finding, of: StackOf, remote: Endpoint) -> u64 {
+    let stacks = finding.stacks.stacks.iter().filter(|stack| stack.of == of);
+    let services = stacks.flat_map(SharedStack::services);
+    services
+        .filter(|(on, _)| *on == remote)
+        .map(|(_, count)| count)
+        .sum()
 }
 
 /// The functions of one thread: `flush_cache ← cleaner`.

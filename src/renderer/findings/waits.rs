@@ -5,7 +5,9 @@ use crate::classifier::culprit::Culprit;
 use crate::classifier::finding::Finding;
 use crate::classifier::process::parks_threads;
 use crate::classifier::workers::{ContendedLock, SharedWait, WaitsFor, Workers};
-use crate::model::{Endpoint, LockOwner, LockPlace, NamedThreads, Pid, Side, WaitKind, WaitTarget};
+use crate::model::{
+    Endpoint, LockOwner, LockPlace, NamedThreads, Pid, Side, StackOf, WaitKind, WaitTarget,
+};
 use crate::renderer::findings::lines::{Lines, Rank};
 use crate::renderer::findings::requests;
 use crate::renderer::names::process;
@@ -27,7 +29,7 @@ pub(super) fn wait_lines(report: &Report<'_>, finding: &Finding, lines: &mut Lin
             _ => "workers",
         },
         parks: evidence.iter().any(|of| parks_threads(of.runtime)),
-        is_waiting: requests::is_waiting(finding),
+        is_waiting: requests::is_waiting(finding) || finding.stacks.total(StackOf::Tasks) > 0,
     };
     waits.services(lines);
     waits.locks(lines);
@@ -54,7 +56,7 @@ struct Waits<'a> {
     noun: &'static str,
     /// The runtime parks threads that have nothing to do.
     parks: bool,
-    /// Its requests to another service are unanswered.
+    /// Its requests to another service are unanswered, or its tasks wait.
     is_waiting: bool,
 }
 

@@ -152,15 +152,26 @@ pub(super) fn is_of(finding: &Finding, runtime: Runtime) -> bool {
     evidence.any(|evidence| evidence.runtime == runtime)
 }
 
+/// Whether no thread, goroutine or task runs or waits for another service.
+fn are_all_inside(finding: &Finding) -> bool {
+    finding.workers.are_all_parked()
+        && !finding.stacks.await_a_service()
+        && !is_of(finding, Runtime::Node)
+}
+
 pub(super) fn slow_handler(finding: &Finding) -> &'static str {
     let set = &finding.set;
-    if all_silent(set) {
+    if all_silent(set) && finding.workers.all_watch() {
+        "The peers connected, sent nothing and left, and the program has not read the connections \
+         since, though it waits for connections or events: consistent with connections that it does \
+         not watch, or with handlers that wait for something else."
+    } else if all_silent(set) {
         "The peers connected, sent nothing and left, and the program has not read the connections \
          since: consistent with workers that are all busy."
     } else if all_half_closed(set) {
         "The peers have sent their requests and closed their direction, and nothing was sent to \
          them since: consistent with handlers that hang or take very long."
-    } else if finding.workers.are_all_parked() && !is_of(finding, Runtime::Node) {
+    } else if are_all_inside(finding) {
         "Nothing was sent since the last byte came in, and no thread runs or waits for another \
          service: consistent with handlers that wait for a lock or sleep, or with requests that no \
          thread works on any more."
@@ -179,7 +190,7 @@ pub(super) fn not_reading(finding: &Finding) -> &'static str {
     } else if is_unwatched(finding) {
         "Data lies unread, and the event loop does not watch these connections: consistent with \
          reading that was paused and not resumed."
-    } else if finding.workers.are_all_parked() && !is_of(finding, Runtime::Node) {
+    } else if are_all_inside(finding) {
         "Data lies unread, and no thread runs or waits for another service: consistent with \
          workers that all wait for a lock or sleep."
     } else {

@@ -43,7 +43,7 @@ pub fn meaning(finding: &Finding) -> String {
 }
 
 /// Whether the cause is about work that is not done, so that it matters where the work waits.
-fn is_at_work(finding: &Finding) -> bool {
+pub(super) fn is_at_work(finding: &Finding) -> bool {
     match finding.set.cause {
         Cause::SlowHandler | Cause::NotAccepted | Cause::NotReading => true,
         // A handler may still be at work on them.

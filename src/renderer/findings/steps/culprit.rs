@@ -7,6 +7,7 @@ use crate::classifier::process::HaltReason;
 use crate::classifier::service::ServedAt;
 use crate::classifier::service::ServiceEnd;
 use crate::model::{Endpoint, Evidence, Pid, Runtime};
+use crate::renderer::findings::meaning::is_at_work;
 use crate::renderer::findings::stacks;
 use crate::renderer::findings::steps::halt;
 use crate::renderer::findings::steps::step::Step;
@@ -67,10 +68,20 @@ pub(super) fn steps(report: &Report<'_>, finding: &Finding) -> Vec<Step> {
             | Culprit::Exhausted(_)
             | Culprit::Spinning(..)
             | Culprit::Sleepers,
-        )
-        | None => return Vec::new(),
+        ) => return Vec::new(),
+        None => {
+            return awaited(finding).map_or_else(Vec::new, |(remote, who)| {
+                vec![Step::advice(format!("look at {remote}: {who}"))]
+            });
+        }
     };
     vec![step]
+}
+
+/// The service that those who may serve the sockets wait for, and who waits, if no culprit is known.
+pub(super) fn awaited(finding: &Finding) -> Option<(Endpoint, String)> {
+    let is_it = finding.culprit.is_none() && is_at_work(finding);
+    stacks::awaited(finding).filter(|_| is_it)
 }
 
 /// Where a limit shows that may be reached while requests pile up, and that no socket table has.
@@ -126,7 +137,12 @@ fn of_chain(report: &Report<'_>, finding: &Finding, remote: Endpoint) -> Vec<Ste
             .next()
             .map_or(last.remote, |requests| requests.remote)
     });
-    vec![Step::advice(format!(
-        "look at {remote}: it has not answered"
-    ))]
+    // Goroutines and tasks show who waits, whatever the times of the connections show.
+    let mut requests = finding.set.requests.iter();
+    let who = match requests.any(|requests| requests.remote == remote) {
+        true => None,
+        false => stacks::who_awaits(finding, remote),
+    };
+    let why = who.unwrap_or_else(|| "it has not answered".to_owned());
+    vec![Step::advice(format!("look at {remote}: {why}"))]
 }

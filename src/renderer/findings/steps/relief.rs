@@ -10,6 +10,7 @@ use crate::classifier::process::Descriptors;
 use crate::classifier::service::{ServedAt, ServiceEnd};
 use crate::classifier::socket_set::SocketSet;
 use crate::model::{Cause, Evidence, Protocol, Socket, Source, State, Tool};
+use crate::renderer::findings::steps::culprit;
 use crate::renderer::findings::steps::list::namespace_option;
 use crate::renderer::findings::steps::place::{Place, closewait};
 use crate::renderer::findings::steps::restart::restart;
@@ -111,6 +112,7 @@ fn kill(report: &Report<'_>, finding: &Finding) -> Option<Step> {
     let set = &finding.set;
     let is_left = matches!(set.cause, Cause::NeverClosed | Cause::Abandoned);
     let is_simple = finding.culprit.is_none()
+        && culprit::awaited(finding).is_none()
         && finding.parts.is_empty()
         && finding.old_workers.is_none()
         && set.uncounted_fins == 0
