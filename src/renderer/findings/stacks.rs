@@ -46,11 +46,15 @@ pub(super) fn lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
         };
         let more: u64 = rest().map(|stack| stack.count).sum();
         let places: u64 = rest().map(|stack| stack.places).sum();
-        let (noun, s) = (noun(first.of), plural(more));
-        let (are, others) = (if more == 1 { "is" } else { "are" }, plural(places));
+        let are = if more == 1 { "is" } else { "are" };
+        let (nouns, others) = (nouns(finding, first.of, more), plural(places));
+        let all = match is_all_in_json(finding) {
+            true => " (--json has all)",
+            false => "",
+        };
         lines.add(
             Rank::Plain,
-            format!("{more} more {noun}{s} {are} in {places} other place{others} (--json has all)"),
+            format!("{more} more {nouns} {are} in {places} other place{others}{all}"),
         );
     }
     if shared.nobody_works {
@@ -118,7 +122,7 @@ fn who(finding: &Finding, stack: &SharedStack, count: u64) -> String {
     let shared = &finding.stacks;
     let total = shared.total(stack.of).max(stack.count);
     let noun = noun(stack.of);
-    if stack.of == StackOf::Threads && shared.processes > 1 && total == shared.processes {
+    if are_processes(finding, stack.of) {
         return format!("{count} of {total} processes");
     }
     let of = match shared.processes {
@@ -127,6 +131,31 @@ fn who(finding: &Finding, stack: &SharedStack, count: u64) -> String {
     };
     let (count, s) = (units::count(count), plural(total));
     format!("{count} of {} {noun}{s}{of}", units::count(total))
+}
+
+/// Whether each thread is a process of its own.
+fn are_processes(finding: &Finding, of: StackOf) -> bool {
+    let shared = &finding.stacks;
+    of == StackOf::Threads && shared.processes > 1 && shared.total(of) == shared.processes
+}
+
+/// `threads`, or `processes` if each has one thread.
+fn nouns(finding: &Finding, of: StackOf, count: u64) -> String {
+    match (are_processes(finding, of), count) {
+        (true, 1) => "process".to_owned(),
+        (true, _) => "processes".to_owned(),
+        (false, _) => format!("{}{}", noun(of), plural(count)),
+    }
+}
+
+/// Whether JSON has the stacks of all processes: it lists only some of many.
+fn is_all_in_json(finding: &Finding) -> bool {
+    let listed = finding.evidence.iter();
+    let listed = listed.filter(|evidence| {
+        let stacks = evidence.stacks.as_ref();
+        stacks.is_some_and(|stacks| !stacks.groups.is_empty())
+    });
+    listed.count() as u64 == finding.stacks.processes && finding.stacks.left_out == 0
 }
 
 fn noun(of: StackOf) -> &'static str {
