@@ -12,7 +12,7 @@ const SHOWN_AT_LEAST: usize = 3;
 pub struct Folded {
     /// The innermost first.
     pub frames: Vec<(Part, Frame)>,
-    /// Outer ones that say something are left out.
+    /// Outer ones that say something are left out, or were not read.
     pub is_cut: bool,
 }
 
@@ -28,7 +28,7 @@ impl Folded {
         let says = |(part, _): &(Part, &Frame)| matches!(part, Part::Library | Part::Own);
         let Some(first) = parts.iter().position(says) else {
             let named = parts.iter().filter(|(_, frame)| is_known(frame));
-            return Folded::from(group.of, named.take(SHOWN_AT_LEAST), false);
+            return Folded::from(group.of, named.take(SHOWN_AT_LEAST), !group.complete);
         };
         let (inner, outer) = parts.split_at(first);
         let mut kept: Vec<(Part, &Frame)> = call(inner).into_iter().collect();
@@ -37,7 +37,7 @@ impl Folded {
         if kept.len() > SHOWN {
             kept = without_inner(&kept);
         }
-        let is_cut = kept.len() > SHOWN;
+        let is_cut = kept.len() > SHOWN || !group.complete;
         kept.truncate(SHOWN);
         Folded::from(group.of, &kept, is_cut)
     }
@@ -143,6 +143,7 @@ mod tests {
         StackGroup {
             of,
             frames: frames.iter().map(frame).collect(),
+            complete: true,
             ..StackGroup::default()
         }
     }
@@ -231,6 +232,22 @@ mod tests {
         );
         assert!(folded(StackOf::Threads, &["@", "@"]).is_empty());
         assert!(!Folded::of(&group(StackOf::Threads, &idle), Runtime::Java).says());
+    }
+
+    #[test]
+    fn a_stack_that_was_not_read_to_its_end_is_cut() {
+        let whole = group(StackOf::Threads, &["recv@libc.so.6", "query@app"]);
+        let part = StackGroup {
+            complete: false,
+            ..whole.clone()
+        };
+        let is_cut = |group: &StackGroup| Folded::of(group, Runtime::Native).is_cut;
+        assert_eq!((is_cut(&whole), is_cut(&part)), (false, true));
+        let unknown = StackGroup {
+            frames: vec![Frame::default()],
+            ..part
+        };
+        assert!(is_cut(&unknown));
     }
 
     #[test]
