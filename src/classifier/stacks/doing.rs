@@ -39,10 +39,23 @@ impl LockKind {
     pub(super) fn of(group: &StackGroup) -> Option<LockKind> {
         let state = group.state.as_ref().map_or(b"".as_slice(), Name::bytes);
         if group.of == StackOf::Goroutines {
-            // "semacquire" before Go 1.20.
             let is_lock = state.starts_with(b"sync.Mutex") || state.starts_with(b"sync.RWMutex");
+            // Before Go 1.20, the function tells what it is.
+            let is_in = |names: [&[u8]; 2]| {
+                let mut functions = group.frames.iter().take(INNERMOST);
+                functions.any(|frame| {
+                    let function = frame.function.as_ref().map_or(b"".as_slice(), Name::bytes);
+                    names.iter().any(|name| function.starts_with(name))
+                })
+            };
             return match state {
                 _ if is_lock => Some(LockKind::Lock),
+                b"semacquire" if is_in([b"sync.(*Mutex)", b"sync.(*RWMutex)"]) => {
+                    Some(LockKind::Lock)
+                }
+                b"semacquire" if is_in([b"sync.(*WaitGroup)", b"sync.(*Cond)"]) => {
+                    Some(LockKind::Condition)
+                }
                 b"semacquire" => Some(LockKind::Either),
                 b"sync.Cond.Wait" | b"sync.WaitGroup.Wait" => Some(LockKind::Condition),
                 _ => None,

@@ -239,6 +239,11 @@ impl SharedStack {
         ))
     }
 
+    /// Adds those that wait in the same way for another lock.
+    pub fn merge(&mut self, other: &SharedStack) {
+        self.add(other.clone());
+    }
+
     fn add(&mut self, other: SharedStack) {
         self.count = self.count.saturating_add(other.count);
         self.workers += u64::from(self.last != other.pid);

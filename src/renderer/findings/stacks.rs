@@ -29,14 +29,14 @@ pub(super) fn lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
     };
     let (chance, told): (Vec<&SharedStack>, Vec<&SharedStack>) =
         shared.telling().partition(is_chance);
-    for stack in told.iter().take(EACH) {
+    let (told, others) = alike(&told);
+    for (stack, locks) in &told {
         let rank = match stack.doing {
             Doing::Awaits | Doing::Locked | Doing::Works => Rank::Decisive,
             Doing::Parks | Doing::Idles | Doing::Apart => Rank::Plain,
         };
-        lines.add(rank, line(finding, stack));
+        lines.add(rank, line(finding, stack, *locks));
     }
-    let others = told.get(EACH..).unwrap_or_default();
     if let Some(first) = others.first() {
         let rest = || {
             others
@@ -75,6 +75,29 @@ pub(super) fn lines(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
     missing(report, finding, lines);
 }
 
+/// The first stacks, each with how many locks are waited for in the same way, and the others.
+fn alike<'a>(stacks: &[&'a SharedStack]) -> (Vec<(SharedStack, u64)>, Vec<&'a SharedStack>) {
+    let mut told: Vec<(SharedStack, u64)> = Vec::new();
+    let mut others = Vec::new();
+    for stack in stacks {
+        let is_alike = |(known, _): &&mut (SharedStack, u64)| {
+            let is_locked = known.doing == Doing::Locked && stack.doing == Doing::Locked;
+            let whose = |stack: &SharedStack| (stack.pid, stack.of, stack.lock, stack.places);
+            is_locked && whose(known) == whose(stack) && known.folded == stack.folded
+        };
+        let has_room = told.len() < EACH;
+        match told.iter_mut().find(is_alike) {
+            Some((known, locks)) => {
+                known.merge(stack);
+                *locks += 1;
+            }
+            None if has_room => told.push(((*stack).clone(), 1)),
+            None => others.push(*stack),
+        }
+    }
+    (told, others)
+}
+
 /// What is missing from the stacks, if that may matter.
 fn missing(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
     let shared = &finding.stacks;
@@ -99,12 +122,18 @@ fn missing(report: &Report<'_>, finding: &Finding, lines: &mut Lines) {
 }
 
 /// `31 of 32 threads: recv ← mysql_read ← query_db (worker-*) → 10.0.0.5:3306`.
-fn line(finding: &Finding, stack: &SharedStack) -> String {
+fn line(finding: &Finding, stack: &SharedStack, locks: u64) -> String {
     let who = who(finding, stack, stack.count);
     let how = match (stack.doing, stack.lock) {
-        (Doing::Locked, Some(LockKind::Lock)) if stack.of == StackOf::Threads => " on one lock",
-        (Doing::Locked, _) if stack.of == StackOf::Threads => " on one lock or condition",
-        _ => "",
+        (Doing::Locked, Some(LockKind::Lock)) if stack.of == StackOf::Threads => match locks {
+            1 => " on one lock".to_owned(),
+            _ => format!(" on {locks} locks"),
+        },
+        (Doing::Locked, _) if stack.of == StackOf::Threads => match locks {
+            1 => " on one lock or condition".to_owned(),
+            _ => format!(" on {locks} locks or conditions"),
+        },
+        _ => String::new(),
     };
     let places = match stack.places {
         0 | 1 => String::new(),

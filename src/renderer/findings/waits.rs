@@ -75,6 +75,8 @@ impl Waits<'_> {
 
     fn locks(&self, lines: &mut Lines) {
         let most = self.workers.contended_lock().map(|(most, _)| most);
+        // Locks with the same waiters and the same holder are told once.
+        let mut told: Vec<(Rank, &ContendedLock, u64)> = Vec::new();
         for lock in self.contended_locks() {
             let decides = most == Some(lock) || self.workers.share_a_lock();
             let rank = if decides {
@@ -82,7 +84,17 @@ impl Waits<'_> {
             } else {
                 Rank::Telling
             };
-            lines.add(rank, self.contended_lock(lock));
+            let line = self.contended_lock(lock, 1);
+            let is_same = |(_, known, _): &&mut (Rank, &ContendedLock, u64)| {
+                self.contended_lock(known, 1) == line
+            };
+            match told.iter_mut().find(is_same) {
+                Some((_, _, locks)) => *locks += 1,
+                None => told.push((rank, lock, 1)),
+            }
+        }
+        for (rank, lock, locks) in told {
+            lines.add(rank, self.contended_lock(lock, locks));
         }
     }
 
@@ -229,7 +241,7 @@ impl Waits<'_> {
         format!("{who}{call}{on}")
     }
 
-    fn contended_lock(&self, contended_lock: &ContendedLock) -> String {
+    fn contended_lock(&self, contended_lock: &ContendedLock, locks: u64) -> String {
         let who = self.who(
             contended_lock.workers,
             contended_lock.threads,
@@ -237,19 +249,26 @@ impl Waits<'_> {
             &contended_lock.thread_names,
         );
         let what = match (&contended_lock.place, &contended_lock.held_by) {
-            (LockPlace::Shared { .. }, _) => "one lock in shared memory",
-            (LockPlace::Own(_), Some(_)) => "one lock",
-            (LockPlace::Own(_), None) => "one lock or condition",
+            (LockPlace::Shared { .. }, _) if locks > 1 => {
+                format!("each of {locks} locks in shared memory")
+            }
+            (LockPlace::Shared { .. }, _) => "one lock in shared memory".to_owned(),
+            (LockPlace::Own(_), Some(_)) if locks > 1 => format!("each of {locks} locks"),
+            (LockPlace::Own(_), None) if locks > 1 => {
+                format!("each of {locks} locks or conditions")
+            }
+            (LockPlace::Own(_), Some(_)) => "one lock".to_owned(),
+            (LockPlace::Own(_), None) => "one lock or condition".to_owned(),
         };
         let has = match &contended_lock.held_by {
-            Some(held_by) => format!(": {}", self.held_by(contended_lock, held_by)),
+            Some(held_by) => format!(": {}", self.held_by(contended_lock, held_by, locks)),
             None => String::new(),
         };
         format!("{who} for {what}{has}")
     }
 
     /// `thread 77 (cleaner) holds it, and waits in read on 10.0.0.5:3306`.
-    fn held_by(&self, contended_lock: &ContendedLock, held_by: &LockOwner) -> String {
+    fn held_by(&self, contended_lock: &ContendedLock, held_by: &LockOwner, locks: u64) -> String {
         let who = match (held_by.thread, &held_by.name) {
             (Some(thread), Some(name)) if held_by.pid == contended_lock.pid => {
                 format!("thread {thread} ({name})")
@@ -264,7 +283,8 @@ impl Waits<'_> {
             (Some(call), _) => format!(", and waits in {call}"),
             (None, _) => String::new(),
         };
-        format!("{who} holds it{does}")
+        let it = if locks > 1 { "them" } else { "it" };
+        format!("{who} holds {it}{does}")
     }
 }
 
