@@ -335,6 +335,31 @@ fn has_name(frame: &Frame) -> bool {
     frame.function.is_some()
 }
 
+/// Whether a Go program serves HTTP: a goroutine is in the server of net/http. `None` if not all goroutines
+/// were read.
+pub fn serves_http(evidence: &Evidence) -> Option<bool> {
+    let stacks = evidence.stacks.as_ref();
+    let stacks = stacks.filter(|stacks| is_of_goroutines(stacks))?;
+    let mut frames = stacks.groups.iter().flat_map(|group| &group.frames);
+    // Also "(*connReader)", which reads ahead.
+    let server: [&[u8]; 2] = [b"net/http.(*conn", b"net/http.(*Server)"];
+    let is_server = |frame: &Frame| {
+        let function = frame.function.as_ref();
+        function.is_some_and(|function| {
+            let mut all = server.iter();
+            all.any(|start| function.bytes().starts_with(start))
+        })
+    };
+    let all = stacks.moved == 0
+        && stacks.left_out == 0
+        && stacks.unread.is_empty()
+        && stacks.groups.iter().all(|group| group.complete);
+    match frames.any(is_server) {
+        true => Some(true),
+        false => all.then_some(false),
+    }
+}
+
 /// Whether the stacks of a process show all that a debugger would: each that says anything has names, and
 /// none is missing.
 pub fn are_told(evidence: &Evidence) -> bool {

@@ -4,6 +4,7 @@ use crate::classifier::finding::Finding;
 use crate::classifier::service::ServedAt;
 use crate::classifier::service::ServiceEnd;
 use crate::classifier::socket_set::SocketSet;
+use crate::classifier::stacks::serves_http;
 use crate::model::{Cause, Epoll, Evidence, Runtime, Side, WaitKind};
 use crate::renderer::units;
 
@@ -89,7 +90,15 @@ pub(super) fn read_ahead(finding: &Finding) -> Option<&'static str> {
     match evidence.runtime {
         // Once the handler has returned, net/http closes by itself.
         Runtime::Go if set.unanswered.is_none_or(|unanswered| unanswered > 0) => {
-            Some("by net/http while a handler works: the handler may not know of it")
+            match serves_http(evidence) {
+                Some(true) => {
+                    Some("by net/http while a handler works: the handler may not know of it")
+                }
+                Some(false) => None,
+                None => Some(
+                    "(if it serves HTTP, by net/http while a handler works, which may not know of it)",
+                ),
+            }
         }
         Runtime::Node => Some("by Node before the program reads: the program may not know of it"),
         Runtime::Python if loops() => {

@@ -6,7 +6,8 @@ use crate::classifier::pairs::LegState;
 use crate::classifier::process::{Descriptors, descriptors};
 use crate::classifier::socket_set::Kinship;
 use crate::classifier::socket_set::SocketSet;
-use crate::model::{Runtime, Side};
+use crate::classifier::stacks::serves_http;
+use crate::model::{Evidence, Runtime, Side};
 use crate::renderer::findings::epoll::is_unwatched;
 use crate::renderer::findings::set::{all_half_closed, all_silent};
 
@@ -121,7 +122,7 @@ pub(super) fn never_closed(finding: &Finding) -> &'static str {
     }
     match (set.end.side(), set.unanswered) {
         (Some(Side::Server), Some(unanswered))
-            if unanswered == set.sockets && is_of(finding, Runtime::Go) =>
+            if unanswered == set.sockets && may_serve_http(finding) =>
         {
             if finding.stacks.main().is_some() {
                 "The peers left while their request was being worked on, and the handlers have \
@@ -157,6 +158,13 @@ fn are_all_inside(finding: &Finding) -> bool {
     finding.workers.are_all_parked()
         && !finding.stacks.await_a_service()
         && !is_of(finding, Runtime::Node)
+}
+
+/// Whether a Go program may serve HTTP: net/http reads end-of-file while a handler works.
+fn may_serve_http(finding: &Finding) -> bool {
+    let mut evidence = finding.evidence.iter();
+    let is_of_go = |evidence: &Evidence| evidence.runtime == Runtime::Go;
+    evidence.any(|evidence| is_of_go(evidence) && serves_http(evidence) != Some(false))
 }
 
 pub(super) fn slow_handler(finding: &Finding) -> &'static str {
