@@ -20,6 +20,7 @@ pub(super) fn stack(place: &Place<'_>) -> Vec<Step> {
         Runtime::Python | Runtime::Go if is_told => Vec::new(),
         Runtime::Python => {
             let dump = place.host(Tool::PySpy, &format!("dump --pid {}", place.pid));
+            let dump = dump.with("pauses the program meanwhile");
             vec![of_those_that_ran(place, dump)]
         }
         Runtime::Ruby => {
@@ -238,7 +239,9 @@ fn native(place: &Place<'_>, is_told: bool) -> Vec<Step> {
         // Nothing is left to ask.
     } else if !idles || spins {
         let all = format!("-p {} -batch -ex 'thread apply all bt'", place.pid);
-        steps.push(of_those_that_ran(place, place.host(Tool::Gdb, &all)));
+        let step = place.host(Tool::Gdb, &all);
+        let step = step.with("stops the program meanwhile");
+        steps.push(of_those_that_ran(place, step));
     } else if is_forgotten(place) && place.finding.culprit.is_none() {
         let calls = "read,readv,recvfrom,recvmsg,shutdown,close";
         let watch = format!("10 strace -f -p {} -e trace={calls}", place.pid);
