@@ -30,8 +30,9 @@ pub struct Peeked {
 pub enum Content {
     /// A request of HTTP/1.
     Request {
-        method: Name,
-        /// The target, without its query and parameters.
+        /// `None` if it is not a known one.
+        method: Option<Name>,
+        /// The target, without its query, parameters and credentials.
         path: Name,
         user_agent: Option<Name>,
     },

@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn a_request_behind_a_header_of_the_proxy_protocol_is_found() {
         let request = Content::Request {
-            method: "GET".into(),
+            method: Some("GET".into()),
             path: "/a".into(),
             user_agent: None,
         };

@@ -1,5 +1,6 @@
 //! Recognizes HTTP: the request line and the user agent, the status of an answer. No other header is
-//! kept, and of the target neither the query nor parameters, which may contain credentials.
+//! kept, and of the target neither the query nor parameters, which may contain credentials. A method
+//! is only named if it is a known one: any word may be in its place.
 
 use httparse::{EMPTY_HEADER, Request, Response};
 
@@ -8,6 +9,70 @@ use crate::model::{Content, Name};
 
 /// How many headers are searched for the user agent.
 const HEADERS: usize = 32;
+/// The methods that are named: those of HTTP (RFC 9110), PATCH, QUERY, those of WebDAV and its extensions
+/// (all in the registry of IANA), of UPnP, and of caches.
+const METHODS: [&str; 45] = [
+    "ACL",
+    "BAN",
+    "BASELINE-CONTROL",
+    "BIND",
+    "CHECKIN",
+    "CHECKOUT",
+    "CONNECT",
+    "COPY",
+    "DELETE",
+    "GET",
+    "HEAD",
+    "LABEL",
+    "LINK",
+    "LOCK",
+    "M-SEARCH",
+    "MERGE",
+    "MKACTIVITY",
+    "MKCALENDAR",
+    "MKCOL",
+    "MKREDIRECTREF",
+    "MKWORKSPACE",
+    "MOVE",
+    "NOTIFY",
+    "OPTIONS",
+    "ORDERPATCH",
+    "PATCH",
+    "POST",
+    "PROPFIND",
+    "PROPPATCH",
+    "PURGE",
+    "PUT",
+    "QUERY",
+    "REBIND",
+    "REPORT",
+    "SEARCH",
+    "SUBSCRIBE",
+    "TRACE",
+    "UNBIND",
+    "UNCHECKOUT",
+    "UNLINK",
+    "UNLOCK",
+    "UNSUBSCRIBE",
+    "UPDATE",
+    "UPDATEREDIRECTREF",
+    "VERSION-CONTROL",
+];
+/// Where a query, parameters or values may begin, also encoded, once or twice.
+const ENDS: [&str; 12] = [
+    "?",
+    "#",
+    ";",
+    "&",
+    "=",
+    "%3f",
+    "%23",
+    "%3b",
+    "%26",
+    "%3d",
+    "%25",
+    "%3a%2f%2f",
+];
 /// The longest method: `UPDATEREDIRECTREF`.
 const METHOD_MAX: usize = 17;
 /// What a client of HTTP/2 sends first (RFC 9113, section 3.4).
@@ -43,30 +108,43 @@ fn request(bytes: &[u8]) -> Option<Content> {
     let mut headers = request.headers.iter();
     let user_agent = headers.find(|header| header.name.eq_ignore_ascii_case("user-agent"));
     is_method.then(|| Content::Request {
-        method: method.into(),
-        path: path(method, target),
+        method: METHODS.contains(&method).then(|| method.into()),
+        path: path(target),
         user_agent: user_agent.map(|header| cut(header.value)),
     })
 }
 
 /// The target of a request without query, fragment, parameters and credentials.
-fn path(method: &str, target: &str) -> Name {
-    let end = target.find(['?', '#', ';']).unwrap_or(target.len());
-    let target = target.get(..end).unwrap_or_default();
-    // `http://user:password@host/path`, and `host:port` for CONNECT.
-    let (scheme, rest) = match target.split_once("://") {
-        Some((scheme, rest)) if !scheme.contains('/') => (Some(scheme), rest),
-        _ => (None, target),
-    };
-    if scheme.is_none() && method != "CONNECT" {
-        return cut(target.as_bytes());
+fn path(target: &str) -> Name {
+    let lower = target.to_ascii_lowercase();
+    let ends = ENDS.iter().filter_map(|sign| lower.find(sign));
+    let end = ends.min().unwrap_or(target.len());
+    let (kept, left_out) = target.split_at_checked(end).unwrap_or_default();
+    let is_origin = kept.starts_with('/');
+    let mut segments: Vec<&str> = kept.split('/').collect();
+    // Whether credentials may go on behind the end.
+    let rest = left_out.split('/').next().unwrap_or_default();
+    let goes_on = rest.contains('@') || rest.to_ascii_lowercase().contains("%40");
+    let last = segments.len().saturating_sub(1);
+    let mut before = "";
+    for (nth, segment) in segments.iter_mut().enumerate() {
+        // `//user:password@host`, `user:password@host:443` for CONNECT.
+        let is_authority = match nth {
+            0 => !is_origin,
+            1 => false,
+            _ => before.is_empty(),
+        };
+        before = segment;
+        let user = segment.rsplit_once('@');
+        if goes_on && nth == last && (is_authority || segment.contains(':')) {
+            *segment = "";
+        } else if let Some((user, host)) = user
+            && (is_authority || user.contains(':'))
+        {
+            *segment = host;
+        }
     }
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let host = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
-    let start = scheme.map_or(String::new(), |scheme| format!("{scheme}://"));
-    cut(format!("{start}{host}{path}").as_bytes())
+    cut(segments.join("/").as_bytes())
 }
 
 fn response(bytes: &[u8]) -> Option<Content> {
@@ -95,7 +173,7 @@ mod tests {
 
     fn request(method: &str, path: &str, agent: Option<&str>) -> Option<Content> {
         Some(Content::Request {
-            method: method.into(),
+            method: Some(method.into()),
             path: path.into(),
             user_agent: agent.map(Into::into),
         })
@@ -121,7 +199,32 @@ mod tests {
                 "http://host:80/a@b",
             ),
             ("GET http://u:p@host HTTP/1.1", "http://host"),
-            ("GET /a://u:p@host HTTP/1.1", "/a://u:p@host"),
+            ("GET /a://u:p@host HTTP/1.1", "/a://host"),
+            ("GET //u:SECRET@host/p HTTP/1.1", "//host/p"),
+            ("GET //SECRET@host/p HTTP/1.1", "//host/p"),
+            ("GET //u:SEC?RET@host/p HTTP/1.1", "//"),
+            ("GET //u:SEC%3FRET%40@host/p HTTP/1.1", "//"),
+            (
+                "GET /proxy/http:/u:SECRET@host/p HTTP/1.1",
+                "/proxy/http:/host/p",
+            ),
+            (
+                "GET /proxy/http%3A%2F%2fu:SECRET@host/p HTTP/1.1",
+                "/proxy/http",
+            ),
+            ("GET /a?x=b:c@SECRET/d HTTP/1.1", "/a"),
+            ("GET /@scope/name@1.2 HTTP/1.1", "/@scope/name@1.2"),
+            ("GET /%3Ftoken=SECRET%23x HTTP/1.1", "/"),
+            ("GET /p15%3Bjsessionid=SECRET HTTP/1.1", "/p15"),
+            ("GET /p15%3bjsessionid%3dSECRET HTTP/1.1", "/p15"),
+            ("GET /a%253Ftoken%253DSECRET HTTP/1.1", "/a"),
+            ("GET /p17&token=SECRET HTTP/1.1", "/p17"),
+            ("GET /a%26b HTTP/1.1", "/a"),
+            ("GET /a=SECRET/b HTTP/1.1", "/a"),
+            (
+                "GET /caf%C3%A9/group%2Fname HTTP/1.1",
+                "/caf%C3%A9/group%2Fname",
+            ),
             ("OPTIONS * HTTP/1.1", "*"),
         ] {
             let method = line.split(' ').next().unwrap();
@@ -130,6 +233,23 @@ mod tests {
         }
         let connect = content(b"CONNECT u:p@host:443 HTTP/1.1\r\n\r\n");
         assert_eq!(connect, request("CONNECT", "host:443", None));
+    }
+
+    #[test]
+    fn a_word_in_the_place_of_a_method_is_not_named() {
+        for line in ["SECRETLOGIN /p HTTP/1.1", "SECRET-9 /p HTTP/1.1"] {
+            let seen = content(format!("{line}\r\n\r\n").as_bytes());
+            assert!(!format!("{seen:?}").contains("SECRET"), "{line}");
+        }
+        let other = content(b"SECRETLOGIN /p HTTP/1.1\r\n\r\n");
+        let expected = Content::Request {
+            method: None,
+            path: "/p".into(),
+            user_agent: None,
+        };
+        assert_eq!(other, Some(expected));
+        let known = content(b"VERSION-CONTROL /p HTTP/1.1\r\n\r\n");
+        assert_eq!(known, request("VERSION-CONTROL", "/p", None));
     }
 
     #[test]

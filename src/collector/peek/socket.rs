@@ -153,7 +153,7 @@ mod tests {
         };
         assert_eq!(peeked.bytes, request.len() as u64);
         let expected = Content::Request {
-            method: "GET".into(),
+            method: Some("GET".into()),
             path: "/a".into(),
             user_agent: None,
         };

@@ -193,7 +193,9 @@ impl Masks {
                 path,
                 user_agent,
             } => {
-                if !METHODS.iter().any(|known| *method == **known) {
+                if let Some(method) = method
+                    && !METHODS.iter().any(|known| *method == **known)
+                {
                     *method = self.name("method", method);
                 }
                 *path = format!("/{}", self.mask("path", path.bytes())).into();

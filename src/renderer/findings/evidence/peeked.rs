@@ -47,7 +47,10 @@ fn words(peek: &Peek) -> String {
         } => {
             let agent = user_agent.as_ref();
             let agent = agent.map_or(String::new(), |agent| format!(", user agent {agent}"));
-            format!("{method} {path}{agent}")
+            match method {
+                Some(method) => format!("{method} {path}{agent}"),
+                None => format!("another method, {path}{agent}"),
+            }
         }
         Content::Response(status) => format!("an HTTP answer with status {status}"),
         Content::Http2 => "the start of an HTTP/2 connection".to_owned(),
@@ -111,7 +114,7 @@ mod tests {
 
     fn get(path: &str, agent: Option<&str>) -> Content {
         Content::Request {
-            method: "GET".into(),
+            method: Some("GET".into()),
             path: path.into(),
             user_agent: agent.map(Into::into),
         }
@@ -138,6 +141,21 @@ mod tests {
             groups: vec![peek(Content::Tls(Record::Alert), 1, (24, 24))],
         };
         assert_eq!(line(&one), "unread bytes of 1 socket: TLS alert (24 bytes)");
+    }
+
+    #[test]
+    fn an_unknown_method_is_not_named() {
+        let content = Content::Request {
+            method: None,
+            path: "/a".into(),
+            user_agent: None,
+        };
+        let one = Peeks {
+            sockets: 1,
+            unread: 1,
+            groups: vec![peek(content, 1, (9, 9))],
+        };
+        assert_eq!(line(&one), "unread bytes of 1 socket: another method, /a");
     }
 
     #[test]

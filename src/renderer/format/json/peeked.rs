@@ -62,7 +62,7 @@ impl<'a> From<&'a Peek> for PeekJson<'a> {
                 path,
                 user_agent,
             } => {
-                json.method = Some(NameJson(method));
+                json.method = method.as_ref().map(NameJson);
                 json.path = Some(NameJson(path));
                 json.user_agent = user_agent.as_ref().map(NameJson);
             }
