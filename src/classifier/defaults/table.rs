@@ -41,6 +41,7 @@ const ELB: &str =
     "https://docs.aws.amazon.com/elasticloadbalancing/latest/classic/config-idle-timeout.html";
 const CLOUDFRONT: &str =
     "https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_VpcOriginConfig.html";
+const GOOGLE: &str = "https://cloud.google.com/load-balancing/docs/https";
 const NODE_HTTP: &str = "https://nodejs.org/api/http.html";
 const TOMCAT: &str = "https://tomcat.apache.org/tomcat-10.1-doc/config/http.html";
 const APACHE_CORE: &str = "https://httpd.apache.org/docs/2.4/mod/core.html";
@@ -84,10 +85,31 @@ pub(super) static TABLE: &[Setting] = &[
     ),
     setting(
         Silence::Unanswered,
+        29_000,
+        "AWS API Gateway integration timeout",
+        User::Elsewhere,
+        "https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html",
+    ),
+    setting(
+        Silence::Unanswered,
         30_000,
         "CloudFront origin response timeout",
         User::Elsewhere,
         CLOUDFRONT,
+    ),
+    setting(
+        Silence::Unanswered,
+        30_000,
+        "Google Cloud backend service timeout",
+        User::Elsewhere,
+        GOOGLE,
+    ),
+    setting(
+        Silence::Unanswered,
+        30_000,
+        "Heroku router timeout",
+        User::Elsewhere,
+        "https://devcenter.heroku.com/articles/request-timeout",
     ),
     setting(
         Silence::Unanswered,
@@ -171,7 +193,7 @@ pub(super) static TABLE: &[Setting] = &[
         600_000,
         "Google Cloud load balancer keepalive timeout",
         User::Elsewhere,
-        "https://cloud.google.com/load-balancing/docs/https",
+        GOOGLE,
     ),
     setting(
         Silence::IdleClient,
