@@ -56,11 +56,20 @@ fn clients_that_wait_as_long_as_by_default_are_said_to() {
 #[test]
 fn a_server_that_closes_after_a_default_idle_time_is_said_to() {
     let lab = Lab::new();
-    let settings = ["connections=6", "idle_ms=2000"];
+    let settings = ["connections=6", "idle_ms=2000", "server_name=gunicorn"];
     let (_pool, finding, names) = punctual(&lab, "pool", &settings, "server_port", 2_000);
     assert_eq!(names, ["gunicorn keepalive"], "{finding:#}");
     let words = "consistent with its idle timeout; 2 s equals the default of gunicorn keepalive";
     assert!(says(&finding, words), "{finding:#}");
+}
+
+#[test]
+fn a_server_on_this_host_whose_program_has_no_such_default_is_not_said_to() {
+    let lab = Lab::new();
+    let settings = ["connections=6", "idle_ms=2000", "server_name=closer"];
+    let (_pool, finding, names) = punctual(&lab, "pool", &settings, "server_port", 2_000);
+    assert_eq!(names, Vec::<String>::new(), "{finding:#}");
+    assert!(!says(&finding, "equals"), "{finding:#}");
 }
 
 #[test]

@@ -87,7 +87,8 @@ pub fn starved(settings: &mut Settings) -> Result<Ready> {
 fn closer(settings: &mut Settings) -> Result<Child> {
     let idle = format!("idle_ms={}", settings.take("idle_ms", 300)?);
     let goodbye = format!("goodbye={}", settings.take("goodbye", 0)?);
-    Child::start(&["closer", "name=closer", &idle, &goodbye])
+    let name: String = settings.take("server_name", "closer".to_owned())?;
+    Child::start(&["closer", &format!("name={name}"), &idle, &goodbye])
 }
 
 /// A connection on which one request was answered.

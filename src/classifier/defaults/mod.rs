@@ -4,8 +4,10 @@
 //! Equal numbers prove nothing: a user may have set the same value, and many settings share one. So
 //! only what fits the side and the silence is named, and only if the times of the peers agree.
 
+mod remotes;
 mod table;
 
+use self::remotes::Remotes;
 use self::table::TABLE;
 use crate::classifier::report::Report;
 use crate::classifier::socket_set::SocketSet;
@@ -45,12 +47,19 @@ pub enum Silence {
     IdleServer,
 }
 
+/// Programs that use no library of another language.
+const OTHERS: [&str; 8] = [
+    "apache2", "envoy", "httpd", "java", "mysqld", "nginx", "node", "python",
+];
+/// What may follow their names, as in `python3.12`.
+const VERSION: [char; 11] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '.'];
+
 /// The programs that have a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum User {
     /// Those whose names begin with one of these.
     Named(&'static [&'static str]),
-    /// A library of programs of any name.
+    /// A library of programs of any name, except those that others have.
     Any,
     /// A service that runs on no host of its users.
     Elsewhere,
@@ -60,7 +69,7 @@ impl User {
     fn may_be(self, program: &str) -> bool {
         match self {
             User::Named(names) => names.iter().any(|name| program.starts_with(name)),
-            User::Any => true,
+            User::Any => !OTHERS.contains(&program.trim_end_matches(VERSION)),
             User::Elsewhere => false,
         }
     }
@@ -74,18 +83,30 @@ pub fn equal(report: &Report<'_>, set: &SocketSet) -> Vec<&'static Setting> {
     if patience.cluster_ms.is_none() {
         return Vec::new();
     }
-    // The peers on this host are known by name.
+    let equal: Vec<&'static Setting> = TABLE
+        .iter()
+        .filter(|setting| setting.silence == silence)
+        .filter(|setting| setting.is(patience.p10_ms, patience.p50_ms))
+        .collect();
+    if equal.is_empty() {
+        return equal;
+    }
+    // The peers on this host are known by name: those that still hold their end, and servers by
+    // their listeners, of which one of several holders may be the server.
     let peers = set.peers.pids.iter();
     let peers: Vec<String> = peers
         .filter_map(|pid| report.holders().name(*pid))
         .map(ToString::to_string)
         .collect();
-    TABLE
-        .iter()
-        .filter(|setting| setting.silence == silence)
-        .filter(|setting| setting.is(patience.p10_ms, patience.p50_ms))
-        .filter(|setting| peers.iter().all(|peer| setting.user.may_be(peer)))
-        .collect()
+    let remotes = Remotes::of(report, set);
+    let fits = |user: User| {
+        let mut servers = remotes.servers.iter();
+        (user != User::Elsewhere || !remotes.here)
+            && peers.iter().all(|peer| user.may_be(peer))
+            && servers.all(|names| names.iter().any(|name| user.may_be(name)))
+    };
+    let equal = equal.into_iter();
+    equal.filter(|setting| fits(setting.user)).collect()
 }
 
 impl Setting {
@@ -180,5 +201,13 @@ mod tests {
         let named = User::Named(&["nginx"]);
         assert!(named.may_be("nginx") && !named.may_be("curl"));
         assert!(User::Any.may_be("curl") && !User::Elsewhere.may_be("nginx"));
+    }
+
+    #[test]
+    fn a_library_is_not_one_of_a_program_of_another_language() {
+        for program in ["python3", "python3.12", "node", "java", "nginx"] {
+            assert!(!User::Any.may_be(program), "{program}");
+        }
+        assert!(User::Any.may_be("node_exporter") && User::Any.may_be("shop3"));
     }
 }
