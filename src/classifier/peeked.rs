@@ -50,29 +50,14 @@ pub fn sockets_to_peek_at(report: &Report<'_>, sets: &[SocketSet]) -> Vec<Unread
     of_each.take(ALL).collect()
 }
 
-/// How many sockets with unread bytes cannot be looked at, because no descriptor is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Unreachable {
-    /// No process was found that holds them.
-    pub hidden: u64,
-    /// They wait in an accept queue, so no process has a descriptor.
-    pub unaccepted: u64,
-}
-
-impl Unreachable {
-    /// Those of suspicious sets.
-    pub fn of(sets: &[SocketSet]) -> Unreachable {
-        let mut counts = Unreachable::default();
-        for set in sets.iter().filter(|set| set.is_suspicious()) {
-            let count = match set.owner.kind {
-                Some("hidden") => &mut counts.hidden,
-                Some("listener") => &mut counts.unaccepted,
-                _ => continue,
-            };
-            *count = count.saturating_add(set.unread);
-        }
-        counts
-    }
+/// How many sockets of suspicious sets have unread bytes that cannot be looked at, because no process was
+/// found that holds them. Those that are not accepted do not count: no process has a descriptor of them,
+/// so nothing is missed.
+pub fn hidden(sets: &[SocketSet]) -> u64 {
+    let hidden = sets
+        .iter()
+        .filter(|set| set.is_suspicious() && set.owner.kind == Some("hidden"));
+    hidden.fold(0, |count, set| count.saturating_add(set.unread))
 }
 
 fn of_set(

@@ -231,8 +231,7 @@ fn read(plan: &Record, err: &mut impl Write) -> anyhow::Result<(Snapshot, Record
             &plan.request.proc_root,
             &peeked::sockets_to_peek_at(&report, &sets),
         );
-        let peeked::Unreachable { hidden, unaccepted } = peeked::Unreachable::of(&sets);
-        snapshot.gaps.extend(peeks.gaps(hidden, unaccepted));
+        snapshot.gaps.extend(peeks.gap(peeked::hidden(&sets)));
         peeks
     } else {
         Peeks::default()

@@ -62,9 +62,8 @@ pub fn peek(proc_root: &Path, sockets: &[Unread]) -> Peeks {
 }
 
 impl Peeks {
-    /// The gaps for sockets that could not be looked at, for those for which no holder was found, and for
-    /// those that are not accepted.
-    pub fn gaps(&self, hidden: u64, unaccepted: u64) -> Vec<Gap> {
+    /// The gap for sockets that could not be looked at, and for those for which no holder was found.
+    pub fn gap(&self, hidden: u64) -> Option<Gap> {
         let hint: Words = match self.reason {
             Some(Errno::PERM | Errno::ACCESS) => by_capability("CAP_SYS_PTRACE").into(),
             Some(Errno::NOSYS) => "pidfd_getfd(2) needs Linux 5.6".into(),
@@ -73,25 +72,19 @@ impl Peeks {
             None if rustix::process::geteuid().is_root() => "".into(),
             None => by_capability("CAP_SYS_PTRACE").into(),
         };
-        let refused = gap(self.refused.saturating_add(hidden), "", hint);
-        let why = ": they are not accepted, so no process has a descriptor";
-        let unaccepted = gap(unaccepted, why, "".into());
-        refused.into_iter().chain(unaccepted).collect()
+        let count = self.refused.saturating_add(hidden);
+        let of = match count {
+            0 => return None,
+            1 => "1 socket".to_owned(),
+            sockets => format!("{sockets} sockets"),
+        };
+        Some(Gap {
+            kind: GapKind::EvidenceMissing,
+            count,
+            detail: format!("the unread bytes of {of} were not looked at").into(),
+            hint,
+        })
     }
-}
-
-fn gap(count: u64, why: &str, hint: Words) -> Option<Gap> {
-    let of = match count {
-        0 => return None,
-        1 => "1 socket".to_owned(),
-        sockets => format!("{sockets} sockets"),
-    };
-    Some(Gap {
-        kind: GapKind::EvidenceMissing,
-        count,
-        detail: format!("the unread bytes of {of} were not looked at{why}").into(),
-        hint,
-    })
 }
 
 #[cfg(test)]
@@ -110,10 +103,10 @@ mod tests {
             cookie: None,
         };
         let closed = peek(Path::new("/proc"), &[unread(u32::MAX), unread(1_000_000)]);
-        assert_eq!(closed.gaps(0, 0), [], "{closed:?}");
+        assert_eq!(closed.gap(0), None, "{closed:?}");
         let elsewhere = peek(Path::new("/host/proc"), &[unread(0), unread(1)]);
-        let gaps = elsewhere.gaps(1, 5);
-        assert_eq!(gaps.iter().map(|gap| gap.count).collect::<Vec<_>>(), [3, 5]);
-        assert!(gaps[0].detail.raw().contains("3 sockets"), "{gaps:?}");
+        let gap = elsewhere.gap(1).unwrap();
+        assert_eq!(gap.count, 3);
+        assert!(gap.detail.raw().contains("3 sockets"), "{gap:?}");
     }
 }

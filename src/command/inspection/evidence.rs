@@ -63,8 +63,7 @@ pub(in crate::command) fn find(
     let peeks = if plan.peek {
         let sockets = peeked::sockets_to_peek_at(report, &sets);
         let peeks = plan.source.peek(&plan.request, &sockets);
-        let peeked::Unreachable { hidden, unaccepted } = peeked::Unreachable::of(&sets);
-        report.gaps.extend(peeks.gaps(hidden, unaccepted));
+        report.gaps.extend(peeks.gap(peeked::hidden(&sets)));
         peeks
     } else {
         Peeks::default()
