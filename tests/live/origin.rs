@@ -67,7 +67,7 @@ fn a_leak_as_old_as_its_process_began_with_it_and_with_its_new_file() {
     );
     assert_eq!(origin["executable"]["state"], "current", "{finding:#}");
     assert!(
-        says(&finding, "and its oldest socket here came at most"),
+        says(&finding, "and its oldest CLOSE_WAIT here began at most"),
         "{finding:#}"
     );
     assert!(says(&finding, "; its executable is of "), "{finding:#}");
@@ -103,7 +103,7 @@ fn a_replaced_executable_is_told_and_with_the_start_beside_it_nothing_is_decided
     );
     let coincides = serde_json::json!(["process", "executable"]);
     assert_eq!(origin["coincides"], coincides, "{finding:#}");
-    assert!(!says(&finding, "oldest socket here"), "{finding:#}");
+    assert!(!says(&finding, "oldest CLOSE_WAIT here"), "{finding:#}");
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn a_leak_that_began_long_after_the_start_did_not_begin_with_it() {
     assert_eq!(origin["coincides"], serde_json::json!([]), "{finding:#}");
     assert!(says(&finding, "ago (python)"), "{finding:#}");
     assert!(origin["script_modified_at"].is_string(), "{finding:#}");
-    assert!(!says(&finding, "oldest socket here"), "{finding:#}");
+    assert!(!says(&finding, "oldest CLOSE_WAIT here"), "{finding:#}");
     let maps = fs::read_to_string(format!("/proc/{}/maps", late.process.id()));
     if !maps.unwrap().contains("libcopy.so.1 (deleted)") {
         return left_out(Lack::Program("python3 with a library"));
@@ -161,7 +161,7 @@ fn a_process_in_a_pid_namespace_began_with_its_container() {
     let coincides = serde_json::json!(["container", "process"]);
     assert_eq!(origin["coincides"], coincides, "{finding:#}");
     assert!(
-        says(&finding, " ago with its container, and its oldest socket"),
+        says(&finding, " ago with its container, and its oldest CLOSE_WAIT"),
         "{finding:#}"
     );
 }

@@ -76,7 +76,7 @@ fn started(report: &Report<'_>, finding: &Finding, evidence: &Evidence, lines: &
     lines.add(
         Rank::Telling,
         format!(
-            "{}, and its oldest socket here came at most {later} later{new_file}",
+            "{}, and its oldest CLOSE_WAIT here began at most {later} later{new_file}",
             started(&with)
         ),
     );
@@ -146,7 +146,10 @@ fn script(report: &Report<'_>, finding: &Finding, evidence: &Evidence, lines: &m
         let (rank, oldest) = oldest(finding, evidence, Moment::Script);
         let name = process(report, evidence.pid);
         let (script, at) = (script_name(evidence), units::clock_of(at));
-        let line = format!("{script} was changed {at}, after {name} had started{oldest}");
+        let line = format!(
+            "{script} was changed {at}, after {name} had started: it runs what was there before, \
+             unless it has read it again{oldest}"
+        );
         lines.add(rank, line);
     }
 }
@@ -169,7 +172,7 @@ fn oldest(finding: &Finding, evidence: &Evidence, moment: Moment) -> (Rank, Stri
     match came.filter(|(with, _)| *with == moment) {
         Some((_, later_ms)) => {
             let later = later(later_ms);
-            let words = format!("; its oldest socket here came at most {later} after that");
+            let words = format!("; its oldest CLOSE_WAIT here began at most {later} after that");
             (Rank::Telling, words)
         }
         None => (Rank::Plain, String::new()),
