@@ -108,14 +108,18 @@ pub const NOTES: [Entry; 5] = [
         "Privileges",
         "Reading sockets needs none. Owners of other users' sockets need root, or CAP_SYS_PTRACE \
          and CAP_DAC_READ_SEARCH. closewait writes only the files named by record and --output, \
-         and sends no signals.",
+         and sends no signals. As root it duplicates sockets of other processes for a few microseconds \
+         (pidfd_getfd(2)), with -A and --pid, and for sockets in no table. --peek does so to copy the \
+         first 2 KiB that a program has not read; until then, a close by the program sends no FIN.",
     ),
     (
         "Memory of programs",
         "Triage and record copy parts of the memory of the processes named in findings, to show where \
-         in their code they wait. This needs what ptrace(2) needs: root, or the same user. Nothing is \
-         attached, stopped, signalled or written. check, list and --prometheus never do it, watch only \
-         with --stacks; --no-stacks turns it off.",
+         in their code they wait. check, list, --by, --prometheus and -q never read stacks, watch only \
+         with --stacks; --no-stacks turns it off. Wherever findings are judged, in check too, closewait \
+         copies what the system call of a waiting thread points to: the descriptors of poll(2) and \
+         select(2), and the word of a lock; --no-evidence turns that off. This needs what ptrace(2) \
+         needs: root, or the same user. Nothing is attached, stopped, signalled or written.",
     ),
     (
         "Gaps",
