@@ -161,7 +161,10 @@ fn a_process_in_a_pid_namespace_began_with_its_container() {
     let coincides = serde_json::json!(["container", "process"]);
     assert_eq!(origin["coincides"], coincides, "{finding:#}");
     assert!(
-        says(&finding, " ago with its container, and its oldest CLOSE_WAIT"),
+        says(
+            &finding,
+            " ago with its container, and its oldest CLOSE_WAIT"
+        ),
         "{finding:#}"
     );
 }
