@@ -123,3 +123,40 @@ struct Process<'a> {
     waiting: &'a [Waiting],
     limit: Limit,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_for_which_no_time_is_left_says_so() {
+        let mut budget = Budget::of_a_run();
+        let long_ago = Instant::now().checked_sub(std::time::Duration::from_secs(60));
+        budget.spend(long_ago.unwrap());
+        let root = Path::new("/proc/self");
+        let stacks = of(
+            root,
+            Threads::default(),
+            Runtime::Native,
+            &mut budget,
+            |_| None,
+        );
+        let why = "its stacks were not read: the time for all processes was used up";
+        assert_eq!(stacks.unread, [Words::from(why)]);
+        assert!(stacks.groups.is_empty());
+    }
+
+    #[test]
+    fn threads_that_run_are_counted_as_missing() {
+        let threads = Threads {
+            waiting: Vec::new(),
+            others: 3,
+        };
+        let root = Path::new("/proc/self");
+        for runtime in [Runtime::Native, Runtime::Java] {
+            let mut budget = Budget::of_a_run();
+            let stacks = of(root, threads.clone(), runtime, &mut budget, |_| None);
+            assert_eq!((stacks.moved, stacks.groups.len()), (3, 0));
+        }
+    }
+}
