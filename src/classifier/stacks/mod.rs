@@ -275,7 +275,7 @@ impl SharedStack {
     }
 
     /// Whether any function is of the program itself.
-    fn is_own(&self) -> bool {
+    pub fn is_own(&self) -> bool {
         let mut frames = self.folded.frames.iter();
         frames.any(|(part, _)| *part == Part::Own)
     }

@@ -303,11 +303,20 @@ pub(super) fn sentence(finding: &Finding) -> Option<String> {
             return Some(format!("{who} {} for it in {own}.", wait(count)));
         }
     }
-    let who = who(finding, stack, stack.count);
-    let are = if stack.count == 1 { "is" } else { "are" };
-    let and_waits = |on: &str| format!(", and {} for {on}", wait(stack.count));
+    let telling: Vec<&SharedStack> = finding.stacks.telling().collect();
+    let (told, _) = alike(&telling);
+    let (count, locks) = told
+        .first()
+        .map_or((stack.count, 1), |(stack, locks)| (stack.count, *locks));
+    let who = who(finding, stack, count);
+    let are = if count == 1 { "is" } else { "are" };
+    let and_waits = |on: &str| format!(", and {} for {on}", wait(count));
     let on = match stack.doing {
         Doing::Awaits => and_waits(&each_target(stack)),
+        Doing::Locked if locks > 1 && stack.lock == Some(LockKind::Lock) => {
+            and_waits(&format!("{locks} locks"))
+        }
+        Doing::Locked if locks > 1 => and_waits(&format!("{locks} locks or conditions")),
         Doing::Locked if stack.lock == Some(LockKind::Lock) => and_waits("a lock"),
         Doing::Locked => and_waits("a lock or a condition"),
         _ => String::new(),
@@ -339,7 +348,9 @@ fn each_target(stack: &SharedStack) -> String {
 
 /// The service that the most telling stack waits for, and who waits: `8 goroutines wait for it`.
 pub(super) fn awaited(finding: &Finding) -> Option<(Endpoint, String)> {
-    let main = finding.stacks.main()?;
+    // A library may read a connection that no goroutine or task waits for.
+    let is_work = |stack: &&SharedStack| stack.of == StackOf::Threads || stack.is_own();
+    let main = finding.stacks.main().filter(is_work)?;
     let (remote, _) = main.services().next()?;
     let count = count_on(finding, main.of, remote);
     let words = format!("{} {}s wait for it", units::count(count), noun(main.of));
