@@ -26,6 +26,15 @@ pub struct Origin {
     /// How many more libraries have been replaced.
     #[serde(skip_serializing_if = "is_none")]
     pub more_libraries: u32,
+    /// Libraries that it has loaded and whose paths have no file any more: a few.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub deleted_libraries: Vec<Name>,
+    /// How many more libraries have been deleted.
+    #[serde(skip_serializing_if = "is_none")]
+    pub more_deleted: u32,
+    /// The script or archive that it runs is not at its path any more. `false` also if unknown.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub script_deleted: bool,
     /// When its service was started, if systemd runs it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_at_ms: Option<u64>,

@@ -18,6 +18,12 @@ pub struct Origins {
     /// `libssl.so.3 41m`.
     #[serde(default)]
     libraries: Vec<String>,
+    /// Names of libraries whose paths have no file any more.
+    #[serde(default)]
+    deleted: Vec<String>,
+    /// Nothing is at the path of the script any more.
+    #[serde(default)]
+    script_deleted: bool,
     service: Option<String>,
     container: Option<String>,
 }
@@ -67,6 +73,13 @@ impl Origins {
                 })
                 .collect::<Result<_, _>>()?,
             more_libraries: 0,
+            deleted_libraries: self
+                .deleted
+                .iter()
+                .map(|name| name.as_str().into())
+                .collect(),
+            more_deleted: 0,
+            script_deleted: self.script_deleted,
             service_at_ms: self.service.as_deref().map(before).transpose()?,
             container_age_ms: self
                 .container

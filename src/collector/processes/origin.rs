@@ -30,6 +30,15 @@ const MAPS_MAX: usize = 10_000;
 const LIBRARIES_MAX: usize = 4;
 /// The most different files that are looked at because they are mapped and deleted.
 const DELETED_MAX: usize = 64;
+/// Where programs unpack libraries that they delete on purpose.
+const SCRATCH: [&str; 6] = ["/tmp/", "/var/tmp/", "/dev/", "/run/", "/memfd:", "/SYSV"];
+/// How the names of scripts and archives end: of others, an interpreter may add the end.
+const SCRIPTS: [&str; 13] = [
+    ".cjs", ".jar", ".js", ".lua", ".mjs", ".php", ".pl", ".py", ".pyz", ".rb", ".sh", ".ts",
+    ".war",
+];
+/// The longest path of a script of which nothing was cut off.
+const SCRIPT_MAX: usize = 120;
 /// The most executables whose package is searched in one run, a few milliseconds each.
 const SEARCHES_MAX: usize = 8;
 /// The most processes between one and process 1 of its PID namespace.
@@ -159,7 +168,7 @@ fn files(
     let Some((executable, path)) = executable(root, &tree) else {
         return Ok((Origin::default(), None));
     };
-    let (old_libraries, more_libraries) = old_libraries(root, &tree);
+    let libraries = libraries(root, &tree);
     let mut searched = None;
     let package = path.and_then(|path| {
         let root = tree.metadata(Path::new("/"), Follow::Yes).ok()?;
@@ -178,9 +187,8 @@ fn files(
         executable: Some(executable),
         package,
         script_modified_ms: script.and_then(|script| script_modified_ms(root, &tree, script)),
-        old_libraries,
-        more_libraries,
-        ..Origin::default()
+        script_deleted: script.is_some_and(|script| is_gone(&tree, script)),
+        ..libraries
     };
     Ok((origin, searched))
 }
@@ -225,12 +233,32 @@ fn script_modified_ms(root: &Path, tree: &Tree, script: &[u8]) -> Option<u64> {
     Time::Modified.of(&script.filter(Metadata::is_file)?)
 }
 
-/// The libraries that are mapped, deleted, and have another file at their path; the last replaced first.
-/// And how many more there are. A library without another file was deleted on purpose: the JVM's
+/// Whether a script that was named by its whole path is not there, although its directory is.
+fn is_gone(tree: &Tree, script: &[u8]) -> bool {
+    let Ok(path) = std::str::from_utf8(script) else {
+        return false;
+    };
+    let is_file = path.len() <= SCRIPT_MAX && SCRIPTS.iter().any(|end| path.ends_with(end));
+    path.starts_with('/') && is_file && is_missing(tree, path)
+}
+
+/// Whether nothing is at a path, although its directory is there.
+fn is_missing(tree: &Tree, path: &str) -> bool {
+    let there = tree.metadata(Path::new(path), Follow::No);
+    let place = Path::new(path).parent();
+    there.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        && place.is_some_and(|place| {
+            let place = tree.metadata(place, Follow::Yes);
+            place.is_ok_and(|place| place.is_dir())
+        })
+}
+
+/// Of the libraries that are mapped and deleted, those that have another file at their path, the last
+/// replaced first, and those whose path has nothing. Some delete their own on purpose: the JVM's
 /// unpack theirs into /tmp.
-fn old_libraries(root: &Path, tree: &Tree) -> (Vec<Library>, u32) {
+fn libraries(root: &Path, tree: &Tree) -> Origin {
     let Ok(lines) = file::lines(&root.join("maps")) else {
-        return (Vec::new(), 0);
+        return Origin::default();
     };
     let mut deleted: Vec<String> = Vec::new();
     for line in lines.take(MAPS_MAX).map_while(Result::ok) {
@@ -241,22 +269,42 @@ fn old_libraries(root: &Path, tree: &Tree) -> (Vec<Library>, u32) {
             deleted.push(path.to_owned());
         }
     }
+    let name = |path: &str| {
+        let (_, name) = path.rsplit_once('/')?;
+        Some(Name::new(name.as_bytes()))
+    };
     let mut old: Vec<Library> = deleted
         .iter()
         .filter_map(|path| {
             let other = tree.metadata(Path::new(path), Follow::Yes).ok();
             let other = other.filter(Metadata::is_file)?;
-            let (_, name) = path.rsplit_once('/')?;
             Some(Library {
-                name: Name::new(name.as_bytes()),
+                name: name(path)?,
                 by_ms: Time::Status.of(&other)?,
             })
         })
         .collect();
     old.sort_by(|one, other| (other.by_ms, one.name.bytes()).cmp(&(one.by_ms, other.name.bytes())));
-    let more = old.len().saturating_sub(LIBRARIES_MAX);
-    old.truncate(LIBRARIES_MAX);
-    (old, u32::try_from(more).unwrap_or(u32::MAX))
+    let is_own = |path: &str| SCRATCH.iter().any(|place| path.starts_with(place));
+    let mut gone: Vec<Name> = deleted
+        .iter()
+        .filter(|path| !is_own(path) && is_missing(tree, path))
+        .filter_map(|path| name(path))
+        .collect();
+    gone.sort_unstable();
+    gone.dedup();
+    Origin {
+        more_libraries: beyond(old.len()),
+        more_deleted: beyond(gone.len()),
+        old_libraries: old.into_iter().take(LIBRARIES_MAX).collect(),
+        deleted_libraries: gone.into_iter().take(LIBRARIES_MAX).collect(),
+        ..Origin::default()
+    }
+}
+
+/// How many are more than are named.
+fn beyond(count: usize) -> u32 {
+    u32::try_from(count.saturating_sub(LIBRARIES_MAX)).unwrap_or(u32::MAX)
 }
 
 /// The path in a line of proc_pid_maps(5), if code is mapped from a deleted library.
@@ -290,6 +338,49 @@ mod tests {
         assert_eq!(line("r-xp", "/usr/bin/app (deleted)"), None);
         for odd in ["", "/", "7f00 /x.so (deleted)", "[vdso]", " (deleted)"] {
             assert_eq!(deleted_library(odd), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn deleted_libraries_are_named_unless_they_were_unpacked_for_a_while() {
+        let dir = tempfile::tempdir().unwrap();
+        for place in ["root/usr/lib", "root/tmp"] {
+            std::fs::create_dir_all(dir.path().join(place)).unwrap();
+        }
+        std::fs::write(dir.path().join("root/usr/lib/libnew.so"), "").unwrap();
+        let paths = [
+            "/usr/lib/libb.so (deleted)",
+            "/usr/lib/libb.so (deleted)",
+            "/usr/lib/libnew.so (deleted)",
+            "/usr/lib/libc.so.6",
+            "/tmp/libjni.so (deleted)",
+            "/elsewhere/liba.so (deleted)",
+        ];
+        let line = |path| format!("7f00-7f10 r-xp 00000000 08:01 77 {path}\n");
+        let maps: String = paths.into_iter().map(line).collect();
+        std::fs::write(dir.path().join("maps"), maps).unwrap();
+        let found = libraries(dir.path(), &Tree::of(dir.path()).unwrap());
+        assert_eq!(found.deleted_libraries, [Name::from("libb.so")]);
+        assert_eq!(found.old_libraries.len(), 1);
+        assert_eq!((found.more_libraries, found.more_deleted), (0, 0));
+    }
+
+    #[test]
+    fn a_script_is_gone_if_its_whole_path_has_nothing_in_a_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("root/srv")).unwrap();
+        std::fs::write(dir.path().join("root/srv/there.py"), "").unwrap();
+        let tree = Tree::of(dir.path()).unwrap();
+        let gone = |path: &str| is_gone(&tree, path.as_bytes());
+        assert!(gone("/srv/app.py"));
+        for path in [
+            "/srv/there.py",
+            "app.py",
+            "/srv/app",
+            "/no/app.py",
+            "-m http",
+        ] {
+            assert!(!gone(path), "{path}");
         }
     }
 

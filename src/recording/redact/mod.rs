@@ -144,6 +144,9 @@ impl Masks {
         for library in &mut origin.old_libraries {
             library.name = self.name("file", &library.name);
         }
+        for library in &mut origin.deleted_libraries {
+            *library = self.name("file", library);
+        }
         if let Some(package) = &mut origin.package {
             package.name = self.name("package", &package.name);
         }

@@ -26,6 +26,7 @@ pub(super) fn lines(
     started(report, finding, evidence, lines);
     executable(report, finding, evidence, lines);
     libraries(report, finding, evidence, lines);
+    deleted_libraries(report, evidence, lines);
     script(report, finding, evidence, lines);
 }
 
@@ -140,8 +141,35 @@ fn libraries(report: &Report<'_>, finding: &Finding, evidence: &Evidence, lines:
     );
 }
 
-/// That the script that it runs was changed since.
+/// That it uses libraries whose paths have no file any more.
+fn deleted_libraries(report: &Report<'_>, evidence: &Evidence, lines: &mut Lines) {
+    let deleted = &evidence.origin.deleted_libraries;
+    let shown = deleted.iter().take(LIBRARIES);
+    let first: Vec<String> = shown.map(ToString::to_string).collect();
+    let all = (deleted.len() as u64).saturating_add(evidence.origin.more_deleted.into());
+    let more = match all.saturating_sub(first.len() as u64) {
+        0 => String::new(),
+        more => format!(" +{more}"),
+    };
+    let libraries = match all {
+        0 => return,
+        1 => "library",
+        _ => "libraries",
+    };
+    let (name, first) = (process(report, evidence.pid), first.join(", "));
+    lines.add(
+        Rank::Plain,
+        format!("{name} uses the deleted {libraries} {first}{more}"),
+    );
+}
+
+/// That the script that it runs was changed or deleted since.
 fn script(report: &Report<'_>, finding: &Finding, evidence: &Evidence, lines: &mut Lines) {
+    if evidence.origin.script_deleted {
+        let (script, name) = (script_name(evidence), process(report, evidence.pid));
+        let line = format!("{script} was deleted: {name} runs what was there before");
+        lines.add(Rank::Plain, line);
+    }
     if let Some(at) = beginning::script_at(evidence, now_ms(report)) {
         let (rank, oldest) = oldest(finding, evidence, Moment::Script);
         let name = process(report, evidence.pid);
