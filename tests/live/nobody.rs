@@ -73,6 +73,10 @@ fn causes_that_need_no_owner_are_right_as_nobody_and_others_are_unclear() {
     assert!(kinds.contains(&"listener-unknown"), "{kinds:?}");
     let screen = Nobody::new().closewait(&[]);
     assert!(screen.stdout.contains("root"), "{}", screen.stdout);
+    let unread = "no stacks were read of the hidden owners of";
+    assert!(!screen.stdout.contains(unread), "{}", screen.stdout);
+    let screen = Nobody::new().closewait(&["--stacks"]);
+    assert!(screen.stdout.contains(unread), "{}", screen.stdout);
 }
 
 #[test]

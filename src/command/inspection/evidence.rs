@@ -6,6 +6,7 @@ use super::Inspection;
 use crate::classifier::Report;
 use crate::classifier::finding::{self, Findings};
 use crate::classifier::severity::Severity;
+use crate::classifier::socket_set::SocketSet;
 use crate::classifier::{peeked, queue};
 use crate::collector::peek::Peeks;
 use crate::collector::processes::Suspect;
@@ -68,6 +69,9 @@ pub(in crate::command) fn find(
     } else {
         Peeks::default()
     };
+    if plan.stacks_asked && plan.evidence && plan.source.recording().is_none() {
+        report.gaps.extend(no_stacks(&sets));
+    }
     let asked = suspects.len();
     let (evidence, step) = if suspects.is_empty() || !plan.evidence {
         (Vec::new(), None)
@@ -118,6 +122,25 @@ pub(in crate::command) fn find(
         }
         evidence.extend(followed);
     }
+}
+
+/// The gap for findings of hidden processes, of which no stacks can be read.
+fn no_stacks(sets: &[SocketSet]) -> Option<Gap> {
+    let hidden = sets
+        .iter()
+        .filter(|set| set.is_suspicious() && set.owner.kind == Some("hidden"));
+    let count = hidden.fold(0u64, |count, set| count.saturating_add(set.sockets));
+    let sockets = match count {
+        0 => return None,
+        1 => "1 socket".to_owned(),
+        several => format!("{several} sockets"),
+    };
+    Some(Gap {
+        kind: GapKind::EvidenceMissing,
+        count,
+        detail: format!("no stacks were read of the hidden owners of {sockets}").into(),
+        hint: "run as root".into(),
+    })
 }
 
 /// Adds what was seen of unread bytes to the evidence of the processes that hold the sockets.

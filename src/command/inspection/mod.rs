@@ -71,6 +71,8 @@ pub struct Inspection {
     pub peek: bool,
     /// The least severe findings whose stacks are read and shown.
     pub stacks_from: severity::Severity,
+    /// Stacks were asked for, so that it is said of whom none were read.
+    pub stacks_asked: bool,
     /// The time between two readings of CPU use; zero for one reading.
     pub sample: Duration,
     pub verbose: bool,
@@ -342,6 +344,7 @@ impl Asked {
             evidence,
             peek: ask.peek.peek && evidence,
             stacks_from,
+            stacks_asked: ask.stacks.stacks,
             sample: ask.evidence.sample.unwrap_or(SAMPLE),
             verbose: ask.report.verbose > 0,
             between: ask.twice.between,
