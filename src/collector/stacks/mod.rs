@@ -12,6 +12,7 @@ pub(crate) mod jvm;
 mod maps;
 mod memory;
 pub(crate) mod native;
+mod pages;
 pub(crate) mod perf_map;
 pub(crate) mod python;
 mod threads;

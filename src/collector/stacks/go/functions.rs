@@ -7,8 +7,8 @@ use super::cursor::Cursor;
 use super::header::Header;
 use super::layout::Table;
 use super::module::Module;
-use super::pages::Pages;
 use crate::collector::stacks::memory::Memory;
+use crate::collector::stacks::pages::Pages;
 use crate::model::{Frame, Name};
 
 /// The most ranges of addresses that the values of one function are searched for.

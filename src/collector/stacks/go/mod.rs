@@ -16,7 +16,6 @@ mod layout;
 #[cfg(any(test, fuzzing))]
 pub mod made;
 mod module;
-mod pages;
 mod reasons;
 mod walk;
 

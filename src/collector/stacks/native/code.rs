@@ -9,11 +9,11 @@ use rustc_hash::FxHashMap;
 
 use super::machine::Machine;
 use super::module::Module;
-use super::pages::Pages;
 use super::row::Row;
 use crate::collector::stacks::budget::Limit;
 use crate::collector::stacks::maps::{Mapping, Mappings};
 use crate::collector::stacks::memory::Memory;
+use crate::collector::stacks::pages::Pages;
 
 /// The most modules of a process that are read.
 const MODULES_MAX: usize = 2_000;
