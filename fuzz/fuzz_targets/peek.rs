@@ -18,7 +18,7 @@ fuzz_target!(|bytes: &[u8]| {
             for secret in secrets {
                 assert!(!path.bytes().windows(1).any(|byte| byte == secret));
             }
-            vec![Some(method), Some(path), user_agent]
+            vec![method, Some(path), user_agent]
         }
         Content::Hello { server_name, alpn } => {
             assert!(alpn.len() <= 4);
