@@ -32,7 +32,6 @@ const ALL: &[(&str, &str, &[&str])] = &[
     ("stopped", "leak", &["connections=5"]),
     ("files", "leak", &["connections=55", "files=64"]),
     ("slow", "slow", &["connections=20", "patience_ms=1500"]),
-    ("impatient", "slow", &["connections=20", "patience_ms=1500"]),
     (
         "downstream",
         "downstream",

@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use crate::accuse::array;
 use crate::lab::{Age, Lab, Program, until};
-use crate::prepared::prepared;
 
 /// The finding about a port at either end, and the names of the settings that it says.
 fn found(lab: &Lab, port: u64, sockets: usize) -> (Value, Vec<String>) {
@@ -74,7 +73,8 @@ fn a_server_on_this_host_whose_program_has_no_such_default_is_not_said_to() {
 
 #[test]
 fn a_timeout_that_is_no_default_is_only_a_timeout() {
-    let (lab, slow) = prepared("impatient");
+    let lab = Lab::new();
+    let slow = lab.start("slow", &["connections=20", "patience_ms=1500"]);
     let (finding, names) = found(&lab, slow.port().into(), slow.connections());
     assert_eq!(names, Vec::<String>::new(), "{finding:#}");
     assert!(says(&finding, "clustered at 1.5 s"), "{finding:#}");
