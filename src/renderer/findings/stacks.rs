@@ -319,6 +319,8 @@ pub(super) fn sentence(finding: &Finding) -> Option<String> {
         Doing::Locked if locks > 1 => and_waits(&format!("{locks} locks or conditions")),
         Doing::Locked if stack.lock == Some(LockKind::Lock) => and_waits("a lock"),
         Doing::Locked => and_waits("a lock or a condition"),
+        // The line of its stack says as much.
+        _ if count == 1 => return None,
         _ => String::new(),
     };
     Some(format!("{who} {are} in {own}{on}."))
